@@ -1,0 +1,155 @@
+//! Minibatches: rows gathered, cast and preprocessed on the host, then moved to a device in one piece.
+
+use super::{Features, Scaler};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// The rows of a data set with the preprocessing that goes with them: the source of batches.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// All rows of the data set.
+    pub features: &'a Features,
+    /// A class index a row.
+    pub labels: &'a [u32],
+    /// Fitted preprocessing.
+    pub scaler: &'a Scaler,
+}
+
+/// A batch in host memory, ready to be moved.
+#[derive(Debug, Clone)]
+pub struct HostBatch {
+    rows: HostRows,
+    labels: Vec<i32>,
+    n_features: usize,
+}
+
+#[derive(Debug, Clone)]
+enum HostRows {
+    Dense(Vec<f32>),
+    Sparse { rows: Vec<i32>, columns: Vec<i32>, values: Vec<f32>, factors: Option<Vec<f32>> },
+}
+
+/// A batch on a device.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Preprocessed features.
+    pub rows: Rows,
+    /// Class indices `[n_samples]`.
+    pub labels: Tensor<1, Int>,
+}
+
+/// Features of a batch on a device.
+#[derive(Debug, Clone)]
+pub enum Rows {
+    /// `[n_samples, n_features]`
+    Dense(Tensor<2>),
+    /// The stored cells of sparse rows.
+    Sparse(SparseRows),
+}
+
+/// The stored cells of sparse rows in coordinate form, divided by `scale` and by the row's length where that is asked for.
+///
+/// The centring is not in them: the scores get `factor · (offset · W)` added, with `offset = −mean/scale`.
+#[derive(Debug, Clone)]
+pub struct SparseRows {
+    /// Number of rows of the batch.
+    pub n_rows: usize,
+    /// The row of each cell, `[nnz]`.
+    pub rows: Tensor<1, Int>,
+    /// The column of each cell, `[nnz]`.
+    pub columns: Tensor<1, Int>,
+    /// The value of each cell, `[nnz, 1]`.
+    pub values: Tensor<2>,
+    /// The factor of each row, `[n_rows, 1]`; `None` where all are 1.
+    pub factors: Option<Tensor<2>>,
+}
+
+impl Source<'_> {
+    /// Gathers rows by index.
+    #[must_use]
+    #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)]
+    pub fn gather(&self, rows: &[u32]) -> HostBatch {
+        let d = self.features.n_features();
+        let labels = rows.iter().map(|&r| self.labels[r as usize] as i32).collect();
+        let rows = match self.features {
+            Features::U8(_) | Features::F32(_) => {
+                let mut values = vec![0.0f32; rows.len() * d];
+                for (out, &row) in values.chunks_exact_mut(d).zip(rows) {
+                    self.scaler.write_row(self.features, row as usize, out);
+                }
+                HostRows::Dense(values)
+            }
+            Features::Sparse(csr) => {
+                let (mut at, mut columns, mut values) = (Vec::new(), Vec::new(), Vec::new());
+                let mut factors = Vec::with_capacity(rows.len());
+                for (i, &row) in rows.iter().enumerate() {
+                    let factor = self.scaler.row_factor(self.features, row as usize) as f32;
+                    let (indices, cells) = csr.row(row as usize);
+                    for (&j, &v) in indices.iter().zip(cells) {
+                        at.push(i as i32);
+                        columns.push(j as i32);
+                        values.push(factor * v / self.scaler.scale.as_ref().map_or(1.0, |s| s[j as usize]));
+                    }
+                    factors.push(factor);
+                }
+                if columns.is_empty() {
+                    // A batch of empty rows: one cell of value 0, since a tensor needs at least one element.
+                    at.push(0);
+                    columns.push(0);
+                    values.push(0.0);
+                }
+                let factors = (self.scaler.unit_row && self.scaler.mean.is_some()).then_some(factors);
+                HostRows::Sparse { rows: at, columns, values, factors }
+            }
+        };
+        HostBatch { rows, labels, n_features: d }
+    }
+
+    /// `−mean/scale` as `[1, n_features]` on a device: what sparse batches still need for centring.
+    #[must_use]
+    pub fn sparse_offset(&self, device: &Device) -> Option<Tensor<2>> {
+        let (Features::Sparse(_), Some(mean)) = (self.features, &self.scaler.mean) else {
+            return None;
+        };
+        let offset: Vec<f32> = match &self.scaler.scale {
+            None => mean.iter().map(|m| -m).collect(),
+            Some(scale) => mean.iter().zip(scale).map(|(m, s)| -m / s).collect(),
+        };
+        let d = offset.len();
+        Some(Tensor::from_data(TensorData::new(offset, [1, d]), device))
+    }
+}
+
+impl HostBatch {
+    /// Number of rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Moves the batch to a device; no synchronisation.
+    #[must_use]
+    pub fn to_device(self, device: &Device) -> Batch {
+        let n = self.labels.len();
+        let ints = |values: Vec<i32>| {
+            let len = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [len]), device)
+        };
+        let column = |values: Vec<f32>| {
+            let len = values.len();
+            Tensor::<2>::from_data(TensorData::new(values, [len, 1]), device)
+        };
+        let rows = match self.rows {
+            HostRows::Dense(values) => {
+                Rows::Dense(Tensor::from_data(TensorData::new(values, [n, self.n_features]), device))
+            }
+            HostRows::Sparse { rows, columns, values, factors } => Rows::Sparse(SparseRows {
+                n_rows: n,
+                rows: ints(rows),
+                columns: ints(columns),
+                values: column(values),
+                factors: factors.map(column),
+            }),
+        };
+        Batch { rows, labels: ints(self.labels) }
+    }
+}

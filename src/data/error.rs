@@ -1,0 +1,84 @@
+//! What can be wrong with a data file, said so that the user can find the place.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Position {
+    /// The file as a whole.
+    File,
+    /// A line of a text file, counted from 1.
+    Line(usize),
+    /// A line and a column (byte) of a text file, both counted from 1.
+    LineColumn(usize, usize),
+    /// A record (image, row) of a binary file, counted from 1.
+    Record(usize),
+    /// A byte offset, counted from 0.
+    Byte(u64),
+}
+
+/// Whether the path or what it holds is at fault; the program's exit code depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DataErrorKind {
+    /// The path is not there, or cannot be opened.
+    Path,
+    /// The content is not what the format says.
+    Content,
+}
+
+/// A data file that cannot be used: where, what was found, what was expected, and a hint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct DataError {
+    /// The file, as the user named it.
+    pub file: PathBuf,
+    /// Where in the file.
+    pub position: Position,
+    /// What was found and what was expected, lower case, without a full stop.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Path or content.
+    pub kind: DataErrorKind,
+}
+
+impl DataError {
+    /// An error about the content of `file`.
+    pub fn content(file: impl AsRef<Path>, position: Position, problem: impl Into<String>) -> Self {
+        Self {
+            file: file.as_ref().to_path_buf(),
+            position,
+            problem: problem.into(),
+            hint: None,
+            kind: DataErrorKind::Content,
+        }
+    }
+
+    /// An error about the path itself.
+    pub fn path(file: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Self { kind: DataErrorKind::Path, ..Self::content(file, Position::File, problem) }
+    }
+
+    /// The same error with a hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match self.position {
+            Position::File => write!(f, "{file}: ")?,
+            Position::Line(line) => write!(f, "{file}:{line}: ")?,
+            Position::LineColumn(line, column) => write!(f, "{file}:{line}:{column}: ")?,
+            Position::Record(record) => write!(f, "{file}: record {record}: ")?,
+            Position::Byte(byte) => write!(f, "{file}: byte {byte}: ")?,
+        }
+        f.write_str(&self.problem)
+    }
+}

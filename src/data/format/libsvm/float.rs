@@ -1,0 +1,185 @@
+//! Decimal text to `f32`, exactly rounded: what `str::parse` gives, faster for the short decimals that data files hold.
+
+/// Powers of ten that are exact in `f64`.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+/// True for the blanks between cells; a line's end is not among them.
+pub(super) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
+}
+
+/// The number at the start of `text` and its length, or `None` where it is not a finite `f32`.
+///
+/// The number ends at a blank, at `#` or with the text.
+pub(super) fn scan(text: &[u8]) -> Option<(f32, usize)> {
+    short(text).or_else(|| {
+        let len = text.iter().position(|&b| is_blank(b) || b == b'#').unwrap_or(text.len());
+        let value: f32 = std::str::from_utf8(&text[..len]).ok()?.parse().ok()?;
+        value.is_finite().then_some((value, len))
+    })
+}
+
+/// The fast path: up to 18 digits whose integer is below 2^53, and a power of ten up to 22. Then both are exact in `f64` and
+/// their product or quotient is the `f64` next to the true value (W. D. Clinger, *How to read floating point numbers
+/// accurately*, 1990). Rounding that once more to `f32` is exact unless it lies halfway between two of them.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+#[inline]
+fn short(text: &[u8]) -> Option<(f32, usize)> {
+    let mut at = usize::from(matches!(text.first(), Some(b'-' | b'+')));
+    let negative = text.first() == Some(&b'-');
+    let (mut integer, start) = (0u64, at);
+    let mut digits = |at: &mut usize| {
+        while let Some(digit) = text.get(*at).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10) {
+            integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit));
+            *at += 1;
+        }
+    };
+    digits(&mut at);
+    let (mut n_digits, mut exponent) = (at - start, 0i32);
+    if text.get(at) == Some(&b'.') {
+        at += 1;
+        let first = at;
+        digits(&mut at);
+        n_digits += at - first;
+        exponent = i32::try_from(first).ok()? - i32::try_from(at).ok()?;
+    }
+    if n_digits == 0 || n_digits > 18 || integer >= 1 << 53 {
+        return None;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        let (shift, end) = small_exponent(text, at + 1)?;
+        exponent += shift;
+        at = end;
+    }
+    if text.get(at).is_some_and(|&b| !is_blank(b) && b != b'#') {
+        return None;
+    }
+    let power = POWERS.get(exponent.unsigned_abs() as usize)?;
+    let exact = integer as f64;
+    let value = if exponent < 0 { exact / power } else { exact * power };
+    let rounded = value as f32;
+    // The 29 bits that f32 does not have: 1 and zeros is halfway. Subnormal numbers have fewer bits, infinity none.
+    let halfway = value.to_bits() & ((1 << 29) - 1) == 1 << 28;
+    if halfway || !(rounded.is_normal() || integer == 0) {
+        return None;
+    }
+    Some((if negative { -rounded } else { rounded }, at))
+}
+
+/// A sign and one or two digits.
+fn small_exponent(text: &[u8], mut at: usize) -> Option<(i32, usize)> {
+    let negative = text.get(at) == Some(&b'-');
+    at += usize::from(matches!(text.get(at), Some(b'-' | b'+')));
+    let (start, mut value) = (at, 0i32);
+    while let Some(digit) = text.get(at).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10 && at - start < 3) {
+        value = value * 10 + i32::from(digit);
+        at += 1;
+    }
+    (at > start && at - start <= 2).then_some((if negative { -value } else { value }, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn expected(text: &str) -> Option<u32> {
+        text.parse::<f32>().ok().filter(|value| value.is_finite()).map(f32::to_bits)
+    }
+
+    fn found(text: &str) -> Option<u32> {
+        let (value, len) = scan(text.as_bytes())?;
+        assert_eq!(len, text.len());
+        Some(value.to_bits())
+    }
+
+    #[test]
+    fn odd_numbers_are_read_as_the_standard_library_reads_them() {
+        for text in [
+            "0",
+            "-0",
+            "+1",
+            "1.",
+            ".5",
+            "-.5",
+            ".",
+            "",
+            "-",
+            "+",
+            "1e5",
+            "1E-5",
+            "1e",
+            "1e+",
+            "1e400",
+            "1e-400",
+            "3.4028235e38",
+            "3.4028236e38",
+            "3.5e38",
+            "1e-45",
+            "7e-46",
+            "1.17549435e-38",
+            "1.1754942e-38",
+            "16777217",
+            "16777219",
+            "33554433.0",
+            "0.1",
+            "123456789012345678",
+            "9007199254740993",
+            "99999999999999999999",
+            "0.000000000000000000001",
+            "nan",
+            "inf",
+            "-infinity",
+            "0x10",
+            "1_000",
+            "1,5",
+            "--1",
+            "1e2.5",
+            "1.5e",
+            "8388608.5",
+            "8388609.5",
+            "1e022",
+            "2e-022",
+        ] {
+            assert_eq!(found(text), expected(text), "{text}");
+        }
+        assert_eq!(scan(b"1.5 2"), Some((1.5, 3)));
+        assert_eq!(scan(b"12345678901234567890#x"), Some((12_345_678_901_234_567_890.0, 20)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn decimals_are_exactly_rounded(text in "[+-]?[0-9]{0,12}(\\.[0-9]{0,12})?([eE][+-]?[0-9]{1,3})?") {
+            prop_assert_eq!(found(&text), expected(&text));
+        }
+
+        #[test]
+        fn any_float_comes_back(bits in any::<u32>(), digits in 0usize..12) {
+            let value = f32::from_bits(bits);
+            for text in [format!("{value}"), format!("{value:e}"), format!("{value:.digits$e}")] {
+                prop_assert_eq!(found(&text), expected(&text));
+            }
+        }
+
+        #[test]
+        fn neighbours_of_halfway_points_are_exactly_rounded(bits in 0x0080_0000u32..0x7f7f_ffff, digits in 7usize..17) {
+            let middle = (f64::from(f32::from_bits(bits)) + f64::from(f32::from_bits(bits + 1))) / 2.0;
+            let text = format!("{middle:.digits$e}");
+            prop_assert_eq!(found(&text), expected(&text));
+            let text = format!("{middle}");
+            prop_assert_eq!(found(&text), expected(&text));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..30)) {
+            let end = bytes.iter().position(|&b| is_blank(b) || b == b'#').unwrap_or(bytes.len());
+            let token = std::str::from_utf8(&bytes[..end]).unwrap_or("x");
+            prop_assert_eq!(scan(&bytes).map(|(v, n)| (v.to_bits(), n)), expected(token).map(|v| (v, end)));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! File formats: one file each, behind one list.
+//!
+//! A format adds a file with its config table, its `load` for a whole data set and its `read` for one file, a variant and an
+//! arm in each match below. Readers give a [`Table`] a file; [`assemble`] makes a [`Dataset`] of a train and a test part and is
+//! the one place that decides about classes. Files are opened in `open` only.
+
+pub mod cifar;
+pub mod digits;
+pub mod idx;
+pub mod libsvm;
+pub mod open;
+
+pub use cifar::{CifarConfig, CifarLabels};
+pub use digits::DigitsConfig;
+pub use idx::IdxConfig;
+pub use libsvm::LibsvmConfig;
+pub use open::Source;
+
+use super::{DataError, Dataset, Features, LabelColumn, Position, Table};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// The `[data.*]` table of a configuration: which format, and where its files are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DataConfig {
+    /// The digits inside the program.
+    Digits(DigitsConfig),
+    /// MNIST-style idx files.
+    Idx(IdxConfig),
+    /// CIFAR binary batches.
+    Cifar(CifarConfig),
+    /// libsvm text.
+    Libsvm(LibsvmConfig),
+}
+
+impl DataConfig {
+    /// The configured paths with their keys, to be resolved and checked before anything is read.
+    pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        match self {
+            Self::Digits(config) => config.paths_mut(),
+            Self::Idx(config) => config.paths_mut(),
+            Self::Cifar(config) => config.paths_mut(),
+            Self::Libsvm(config) => config.paths_mut(),
+        }
+    }
+
+    /// Reads the whole data set.
+    ///
+    /// # Errors
+    /// Path: a file that is not there or cannot be opened. Content: a file that does not hold what its format says, a test
+    /// part that does not fit the train part, fewer than two classes.
+    pub fn load(&self) -> Result<Dataset, DataError> {
+        match self {
+            Self::Digits(config) => config.load(),
+            Self::Idx(config) => config.load(),
+            Self::Cifar(config) => config.load(),
+            Self::Libsvm(config) => config.load(),
+        }
+    }
+}
+
+/// The formats of single files, as `predict` and `evaluate` take them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// MNIST-style idx images.
+    Idx,
+    /// CIFAR binary batch.
+    Cifar,
+    /// libsvm text.
+    Libsvm,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Idx, Self::Cifar, Self::Libsvm];
+
+    /// The name, as `--format` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idx => "idx",
+            Self::Cifar => "cifar",
+            Self::Libsvm => "libsvm",
+        }
+    }
+
+    /// Tells the format by the file's name and its first bytes after decompression.
+    #[must_use]
+    pub fn detect(path: &Path, head: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| match format {
+            Self::Idx => idx::detect(head),
+            Self::Cifar => cifar::detect(path, head),
+            Self::Libsvm => libsvm::detect(head),
+        })
+    }
+
+    fn read(self, source: Source) -> Result<Table, DataError> {
+        match self {
+            Self::Idx => idx::read(source),
+            Self::Cifar => cifar::read(source),
+            Self::Libsvm => libsvm::read(source),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+            format!("`{name}` is not a format: expected one of {}", Self::ALL.map(Self::name).join(", "))
+        })
+    }
+}
+
+/// Reads one file, or standard input for `-`, with its labels where it has them.
+///
+/// # Errors
+/// Path: the file is not there or cannot be opened. Content: it is not of the format, or no format is given and none fits.
+pub fn read_table(path: &Path, format: Option<Format>) -> Result<Table, DataError> {
+    let source = Source::open(path)?;
+    let Some(format) = format.or_else(|| Format::detect(path, source.head())) else {
+        let found = open::looks_like(source.head());
+        let names = Format::ALL.map(Format::name).join(", ");
+        return Err(DataError::content(
+            source.file(),
+            Position::File,
+            format!("found {found}, expected one of {names}"),
+        )
+        .with_hint("name the format with --format"));
+    };
+    format.read(source)
+}
+
+/// A train or test part and the files that its rows and its labels come from, for messages.
+pub(crate) struct Part {
+    pub(crate) file: PathBuf,
+    pub(crate) label_file: PathBuf,
+    pub(crate) features: Features,
+    pub(crate) labels: LabelColumn,
+}
+
+/// Puts the test part below the train part. The classes are those of the train part, or `class_names` where the format names
+/// them.
+pub(crate) fn assemble(
+    mut train: Part,
+    test: Option<Part>,
+    class_names: Option<Vec<String>>,
+    mut notes: Vec<String>,
+) -> Result<Dataset, DataError> {
+    let n_train = train.features.n_rows();
+    let class_names = class_names.unwrap_or_else(|| train.labels.class_names());
+    let mut labels = classes_of(&train, &class_names)?;
+    let mut seen = vec![0usize; class_names.len()];
+    labels.iter().for_each(|&class| seen[class as usize] += 1);
+    let present: Vec<&str> = class_names.iter().zip(&seen).filter(|(_, n)| **n > 0).map(|(c, _)| c.as_str()).collect();
+    if present.len() < 2 {
+        let found = present.first().map_or("no row".to_owned(), |name| format!("one class only, {}", quote(name)));
+        return Err(DataError::content(
+            &train.label_file,
+            Position::File,
+            format!("found {found} in {n_train} rows, expected at least two classes"),
+        ));
+    }
+    if present.len() < class_names.len() {
+        let absent: Vec<&str> =
+            class_names.iter().zip(&seen).filter(|(_, n)| **n == 0).map(|(c, _)| c.as_str()).collect();
+        notes.push(format!("{}: no row of class {}", train.label_file.display(), absent.join(", ")));
+    }
+    if let Some(test) = test {
+        labels.extend(classes_of(&test, &class_names)?);
+        append_rows(&mut train.features, test.features, &test.file, &mut notes)?;
+    }
+    Ok(Dataset { features: train.features, labels, class_names, n_train, image_shape: None, notes })
+}
+
+fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError> {
+    part.labels.to_classes(class_names).map_err(|row| {
+        let label = quote(part.labels.name(row));
+        DataError::content(
+            &part.label_file,
+            Position::Record(row + 1),
+            format!("label {label} does not occur in the train part"),
+        )
+        .with_hint(format!("the train part has {} classes: {}", class_names.len(), listing(class_names)))
+    })
+}
+
+fn append_rows(train: &mut Features, test: Features, file: &Path, notes: &mut Vec<String>) -> Result<(), DataError> {
+    let (width, test_width) = (train.n_features(), test.n_features());
+    let mismatch = |problem| Err(DataError::content(file, Position::File, problem));
+    match (train, test) {
+        (Features::Sparse(train), Features::Sparse(mut test)) => {
+            let dropped = test.set_n_features(width);
+            if dropped > 0 {
+                let columns = if test_width == width + 1 {
+                    format!("{test_width}")
+                } else {
+                    format!("{} to {test_width}", width + 1)
+                };
+                let cells = if dropped == 1 { "cell" } else { "cells" };
+                notes.push(format!(
+                    "{}: dropped {dropped} {cells} of features {columns}, which train does not have",
+                    file.display()
+                ));
+            }
+            train.append(&test);
+            Ok(())
+        }
+        (Features::U8(_) | Features::F32(_), Features::U8(_) | Features::F32(_)) if width != test_width => {
+            mismatch(format!("rows have {test_width} features, expected {width} as in the train part"))
+        }
+        (Features::U8(train), Features::U8(test)) => {
+            train.values.reserve_exact(test.values.len());
+            train.values.extend_from_slice(&test.values);
+            Ok(())
+        }
+        (Features::F32(train), Features::F32(test)) => {
+            train.values.reserve_exact(test.values.len());
+            train.values.extend_from_slice(&test.values);
+            Ok(())
+        }
+        (train @ (Features::U8(_) | Features::F32(_) | Features::Sparse(_)), test) => {
+            mismatch(format!("values are {}, expected {} as in the train part", test.kind(), train.kind()))
+        }
+    }
+}
+
+/// Text of the user's in backticks: shortened, control characters escaped.
+pub(crate) fn quote(text: &str) -> String {
+    const LONGEST: usize = 40;
+    let cut = if text.chars().count() > LONGEST { "..." } else { "" };
+    let shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    format!("`{shown}{cut}`")
+}
+
+fn listing(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > MOST { format!("{shown}, ...") } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DataConfig, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn each_table_is_read_and_written() {
+        for (text, keys) in [
+            ("[digits]\n", &[][..]),
+            ("[idx]\ntrain_images = \"a\"\ntrain_labels = \"b\"\n", &["train_images", "train_labels"]),
+            ("[cifar]\ndir = \"a\"\nlabels = \"coarse\"\n", &["dir"]),
+            ("[libsvm]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
+        ] {
+            let mut config = parse(text).unwrap();
+            assert_eq!(toml::to_string(&config).unwrap(), text);
+            assert_eq!(config.paths_mut().into_iter().map(|(key, _)| key).collect::<Vec<_>>(), keys);
+        }
+        assert!(parse("[digits]\ndir = \"a\"\n").unwrap_err().to_string().contains("unknown field `dir`"));
+        assert!(parse("[cifar]\n").unwrap_err().to_string().contains("missing field `dir`"));
+    }
+
+    #[test]
+    fn every_format_is_known_by_its_name() {
+        for format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!("x".parse::<Format>(), Err("`x` is not a format: expected one of idx, cifar, libsvm".to_owned()));
+    }
+
+    #[test]
+    fn a_quoted_text_is_short_and_printable() {
+        assert_eq!(quote("a\u{1b}b"), "`a\\u{1b}b`");
+        assert_eq!(quote(&"x".repeat(100)), format!("`{}...`", "x".repeat(40)));
+    }
+}

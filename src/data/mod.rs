@@ -1,0 +1,178 @@
+//! Data: features as bytes, floats or sparse rows, labels with their names, splits, preprocessing and batches.
+//!
+//! Bytes stay bytes: an image set is never expanded as a whole, only batch by batch. Imports only `device` and `bounded`.
+
+pub mod batch;
+pub mod error;
+pub mod format;
+pub mod labels;
+pub mod scale;
+pub mod sparse;
+pub mod split;
+
+pub use error::{DataError, DataErrorKind, Position};
+pub use labels::LabelColumn;
+pub use scale::{Center, Scale, Scaler};
+pub use sparse::Csr;
+pub use split::{Holdout, Split, SplitConfig, SplitMethod};
+
+/// Streams of the one seeded generator: each use draws from its own, so that none disturbs another.
+pub mod streams {
+    /// Initial weights.
+    pub const INIT: u64 = 0;
+    /// Minibatches.
+    pub const SAMPLING: u64 = 1;
+    /// Splits.
+    pub const SPLIT: u64 = 2;
+    /// Gradient checks.
+    pub const GRADCHECK: u64 = 3;
+    /// The rows on which the training accuracy is estimated during a run.
+    pub const ESTIMATE: u64 = 4;
+}
+
+/// A row-major dense matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dense<T> {
+    n_features: usize,
+    values: Vec<T>,
+}
+
+impl<T: Copy> Dense<T> {
+    /// Wraps row-major `values`, `n_features` to a row.
+    ///
+    /// # Panics
+    /// When the number of values is no multiple of `n_features` (a programming error; readers check files).
+    #[must_use]
+    pub fn new(n_features: usize, values: Vec<T>) -> Self {
+        assert!(n_features > 0 && values.len().is_multiple_of(n_features), "{} values do not fill rows of {n_features}", values.len());
+        Self { n_features, values }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.values.len() / self.n_features
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub const fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Row `i`.
+    #[must_use]
+    pub fn row(&self, i: usize) -> &[T] {
+        &self.values[i * self.n_features..(i + 1) * self.n_features]
+    }
+
+    /// All values, row after row.
+    #[must_use]
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+}
+
+/// A feature matrix `[n_samples, n_features]` in the form in which it lies in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Features {
+    /// Bytes, as images have them; cast batch by batch.
+    U8(Dense<u8>),
+    /// Single-precision floats.
+    F32(Dense<f32>),
+    /// Sparse rows.
+    Sparse(Csr),
+}
+
+impl Features {
+    /// Number of rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        match self {
+            Self::U8(d) => d.n_rows(),
+            Self::F32(d) => d.n_rows(),
+            Self::Sparse(s) => s.n_rows(),
+        }
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub const fn n_features(&self) -> usize {
+        match self {
+            Self::U8(d) => d.n_features(),
+            Self::F32(d) => d.n_features(),
+            Self::Sparse(s) => s.n_features(),
+        }
+    }
+
+    /// `u8`, `f32` or `sparse`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::U8(_) => "u8",
+            Self::F32(_) => "f32",
+            Self::Sparse(_) => "sparse",
+        }
+    }
+
+    /// Calls `visit(column, value)` for every cell of row `i` that is stored (all of them when dense).
+    pub fn for_each_cell(&self, i: usize, mut visit: impl FnMut(usize, f32)) {
+        match self {
+            Self::U8(d) => d.row(i).iter().enumerate().for_each(|(j, &v)| visit(j, f32::from(v))),
+            Self::F32(d) => d.row(i).iter().enumerate().for_each(|(j, &v)| visit(j, v)),
+            Self::Sparse(s) => {
+                let (indices, values) = s.row(i);
+                indices.iter().zip(values).for_each(|(&j, &v)| visit(j as usize, v));
+            }
+        }
+    }
+}
+
+/// Height, width and channels of an image, for the pictures that are drawn from weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ImageShape {
+    /// Channels; planes one after another within a row (1 grey, 3 red, green, blue).
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+}
+
+/// What one file holds: rows, labels where it has them, and the shape where the rows are images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// One row a sample.
+    pub features: Features,
+    /// One label a row; `None` for a file without labels.
+    pub labels: Option<LabelColumn>,
+    /// For image formats.
+    pub image_shape: Option<ImageShape>,
+    /// The classes in column order where the format itself names them (CIFAR's `batches.meta.txt`); else the labels decide.
+    pub class_names: Option<Vec<String>>,
+}
+
+/// A labelled data set: the rows of the train part first, then those of the test part that the data brings, if any.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// All rows.
+    pub features: Features,
+    /// A class index a row, in `0..class_names.len()`.
+    pub labels: Vec<u32>,
+    /// Names in column order.
+    pub class_names: Vec<String>,
+    /// Rows `0..n_train` are the train part, the rest the test part.
+    pub n_train: usize,
+    /// For image data.
+    pub image_shape: Option<ImageShape>,
+    /// Remarks for the user (features of the test part that train does not have, ...).
+    pub notes: Vec<String>,
+}
+
+impl Dataset {
+    /// Number of classes.
+    #[must_use]
+    pub fn n_classes(&self) -> usize {
+        self.class_names.len()
+    }
+}

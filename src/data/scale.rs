@@ -1,0 +1,317 @@
+//! Preprocessing: centring and scaling, fitted on the training split only and folded where it is affine.
+//!
+//! `x' = r · (x − mean) / scale`, with r = 1 unless rows are brought to unit length (r = 1/‖x − mean‖). Dense rows are
+//! transformed batch by batch; sparse rows keep their zeros, and the offset `−mean/scale` goes through the weights.
+
+use super::Features;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// `center` of the `[preprocess]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Center {
+    /// Nothing is subtracted.
+    #[default]
+    None,
+    /// The mean of each feature over the training split.
+    Mean,
+}
+
+/// `scale` of the `[preprocess]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Nothing is divided.
+    #[default]
+    None,
+    /// Divide by 255.
+    Pixel,
+    /// Divide by each feature's standard deviation (of the training split, with n in the denominator).
+    Std,
+    /// Divide by each feature's range, (x − min)/(max − min); with `center = "mean"` the mean is subtracted instead of the minimum.
+    Minmax,
+    /// Divide each row by its Euclidean length.
+    UnitRow,
+}
+
+/// Fitted preprocessing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Scaler {
+    /// What is subtracted from each feature.
+    pub mean: Option<Vec<f32>>,
+    /// What each feature is divided by.
+    pub scale: Option<Vec<f32>>,
+    /// Whether each row is divided by its length afterwards.
+    pub unit_row: bool,
+}
+
+/// Column sums over rows, in f64; integers are summed exactly.
+struct Moments {
+    sum: Vec<f64>,
+    square: Vec<f64>,
+    min: Vec<f32>,
+    max: Vec<f32>,
+    stored: Vec<u32>,
+}
+
+impl Moments {
+    fn new(d: usize) -> Self {
+        Self {
+            sum: vec![0.0; d],
+            square: vec![0.0; d],
+            min: vec![f32::INFINITY; d],
+            max: vec![f32::NEG_INFINITY; d],
+            stored: vec![0; d],
+        }
+    }
+
+    fn add_rows(mut self, features: &Features, rows: &[u32], shift: &[f32]) -> Self {
+        for &row in rows {
+            features.for_each_cell(row as usize, |j, x| {
+                // Shifted by a typical row, so that a large mean does not swallow the variance.
+                let v = f64::from(x) - f64::from(shift[j]);
+                self.sum[j] += v;
+                self.square[j] += v * v;
+                self.min[j] = self.min[j].min(x);
+                self.max[j] = self.max[j].max(x);
+                self.stored[j] += 1;
+            });
+        }
+        self
+    }
+
+    fn merge(mut self, other: &Self) -> Self {
+        for j in 0..self.sum.len() {
+            self.sum[j] += other.sum[j];
+            self.square[j] += other.square[j];
+            self.min[j] = self.min[j].min(other.min[j]);
+            self.max[j] = self.max[j].max(other.max[j]);
+            self.stored[j] += other.stored[j];
+        }
+        self
+    }
+}
+
+/// Exact column sums of byte rows: 32-bit sums of at most 16,384 rows, added up in f64.
+#[allow(clippy::cast_precision_loss)]
+fn byte_means(dense: &super::Dense<u8>, rows: &[u32]) -> Vec<f64> {
+    let d = dense.n_features();
+    let partial = |rows: &[u32]| {
+        let mut sum = vec![0u32; d];
+        for &row in rows {
+            sum.iter_mut().zip(dense.row(row as usize)).for_each(|(s, &x)| *s += u32::from(x));
+        }
+        sum
+    };
+    // Integers: the order in which threads finish changes nothing.
+    let sums: Vec<Vec<u32>> = rows.par_chunks(16_384).map(partial).collect();
+    let mut total = vec![0.0; d];
+    sums.iter().for_each(|s| total.iter_mut().zip(s).for_each(|(t, &v)| *t += f64::from(v)));
+    total.iter_mut().for_each(|t| *t /= rows.len() as f64);
+    total
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
+impl Scaler {
+    /// Fits on `rows` of `features`. A column that is constant there is left unscaled by `std` and `minmax`.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn fit(features: &Features, rows: &[u32], center: Center, scale: Scale) -> Self {
+        let d = features.n_features();
+        let unit_row = scale == Scale::UnitRow;
+        match (center, scale) {
+            (Center::None, Scale::None | Scale::UnitRow) => return Self { unit_row, ..Self::default() },
+            (Center::None, Scale::Pixel) => return Self { scale: Some(vec![255.0; d]), ..Self::default() },
+            (Center::Mean, Scale::None | Scale::Pixel | Scale::UnitRow) => {
+                if let Features::U8(dense) = features {
+                    let mean = Some(narrow(&byte_means(dense, rows)));
+                    let scale = (scale == Scale::Pixel).then(|| vec![255.0; d]);
+                    return Self { mean, scale, unit_row };
+                }
+            }
+            (_, Scale::Std | Scale::Minmax) => {}
+        }
+        let n = rows.len() as f64;
+        let mut shift = vec![0.0f32; d];
+        if let (Features::F32(_) | Features::U8(_), Some(&row)) = (features, rows.first()) {
+            features.for_each_cell(row as usize, |j, x| shift[j] = x);
+        }
+        let parts: Vec<Moments> =
+            rows.par_chunks(16_384).map(|rows| Moments::new(d).add_rows(features, rows, &shift)).collect();
+        let mut moments = parts.iter().fold(Moments::new(d), Moments::merge);
+        for j in 0..d {
+            // A cell that a sparse row does not store is zero.
+            if (moments.stored[j] as usize) < rows.len() {
+                moments.min[j] = moments.min[j].min(0.0);
+                moments.max[j] = moments.max[j].max(0.0);
+            }
+        }
+        let means: Vec<f64> = (0..d).map(|j| moments.sum[j] / n + f64::from(shift[j])).collect();
+        let divisors = match scale {
+            Scale::None | Scale::UnitRow => None,
+            Scale::Pixel => Some(vec![255.0; d]),
+            Scale::Std => Some(
+                (0..d)
+                    .map(|j| {
+                        let mean = moments.sum[j] / n;
+                        let deviation = (moments.square[j] / n - mean * mean).max(0.0).sqrt();
+                        if moments.min[j] < moments.max[j] && deviation > 0.0 { deviation } else { 1.0 }
+                    })
+                    .collect::<Vec<f64>>(),
+            ),
+            Scale::Minmax => Some(
+                (0..d)
+                    .map(|j| f64::from(moments.max[j]) - f64::from(moments.min[j]))
+                    .map(|range| if range > 0.0 { range } else { 1.0 })
+                    .collect(),
+            ),
+        };
+        let mean = match (center, scale) {
+            (Center::Mean, _) => Some(narrow(&means)),
+            (Center::None, Scale::Minmax) => Some(moments.min.clone()),
+            (Center::None, _) => None,
+        };
+        Self { mean, scale: divisors.map(|s| narrow(&s)), unit_row }
+    }
+
+    /// True when `x' = x`.
+    #[must_use]
+    pub const fn is_identity(&self) -> bool {
+        self.mean.is_none() && self.scale.is_none() && !self.unit_row
+    }
+
+    /// The factor r of a row: 1, or one over the length of the centred row (1 for a row of length 0).
+    #[must_use]
+    pub fn row_factor(&self, features: &Features, row: usize) -> f64 {
+        if !self.unit_row {
+            return 1.0;
+        }
+        let mut square = 0.0;
+        match (&self.mean, features) {
+            (None, _) => features.for_each_cell(row, |_, x| square += f64::from(x).powi(2)),
+            (Some(mean), Features::U8(_) | Features::F32(_)) => {
+                features.for_each_cell(row, |j, x| square += (f64::from(x) - f64::from(mean[j])).powi(2));
+            }
+            (Some(mean), Features::Sparse(_)) => {
+                square = mean.iter().map(|&m| f64::from(m).powi(2)).sum();
+                features.for_each_cell(row, |j, x| {
+                    let m = f64::from(mean[j]);
+                    square += (f64::from(x) - m).powi(2) - m * m;
+                });
+            }
+        }
+        if square > 0.0 { 1.0 / square.sqrt() } else { 1.0 }
+    }
+
+    /// Writes the transformed dense row `row` to `out`.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn write_row(&self, features: &Features, row: usize, out: &mut [f32]) {
+        match features {
+            Features::U8(d) => self.write_dense(d.row(row), out),
+            Features::F32(d) => self.write_dense(d.row(row), out),
+            Features::Sparse(s) => {
+                match (&self.mean, &self.scale) {
+                    (None, _) => out.fill(0.0),
+                    (Some(mean), None) => out.iter_mut().zip(mean).for_each(|(o, m)| *o = -m),
+                    (Some(mean), Some(scale)) => {
+                        out.iter_mut().zip(mean).zip(scale).for_each(|((o, m), s)| *o = -m / s);
+                    }
+                }
+                let (indices, values) = s.row(row);
+                for (&j, &v) in indices.iter().zip(values) {
+                    let j = j as usize;
+                    let mean = self.mean.as_ref().map_or(0.0, |m| m[j]);
+                    out[j] = (v - mean) / self.scale.as_ref().map_or(1.0, |s| s[j]);
+                }
+            }
+        }
+        if self.unit_row {
+            let r = self.row_factor(features, row) as f32;
+            out.iter_mut().for_each(|v| *v *= r);
+        }
+    }
+
+    fn write_dense<T: Copy + Into<f32>>(&self, row: &[T], out: &mut [f32]) {
+        match (&self.mean, &self.scale) {
+            (None, None) => out.iter_mut().zip(row).for_each(|(o, &x)| *o = x.into()),
+            (Some(mean), None) => out.iter_mut().zip(row).zip(mean).for_each(|((o, &x), m)| *o = x.into() - m),
+            (None, Some(scale)) => out.iter_mut().zip(row).zip(scale).for_each(|((o, &x), s)| *o = x.into() / s),
+            (Some(mean), Some(scale)) => {
+                out.iter_mut().zip(row).zip(mean).zip(scale).for_each(|(((o, &x), m), s)| *o = (x.into() - m) / s);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Csr, Dense};
+
+    const VALUES: [f32; 12] = [0., 4., 7., 2., 0., 7., 4., 8., 7., 100., 100., 100.];
+
+    fn dense() -> Features {
+        Features::F32(Dense::new(3, VALUES.to_vec()))
+    }
+
+    fn bytes() -> Features {
+        Features::U8(Dense::new(3, VALUES.iter().map(|&v| v as u8).collect()))
+    }
+
+    fn sparse() -> Features {
+        let mut csr = Csr::new(3);
+        for row in VALUES.chunks(3) {
+            row.iter().enumerate().filter(|(_, v)| **v != 0.0).for_each(|(j, &v)| csr.push_cell(j as u32, v));
+            csr.finish_row();
+        }
+        Features::Sparse(csr)
+    }
+
+    #[test]
+    fn fitted_on_the_training_rows_only_and_alike_for_every_storage() {
+        // Row 3 is not in the training split; column 2 is constant there.
+        let rows = [0, 1, 2];
+        for features in [dense(), bytes(), sparse()] {
+            let scaler = Scaler::fit(&features, &rows, Center::Mean, Scale::Std);
+            assert_eq!(scaler.mean.as_deref(), Some(&[2., 4., 7.][..]), "{}", features.kind());
+            let scale = scaler.scale.unwrap();
+            assert!((scale[0] - (8.0f32 / 3.0).sqrt()).abs() < 1e-6 && (scale[1] - (32.0f32 / 3.0).sqrt()).abs() < 1e-6);
+            assert_eq!(scale[2], 1.0);
+            let minmax = Scaler::fit(&features, &rows, Center::None, Scale::Minmax);
+            assert_eq!(minmax.mean.as_deref(), Some(&[0., 0., 7.][..]));
+            assert_eq!(minmax.scale.as_deref(), Some(&[4., 8., 1.][..]));
+        }
+    }
+
+    #[test]
+    fn rows_are_the_same_from_every_storage() {
+        for center in [Center::None, Center::Mean] {
+            for scale in [Scale::None, Scale::Pixel, Scale::Std, Scale::Minmax, Scale::UnitRow] {
+                let written = |features: Features| {
+                    let scaler = Scaler::fit(&features, &[0, 1, 2], center, scale);
+                    let mut out = vec![f32::NAN; 3];
+                    (0..4).flat_map(|i| { scaler.write_row(&features, i, &mut out); out.clone() }).collect::<Vec<f32>>()
+                };
+                let (a, b, c) = (written(dense()), written(bytes()), written(sparse()));
+                for ((a, b), c) in a.iter().zip(b).zip(c) {
+                    assert!((a - b).abs() < 1e-6 && (a - c).abs() < 1e-5, "{center:?} {scale:?} {a} {b} {c}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn unit_rows_have_length_one() {
+        let scaler = Scaler::fit(&sparse(), &[0, 1, 2], Center::Mean, Scale::UnitRow);
+        let mut out = vec![0.0; 3];
+        for i in 0..4 {
+            scaler.write_row(&sparse(), i, &mut out);
+            assert!((out.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Compressed sparse rows: what libsvm text becomes in memory.
+
+/// Sparse rows in CSR form; a cell that is not stored is zero.
+///
+/// Row `i` holds the pairs `(indices[k], values[k])` for `k` in `offsets[i]..offsets[i + 1]`, column indices strictly increasing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Csr {
+    n_features: usize,
+    offsets: Vec<usize>,
+    indices: Vec<u32>,
+    values: Vec<f32>,
+}
+
+impl Default for Csr {
+    fn default() -> Self {
+        Self { n_features: 0, offsets: vec![0], indices: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl Csr {
+    /// An empty matrix of `n_features` columns.
+    #[must_use]
+    pub fn new(n_features: usize) -> Self {
+        Self { n_features, ..Self::default() }
+    }
+
+    /// An empty matrix with room for `rows` rows and `cells` stored cells.
+    #[must_use]
+    pub fn with_capacity(rows: usize, cells: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self { n_features: 0, offsets, indices: Vec::with_capacity(cells), values: Vec::with_capacity(cells) }
+    }
+
+    /// The matrices below one another, in memory of exactly the size needed; each part is freed as soon as it is copied.
+    #[must_use]
+    pub fn concat(parts: Vec<Csr>) -> Self {
+        if parts.len() == 1 {
+            return parts.into_iter().next().unwrap_or_default();
+        }
+        let rows = parts.iter().map(Csr::n_rows).sum();
+        let mut joined = Self::with_capacity(rows, parts.iter().map(Csr::nnz).sum());
+        parts.into_iter().for_each(|part| joined.append(&part));
+        joined
+    }
+
+    /// Appends one cell to the row that is being built. The caller keeps columns increasing; the width grows as needed.
+    pub fn push_cell(&mut self, column: u32, value: f32) {
+        self.n_features = self.n_features.max(column as usize + 1);
+        self.indices.push(column);
+        self.values.push(value);
+    }
+
+    /// Closes the row that is being built.
+    pub fn finish_row(&mut self) {
+        self.offsets.push(self.indices.len());
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub const fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Number of stored cells.
+    #[must_use]
+    pub fn nnz(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Column indices and values of row `i`.
+    #[must_use]
+    pub fn row(&self, i: usize) -> (&[u32], &[f32]) {
+        let range = self.offsets[i]..self.offsets[i + 1];
+        (&self.indices[range.clone()], &self.values[range])
+    }
+
+    /// Makes the matrix exactly `n_features` wide: wider by zeros, or narrower by dropping cells; returns how many were dropped.
+    pub fn set_n_features(&mut self, n_features: usize) -> usize {
+        let mut dropped = 0;
+        if n_features < self.n_features {
+            let (mut kept, mut start) = (0, 0);
+            for i in 0..self.n_rows() {
+                let end = self.offsets[i + 1];
+                for k in start..end {
+                    if (self.indices[k] as usize) < n_features {
+                        self.indices[kept] = self.indices[k];
+                        self.values[kept] = self.values[k];
+                        kept += 1;
+                    }
+                }
+                start = end;
+                self.offsets[i + 1] = kept;
+            }
+            dropped = self.indices.len() - kept;
+            self.indices.truncate(kept);
+            self.values.truncate(kept);
+        }
+        self.n_features = n_features;
+        dropped
+    }
+
+    /// Appends the rows of `other` below; the width becomes the larger of the two.
+    pub fn append(&mut self, other: &Csr) {
+        let base = self.indices.len();
+        self.n_features = self.n_features.max(other.n_features);
+        self.indices.extend_from_slice(&other.indices);
+        self.values.extend_from_slice(&other.values);
+        self.offsets.extend(other.offsets[1..].iter().map(|&o| o + base));
+    }
+
+    /// The share of cells that is stored, 0 for an empty matrix.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn density(&self) -> f64 {
+        let cells = self.n_rows() as f64 * self.n_features as f64;
+        if cells == 0.0 { 0.0 } else { self.nnz() as f64 / cells }
+    }
+
+    /// The same matrix as row-major dense values.
+    #[must_use]
+    pub fn to_dense(&self) -> Vec<f32> {
+        let mut dense = vec![0.0; self.n_rows() * self.n_features];
+        for i in 0..self.n_rows() {
+            let (indices, values) = self.row(i);
+            for (&j, &v) in indices.iter().zip(values) {
+                dense[i * self.n_features + j as usize] = v;
+            }
+        }
+        dense
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Csr {
+        let mut csr = Csr::default();
+        csr.push_cell(0, 1.0);
+        csr.push_cell(3, 2.0);
+        csr.finish_row();
+        csr.finish_row();
+        csr.push_cell(2, -1.0);
+        csr.finish_row();
+        csr
+    }
+
+    #[test]
+    fn rows_come_back_as_they_went_in() {
+        let csr = sample();
+        assert_eq!((csr.n_rows(), csr.n_features(), csr.nnz()), (3, 4, 3));
+        assert_eq!(csr.row(0), (&[0, 3][..], &[1.0, 2.0][..]));
+        assert_eq!(csr.row(1), (&[][..], &[][..]));
+        assert_eq!(csr.to_dense(), [1., 0., 0., 2., 0., 0., 0., 0., 0., 0., -1., 0.]);
+    }
+
+    #[test]
+    fn narrowing_drops_cells_and_keeps_rows() {
+        let mut csr = sample();
+        assert_eq!(csr.set_n_features(3), 1);
+        assert_eq!(csr.to_dense(), [1., 0., 0., 0., 0., 0., 0., 0., -1.]);
+        assert_eq!(csr.set_n_features(5), 0);
+        assert_eq!(csr.n_features(), 5);
+    }
+
+    #[test]
+    fn appending_shifts_the_offsets() {
+        let mut csr = sample();
+        csr.append(&sample());
+        assert_eq!(Csr::concat(vec![sample(), Csr::new(2), sample()]), csr);
+        assert_eq!(csr.n_rows(), 6);
+        assert_eq!(csr.row(5), (&[2][..], &[-1.0][..]));
+    }
+}

@@ -1,0 +1,11 @@
+//! Multiclass linear support vector machines on Burn.
+#![warn(missing_docs)]
+
+pub mod bounded;
+pub mod data;
+pub mod device;
+pub mod loss;
+pub mod metric;
+pub mod model;
+pub mod objective;
+pub mod solver;

@@ -1,0 +1,421 @@
+//! Margin losses: one file a formulation, each with its formula, forward pass, analytic gradient and host reference.
+//!
+//! Every loss obeys one contract, on every route (autodiff, analytic, host) and every device:
+//!
+//! - the subgradient at a margin that is exactly met is **0**;
+//! - on a tie the **lowest class index** wins;
+//! - the true class is masked before any reduction, so that a certain sample has a loss of exactly 0.
+//!
+//! Imports only `bounded`. [`Loss`] is the one list of formulations; [`MarginLoss`] is what a loss of your own implements.
+
+pub mod crammer_singer;
+pub mod one_vs_rest;
+pub mod weston_watkins;
+
+pub use crammer_singer::{CrammerSinger, CrammerSingerConfig};
+pub use one_vs_rest::{OneVsRest, OneVsRestConfig};
+pub use weston_watkins::{WestonWatkins, WestonWatkinsConfig};
+
+use crate::bounded::Positive;
+use burn::nn::loss::Reduction;
+use burn::tensor::{Bool, Device, Int, Tensor};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+/// A loss of scores and labels, with its gradient with respect to the scores.
+///
+/// Implement it for a loss of your own to check it with [`crate::gradcheck`].
+///
+/// # Shapes
+/// `scores` `[n_samples, n_classes]`, any float type; `labels` `[n_samples]`, values in `0..n_classes`.
+pub trait MarginLoss: Debug + Send + Sync {
+    /// The name as the configuration spells it.
+    fn name(&self) -> &'static str;
+
+    /// The loss of each sample, `[n_samples]`, class weights included.
+    fn forward_no_reduction(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1>;
+
+    /// The analytic gradient `Q[i, j] = ∂ℓ_i / ∂s_ij`, `[n_samples, n_classes]`, class weights included, not reduced; so that
+    /// `∂(Σ ℓ_i)/∂W = XᵀQ`.
+    fn gradient(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2>;
+
+    /// The loss reduced to `[1]`: the sum, or the sum divided by `n_samples` (never by the sum of the weights).
+    fn forward(&self, scores: Tensor<2>, labels: Tensor<1, Int>, reduction: Reduction) -> Tensor<1> {
+        let [n_samples, _] = scores.dims();
+        let sum = self.forward_no_reduction(scores, labels).sum();
+        match reduction {
+            Reduction::Sum => sum,
+            #[allow(clippy::cast_precision_loss)]
+            Reduction::Mean | Reduction::BatchMean | Reduction::Auto => sum.div_scalar(n_samples as f64),
+        }
+    }
+
+    /// The classes at which the loss of one row has a kink somewhere between two score vectors, that is, whose part in the
+    /// active pattern differs. A loss without kinks keeps the default, an empty list.
+    fn kinks(&self, before: &[f64], after: &[f64], label: usize) -> Vec<usize> {
+        let _ = (before, after, label);
+        Vec::new()
+    }
+}
+
+/// The exponent of the margin: 1 is the hinge, 2 the squared hinge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub enum Power {
+    /// max(0, z)
+    #[default]
+    One,
+    /// max(0, z)²
+    Two,
+}
+
+impl TryFrom<i64> for Power {
+    type Error = String;
+    fn try_from(value: i64) -> Result<Self, String> {
+        match value {
+            1 => Ok(Self::One),
+            2 => Ok(Self::Two),
+            other => Err(format!("{other} is not a power of the margin: expected 1 (hinge) or 2 (squared hinge)")),
+        }
+    }
+}
+
+impl From<Power> for i64 {
+    fn from(power: Power) -> i64 {
+        match power {
+            Power::One => 1,
+            Power::Two => 2,
+        }
+    }
+}
+
+impl Power {
+    /// `max(0, z)^p`
+    #[must_use]
+    pub fn of(self, z: f64) -> f64 {
+        // Not `z.max(0.0)`, which would swallow a NaN.
+        let hinge = if z <= 0.0 { 0.0 } else { z };
+        match self {
+            Self::One => hinge,
+            Self::Two => hinge * hinge,
+        }
+    }
+
+    /// The derivative of `max(0, z)^p`, with slope 0 at `z = 0`.
+    #[must_use]
+    pub fn slope(self, z: f64) -> f64 {
+        match self {
+            Self::One => f64::from(u8::from(z > 0.0)),
+            Self::Two => {
+                if z > 0.0 {
+                    2.0 * z
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+
+    /// `max(0, z)^p` of a tensor. `relu`, not `clamp_min`: its slope at 0 is 0 on every backend.
+    pub(crate) fn of_tensor(self, z: Tensor<2>) -> Tensor<2> {
+        let hinge = burn::tensor::activation::relu(z);
+        match self {
+            Self::One => hinge,
+            Self::Two => hinge.clone().mul(hinge),
+        }
+    }
+
+    /// The derivative of `max(0, z)^p` of a tensor.
+    pub(crate) fn slope_of_tensor(self, z: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::One => {
+                let dtype = z.dtype();
+                z.greater_scalar(0.0).float().cast(dtype)
+            }
+            Self::Two => burn::tensor::activation::relu(z).mul_scalar(2.0),
+        }
+    }
+}
+
+/// `true` where a column is the row's label, `[n_samples, n_classes]`; no device synchronisation.
+pub(crate) fn label_mask(labels: &Tensor<1, Int>, n_classes: usize) -> Tensor<2, Bool> {
+    let [n_samples] = labels.dims();
+    index_mask(labels.clone().reshape([n_samples, 1]), n_classes)
+}
+
+/// `true` where a column is the row's index; `indices` `[n_samples, 1]`.
+pub(crate) fn index_mask(indices: Tensor<2, Int>, n_classes: usize) -> Tensor<2, Bool> {
+    let [n_samples, _] = indices.dims();
+    let shape = [n_samples, n_classes];
+    #[allow(clippy::cast_possible_wrap)]
+    let classes = Tensor::<1, Int>::arange(0..n_classes as i64, &indices.device()).reshape([1, n_classes]);
+    classes.expand(shape).equal(indices.expand(shape))
+}
+
+/// Multiplies each row's loss by the weight of its class.
+pub(crate) fn weigh_rows(loss: Tensor<1>, labels: Tensor<1, Int>, weights: Option<&Tensor<1>>) -> Tensor<1> {
+    match weights {
+        None => loss,
+        Some(weights) => {
+            let row = weights.clone().select(0, labels).cast(loss.dtype());
+            loss.mul(row)
+        }
+    }
+}
+
+/// Multiplies each row of a gradient by the weight of its class.
+pub(crate) fn weigh_gradient(q: Tensor<2>, labels: Tensor<1, Int>, weights: Option<&Tensor<1>>) -> Tensor<2> {
+    match weights {
+        None => q,
+        Some(weights) => {
+            let [n_samples, _] = q.dims();
+            let row = weights.clone().select(0, labels).cast(q.dtype()).reshape([n_samples, 1]);
+            q.mul(row)
+        }
+    }
+}
+
+/// Checks what `init` of a loss is given; a wrong value here is a programming error, files are checked on loading.
+pub(crate) fn assert_valid(margin: f64, power: usize, class_weights: Option<&[f64]>) -> Power {
+    assert!(margin.is_finite() && margin >= 0.0, "the margin must be finite and not negative, got {margin}");
+    if let Some(weights) = class_weights {
+        assert!(
+            weights.iter().all(|w| w.is_finite() && *w >= 0.0),
+            "class weights must be finite and not negative, got {weights:?}"
+        );
+    }
+    match power {
+        1 => Power::One,
+        2 => Power::Two,
+        other => panic!("the power of the margin must be 1 or 2, got {other}"),
+    }
+}
+
+pub(crate) fn weights_tensor(class_weights: Option<&Vec<f64>>, device: &Device) -> Option<Tensor<1>> {
+    let plain = device.clone().without_autodiff();
+    class_weights.map(|w| Tensor::<1>::from_data(w.as_slice(), &plain))
+}
+
+/// The formulations, in the order of the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Formulation {
+    /// Σ over the other classes: [`WestonWatkins`].
+    WestonWatkins,
+    /// The worst other class: [`CrammerSinger`].
+    CrammerSinger,
+    /// One binary hinge a class: [`OneVsRest`].
+    OneVsRest,
+}
+
+impl Formulation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::WestonWatkins, Self::CrammerSinger, Self::OneVsRest];
+
+    /// The name as the configuration spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WestonWatkins => "weston_watkins",
+            Self::CrammerSinger => "crammer_singer",
+            Self::OneVsRest => "one_vs_rest",
+        }
+    }
+}
+
+/// `class_weights` of the configuration.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected `\"none\"`, `\"balanced\"` or a table such as `{ cat = 2.0 }`")]
+pub enum ClassWeights {
+    /// `"none"` or `"balanced"`.
+    Named(NamedClassWeights),
+    /// A weight for some classes by name; the others keep 1.
+    Table(BTreeMap<String, Positive>),
+    /// The default.
+    #[default]
+    #[serde(skip)]
+    Unset,
+}
+
+/// The class weights that have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedClassWeights {
+    /// 1 for every class.
+    None,
+    /// n / (n_classes · n_k), with n and n_k counted on the training split.
+    Balanced,
+}
+
+impl ClassWeights {
+    /// One weight a class, or `None` where all are 1.
+    ///
+    /// `counts` are the rows of each class in the training split.
+    ///
+    /// # Errors
+    /// The name in the table that is not a class.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn resolve(&self, class_names: &[String], counts: &[usize]) -> Result<Option<Vec<f64>>, String> {
+        match self {
+            Self::Unset | Self::Named(NamedClassWeights::None) => Ok(None),
+            Self::Named(NamedClassWeights::Balanced) => {
+                let n = counts.iter().sum::<usize>() as f64;
+                let k = counts.len() as f64;
+                Ok(Some(counts.iter().map(|&c| if c == 0 { 0.0 } else { n / (k * c as f64) }).collect()))
+            }
+            Self::Table(table) => {
+                let mut weights = vec![1.0; class_names.len()];
+                for (name, weight) in table {
+                    let class = class_names.iter().position(|c| c == name).ok_or_else(|| name.clone())?;
+                    weights[class] = weight.get();
+                }
+                Ok(Some(weights))
+            }
+        }
+    }
+}
+
+/// The keys of a `[loss.*]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MarginOptions {
+    /// The margin Δ.
+    pub margin: Positive,
+    /// 1 or 2.
+    pub power: Power,
+    /// `none`, `balanced` or a table.
+    pub class_weights: ClassWeights,
+}
+
+impl Default for MarginOptions {
+    fn default() -> Self {
+        let one = Positive::new(1.0).unwrap_or_else(|_| unreachable!("1 is positive"));
+        Self { margin: one, power: Power::One, class_weights: ClassWeights::Unset }
+    }
+}
+
+/// The `[loss]` table: exactly one formulation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossConfig {
+    /// `[loss.weston_watkins]`
+    WestonWatkins(MarginOptions),
+    /// `[loss.crammer_singer]`
+    CrammerSinger(MarginOptions),
+    /// `[loss.one_vs_rest]`
+    OneVsRest(MarginOptions),
+}
+
+impl LossConfig {
+    /// The formulation that the table names.
+    #[must_use]
+    pub const fn formulation(&self) -> Formulation {
+        match self {
+            Self::WestonWatkins(_) => Formulation::WestonWatkins,
+            Self::CrammerSinger(_) => Formulation::CrammerSinger,
+            Self::OneVsRest(_) => Formulation::OneVsRest,
+        }
+    }
+
+    /// The keys of the table.
+    #[must_use]
+    pub const fn options(&self) -> &MarginOptions {
+        match self {
+            Self::WestonWatkins(o) | Self::CrammerSinger(o) | Self::OneVsRest(o) => o,
+        }
+    }
+
+    /// The loss with its class weights counted out.
+    ///
+    /// # Errors
+    /// The name in `class_weights` that is not a class.
+    pub fn resolve(&self, class_names: &[String], counts: &[usize]) -> Result<Loss, String> {
+        let options = self.options();
+        Ok(Loss {
+            formulation: self.formulation(),
+            margin: options.margin.get(),
+            power: options.power,
+            class_weights: options.class_weights.resolve(class_names, counts)?,
+        })
+    }
+}
+
+/// A loss as a value: what the objective, the model file and the solvers pass around.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Which classes are charged.
+    pub formulation: Formulation,
+    /// The margin Δ.
+    pub margin: f64,
+    /// The exponent p.
+    pub power: Power,
+    /// One weight a class; `None` where all are 1.
+    pub class_weights: Option<Vec<f64>>,
+}
+
+impl Loss {
+    /// A loss without class weights.
+    #[must_use]
+    pub const fn new(formulation: Formulation, margin: f64, power: Power) -> Self {
+        Self { formulation, margin, power, class_weights: None }
+    }
+
+    /// The Burn module of this loss on a device.
+    #[must_use]
+    pub fn init(&self, device: &Device) -> Box<dyn MarginLoss> {
+        let power = usize::from(self.power == Power::Two) + 1;
+        let (margin, weights) = (self.margin, self.class_weights.clone());
+        match self.formulation {
+            Formulation::WestonWatkins => Box::new(
+                WestonWatkinsConfig::new().with_margin(margin).with_power(power).with_class_weights(weights).init(device),
+            ),
+            Formulation::CrammerSinger => Box::new(
+                CrammerSingerConfig::new().with_margin(margin).with_power(power).with_class_weights(weights).init(device),
+            ),
+            Formulation::OneVsRest => Box::new(
+                OneVsRestConfig::new().with_margin(margin).with_power(power).with_class_weights(weights).init(device),
+            ),
+        }
+    }
+
+    /// The weight of a row with this label.
+    #[must_use]
+    pub fn class_weight(&self, label: usize) -> f64 {
+        self.class_weights.as_ref().map_or(1.0, |w| w[label])
+    }
+
+    /// The loss of one row in f64 on the host, class weight included.
+    #[must_use]
+    pub fn of_row(&self, scores: &[f64], label: usize) -> f64 {
+        let value = match self.formulation {
+            Formulation::WestonWatkins => weston_watkins::of_row(scores, label, self.margin, self.power),
+            Formulation::CrammerSinger => crammer_singer::of_row(scores, label, self.margin, self.power),
+            Formulation::OneVsRest => one_vs_rest::of_row(scores, label, self.margin, self.power),
+        };
+        self.class_weight(label) * value
+    }
+
+    /// The gradient of [`Loss::of_row`] with respect to the scores, written to `q`.
+    pub fn gradient_of_row(&self, scores: &[f64], label: usize, q: &mut [f64]) {
+        match self.formulation {
+            Formulation::WestonWatkins => weston_watkins::gradient_of_row(scores, label, self.margin, self.power, q),
+            Formulation::CrammerSinger => crammer_singer::gradient_of_row(scores, label, self.margin, self.power, q),
+            Formulation::OneVsRest => one_vs_rest::gradient_of_row(scores, label, self.margin, self.power, q),
+        }
+        let weight = self.class_weight(label);
+        q.iter_mut().for_each(|v| *v *= weight);
+    }
+
+    /// The loss of a row whose scores are all equal, before class weights: (K−1)·Δ^p, Δ^p or K·Δ^p at zero scores.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn at_zero(&self, n_classes: usize) -> f64 {
+        let unit = self.power.of(self.margin);
+        match self.formulation {
+            Formulation::WestonWatkins => (n_classes - 1) as f64 * unit,
+            Formulation::CrammerSinger => unit,
+            Formulation::OneVsRest => n_classes as f64 * unit,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a set of scores is worth: accuracy, top-k, confusion matrix, and precision, recall and F1 of each class.
+
+use serde::Serialize;
+
+/// The class with the largest score, the lowest index on a tie.
+#[must_use]
+pub fn argmax(scores: &[f64]) -> usize {
+    let mut best = 0;
+    for (j, s) in scores.iter().enumerate().skip(1) {
+        if *s > scores[best] || scores[best].is_nan() && !s.is_nan() {
+            best = j;
+        }
+    }
+    best
+}
+
+/// True when fewer than `k` classes stand before the label, a tie counting for the lower index.
+#[must_use]
+pub fn in_top_k(scores: &[f64], label: usize, k: usize) -> bool {
+    let own = scores[label];
+    let before = scores.iter().enumerate().filter(|&(j, s)| *s > own || (*s == own && j < label)).count();
+    before < k && !own.is_nan()
+}
+
+/// Counts of predictions: rows of true classes, columns of predicted ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Confusion {
+    n_classes: usize,
+    counts: Vec<u64>,
+}
+
+/// How well one class is found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ClassReport {
+    /// Of the rows predicted as this class, the share that is of it; 0 where there is none.
+    pub precision: f64,
+    /// Of the rows of this class, the share that was found; 0 where there is none.
+    pub recall: f64,
+    /// The harmonic mean of the two; 0 where both are.
+    pub f1: f64,
+    /// Rows of this class.
+    pub support: u64,
+}
+
+impl Confusion {
+    /// No predictions yet.
+    #[must_use]
+    pub fn new(n_classes: usize) -> Self {
+        Self { n_classes, counts: vec![0; n_classes * n_classes] }
+    }
+
+    /// Counts one row.
+    pub fn add(&mut self, label: usize, predicted: usize) {
+        self.counts[label * self.n_classes + predicted] += 1;
+    }
+
+    /// Adds the counts of another part of the data.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub const fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+
+    /// Rows of class `label` that were predicted as `predicted`.
+    #[must_use]
+    pub fn count(&self, label: usize, predicted: usize) -> u64 {
+        self.counts[label * self.n_classes + predicted]
+    }
+
+    /// Rows counted.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The share of rows on the diagonal; 0 for no rows.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn accuracy(&self) -> f64 {
+        let right: u64 = (0..self.n_classes).map(|k| self.count(k, k)).sum();
+        if self.total() == 0 { 0.0 } else { right as f64 / self.total() as f64 }
+    }
+
+    /// Precision, recall and F1 of one class.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn class(&self, k: usize) -> ClassReport {
+        let support: u64 = (0..self.n_classes).map(|j| self.count(k, j)).sum();
+        let predicted: u64 = (0..self.n_classes).map(|i| self.count(i, k)).sum();
+        let right = self.count(k, k) as f64;
+        let share = |of: u64| if of == 0 { 0.0 } else { right / of as f64 };
+        let (precision, recall) = (share(predicted), share(support));
+        let f1 = if precision + recall == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) };
+        ClassReport { precision, recall, f1, support }
+    }
+
+    /// The mean over classes, each counting the same (`weighted = false`) or by its rows.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn mean(&self, weighted: bool) -> ClassReport {
+        let mut mean = ClassReport { precision: 0.0, recall: 0.0, f1: 0.0, support: self.total() };
+        for k in 0..self.n_classes {
+            let class = self.class(k);
+            let share = if weighted {
+                class.support as f64 / self.total().max(1) as f64
+            } else {
+                1.0 / self.n_classes as f64
+            };
+            mean.precision += share * class.precision;
+            mean.recall += share * class.recall;
+            mean.f1 += share * class.f1;
+        }
+        mean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_lowest_class() {
+        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
+        assert_eq!(argmax(&[f64::NAN, 3.0, 2.0]), 1);
+        assert!(in_top_k(&[1.0, 3.0, 3.0], 1, 1));
+        assert!(!in_top_k(&[1.0, 3.0, 3.0], 2, 1));
+        assert!(in_top_k(&[1.0, 3.0, 3.0], 2, 2));
+    }
+
+    #[test]
+    fn class_reports_by_hand() {
+        // true 0: 3 right, 1 taken for 1; true 1: 2 right; class 2 never seen, once predicted for a 1.
+        let mut confusion = Confusion::new(3);
+        for (label, predicted) in [(0, 0), (0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (1, 2)] {
+            confusion.add(label, predicted);
+        }
+        assert!((confusion.accuracy() - 5.0 / 7.0).abs() < 1e-15);
+        let one = confusion.class(1);
+        assert!((one.precision - 2.0 / 3.0).abs() < 1e-15 && (one.recall - 2.0 / 3.0).abs() < 1e-15);
+        assert_eq!(confusion.class(2), ClassReport { precision: 0.0, recall: 0.0, f1: 0.0, support: 0 });
+        assert!((confusion.mean(false).recall - (0.75 + 2.0 / 3.0) / 3.0).abs() < 1e-15);
+        assert!((confusion.mean(true).recall - confusion.accuracy()).abs() < 1e-15);
+    }
+}

@@ -1,0 +1,257 @@
+//! A trained classifier: weights with everything needed to apply them to raw features.
+//!
+//! Scores are computed on the host in f64 with the preprocessing folded into the weights, whatever device trained them, so
+//! that every report of an objective or an accuracy comes from one evaluator.
+
+use super::BiasRule;
+use crate::data::{Center, Features, ImageShape, Scale, Scaler};
+use crate::loss::Loss;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What a model was trained for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// The loss.
+    pub loss: Loss,
+    /// λ of the objective.
+    pub lambda: f64,
+    /// Rows of the training split, n of the objective.
+    pub n_samples: usize,
+    /// The bias rule.
+    pub bias: BiasRule,
+    /// `center` of the preprocessing.
+    pub center: Center,
+    /// `scale` of the preprocessing.
+    pub scale: Scale,
+    /// The configuration as used, TOML.
+    pub config: String,
+}
+
+/// A trained linear classifier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classifier {
+    /// `[n_features, n_classes]`, row-major, for preprocessed features.
+    pub weight: Vec<f32>,
+    /// `[n_classes]`.
+    pub bias: Option<Vec<f32>>,
+    /// Fitted preprocessing.
+    pub scaler: Scaler,
+    /// Names in column order.
+    pub class_names: Vec<String>,
+    /// For image data.
+    pub image_shape: Option<ImageShape>,
+    /// What it was trained for.
+    pub training: Training,
+}
+
+/// Rows that are scored together by one thread.
+const CHUNK: usize = 512;
+/// Rows whose products with one class run side by side.
+const ROWS: usize = 4;
+const LANES: usize = 4;
+
+/// Weights for raw features: `s = r·(x·weight + offset) + bias`.
+struct Folded {
+    n_features: usize,
+    n_classes: usize,
+    /// `[n_features, n_classes]` for sparse rows, `[n_classes, n_features]` for dense ones.
+    weight: Vec<f64>,
+    offset: Vec<f64>,
+    bias: Vec<f64>,
+}
+
+impl Classifier {
+    /// Number of classes.
+    #[must_use]
+    pub fn n_classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// Number of features.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.weight.len() / self.n_classes()
+    }
+
+    /// Weights and bias for raw features, in f64: `weight[j, k] / scale_j` and `bias_k − Σ_j mean_j·weight[j, k]/scale_j`.
+    ///
+    /// `None` where rows are brought to unit length, which no weights can express.
+    #[must_use]
+    pub fn folded_weights(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        if self.scaler.unit_row {
+            return None;
+        }
+        let folded = self.fold(false);
+        let bias = folded.bias.iter().zip(&folded.offset).map(|(b, o)| b + o).collect();
+        Some((folded.weight, bias))
+    }
+
+    fn fold(&self, by_class: bool) -> Folded {
+        let (d, k) = (self.n_features(), self.n_classes());
+        let mut weight = vec![0.0; d * k];
+        let mut offset = vec![0.0; k];
+        for j in 0..d {
+            let scale = self.scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
+            let mean = self.scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
+            for c in 0..k {
+                let w = f64::from(self.weight[j * k + c]) / scale;
+                offset[c] -= mean * w;
+                weight[if by_class { c * d + j } else { j * k + c }] = w;
+            }
+        }
+        let bias = self.bias.as_ref().map_or_else(|| vec![0.0; k], |b| b.iter().map(|&v| f64::from(v)).collect());
+        Folded { n_features: d, n_classes: k, weight, offset, bias }
+    }
+
+    /// Folds a function over the scores of the given rows, in parallel over fixed chunks; the results come in row order, so
+    /// that a sum over them does not depend on the number of threads.
+    ///
+    /// `visit` gets the accumulator, the position in `rows` and the scores `[n_classes]`.
+    pub fn fold_scores<T: Send>(
+        &self,
+        features: &Features,
+        rows: &[u32],
+        init: impl Fn() -> T + Sync,
+        visit: impl Fn(&mut T, usize, &[f64]) + Sync,
+    ) -> Vec<T> {
+        let folded = self.fold(!matches!(features, Features::Sparse(_)));
+        let chunk = |(index, rows): (usize, &[u32])| {
+            let mut state = init();
+            let mut scores = vec![0.0; ROWS * folded.n_classes];
+            let mut cells = vec![0.0; ROWS * folded.n_features];
+            for (block, group) in rows.chunks(ROWS).enumerate() {
+                match features {
+                    Features::Sparse(_) => folded.sparse_scores(features, group, &mut scores),
+                    Features::U8(_) | Features::F32(_) => {
+                        folded.dense_scores(features, group, &mut cells, &mut scores);
+                    }
+                }
+                for (i, &row) in group.iter().enumerate() {
+                    let scores = &mut scores[i * folded.n_classes..(i + 1) * folded.n_classes];
+                    let factor = self.scaler.row_factor(features, row as usize);
+                    for (c, s) in scores.iter_mut().enumerate() {
+                        *s = factor * (*s + folded.offset[c]) + folded.bias[c];
+                    }
+                    visit(&mut state, index * CHUNK + block * ROWS + i, scores);
+                }
+            }
+            state
+        };
+        rows.par_chunks(CHUNK).enumerate().map(chunk).collect()
+    }
+
+    /// The scores of the given rows, `[rows, n_classes]` row-major.
+    #[must_use]
+    pub fn scores(&self, features: &Features, rows: &[u32]) -> Vec<f64> {
+        self.fold_scores(features, rows, Vec::new, |out: &mut Vec<f64>, _, s| out.extend_from_slice(s)).concat()
+    }
+}
+
+impl Folded {
+    fn sparse_scores(&self, features: &Features, rows: &[u32], scores: &mut [f64]) {
+        let k = self.n_classes;
+        scores.fill(0.0);
+        for (scores, &row) in scores.chunks_exact_mut(k).zip(rows) {
+            features.for_each_cell(row as usize, |j, x| {
+                if j < self.n_features {
+                    let x = f64::from(x);
+                    scores.iter_mut().zip(&self.weight[j * k..(j + 1) * k]).for_each(|(s, w)| *s += x * w);
+                }
+            });
+        }
+    }
+
+    fn dense_scores(&self, features: &Features, rows: &[u32], cells: &mut [f64], scores: &mut [f64]) {
+        let d = self.n_features;
+        for (out, &row) in cells.chunks_exact_mut(d).zip(rows) {
+            features.for_each_cell(row as usize, |j, x| {
+                if j < d {
+                    out[j] = f64::from(x);
+                }
+            });
+        }
+        for (c, w) in self.weight.chunks_exact(d).enumerate() {
+            let products = dot_rows(cells, w);
+            for (i, p) in products.into_iter().enumerate() {
+                scores[i * self.n_classes + c] = p;
+            }
+        }
+    }
+}
+
+/// The products of `ROWS` rows of `cells` with one vector, in `LANES` partial sums each.
+fn dot_rows(cells: &[f64], w: &[f64]) -> [f64; ROWS] {
+    let d = w.len();
+    let rows: [&[f64]; ROWS] = std::array::from_fn(|i| &cells[i * d..(i + 1) * d]);
+    let mut sums = [[0.0; LANES]; ROWS];
+    let whole = d - d % LANES;
+    for j in (0..whole).step_by(LANES) {
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            for l in 0..LANES {
+                sum[l] += row[j + l] * w[j + l];
+            }
+        }
+    }
+    std::array::from_fn(|i| {
+        let tail: f64 = rows[i][whole..].iter().zip(&w[whole..]).map(|(x, w)| x * w).sum();
+        sums[i].iter().sum::<f64>() + tail
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Csr, Dense};
+    use crate::loss::{Formulation, Power};
+
+    fn classifier(scaler: Scaler, d: usize) -> Classifier {
+        Classifier {
+            weight: (0..d * 3).map(|i| (i as f32 * 0.37).sin()).collect(),
+            bias: Some(vec![0.5, -1.0, 0.25]),
+            scaler,
+            class_names: ["a", "b", "c"].map(String::from).to_vec(),
+            image_shape: None,
+            training: Training {
+                loss: Loss::new(Formulation::WestonWatkins, 1.0, Power::One),
+                lambda: 1.0,
+                n_samples: 1,
+                bias: BiasRule::Free,
+                center: Center::None,
+                scale: Scale::None,
+                config: String::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn folded_scores_equal_scores_of_preprocessed_rows() {
+        let d = 11;
+        let bytes: Vec<u8> = (0..d * 9).map(|i| ((i * 37) % 23) as u8).collect();
+        let mut csr = Csr::new(d);
+        for row in bytes.chunks(d) {
+            row.iter().enumerate().filter(|(_, v)| **v > 0).for_each(|(j, &v)| csr.push_cell(j as u32, f32::from(v)));
+            csr.finish_row();
+        }
+        let dense = Features::U8(Dense::new(d, bytes));
+        let rows: Vec<u32> = vec![8, 0, 3, 3, 7, 1];
+        for center in [Center::None, Center::Mean] {
+            for scale in [Scale::None, Scale::Pixel, Scale::Std, Scale::Minmax, Scale::UnitRow] {
+                let model = classifier(Scaler::fit(&dense, &[0, 1, 2, 3, 4], center, scale), d);
+                for features in [&dense, &Features::Sparse(csr.clone())] {
+                    let scores = model.scores(features, &rows);
+                    let mut x = vec![0.0f32; d];
+                    for (i, &row) in rows.iter().enumerate() {
+                        model.scaler.write_row(features, row as usize, &mut x);
+                        for c in 0..3 {
+                            let dot: f64 = (0..d).map(|j| f64::from(x[j]) * f64::from(model.weight[j * 3 + c])).sum();
+                            let expected = dot + f64::from(model.bias.as_ref().unwrap()[c]);
+                            let found = scores[i * 3 + c];
+                            assert!((found - expected).abs() < 1e-4, "{center:?} {scale:?} {found} {expected}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

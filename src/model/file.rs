@@ -1,0 +1,261 @@
+//! The model file: safetensors, so that Python reads it in two lines.
+//!
+//! Tensors: `weight` `[n_features, n_classes]`, `bias` `[n_classes]`, both for preprocessed features, and `mean` and `scale`
+//! `[n_features]` where the preprocessing uses them. Metadata: every value is text, those that are not plain words are JSON.
+//! The header is written with sorted keys, so that equal models are equal byte for byte.
+
+use super::classifier::{Classifier, Training};
+use crate::data::Scaler;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The format version that this program writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A model file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelFileError {
+    /// The path is not there, or cannot be read or written.
+    #[error("{file}: {source}")]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The content is not a model.
+    #[error("{file}: {problem}")]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What was found and what was expected.
+        problem: String,
+    },
+}
+
+impl ModelFileError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "MODEL is a run folder or its `model.safetensors`",
+            Self::Content { .. } => "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`",
+        }
+    }
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+impl Classifier {
+    /// The model as the bytes of a safetensors file.
+    ///
+    /// The `safetensors` crate keeps metadata in a hash map, whose order changes from run to run; the header is small, so it is
+    /// written here in sorted order.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (d, k) = (self.n_features(), self.n_classes());
+        let mut tensors: Vec<(&str, Vec<usize>, &[f32])> = vec![("weight", vec![d, k], &self.weight)];
+        if let Some(bias) = &self.bias {
+            tensors.push(("bias", vec![k], bias));
+        }
+        if let Some(mean) = &self.scaler.mean {
+            tensors.push(("mean", vec![d], mean));
+        }
+        if let Some(scale) = &self.scaler.scale {
+            tensors.push(("scale", vec![d], scale));
+        }
+        let mut header: BTreeMap<&str, Value> = BTreeMap::new();
+        let mut data = Vec::new();
+        for (name, shape, values) in tensors {
+            let start = data.len();
+            data.extend(bytes_of(values));
+            header.insert(name, json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
+        }
+        header.insert("__metadata__", self.metadata());
+        let mut text = serde_json::to_string(&header).unwrap_or_default().into_bytes();
+        text.resize(text.len().next_multiple_of(8), b' ');
+        let mut file = (text.len() as u64).to_le_bytes().to_vec();
+        file.extend(text);
+        file.extend(data);
+        file
+    }
+
+    fn metadata(&self) -> Value {
+        let text = |value: Value| Value::String(value.to_string());
+        let t = &self.training;
+        json!({
+            "format": "burn-svm",
+            "format_version": FORMAT_VERSION.to_string(),
+            "class_names": text(json!(self.class_names)),
+            "preprocess": text(json!({"center": t.center, "scale": t.scale, "unit_row": self.scaler.unit_row})),
+            "image_shape": text(json!(self.image_shape)),
+            "loss": text(json!(t.loss)),
+            "objective": text(json!({
+                "lambda": t.lambda, "n_samples": t.n_samples, "bias": t.bias,
+            })),
+            "config": t.config,
+        })
+    }
+
+    /// Reads a model from the bytes of its file; `file` is named in errors.
+    ///
+    /// # Errors
+    /// [`ModelFileError::Content`] when the bytes are not a model of this program, or of a newer version.
+    pub fn from_bytes(bytes: &[u8], file: &Path) -> Result<Self, ModelFileError> {
+        let wrong = |problem: String| ModelFileError::Content { file: file.to_path_buf(), problem };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(format!("not a safetensors file: {e}")))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| wrong(format!("not a safetensors file: {e}")))?;
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        let entry = |key: &str| metadata.get(key).ok_or_else(|| wrong(format!("metadata `{key}` is missing")));
+        if metadata.get("format").map(String::as_str) != Some("burn-svm") {
+            return Err(wrong("a safetensors file, but not a burn-svm model (metadata `format` is not `burn-svm`)".into()));
+        }
+        let version = entry("format_version")?;
+        if version.parse::<u32>().map_or(true, |v| v == 0 || v > FORMAT_VERSION) {
+            return Err(wrong(format!("model format version `{version}`, expected at most {FORMAT_VERSION}")));
+        }
+        let parse = |key: &str| -> Result<Value, ModelFileError> {
+            serde_json::from_str(entry(key)?).map_err(|e| wrong(format!("metadata `{key}`: {e}")))
+        };
+        let field = |value: &Value, key: &str| value.get(key).cloned().unwrap_or(Value::Null);
+        let (preprocess, objective) = (parse("preprocess")?, parse("objective")?);
+        let training: Training = serde_json::from_value(json!({
+            "loss": parse("loss")?,
+            "lambda": field(&objective, "lambda"),
+            "n_samples": field(&objective, "n_samples"),
+            "bias": field(&objective, "bias"),
+            "center": field(&preprocess, "center"),
+            "scale": field(&preprocess, "scale"),
+            "config": entry("config")?,
+        }))
+        .map_err(|e| wrong(format!("metadata: {e}")))?;
+        let class_names: Vec<String> =
+            serde_json::from_value(parse("class_names")?).map_err(|e| wrong(format!("metadata `class_names`: {e}")))?;
+        let image_shape =
+            serde_json::from_value(parse("image_shape")?).map_err(|e| wrong(format!("metadata `image_shape`: {e}")))?;
+        let (weight, shape) = tensor(&tensors, "weight", &wrong)?.ok_or_else(|| wrong("tensor `weight` is missing".into()))?;
+        let k = class_names.len();
+        if shape.len() != 2 || shape[0] == 0 || shape[1] != k || k < 2 {
+            return Err(wrong(format!("tensor `weight` has shape {shape:?}, expected [n_features, {k}]")));
+        }
+        if training.loss.class_weights.as_ref().is_some_and(|w| w.len() != k) {
+            return Err(wrong(format!("metadata `loss` has not one class weight for each of {k} classes")));
+        }
+        let vector = |name: &str, length: usize| match tensor(&tensors, name, &wrong)? {
+            Some((_, shape)) if shape != [length] => {
+                Err(wrong(format!("tensor `{name}` has shape {shape:?}, expected [{length}]")))
+            }
+            found => Ok(found.map(|(values, _)| values)),
+        };
+        let (bias, mean, scale) = (vector("bias", k)?, vector("mean", shape[0])?, vector("scale", shape[0])?);
+        let unit_row = field(&preprocess, "unit_row") == Value::Bool(true);
+        Ok(Self { weight, bias, scaler: Scaler { mean, scale, unit_row }, class_names, image_shape, training })
+    }
+
+    /// Writes the model file under a temporary name and renames it, so that a half file never passes for a whole one.
+    ///
+    /// # Errors
+    /// [`ModelFileError::Io`] when the file cannot be written.
+    pub fn save(&self, file: &Path) -> Result<(), ModelFileError> {
+        let io = |source| ModelFileError::Io { file: file.to_path_buf(), source };
+        let partial = file.with_extension("safetensors.partial");
+        std::fs::write(&partial, self.to_bytes()).map_err(io)?;
+        std::fs::rename(&partial, file).map_err(io)
+    }
+
+    /// Reads a model file, or the one in a run folder.
+    ///
+    /// # Errors
+    /// [`ModelFileError`] when it is not there or not a model.
+    pub fn load(path: &Path) -> Result<Self, ModelFileError> {
+        let file = if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() };
+        let bytes = std::fs::read(&file).map_err(|source| ModelFileError::Io { file: file.clone(), source })?;
+        Self::from_bytes(&bytes, &file)
+    }
+}
+
+type Values = (Vec<f32>, Vec<usize>);
+
+fn tensor(
+    tensors: &SafeTensors<'_>,
+    name: &str,
+    wrong: &impl Fn(String) -> ModelFileError,
+) -> Result<Option<Values>, ModelFileError> {
+    let Ok(view) = tensors.tensor(name) else {
+        return Ok(None);
+    };
+    let values = floats(&view).ok_or_else(|| wrong(format!("tensor `{name}` has type {:?}, expected F32", view.dtype())))?;
+    if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
+        return Err(wrong(format!("tensor `{name}` holds {bad}, expected finite numbers")));
+    }
+    Ok(Some((values, view.shape().to_vec())))
+}
+
+fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let chunks = view.data().chunks_exact(4);
+    (view.dtype() == Dtype::F32).then(|| chunks.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Center, ImageShape, Scale};
+    use crate::loss::{Formulation, Loss, Power};
+    use crate::model::BiasRule;
+
+    fn sample() -> Classifier {
+        Classifier {
+            weight: vec![1.0, -2.0, 0.5, 0.25, 3.0, -0.125],
+            bias: Some(vec![0.1, 0.2]),
+            scaler: Scaler { mean: Some(vec![1.0, 2.0, 3.0]), scale: None, unit_row: true },
+            class_names: vec!["cat".into(), "dög \"x\"".into()],
+            image_shape: Some(ImageShape { channels: 1, height: 1, width: 3 }),
+            training: Training {
+                loss: Loss { class_weights: Some(vec![1.0, 0.5]), ..Loss::new(Formulation::CrammerSinger, 2.0, Power::Two) },
+                lambda: 0.1 + 0.2,
+                n_samples: 7,
+                bias: BiasRule::Regularised { scale: 2.0 },
+                center: Center::Mean,
+                scale: Scale::UnitRow,
+                config: "seed = 0\n".into(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_model_survives_its_file_and_the_bytes_are_always_the_same() {
+        let model = sample();
+        let bytes = model.to_bytes();
+        assert_eq!(Classifier::from_bytes(&bytes, Path::new("m")).unwrap(), model);
+        assert_eq!(bytes, sample().to_bytes());
+        // The crate of the format's authors reads our header.
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(tensors.tensor("weight").unwrap().shape(), [3, 2]);
+    }
+
+    #[test]
+    fn damaged_files_are_refused_in_a_sentence() {
+        let bytes = sample().to_bytes();
+        for cut in [0, 7, 8, 100, bytes.len() - 1] {
+            let error = Classifier::from_bytes(&bytes[..cut], Path::new("m")).unwrap_err().to_string();
+            assert!(error.starts_with("m: not a safetensors file"), "{error}");
+        }
+        let key = b"\"format_version\":\"";
+        let newer = bytes.windows(key.len()).position(|w| w == key).unwrap();
+        let mut changed = bytes.clone();
+        changed[newer + key.len()] = b'9';
+        let error = Classifier::from_bytes(&changed, Path::new("m")).unwrap_err().to_string();
+        assert_eq!(error, "m: model format version `9`, expected at most 1");
+        let mut infinite = bytes.clone();
+        let end = bytes.len();
+        infinite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+        let error = Classifier::from_bytes(&infinite, Path::new("m")).unwrap_err().to_string();
+        assert_eq!(error, "m: tensor `mean` holds inf, expected finite numbers");
+    }
+}

@@ -1,0 +1,157 @@
+//! The objective: the one place that scales anything.
+//!
+//! ```text
+//! P(W, b) = (1/n) Σ_i weight_i · ℓ(s_i, y_i)  +  (λ/2)·‖W‖²  +  (λ/(2B²))·‖b‖²
+//! ```
+//!
+//! n is the number of training rows; the last term is there when the bias is regularised, with `bias_scale` B. λ is given as
+//! `lambda` itself, as CS231n's `reg` (reg·ΣW², so λ = 2·reg), or as LIBLINEAR's `c` (C = 1/(λ·n)).
+//! Imports `loss`, `model`, `data`, `metric`.
+
+use crate::bounded::{NonNegative, Positive};
+use crate::data::Features;
+use crate::loss::Loss;
+use crate::metric::{Confusion, argmax};
+use crate::model::{BiasRule, Classifier};
+use serde::{Deserialize, Serialize};
+
+/// The `[objective]` table: exactly one of the three.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ObjectiveConfig {
+    /// λ of ½λ‖W‖².
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<NonNegative>,
+    /// CS231n's factor of ‖W‖².
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reg: Option<NonNegative>,
+    /// LIBLINEAR's factor of the summed loss beside ½‖W‖².
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub c: Option<Positive>,
+}
+
+/// The strength of the regularisation in its three forms.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Strength {
+    /// λ
+    pub lambda: f64,
+    /// λ/2
+    pub reg: f64,
+    /// 1/(λ·n); `None` where λ = 0.
+    pub c: Option<f64>,
+}
+
+impl Strength {
+    /// All forms of a λ for `n_samples` rows.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn of_lambda(lambda: f64, n_samples: usize) -> Self {
+        let c = (lambda > 0.0).then(|| 1.0 / (lambda * n_samples as f64));
+        Self { lambda, reg: lambda / 2.0, c }
+    }
+}
+
+impl ObjectiveConfig {
+    /// The names of the keys that are set.
+    #[must_use]
+    pub fn given(&self) -> Vec<&'static str> {
+        let all = [("lambda", self.lambda.is_some()), ("reg", self.reg.is_some()), ("c", self.c.is_some())];
+        all.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+    }
+
+    /// The strength for a training split of `n_samples` rows; λ = 0 where nothing is set (the configuration refuses that).
+    ///
+    /// What the user gave is kept to the last bit; the other two forms are derived from it.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn strength(&self, n_samples: usize) -> Strength {
+        if let Some(c) = self.c {
+            let lambda = 1.0 / (c.get() * n_samples as f64);
+            return Strength { c: Some(c.get()), ..Strength::of_lambda(lambda, n_samples) };
+        }
+        let lambda = self.lambda.or(self.reg).map_or(0.0, NonNegative::get);
+        Strength::of_lambda(if self.reg.is_some() { 2.0 * lambda } else { lambda }, n_samples)
+    }
+}
+
+/// Loss, regularisation and bias rule: what a solver minimises.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objective {
+    /// ℓ with its class weights.
+    pub loss: Loss,
+    /// λ
+    pub lambda: f64,
+    /// What becomes of the bias.
+    pub bias: BiasRule,
+}
+
+/// A model measured on rows of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// (1/rows) Σ weight_i·ℓ_i
+    pub data_loss: f64,
+    /// Predictions against labels.
+    pub confusion: Confusion,
+    /// Of the `top_k` asked for, the share of rows with the label among the k largest scores.
+    pub top_k: Vec<(usize, f64)>,
+}
+
+impl Objective {
+    /// The penalty (λ/2)·‖W‖² + (λ/(2B²))·‖b‖², in f64.
+    #[must_use]
+    pub fn penalty(&self, weight: &[f32], bias: Option<&[f32]>) -> f64 {
+        let square = |values: &[f32]| values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+        let bias = bias.map_or(0.0, |b| self.bias.penalty_factor() * square(b));
+        self.lambda / 2.0 * (square(weight) + bias)
+    }
+
+    /// Data loss and predictions of a model on `rows`, in f64 on the host.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn evaluate(loss: &Loss, model: &Classifier, features: &Features, labels: &[u32], rows: &[u32], top: &[usize]) -> Evaluation {
+        let start = || (0.0f64, Confusion::new(model.n_classes()), vec![0u64; top.len()]);
+        let parts = model.fold_scores(features, rows, start, |(sum, confusion, hits), position, scores| {
+            let label = labels[rows[position] as usize] as usize;
+            *sum += loss.of_row(scores, label);
+            confusion.add(label, argmax(scores));
+            for (hit, &k) in hits.iter_mut().zip(top) {
+                *hit += u64::from(crate::metric::in_top_k(scores, label, k));
+            }
+        });
+        let (mut sum, mut confusion, mut hits) = start();
+        for part in &parts {
+            sum += part.0;
+            confusion.merge(&part.1);
+            hits.iter_mut().zip(&part.2).for_each(|(a, b)| *a += b);
+        }
+        let n = rows.len().max(1) as f64;
+        let top_k = top.iter().zip(hits).map(|(&k, h)| (k, h as f64 / n)).collect();
+        Evaluation { data_loss: sum / n, confusion, top_k }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_are_one_number() {
+        let config = |text: &str| toml::from_str::<ObjectiveConfig>(text).unwrap().strength(49_000);
+        let reg = config("reg = 2.5e4");
+        assert_eq!((reg.lambda, reg.reg), (5e4, 2.5e4));
+        assert!((reg.c.unwrap() - 4.081_632_653e-10).abs() < 1e-19);
+        let c = config("c = 0.01");
+        assert!((c.lambda - 1.0 / 490.0).abs() < 1e-15 && c.c == Some(0.01));
+        assert_eq!(config("lambda = 0.0").c, None);
+    }
+
+    #[test]
+    fn the_bias_is_penalised_by_its_rule() {
+        use crate::loss::{Formulation, Power};
+        let objective = |bias| Objective { loss: Loss::new(Formulation::OneVsRest, 1.0, Power::One), lambda: 0.5, bias };
+        let penalty = |rule| objective(rule).penalty(&[1.0, 2.0], Some(&[4.0]));
+        assert_eq!(penalty(BiasRule::Regularised { scale: 1.0 }), 0.25 * 21.0);
+        assert_eq!(penalty(BiasRule::Regularised { scale: 2.0 }), 0.25 * 9.0);
+        assert_eq!(penalty(BiasRule::Free), 0.25 * 5.0);
+    }
+}

@@ -1,0 +1,157 @@
+//! Solvers: they minimise an [`Objective`] over the rows of a [`Problem`], and tell an [`Observer`] how it goes.
+//!
+//! A solver never prints and never touches files. Imports `objective` and what lies below it.
+
+pub mod sgd;
+pub mod stop;
+
+pub use sgd::SgdConfig;
+pub use stop::StopReason;
+
+use crate::data::batch::Source;
+use crate::device::OpenDevice;
+use crate::objective::Objective;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The `[solver]` table: exactly one solver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SolverConfig {
+    /// `[solver.sgd]`
+    Sgd(Box<SgdConfig>),
+}
+
+impl SolverConfig {
+    /// The name as the configuration spells it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sgd(_) => "sgd",
+        }
+    }
+
+    /// Runs the solver.
+    ///
+    /// # Errors
+    /// [`SolveError`] when the device fails or the numbers make no sense.
+    pub fn solve(&self, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
+        match self {
+            Self::Sgd(config) => sgd::solve(config, problem, observer),
+        }
+    }
+}
+
+/// `gradient` of the configuration: how the gradient of the objective is had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GradientRoute {
+    /// Burn's automatic differentiation of the loss.
+    #[default]
+    Autodiff,
+    /// The gradient by hand: XᵀQ + λW.
+    Analytic,
+}
+
+impl GradientRoute {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Autodiff, Self::Analytic];
+
+    /// The name as the configuration spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Autodiff => "autodiff",
+            Self::Analytic => "analytic",
+        }
+    }
+}
+
+/// What a solver is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// Rows, labels and preprocessing.
+    pub source: Source<'a>,
+    /// The rows to learn from.
+    pub train: &'a [u32],
+    /// The rows on which accuracy is watched.
+    pub validation: &'a [u32],
+    /// Number of classes.
+    pub n_classes: usize,
+    /// What to minimise.
+    pub objective: &'a Objective,
+    /// Where to compute.
+    pub device: &'a OpenDevice,
+    /// How gradients are had.
+    pub gradient: GradientRoute,
+    /// Seed of the one generator.
+    pub seed: u64,
+    /// Threads of the CPU, 1 or more.
+    pub threads: usize,
+}
+
+/// A logged moment of a run; a row of `metrics.csv`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Updates made before this moment.
+    pub step: u64,
+    /// Passes over the training rows made before this moment.
+    pub epoch: f64,
+    /// The minibatch objective, regulariser included, at the weights before this step's update.
+    pub loss: Option<f64>,
+    /// Where it was evaluated.
+    pub train_accuracy: Option<f64>,
+    /// Where it was evaluated.
+    pub validation_accuracy: Option<f64>,
+    /// Seconds of solving up to this moment, evaluation excluded.
+    pub seconds: f64,
+}
+
+/// Told how a solver is getting on.
+pub trait Observer {
+    /// Before the first step: how many there will be at most.
+    fn start(&mut self, steps: u64) {
+        let _ = steps;
+    }
+
+    /// After every step; cheap, or nothing.
+    fn step(&mut self, step: u64) {
+        let _ = step;
+    }
+
+    /// At every logged moment.
+    fn log(&mut self, entry: &LogEntry);
+
+    /// True when the run should end after the step in hand.
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// What a solver hands back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fit {
+    /// `[n_features, n_classes]`, row-major, for preprocessed features.
+    pub weight: Vec<f32>,
+    /// `[n_classes]`.
+    pub bias: Option<Vec<f32>>,
+    /// Updates made.
+    pub steps: u64,
+    /// Passes over the training rows.
+    pub epochs: f64,
+    /// Why it ended.
+    pub stop: StopReason,
+    /// Time in the solver without evaluation.
+    pub solve: Duration,
+    /// Time spent on accuracies during the run.
+    pub evaluate: Duration,
+}
+
+/// A run that cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SolveError {
+    /// The device refused to compute.
+    #[error("the device failed: {0}")]
+    Device(String),
+}

@@ -1,0 +1,53 @@
+//! Batches prepared ahead: one thread gathers, casts and preprocesses the next while the device computes.
+
+use super::sampler::Sampler;
+use crate::data::batch::{HostBatch, Source};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+
+/// Batches that are ready before the step that asks for them.
+const AHEAD: usize = 2;
+
+/// Where the next batch comes from. The sequence is the same either way.
+pub enum Feed<'a> {
+    /// Prepared when asked for.
+    Inline(Source<'a>, Box<Sampler>),
+    /// Prepared ahead by a thread.
+    Ahead(Receiver<HostBatch>),
+}
+
+impl<'a> Feed<'a> {
+    /// Starts a feed of `steps` batches; with a thread of its own where `ahead`.
+    pub fn start<'scope>(
+        scope: &'scope Scope<'scope, 'a>,
+        source: Source<'a>,
+        mut sampler: Sampler,
+        steps: u64,
+        ahead: bool,
+    ) -> Self
+    where
+        'a: 'scope,
+    {
+        if !ahead {
+            return Self::Inline(source, Box::new(sampler));
+        }
+        let (sender, receiver) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            for _ in 0..steps {
+                // The receiver is gone when the run ended early.
+                if sender.send(source.gather(&sampler.next_batch())).is_err() {
+                    break;
+                }
+            }
+        });
+        Self::Ahead(receiver)
+    }
+
+    /// The next batch; `None` when the thread is gone.
+    pub fn next(&mut self) -> Option<HostBatch> {
+        match self {
+            Self::Inline(source, sampler) => Some(source.gather(&sampler.next_batch())),
+            Self::Ahead(receiver) => receiver.recv().ok(),
+        }
+    }
+}

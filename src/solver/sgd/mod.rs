@@ -1,0 +1,428 @@
+//! Minibatch gradient descent over Burn's optimisers.
+//!
+//! ```text
+//! given:   batches B_t of the training rows, a learning rate η_t, an optimiser u
+//! repeat:  g_t = ∇ [ (1/|B_t|) Σ_{i∈B_t} weight_i·ℓ_i  +  (λ/2)‖W‖² + (λ/(2B²))‖b‖² ]      W ← W − u(η_t, g_t)
+//! ```
+//!
+//! With the hinge (power 1) and the plain optimiser the weights shrink by the factor 1 − η·λ each step, which is stable only
+//! for η < 2/λ = 1/reg. Nothing is read back from the device between logged steps.
+
+pub mod feed;
+pub mod optimizer;
+pub mod sampler;
+
+use super::stop::{StopReason, is_diverged};
+use super::{Fit, GradientRoute, LogEntry, Observer, Problem, SolveError};
+use crate::bounded::{NonNegative, Positive};
+use crate::data::streams;
+use crate::loss::MarginLoss;
+use crate::model::LinearSvm;
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Int, Tensor};
+use feed::Feed;
+use optimizer::OptimizerName;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use sampler::{Sampler, Sampling};
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+/// Training rows on which the accuracy is estimated during a run.
+const ESTIMATE_ROWS: usize = 5_000;
+/// Rows that are scored at once when accuracy is measured.
+const EVALUATION_BATCH: usize = 2_048;
+
+/// `schedule` of `[solver.sgd]`: the learning rate over the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// η
+    #[default]
+    Constant,
+    /// η·(1 − t/T)
+    Linear,
+    /// η·(1 + cos(πt/T))/2
+    Cosine,
+}
+
+impl Schedule {
+    /// The factor of the learning rate at step `step` of `steps`.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn factor(self, step: u64, steps: u64) -> f64 {
+        let done = step as f64 / steps.max(1) as f64;
+        match self {
+            Self::Constant => 1.0,
+            Self::Linear => 1.0 - done,
+            Self::Cosine => f64::midpoint(1.0, (std::f64::consts::PI * done).cos()),
+        }
+    }
+}
+
+/// The `[solver.sgd]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SgdConfig {
+    /// The optimiser.
+    pub optimizer: OptimizerName,
+    /// η.
+    pub learning_rate: Positive,
+    /// η over the run.
+    pub schedule: Schedule,
+    /// Rows a step.
+    pub batch_size: NonZeroUsize,
+    /// How they are drawn.
+    pub sampling: Sampling,
+    /// Steps to make; or `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<NonZeroUsize>,
+    /// Passes over the training rows to make; or `steps`. 10 where neither is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<Positive>,
+    /// Standard deviation of the initial weights and bias.
+    pub init_std: NonNegative,
+    /// Steps between two logged losses.
+    pub log_every: NonZeroUsize,
+    /// Options of `momentum`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<optimizer::MomentumOptions>,
+    /// Options of `nesterov`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nesterov: Option<optimizer::MomentumOptions>,
+    /// Options of `adam`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam: Option<optimizer::AdamOptions>,
+    /// Options of `adamw`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adamw: Option<optimizer::AdamOptions>,
+    /// Options of `rmsprop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsprop: Option<optimizer::RmsPropOptions>,
+    /// Options of `adagrad`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adagrad: Option<optimizer::AdaGradOptions>,
+    /// Options of `lion`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lion: Option<optimizer::LionOptions>,
+}
+
+impl Default for SgdConfig {
+    fn default() -> Self {
+        let one = NonZeroUsize::MIN;
+        Self {
+            optimizer: OptimizerName::Sgd,
+            learning_rate: Positive::new(0.01).unwrap_or_else(|_| unreachable!("0.01 is positive")),
+            schedule: Schedule::Constant,
+            batch_size: one.saturating_add(127),
+            sampling: Sampling::Shuffle,
+            steps: None,
+            epochs: None,
+            init_std: NonNegative::new(0.0).unwrap_or_else(|_| unreachable!("0 is not negative")),
+            log_every: one.saturating_add(99),
+            momentum: None,
+            nesterov: None,
+            adam: None,
+            adamw: None,
+            rmsprop: None,
+            adagrad: None,
+            lion: None,
+        }
+    }
+}
+
+impl SgdConfig {
+    /// Rows of a step out of `n` training rows.
+    fn rows_per_step(&self, n: usize) -> usize {
+        match self.sampling {
+            Sampling::Shuffle => self.batch_size.get().min(n),
+            Sampling::WithReplacement => self.batch_size.get(),
+        }
+    }
+
+    /// The number of steps for `n` training rows.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn total_steps(&self, n: usize) -> u64 {
+        if let Some(steps) = self.steps {
+            return steps.get() as u64;
+        }
+        let epochs = self.epochs.map_or(10.0, Positive::get);
+        let batch = self.rows_per_step(n);
+        let per_epoch = match self.sampling {
+            Sampling::Shuffle => n.div_ceil(batch) as f64,
+            Sampling::WithReplacement => n as f64 / batch as f64,
+        };
+        ((epochs * per_epoch).round() as u64).max(1)
+    }
+
+    /// Passes over `n` training rows after `steps` steps.
+    #[allow(clippy::cast_precision_loss)]
+    fn epochs_after(&self, steps: u64, n: usize) -> f64 {
+        let batch = self.rows_per_step(n);
+        match self.sampling {
+            Sampling::WithReplacement => steps as f64 * batch as f64 / n as f64,
+            Sampling::Shuffle => {
+                let per_epoch = n.div_ceil(batch) as u64;
+                let rows = ((steps % per_epoch) * batch as u64) as f64;
+                (steps / per_epoch) as f64 + rows / n as f64
+            }
+        }
+    }
+}
+
+/// The initial model: normal weights and bias of the given deviation, drawn on the host.
+#[allow(clippy::cast_possible_truncation)]
+fn initial_values(problem: &Problem<'_>, deviation: f64) -> (Vec<f32>, Option<Vec<f32>>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
+    rng.set_stream(streams::INIT);
+    let mut draw = |count: usize| -> Vec<f32> {
+        if deviation == 0.0 {
+            return vec![0.0; count];
+        }
+        (0..count).map(|_| (deviation * Distribution::<f64>::sample(&StandardNormal, &mut rng)) as f32).collect()
+    };
+    let weight = draw(problem.source.features.n_features() * problem.n_classes);
+    let bias = problem.objective.bias.has_bias().then(|| draw(problem.n_classes));
+    (weight, bias)
+}
+
+/// One update, and the objective before it where it is asked for.
+struct Stepper<'a> {
+    problem: &'a Problem<'a>,
+    loss: Box<dyn MarginLoss>,
+    offset: Option<Tensor<2>>,
+    optimizer: ModuleOptimizer,
+}
+
+impl Stepper<'_> {
+    /// Mean loss of the batch plus the regulariser, `[1]`.
+    fn objective(&self, model: &LinearSvm, batch: &crate::data::batch::Batch) -> Tensor<1> {
+        let objective = self.problem.objective;
+        let scores = model.scores(&batch.rows, self.offset.as_ref());
+        let data = self.loss.forward(scores, batch.labels.clone(), burn::nn::loss::Reduction::Mean);
+        if objective.lambda == 0.0 {
+            return data;
+        }
+        let weight = model.linear.weight.val();
+        let mut total = data.add(weight.clone().mul(weight).sum().mul_scalar(objective.lambda / 2.0));
+        let factor = objective.bias.penalty_factor();
+        if let Some(bias) = model.linear.bias.as_ref().filter(|_| factor > 0.0) {
+            let bias = bias.val();
+            total = total.add(bias.clone().mul(bias).sum().mul_scalar(factor * objective.lambda / 2.0));
+        }
+        total
+    }
+
+    /// XᵀQ/n + λW and its bias part, by hand.
+    #[allow(clippy::cast_precision_loss)]
+    fn analytic(&self, model: &LinearSvm, batch: &crate::data::batch::Batch) -> GradientsParams {
+        let objective = self.problem.objective;
+        let scores = model.scores(&batch.rows, self.offset.as_ref());
+        let [n, _] = scores.dims();
+        let q = self.loss.gradient(scores, batch.labels.clone()).div_scalar(n as f64);
+        let (mut dw, db) = model.backward(&batch.rows, self.offset.as_ref(), q);
+        if objective.lambda > 0.0 {
+            dw = dw.add(model.linear.weight.val().mul_scalar(objective.lambda));
+        }
+        let mut gradients = GradientsParams::new();
+        gradients.register::<2>(model.linear.weight.id, dw);
+        if let (Some(bias), Some(mut db)) = (&model.linear.bias, db) {
+            let factor = objective.lambda * objective.bias.penalty_factor();
+            if factor > 0.0 {
+                db = db.add(bias.val().mul_scalar(factor));
+            }
+            gradients.register::<1>(bias.id, db);
+        }
+        gradients
+    }
+
+    fn step(
+        &mut self,
+        model: LinearSvm,
+        batch: &crate::data::batch::Batch,
+        learning_rate: f64,
+        want_loss: bool,
+    ) -> (LinearSvm, Option<Tensor<1>>) {
+        match self.problem.gradient {
+            GradientRoute::Autodiff => {
+                let total = self.objective(&model, batch);
+                let logged = want_loss.then(|| total.clone().inner());
+                let gradients = GradientsParams::from_grads(total.backward(), &model);
+                (self.optimizer.step(learning_rate, model, gradients), logged)
+            }
+            GradientRoute::Analytic => {
+                let logged = want_loss.then(|| self.objective(&model, batch));
+                let gradients = self.analytic(&model, batch);
+                // The optimiser hands back parameters that are tied to autodiff; `valid` unties them.
+                (self.optimizer.step(learning_rate, model, gradients).valid(), logged)
+            }
+        }
+    }
+
+    /// The share of `rows` that the model gets right, measured on the device with one read at the end.
+    #[allow(clippy::cast_precision_loss)]
+    fn accuracy(&self, model: &LinearSvm, rows: &[u32], device: &Device) -> Result<Option<f64>, SolveError> {
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let model = model.clone().valid();
+        let mut right: Option<Tensor<1, Int>> = None;
+        for chunk in rows.chunks(EVALUATION_BATCH) {
+            let batch = self.problem.source.gather(chunk).to_device(device);
+            let hits = model.predict(&batch.rows, self.offset.as_ref()).equal(batch.labels).int().sum();
+            right = Some(right.map_or(hits.clone(), |sum| sum.add(hits)));
+        }
+        let count = match right {
+            None => 0,
+            Some(sum) => sum.try_into_scalar::<i64>().map_err(|e| SolveError::Device(e.to_string()))?,
+        };
+        Ok(Some(count as f64 / rows.len() as f64))
+    }
+}
+
+/// Runs the solver; see the module's documentation.
+///
+/// # Errors
+/// [`SolveError`] when the device fails.
+pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
+    let device = problem.device.device.clone();
+    let model_device = match problem.gradient {
+        GradientRoute::Autodiff => device.clone().autodiff(),
+        GradientRoute::Analytic => device.clone(),
+    };
+    let (weight, bias) = initial_values(problem, config.init_std.get());
+    let mut model = LinearSvm::from_values(weight, bias, problem.n_classes, &model_device);
+    let mut stepper = Stepper {
+        problem,
+        loss: problem.objective.loss.init(&device),
+        offset: problem.source.sparse_offset(&device),
+        optimizer: config.build_optimizer(),
+    };
+    let n = problem.train.len();
+    let steps = config.total_steps(n);
+    let estimate = estimate_rows(problem);
+    let sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
+    observer.start(steps);
+
+    let (mut solving, mut evaluating) = (Duration::ZERO, Duration::ZERO);
+    let mut stop = StopReason::Finished;
+    let mut made = 0;
+    let mut first_loss = None;
+    std::thread::scope(|scope| -> Result<(), SolveError> {
+        let mut feed = Feed::start(scope, problem.source, sampler, steps, problem.threads > 1);
+        let mut clock = Instant::now();
+        for step in 0..steps {
+            let Some(host) = feed.next() else {
+                return Err(SolveError::Device("the thread that prepares batches ended early".into()));
+            };
+            let batch = host.to_device(&device);
+            let last = step + 1 == steps;
+            let log = step % config.log_every.get() as u64 == 0 || last;
+            let rate = config.learning_rate.get() * config.schedule.factor(step, steps);
+            let loss;
+            (model, loss) = stepper.step(model, &batch, rate, log);
+            made = step + 1;
+            let epoch = config.epochs_after(step, n);
+            // Where an epoch ends, the accuracies of the weights that it made.
+            let evaluate = epoch.floor() < config.epochs_after(made, n).floor() || last;
+            if let Some(loss) = loss {
+                let loss = loss.try_into_scalar::<f64>().map_err(|e| SolveError::Device(e.to_string()))?;
+                let first = *first_loss.get_or_insert(loss);
+                let seconds = (solving + clock.elapsed()).as_secs_f64();
+                let entry =
+                    LogEntry { step, epoch, loss: Some(loss), train_accuracy: None, validation_accuracy: None, seconds };
+                observer.log(&entry);
+                if is_diverged(loss, first) {
+                    stop = StopReason::Diverged { step };
+                    break;
+                }
+            }
+            if evaluate {
+                device.sync().map_err(|e| SolveError::Device(format!("{e:?}")))?;
+                solving += clock.elapsed();
+                let start = Instant::now();
+                let train_accuracy = stepper.accuracy(&model, &estimate, &device)?;
+                let validation_accuracy = stepper.accuracy(&model, problem.validation, &device)?;
+                evaluating += start.elapsed();
+                observer.log(&LogEntry {
+                    step: made,
+                    epoch: config.epochs_after(made, n),
+                    loss: None,
+                    train_accuracy,
+                    validation_accuracy,
+                    seconds: solving.as_secs_f64(),
+                });
+                clock = Instant::now();
+            }
+            observer.step(made);
+            if observer.interrupted() && !last {
+                stop = StopReason::Interrupted;
+                break;
+            }
+        }
+        device.sync().map_err(|e| SolveError::Device(format!("{e:?}")))?;
+        solving += clock.elapsed();
+        Ok(())
+    })?;
+
+    let read = |tensor: Result<Vec<f32>, String>| tensor.map_err(SolveError::Device);
+    let weight = read(model.linear.weight.val().into_data().try_to_vec_as::<f32>().map_err(|e| format!("{e:?}")))?;
+    let bias = match &model.linear.bias {
+        None => None,
+        Some(bias) => Some(read(bias.val().into_data().try_to_vec_as::<f32>().map_err(|e| format!("{e:?}")))?),
+    };
+    if stop == StopReason::Finished && !weight.iter().chain(bias.iter().flatten()).all(|w| w.is_finite()) {
+        stop = StopReason::Diverged { step: made };
+    }
+    let epochs = config.epochs_after(made, n);
+    Ok(Fit { weight, bias, steps: made, epochs, stop, solve: solving, evaluate: evaluating })
+}
+
+/// The training rows on which accuracy is estimated during a run: all, or a fixed seeded sample.
+fn estimate_rows(problem: &Problem<'_>) -> Vec<u32> {
+    let mut rows = problem.train.to_vec();
+    if rows.len() > ESTIMATE_ROWS {
+        let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
+        rng.set_stream(streams::ESTIMATE);
+        let (sample, _) = rows.partial_shuffle(&mut rng, ESTIMATE_ROWS);
+        let mut sample = sample.to_vec();
+        sample.sort_unstable();
+        return sample;
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_epochs_agree() {
+        let shuffle = SgdConfig { batch_size: NonZeroUsize::new(30).unwrap(), ..SgdConfig::default() };
+        assert_eq!(shuffle.total_steps(100), 40);
+        assert!((shuffle.epochs_after(4, 100) - 1.0).abs() < 1e-12 && (shuffle.epochs_after(5, 100) - 1.3).abs() < 1e-12);
+        let notebook = SgdConfig {
+            batch_size: NonZeroUsize::new(200).unwrap(),
+            sampling: Sampling::WithReplacement,
+            steps: NonZeroUsize::new(1500),
+            ..SgdConfig::default()
+        };
+        assert_eq!(notebook.total_steps(49_000), 1500);
+        assert!((notebook.epochs_after(1500, 49_000) - 6.122_448_979).abs() < 1e-6);
+    }
+
+    #[test]
+    fn schedules_start_at_one_and_fall_to_nothing() {
+        for schedule in [Schedule::Linear, Schedule::Cosine] {
+            assert!((schedule.factor(0, 10) - 1.0).abs() < 1e-15);
+            assert!((schedule.factor(5, 10) - 0.5).abs() < 1e-15);
+            assert!(schedule.factor(10, 10).abs() < 1e-15);
+        }
+        assert!((Schedule::Constant.factor(9, 10) - 1.0).abs() < 1e-15);
+    }
+}

@@ -2,10 +2,13 @@
 #![warn(missing_docs)]
 
 pub mod bounded;
+pub mod config;
 pub mod data;
 pub mod device;
 pub mod loss;
 pub mod metric;
 pub mod model;
 pub mod objective;
+pub mod plot;
+pub mod run;
 pub mod solver;

@@ -32,16 +32,11 @@ impl Csr {
         Self { n_features: 0, offsets, indices: Vec::with_capacity(cells), values: Vec::with_capacity(cells) }
     }
 
-    /// The matrices below one another, in memory of exactly the size needed; each part is freed as soon as it is copied.
-    #[must_use]
-    pub fn concat(parts: Vec<Csr>) -> Self {
-        if parts.len() == 1 {
-            return parts.into_iter().next().unwrap_or_default();
-        }
-        let rows = parts.iter().map(Csr::n_rows).sum();
-        let mut joined = Self::with_capacity(rows, parts.iter().map(Csr::nnz).sum());
-        parts.into_iter().for_each(|part| joined.append(&part));
-        joined
+    /// Gives memory back that is reserved but not used.
+    pub fn shrink_to_fit(&mut self) {
+        self.offsets.shrink_to_fit();
+        self.indices.shrink_to_fit();
+        self.values.shrink_to_fit();
     }
 
     /// Appends one cell to the row that is being built. The caller keeps columns increasing; the width grows as needed.
@@ -174,7 +169,6 @@ mod tests {
     fn appending_shifts_the_offsets() {
         let mut csr = sample();
         csr.append(&sample());
-        assert_eq!(Csr::concat(vec![sample(), Csr::new(2), sample()]), csr);
         assert_eq!(csr.n_rows(), 6);
         assert_eq!(csr.row(5), (&[2][..], &[-1.0][..]));
     }

@@ -72,9 +72,13 @@ impl IdxConfig {
     }
 }
 
-/// True for the first bytes of an idx file.
+/// True for the first bytes of an idx file of a size that occurs.
 pub(super) fn detect(head: &[u8]) -> bool {
-    matches!(head, [0, 0, element, 1..=4, ..] if Element::of(*element).is_some())
+    let [0, 0, element, n_dims @ 1..=4, sizes @ ..] = head else { return false };
+    let (sizes, _) = sizes.as_chunks::<4>();
+    let plausible = |size: &&[u8; 4]| size[0] == 0 && **size != [0; 4];
+    Element::of(*element).is_some()
+        && sizes.iter().take(usize::from(*n_dims)).filter(plausible).count() == usize::from(*n_dims)
 }
 
 /// Reads an image file, and the label file beside it where there is one by MNIST's naming.

@@ -1,7 +1,7 @@
 //! File formats: one file each, behind one list.
 //!
 //! A format adds a file with its config table, its `load` for a whole data set and its `read` for one file, a variant and an
-//! arm in each match below. Readers give a [`Table`] a file; [`assemble`] makes a [`Dataset`] of a train and a test part and is
+//! arm in each match below. Readers give a [`Table`] a file; `assemble` makes a [`Dataset`] of a train and a test part and is
 //! the one place that decides about classes. Files are opened in `open` only.
 
 pub mod cifar;
@@ -38,6 +38,17 @@ pub enum DataConfig {
 }
 
 impl DataConfig {
+    /// The name of the table in the configuration.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Digits(_) => "digits",
+            Self::Idx(_) => "idx",
+            Self::Cifar(_) => "cifar",
+            Self::Libsvm(_) => "libsvm",
+        }
+    }
+
     /// The configured paths with their keys, to be resolved and checked before anything is read.
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         match self {
@@ -174,9 +185,9 @@ pub(crate) fn assemble(
         ));
     }
     if present.len() < class_names.len() {
-        let absent: Vec<&str> =
-            class_names.iter().zip(&seen).filter(|(_, n)| **n == 0).map(|(c, _)| c.as_str()).collect();
-        notes.push(format!("{}: no row of class {}", train.label_file.display(), absent.join(", ")));
+        let absent = class_names.iter().zip(&seen).filter(|(_, n)| **n == 0).map(|(name, _)| name.clone());
+        let absent = listing(&absent.collect::<Vec<_>>());
+        notes.push(format!("{}: no row of class {absent}", train.label_file.display()));
     }
     if let Some(test) = test {
         labels.extend(classes_of(&test, &class_names)?);

@@ -296,8 +296,8 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         GradientRoute::Analytic => device.clone(),
     };
     let (weight, bias) = initial_values(problem, config.init_std.get());
-    let mut model = LinearSvm::from_values(weight, bias, problem.n_classes, &model_device);
-    let mut stepper = Stepper {
+    let model = LinearSvm::from_values(weight, bias, problem.n_classes, &model_device);
+    let stepper = Stepper {
         problem,
         loss: problem.objective.loss.init(&device),
         offset: problem.source.sparse_offset(&device),
@@ -305,82 +305,137 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
     };
     let n = problem.train.len();
     let steps = config.total_steps(n);
-    let estimate = estimate_rows(problem);
     let sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
     observer.start(steps);
+    let mut run = Run {
+        config,
+        stepper,
+        estimate: estimate_rows(problem),
+        device,
+        steps,
+        made: 0,
+        first_loss: None,
+        stop: StopReason::Finished,
+        solving: Duration::ZERO,
+        evaluating: Duration::ZERO,
+        clock: Instant::now(),
+    };
+    let model = std::thread::scope(|scope| {
+        let feed = Feed::start(scope, problem.source, sampler, steps, problem.threads > 1);
+        run.descend(model, feed, observer)
+    })?;
+    run.finish(&model)
+}
 
-    let (mut solving, mut evaluating) = (Duration::ZERO, Duration::ZERO);
-    let mut stop = StopReason::Finished;
-    let mut made = 0;
-    let mut first_loss = None;
-    std::thread::scope(|scope| -> Result<(), SolveError> {
-        let mut feed = Feed::start(scope, problem.source, sampler, steps, problem.threads > 1);
-        let mut clock = Instant::now();
-        for step in 0..steps {
+/// The state of a run besides the model.
+struct Run<'a> {
+    config: &'a SgdConfig,
+    stepper: Stepper<'a>,
+    estimate: Vec<u32>,
+    device: Device,
+    steps: u64,
+    made: u64,
+    first_loss: Option<f64>,
+    stop: StopReason,
+    solving: Duration,
+    evaluating: Duration,
+    clock: Instant,
+}
+
+impl Run<'_> {
+    /// Makes the steps; returns the last model.
+    fn descend(&mut self, mut model: LinearSvm, mut feed: Feed<'_>, observer: &mut dyn Observer) -> Result<LinearSvm, SolveError> {
+        let config = self.config;
+        let n = self.stepper.problem.train.len();
+        self.clock = Instant::now();
+        for step in 0..self.steps {
             let Some(host) = feed.next() else {
                 return Err(SolveError::Device("the thread that prepares batches ended early".into()));
             };
-            let batch = host.to_device(&device);
-            let last = step + 1 == steps;
+            let batch = host.to_device(&self.device);
+            let last = step + 1 == self.steps;
             let log = step % config.log_every.get() as u64 == 0 || last;
-            let rate = config.learning_rate.get() * config.schedule.factor(step, steps);
+            let rate = config.learning_rate.get() * config.schedule.factor(step, self.steps);
             let loss;
-            (model, loss) = stepper.step(model, &batch, rate, log);
-            made = step + 1;
-            let epoch = config.epochs_after(step, n);
-            // Where an epoch ends, the accuracies of the weights that it made.
-            let evaluate = epoch.floor() < config.epochs_after(made, n).floor() || last;
-            if let Some(loss) = loss {
-                let loss = loss.try_into_scalar::<f64>().map_err(|e| SolveError::Device(e.to_string()))?;
-                let first = *first_loss.get_or_insert(loss);
-                let seconds = (solving + clock.elapsed()).as_secs_f64();
-                let entry =
-                    LogEntry { step, epoch, loss: Some(loss), train_accuracy: None, validation_accuracy: None, seconds };
-                observer.log(&entry);
-                if is_diverged(loss, first) {
-                    stop = StopReason::Diverged { step };
-                    break;
-                }
+            (model, loss) = self.stepper.step(model, &batch, rate, log);
+            self.made = step + 1;
+            if let Some(loss) = loss
+                && self.log_loss(step, loss, observer)?
+            {
+                break;
             }
-            if evaluate {
-                device.sync().map_err(|e| SolveError::Device(format!("{e:?}")))?;
-                solving += clock.elapsed();
-                let start = Instant::now();
-                let train_accuracy = stepper.accuracy(&model, &estimate, &device)?;
-                let validation_accuracy = stepper.accuracy(&model, problem.validation, &device)?;
-                evaluating += start.elapsed();
-                observer.log(&LogEntry {
-                    step: made,
-                    epoch: config.epochs_after(made, n),
-                    loss: None,
-                    train_accuracy,
-                    validation_accuracy,
-                    seconds: solving.as_secs_f64(),
-                });
-                clock = Instant::now();
+            let epoch_ends = config.epochs_after(step, n).floor() < config.epochs_after(self.made, n).floor();
+            if epoch_ends || last {
+                self.log_accuracies(&model, observer)?;
             }
-            observer.step(made);
+            observer.step(self.made);
             if observer.interrupted() && !last {
-                stop = StopReason::Interrupted;
+                self.stop = StopReason::Interrupted;
                 break;
             }
         }
-        device.sync().map_err(|e| SolveError::Device(format!("{e:?}")))?;
-        solving += clock.elapsed();
-        Ok(())
-    })?;
-
-    let read = |tensor: Result<Vec<f32>, String>| tensor.map_err(SolveError::Device);
-    let weight = read(model.linear.weight.val().into_data().try_to_vec_as::<f32>().map_err(|e| format!("{e:?}")))?;
-    let bias = match &model.linear.bias {
-        None => None,
-        Some(bias) => Some(read(bias.val().into_data().try_to_vec_as::<f32>().map_err(|e| format!("{e:?}")))?),
-    };
-    if stop == StopReason::Finished && !weight.iter().chain(bias.iter().flatten()).all(|w| w.is_finite()) {
-        stop = StopReason::Diverged { step: made };
+        self.pause()?;
+        Ok(model)
     }
-    let epochs = config.epochs_after(made, n);
-    Ok(Fit { weight, bias, steps: made, epochs, stop, solve: solving, evaluate: evaluating })
+
+    /// Waits for the device and stops the clock of the solver.
+    fn pause(&mut self) -> Result<(), SolveError> {
+        self.device.sync().map_err(|e| SolveError::Device(format!("{e:?}")))?;
+        self.solving += self.clock.elapsed();
+        Ok(())
+    }
+
+    /// Reads a loss back and logs it; true when the run has diverged.
+    fn log_loss(&mut self, step: u64, loss: Tensor<1>, observer: &mut dyn Observer) -> Result<bool, SolveError> {
+        let loss = loss.try_into_scalar::<f64>().map_err(|e| SolveError::Device(e.to_string()))?;
+        let first = *self.first_loss.get_or_insert(loss);
+        observer.log(&LogEntry {
+            step,
+            epoch: self.config.epochs_after(step, self.stepper.problem.train.len()),
+            loss: Some(loss),
+            train_accuracy: None,
+            validation_accuracy: None,
+            seconds: (self.solving + self.clock.elapsed()).as_secs_f64(),
+        });
+        if is_diverged(loss, first) {
+            self.stop = StopReason::Diverged { step };
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Measures and logs the accuracies of the weights as they are, outside the solver's clock.
+    fn log_accuracies(&mut self, model: &LinearSvm, observer: &mut dyn Observer) -> Result<(), SolveError> {
+        self.pause()?;
+        let start = Instant::now();
+        let problem = self.stepper.problem;
+        let train_accuracy = self.stepper.accuracy(model, &self.estimate, &self.device)?;
+        let validation_accuracy = self.stepper.accuracy(model, problem.validation, &self.device)?;
+        self.evaluating += start.elapsed();
+        observer.log(&LogEntry {
+            step: self.made,
+            epoch: self.config.epochs_after(self.made, problem.train.len()),
+            loss: None,
+            train_accuracy,
+            validation_accuracy,
+            seconds: self.solving.as_secs_f64(),
+        });
+        self.clock = Instant::now();
+        Ok(())
+    }
+
+    /// Reads the parameters back.
+    fn finish(self, model: &LinearSvm) -> Result<Fit, SolveError> {
+        let read = |data: burn::tensor::TensorData| {
+            data.try_to_vec_as::<f32>().map_err(|e| SolveError::Device(format!("{e:?}")))
+        };
+        let weight = read(model.linear.weight.val().into_data())?;
+        let bias = model.linear.bias.as_ref().map(|b| read(b.val().into_data())).transpose()?;
+        let finite = weight.iter().chain(bias.iter().flatten()).all(|w| w.is_finite());
+        let stop = if finite { self.stop } else { StopReason::Diverged { step: self.made } };
+        let epochs = self.config.epochs_after(self.made, self.stepper.problem.train.len());
+        Ok(Fit { weight, bias, steps: self.made, epochs, stop, solve: self.solving, evaluate: self.evaluating })
+    }
 }
 
 /// The training rows on which accuracy is estimated during a run: all, or a fixed seeded sample.

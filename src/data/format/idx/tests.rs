@@ -31,7 +31,7 @@ fn data_set(test_dims: &[u32]) -> (tempfile::TempDir, IdxConfig) {
     let config = IdxConfig {
         train_images: write("train-images-idx3-ubyte.gz", gzip(&idx(8, &[3, 2, 2], &[7; 12]))),
         train_labels: write("train-labels-idx1-ubyte", idx(8, &[3], &[5, 3, 5])),
-        test_images: Some(write("test-images", idx(8, test_dims, &[9; 12]))),
+        test_images: Some(write("test-pictures", idx(8, test_dims, &[9; 12]))),
         test_labels: Some(write("test-labels", idx(9, &[3], &[3, 3, 5]))),
     };
     (folder, config)
@@ -71,6 +71,14 @@ fn one_file_finds_the_labels_beside_it() {
     assert!(table.labels.is_none());
     let error = super::super::read_table(&config.train_labels, None).unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("these look like labels"));
+}
+
+#[test]
+fn the_format_is_told_by_the_content() {
+    assert!(detect(&idx(8, &[60_000, 28, 28], &[])));
+    // A dark CIFAR image may begin with the same four bytes.
+    assert!(!detect(&[0, 0, 8, 3, 12, 9, 9, 7, 8, 9, 9, 9, 10, 11, 12, 13]));
+    assert!(!detect(&[0, 0, 8, 3, 0, 0, 0, 1]));
 }
 
 #[test]

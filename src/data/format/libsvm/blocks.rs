@@ -11,6 +11,8 @@ const BLOCK: u64 = 8 << 20;
 /// Bytes that one task parses.
 const PIECE: usize = 1 << 20;
 
+const UNLABELLED: &str = "the first row has no label, so no row may have one";
+
 /// The rows of some lines.
 struct Piece {
     features: Csr,
@@ -31,7 +33,7 @@ pub(super) fn read(mut source: Source, labelled: bool) -> Result<(Csr, LabelColu
     if source.head().starts_with(b"\xef\xbb\xbf") {
         source.read_up_to(&mut Vec::new(), 3)?;
     }
-    let (mut parts, mut labels, mut n_lines) = (Vec::new(), LabelColumn::new(), 0);
+    let (mut features, mut labels, mut n_lines) = (Csr::default(), LabelColumn::new(), 0);
     let (mut block, mut carry) = next_block(&mut source, Vec::new())?;
     while !block.is_empty() {
         let (pieces, next) = rayon::join(
@@ -41,11 +43,11 @@ pub(super) fn read(mut source: Source, labelled: bool) -> Result<(Csr, LabelColu
         for piece in pieces? {
             labels.append(&piece.labels);
             n_lines += piece.n_lines;
-            parts.push(piece.features);
+            features.append(&piece.features);
         }
         (block, carry) = next?;
     }
-    let features = Csr::concat(parts);
+    features.shrink_to_fit();
     if features.n_rows() == 0 {
         return Err(DataError::content(
             &file,
@@ -82,7 +84,8 @@ fn parse(block: &[u8], labelled: bool, lines_before: usize, file: &Path) -> Resu
     for piece in pieces {
         let piece = piece.map_err(|(line, fault)| {
             let position = Position::LineColumn(n_lines + line, fault.at + 1);
-            DataError { hint: fault.hint.map(str::to_owned), ..DataError::content(file, position, fault.problem) }
+            let hint = fault.hint.or(if labelled { None } else { Some(UNLABELLED) }).map(str::to_owned);
+            DataError { hint, ..DataError::content(file, position, fault.problem) }
         })?;
         n_lines += piece.n_lines;
         parsed.push(piece);

@@ -1,0 +1,59 @@
+//! The text of a configuration: reading it, `--set`, and looking at its tables before serde does.
+
+use super::error::{ConfigError, Place};
+use std::path::Path;
+use toml_edit::{DocumentMut, Item, Table, Value};
+
+/// Parses the text, with errors at their place.
+pub fn parse(text: &str, file: &Path) -> Result<DocumentMut, ConfigError> {
+    text.parse::<DocumentMut>().map_err(|error| {
+        let place = error.span().map(|span| Place::of(text, &span));
+        ConfigError::new(file, error.message().trim()).at(place)
+    })
+}
+
+/// Splits `KEY=VALUE`; VALUE is TOML, or a plain string where it is not.
+pub fn parse_assignment(text: &str) -> Result<(Vec<String>, Value), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form KEY=VALUE"))?;
+    let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+    if path.iter().any(|part| part.is_empty() || part.contains(char::is_whitespace)) {
+        return Err(format!("`{key}` is not a key such as `solver.sgd.learning_rate`"));
+    }
+    let value = value.trim();
+    Ok((path, value.parse::<Value>().unwrap_or_else(|_| Value::from(value))))
+}
+
+/// Sets a dotted key, making the tables on the way.
+pub fn set(document: &mut DocumentMut, path: &[String], value: Value) -> Result<(), String> {
+    let Some((last, tables)) = path.split_last() else {
+        return Err("an empty key".into());
+    };
+    let mut item: &mut Item = document.as_item_mut();
+    for (depth, part) in tables.iter().enumerate() {
+        let Some(table) = item.as_table_like_mut() else {
+            return Err(format!("`{}` is not a table", path[..depth].join(".")));
+        };
+        item = table.entry(part).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+    }
+    let Some(table) = item.as_table_like_mut() else {
+        return Err(format!("`{}` is not a table", tables.join(".")));
+    };
+    // Keep the comment behind a value that is replaced.
+    let decor = table.get(last).and_then(Item::as_value).map(|v| v.decor().clone());
+    let mut value = value;
+    if let Some(decor) = decor {
+        *value.decor_mut() = decor;
+    }
+    table.insert(last, Item::Value(value));
+    Ok(())
+}
+
+/// The keys of a top-level table that are tables themselves.
+pub fn subtables(document: &DocumentMut, name: &str) -> Vec<String> {
+    let table = document.get(name).and_then(Item::as_table_like);
+    table.map_or_else(Vec::new, |t| t.iter().filter(|(_, v)| v.is_table_like()).map(|(k, _)| k.to_owned()).collect())
+}

@@ -1,0 +1,304 @@
+//! The configuration of a run: composed of the `*Config` types that live beside what they configure.
+//!
+//! A TOML file, edited by `--set`, parsed by serde with unknown keys refused, then checked for what one key cannot know of
+//! another. TOML is known only here and in the search. Imports everything below `run`.
+
+mod document;
+pub mod error;
+
+pub use document::parse_assignment;
+pub use error::{ConfigError, Place};
+
+use crate::bounded::Positive;
+use crate::data::format::DataConfig;
+use crate::data::{Center, Scale, SplitConfig};
+use crate::device::DeviceName;
+use crate::loss::LossConfig;
+use crate::model::BiasRule;
+use crate::objective::ObjectiveConfig;
+use crate::solver::{GradientRoute, SolverConfig};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use toml_edit::{DocumentMut, Value};
+
+/// `bias` of the `[preprocess]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BiasKind {
+    /// Penalised like the weights, through `bias_scale`.
+    #[default]
+    Regularised,
+    /// Not penalised.
+    Free,
+    /// No bias.
+    None,
+}
+
+/// The `[preprocess]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PreprocessConfig {
+    /// What is subtracted.
+    pub center: Center,
+    /// What is divided by.
+    pub scale: Scale,
+    /// What becomes of the bias.
+    pub bias: BiasKind,
+    /// The value B of the constant feature that a regularised bias amounts to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_scale: Option<Positive>,
+}
+
+impl Default for PreprocessConfig {
+    fn default() -> Self {
+        Self { center: Center::None, scale: Scale::None, bias: BiasKind::Regularised, bias_scale: None }
+    }
+}
+
+impl PreprocessConfig {
+    /// The bias rule of the objective.
+    #[must_use]
+    pub fn bias_rule(&self) -> BiasRule {
+        match self.bias {
+            BiasKind::Regularised => BiasRule::Regularised { scale: self.bias_scale.map_or(1.0, Positive::get) },
+            BiasKind::Free => BiasRule::Free,
+            BiasKind::None => BiasRule::None,
+        }
+    }
+}
+
+/// A whole configuration file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seed of the one generator.
+    #[serde(default)]
+    pub seed: u64,
+    /// Where to compute.
+    #[serde(default)]
+    pub device: DeviceName,
+    /// Threads of the CPU; 0 for all cores.
+    #[serde(default)]
+    pub threads: usize,
+    /// How gradients are had.
+    #[serde(default)]
+    pub gradient: GradientRoute,
+    /// `[data.*]`
+    pub data: DataConfig,
+    /// `[split]`
+    #[serde(default)]
+    pub split: SplitConfig,
+    /// `[preprocess]`
+    #[serde(default)]
+    pub preprocess: PreprocessConfig,
+    /// `[objective]`
+    pub objective: ObjectiveConfig,
+    /// `[loss.*]`
+    pub loss: LossConfig,
+    /// `[solver.*]`
+    pub solver: SolverConfig,
+}
+
+/// A configuration with the text it came from.
+#[derive(Debug, Clone)]
+pub struct LoadedConfig {
+    /// The file.
+    pub file: PathBuf,
+    /// Parsed and checked.
+    pub run: RunConfig,
+    /// The document as used, overrides and found paths included; it runs again as it is.
+    pub text: String,
+}
+
+impl LoadedConfig {
+    /// Reads a configuration file and applies overrides `(key path, value)` in order.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file is not there, is not TOML, holds unknown or senseless keys, or names data that is not there.
+    pub fn load(file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            ConfigError::new(file, format!("cannot be read: {error}")).with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`")
+        })?;
+        let mut loaded = Self::parse(&text, file, overrides)?;
+        loaded.resolve_paths()?;
+        Ok(loaded)
+    }
+
+    /// The same from text, without looking for the data.
+    ///
+    /// # Errors
+    /// As [`LoadedConfig::load`].
+    pub fn parse(text: &str, file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
+        let mut document = document::parse(text, file)?;
+        for (path, value) in overrides {
+            document::set(&mut document, path, value.clone())
+                .map_err(|problem| ConfigError::new(file, format!("--set {}: {problem}", path.join("."))))?;
+        }
+        let text = document.to_string();
+        check_choices(&document, file)?;
+        let run: RunConfig = toml::from_str(&text).map_err(|error| reworded(&error, &text, file))?;
+        check(&run).map_err(|(problem, hint)| ConfigError::new(file, problem).with_hint(hint))?;
+        Ok(Self { file: file.to_path_buf(), run, text })
+    }
+
+    /// The name of the file without folder and extension: the name of its runs.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.file.file_stem().map_or_else(|| "run".into(), |s| s.to_string_lossy().into_owned())
+    }
+
+    /// Finds relative paths from the working directory, then from the folder of the configuration.
+    fn resolve_paths(&mut self) -> Result<(), ConfigError> {
+        let folder = self.file.parent().map(Path::to_path_buf).unwrap_or_default();
+        let format = self.run.data.name();
+        let mut moved = Vec::new();
+        for (key, path) in self.run.data.paths_mut() {
+            if path.exists() {
+                continue;
+            }
+            let beside = folder.join(&*path);
+            if path.is_absolute() || !beside.exists() {
+                let hint = format!(
+                    "relative paths are looked up from the working directory, then from the folder of the configuration; \
+                     `--set data.{format}.{key}=PATH` names another"
+                );
+                let problem = format!("data.{format}.{key}: `{}` is not there", path.display());
+                return Err(ConfigError::new(&self.file, problem).with_hint(hint));
+            }
+            moved.push((key, beside.clone()));
+            *path = beside;
+        }
+        if let Ok(mut document) = self.text.parse::<DocumentMut>() {
+            for (key, path) in moved {
+                let path = std::path::absolute(&path).unwrap_or(path);
+                let keys = ["data", format, key].map(String::from);
+                let _ = document::set(&mut document, &keys, Value::from(path.to_string_lossy().into_owned()));
+            }
+            self.text = document.to_string();
+        }
+        Ok(())
+    }
+}
+
+/// What serde would say badly: none or two of the tables of which there must be one.
+fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
+    let choices = [
+        ("data", "[data.digits], [data.idx], [data.cifar] or [data.libsvm]"),
+        ("loss", "[loss.weston_watkins], [loss.crammer_singer] or [loss.one_vs_rest]"),
+        ("solver", "[solver.sgd]"),
+    ];
+    for (name, choices) in choices {
+        let found = document::subtables(document, name);
+        let problem = match found.as_slice() {
+            [_] => continue,
+            [] => format!("there is no [{name}.*] table: expected one of {choices}"),
+            many => {
+                let tables: Vec<String> = many.iter().map(|t| format!("[{name}.{t}]")).collect();
+                format!("found {}: expected exactly one [{name}.*] table", tables.join(" and "))
+            }
+        };
+        // A key that is no table at all is left to serde, which shows its place.
+        if document.get(name).is_none_or(toml_edit::Item::is_table_like) {
+            return Err(ConfigError::new(file, problem).with_hint("configs/reference.toml lists every table and key"));
+        }
+    }
+    if document.get("objective").is_none() {
+        return Err(ConfigError::new(file, "there is no [objective] table: expected one with `lambda`, `reg` or `c`")
+            .with_hint("lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)"));
+    }
+    Ok(())
+}
+
+/// A serde error at its place, with the key that was probably meant.
+fn reworded(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
+    let place = error.span().map(|span| Place::of(text, &span));
+    let message = error.message().trim().to_owned();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let hint = match quoted.split_first() {
+        Some((found, expected)) if message.starts_with("unknown") => expected
+            .iter()
+            .map(|name| (strsim::jaro_winkler(found, name), name))
+            .filter(|(similarity, _)| *similarity > 0.75)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, name)| format!("did you mean `{name}`?")),
+        _ => None,
+    };
+    ConfigError::new(file, message)
+        .at(place)
+        .with_hint(hint.unwrap_or_else(|| "configs/reference.toml lists every key with its default, unit and range".into()))
+}
+
+/// What one key cannot know of another: the problem and a hint.
+fn check(run: &RunConfig) -> Result<(), (String, String)> {
+    let given = run.objective.given();
+    if given.len() != 1 {
+        let found = if given.is_empty() { "none".to_owned() } else { format!("`{}`", given.join("` and `")) };
+        return Err((
+            format!("[objective] needs exactly one of `lambda`, `reg` and `c`: found {found}"),
+            "lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)".into(),
+        ));
+    }
+    if run.preprocess.bias_scale.is_some() && run.preprocess.bias != BiasKind::Regularised {
+        return Err((
+            "preprocess.bias_scale is set, but the bias is not regularised".into(),
+            "remove `bias_scale`, or set `bias = \"regularised\"`".into(),
+        ));
+    }
+    match &run.solver {
+        SolverConfig::Sgd(sgd) => {
+            if sgd.steps.is_some() && sgd.epochs.is_some() {
+                return Err((
+                    "solver.sgd: both `steps` and `epochs` are set: expected at most one".into(),
+                    "steps count updates, epochs count passes over the training rows".into(),
+                ));
+            }
+            let own = sgd.optimizer.name();
+            if let Some(other) = sgd.option_tables().into_iter().find(|table| *table != own) {
+                return Err((
+                    format!("[solver.sgd.{other}] is set, but the optimizer is `{own}`"),
+                    format!("set `optimizer = \"{other}\"`, or remove the table"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "[data.digits]\n[objective]\nlambda = 1e-3\n[loss.weston_watkins]\n[solver.sgd]\n";
+
+    fn parse(text: &str, sets: &[&str]) -> Result<LoadedConfig, ConfigError> {
+        let sets: Vec<_> = sets.iter().map(|s| parse_assignment(s).unwrap()).collect();
+        LoadedConfig::parse(text, Path::new("x.toml"), &sets)
+    }
+
+    #[test]
+    fn the_required_tables_alone_are_a_configuration() {
+        let run = parse(SMALL, &[]).unwrap().run;
+        assert_eq!((run.seed, run.threads, run.device.to_string()), (0, 0, "flex".into()));
+        assert_eq!(run.preprocess.bias_rule(), BiasRule::Regularised { scale: 1.0 });
+    }
+
+    #[test]
+    fn set_edits_the_document_before_it_is_parsed() {
+        let loaded = parse(SMALL, &["solver.sgd.learning_rate=1e-6", "split.method=last", "device=ndarray", "seed = 7"]).unwrap();
+        let SolverConfig::Sgd(sgd) = &loaded.run.solver;
+        assert_eq!(sgd.learning_rate.get(), 1e-6);
+        assert_eq!((loaded.run.seed, loaded.run.device.to_string()), (7, "ndarray".into()));
+        // The document as used says the same.
+        assert_eq!(parse(&loaded.text, &[]).unwrap().run, loaded.run);
+        let error = parse(SMALL, &["solver.sgd.epoch=3"]).unwrap_err();
+        assert!(error.problem.starts_with("unknown field `epoch`"), "{error}");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `epochs`?"));
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let run = parse(SMALL, &["solver.sgd.steps=9", "split.validation=0.1", "loss.weston_watkins.class_weights=balanced"]).unwrap().run;
+        let text = toml::to_string(&run).unwrap();
+        assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), run);
+    }
+}

@@ -1,0 +1,92 @@
+//! The gradient of the objective by the two routes that training has, on any device and in any precision.
+
+use super::GradcheckError;
+use crate::data::batch::Batch;
+use crate::loss::MarginLoss;
+use crate::model::{BiasRule, LinearSvm};
+use burn::nn::loss::Reduction;
+use burn::tensor::Tensor;
+
+/// ∂P/∂W `[n_features, n_classes]` and ∂P/∂b `[n_classes]`, row-major, on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Gradient {
+    pub weight: Vec<f64>,
+    pub bias: Option<Vec<f64>>,
+}
+
+impl Gradient {
+    /// Weight, then bias.
+    pub fn values(&self) -> impl Iterator<Item = f64> + '_ {
+        self.weight.iter().chain(self.bias.iter().flatten()).copied()
+    }
+
+    /// The Euclidean length.
+    pub fn norm(&self) -> f64 {
+        self.values().map(|v| v * v).sum::<f64>().sqrt()
+    }
+
+    /// ‖self − other‖
+    pub fn distance(&self, other: &Self) -> f64 {
+        self.values().zip(other.values()).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+    }
+}
+
+/// An error that has to be 0 where the scale is.
+pub(super) fn relative(distance: f64, scale: f64) -> f64 {
+    if distance == 0.0 { 0.0 } else { distance / scale }
+}
+
+/// The objective `mean loss + (λ/2)‖W‖² + (λ/2)·factor·‖b‖²`.
+pub(super) struct Route<'a> {
+    pub loss: &'a dyn MarginLoss,
+    pub lambda: f64,
+    pub bias: BiasRule,
+}
+
+impl Route<'_> {
+    /// The gradient by automatic differentiation; `model` lies on an autodiff device.
+    pub fn autodiff(&self, model: &LinearSvm, batch: &Batch, offset: Option<&Tensor<2>>) -> Result<Gradient, GradcheckError> {
+        let scores = model.scores(&batch.rows, offset);
+        let mut total = self.loss.forward(scores, batch.labels.clone(), Reduction::Mean);
+        let weight = model.linear.weight.val();
+        if self.lambda > 0.0 {
+            total = total.add(weight.clone().mul(weight.clone()).sum().mul_scalar(self.lambda / 2.0));
+        }
+        let factor = self.lambda * self.bias.penalty_factor();
+        let bias = model.linear.bias.as_ref().map(|bias| bias.val());
+        if let Some(bias) = bias.as_ref().filter(|_| factor > 0.0) {
+            total = total.add(bias.clone().mul(bias.clone()).sum().mul_scalar(factor / 2.0));
+        }
+        let gradients = total.backward();
+        // A loss that is constant leaves no gradient behind.
+        let weight = weight.grad(&gradients).unwrap_or_else(|| weight.inner().zeros_like());
+        let bias = bias.map(|bias| bias.grad(&gradients).unwrap_or_else(|| bias.inner().zeros_like()));
+        read(weight, bias)
+    }
+
+    /// The gradient by hand: XᵀQ/n + λW.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn analytic(&self, model: &LinearSvm, batch: &Batch, offset: Option<&Tensor<2>>) -> Result<Gradient, GradcheckError> {
+        let scores = model.scores(&batch.rows, offset);
+        let [n, _] = scores.dims();
+        let q = self.loss.gradient(scores, batch.labels.clone()).div_scalar(n as f64);
+        let (mut weight, mut bias) = model.backward(&batch.rows, offset, q);
+        if self.lambda > 0.0 {
+            weight = weight.add(model.linear.weight.val().mul_scalar(self.lambda));
+        }
+        let factor = self.lambda * self.bias.penalty_factor();
+        if let (Some(parameter), true) = (&model.linear.bias, factor > 0.0) {
+            bias = bias.map(|bias| bias.add(parameter.val().mul_scalar(factor)));
+        }
+        read(weight, bias)
+    }
+}
+
+fn read(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Result<Gradient, GradcheckError> {
+    Ok(Gradient { weight: to_host(weight)?, bias: bias.map(to_host).transpose()? })
+}
+
+/// The values of a tensor in f64.
+pub(super) fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>, GradcheckError> {
+    tensor.into_data().try_to_vec_as::<f64>().map_err(|e| GradcheckError::Device(format!("{e:?}")))
+}

@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod bounded;
+pub mod cli;
 pub mod config;
 pub mod data;
 pub mod device;

@@ -124,6 +124,16 @@ impl LoadedConfig {
         Ok(loaded)
     }
 
+    /// The configuration that a model file carries; `model` is named in errors.
+    ///
+    /// # Errors
+    /// As [`LoadedConfig::load`].
+    pub fn stored(text: &str, model: &Path) -> Result<Self, ConfigError> {
+        let mut loaded = Self::parse(text, model, &[])?;
+        loaded.resolve_paths().map_err(|e| e.with_hint("name the data with --data CONFIG-OR-FILE"))?;
+        Ok(loaded)
+    }
+
     /// The same from text, without looking for the data.
     ///
     /// # Errors

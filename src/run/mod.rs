@@ -299,18 +299,25 @@ pub struct Labelled {
 /// # Errors
 /// [`RunError`] when the configuration or file is bad, has no labels, or does not fit the model.
 pub fn labelled(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
-    let (data, rows, name) = if path.extension().is_some_and(|e| e == "toml") {
-        let config = LoadedConfig::load(path, &[])?;
-        let prepared = prepare(&config)?;
-        let (name, rows) = rows_to_report(&prepared.split);
-        (prepared.data, rows.to_vec(), format!("{name} split of {}", path.display()))
-    } else {
-        let data = labelled_file(path)?;
-        let rows = all_rows(&data.features);
-        (data, rows, path.display().to_string())
-    };
-    let mut data = renumbered(data, model, path)?;
+    if path.extension().is_some_and(|e| e == "toml") {
+        return labelled_by(&LoadedConfig::load(path, &[])?, model);
+    }
+    let mut data = renumbered(labelled_file(path)?, model, path)?;
     data.features = conform(data.features, model, path)?;
+    let rows = all_rows(&data.features);
+    Ok(Labelled { data, rows, name: path.display().to_string() })
+}
+
+/// The rows to report on of a configuration's data: test, else validation, else train.
+///
+/// # Errors
+/// As [`labelled`].
+pub fn labelled_by(config: &LoadedConfig, model: &Classifier) -> Result<Labelled, RunError> {
+    let prepared = prepare(config)?;
+    let (name, rows) = rows_to_report(&prepared.split);
+    let (rows, name) = (rows.to_vec(), format!("{name} split of {}", config.file.display()));
+    let mut data = renumbered(prepared.data, model, &config.file)?;
+    data.features = conform(data.features, model, &config.file)?;
     Ok(Labelled { data, rows, name })
 }
 

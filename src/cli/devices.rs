@@ -1,0 +1,49 @@
+//! `burn-svm devices`
+
+use super::{DevicesArgs, Failure, print, print_json};
+use crate::device::{self, Backend, DeviceName};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+pub(super) fn run(args: &DevicesArgs) -> Result<ExitCode, Failure> {
+    let default = DeviceName::default();
+    let backends: Vec<(Backend, Vec<String>)> = Backend::ALL.into_iter().map(|b| (b, found(b))).collect();
+    if args.json {
+        let list: Vec<Value> = backends
+            .iter()
+            .map(|(b, adapters)| json!({"backend": b.name(), "compiled_in": b.compiled_in(), "devices": adapters}))
+            .collect();
+        print_json(&json!({"backends": list, "default": default.to_string()}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut out = format!("{:<9} {:<12} devices\n", "backend", "compiled in");
+    for (backend, adapters) in backends {
+        let compiled = if backend.compiled_in() { "yes" } else { "no" };
+        let mut lines = adapters.into_iter();
+        let first = lines.next().unwrap_or_else(|| match (backend.compiled_in(), backend.is_cpu()) {
+            (false, _) => format!("build with --features {}", backend.name()),
+            (true, _) => "none found on this machine".into(),
+        });
+        let _ = writeln!(out, "{:<9} {compiled:<12} {first}", backend.name());
+        lines.for_each(|line| {
+            let _ = writeln!(out, "{:<22} {line}", "");
+        });
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let _ = writeln!(out, "\nUsed unless a configuration or --device says otherwise: {default}, {cores} threads.");
+    print(&out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The devices of a backend, as `name  adapter`.
+fn found(backend: Backend) -> Vec<String> {
+    if !backend.compiled_in() {
+        return Vec::new();
+    }
+    if backend.is_cpu() {
+        return vec![format!("{}  this processor", backend.name())];
+    }
+    let adapters = device::adapters(backend);
+    adapters.iter().enumerate().map(|(i, (_, name))| format!("{}:{i}  {name}", backend.name())).collect()
+}

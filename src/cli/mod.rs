@@ -1,0 +1,244 @@
+//! The command line: definitions of the commands, and how a failure becomes a sentence and an exit code.
+//!
+//! All printing is in `output`, one file a command. Imports everything.
+
+mod devices;
+mod evaluate;
+mod gradcheck;
+pub mod output;
+mod plot;
+mod predict;
+mod progress;
+mod train;
+
+use crate::config::parse_assignment;
+use crate::data::DataErrorKind;
+use crate::data::format::Format;
+use crate::device::DeviceName;
+use crate::model::file::ModelFileError;
+use crate::plot::PlotError;
+use crate::run::{RecordError, RunError};
+use clap::{Args, Parser, Subcommand};
+use output::Messages;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use toml_edit::Value;
+
+/// Multiclass linear support vector machines on Burn.
+#[derive(Debug, Parser)]
+#[command(name = "burn-svm", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage, configuration, device or a path that is not there; 130 after Ctrl-C.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a model as a configuration says; leaves a run folder
+    Train(TrainArgs),
+    /// Measure a model: accuracy, top-k, per-class table, confusion matrix, loss
+    Evaluate(EvaluateArgs),
+    /// Predict the label of each row of a file
+    Predict(PredictArgs),
+    /// Hold numerical, analytic and autodiff gradients against each other
+    Gradcheck(GradcheckArgs),
+    /// Draw the figures of a finished run again
+    Plot(PlotArgs),
+    /// List what is compiled in, what this machine has, and which would be used
+    Devices(DevicesArgs),
+}
+
+fn assignment(text: &str) -> Result<(Vec<String>, Value), String> {
+    parse_assignment(text)
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration, TOML; see configs/
+    #[arg(value_name = "CONFIG.toml")]
+    config: PathBuf,
+    /// Set a key of the configuration, for example solver.sgd.learning_rate=1e-6
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    set: Vec<(Vec<String>, Value)>,
+    /// Where to compute: flex, ndarray, wgpu, wgpu:cpu, wgpu:0, vulkan, cuda:0 ...
+    #[arg(long, value_name = "D")]
+    device: Option<DeviceName>,
+}
+
+impl ConfigArgs {
+    fn overrides(&self, threads: Option<usize>) -> Vec<(Vec<String>, Value)> {
+        let mut set = self.set.clone();
+        if let Some(device) = self.device {
+            set.push((vec!["device".into()], Value::from(device.to_string())));
+        }
+        if let Some(threads) = threads {
+            set.push((vec!["threads".into()], Value::from(i64::try_from(threads).unwrap_or(i64::MAX))));
+        }
+        set
+    }
+}
+
+#[derive(Debug, Args)]
+struct TrainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Threads of the CPU; 0 for all cores
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// The run folder; runs/<config name>-<time> by default
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite the run that --out holds
+    #[arg(long)]
+    force: bool,
+    /// Print nothing but warnings and errors
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print the result as a JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct EvaluateArgs {
+    /// A run folder or its model.safetensors
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// A configuration (its test, else validation, else train split) or a data file with labels; the model's own configuration by default
+    #[arg(long, value_name = "CONFIG-OR-FILE")]
+    data: Option<PathBuf>,
+    /// Also report how often the label is among the K largest scores
+    #[arg(long, value_name = "K", default_value = "5")]
+    top: usize,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct PredictArgs {
+    /// A run folder or its model.safetensors
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// A data file, or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The format of FILE, where it cannot be told from its content: idx, cifar, libsvm
+    #[arg(long, value_name = "F")]
+    format: Option<Format>,
+    /// Print the score of every class behind the label, separated by tabs
+    #[arg(long)]
+    scores: bool,
+    /// Write to a file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct GradcheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// How many coordinates of the gradient to check
+    #[arg(long, value_name = "N", default_value = "20")]
+    coordinates: usize,
+    /// Check at the weights of a trained model instead of random ones
+    #[arg(long, value_name = "MODEL")]
+    model: Option<PathBuf>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct PlotArgs {
+    /// A run folder
+    #[arg(value_name = "RUN_DIR")]
+    run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct DevicesArgs {
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a command ended without doing its work.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    #[error("cannot write to {to}: {source}")]
+    Output { to: String, source: std::io::Error },
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Run(RunError::Config(_) | RunError::Device(_)) => 2,
+            Self::Run(RunError::Data(e)) => match e.kind {
+                DataErrorKind::Path => 2,
+                DataErrorKind::Content => 1,
+            },
+            Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
+                RecordError::Taken { .. } | RecordError::NotARun { .. } | RecordError::Io { .. } => 2,
+                RecordError::Content { .. } => 1,
+            },
+            Self::Run(RunError::Model(ModelFileError::Io { .. })) => 2,
+            Self::Run(RunError::Model(_) | RunError::Solve(_) | RunError::Mismatch { .. })
+            | Self::Plot(PlotError::Draw { .. })
+            | Self::Output { .. } => 1,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Run(RunError::Config(e)) => e.hint.clone(),
+            Self::Run(RunError::Device(e)) => Some(e.hint.clone()),
+            Self::Run(RunError::Data(e)) => e.hint.clone(),
+            Self::Run(RunError::Model(e)) => Some(e.hint().to_owned()),
+            Self::Run(RunError::Mismatch { hint, .. }) => Some(hint.clone()),
+            Self::Run(RunError::Solve(_)) => Some("`burn-svm devices` lists the devices; `--device flex` always works".into()),
+            Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
+                RecordError::Taken { .. } => Some("name another folder with --out, or overwrite it with --force".into()),
+                RecordError::NotARun { .. } => Some("RUN_DIR is a folder that `burn-svm train` made".into()),
+                RecordError::Io { .. } | RecordError::Content { .. } => None,
+            },
+            Self::Plot(PlotError::Draw { .. }) | Self::Output { .. } => None,
+        }
+    }
+}
+
+/// Parses the command line, runs the command, prints what went wrong, and tells the exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Gradcheck(args) => gradcheck::run(args),
+        Command::Plot(args) => plot::run(args),
+        Command::Devices(args) => devices::run(args),
+    };
+    result.unwrap_or_else(|failure| {
+        output::error(&failure.to_string(), failure.hint().as_deref());
+        ExitCode::from(failure.exit_code())
+    })
+}
+
+/// Prints to stdout.
+fn print(text: &str) -> Result<(), Failure> {
+    output::stdout(text).map_err(|source| Failure::Output { to: "standard output".into(), source })
+}
+
+/// A JSON value as a line.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    print(&text)
+}
+

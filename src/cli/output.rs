@@ -1,0 +1,222 @@
+//! Everything that is printed. Data goes to stdout; progress, notes, warnings and errors to stderr.
+
+use crate::metric::Confusion;
+use crate::run::RunResult;
+use anstyle::{AnsiColor, Style};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+const NOTE: Style = AnsiColor::Cyan.on_default();
+
+/// What goes to stderr, and how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Messages {
+    /// Only errors and warnings.
+    pub quiet: bool,
+}
+
+// A closed stderr is no reason to fail.
+fn stderr_line(style: Style, label: &str, text: &str) {
+    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {text}");
+}
+
+impl Messages {
+    /// Something that the user may want to know.
+    pub fn note(self, text: &str) {
+        if !self.quiet {
+            stderr_line(NOTE, "note", text);
+        }
+    }
+
+    /// Something that is probably wrong.
+    pub fn warning(self, text: &str) {
+        stderr_line(WARNING, "warning", text);
+    }
+
+    /// A plain line.
+    pub fn line(self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(anstream::stderr(), "{text}");
+        }
+    }
+}
+
+/// The end of a command that failed.
+pub fn error(text: &str, hint: Option<&str>) {
+    stderr_line(ERROR, "error", text);
+    if let Some(hint) = hint {
+        let _ = writeln!(anstream::stderr());
+        stderr_line(HINT, "hint", hint);
+    }
+}
+
+/// Writes data to stdout.
+///
+/// # Errors
+/// What the system says; a reader that went away is no error.
+pub fn stdout(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+/// Significant digits for people: enough to compare, not more.
+#[must_use]
+pub fn number(value: f64) -> String {
+    if value == 0.0 {
+        "0".into()
+    } else if (1e-3..1e6).contains(&value.abs()) {
+        let digits = (5 - value.abs().log10().floor() as i32).clamp(0, 9) as usize;
+        let text = format!("{value:.digits$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    } else {
+        format!("{value:.5e}")
+    }
+}
+
+/// The block at the end of a run.
+#[must_use]
+pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
+    let mut out = String::new();
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(out, "{name:<12} {value}");
+    };
+    if let (Some(objective), Some(data_loss)) = (result.objective, result.data_loss) {
+        let penalty = number(objective - data_loss);
+        row("objective", format!("{} (data loss {} + regulariser {penalty})", number(objective), number(data_loss)));
+    }
+    let accuracies = [
+        ("train", result.train_accuracy),
+        ("validation", result.validation_accuracy),
+        ("test", result.test_accuracy),
+    ];
+    let shown: Vec<String> =
+        accuracies.iter().filter_map(|(name, a)| a.map(|a| format!("{name} {}", percent(a)))).collect();
+    if !shown.is_empty() {
+        row("accuracy", shown.join(", "));
+    }
+    let c = result.c.map_or_else(|| "infinite".into(), number);
+    row("strength", format!("lambda {}, reg {}, C {c}", number(result.lambda), number(result.reg)));
+    row("stopped", format!("{stop}: {} steps, {} epochs", result.steps, number(result.epochs)));
+    row("device", format!("{}, gradient {}", result.device, result.gradient));
+    row(
+        "time",
+        format!(
+            "load {:.2} s, solve {:.2} s, evaluate {:.2} s{}",
+            result.seconds_load,
+            result.seconds_solve,
+            result.seconds_evaluate,
+            result.peak_rss_bytes.map_or_else(String::new, |b| format!("; peak memory {} MB", b / 1_000_000)),
+        ),
+    );
+    row("run", folder.to_owned());
+    out
+}
+
+/// Accuracy, per-class table and confusion matrix.
+#[must_use]
+pub fn evaluation(name: &str, data_loss: f64, loss: &str, top: &[(usize, f64)], confusion: &Confusion, names: &[String]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{} rows: {name}", confusion.total());
+    let _ = writeln!(out, "accuracy     {}", percent(confusion.accuracy()));
+    for (k, share) in top {
+        let _ = writeln!(out, "{:<12} {}", format!("top-{k}"), percent(*share));
+    }
+    let _ = writeln!(out, "data loss    {} ({loss})", number(data_loss));
+    let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).clamp(13, 30);
+    let _ = writeln!(out, "\n{:<wide$} {:>9} {:>9} {:>9} {:>9}", "class", "precision", "recall", "F1", "rows");
+    let mut line = |name: &str, c: crate::metric::ClassReport| {
+        let _ = writeln!(
+            out,
+            "{:<wide$} {:>9.4} {:>9.4} {:>9.4} {:>9}",
+            shortened(name, wide),
+            c.precision,
+            c.recall,
+            c.f1,
+            c.support
+        );
+    };
+    names.iter().enumerate().for_each(|(k, name)| line(name, confusion.class(k)));
+    line("macro mean", confusion.mean(false));
+    line("weighted mean", confusion.mean(true));
+    out.push('\n');
+    out.push_str(&confusion_table(confusion, names));
+    out
+}
+
+fn shortened(name: &str, width: usize) -> String {
+    if name.chars().count() <= width {
+        return name.to_owned();
+    }
+    name.chars().take(width - 1).chain(std::iter::once('…')).collect()
+}
+
+/// Rows of true classes, columns of predicted ones; only the most confused pairs where the matrix is too wide to read.
+fn confusion_table(confusion: &Confusion, names: &[String]) -> String {
+    const WIDEST: usize = 26;
+    let mut out = String::new();
+    let k = confusion.n_classes();
+    if k > WIDEST {
+        let mut pairs: Vec<(u64, usize, usize)> = (0..k)
+            .flat_map(|i| (0..k).map(move |j| (i, j)))
+            .filter(|(i, j)| i != j)
+            .map(|(i, j)| (confusion.count(i, j), i, j))
+            .filter(|p| p.0 > 0)
+            .collect();
+        pairs.sort_by(|a, b| b.cmp(a));
+        out.push_str("most confused (true → predicted)\n");
+        for (count, i, j) in pairs.into_iter().take(20) {
+            let _ = writeln!(out, "{count:>7}  {} → {}", names[i], names[j]);
+        }
+        return out;
+    }
+    let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(1).clamp(1, 10);
+    let cell = (0..k * k).map(|i| confusion.count(i / k, i % k)).max().unwrap_or(0).to_string().len().max(wide.min(6));
+    out.push_str("confusion (rows: true, columns: predicted)\n");
+    let _ = write!(out, "{:<wide$}", "");
+    names.iter().for_each(|name| {
+        let _ = write!(out, " {:>cell$}", shortened(name, cell));
+    });
+    out.push('\n');
+    for (i, name) in names.iter().enumerate() {
+        let _ = write!(out, "{:<wide$}", shortened(name, wide));
+        for j in 0..k {
+            let _ = write!(out, " {:>cell$}", confusion.count(i, j));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_six_digits() {
+        for (value, text) in
+            [(0.0, "0"), (9.0, "9"), (5.254_385_4, "5.25439"), (768.25, "768.25"), (25_000.0, "25000"), (4.08e-10, "4.08000e-10")]
+        {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn wide_confusions_become_a_list_of_pairs() {
+        let names: Vec<String> = (0..30).map(|i| format!("class {i}")).collect();
+        let mut confusion = Confusion::new(30);
+        confusion.add(3, 4);
+        confusion.add(3, 4);
+        confusion.add(5, 5);
+        assert_eq!(confusion_table(&confusion, &names), "most confused (true → predicted)\n      2  class 3 → class 4\n");
+    }
+}

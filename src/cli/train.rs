@@ -1,0 +1,113 @@
+//! `burn-svm train`
+
+use super::output::{self, Messages};
+use super::progress::Progress;
+use super::{Failure, TrainArgs, print, print_json};
+use crate::bounded::Positive;
+use crate::config::LoadedConfig;
+use crate::device::OpenDevice;
+use crate::loss::Power;
+use crate::run::record::{self, RunFolder};
+use crate::run::{self, Prepared, RunError};
+use crate::solver::sgd::optimizer::OptimizerName;
+use crate::solver::{SolverConfig, StopReason};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
+    let messages = Messages { quiet: args.quiet };
+    let config = LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
+    let device = run::open_device(&config).map_err(RunError::from)?;
+    let path = args.out.clone().unwrap_or_else(|| record::fresh_folder(&config.name()));
+    // The folder first: a run that cannot be kept is not worth reading the data for.
+    let mut folder = RunFolder::create(&path, &config.text, args.force).map_err(RunError::from)?;
+    let prepared = run::prepare(&config)?;
+    announce(messages, &prepared, &device);
+    if let Some(warning) = unstable(&config, &prepared) {
+        messages.warning(&warning);
+    }
+    let mut progress = Progress::new(messages, on_ctrl_c());
+    let finished = run::train(&config, &prepared, &device, &mut folder, &mut progress);
+    progress.finish();
+    let finished = finished?;
+    crate::plot::draw(&path)?;
+    if args.json {
+        print_json(&finished.result)?;
+    } else if !args.quiet {
+        print(&output::summary(&finished.result, &finished.stop.to_string(), &path.display().to_string()))?;
+    }
+    Ok(match finished.stop {
+        StopReason::Finished => ExitCode::SUCCESS,
+        StopReason::Interrupted => {
+            messages.note("stopped early; the model as it stood is in the run folder");
+            ExitCode::from(INTERRUPTED)
+        }
+        StopReason::Diverged { step } => {
+            output::error(&format!("the run diverged, seen at step {step}; no model was written"), Some(&advice(&config, &prepared)));
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {
+    let Prepared { data, split, notes, .. } = prepared;
+    messages.line(&format!(
+        "{} train, {} validation, {} test rows; {} features ({}), {} classes; device {}",
+        split.train.len(),
+        split.validation.len(),
+        split.test.len(),
+        data.features.n_features(),
+        data.features.kind(),
+        data.n_classes(),
+        device.label(),
+    ));
+    notes.iter().for_each(|note| messages.note(note));
+    if device.is_software_adapter() {
+        messages.warning("this adapter is software: it computes on the processor, more slowly than `--device flex`");
+    }
+}
+
+/// The first Ctrl-C (or SIGTERM) lets the step in hand finish; the second ends the program.
+fn on_ctrl_c() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    let handler = move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+    };
+    // Without a handler Ctrl-C ends the program at once, as it does anywhere.
+    let _ = ctrlc::set_handler(handler);
+    stop
+}
+
+/// Plain SGD with the hinge multiplies the weights by 1 − η·λ each step.
+fn unstable(config: &LoadedConfig, prepared: &Prepared) -> Option<String> {
+    let SolverConfig::Sgd(sgd) = &config.run.solver;
+    let rate = sgd.learning_rate.get();
+    let reg = prepared.strength.reg;
+    let plain = sgd.optimizer == OptimizerName::Sgd && prepared.objective.loss.power == Power::One;
+    (plain && rate * reg >= 1.0).then(|| {
+        format!(
+            "learning_rate {} is not below 1/reg = {}: plain SGD multiplies the weights by {} each step and will diverge",
+            output::number(rate),
+            output::number(1.0 / reg),
+            output::number(1.0 - 2.0 * rate * reg),
+        )
+    })
+}
+
+fn advice(config: &LoadedConfig, prepared: &Prepared) -> String {
+    let SolverConfig::Sgd(sgd) = &config.run.solver;
+    let rate = sgd.learning_rate.get();
+    let reg = prepared.strength.reg;
+    if rate * reg >= 1.0 {
+        let limit = Positive::new(1.0 / reg).map_or(f64::INFINITY, Positive::get);
+        return format!("plain SGD is stable only for a learning_rate below 1/reg = {}", output::number(limit));
+    }
+    "lower `learning_rate`, or bring the features to a common scale: [preprocess] center = \"mean\", scale = \"std\"".into()
+}

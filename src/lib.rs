@@ -6,6 +6,8 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod gradcheck;
+pub mod gradcheck;
 pub mod loss;
 pub mod metric;
 pub mod model;

@@ -19,7 +19,6 @@ use crate::model::file::ModelFileError;
 use crate::plot::PlotError;
 use crate::run::{RecordError, RunError};
 use clap::{Args, Parser, Subcommand};
-use output::Messages;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use toml_edit::Value;

@@ -85,7 +85,7 @@ impl Shifted<'_> {
             let mut one_sided = Vec::new();
             for (&row, pair) in rows.iter().zip(losses.chunks_exact(2)) {
                 let difference = (pair[1] - pair[0]) / (2.0 * h);
-                if h == step {
+                if rows.len() == n {
                     centred += difference;
                 }
                 let pending = Pending { row, kink: self.kink(row, h) };

@@ -15,6 +15,7 @@ pub mod sampler;
 use super::stop::{StopReason, is_diverged};
 use super::{Fit, GradientRoute, LogEntry, Observer, Problem, SolveError};
 use crate::bounded::{NonNegative, Positive};
+use crate::data::batch::Batch;
 use crate::data::streams;
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
@@ -201,7 +202,7 @@ struct Stepper<'a> {
 
 impl Stepper<'_> {
     /// Mean loss of the batch plus the regulariser, `[1]`.
-    fn objective(&self, model: &LinearSvm, batch: &crate::data::batch::Batch) -> Tensor<1> {
+    fn objective(&self, model: &LinearSvm, batch: &Batch) -> Tensor<1> {
         let objective = self.problem.objective;
         let scores = model.scores(&batch.rows, self.offset.as_ref());
         let data = self.loss.forward(scores, batch.labels.clone(), burn::nn::loss::Reduction::Mean);
@@ -218,9 +219,9 @@ impl Stepper<'_> {
         total
     }
 
-    /// XᵀQ/n + λW and its bias part, by hand.
+    /// XᵀQ/n + λW and its bias part, by hand, at the values of `model`, registered for the parameters of `owner`.
     #[allow(clippy::cast_precision_loss)]
-    fn analytic(&self, model: &LinearSvm, batch: &crate::data::batch::Batch) -> GradientsParams {
+    fn analytic(&self, model: &LinearSvm, owner: &LinearSvm, batch: &Batch) -> GradientsParams {
         let objective = self.problem.objective;
         let scores = model.scores(&batch.rows, self.offset.as_ref());
         let [n, _] = scores.dims();
@@ -230,13 +231,13 @@ impl Stepper<'_> {
             dw = dw.add(model.linear.weight.val().mul_scalar(objective.lambda));
         }
         let mut gradients = GradientsParams::new();
-        gradients.register::<2>(model.linear.weight.id, dw);
-        if let (Some(bias), Some(mut db)) = (&model.linear.bias, db) {
+        gradients.register::<2>(owner.linear.weight.id, dw);
+        if let (Some(owner), Some(bias), Some(mut db)) = (&owner.linear.bias, &model.linear.bias, db) {
             let factor = objective.lambda * objective.bias.penalty_factor();
             if factor > 0.0 {
                 db = db.add(bias.val().mul_scalar(factor));
             }
-            gradients.register::<1>(bias.id, db);
+            gradients.register::<1>(owner.id, db);
         }
         gradients
     }
@@ -244,7 +245,7 @@ impl Stepper<'_> {
     fn step(
         &mut self,
         model: LinearSvm,
-        batch: &crate::data::batch::Batch,
+        batch: &Batch,
         learning_rate: f64,
         want_loss: bool,
     ) -> (LinearSvm, Option<Tensor<1>>) {
@@ -256,10 +257,11 @@ impl Stepper<'_> {
                 (self.optimizer.step(learning_rate, model, gradients), logged)
             }
             GradientRoute::Analytic => {
-                let logged = want_loss.then(|| self.objective(&model, batch));
-                let gradients = self.analytic(&model, batch);
-                // The optimiser hands back parameters that are tied to autodiff; `valid` unties them.
-                (self.optimizer.step(learning_rate, model, gradients).valid(), logged)
+                // The optimiser wants parameters that are tied to autodiff; the gradient is computed on untied ones.
+                let plain = model.valid();
+                let logged = want_loss.then(|| self.objective(&plain, batch));
+                let gradients = self.analytic(&plain, &model, batch);
+                (self.optimizer.step(learning_rate, model, gradients), logged)
             }
         }
     }
@@ -291,12 +293,8 @@ impl Stepper<'_> {
 /// [`SolveError`] when the device fails.
 pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
     let device = problem.device.device.clone();
-    let model_device = match problem.gradient {
-        GradientRoute::Autodiff => device.clone().autodiff(),
-        GradientRoute::Analytic => device.clone(),
-    };
     let (weight, bias) = initial_values(problem, config.init_std.get());
-    let model = LinearSvm::from_values(weight, bias, problem.n_classes, &model_device);
+    let model = LinearSvm::from_values(weight, bias, problem.n_classes, &device.clone().autodiff());
     let stepper = Stepper {
         problem,
         loss: problem.objective.loss.init(&device),

@@ -1,0 +1,292 @@
+//! Gradient checks: numerical, analytic and autodiff side by side, with the kinks of a margin loss named and stepped around.
+//!
+//! A margin loss is piecewise smooth. Where a margin changes its sign within the step of a finite difference, the difference
+//! is not the gradient, and a plain gradient check reports an error of 1e-2 for code that is right. Here such rows are found
+//! through [`MarginLoss::kinks`], differenced on the side without a kink, and named in the report.
+//!
+//! - [`check`] is for any [`MarginLoss`], one of your own included.
+//! - [`check_rows`] draws rows from a data set, checks an [`Objective`] there, and compares a device with f64.
+//! - [`compare_on_device`] is the second half of that: the whole gradient on a device in its own precision.
+//!
+//! # What is compared, and how closely
+//!
+//! Numerical values are differences in f64 on the CPU, h = 1e-5, taken row by row (see the source of `numerical`). The penalty
+//! is differenced apart from the loss: it is a sum over the coordinates, so that only its own summand changes, and λ = 5e4
+//! on raw pixels does not drown the loss's difference in the rounding of the total.
+//!
+//! `relative error = |a − b| / (|a| + |b|)`, taken as 0 when `|a − b| ≤ 1e-9·max(1, loss)`; a line carries the larger of
+//! numerical against analytic and numerical against autodiff. Correct code gives 1e-7 or better; a line fails above
+//! [`TOLERANCE`] = 1e-6, after smaller steps (1e-6, 1e-7) have been tried, which a strongly curved loss on raw pixels needs.
+//! A wrong formula is off by 1e-3 and more. Over **all** coordinates, autodiff and analytic must agree to
+//! [`WHOLE_TOLERANCE`] = 1e-10 in f64, as norms, and on a device in f32 to [`DEVICE_TOLERANCE`] = 1e-5.
+//!
+//! Nothing here prints; [`Coordinate`] and [`Verdict`] display themselves as one line each.
+//! Imports `objective`, `loss`, `model`, `data`, `device`.
+
+mod device;
+mod diagnosis;
+mod judge;
+mod numerical;
+mod report;
+mod routes;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use device::compare_on_device;
+pub use report::{At, Coordinate, DeviceComparison, Judgement, Kink, Losses, Parameter, Report, Side, Verdict};
+pub use rows::{Request, check_rows};
+
+use crate::data::batch::{Batch, Rows};
+use crate::data::streams;
+use crate::loss::MarginLoss;
+use crate::model::{BiasRule, LinearSvm};
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use judge::Candidates;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use routes::Route;
+
+#[allow(unused_imports)] // for the links of the documentation
+use crate::objective::Objective;
+
+/// The largest relative error of a line that agrees.
+pub const TOLERANCE: f64 = 1e-6;
+/// The largest relative norm between autodiff and analytic over all coordinates in f64.
+pub const WHOLE_TOLERANCE: f64 = 1e-10;
+/// The largest relative norm between gradients on a device in single precision and the f64 reference.
+pub const DEVICE_TOLERANCE: f64 = 1e-5;
+/// Rows that [`check_rows`] draws.
+pub const ROWS: usize = 500;
+/// The usual number of coordinates.
+pub const COORDINATES: usize = 20;
+/// The standard deviation of the random weights.
+const DEVIATION: f64 = 1e-4;
+
+/// A gradient check that could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GradcheckError {
+    /// The build has no backend that computes in f64 on the CPU.
+    #[error("a gradient check needs a CPU backend, and this build has none")]
+    NoCpuBackend,
+    /// There is nothing to check on.
+    #[error("a gradient check needs at least one row of at least two classes")]
+    NoRows,
+    /// A device failed.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
+
+impl GradcheckError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::NoCpuBackend => "build with `--features flex`",
+            Self::NoRows => "check the split: the training rows are what is checked on",
+            Self::Device(_) => "`--device flex` checks on the CPU alone",
+        }
+    }
+}
+
+/// What [`check`] is given. [`Inputs::new`] sets all but the first four fields to what they usually are.
+#[derive(Debug, Clone)]
+pub struct Inputs<'a> {
+    /// The loss, built on [`crate::device::cpu`].
+    pub loss: &'a dyn MarginLoss,
+    /// Row-major `[n_samples, n_features]`.
+    pub features: &'a [f64],
+    /// Class indices `[n_samples]`.
+    pub labels: &'a [u32],
+    /// Number of classes.
+    pub n_classes: usize,
+    /// Row-major `[n_features, n_classes]`; 1e-4 times standard normal numbers where it is `None`.
+    pub weight: Option<&'a [f64]>,
+    /// `[n_classes]`, used with `weight` where the rule has a bias; zeros where it is `None`.
+    pub bias: Option<&'a [f64]>,
+    /// λ of (λ/2)·‖W‖²; with 0 the gradient is checked without the regulariser only.
+    pub lambda: f64,
+    /// Whether there is a bias, and whether it is penalised.
+    pub bias_rule: BiasRule,
+    /// The mean loss at W = 0, where it is known.
+    pub expected_at_zero: Option<f64>,
+    /// Coordinates to check.
+    pub coordinates: usize,
+    /// Seed of the random weights and coordinates.
+    pub seed: u64,
+}
+
+impl<'a> Inputs<'a> {
+    /// A check at random weights with no regulariser and no bias, of [`COORDINATES`] coordinates.
+    #[must_use]
+    pub fn new(loss: &'a dyn MarginLoss, features: &'a [f64], labels: &'a [u32], n_classes: usize) -> Self {
+        Self {
+            loss,
+            features,
+            labels,
+            n_classes,
+            weight: None,
+            bias: None,
+            lambda: 0.0,
+            bias_rule: BiasRule::None,
+            expected_at_zero: None,
+            coordinates: COORDINATES,
+            seed: 0,
+        }
+    }
+}
+
+/// The objective of a sample at one point, on the f64 CPU device.
+struct Point<'a> {
+    device: Device,
+    loss: &'a dyn MarginLoss,
+    features: &'a [f64],
+    labels: &'a [u32],
+    n_features: usize,
+    n_classes: usize,
+    weight: Vec<f64>,
+    bias: Option<Vec<f64>>,
+    lambda: f64,
+    rule: BiasRule,
+    expected_at_zero: Option<f64>,
+}
+
+/// Checks the gradient of a loss on dense rows.
+///
+/// ```
+/// use burn_svm::gradcheck::{Inputs, check};
+/// use burn_svm::{device, loss::WestonWatkinsConfig};
+///
+/// let loss = WestonWatkinsConfig::new().init(&device::cpu().expect("a CPU backend is compiled in"));
+/// let rows = [[1.0, 0.2], [-0.5, 1.0], [0.3, -2.0]].concat();
+/// let report = check(&Inputs::new(&loss, &rows, &[0, 1, 2], 3)).unwrap();
+/// assert!(report.verdict.passed, "{}", report.verdict);
+/// ```
+///
+/// # Errors
+/// [`GradcheckError`] when the build has no CPU backend, there are no rows, or a device fails.
+///
+/// # Panics
+/// When the lengths of features, labels, weight and bias do not fit together, or a label is not below `n_classes`.
+pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
+    let n = inputs.labels.len();
+    if n == 0 || inputs.n_classes < 2 {
+        return Err(GradcheckError::NoRows);
+    }
+    assert!(inputs.features.len().is_multiple_of(n), "{} features do not fill {n} rows", inputs.features.len());
+    assert!(inputs.labels.iter().all(|&l| (l as usize) < inputs.n_classes), "labels must be below {}", inputs.n_classes);
+    let device = crate::device::cpu().ok_or(GradcheckError::NoCpuBackend)?;
+    let n_features = inputs.features.len() / n;
+    let size = n_features * inputs.n_classes;
+    let mut rng = generator(inputs.seed);
+    let random = normal(size, &mut rng);
+    let random_bias = inputs.bias_rule.has_bias().then(|| normal(inputs.n_classes, &mut rng));
+    let mut point = Point {
+        device,
+        loss: inputs.loss,
+        features: inputs.features,
+        labels: inputs.labels,
+        n_features,
+        n_classes: inputs.n_classes,
+        weight: random,
+        bias: random_bias,
+        lambda: inputs.lambda,
+        rule: inputs.bias_rule,
+        expected_at_zero: inputs.expected_at_zero,
+    };
+    let at_random = point.data_loss(&point.scores())?;
+    let mut at = At::Random;
+    if let Some(weight) = inputs.weight {
+        assert!(weight.len() == size, "{} weights given, expected {size}", weight.len());
+        at = At::Model;
+        point.weight = weight.to_vec();
+        let given = inputs.bias.map_or_else(|| vec![0.0; inputs.n_classes], <[f64]>::to_vec);
+        assert!(given.len() == inputs.n_classes, "{} biases given, expected {}", given.len(), inputs.n_classes);
+        point.bias = inputs.bias_rule.has_bias().then_some(given);
+    }
+    let candidates = point.candidates()?;
+    point.report(&candidates, at, at_random, inputs.coordinates, inputs.seed, &mut rng)
+}
+
+/// The generator of all draws of a gradient check.
+fn generator(seed: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(streams::GRADCHECK);
+    rng
+}
+
+/// Small normal weights, rounded to f32, so that a device in single precision can be at the same point.
+#[allow(clippy::cast_possible_truncation)]
+fn normal(count: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let draw = |_| f64::from((DEVIATION * Distribution::<f64>::sample(&StandardNormal, rng)) as f32);
+    (0..count).map(draw).collect()
+}
+
+impl Point<'_> {
+    fn n_samples(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// XW + b, `[n_samples, n_classes]`.
+    fn scores(&self) -> Vec<f64> {
+        let k = self.n_classes;
+        let mut scores = vec![0.0; self.n_samples() * k];
+        for (i, out) in scores.chunks_exact_mut(k).enumerate() {
+            let x = &self.features[i * self.n_features..(i + 1) * self.n_features];
+            for (x, w) in x.iter().zip(self.weight.chunks_exact(k)).filter(|(x, _)| **x != 0.0) {
+                out.iter_mut().zip(w).for_each(|(s, w)| *s += x * w);
+            }
+            if let Some(bias) = &self.bias {
+                out.iter_mut().zip(bias).for_each(|(s, b)| *s += b);
+            }
+        }
+        scores
+    }
+
+    /// The mean loss at scores, without the regulariser.
+    #[allow(clippy::cast_precision_loss)]
+    fn data_loss(&self, scores: &[f64]) -> Result<f64, GradcheckError> {
+        let losses = self.losses(scores.to_vec(), self.labels)?;
+        Ok(losses.iter().sum::<f64>() / self.n_samples() as f64)
+    }
+
+    /// (λ/2)·‖W‖² and its part of the bias.
+    fn penalty(&self) -> f64 {
+        let square = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>();
+        let bias = self.bias.as_ref().map_or(0.0, |b| self.rule.penalty_factor() * square(b));
+        self.lambda / 2.0 * (square(&self.weight) + bias)
+    }
+
+    fn model(&self, device: &Device) -> LinearSvm {
+        let options = (device, DType::F64);
+        let weight = TensorData::new(self.weight.clone(), [self.n_features, self.n_classes]);
+        let bias = self.bias.clone().map(|bias| TensorData::new(bias, [self.n_classes]));
+        let linear = Linear {
+            weight: Param::from_tensor(Tensor::from_data(weight, options)),
+            bias: bias.map(|bias| Param::from_tensor(Tensor::from_data(bias, options))),
+        };
+        LinearSvm { linear }
+    }
+
+    /// The gradients to check, with the regulariser off and, where λ > 0, on.
+    fn candidates(&self) -> Result<Vec<Candidates>, GradcheckError> {
+        let x = TensorData::new(self.features.to_vec(), [self.n_samples(), self.n_features]);
+        let batch = Batch {
+            rows: Rows::Dense(Tensor::from_data(x, (&self.device, DType::F64))),
+            labels: self.labels_tensor(self.labels),
+        };
+        let plain = self.model(&self.device);
+        let tracked = self.model(&self.device.clone().autodiff());
+        let lambdas = if self.lambda > 0.0 { vec![0.0, self.lambda] } else { vec![0.0] };
+        let both = lambdas.into_iter().map(|lambda| {
+            let route = Route { loss: self.loss, lambda, bias: self.rule };
+            let analytic = route.analytic(&plain, &batch, None)?;
+            Ok(Candidates { lambda, analytic, autodiff: route.autodiff(&tracked, &batch, None)? })
+        });
+        both.collect()
+    }
+}

@@ -15,6 +15,7 @@ use crate::config::parse_assignment;
 use crate::data::DataErrorKind;
 use crate::data::format::Format;
 use crate::device::DeviceName;
+use crate::gradcheck::GradcheckError;
 use crate::model::file::ModelFileError;
 use crate::plot::PlotError;
 use crate::run::{RecordError, RunError};
@@ -187,7 +188,8 @@ impl Failure {
                 RecordError::Content { .. } => 1,
             },
             Self::Run(RunError::Model(ModelFileError::Io { .. })) => 2,
-            Self::Run(RunError::Model(_) | RunError::Solve(_) | RunError::Mismatch { .. })
+            Self::Run(RunError::Gradcheck(GradcheckError::NoCpuBackend)) => 2,
+            Self::Run(RunError::Model(_) | RunError::Solve(_) | RunError::Gradcheck(_) | RunError::Mismatch { .. })
             | Self::Plot(PlotError::Draw { .. })
             | Self::Output { .. } => 1,
         }
@@ -200,6 +202,7 @@ impl Failure {
             Self::Run(RunError::Data(e)) => e.hint.clone(),
             Self::Run(RunError::Model(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Mismatch { hint, .. }) => Some(hint.clone()),
+            Self::Run(RunError::Gradcheck(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Solve(_)) => Some("`burn-svm devices` lists the devices; `--device flex` always works".into()),
             Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
                 RecordError::Taken { .. } => Some("name another folder with --out, or overwrite it with --force".into()),
@@ -233,6 +236,8 @@ pub fn run() -> ExitCode {
 fn print(text: &str) -> Result<(), Failure> {
     output::stdout(text).map_err(|source| Failure::Output { to: "standard output".into(), source })
 }
+
+const LOUD: output::Messages = output::Messages { quiet: false };
 
 /// A JSON value as a line.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {

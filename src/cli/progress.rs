@@ -14,6 +14,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     steps: u64,
     start: Instant,
+    /// The newest accuracy, shown beside the losses that follow it.
+    accuracy: Option<String>,
     stop: Arc<AtomicBool>,
 }
 
@@ -26,7 +28,7 @@ impl Progress {
             let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10)).with_style(style)
         });
-        Self { messages, bar, steps: 0, start: Instant::now(), stop }
+        Self { messages, bar, steps: 0, start: Instant::now(), accuracy: None, stop }
     }
 
     /// Removes the bar.
@@ -64,23 +66,19 @@ impl Observer for Progress {
     }
 
     fn log(&mut self, entry: &LogEntry) {
-        let mut parts = Vec::new();
-        if let Some(loss) = entry.loss {
-            parts.push(format!("loss {}", number(loss)));
+        let newest = [("validation", entry.validation_accuracy), ("train", entry.train_accuracy)];
+        if let Some((name, accuracy)) = newest.into_iter().find_map(|(name, a)| a.map(|a| (name, a))) {
+            self.accuracy = Some(format!(", {name} accuracy {accuracy:.4}"));
         }
-        if let Some(accuracy) = entry.train_accuracy {
-            parts.push(format!("train accuracy {accuracy:.4}"));
-        }
-        if let Some(accuracy) = entry.validation_accuracy {
-            parts.push(format!("validation accuracy {accuracy:.4}"));
-        }
+        let Some(loss) = entry.loss else {
+            return;
+        };
+        let message = format!("loss {}{}", number(loss), self.accuracy.as_deref().unwrap_or_default());
         match &self.bar {
-            Some(bar) if entry.loss.is_some() => bar.set_message(parts.join(", ")),
-            Some(bar) => bar.suspend(|| self.messages.line(&format!("epoch {:.2}: {}", entry.epoch, parts.join(", ")))),
+            Some(bar) => bar.set_message(message),
             None => {
-                let rest = if entry.loss.is_some() { self.rate_and_rest(entry.step) } else { String::new() };
                 let place = format!("step {} / {} (epoch {:.2})", entry.step, self.steps, entry.epoch);
-                self.messages.line(&format!("{place}: {}{rest}", parts.join(", ")));
+                self.messages.line(&format!("{place}: {message}{}", self.rate_and_rest(entry.step)));
             }
         }
     }

@@ -1,1 +1,503 @@
-//! Tests.
+//! Correct losses pass wherever they are taken; every diagnosis is provoked by the mistake that it names.
+
+use super::judge::Candidates;
+use super::*;
+use crate::data::{Center, Csr, Dense, Features, Scale, Scaler};
+use crate::data::batch::Source;
+use crate::device::{DeviceName, OpenDevice, open};
+use crate::loss::{Formulation, Loss, Power};
+use crate::objective::Objective;
+use burn::tensor::{Int, Tensor};
+use routes::Gradient;
+
+const D: usize = 6;
+const K: usize = 4;
+const N: usize = 40;
+
+/// Row-major features of the given spread, and labels.
+fn rows(spread: f64, seed: u64) -> (Vec<f64>, Vec<u32>) {
+    let mut rng = generator(seed);
+    let features = normal(N * D, &mut rng).into_iter().map(|v| v / DEVIATION * spread).collect();
+    (features, (0..N as u32).map(|i| i % K as u32).collect())
+}
+
+fn cpu() -> Device {
+    crate::device::cpu().expect("a CPU backend is compiled in")
+}
+
+fn all_losses() -> impl Iterator<Item = Loss> {
+    let both = |f| [Power::One, Power::Two].map(|p| Loss::new(f, 1.0, p));
+    Formulation::ALL.into_iter().flat_map(both).flat_map(|loss| {
+        let weighted = Loss { class_weights: Some(vec![1.0, 0.3, 2.0, 0.7]), ..loss.clone() };
+        [loss, weighted]
+    })
+}
+
+fn flex() -> OpenDevice {
+    let device = open(DeviceName::default());
+    device.unwrap_or_else(|_| OpenDevice { device: cpu(), name: DeviceName::default(), adapter: None })
+}
+
+#[test]
+fn every_loss_passes_at_every_scale() {
+    for loss in all_losses() {
+        let module = loss.init(&cpu());
+        for (spread, lambda) in [(0.3, 1e-2), (1.0, 1.0), (100.0, 100.0), (100.0, 5e4)] {
+            for seed in 0..3 {
+                let (features, labels) = rows(spread, seed);
+                let weight: Vec<f64> = normal(D * K, &mut generator(9 + seed)).iter().map(|w| w * 3e3 / spread).collect();
+                for given in [None, Some(weight.as_slice())] {
+                    let report = check(&Inputs {
+                        weight: given,
+                        lambda,
+                        bias_rule: BiasRule::Regularised { scale: 1.0 },
+                        seed,
+                        ..Inputs::new(module.as_ref(), &features, &labels, K)
+                    });
+                    let report = report.unwrap();
+                    assert!(report.verdict.passed, "{loss:?} {spread} {lambda}: {}", report.verdict);
+                    assert!(report.verdict.max_relative_error <= 1e-7, "{loss:?} {spread} {lambda}: {}", report.verdict);
+                    assert_eq!(report.verdict.unresolved, 0);
+                    assert_eq!(report.coordinates.len(), 40);
+                }
+            }
+        }
+    }
+}
+
+/// One row of two features; score of class 1 is `x · w`, of class 0 zero.
+fn one_row(module: &dyn MarginLoss, x: &[f64], w: &[f64]) -> Report {
+    let weight: Vec<f64> = w.iter().flat_map(|&w| [0.0, w]).collect();
+    check(&Inputs { weight: Some(&weight), coordinates: 100, ..Inputs::new(module, x, &[0], 2) }).unwrap()
+}
+
+#[test]
+fn a_kink_within_the_step_is_named_and_stepped_around() {
+    let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One).init(&cpu());
+    // The margin is 1 + w·x = ±4e-6: inside for x = 1 (h = 1e-5), outside for x = 0.1.
+    for (gap, gradient, side) in [(4e-6, 1.0, Side::Before), (-4e-6, 0.0, Side::After)] {
+        let report = one_row(loss.as_ref(), &[1.0, 0.1], &[-1.0 + gap, 0.0]);
+        assert!(report.verdict.passed, "{}", report.verdict);
+        assert_eq!((report.verdict.checked, report.verdict.kinks), (4, 2));
+        let find = |feature| report.coordinates.iter().find(|l| l.parameter == Parameter::Weight { feature, class: 1 }).unwrap();
+        let line = find(0);
+        assert_eq!(line.kinks, [Kink { row: 0, label: 0, classes: vec![1], side }]);
+        assert_eq!(line.analytic, gradient);
+        assert!((line.numerical - gradient).abs() < 1e-9, "{line}");
+        // What a plain check would have seen.
+        let naive = if gap > 0.0 { 0.7 } else { 0.3 };
+        assert!((line.centred - naive).abs() < 1e-6, "{line:?}");
+        assert!(line.to_string().ends_with(", kink at row 0 (label 0, class 1)"), "{line}");
+        assert!(find(1).kinks.is_empty());
+    }
+}
+
+#[test]
+fn the_same_place_is_no_kink_for_the_squared_hinge() {
+    let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::Two).init(&cpu());
+    for x in [1.0, 255.0] {
+        let report = one_row(loss.as_ref(), &[x, 0.1], &[(-1.0 + 4e-6) / x, 0.0]);
+        assert!(report.verdict.passed, "{} {:?}", report.verdict, report.coordinates);
+        assert_eq!(report.verdict.kinks, 0);
+    }
+}
+
+#[test]
+fn a_met_margin_is_differenced_on_its_flat_side() {
+    for formulation in Formulation::ALL {
+        let loss = Loss::new(formulation, 1.0, Power::One).init(&cpu());
+        let report = one_row(loss.as_ref(), &[1.0, 1.0], &[-1.0, 0.0]);
+        assert!(report.verdict.passed, "{formulation:?} {}", report.verdict);
+        assert!(report.verdict.kinks > 0);
+    }
+}
+
+#[test]
+fn crammer_singer_changes_its_winner() {
+    for power in [Power::One, Power::Two] {
+        let loss = Loss::new(Formulation::CrammerSinger, 1.0, power).init(&cpu());
+        // Classes 1 and 2 are 3e-6 apart; class 1 is the worst.
+        let weight = [0.0, 0.5, 0.5 - 3e-6];
+        let report = check(&Inputs { weight: Some(&weight), ..Inputs::new(loss.as_ref(), &[1.0], &[0], 3) }).unwrap();
+        assert!(report.verdict.passed, "{}", report.verdict);
+        assert_eq!(report.verdict.kinks, 2);
+        let kinked: Vec<_> = report.coordinates.iter().filter(|l| !l.kinks.is_empty()).collect();
+        assert!(kinked.iter().all(|l| l.kinks[0].classes == [1, 2]), "{kinked:?}");
+        assert!(report.verdict.max_relative_error <= 1e-7, "{}", report.verdict);
+    }
+}
+
+/// |s_1 − s_0| per row: a kink with slopes on both sides; and rows that pull both ways from one point.
+#[derive(Debug)]
+struct Distance;
+
+impl MarginLoss for Distance {
+    fn name(&self) -> &'static str {
+        "distance"
+    }
+    fn forward_no_reduction(&self, scores: Tensor<2>, _: Tensor<1, Int>) -> Tensor<1> {
+        let [n, _] = scores.dims();
+        scores.clone().narrow(1, 1, 1).sub(scores.narrow(1, 0, 1)).abs().reshape([n])
+    }
+    fn gradient(&self, scores: Tensor<2>, _: Tensor<1, Int>) -> Tensor<2> {
+        let sign = scores.clone().narrow(1, 1, 1).sub(scores.narrow(1, 0, 1)).sign();
+        Tensor::cat(vec![sign.clone().neg(), sign], 1)
+    }
+    fn kinks(&self, before: &[f64], after: &[f64], _: usize) -> Vec<usize> {
+        let sign = |s: &[f64]| (s[1] - s[0]).partial_cmp(&0.0);
+        if sign(before) == sign(after) { vec![] } else { vec![0, 1] }
+    }
+}
+
+#[test]
+fn a_kink_on_both_sides_is_unresolved_and_no_failure() {
+    let report = one_row(&Distance, &[1.0], &[0.0]);
+    assert_eq!((report.verdict.unresolved, report.verdict.failed), (2, 0));
+    assert!(report.verdict.passed, "{}", report.verdict);
+    assert!((report.coordinates[0].step - 1e-9).abs() < 1e-15);
+    assert!(report.coordinates[0].to_string().contains("kink unresolved at row 0 (label 0, class 0 and 1)"));
+    assert!(report.verdict.to_string().contains("2 kinks unresolved"), "{}", report.verdict);
+}
+
+/// |s_1 − 1e-7| + |s_1 + 1e-7|: kinks on both sides, which a smaller step gets between.
+#[derive(Debug)]
+struct Between;
+
+impl Between {
+    fn pieces(scores: Tensor<2>) -> [Tensor<2>; 2] {
+        [-1e-7, 1e-7].map(|shift| scores.clone().narrow(1, 1, 1).add_scalar(shift))
+    }
+}
+
+impl MarginLoss for Between {
+    fn name(&self) -> &'static str {
+        "between"
+    }
+    fn forward_no_reduction(&self, scores: Tensor<2>, _: Tensor<1, Int>) -> Tensor<1> {
+        let [n, _] = scores.dims();
+        let [a, b] = Self::pieces(scores);
+        a.abs().add(b.abs()).reshape([n])
+    }
+    fn gradient(&self, scores: Tensor<2>, _: Tensor<1, Int>) -> Tensor<2> {
+        let [a, b] = Self::pieces(scores);
+        let sign = a.sign().add(b.sign());
+        Tensor::cat(vec![sign.zeros_like(), sign], 1)
+    }
+    fn kinks(&self, before: &[f64], after: &[f64], _: usize) -> Vec<usize> {
+        let pattern = |s: &[f64]| [-1e-7, 1e-7].map(|shift| s[1] + shift > 0.0);
+        if pattern(before) == pattern(after) { vec![] } else { vec![1] }
+    }
+}
+
+#[test]
+fn a_smaller_step_gets_between_two_kinks() {
+    let report = one_row(&Between, &[1.0], &[2e-8]);
+    assert!(report.verdict.passed && report.verdict.unresolved == 0, "{}", report.verdict);
+    let line = report.coordinates.iter().find(|l| l.parameter.class() == 1).unwrap();
+    assert!(line.step < 1e-7 && line.numerical.abs() < 1e-6, "{line:?}");
+}
+
+/// A Weston-Watkins loss with a mistake in its gradient or its forward pass.
+#[derive(Debug)]
+struct Broken {
+    right: Box<dyn MarginLoss>,
+    mistake: Mistake,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mistake {
+    Sign,
+    DividedByN,
+    TimesN,
+    Factor,
+    Zero,
+    CountsOwnClass,
+    NotFinite,
+    Noise,
+    ForwardCountsOwnClass,
+    ForwardHalved,
+}
+
+impl MarginLoss for Broken {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+    fn forward_no_reduction(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+        let right = self.right.forward_no_reduction(scores, labels);
+        match self.mistake {
+            Mistake::ForwardCountsOwnClass => right.add_scalar(1.0),
+            Mistake::ForwardHalved => right.mul_scalar(0.5),
+            _ => right,
+        }
+    }
+    fn gradient(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
+        let [n, k] = scores.dims();
+        let q = self.right.gradient(scores, labels.clone());
+        match self.mistake {
+            Mistake::Sign => q.neg(),
+            Mistake::DividedByN => q.div_scalar(n as f64),
+            Mistake::TimesN => q.mul_scalar(n as f64),
+            Mistake::Factor => q.mul_scalar(1.7),
+            Mistake::Zero => q.zeros_like(),
+            Mistake::CountsOwnClass => {
+                let own = crate::loss::label_mask(&labels, k).float().cast(q.dtype());
+                q.sub(own)
+            }
+            Mistake::NotFinite => q.mul_scalar(f64::NAN),
+            Mistake::Noise => {
+                let label = labels.float().cast(q.dtype()).reshape([n, 1]).expand([n, k]);
+                q.add(label.mul_scalar(0.01))
+            }
+            Mistake::ForwardCountsOwnClass | Mistake::ForwardHalved => q,
+        }
+    }
+    fn kinks(&self, before: &[f64], after: &[f64], label: usize) -> Vec<usize> {
+        self.right.kinks(before, after, label)
+    }
+}
+
+#[test]
+fn each_mistake_of_a_loss_is_named() {
+    let analytic = |cause: &str| format!("the analytic gradient: {cause}");
+    for (mistake, expected) in [
+        (Mistake::Sign, analytic("the sign is flipped")),
+        (Mistake::DividedByN, analytic("off by a factor 1/n = 1/40: divided by n twice")),
+        (Mistake::TimesN, analytic("off by a factor n = 40: a sum where the loss is a mean")),
+        (Mistake::Factor, analytic("a constant factor of 1.7000")),
+        (Mistake::Zero, analytic("it is zero")),
+        (Mistake::CountsOwnClass, analytic("the correct class is counted: mask it before the sum over the classes")),
+        (Mistake::NotFinite, analytic("it is not finite")),
+        (Mistake::Noise, analytic("none of the usual ones; is the loss's `kinks` complete?")),
+        (Mistake::ForwardCountsOwnClass, "the loss at W = 0 is 4, expected 3: the correct class is counted".into()),
+        (
+            Mistake::ForwardHalved,
+            "the loss at W = 0 is 1.5, expected 3: off by a factor 0.500000; the analytic gradient: a constant factor of 2.0000"
+                .into(),
+        ),
+    ] {
+        for (power, lambda, coordinates) in [(Power::One, 0.0, 20), (Power::Two, 0.5, 20), (Power::One, 0.5, 2)] {
+            let right = Loss::new(Formulation::WestonWatkins, 1.0, power);
+            let (features, labels) = rows(1.0, 3);
+            let weight: Vec<f64> = normal(D * K, &mut generator(1)).iter().map(|w| w * 3e3).collect();
+            let broken = Broken { right: right.init(&cpu()), mistake };
+            let report = check(&Inputs {
+                weight: Some(&weight),
+                lambda,
+                bias_rule: BiasRule::Regularised { scale: 1.0 },
+                expected_at_zero: Some(right.at_zero(K)),
+                coordinates,
+                ..Inputs::new(&broken, &features, &labels, K)
+            });
+            let verdict = report.unwrap().verdict;
+            assert!(!verdict.passed, "{mistake:?}");
+            assert_eq!(verdict.cause.as_deref(), Some(expected.as_str()), "{mistake:?} {power:?}");
+            assert!(verdict.to_string().contains(&expected));
+        }
+    }
+}
+
+/// A report of gradients that were tampered with.
+fn tampered(rule: BiasRule, tamper: impl Fn(&Point<'_>, &mut Gradient)) -> Verdict {
+    let (features, labels) = rows(1.0, 5);
+    let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One).init(&cpu());
+    let mut rng = generator(2);
+    let mut big = |count| normal(count, &mut rng).iter().map(|w| w * 5e3).collect::<Vec<f64>>();
+    let point = Point {
+        device: cpu(),
+        loss: loss.as_ref(),
+        features: &features,
+        labels: &labels,
+        n_features: D,
+        n_classes: K,
+        weight: big(D * K),
+        bias: Some(big(K)),
+        lambda: 0.5,
+        rule,
+        expected_at_zero: None,
+    };
+    let mut candidates = point.candidates().unwrap();
+    for Candidates { lambda, analytic, .. } in &mut candidates {
+        if *lambda > 0.0 {
+            tamper(&point, analytic);
+        }
+    }
+    point.report(&candidates, At::Model, 0.0, 30, 0, &mut rng).unwrap().verdict
+}
+
+#[test]
+fn each_mistake_of_the_regulariser_is_named() {
+    let rule = BiasRule::Regularised { scale: 1.0 };
+    let penalty = |factor: f64| {
+        move |point: &Point<'_>, gradient: &mut Gradient| {
+            gradient.weight.iter_mut().zip(&point.weight).for_each(|(g, w)| *g += factor * point.lambda * w);
+        }
+    };
+    assert!(tampered(rule, penalty(0.0)).passed);
+    let half = "off by a factor 2 in the regulariser: the penalty is (λ/2)‖W‖² = reg·‖W‖², its gradient λW = 2·reg·W";
+    for (factor, expected) in [
+        (-1.0, "differs by λW: the regularisation gradient is missing"),
+        (1.0, half),
+        (-0.5, half),
+        (-2.0, "the sign of the regularisation gradient is flipped"),
+        (3.0, "the regularisation gradient has a constant factor of 4.0000"),
+    ] {
+        let verdict = tampered(rule, penalty(factor));
+        assert_eq!(verdict.cause, Some(format!("the analytic gradient: {expected}")));
+    }
+    let bias = |factor: f64| {
+        move |point: &Point<'_>, gradient: &mut Gradient| {
+            let bias = gradient.bias.iter_mut().flatten();
+            bias.zip(point.bias.iter().flatten()).for_each(|(g, b)| *g += factor * b);
+        }
+    };
+    let cause = tampered(BiasRule::Free, bias(0.5)).cause.unwrap();
+    assert!(cause.ends_with("the bias is regularised more than the objective says"), "{cause}");
+    let cause = tampered(rule, bias(-0.5)).cause.unwrap();
+    assert!(cause.ends_with("the bias is regularised less than the objective says"), "{cause}");
+    let summed = |point: &Point<'_>, gradient: &mut Gradient| {
+        let sum: f64 = point.weight.iter().sum();
+        gradient.weight.iter_mut().for_each(|g| *g += sum);
+    };
+    let cause = tampered(rule, summed).cause.unwrap();
+    assert!(cause.ends_with("not by a multiple of λW"), "{cause}");
+}
+
+#[test]
+fn lines_look_like_the_tutorials() {
+    let line = Coordinate {
+        parameter: Parameter::Weight { feature: 3, class: 1 },
+        regularised: false,
+        numerical: 0.449_971_2,
+        analytic: 0.449_971_2,
+        autodiff: 0.449_971_2,
+        centred: 0.0,
+        relative_error: 5.636_661e-10,
+        step: 1e-5,
+        kinks: vec![],
+        judgement: Judgement::Agreed,
+    };
+    assert_eq!(
+        line.to_string(),
+        "numerical: 0.449971 analytic: 0.449971 autodiff: 0.449971, relative error: 5.636661e-10"
+    );
+    let kink = |row| Kink { row, label: 3, classes: vec![5], side: Side::After };
+    let line = Coordinate { kinks: vec![kink(1), kink(2), kink(9)], judgement: Judgement::Failed, ..line };
+    assert!(
+        line.to_string().ends_with(", kink at row 1 (label 3, class 5), row 2 (label 3, class 5) and 1 more rows, FAILED"),
+        "{line}"
+    );
+}
+
+#[test]
+fn errors_below_the_floor_are_none() {
+    assert_eq!(judge::relative_error(1.0, 1.0 + 0.9e-9, 0.1), 0.0);
+    assert_eq!(judge::relative_error(0.0, 1e-7, 100.0), 0.0);
+    assert!((judge::relative_error(1.0, 3.0, 1.0) - 0.5).abs() < 1e-15);
+    assert!((judge::relative_error(0.0, 1e-8, 1.0) - 1.0).abs() < 1e-15);
+    assert!(judge::relative_error(f64::NAN, 0.0, 1.0).is_nan());
+    assert!(judge::relative_error(f64::INFINITY, f64::INFINITY, 1.0).is_nan());
+}
+
+/// Sparse rows, a third of them empty, and their labels.
+fn sparse() -> (Features, Vec<u32>) {
+    let mut csr = Csr::new(50);
+    for i in 0..30u32 {
+        for j in 0..50u32 {
+            if i % 3 > 0 && (i * 7 + j * 13).is_multiple_of(11) {
+                csr.push_cell(j, (f64::from(i * 31 + j * 17) * 0.1).sin() as f32 * 3.0);
+            }
+        }
+        csr.finish_row();
+    }
+    csr.set_n_features(50);
+    (Features::Sparse(csr), (0..30).map(|i| i % 4).collect())
+}
+
+fn objective(loss: Loss, bias: BiasRule) -> Objective {
+    Objective { loss, lambda: 0.25, bias }
+}
+
+#[test]
+fn rows_of_data_sets_pass_dense_and_sparse() {
+    let device = flex();
+    let (sparse, labels) = sparse();
+    let Features::Sparse(csr) = &sparse else { unreachable!() };
+    let dense = Features::F32(Dense::new(50, csr.to_dense()));
+    let bytes = Features::U8(Dense::new(50, csr.to_dense().iter().map(|v| (v * 40.0).abs() as u8).collect()));
+    let rows: Vec<u32> = (0..30).filter(|r| r % 5 != 0).collect();
+    for loss in all_losses() {
+        for features in [&sparse, &dense, &bytes] {
+            for center in [Center::None, Center::Mean] {
+                for scale in [Scale::None, Scale::Std, Scale::UnitRow] {
+                    let scaler = Scaler::fit(features, &rows, center, scale);
+                    let objective = objective(loss.clone(), BiasRule::Regularised { scale: 2.0 });
+                    let weight: Vec<f32> = (0..200).map(|i| (i as f32 * 0.7).sin()).collect();
+                    for weight in [None, Some(weight.as_slice())] {
+                        let report = check_rows(&Request {
+                            source: Source { features, labels: &labels, scaler: &scaler },
+                            rows: &rows,
+                            n_classes: 4,
+                            objective: &objective,
+                            weight,
+                            bias: Some(&[0.5, -0.5, 1.0, 0.0]),
+                            device: &device,
+                            coordinates: 10,
+                            seed: 4,
+                        });
+                        let report = report.unwrap();
+                        let what = format!("{loss:?} {} {center:?} {scale:?}", features.kind());
+                        assert!(report.verdict.passed, "{what} {} {:?}", report.verdict, report.device);
+                        assert_eq!((report.n_samples, report.n_features), (24, 50));
+                        assert!(report.losses.zero_is_right() && report.losses.expected_at_zero.is_some());
+                        assert!(report.coordinates.iter().flat_map(|l| &l.kinks).all(|k| rows.contains(&(k.row as u32))));
+                        assert_eq!(report.device.unwrap().kink_rows, 0, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_device_may_choose_its_side_of_a_kink() {
+    // 0.1 + 0.2 − 0.3 is not 0 in either precision, with different signs: 1 + s_1 − s_0 is +2.8e-17-ish or negative.
+    let features = Features::F32(Dense::new(3, vec![0.1, 0.2, 1.0, 1.0, 1.0, 0.5]));
+    let labels = [0, 1];
+    let scaler = Scaler::default();
+    let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One);
+    let objective = Objective { loss, lambda: 0.0, bias: BiasRule::None };
+    let mut followed = 0;
+    for tweak in 0..200 {
+        let w = 1.0 + tweak as f32 * 1e-7;
+        let margin_met = -(0.1f32 * w + 0.2f32 * w) - 1.0;
+        let weight = [0.0, w, 0.0, w, 0.0, margin_met];
+        let source = Source { features: &features, labels: &labels, scaler: &scaler };
+        let found = compare_on_device(source, &[0, 1], 2, &objective, &weight, None, &flex()).unwrap();
+        assert!(found.ok, "{found:?}");
+        followed += found.kink_rows;
+    }
+    assert!(followed > 0, "no rounding fell on the other side of the kink");
+}
+
+#[test]
+fn nothing_to_check_on_is_an_error() {
+    let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One).init(&cpu());
+    assert_eq!(check(&Inputs::new(loss.as_ref(), &[], &[], 3)).unwrap_err(), GradcheckError::NoRows);
+    assert_eq!(check(&Inputs::new(loss.as_ref(), &[1.0], &[0], 1)).unwrap_err(), GradcheckError::NoRows);
+}
+
+#[test]
+#[should_panic(expected = "labels must be below 3")]
+fn labels_out_of_range_are_a_programming_error() {
+    let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One).init(&cpu());
+    let _ = check(&Inputs::new(loss.as_ref(), &[1.0], &[3], 3));
+}
+
+#[test]
+fn the_seed_decides_everything() {
+    let loss = Loss::new(Formulation::OneVsRest, 1.0, Power::One).init(&cpu());
+    let (features, labels) = rows(1.0, 0);
+    let report = |seed| check(&Inputs { seed, ..Inputs::new(loss.as_ref(), &features, &labels, K) }).unwrap();
+    assert_eq!(report(7), report(7));
+    assert_ne!(report(7).coordinates, report(8).coordinates);
+}

@@ -18,7 +18,7 @@ pub use weston_watkins::{WestonWatkins, WestonWatkinsConfig};
 
 use crate::bounded::Positive;
 use burn::nn::loss::Reduction;
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, DType, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -42,12 +42,11 @@ pub trait MarginLoss: Debug + Send + Sync {
 
     /// The loss reduced to `[1]`: the sum, or the sum divided by `n_samples` (never by the sum of the weights).
     fn forward(&self, scores: Tensor<2>, labels: Tensor<1, Int>, reduction: Reduction) -> Tensor<1> {
-        let [n_samples, _] = scores.dims();
-        let sum = self.forward_no_reduction(scores, labels).sum();
+        let loss = self.forward_no_reduction(scores, labels);
         match reduction {
-            Reduction::Sum => sum,
-            #[allow(clippy::cast_precision_loss)]
-            Reduction::Mean | Reduction::BatchMean | Reduction::Auto => sum.div_scalar(n_samples as f64),
+            Reduction::Sum => loss.sum(),
+            // Not `sum().div_scalar(n)`: its gradient in Burn 0.22 is rounded to f32, whatever the type of the tensor.
+            Reduction::Mean | Reduction::BatchMean | Reduction::Auto => loss.mean(),
         }
     }
 
@@ -192,9 +191,12 @@ pub(crate) fn assert_valid(margin: f64, power: usize, class_weights: Option<&[f6
     }
 }
 
+/// The class weights on a device, in f64 where it has that, so that scores in f64 lose nothing; [`weigh_rows`] casts them to
+/// the type of the scores.
 pub(crate) fn weights_tensor(class_weights: Option<&Vec<f64>>, device: &Device) -> Option<Tensor<1>> {
     let plain = device.clone().without_autodiff();
-    class_weights.map(|w| Tensor::<1>::from_data(w.as_slice(), &plain))
+    let dtype = if plain.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 };
+    class_weights.map(|w| Tensor::<1>::from_data(w.as_slice(), (&plain, dtype)))
 }
 
 /// The formulations, in the order of the documentation.

@@ -10,6 +10,7 @@ use crate::config::{ConfigError, LoadedConfig};
 use crate::data::batch::Source;
 use crate::data::{DataError, Dataset, Features, Scaler, Split};
 use crate::device::{self, DeviceError, OpenDevice};
+use crate::gradcheck::GradcheckError;
 use crate::model::file::ModelFileError;
 use crate::model::{Classifier, Training};
 use crate::objective::{Evaluation, Objective, Strength};
@@ -33,6 +34,9 @@ pub enum RunError {
     /// The solver.
     #[error(transparent)]
     Solve(#[from] SolveError),
+    /// The gradient check.
+    #[error(transparent)]
+    Gradcheck(#[from] GradcheckError),
     /// The run folder.
     #[error(transparent)]
     Record(#[from] RecordError),

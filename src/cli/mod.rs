@@ -53,6 +53,10 @@ fn assignment(text: &str) -> Result<(Vec<String>, Value), String> {
     parse_assignment(text)
 }
 
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number, zero or more".to_owned())
+}
+
 #[derive(Debug, Args)]
 struct ConfigArgs {
     /// The configuration, TOML; see configs/
@@ -84,7 +88,7 @@ struct TrainArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Threads of the CPU; 0 for all cores
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     threads: Option<usize>,
     /// The run folder; runs/<config name>-<time> by default
     #[arg(long, value_name = "DIR")]
@@ -109,7 +113,7 @@ struct EvaluateArgs {
     #[arg(long, value_name = "CONFIG-OR-FILE")]
     data: Option<PathBuf>,
     /// Also report how often the label is among the K largest scores
-    #[arg(long, value_name = "K", default_value = "5")]
+    #[arg(long, value_name = "K", default_value = "5", value_parser = count)]
     top: usize,
     /// Print a JSON object
     #[arg(long)]
@@ -140,7 +144,7 @@ struct GradcheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// How many coordinates of the gradient to check
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
     coordinates: usize,
     /// Check at the weights of a trained model instead of random ones
     #[arg(long, value_name = "MODEL")]
@@ -207,7 +211,8 @@ impl Failure {
             Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
                 RecordError::Taken { .. } => Some("name another folder with --out, or overwrite it with --force".into()),
                 RecordError::NotARun { .. } => Some("RUN_DIR is a folder that `burn-svm train` made".into()),
-                RecordError::Io { .. } | RecordError::Content { .. } => None,
+                RecordError::Io { .. } => Some("a run folder is a folder that can be written".into()),
+                RecordError::Content { .. } => Some("the file was changed or cut off: train again".into()),
             },
             Self::Plot(PlotError::Draw { .. }) | Self::Output { .. } => None,
         }

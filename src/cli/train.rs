@@ -3,7 +3,6 @@
 use super::output::{self, Messages};
 use super::progress::Progress;
 use super::{Failure, TrainArgs, print, print_json};
-use crate::bounded::Positive;
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
 use crate::loss::Power;
@@ -23,9 +22,11 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let config = LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;
     let path = args.out.clone().unwrap_or_else(|| record::fresh_folder(&config.name()));
-    // The folder first: a run that cannot be kept is not worth reading the data for.
-    let mut folder = RunFolder::create(&path, &config.text, args.force).map_err(RunError::from)?;
+    // Asked first, because a run that cannot be kept is not worth reading the data for; made last, so that data that cannot
+    // be read leaves no folder behind.
+    RunFolder::check(&path, args.force).map_err(RunError::from)?;
     let prepared = run::prepare(&config)?;
+    let mut folder = RunFolder::create(&path, &config.text, args.force).map_err(RunError::from)?;
     announce(messages, &prepared, &device);
     if let Some(warning) = unstable(&config, &prepared) {
         messages.warning(&warning);
@@ -90,8 +91,7 @@ fn unstable(config: &LoadedConfig, prepared: &Prepared) -> Option<String> {
     let SolverConfig::Sgd(sgd) = &config.run.solver;
     let rate = sgd.learning_rate.get();
     let reg = prepared.strength.reg;
-    let plain = sgd.optimizer == OptimizerName::Sgd && prepared.objective.loss.power == Power::One;
-    (plain && rate * reg >= 1.0).then(|| {
+    too_fast(config, prepared).then(|| {
         format!(
             "learning_rate {} is not below 1/reg = {}: plain SGD multiplies the weights by {} each step and will diverge",
             output::number(rate),
@@ -101,13 +101,16 @@ fn unstable(config: &LoadedConfig, prepared: &Prepared) -> Option<String> {
     })
 }
 
-fn advice(config: &LoadedConfig, prepared: &Prepared) -> String {
+fn too_fast(config: &LoadedConfig, prepared: &Prepared) -> bool {
     let SolverConfig::Sgd(sgd) = &config.run.solver;
-    let rate = sgd.learning_rate.get();
-    let reg = prepared.strength.reg;
-    if rate * reg >= 1.0 {
-        let limit = Positive::new(1.0 / reg).map_or(f64::INFINITY, Positive::get);
-        return format!("plain SGD is stable only for a learning_rate below 1/reg = {}", output::number(limit));
+    let plain = sgd.optimizer == OptimizerName::Sgd && prepared.objective.loss.power == Power::One;
+    plain && sgd.learning_rate.get() * prepared.strength.reg >= 1.0
+}
+
+fn advice(config: &LoadedConfig, prepared: &Prepared) -> String {
+    if too_fast(config, prepared) {
+        let limit = output::number(1.0 / prepared.strength.reg);
+        return format!("plain SGD is stable only for a learning_rate below 1/reg = {limit}");
     }
     "lower `learning_rate`, or bring the features to a common scale: [preprocess] center = \"mean\", scale = \"std\"".into()
 }

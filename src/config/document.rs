@@ -8,7 +8,9 @@ use toml_edit::{DocumentMut, Item, Table, Value};
 pub fn parse(text: &str, file: &Path) -> Result<DocumentMut, ConfigError> {
     text.parse::<DocumentMut>().map_err(|error| {
         let place = error.span().map(|span| Place::of(text, &span));
-        ConfigError::new(file, error.message().trim()).at(place)
+        ConfigError::new(file, error.message().trim())
+            .at(place)
+            .with_hint("the file is TOML: lines `KEY = VALUE` below headings `[TABLE]`, with words in quotes")
     })
 }
 
@@ -42,13 +44,19 @@ pub fn set(document: &mut DocumentMut, path: &[String], value: Value) -> Result<
     let Some(table) = item.as_table_like_mut() else {
         return Err(format!("`{}` is not a table", tables.join(".")));
     };
-    // Keep the comment behind a value that is replaced.
-    let decor = table.get(last).and_then(Item::as_value).map(|v| v.decor().clone());
     let mut value = value;
-    if let Some(decor) = decor {
-        *value.decor_mut() = decor;
+    match table.get_mut(last) {
+        // The comments before the key and behind the value stay.
+        Some(old) => {
+            if let Some(decor) = old.as_value().map(|v| v.decor().clone()) {
+                *value.decor_mut() = decor;
+            }
+            *old = Item::Value(value);
+        }
+        None => {
+            table.insert(last, Item::Value(value));
+        }
     }
-    table.insert(last, Item::Value(value));
     Ok(())
 }
 

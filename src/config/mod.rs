@@ -144,9 +144,16 @@ impl LoadedConfig {
             document::set(&mut document, path, value.clone())
                 .map_err(|problem| ConfigError::new(file, format!("--set {}: {problem}", path.join("."))))?;
         }
+        let written = text;
         let text = document.to_string();
         check_choices(&document, file)?;
-        let run: RunConfig = toml::from_str(&text).map_err(|error| reworded(&error, &text, file))?;
+        let run: RunConfig = toml::from_str(&text).map_err(|error| {
+            let mut error = reworded(&error, &text, file);
+            if error.place.as_ref().is_some_and(|place| written.lines().nth(place.line - 1) != Some(&place.text)) {
+                error.problem.push_str(" (a line that --set made)");
+            }
+            error
+        })?;
         check(&run).map_err(|(problem, hint)| ConfigError::new(file, problem).with_hint(hint))?;
         Ok(Self { file: file.to_path_buf(), run, text })
     }
@@ -209,7 +216,12 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
         };
         // A key that is no table at all is left to serde, which shows its place.
         if document.get(name).is_none_or(toml_edit::Item::is_table_like) {
-            return Err(ConfigError::new(file, problem).with_hint("configs/reference.toml lists every table and key"));
+            let misspelt = document.iter().map(|(key, _)| key).filter(|key| found.is_empty() && *key != name);
+            let hint = misspelt.map(|key| (strsim::jaro_winkler(key, name), key)).find(|(similarity, _)| *similarity > 0.75);
+            return Err(ConfigError::new(file, problem).with_hint(hint.map_or_else(
+                || "configs/reference.toml lists every table and key".to_owned(),
+                |(_, key)| format!("did you mean `{name}` where the file says `{key}`?"),
+            )));
         }
     }
     if document.get("objective").is_none() {
@@ -233,13 +245,41 @@ fn reworded(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
             .map(|(_, name)| format!("did you mean `{name}`?")),
         _ => None,
     };
-    ConfigError::new(file, message)
+    ConfigError::new(file, in_words(&message))
         .at(place)
         .with_hint(hint.unwrap_or_else(|| "configs/reference.toml lists every key with its default, unit and range".into()))
 }
 
+/// A message of serde without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    if message == "wanted string or table" {
+        return "expected a table".into();
+    }
+    let Some((found, expected)) = message.split_once(", expected ").filter(|_| message.starts_with("invalid")) else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "f64" => "a number",
+        "i64" => "a whole number",
+        "u64" | "usize" => "a whole number, zero or more",
+        "a nonzero usize" => "a whole number, one or more",
+        table if table.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
+}
+
+/// No machine that trains linear models has more cores.
+const MOST_THREADS: usize = 4096;
+
 /// What one key cannot know of another: the problem and a hint.
 fn check(run: &RunConfig) -> Result<(), (String, String)> {
+    if run.threads > MOST_THREADS {
+        return Err((
+            format!("threads: found {}, expected at most {MOST_THREADS}", run.threads),
+            "0 uses all cores".into(),
+        ));
+    }
     let given = run.objective.given();
     if given.len() != 1 {
         let found = if given.is_empty() { "none".to_owned() } else { format!("`{}`", given.join("` and `")) };

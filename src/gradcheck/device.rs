@@ -6,12 +6,13 @@ use super::{DEVICE_TOLERANCE, GradcheckError};
 use crate::data::Features;
 use crate::data::batch::Source;
 use crate::device::OpenDevice;
-use crate::loss::{Loss, MarginLoss};
+use crate::loss::Loss;
 use crate::model::LinearSvm;
 use crate::objective::Objective;
+use burn::tensor::Device;
 
-/// How far scores are moved to see whether a row lies beside a kink, relative to the largest of its scores, at least 1.
-const NEAR: f64 = 1e-4;
+/// How far a score is moved to see whether its row lies beside a kink, relative to the largest score of the row, at least 1.
+const NEAR: [f64; 4] = [1e-7, 1e-6, 1e-5, 1e-4];
 
 /// Compares the gradient of the objective over `rows` on a device, by autodiff and by hand, with the f64 reference.
 ///
@@ -35,88 +36,110 @@ pub fn compare_on_device(
     if rows.is_empty() || n_classes < 2 {
         return Err(GradcheckError::NoRows);
     }
-    let device = &open.device;
-    let batch = source.gather(rows).to_device(device);
-    let offset = source.sparse_offset(device);
-    let parameters = || (weight.to_vec(), bias.map(<[f32]>::to_vec));
-    let loss = objective.loss.init(device);
-    let route = Route { loss: loss.as_ref(), lambda: objective.lambda, bias: objective.bias };
-    let (w, b) = parameters();
-    let plain = LinearSvm::from_values(w, b, n_classes, device);
-    let (w, b) = parameters();
-    let tracked = LinearSvm::from_values(w, b, n_classes, &device.clone().autodiff());
-    let analytic = route.analytic(&plain, &batch, offset.as_ref())?;
-    let autodiff = route.autodiff(&tracked, &batch, offset.as_ref())?;
-    let device_scores = plain.scores(&batch.rows, offset.as_ref());
-    let precision = format!("{:?}", device_scores.dtype()).to_lowercase();
-    let device_q = to_host(loss.gradient(device_scores.clone(), batch.labels))?;
-    let device_scores = to_host(device_scores)?;
-
     let host = Host { source, rows, n_classes, weight, bias };
-    let scores = host.scores();
-    let labels: Vec<usize> = rows.iter().map(|&r| source.labels[r as usize] as usize).collect();
-    let (q, kink_rows) = reference_q(&objective.loss, loss.as_ref(), &scores, &labels, &device_q, n_classes);
-    let data = host.gradient(&q);
-    let penalty = host.penalty_gradient(objective);
-    let scale = data.norm() + penalty.norm();
-    let reference = data.plus(&penalty);
-    let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
-    let off = scores.iter().zip(&device_scores).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
-    let errors = [
-        relative(off, largest),
-        relative(autodiff.distance(&analytic), scale),
-        relative(autodiff.distance(&reference), scale),
-        relative(analytic.distance(&reference), scale),
-    ];
-    let finite = device_scores.iter().all(|s| s.is_finite());
-    Ok(DeviceComparison {
-        device: open.label(),
-        precision,
-        n_samples: rows.len(),
-        kink_rows,
-        scores: errors[0],
-        autodiff_vs_analytic: errors[1],
-        autodiff_vs_reference: errors[2],
-        analytic_vs_reference: errors[3],
-        tolerance: DEVICE_TOLERANCE,
-        ok: finite && errors.iter().all(|e| *e <= DEVICE_TOLERANCE),
-    })
+    let measured = host.on_device(objective, &open.device)?;
+    Ok(host.judge(objective, &measured, open.label()))
 }
 
-/// Q in f64, and the number of rows where it follows the device's side of a kink.
-fn reference_q(
-    loss: &Loss,
-    kinks: &dyn MarginLoss,
-    scores: &[f64],
-    labels: &[usize],
-    device_q: &[f64],
-    n_classes: usize,
-) -> (Vec<f64>, usize) {
-    let mut q = vec![0.0; scores.len()];
-    let mut followed = 0;
-    for (i, row) in q.chunks_exact_mut(n_classes).enumerate() {
-        let cells = i * n_classes..(i + 1) * n_classes;
-        let scores = &scores[cells.clone()];
-        loss.gradient_of_row(scores, labels[i], row);
-        let theirs = &device_q[cells];
-        let largest = row.iter().chain(theirs).fold(0.0f64, |m, v| m.max(v.abs()));
-        let differs = row.iter().zip(theirs).any(|(a, b)| (a - b).abs() > 1e-2 * largest);
-        if differs && near_a_kink(kinks, scores, labels[i]) {
-            row.copy_from_slice(theirs);
-            followed += 1;
+/// What a device computes, read back.
+struct Measured {
+    analytic: Gradient,
+    autodiff: Gradient,
+    /// `[n_samples, n_classes]`
+    scores: Vec<f64>,
+    /// `[n_samples, n_classes]`
+    q: Vec<f64>,
+    precision: String,
+}
+
+impl Host<'_> {
+    /// Both routes of training on a device.
+    fn on_device(&self, objective: &Objective, device: &Device) -> Result<Measured, GradcheckError> {
+        let batch = self.source.gather(self.rows).to_device(device);
+        let offset = self.source.sparse_offset(device);
+        let loss = objective.loss.init(device);
+        let route = Route { loss: loss.as_ref(), lambda: objective.lambda, bias: objective.bias };
+        let model = |device: &Device| {
+            LinearSvm::from_values(self.weight.to_vec(), self.bias.map(<[f32]>::to_vec), self.n_classes, device)
+        };
+        let plain = model(device);
+        let analytic = route.analytic(&plain, &batch, offset.as_ref())?;
+        let autodiff = route.autodiff(&model(&device.clone().autodiff()), &batch, offset.as_ref())?;
+        let scores = plain.scores(&batch.rows, offset.as_ref());
+        let precision = format!("{:?}", scores.dtype()).to_lowercase();
+        let q = to_host(loss.gradient(scores.clone(), batch.labels))?;
+        Ok(Measured { analytic, autodiff, scores: to_host(scores)?, q, precision })
+    }
+
+    /// Compares with the reference.
+    fn judge(&self, objective: &Objective, measured: &Measured, device: String) -> DeviceComparison {
+        let scores = self.scores();
+        let (q, kink_rows) = self.reference_q(&objective.loss, &scores, &measured.q);
+        let data = self.gradient(&q);
+        let penalty = self.penalty_gradient(objective);
+        let scale = data.norm() + penalty.norm();
+        let reference = data.plus(&penalty);
+        let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
+        let off = scores.iter().zip(&measured.scores).fold(0.0, |m, (a, b)| larger(m, (a - b).abs()));
+        let errors = [
+            relative(off, largest),
+            relative(measured.autodiff.distance(&measured.analytic), scale),
+            relative(measured.autodiff.distance(&reference), scale),
+            relative(measured.analytic.distance(&reference), scale),
+        ];
+        DeviceComparison {
+            device,
+            precision: measured.precision.clone(),
+            n_samples: self.rows.len(),
+            kink_rows,
+            scores: errors[0],
+            autodiff_vs_analytic: errors[1],
+            autodiff_vs_reference: errors[2],
+            analytic_vs_reference: errors[3],
+            tolerance: DEVICE_TOLERANCE,
+            ok: errors.iter().all(|e| *e <= DEVICE_TOLERANCE),
         }
     }
-    (q, followed)
+
+    /// Q in f64, and the number of rows where it follows the device's side of a kink.
+    fn reference_q(&self, loss: &Loss, scores: &[f64], device_q: &[f64]) -> (Vec<f64>, usize) {
+        let k = self.n_classes;
+        let mut q = vec![0.0; scores.len()];
+        let mut followed = 0;
+        let rows = q.chunks_exact_mut(k).zip(scores.chunks_exact(k)).zip(device_q.chunks_exact(k));
+        for (((ours, scores), theirs), &row) in rows.zip(self.rows) {
+            let label = self.source.labels[row as usize] as usize;
+            loss.gradient_of_row(scores, label, ours);
+            if !alike(ours, theirs) && right_nearby(loss, scores, label, theirs) {
+                ours.copy_from_slice(theirs);
+                followed += 1;
+            }
+        }
+        (q, followed)
+    }
 }
 
-/// Whether moving some score of the row a little crosses a kink.
-fn near_a_kink(loss: &dyn MarginLoss, scores: &[f64], label: usize) -> bool {
-    let step = NEAR * scores.iter().fold(1.0f64, |m, s| m.max(s.abs()));
-    (0..scores.len()).any(|j| {
-        [-step, step].into_iter().any(|step| {
+/// The larger of the two; NaN where one of them is.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// Whether two rows of Q are the same up to the precision of a device.
+fn alike(a: &[f64], b: &[f64]) -> bool {
+    let largest = a.iter().chain(b).fold(0.0f64, |m, v| m.max(v.abs()));
+    a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-2 * largest)
+}
+
+/// Whether a row of Q is the right one for scores very near the given ones: the row lies beside a kink.
+fn right_nearby(loss: &Loss, scores: &[f64], label: usize, row: &[f64]) -> bool {
+    let size = scores.iter().fold(1.0f64, |m, s| m.max(s.abs()));
+    let mut there = vec![0.0; scores.len()];
+    NEAR.iter().flat_map(|near| [-near, *near]).any(|near| {
+        (0..scores.len()).any(|j| {
             let mut moved = scores.to_vec();
-            moved[j] += step;
-            !loss.kinks(scores, &moved, label).is_empty()
+            moved[j] += near * size;
+            loss.gradient_of_row(&moved, label, &mut there);
+            alike(&there, row)
         })
     })
 }
@@ -215,5 +238,69 @@ impl Host<'_> {
         let scaled = |values: &[f32], factor: f64| values.iter().map(|&v| factor * f64::from(v)).collect();
         let factor = objective.lambda * objective.bias.penalty_factor();
         Gradient { weight: scaled(self.weight, objective.lambda), bias: self.bias.map(|b| scaled(b, factor)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Dense, Scaler};
+    use crate::loss::{Formulation, Power};
+    use crate::model::BiasRule;
+
+    const FEATURES: [f32; 6] = [0.1, 0.2, 1.0, 1.0, 1.0, 0.5];
+
+    fn with_host(weight: &[f32], lambda: f64, test: impl Fn(&Host<'_>, &Objective)) {
+        let features = Features::F32(Dense::new(3, FEATURES.to_vec()));
+        let scaler = Scaler::default();
+        let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One);
+        let objective = Objective { loss, lambda, bias: BiasRule::Free };
+        let source = Source { features: &features, labels: &[0, 1], scaler: &scaler };
+        let bias = [0.25, -0.5];
+        test(&Host { source, rows: &[0, 1], n_classes: 2, weight, bias: Some(&bias) }, &objective);
+    }
+
+    #[test]
+    fn a_device_that_computes_wrongly_is_found() {
+        let device = crate::device::cpu().unwrap();
+        with_host(&[0.5, -0.3, 0.1, 0.7, -0.2, 0.4], 0.1, |host, objective| {
+            let measure = || host.on_device(objective, &device).unwrap();
+            let right = host.judge(objective, &measure(), String::new());
+            assert!(right.ok && right.kink_rows == 0 && right.precision == "f32", "{right:?}");
+            assert!(right.analytic_vs_reference < 1e-6 && right.autodiff_vs_analytic < 1e-6, "{right:?}");
+
+            let mut wrong = measure();
+            wrong.analytic.weight[3] *= 1.001;
+            let found = host.judge(objective, &wrong, String::new());
+            assert!(!found.ok && found.analytic_vs_reference > 1e-5 && found.autodiff_vs_reference < 1e-6, "{found:?}");
+            let mut wrong = measure();
+            wrong.autodiff.bias.as_mut().unwrap()[1] += 1e-3;
+            let found = host.judge(objective, &wrong, String::new());
+            assert!(!found.ok && found.autodiff_vs_reference > 1e-5 && found.analytic_vs_reference < 1e-6, "{found:?}");
+            let mut wrong = measure();
+            wrong.scores[1] = f64::NAN;
+            assert!(!host.judge(objective, &wrong, String::new()).ok);
+            // A wrong row of Q far from a kink is not followed.
+            let mut wrong = measure();
+            wrong.q[0] += 1.0;
+            assert_eq!(host.judge(objective, &wrong, String::new()).kink_rows, 0);
+        });
+    }
+
+    #[test]
+    fn a_device_may_choose_its_side_of_a_kink() {
+        let device = crate::device::cpu().unwrap();
+        let followed = std::cell::Cell::new(0);
+        for tweak in 0..200u16 {
+            // The margin of row 0 is 1 + x·w − 0.75: met up to rounding.
+            let w = 1.0 + f32::from(tweak) * 1e-7;
+            let met = -(0.1 * w + 0.2 * w) - 0.25;
+            with_host(&[0.0, w, 0.0, w, 0.0, met], 0.0, |host, objective| {
+                let found = host.judge(objective, &host.on_device(objective, &device).unwrap(), String::new());
+                assert!(found.ok && found.kink_rows <= 1, "{found:?}");
+                followed.set(followed.get() + found.kink_rows);
+            });
+        }
+        assert!(followed.get() > 0, "no rounding fell on the other side of the kink");
     }
 }

@@ -175,6 +175,9 @@ fn explain(evidence: &[Evidence], point: &Point<'_>) -> String {
 /// What is wrong with the gradient of the loss.
 #[allow(clippy::cast_precision_loss)]
 fn of_the_loss(evidence: &[&Evidence], n: usize) -> String {
+    if evidence.iter().all(|e| e.claim == 0.0) {
+        return "it is zero".into();
+    }
     let all = evidence.iter().copied();
     let n = n as f64;
     if let Some(c) = fit(all.clone(), |e| e.claim, |e| e.truth) {
@@ -185,8 +188,6 @@ fn of_the_loss(evidence: &[&Evidence], n: usize) -> String {
             format!("off by a factor n = {n}: a sum where the loss is a mean")
         } else if is(1.0 / n) {
             format!("off by a factor 1/n = 1/{n}: divided by n twice")
-        } else if c.abs() <= UNEXPLAINED {
-            "it is zero".into()
         } else {
             format!("a constant factor of {c:.4}")
         };

@@ -9,6 +9,8 @@ use rand_chacha::ChaCha8Rng;
 
 /// Differences below this times max(1, loss) are no error.
 const FLOOR: f64 = 1e-9;
+/// A relative error above this calls for a smaller step.
+const DOUBT: f64 = 1e-7;
 
 /// The gradients to check at one λ.
 pub(super) struct Candidates {
@@ -116,7 +118,7 @@ impl Point<'_> {
         }
     }
 
-    /// The lines of one parameter, one for each λ; a line that fails is tried again with smaller steps, the best one stays.
+    /// The lines of one parameter, one for each λ; a line in doubt is tried again with smaller steps, the best stays.
     fn lines(
         &self,
         parameter: Parameter,
@@ -130,12 +132,12 @@ impl Point<'_> {
             candidates.iter().zip(losses).map(|(c, &loss)| self.line(parameter, c, found, loss)).collect()
         };
         let mut best = all(&shifted.derivative(STEP)?);
-        for step in [STEP / 10.0, STEP / 100.0] {
-            if best.iter().all(|line| line.judgement != Judgement::Failed) {
+        for step in [STEP / 10.0, STEP / 100.0, STEP / 1000.0] {
+            if !best.iter().any(in_doubt) {
                 break;
             }
             for (best, line) in best.iter_mut().zip(all(&shifted.derivative(step)?)) {
-                if best.judgement == Judgement::Failed && line.relative_error < best.relative_error {
+                if in_doubt(best) && line.relative_error < best.relative_error {
                     *best = line;
                 }
             }
@@ -191,6 +193,11 @@ impl Point<'_> {
             verdict,
         })
     }
+}
+
+/// Whether a line is worse than correct code has to be, so that a smaller step is worth trying.
+fn in_doubt(line: &Coordinate) -> bool {
+    line.judgement != Judgement::KinkUnresolved && (line.relative_error.is_nan() || line.relative_error > DOUBT)
 }
 
 fn summary(lines: &[Coordinate]) -> Verdict {

@@ -80,6 +80,9 @@ impl Prepared {
     }
 }
 
+/// Rows that a batch may draw with replacement from fewer training rows.
+const MOST_DRAWN: usize = 65_536;
+
 /// Reads, splits and fits what a configuration asks for.
 ///
 /// # Errors
@@ -94,6 +97,12 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
         .split
         .split(&data.labels, data.n_train, data.n_classes(), run.seed)
         .map_err(|e| refused(e.to_string(), "change `validation` or `test` of [split]"))?;
+    let n_train = split.train.len();
+    let most = n_train.max(MOST_DRAWN);
+    if let Some(drawn) = run.solver.drawn_rows().filter(|&rows| rows > most) {
+        let problem = format!("solver.sgd.batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
+        return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
+    }
     let mut counts = vec![0; data.n_classes()];
     split.train.iter().for_each(|&r| counts[data.labels[r as usize] as usize] += 1);
     let loss = run.loss.resolve(&data.class_names, &counts).map_err(|name| {

@@ -91,14 +91,26 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Whether a run may be written to `path`; touches nothing.
+    ///
+    /// # Errors
+    /// [`RecordError::Taken`] when it holds a run and `force` is not set; [`RecordError::Io`] when it is no folder.
+    pub fn check(path: &Path, force: bool) -> Result<(), RecordError> {
+        if path.exists() && !path.is_dir() {
+            return Err(failed(path)(io::Error::other("is a file, expected a folder")));
+        }
+        if !force && ["config.toml", "result.json", "model.safetensors"].iter().any(|f| path.join(f).exists()) {
+            return Err(RecordError::Taken { folder: path.to_path_buf() });
+        }
+        Ok(())
+    }
+
     /// Makes the folder and starts its records.
     ///
     /// # Errors
     /// [`RecordError::Taken`] when it holds a run and `force` is not set; [`RecordError::Io`] when it cannot be made or written.
     pub fn create(path: &Path, config: &str, force: bool) -> Result<Self, RecordError> {
-        if !force && ["config.toml", "result.json", "model.safetensors"].iter().any(|f| path.join(f).exists()) {
-            return Err(RecordError::Taken { folder: path.to_path_buf() });
-        }
+        Self::check(path, force)?;
         fs::create_dir_all(path).map_err(failed(path))?;
         for stale in ["result.json", "model.safetensors"] {
             match fs::remove_file(path.join(stale)) {

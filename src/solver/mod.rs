@@ -31,6 +31,14 @@ impl SolverConfig {
         }
     }
 
+    /// The rows that each step draws with replacement, where it does: their number is not bounded by that of the data.
+    #[must_use]
+    pub fn drawn_rows(&self) -> Option<usize> {
+        match self {
+            Self::Sgd(config) => (config.sampling == sgd::sampler::Sampling::WithReplacement).then(|| config.batch_size.get()),
+        }
+    }
+
     /// Runs the solver.
     ///
     /// # Errors

@@ -1,1 +1,2 @@
 
+mod reference_config; // configs/reference.toml names every key of the code, and nothing else

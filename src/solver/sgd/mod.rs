@@ -430,7 +430,10 @@ impl Run<'_> {
         let weight = read(model.linear.weight.val().into_data())?;
         let bias = model.linear.bias.as_ref().map(|b| read(b.val().into_data())).transpose()?;
         let finite = weight.iter().chain(bias.iter().flatten()).all(|w| w.is_finite());
-        let stop = if finite { self.stop } else { StopReason::Diverged { step: self.made } };
+        let stop = match self.stop {
+            StopReason::Finished | StopReason::Interrupted if !finite => StopReason::Diverged { step: self.made },
+            stop => stop,
+        };
         let epochs = self.config.epochs_after(self.made, self.stepper.problem.train.len());
         Ok(Fit { weight, bias, steps: self.made, epochs, stop, solve: self.solving, evaluate: self.evaluating })
     }

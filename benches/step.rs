@@ -205,7 +205,9 @@ fn main() {
     let devices: Vec<OpenDevice> = options
         .devices
         .iter()
-        .map(|name| device::open(name.parse().unwrap_or_else(|e| panic!("{e}"))).unwrap_or_else(|e| panic!("{e}: {}", e.hint)))
+        .map(|name| {
+            device::open(name.parse().unwrap_or_else(|e| panic!("{e}"))).unwrap_or_else(|e| panic!("{e}: {}", e.hint))
+        })
         .collect();
     let (features, labels) = random_data();
     let rows: Vec<u32> = (0..N_ROWS as u32).collect();
@@ -244,7 +246,9 @@ fn main() {
         }
     }
     println!("ms, medians of {} rounds; {N_ROWS} x {N_FEATURES} bytes, {N_CLASSES} classes", options.rounds);
-    println!("batch  device     gradient route  gradient   batch  step  (on the gradient)  step, one thread  (on gradient + batch)");
+    println!(
+        "batch  device     gradient route  gradient   batch  step  (on the gradient)  step, one thread  (on gradient + batch)"
+    );
     for (case, times) in cases.iter().zip(times) {
         let [gradient, batch, ahead, inline] = times.map(median);
         println!(

@@ -1,17 +1,29 @@
-//! Training in code, without a configuration file: the bundled digits, Weston-Watkins, minibatch gradient descent.
+//! Training in code: the bundled digits, Weston-Watkins, minibatch gradient descent; then the model at work.
 //!
 //! `cargo run --release --example quickstart`
 
-use burn_svm::bounded::{NonNegative, Positive};
-use burn_svm::config::{PreprocessConfig, RunConfig};
-use burn_svm::data::format::{DataConfig, DigitsConfig};
-use burn_svm::data::{Center, Holdout, Scale, SplitConfig, SplitMethod};
-use burn_svm::device::DeviceName;
-use burn_svm::loss::{LossConfig, MarginOptions};
-use burn_svm::objective::ObjectiveConfig;
-use burn_svm::run;
-use burn_svm::solver::{GradientRoute, LogEntry, Observer, SgdConfig, SolverConfig};
+use burn_svm::config::LoadedConfig;
+use burn_svm::metric::argmax;
+use burn_svm::run::{self, RunFolder};
+use burn_svm::solver::{LogEntry, Observer};
 use std::error::Error;
+use std::path::Path;
+
+const CONFIG: &str = r#"
+[data.digits]
+[split]
+validation = 0.1
+test = 0.2
+[preprocess]
+center = "mean"
+scale = "std"
+[objective]
+lambda = 1e-3
+[loss.weston_watkins]
+[solver.sgd]
+batch_size = 64
+epochs = 30
+"#;
 
 /// Prints the loss as it falls.
 struct Printer;
@@ -19,7 +31,28 @@ struct Printer;
 impl Observer for Printer {
     fn log(&mut self, entry: &LogEntry) {
         if let Some(loss) = entry.loss {
-            println!("step {:>4}  loss {loss:.4}", entry.step);
+            println!("step {:>3}  loss {loss:.4}", entry.step);
         }
     }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let config = LoadedConfig::parse(CONFIG, Path::new("quickstart.toml"), &[])?;
+    let device = run::open_device(&config)?;
+    let prepared = run::prepare(&config)?;
+    let folder = std::env::temp_dir().join("burn-svm-quickstart");
+    let mut folder = RunFolder::create(&folder, &config.text, true)?;
+    let finished = run::train(&config, &prepared, &device, &mut folder, &mut Printer)?;
+    println!("test accuracy {:.4}", finished.result.test_accuracy.unwrap_or_default());
+    println!("run folder    {}", folder.path().display());
+
+    // The model that was saved, on the first three test rows.
+    let model = finished.model.ok_or("the run diverged")?;
+    let rows = &prepared.split.test[..3];
+    let scores = model.scores(&prepared.data.features, rows);
+    for (row, scores) in rows.iter().zip(scores.chunks_exact(model.n_classes())) {
+        let label = prepared.data.labels[*row as usize] as usize;
+        println!("row {row}: predicted {}, is {}", model.class_names[argmax(scores)], model.class_names[label]);
+    }
+    Ok(())
 }

@@ -114,7 +114,9 @@ impl FromStr for DeviceName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let unknown = || {
-            format!("`{text}` is not a device: expected `flex`, `ndarray`, `wgpu`, `wgpu:cpu`, `wgpu:0`, `vulkan` or `cuda:0`")
+            format!(
+                "`{text}` is not a device: expected `flex`, `ndarray`, `wgpu`, `wgpu:cpu`, `wgpu:0`, `vulkan` or `cuda:0`"
+            )
         };
         let (backend, selector) = text.split_once(':').map_or((text, None), |(b, s)| (b, Some(s)));
         let backend = Backend::ALL.into_iter().find(|b| b.name() == backend).ok_or_else(unknown)?;
@@ -191,7 +193,10 @@ pub fn open(name: DeviceName) -> Result<OpenDevice, DeviceError> {
     let backend = name.backend;
     if !backend.compiled_in() {
         return Err(DeviceError {
-            problem: format!("device `{name}`: the backend `{backend}` is not compiled into this build", backend = backend.name()),
+            problem: format!(
+                "device `{name}`: the backend `{backend}` is not compiled into this build",
+                backend = backend.name()
+            ),
             hint: format!("compiled in: {}; build with `--features {}` for this one", compiled_in(), backend.name()),
         });
     }
@@ -237,10 +242,14 @@ fn choose(name: DeviceName, adapters: Vec<(Device, String)>) -> Result<OpenDevic
         return Ok(OpenDevice { device, name, adapter: Some(adapter) });
     }
     let hint = match (name.backend, found.is_empty()) {
-        (Backend::Cuda, true) => "install the NVIDIA driver and the CUDA 12 run-time libraries, or use `--device flex`".into(),
-        (_, true) => "install a Vulkan driver (Debian: `mesa-vulkan-drivers`, which also brings a software adapter for \
+        (Backend::Cuda, true) => {
+            "install the NVIDIA driver and the CUDA 12 run-time libraries, or use `--device flex`".into()
+        }
+        (_, true) => {
+            "install a Vulkan driver (Debian: `mesa-vulkan-drivers`, which also brings a software adapter for \
                       `wgpu:cpu`), or use `--device flex`"
-            .into(),
+                .into()
+        }
         (_, false) => format!("found: {}; `burn-svm devices` lists them", found.join(", ")),
     };
     Err(DeviceError { problem: format!("device `{name}`: this machine has no such adapter"), hint })

@@ -105,11 +105,8 @@ impl Confusion {
         let mut mean = ClassReport { precision: 0.0, recall: 0.0, f1: 0.0, support: self.total() };
         for k in 0..self.n_classes {
             let class = self.class(k);
-            let share = if weighted {
-                class.support as f64 / self.total().max(1) as f64
-            } else {
-                1.0 / self.n_classes as f64
-            };
+            let share =
+                if weighted { class.support as f64 / self.total().max(1) as f64 } else { 1.0 / self.n_classes as f64 };
             mean.precision += share * class.precision;
             mean.recall += share * class.recall;
             mean.f1 += share * class.f1;

@@ -108,7 +108,14 @@ impl Objective {
     /// Data loss and predictions of a model on `rows`, in f64 on the host.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
-    pub fn evaluate(loss: &Loss, model: &Classifier, features: &Features, labels: &[u32], rows: &[u32], top: &[usize]) -> Evaluation {
+    pub fn evaluate(
+        loss: &Loss,
+        model: &Classifier,
+        features: &Features,
+        labels: &[u32],
+        rows: &[u32],
+        top: &[usize],
+    ) -> Evaluation {
         let start = || (0.0f64, Confusion::new(model.n_classes()), vec![0u64; top.len()]);
         let parts = model.fold_scores(features, rows, start, |(sum, confusion, hits), position, scores| {
             let label = labels[rows[position] as usize] as usize;
@@ -148,7 +155,8 @@ mod tests {
     #[test]
     fn the_bias_is_penalised_by_its_rule() {
         use crate::loss::{Formulation, Power};
-        let objective = |bias| Objective { loss: Loss::new(Formulation::OneVsRest, 1.0, Power::One), lambda: 0.5, bias };
+        let objective =
+            |bias| Objective { loss: Loss::new(Formulation::OneVsRest, 1.0, Power::One), lambda: 0.5, bias };
         let penalty = |rule| objective(rule).penalty(&[1.0, 2.0], Some(&[4.0]));
         assert_eq!(penalty(BiasRule::Regularised { scale: 1.0 }), 0.25 * 21.0);
         assert_eq!(penalty(BiasRule::Regularised { scale: 2.0 }), 0.25 * 9.0);

@@ -308,8 +308,16 @@ mod tests {
         let x = [0.5, -1.0, 2.0, 0.25];
         let (labels, weight) = ([0, 1], [0.5, -1.0, 0.25, 2.0]);
         let (margin, power) = (1.0, Power::One);
-        let sample =
-            Sample { x: &x, labels: &labels, weight: &weight, n_classes: 2, class_weights: None, margin, power, lambda: 0.1 };
+        let sample = Sample {
+            x: &x,
+            labels: &labels,
+            weight: &weight,
+            n_classes: 2,
+            class_weights: None,
+            margin,
+            power,
+            lambda: 0.1,
+        };
         assert_eq!(crammer_singer_naive(&sample), weston_watkins_naive(&sample));
     }
 }

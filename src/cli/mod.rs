@@ -27,7 +27,9 @@ use toml_edit::Value;
 /// Multiclass linear support vector machines on Burn.
 #[derive(Debug, Parser)]
 #[command(name = "burn-svm", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage, configuration, device or a path that is not there; 130 after Ctrl-C.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 usage, configuration, device or a path that is not there; 130 after Ctrl-C."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -207,9 +209,13 @@ impl Failure {
             Self::Run(RunError::Model(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Mismatch { hint, .. }) => Some(hint.clone()),
             Self::Run(RunError::Gradcheck(e)) => Some(e.hint().to_owned()),
-            Self::Run(RunError::Solve(_)) => Some("`burn-svm devices` lists the devices; `--device flex` always works".into()),
+            Self::Run(RunError::Solve(_)) => {
+                Some("`burn-svm devices` lists the devices; `--device flex` always works".into())
+            }
             Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
-                RecordError::Taken { .. } => Some("name another folder with --out, or overwrite it with --force".into()),
+                RecordError::Taken { .. } => {
+                    Some("name another folder with --out, or overwrite it with --force".into())
+                }
                 RecordError::NotARun { .. } => Some("RUN_DIR is a folder that `burn-svm train` made".into()),
                 RecordError::Io { .. } => Some("a run folder is a folder that can be written".into()),
                 RecordError::Content { .. } => Some("the file was changed or cut off: train again".into()),
@@ -250,4 +256,3 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     text.push('\n');
     print(&text)
 }
-

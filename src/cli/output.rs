@@ -94,11 +94,8 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
         let penalty = number(objective - data_loss);
         row("objective", format!("{} (data loss {} + regulariser {penalty})", number(objective), number(data_loss)));
     }
-    let accuracies = [
-        ("train", result.train_accuracy),
-        ("validation", result.validation_accuracy),
-        ("test", result.test_accuracy),
-    ];
+    let accuracies =
+        [("train", result.train_accuracy), ("validation", result.validation_accuracy), ("test", result.test_accuracy)];
     let shown: Vec<String> =
         accuracies.iter().filter_map(|(name, a)| a.map(|a| format!("{name} {}", percent(a)))).collect();
     if !shown.is_empty() {
@@ -124,7 +121,14 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
 
 /// Accuracy, per-class table and confusion matrix.
 #[must_use]
-pub fn evaluation(name: &str, data_loss: f64, loss: &str, top: &[(usize, f64)], confusion: &Confusion, names: &[String]) -> String {
+pub fn evaluation(
+    name: &str,
+    data_loss: f64,
+    loss: &str,
+    top: &[(usize, f64)],
+    confusion: &Confusion,
+    names: &[String],
+) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{} rows: {name}", confusion.total());
     let _ = writeln!(out, "accuracy     {}", percent(confusion.accuracy()));
@@ -203,9 +207,14 @@ mod tests {
 
     #[test]
     fn numbers_keep_six_digits() {
-        for (value, text) in
-            [(0.0, "0"), (9.0, "9"), (5.254_385_4, "5.25439"), (768.25, "768.25"), (25_000.0, "25000"), (4.08e-10, "4.08000e-10")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (9.0, "9"),
+            (5.254_385_4, "5.25439"),
+            (768.25, "768.25"),
+            (25_000.0, "25000"),
+            (4.08e-10, "4.08000e-10"),
+        ] {
             assert_eq!(number(value), text);
         }
     }
@@ -217,6 +226,9 @@ mod tests {
         confusion.add(3, 4);
         confusion.add(3, 4);
         confusion.add(5, 5);
-        assert_eq!(confusion_table(&confusion, &names), "most confused (true → predicted)\n      2  class 3 → class 4\n");
+        assert_eq!(
+            confusion_table(&confusion, &names),
+            "most confused (true → predicted)\n      2  class 3 → class 4\n"
+        );
     }
 }

@@ -19,7 +19,8 @@ const INTERRUPTED: u8 = 130;
 
 pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let messages = Messages { quiet: args.quiet };
-    let config = LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
+    let config =
+        LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;
     let path = args.out.clone().unwrap_or_else(|| record::fresh_folder(&config.name()));
     // Asked first, because a run that cannot be kept is not worth reading the data for; made last, so that data that cannot
@@ -48,7 +49,10 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             ExitCode::from(INTERRUPTED)
         }
         StopReason::Diverged { step } => {
-            output::error(&format!("the run diverged, seen at step {step}; no model was written"), Some(&advice(&config, &prepared)));
+            output::error(
+                &format!("the run diverged, seen at step {step}; no model was written"),
+                Some(&advice(&config, &prepared)),
+            );
             ExitCode::FAILURE
         }
     })
@@ -112,5 +116,6 @@ fn advice(config: &LoadedConfig, prepared: &Prepared) -> String {
         let limit = output::number(1.0 / prepared.strength.reg);
         return format!("plain SGD is stable only for a learning_rate below 1/reg = {limit}");
     }
-    "lower `learning_rate`, or bring the features to a common scale: [preprocess] center = \"mean\", scale = \"std\"".into()
+    "lower `learning_rate`, or bring the features to a common scale: [preprocess] center = \"mean\", scale = \"std\""
+        .into()
 }

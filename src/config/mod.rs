@@ -117,7 +117,8 @@ impl LoadedConfig {
     /// [`ConfigError`] when the file is not there, is not TOML, holds unknown or senseless keys, or names data that is not there.
     pub fn load(file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file).map_err(|error| {
-            ConfigError::new(file, format!("cannot be read: {error}")).with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`")
+            ConfigError::new(file, format!("cannot be read: {error}"))
+                .with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`")
         })?;
         let mut loaded = Self::parse(&text, file, overrides)?;
         loaded.resolve_paths()?;
@@ -217,7 +218,8 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
         // A key that is no table at all is left to serde, which shows its place.
         if document.get(name).is_none_or(toml_edit::Item::is_table_like) {
             let misspelt = document.iter().map(|(key, _)| key).filter(|key| found.is_empty() && *key != name);
-            let hint = misspelt.map(|key| (strsim::jaro_winkler(key, name), key)).find(|(similarity, _)| *similarity > 0.75);
+            let hint =
+                misspelt.map(|key| (strsim::jaro_winkler(key, name), key)).find(|(similarity, _)| *similarity > 0.75);
             return Err(ConfigError::new(file, problem).with_hint(hint.map_or_else(
                 || "configs/reference.toml lists every table and key".to_owned(),
                 |(_, key)| format!("did you mean `{name}` where the file says `{key}`?"),
@@ -245,14 +247,14 @@ fn reworded(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
             .map(|(_, name)| format!("did you mean `{name}`?")),
         _ => None,
     };
-    ConfigError::new(file, in_words(&message))
-        .at(place)
-        .with_hint(hint.unwrap_or_else(|| "configs/reference.toml lists every key with its default, unit and range".into()))
+    ConfigError::new(file, in_words(&message)).at(place).with_hint(
+        hint.unwrap_or_else(|| "configs/reference.toml lists every key with its default, unit and range".into()),
+    )
 }
 
 /// A message of serde without the names of Rust's types.
 fn in_words(message: &str) -> String {
-    if message == "wanted string or table" {
+    if message == "wanted string or table" || message.starts_with("invalid type: unit variant") {
         return "expected a table".into();
     }
     let Some((found, expected)) = message.split_once(", expected ").filter(|_| message.starts_with("invalid")) else {
@@ -334,7 +336,9 @@ mod tests {
 
     #[test]
     fn set_edits_the_document_before_it_is_parsed() {
-        let loaded = parse(SMALL, &["solver.sgd.learning_rate=1e-6", "split.method=last", "device=ndarray", "seed = 7"]).unwrap();
+        let loaded =
+            parse(SMALL, &["solver.sgd.learning_rate=1e-6", "split.method=last", "device=ndarray", "seed = 7"])
+                .unwrap();
         let SolverConfig::Sgd(sgd) = &loaded.run.solver;
         assert_eq!(sgd.learning_rate.get(), 1e-6);
         assert_eq!((loaded.run.seed, loaded.run.device.to_string()), (7, "ndarray".into()));
@@ -347,7 +351,10 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_the_same() {
-        let run = parse(SMALL, &["solver.sgd.steps=9", "split.validation=0.1", "loss.weston_watkins.class_weights=balanced"]).unwrap().run;
+        let run =
+            parse(SMALL, &["solver.sgd.steps=9", "split.validation=0.1", "loss.weston_watkins.class_weights=balanced"])
+                .unwrap()
+                .run;
         let text = toml::to_string(&run).unwrap();
         assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), run);
     }

@@ -38,6 +38,8 @@ pub struct Batch {
 }
 
 /// Features of a batch on a device.
+// One lives at a time; a box would only cost an allocation a step.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum Rows {
     /// `[n_samples, n_features]`

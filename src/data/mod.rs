@@ -44,7 +44,11 @@ impl<T: Copy> Dense<T> {
     /// When the number of values is no multiple of `n_features` (a programming error; readers check files).
     #[must_use]
     pub fn new(n_features: usize, values: Vec<T>) -> Self {
-        assert!(n_features > 0 && values.len().is_multiple_of(n_features), "{} values do not fill rows of {n_features}", values.len());
+        assert!(
+            n_features > 0 && values.len().is_multiple_of(n_features),
+            "{} values do not fill rows of {n_features}",
+            values.len()
+        );
         Self { n_features, values }
     }
 
@@ -109,7 +113,9 @@ impl Features {
     #[must_use]
     pub fn densified(self) -> Self {
         match self {
-            Self::Sparse(s) if s.n_features() > 0 && s.density() >= 0.5 => Self::F32(Dense::new(s.n_features(), s.to_dense())),
+            Self::Sparse(s) if s.n_features() > 0 && s.density() >= 0.5 => {
+                Self::F32(Dense::new(s.n_features(), s.to_dense()))
+            }
             other => other,
         }
     }

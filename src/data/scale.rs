@@ -280,7 +280,9 @@ mod tests {
             let scaler = Scaler::fit(&features, &rows, Center::Mean, Scale::Std);
             assert_eq!(scaler.mean.as_deref(), Some(&[2., 4., 7.][..]), "{}", features.kind());
             let scale = scaler.scale.unwrap();
-            assert!((scale[0] - (8.0f32 / 3.0).sqrt()).abs() < 1e-6 && (scale[1] - (32.0f32 / 3.0).sqrt()).abs() < 1e-6);
+            assert!(
+                (scale[0] - (8.0f32 / 3.0).sqrt()).abs() < 1e-6 && (scale[1] - (32.0f32 / 3.0).sqrt()).abs() < 1e-6
+            );
             assert_eq!(scale[2], 1.0);
             let minmax = Scaler::fit(&features, &rows, Center::None, Scale::Minmax);
             assert_eq!(minmax.mean.as_deref(), Some(&[0., 0., 7.][..]));
@@ -295,7 +297,12 @@ mod tests {
                 let written = |features: Features| {
                     let scaler = Scaler::fit(&features, &[0, 1, 2], center, scale);
                     let mut out = vec![f32::NAN; 3];
-                    (0..4).flat_map(|i| { scaler.write_row(&features, i, &mut out); out.clone() }).collect::<Vec<f32>>()
+                    (0..4)
+                        .flat_map(|i| {
+                            scaler.write_row(&features, i, &mut out);
+                            out.clone()
+                        })
+                        .collect::<Vec<f32>>()
                 };
                 let (a, b, c) = (written(dense()), written(bytes()), written(sparse()));
                 for ((a, b), c) in a.iter().zip(b).zip(c) {

@@ -51,10 +51,14 @@ impl<'de> Deserialize<'de> for Holdout {
                 f.write_str("a number of rows (an integer) or a fraction in the range [0, 1)")
             }
             fn visit_i64<E: de::Error>(self, rows: i64) -> Result<Holdout, E> {
-                usize::try_from(rows).map(Holdout::Rows).map_err(|_| E::invalid_value(de::Unexpected::Signed(rows), &self))
+                usize::try_from(rows)
+                    .map(Holdout::Rows)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(rows), &self))
             }
             fn visit_u64<E: de::Error>(self, rows: u64) -> Result<Holdout, E> {
-                usize::try_from(rows).map(Holdout::Rows).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(rows), &self))
+                usize::try_from(rows)
+                    .map(Holdout::Rows)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(rows), &self))
             }
             fn visit_f64<E: de::Error>(self, fraction: f64) -> Result<Holdout, E> {
                 if (0.0..1.0).contains(&fraction) {
@@ -214,7 +218,9 @@ mod tests {
     #[test]
     fn every_row_is_in_exactly_one_split() {
         for method in [SplitMethod::Last, SplitMethod::Random, SplitMethod::Stratified] {
-            let split = config(Holdout::Fraction(0.25), method, Some(Holdout::Rows(17))).split(&labels(100), 100, 2, 7).unwrap();
+            let split = config(Holdout::Fraction(0.25), method, Some(Holdout::Rows(17)))
+                .split(&labels(100), 100, 2, 7)
+                .unwrap();
             let mut all = [split.train.clone(), split.validation.clone(), split.test.clone()].concat();
             all.sort_unstable();
             assert_eq!(all, (0..100).collect::<Vec<u32>>(), "{method:?}");

@@ -27,7 +27,7 @@ struct Evidence {
 }
 
 /// The likely cause of a failed check, as a phrase.
-pub(super) fn cause(point: &Point<'_>, all: &[Candidates], lines: &[Coordinate], losses: &Losses) -> Option<String> {
+pub(super) fn cause(point: &Point<'_>, all: &[Candidates], lines: &[Coordinate], losses: &Losses) -> String {
     let failed = |claim: fn(&Coordinate) -> f64| {
         lines.iter().filter(|l| l.judgement != Judgement::KinkUnresolved).any(|l| {
             let loss = if l.regularised { losses.objective } else { losses.data_loss };
@@ -40,16 +40,24 @@ pub(super) fn cause(point: &Point<'_>, all: &[Candidates], lines: &[Coordinate],
     causes.extend(at_zero(losses, point.n_samples(), point.n_classes));
     if analytic {
         let truth = if autodiff { None } else { Some(Route::Autodiff) };
-        causes.push(format!("the analytic gradient: {}", explain(&evidence(point, all, lines, Route::Analytic, truth), point)));
+        causes.push(format!(
+            "the analytic gradient: {}",
+            explain(&evidence(point, all, lines, Route::Analytic, truth), point)
+        ));
     }
     if autodiff {
         let truth = if analytic { None } else { Some(Route::Analytic) };
-        causes.push(format!("the autodiff gradient: {}", explain(&evidence(point, all, lines, Route::Autodiff, truth), point)));
+        causes.push(format!(
+            "the autodiff gradient: {}",
+            explain(&evidence(point, all, lines, Route::Autodiff, truth), point)
+        ));
     }
     if causes.is_empty() {
-        causes.push("autodiff and analytic differ, but not at the coordinates that were drawn: check more of them".into());
+        causes.push(
+            "autodiff and analytic differ, but not at the coordinates that were drawn: check more of them".into(),
+        );
     }
-    Some(causes.join("; "))
+    causes.join("; ")
 }
 
 /// A wrong loss at W = 0.
@@ -94,7 +102,7 @@ fn evidence(
 ) -> Vec<Evidence> {
     let own = own_class(point);
     let k = point.n_classes;
-    let build = |candidates: &Candidates, parameter: Parameter, truth: f64| {
+    let compare = |candidates: &Candidates, parameter: Parameter, truth: f64| {
         let (value, factor) = point.parameter(parameter);
         Evidence {
             truth,
@@ -110,14 +118,17 @@ fn evidence(
         let judged = lines.iter().filter(|l| l.judgement != Judgement::KinkUnresolved);
         let built = judged.filter_map(|l| {
             let candidates = all.iter().find(|c| (c.lambda > 0.0) == l.regularised)?;
-            Some(build(candidates, l.parameter, l.numerical))
+            Some(compare(candidates, l.parameter, l.numerical))
         });
         return built.collect();
     };
-    let weights = (0..point.n_features).flat_map(|feature| (0..k).map(move |class| Parameter::Weight { feature, class }));
+    let weights =
+        (0..point.n_features).flat_map(|feature| (0..k).map(move |class| Parameter::Weight { feature, class }));
     let biases = point.bias.iter().flat_map(|_| (0..k).map(|class| Parameter::Bias { class }));
     let parameters: Vec<Parameter> = weights.chain(biases).collect();
-    all.iter().flat_map(|c| parameters.iter().map(|&p| build(c, p, truth.of(c).at(p, k))).collect::<Vec<_>>()).collect()
+    all.iter()
+        .flat_map(|c| parameters.iter().map(|&p| compare(c, p, truth.of(c).at(p, k))).collect::<Vec<_>>())
+        .collect()
 }
 
 /// −(1/n) Σ_{i: y_i = k} x_i: what is added to the column of each class where a row's own margin Δ counts as one more.
@@ -136,13 +147,9 @@ fn own_class(point: &Point<'_>) -> Gradient {
 }
 
 /// c with `values ≈ c·basis`, where that explains them.
-fn fit<'a>(
-    evidence: impl Iterator<Item = &'a Evidence> + Clone,
-    value: impl Fn(&Evidence) -> f64,
-    basis: impl Fn(&Evidence) -> f64,
-) -> Option<f64> {
-    let informative = evidence.clone().filter(|e| basis(e) != 0.0).count();
-    let sum = |f: &dyn Fn(&Evidence) -> f64| evidence.clone().map(f).sum::<f64>();
+fn fit(evidence: &[&Evidence], value: impl Fn(&Evidence) -> f64, basis: impl Fn(&Evidence) -> f64) -> Option<f64> {
+    let informative = evidence.iter().filter(|e| basis(e) != 0.0).count();
+    let sum = |f: &dyn Fn(&Evidence) -> f64| evidence.iter().map(|e| f(e)).sum::<f64>();
     let (norm, length) = (sum(&|e| value(e) * value(e)), sum(&|e| basis(e) * basis(e)));
     if informative < ENOUGH || norm == 0.0 || length == 0.0 {
         return None;
@@ -178,9 +185,8 @@ fn of_the_loss(evidence: &[&Evidence], n: usize) -> String {
     if evidence.iter().all(|e| e.claim == 0.0) {
         return "it is zero".into();
     }
-    let all = evidence.iter().copied();
     let n = n as f64;
-    if let Some(c) = fit(all.clone(), |e| e.claim, |e| e.truth) {
+    if let Some(c) = fit(evidence, |e| e.claim, |e| e.truth) {
         let is = |value: f64| (c - value).abs() <= 10.0 * UNEXPLAINED * value.abs();
         return if is(-1.0) {
             "the sign is flipped".into()
@@ -192,7 +198,7 @@ fn of_the_loss(evidence: &[&Evidence], n: usize) -> String {
             format!("a constant factor of {c:.4}")
         };
     }
-    match fit(all, |e| e.claim - e.truth, |e| e.own_class) {
+    match fit(evidence, |e| e.claim - e.truth, |e| e.own_class) {
         Some(c) if c > 0.0 => "the correct class is counted: mask it before the sum over the classes".into(),
         Some(_) => "the correct class's own column is missing −(the number of violating classes)".into(),
         None => "none of the usual ones; is the loss's `kinks` complete?".into(),
@@ -204,21 +210,22 @@ fn of_the_penalty(evidence: &[&Evidence]) -> String {
     let weights: Vec<&Evidence> = evidence.iter().copied().filter(|e| !e.is_bias).collect();
     let biases: Vec<&Evidence> = evidence.iter().copied().filter(|e| e.is_bias).collect();
     if differs(&weights) {
-        let Some(c) = fit(weights.iter().copied(), |e| e.claim - e.truth, |e| e.penalty) else {
+        let Some(c) = fit(&weights, |e| e.claim - e.truth, |e| e.penalty) else {
             return "it differs only with the regulariser on, and not by a multiple of λW".into();
         };
         let is = |value: f64| (c - value).abs() <= 10.0 * UNEXPLAINED;
         return if is(-1.0) {
             "differs by λW: the regularisation gradient is missing".into()
         } else if is(1.0) || is(-0.5) {
-            "off by a factor 2 in the regulariser: the penalty is (λ/2)‖W‖² = reg·‖W‖², its gradient λW = 2·reg·W".into()
+            "off by a factor 2 in the regulariser: the penalty is (λ/2)‖W‖² = reg·‖W‖², its gradient λW = 2·reg·W"
+                .into()
         } else if is(-2.0) {
             "the sign of the regularisation gradient is flipped".into()
         } else {
             format!("the regularisation gradient has a constant factor of {:.4}", 1.0 + c)
         };
     }
-    match fit(biases.iter().copied(), |e| e.claim - e.truth, |e| e.parameter) {
+    match fit(&biases, |e| e.claim - e.truth, |e| e.parameter) {
         Some(c) if c > 0.0 => "the bias is regularised more than the objective says".into(),
         Some(_) => "the bias is regularised less than the objective says".into(),
         None => "none of the usual ones; is the loss's `kinks` complete?".into(),

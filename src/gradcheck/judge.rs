@@ -7,9 +7,9 @@ use super::{GradcheckError, Point, TOLERANCE, WHOLE_TOLERANCE, diagnosis};
 use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 
-/// Differences below this times max(1, loss) are no error.
+/// Differences below this times max(1, loss) are no error, whatever their ratio to a tiny gradient.
 const FLOOR: f64 = 1e-9;
-/// A relative error above this calls for a smaller step.
+/// A relative error above this calls for a smaller step, or is rounding.
 const DOUBT: f64 = 1e-7;
 
 /// The gradients to check at one λ.
@@ -35,10 +35,14 @@ impl Gradient {
     }
 }
 
-/// |a − b| / (|a| + |b|), with the floor; NaN where one of them is.
+/// |a − b| / (|a| + |b|); 0 where that is in doubt, but the difference is below the floor; NaN where one of them is.
 pub(super) fn relative_error(a: f64, b: f64, loss: f64) -> f64 {
     let difference = (a - b).abs();
-    if difference <= FLOOR * loss.max(1.0) { 0.0 } else { difference / (a.abs() + b.abs()) }
+    if difference == 0.0 {
+        return 0.0;
+    }
+    let error = difference / (a.abs() + b.abs());
+    if error > DOUBT && difference <= FLOOR * loss.max(1.0) { 0.0 } else { error }
 }
 
 /// The larger of the two; NaN where one of them is.
@@ -68,9 +72,7 @@ impl Point<'_> {
     pub(super) fn parameter(&self, parameter: Parameter) -> (f64, f64) {
         match parameter {
             Parameter::Weight { feature, class } => (self.weight[feature * self.n_classes + class], 1.0),
-            Parameter::Bias { class } => {
-                (self.bias.as_ref().map_or(0.0, |b| b[class]), self.rule.penalty_factor())
-            }
+            Parameter::Bias { class } => (self.bias.as_ref().map_or(0.0, |b| b[class]), self.rule.penalty_factor()),
         }
     }
 
@@ -175,7 +177,7 @@ impl Point<'_> {
         let mut verdict = summary(&coordinates);
         verdict.passed = verdict.failed == 0 && losses.zero_is_right() && whole <= WHOLE_TOLERANCE;
         if !verdict.passed {
-            verdict.cause = diagnosis::cause(self, candidates, &coordinates, &losses);
+            verdict.cause = Some(diagnosis::cause(self, candidates, &coordinates, &losses));
         }
         Ok(Report {
             loss: self.loss.name().to_owned(),

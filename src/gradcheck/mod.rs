@@ -14,7 +14,8 @@
 //! is differenced apart from the loss: it is a sum over the coordinates, so that only its own summand changes, and λ = 5e4
 //! on raw pixels does not drown the loss's difference in the rounding of the total.
 //!
-//! `relative error = |a − b| / (|a| + |b|)`, taken as 0 when `|a − b| ≤ 1e-9·max(1, loss)`; a line carries the larger of
+//! `relative error = |a − b| / (|a| + |b|)`, taken as 0 when it is above 1e-7 although `|a − b| ≤ 1e-9·max(1, loss)`: the
+//! rounding of the loss over a step allows no better for a tiny gradient. A line carries the larger of
 //! numerical against analytic and numerical against autodiff. Correct code gives 1e-7 or better. Above that smaller
 //! steps (1e-6, 1e-7, 1e-8) are tried and the best line stays, which the squared hinge on raw pixels needs: its slope is
 //! continuous where a margin changes its sign, but bends within the step. A line fails above [`TOLERANCE`] = 1e-6. A wrong formula is off by 1e-3 and more. Over **all** coordinates, autodiff and analytic must agree to
@@ -178,7 +179,11 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
         return Err(GradcheckError::NoRows);
     }
     assert!(inputs.features.len().is_multiple_of(n), "{} features do not fill {n} rows", inputs.features.len());
-    assert!(inputs.labels.iter().all(|&l| (l as usize) < inputs.n_classes), "labels must be below {}", inputs.n_classes);
+    assert!(
+        inputs.labels.iter().all(|&l| (l as usize) < inputs.n_classes),
+        "labels must be below {}",
+        inputs.n_classes
+    );
     let device = crate::device::cpu().ok_or(GradcheckError::NoCpuBackend)?;
     let n_features = inputs.features.len() / n;
     let size = n_features * inputs.n_classes;

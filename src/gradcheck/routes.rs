@@ -4,6 +4,7 @@ use super::GradcheckError;
 use crate::data::batch::Batch;
 use crate::loss::MarginLoss;
 use crate::model::{BiasRule, LinearSvm};
+use burn::module::Param;
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
 
@@ -45,7 +46,12 @@ pub(super) struct Route<'a> {
 
 impl Route<'_> {
     /// The gradient by automatic differentiation; `model` lies on an autodiff device.
-    pub fn autodiff(&self, model: &LinearSvm, batch: &Batch, offset: Option<&Tensor<2>>) -> Result<Gradient, GradcheckError> {
+    pub fn autodiff(
+        &self,
+        model: &LinearSvm,
+        batch: &Batch,
+        offset: Option<&Tensor<2>>,
+    ) -> Result<Gradient, GradcheckError> {
         let scores = model.scores(&batch.rows, offset);
         let mut total = self.loss.forward(scores, batch.labels.clone(), Reduction::Mean);
         let weight = model.linear.weight.val();
@@ -53,7 +59,7 @@ impl Route<'_> {
             total = total.add(weight.clone().mul(weight.clone()).sum().mul_scalar(self.lambda / 2.0));
         }
         let factor = self.lambda * self.bias.penalty_factor();
-        let bias = model.linear.bias.as_ref().map(|bias| bias.val());
+        let bias = model.linear.bias.as_ref().map(Param::val);
         if let Some(bias) = bias.as_ref().filter(|_| factor > 0.0) {
             total = total.add(bias.clone().mul(bias.clone()).sum().mul_scalar(factor / 2.0));
         }
@@ -66,7 +72,12 @@ impl Route<'_> {
 
     /// The gradient by hand: XᵀQ/n + λW.
     #[allow(clippy::cast_precision_loss)]
-    pub fn analytic(&self, model: &LinearSvm, batch: &Batch, offset: Option<&Tensor<2>>) -> Result<Gradient, GradcheckError> {
+    pub fn analytic(
+        &self,
+        model: &LinearSvm,
+        batch: &Batch,
+        offset: Option<&Tensor<2>>,
+    ) -> Result<Gradient, GradcheckError> {
         let scores = model.scores(&batch.rows, offset);
         let [n, _] = scores.dims();
         let q = self.loss.gradient(scores, batch.labels.clone()).div_scalar(n as f64);

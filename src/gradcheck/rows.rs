@@ -66,8 +66,7 @@ pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
     let columns = used_columns(&request.source, &rows);
     let features = dense(&request.source, &rows, &columns);
     let labels: Vec<u32> = rows.iter().map(|&r| request.source.labels[r as usize]).collect();
-    let chosen: Vec<f64> =
-        columns.iter().flat_map(|&j| &weight[j * k..(j + 1) * k]).map(|&w| f64::from(w)).collect();
+    let chosen: Vec<f64> = columns.iter().flat_map(|&j| &weight[j * k..(j + 1) * k]).map(|&w| f64::from(w)).collect();
     let chosen_bias: Option<Vec<f64>> = bias.map(|b| b.iter().map(|&b| f64::from(b)).collect());
     let objective = request.objective;
     let weights = labels.iter().map(|&l| objective.loss.class_weight(l as usize));

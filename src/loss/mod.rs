@@ -228,7 +228,10 @@ impl Formulation {
 
 /// `class_weights` of the configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected `\"none\"`, `\"balanced\"` or a table such as `{ cat = 2.0 }`")]
+#[serde(
+    untagged,
+    expecting = "expected `\"none\"`, `\"balanced\"` or a table of positive numbers such as `{ cat = 2.0 }`"
+)]
 pub enum ClassWeights {
     /// `"none"` or `"balanced"`.
     Named(NamedClassWeights),
@@ -370,10 +373,18 @@ impl Loss {
         let (margin, weights) = (self.margin, self.class_weights.clone());
         match self.formulation {
             Formulation::WestonWatkins => Box::new(
-                WestonWatkinsConfig::new().with_margin(margin).with_power(power).with_class_weights(weights).init(device),
+                WestonWatkinsConfig::new()
+                    .with_margin(margin)
+                    .with_power(power)
+                    .with_class_weights(weights)
+                    .init(device),
             ),
             Formulation::CrammerSinger => Box::new(
-                CrammerSingerConfig::new().with_margin(margin).with_power(power).with_class_weights(weights).init(device),
+                CrammerSingerConfig::new()
+                    .with_margin(margin)
+                    .with_power(power)
+                    .with_class_weights(weights)
+                    .init(device),
             ),
             Formulation::OneVsRest => Box::new(
                 OneVsRestConfig::new().with_margin(margin).with_power(power).with_class_weights(weights).init(device),

@@ -153,8 +153,8 @@ pub(crate) fn of_row(scores: &[f64], label: usize, margin: f64, power: Power) ->
 
 /// The gradient of [`of_row`].
 pub(crate) fn gradient_of_row(scores: &[f64], label: usize, margin: f64, power: Power, q: &mut [f64]) {
-    for j in 0..scores.len() {
+    for (j, q) in q.iter_mut().enumerate() {
         let slope = power.slope(margin_of(scores, j, label, margin));
-        q[j] = if j == label { -slope } else { slope };
+        *q = if j == label { -slope } else { slope };
     }
 }

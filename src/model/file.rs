@@ -109,12 +109,15 @@ impl Classifier {
     /// [`ModelFileError::Content`] when the bytes are not a model of this program, or of a newer version.
     pub fn from_bytes(bytes: &[u8], file: &Path) -> Result<Self, ModelFileError> {
         let wrong = |problem: String| ModelFileError::Content { file: file.to_path_buf(), problem };
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(format!("not a safetensors file: {e}")))?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|e| wrong(format!("not a safetensors file: {e}")))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| wrong(format!("not a safetensors file: {e}")))?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
         let entry = |key: &str| metadata.get(key).ok_or_else(|| wrong(format!("metadata `{key}` is missing")));
         if metadata.get("format").map(String::as_str) != Some("burn-svm") {
-            return Err(wrong("a safetensors file, but not a burn-svm model (metadata `format` is not `burn-svm`)".into()));
+            return Err(wrong(
+                "a safetensors file, but not a burn-svm model (metadata `format` is not `burn-svm`)".into(),
+            ));
         }
         let version = entry("format_version")?;
         if version.parse::<u32>().map_or(true, |v| v == 0 || v > FORMAT_VERSION) {
@@ -139,7 +142,8 @@ impl Classifier {
             serde_json::from_value(parse("class_names")?).map_err(|e| wrong(format!("metadata `class_names`: {e}")))?;
         let image_shape =
             serde_json::from_value(parse("image_shape")?).map_err(|e| wrong(format!("metadata `image_shape`: {e}")))?;
-        let (weight, shape) = tensor(&tensors, "weight", &wrong)?.ok_or_else(|| wrong("tensor `weight` is missing".into()))?;
+        let (weight, shape) =
+            tensor(&tensors, "weight", &wrong)?.ok_or_else(|| wrong("tensor `weight` is missing".into()))?;
         let k = class_names.len();
         if shape.len() != 2 || shape[0] == 0 || shape[1] != k || k < 2 {
             return Err(wrong(format!("tensor `weight` has shape {shape:?}, expected [n_features, {k}]")));
@@ -190,7 +194,8 @@ fn tensor(
     let Ok(view) = tensors.tensor(name) else {
         return Ok(None);
     };
-    let values = floats(&view).ok_or_else(|| wrong(format!("tensor `{name}` has type {:?}, expected F32", view.dtype())))?;
+    let values =
+        floats(&view).ok_or_else(|| wrong(format!("tensor `{name}` has type {:?}, expected F32", view.dtype())))?;
     if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
         return Err(wrong(format!("tensor `{name}` holds {bad}, expected finite numbers")));
     }
@@ -217,7 +222,10 @@ mod tests {
             class_names: vec!["cat".into(), "dög \"x\"".into()],
             image_shape: Some(ImageShape { channels: 1, height: 1, width: 3 }),
             training: Training {
-                loss: Loss { class_weights: Some(vec![1.0, 0.5]), ..Loss::new(Formulation::CrammerSinger, 2.0, Power::Two) },
+                loss: Loss {
+                    class_weights: Some(vec![1.0, 0.5]),
+                    ..Loss::new(Formulation::CrammerSinger, 2.0, Power::Two)
+                },
                 lambda: 0.1 + 0.2,
                 n_samples: 7,
                 bias: BiasRule::Regularised { scale: 2.0 },

@@ -144,13 +144,19 @@ impl YLabels for plotters::coord::combinators::LogCoord<f64> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn entry(step: u64, loss: f64) -> LogEntry {
-        LogEntry { step, epoch: 0.0, loss: Some(loss), train_accuracy: None, validation_accuracy: Some(0.5), seconds: 0.0 }
+        LogEntry {
+            step,
+            epoch: 0.0,
+            loss: Some(loss),
+            train_accuracy: None,
+            validation_accuracy: Some(0.5),
+            seconds: 0.0,
+        }
     }
 
     #[test]

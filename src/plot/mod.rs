@@ -31,8 +31,7 @@ pub enum PlotError {
 pub fn draw(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
     let metrics = record::read_metrics(folder)?;
     let figures = folder.join("figures");
-    std::fs::create_dir_all(&figures)
-        .map_err(|e| PlotError::Draw { file: figures.clone(), problem: e.to_string() })?;
+    std::fs::create_dir_all(&figures).map_err(|e| PlotError::Draw { file: figures.clone(), problem: e.to_string() })?;
     let mut files = Vec::new();
     for (name, figure) in [("loss.svg", curves::loss(&metrics)), ("accuracy.svg", curves::accuracy(&metrics))] {
         let Some(figure) = figure else { continue };

@@ -100,7 +100,8 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
     let n_train = split.train.len();
     let most = n_train.max(MOST_DRAWN);
     if let Some(drawn) = run.solver.drawn_rows().filter(|&rows| rows > most) {
-        let problem = format!("solver.sgd.batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
+        let problem =
+            format!("solver.sgd.batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
     }
     let mut counts = vec![0; data.n_classes()];

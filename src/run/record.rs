@@ -245,7 +245,10 @@ mod tests {
         run.log(&first).unwrap();
         run.log(&second).unwrap();
         let text = fs::read_to_string(folder.path().join("metrics.csv")).unwrap();
-        assert!(text.starts_with("step,epoch,loss,train_accuracy,validation_accuracy,seconds\n0,0.0,9.5,,,0.25\n"), "{text}");
+        assert!(
+            text.starts_with("step,epoch,loss,train_accuracy,validation_accuracy,seconds\n0,0.0,9.5,,,0.25\n"),
+            "{text}"
+        );
         assert_eq!(read_metrics(folder.path()).unwrap(), [first, second]);
     }
 

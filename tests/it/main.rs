@@ -1,2 +1,13 @@
-
+mod backends; // devices: what opens, what is missing with a sentence, drivers that keep quiet
+mod cli; // the commands: what they print where, what they leave behind, how they end
+mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
+mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
+mod gradcheck; // the gradient check as a library user and its report meet it
+mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense
+mod losses; // the contract of the losses: values, reductions, invariances, options
+mod model_file; // model files: round trip, the fixture of each format version, damage
+mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
+mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
 mod reference_config; // configs/reference.toml names every key of the code, and nothing else
+mod support; // devices, tensors and generators of the tests of losses and gradients
+mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations

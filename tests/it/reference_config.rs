@@ -129,8 +129,16 @@ fn the_reference_names_exactly_the_keys_of_the_code() {
     let (mut code_tables, mut code_keys) = (BTreeSet::new(), BTreeSet::new());
     accepted("", &mut code_tables, &mut code_keys);
     let written: BTreeSet<String> = entries.keys().cloned().collect();
-    assert_eq!(code_keys.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new(), "keys that the reference lacks");
-    assert_eq!(written.difference(&code_keys).collect::<Vec<_>>(), Vec::<&String>::new(), "keys that the code does not know");
+    assert_eq!(
+        code_keys.difference(&written).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "keys that the reference lacks"
+    );
+    assert_eq!(
+        written.difference(&code_keys).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "keys that the code does not know"
+    );
     assert_eq!(tables.into_keys().collect::<BTreeSet<_>>(), code_tables, "tables of the reference and of the code");
     // The search itself must have gone all the way down.
     for known in ["seed", "data.idx.train_images", "loss.one_vs_rest.class_weights", "solver.sgd.lion.beta_2"] {
@@ -140,7 +148,8 @@ fn the_reference_names_exactly_the_keys_of_the_code() {
 
 #[test]
 fn the_values_that_are_written_out_are_the_defaults() {
-    let parse = |text: &str| LoadedConfig::parse(text, Path::new("reference.toml"), &[]).unwrap_or_else(|e| panic!("{e}")).run;
+    let parse =
+        |text: &str| LoadedConfig::parse(text, Path::new("reference.toml"), &[]).unwrap_or_else(|e| panic!("{e}")).run;
     let (reference, plain) = (parse(REFERENCE), parse(REQUIRED));
     let written = saved(&plain);
     let (entries, _) = entries();
@@ -183,7 +192,11 @@ fn the_tables_that_are_commented_out_hold_their_defaults() {
         let (empty, full) = (parse(&empty), parse(&full));
         let value = |document: &DocumentMut, key: &str| {
             let parts = table.split('.').chain([key]);
-            parts.into_iter().try_fold(document.as_item(), |i, part| i.get(part)).and_then(Item::as_value).map(same_form)
+            parts
+                .into_iter()
+                .try_fold(document.as_item(), |i, part| i.get(part))
+                .and_then(Item::as_value)
+                .map(same_form)
         };
         for (key, entry) in &keys {
             let stated = value(&full, key).or_else(|| Some(same_form(&entry.value)));
@@ -203,7 +216,8 @@ fn the_tables_that_are_commented_out_hold_their_defaults() {
 #[test]
 fn what_is_commented_out_can_be_uncommented() {
     let (entries, tables) = entries();
-    let loads = |document: &DocumentMut| LoadedConfig::parse(&document.to_string(), Path::new("reference.toml"), &[]).is_ok();
+    let loads =
+        |document: &DocumentMut| LoadedConfig::parse(&document.to_string(), Path::new("reference.toml"), &[]).is_ok();
     for (path, entry) in entries.iter().filter(|(_, e)| e.off) {
         let (table, _) = path.rsplit_once('.').unwrap();
         let mut document: DocumentMut = REFERENCE.parse().unwrap();
@@ -212,7 +226,8 @@ fn what_is_commented_out_can_be_uncommented() {
         }
         if tables[table] {
             let below = format!("{table}.");
-            for (path, entry) in entries.iter().filter(|(p, e)| p.starts_with(&below) && e.prose.contains("Required.")) {
+            for (path, entry) in entries.iter().filter(|(p, e)| p.starts_with(&below) && e.prose.contains("Required."))
+            {
                 set(&mut document, path, entry.value.clone());
             }
         }
@@ -236,7 +251,8 @@ fn what_is_commented_out_can_be_uncommented() {
 #[test]
 fn choices_and_ranges_are_stated() {
     for (path, entry) in &entries().0 {
-        let says = |text: &str| assert!(entry.prose.contains(text), "{path}: the prose must say `{text}`: {}", entry.prose);
+        let says =
+            |text: &str| assert!(entry.prose.contains(text), "{path}: the prose must say `{text}`: {}", entry.prose);
         let message = serde_error(&with(path, BOGUS)).unwrap_or_default();
         if let Some(choices) = expected(&message, "variant") {
             says(&choices.join(" | "));

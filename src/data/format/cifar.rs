@@ -257,7 +257,8 @@ impl Records {
                 file,
                 Position::File,
                 format!("found {found}, expected records of {record} bytes"),
-            ));
+            )
+            .with_hint("the binary version of CIFAR is needed: whole images, each behind its label"));
         }
         if rest != 0 {
             let problem = format!("the record has {rest} of {record} bytes");
@@ -289,7 +290,8 @@ fn check_labels(file: &Path, labels: &[u8], n_classes: usize) -> Result<(), Data
         None => Ok(()),
         Some(row) => {
             let problem = format!("found label {}, expected 0 to {}", labels[row], n_classes - 1);
-            Err(DataError::content(file, Position::Record(row + 1), problem))
+            Err(DataError::content(file, Position::Record(row + 1), problem)
+                .with_hint("is this the binary version of CIFAR, with all of its class names?"))
         }
     }
 }

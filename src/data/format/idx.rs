@@ -51,8 +51,8 @@ impl IdxConfig {
         let test_paths = match (&self.test_images, &self.test_labels) {
             (Some(images), Some(labels)) => Some((images, labels)),
             (None, None) => None,
-            (Some(alone), None) => return Err(DataError::path(alone, "`test_images` is given without `test_labels`")),
-            (None, Some(alone)) => return Err(DataError::path(alone, "`test_labels` is given without `test_images`")),
+            (Some(alone), None) => return Err(one_of_two(alone, "`test_images` is given without `test_labels`")),
+            (None, Some(alone)) => return Err(one_of_two(alone, "`test_labels` is given without `test_images`")),
         };
         let (train, test) = rayon::join(
             || read_part(&self.train_images, &self.train_labels),
@@ -70,6 +70,10 @@ impl IdxConfig {
         };
         Ok(Dataset { image_shape, ..assemble(train, test, None, Vec::new())? })
     }
+}
+
+fn one_of_two(given: &Path, problem: &str) -> DataError {
+    DataError::path(given, problem).with_hint("give both, or neither and hold rows out with [split] `test`")
 }
 
 /// True for the first bytes of an idx file of a size that occurs.
@@ -195,7 +199,8 @@ impl Header {
         let mut magic = Vec::new();
         source.read_up_to(&mut magic, 4)?;
         let &[0, 0, code, n_dims] = magic.as_slice() else {
-            return Err(fail(format!("found {found}, expected an idx file, which starts with two zero bytes")));
+            return Err(fail(format!("found {found}, expected an idx file, which starts with two zero bytes"))
+                .with_hint("MNIST's files are called `train-images-idx3-ubyte` and the like, plain or compressed"));
         };
         let Some(element) = Element::of(code) else {
             return Err(fail(format!("element code 0x{code:02x} is unknown, expected 08, 09, 0b, 0c, 0d or 0e")));
@@ -243,7 +248,8 @@ impl Header {
         if header.n_rows != n_images {
             let problem =
                 format!("found {} labels, expected {n_images} as {} has rows", header.n_rows, images.display());
-            return Err(DataError::content(&header.file, Position::File, problem));
+            return Err(DataError::content(&header.file, Position::File, problem)
+                .with_hint("do images and labels belong to the same part?"));
         }
         Ok(header)
     }
@@ -272,6 +278,7 @@ impl Header {
                 values.push(value.ok_or_else(|| {
                     let problem = "found a value that is not finite or beyond the range of f32".to_owned();
                     DataError::content(&self.file, Position::Record(values.len() / self.width + 1), problem)
+                        .with_hint("replace missing values, or drop their rows, before training")
                 })?);
             }
             if got < left.min(1 << 20) {
@@ -318,7 +325,8 @@ impl Header {
         }
         let end = 4 + 4 * self.dims.len() as u64 + self.n_bytes;
         let problem = format!("data go on, expected the end after {} records as the header says", self.n_rows);
-        Err(DataError::content(&self.file, Position::Byte(end), problem))
+        Err(DataError::content(&self.file, Position::Byte(end), problem)
+            .with_hint("the header is damaged: get the file again"))
     }
 }
 

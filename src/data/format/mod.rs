@@ -162,6 +162,9 @@ pub(crate) struct Part {
     pub(crate) labels: LabelColumn,
 }
 
+/// A model of more weights (4 GiB of them) fits no machine together with its gradient.
+const MOST_WEIGHTS: usize = 1 << 30;
+
 /// Puts the test part below the train part. The classes are those of the train part, or `class_names` where the format names
 /// them.
 pub(crate) fn assemble(
@@ -182,7 +185,17 @@ pub(crate) fn assemble(
             &train.label_file,
             Position::File,
             format!("found {found} in {n_train} rows, expected at least two classes"),
-        ));
+        )
+        .with_hint("there is nothing to tell apart: are these the right labels?"));
+    }
+    let width = train.features.n_features();
+    if width.checked_mul(class_names.len()).is_none_or(|weights| weights > MOST_WEIGHTS) {
+        let problem = format!(
+            "found {width} features and {} classes, expected at most {MOST_WEIGHTS} weights",
+            class_names.len()
+        );
+        return Err(DataError::content(&train.file, Position::File, problem)
+            .with_hint("is one feature index wrong? the largest sets the number of features"));
     }
     if present.len() < class_names.len() {
         let absent = class_names.iter().zip(&seen).filter(|(_, n)| **n == 0).map(|(name, _)| name.clone());

@@ -178,7 +178,9 @@ pub(super) fn checked_product(sizes: &[u64]) -> Option<u64> {
 
 /// What a file that is not of the expected format looks like by its first bytes.
 pub(super) fn looks_like(head: &[u8]) -> &'static str {
-    const KNOWN: [(&[u8], &str); 12] = [
+    const KNOWN: [(&[u8], &str); 14] = [
+        (b"\xff\xfe", "UTF-16 text"),
+        (b"\xfe\xff", "UTF-16 text"),
         (b"\x89PNG", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),
         (b"\x93NUMPY", "a NumPy array"),

@@ -44,7 +44,7 @@ impl<'a> Feed<'a> {
     }
 
     /// The next batch; `None` when the thread is gone.
-    pub fn next(&mut self) -> Option<HostBatch> {
+    pub fn next_batch(&mut self) -> Option<HostBatch> {
         match self {
             Self::Inline(source, sampler) => Some(source.gather(&sampler.next_batch())),
             Self::Ahead(receiver) => receiver.recv().ok(),

@@ -8,62 +8,32 @@
 //! With the hinge (power 1) and the plain optimiser the weights shrink by the factor 1 − η·λ each step, which is stable only
 //! for η < 2/λ = 1/reg. Nothing is read back from the device between logged steps.
 
+mod draws;
 pub mod feed;
 pub mod optimizer;
 pub mod sampler;
+pub mod schedule;
 
 use super::stop::{StopReason, is_diverged};
 use super::{Fit, GradientRoute, LogEntry, Observer, Problem, SolveError};
 use crate::bounded::{NonNegative, Positive};
 use crate::data::batch::Batch;
-use crate::data::streams;
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor};
+use draws::{estimate_rows, initial_values};
 use feed::Feed;
 use optimizer::OptimizerName;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use sampler::{Sampler, Sampling};
+pub use schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-/// Training rows on which the accuracy is estimated during a run.
-const ESTIMATE_ROWS: usize = 5_000;
 /// Rows that are scored at once when accuracy is measured.
 const EVALUATION_BATCH: usize = 2_048;
-
-/// `schedule` of `[solver.sgd]`: the learning rate over the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// η
-    #[default]
-    Constant,
-    /// η·(1 − t/T)
-    Linear,
-    /// η·(1 + cos(πt/T))/2
-    Cosine,
-}
-
-impl Schedule {
-    /// The factor of the learning rate at step `step` of `steps`.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub fn factor(self, step: u64, steps: u64) -> f64 {
-        let done = step as f64 / steps.max(1) as f64;
-        match self {
-            Self::Constant => 1.0,
-            Self::Linear => 1.0 - done,
-            Self::Cosine => f64::midpoint(1.0, (std::f64::consts::PI * done).cos()),
-        }
-    }
-}
 
 /// The `[solver.sgd]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,22 +144,6 @@ impl SgdConfig {
             }
         }
     }
-}
-
-/// The initial model: normal weights and bias of the given deviation, drawn on the host.
-#[allow(clippy::cast_possible_truncation)]
-fn initial_values(problem: &Problem<'_>, deviation: f64) -> (Vec<f32>, Option<Vec<f32>>) {
-    let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
-    rng.set_stream(streams::INIT);
-    let mut draw = |count: usize| -> Vec<f32> {
-        if deviation == 0.0 {
-            return vec![0.0; count];
-        }
-        (0..count).map(|_| (deviation * Distribution::<f64>::sample(&StandardNormal, &mut rng)) as f32).collect()
-    };
-    let weight = draw(problem.source.features.n_features() * problem.n_classes);
-    let bias = problem.objective.bias.has_bias().then(|| draw(problem.n_classes));
-    (weight, bias)
 }
 
 /// One update, and the objective before it where it is asked for.
@@ -342,12 +296,17 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Makes the steps; returns the last model.
-    fn descend(&mut self, mut model: LinearSvm, mut feed: Feed<'_>, observer: &mut dyn Observer) -> Result<LinearSvm, SolveError> {
+    fn descend(
+        &mut self,
+        mut model: LinearSvm,
+        mut feed: Feed<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<LinearSvm, SolveError> {
         let config = self.config;
         let n = self.stepper.problem.train.len();
         self.clock = Instant::now();
         for step in 0..self.steps {
-            let Some(host) = feed.next() else {
+            let Some(host) = feed.next_batch() else {
                 return Err(SolveError::Device("the thread that prepares batches ended early".into()));
             };
             let batch = host.to_device(&self.device);
@@ -439,20 +398,6 @@ impl Run<'_> {
     }
 }
 
-/// The training rows on which accuracy is estimated during a run: all, or a fixed seeded sample.
-fn estimate_rows(problem: &Problem<'_>) -> Vec<u32> {
-    let mut rows = problem.train.to_vec();
-    if rows.len() > ESTIMATE_ROWS {
-        let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
-        rng.set_stream(streams::ESTIMATE);
-        let (sample, _) = rows.partial_shuffle(&mut rng, ESTIMATE_ROWS);
-        let mut sample = sample.to_vec();
-        sample.sort_unstable();
-        return sample;
-    }
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,7 +406,9 @@ mod tests {
     fn steps_and_epochs_agree() {
         let shuffle = SgdConfig { batch_size: NonZeroUsize::new(30).unwrap(), ..SgdConfig::default() };
         assert_eq!(shuffle.total_steps(100), 40);
-        assert!((shuffle.epochs_after(4, 100) - 1.0).abs() < 1e-12 && (shuffle.epochs_after(5, 100) - 1.3).abs() < 1e-12);
+        assert!(
+            (shuffle.epochs_after(4, 100) - 1.0).abs() < 1e-12 && (shuffle.epochs_after(5, 100) - 1.3).abs() < 1e-12
+        );
         let notebook = SgdConfig {
             batch_size: NonZeroUsize::new(200).unwrap(),
             sampling: Sampling::WithReplacement,
@@ -470,15 +417,5 @@ mod tests {
         };
         assert_eq!(notebook.total_steps(49_000), 1500);
         assert!((notebook.epochs_after(1500, 49_000) - 6.122_448_979).abs() < 1e-6);
-    }
-
-    #[test]
-    fn schedules_start_at_one_and_fall_to_nothing() {
-        for schedule in [Schedule::Linear, Schedule::Cosine] {
-            assert!((schedule.factor(0, 10) - 1.0).abs() < 1e-15);
-            assert!((schedule.factor(5, 10) - 0.5).abs() < 1e-15);
-            assert!(schedule.factor(10, 10).abs() < 1e-15);
-        }
-        assert!((Schedule::Constant.factor(9, 10) - 1.0).abs() < 1e-15);
     }
 }

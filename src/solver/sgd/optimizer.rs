@@ -36,16 +36,8 @@ pub enum OptimizerName {
 
 impl OptimizerName {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Sgd,
-        Self::Momentum,
-        Self::Nesterov,
-        Self::Adam,
-        Self::AdamW,
-        Self::RmsProp,
-        Self::AdaGrad,
-        Self::Lion,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Sgd, Self::Momentum, Self::Nesterov, Self::Adam, Self::AdamW, Self::RmsProp, Self::AdaGrad, Self::Lion];
 
     /// The name as the configuration spells it; also the name of the table of its options.
     #[must_use]

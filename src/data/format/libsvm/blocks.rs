@@ -11,6 +11,7 @@ const BLOCK: u64 = 8 << 20;
 /// Bytes that one task parses.
 const PIECE: usize = 1 << 20;
 
+const LINE: &str = "a line is `LABEL INDEX:VALUE INDEX:VALUE ...`";
 const UNLABELLED: &str = "the first row has no label, so no row may have one";
 
 /// The rows of some lines.
@@ -57,7 +58,7 @@ pub(super) fn read(mut source: Source, labelled: bool) -> Result<(Csr, LabelColu
     }
     if features.n_features() == 0 {
         let problem = format!("found no feature in {} rows, expected `INDEX:VALUE` after the label", features.n_rows());
-        return Err(DataError::content(&file, Position::File, problem));
+        return Err(DataError::content(&file, Position::File, problem).with_hint(LINE));
     }
     Ok((features, labels))
 }
@@ -84,7 +85,7 @@ fn parse(block: &[u8], labelled: bool, lines_before: usize, file: &Path) -> Resu
     for piece in pieces {
         let piece = piece.map_err(|(line, fault)| {
             let position = Position::LineColumn(n_lines + line, fault.at + 1);
-            let hint = fault.hint.or(if labelled { None } else { Some(UNLABELLED) }).map(str::to_owned);
+            let hint = fault.hint.or(Some(if labelled { LINE } else { UNLABELLED })).map(str::to_owned);
             DataError { hint, ..DataError::content(file, position, fault.problem) }
         })?;
         n_lines += piece.n_lines;

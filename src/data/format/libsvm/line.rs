@@ -74,7 +74,7 @@ pub(super) fn read(line: &[u8], labelled: bool, features: &mut Csr, labels: &mut
         let (index, value_at) = read_index(line, at)?;
         if index <= previous {
             let problem = format!("feature index {index} follows {previous}; indices must increase within a line");
-            return Err(Fault::new(at, problem));
+            return Err(Fault::new(at, problem).hint("sort the cells of each line by their index, and write each once"));
         }
         previous = index;
         let (value, len) = scan(&line[value_at..]).ok_or_else(|| bad_value(line, value_at))?;
@@ -133,7 +133,8 @@ fn read_index(line: &[u8], at: usize) -> Result<(u32, usize), Fault> {
         Ok(small) if index <= MAX_INDEX => Ok((small, end + 1)),
         Ok(_) | Err(_) => {
             let digits = shown(&line[at..end]);
-            Err(Fault::new(at, format!("feature index {digits} is too large, expected at most {MAX_INDEX}")))
+            Err(Fault::new(at, format!("feature index {digits} is too large, expected at most {MAX_INDEX}"))
+                .hint("is the index right? the largest sets the number of features"))
         }
     }
 }
@@ -163,7 +164,12 @@ fn bad_value(line: &[u8], at: usize) -> Fault {
         Some(_) => format!("value {} is not finite", shown(word)),
         None => format!("found value {}, expected a number", shown(word)),
     };
-    Fault::new(at, problem)
+    let fault = Fault::new(at, problem);
+    match number {
+        None => fault,
+        Some(number) if number.is_finite() => fault.hint("scale the feature down"),
+        Some(_) => fault.hint("replace missing values, or leave their cells out"),
+    }
 }
 
 /// The bytes from `at` to the next blank.

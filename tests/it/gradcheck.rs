@@ -1,0 +1,233 @@
+//! The gradient check as a library user meets it: a loss from outside the crate, the bundled digits, raw pixels, the report.
+
+use crate::support::{cpu_devices, devices, kinds, loss, wgpu_cpu};
+use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{Int, Tensor};
+use burn_svm::data::batch::Source;
+use burn_svm::data::format::digits::DigitsConfig;
+use burn_svm::data::{Center, Dense, Features, Scale, Scaler};
+use burn_svm::device::{self, OpenDevice};
+use burn_svm::gradcheck::{At, Inputs, Request, Side, check, check_rows};
+use burn_svm::loss::{Formulation, Loss, MarginLoss, Power};
+use burn_svm::model::BiasRule;
+use burn_svm::objective::Objective;
+
+/// Cross-entropy: smooth, so that it keeps the default of `kinks`.
+#[derive(Debug)]
+struct CrossEntropy {
+    wrong: bool,
+}
+
+impl MarginLoss for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn forward_no_reduction(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+        let [n, _] = scores.dims();
+        log_softmax(scores, 1).gather(1, labels.reshape([n, 1])).neg().reshape([n])
+    }
+
+    fn gradient(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
+        let [n, k] = scores.dims();
+        let classes = Tensor::<1, Int>::arange(0..k as i64, &labels.device()).reshape([1, k]).expand([n, k]);
+        let own = classes.equal(labels.reshape([n, 1]).expand([n, k]));
+        let p = softmax(scores, 1);
+        let less = p.clone().sub_scalar(if self.wrong { 0.9 } else { 1.0 });
+        p.mask_where(own, less)
+    }
+}
+
+#[test]
+fn a_smooth_loss_from_outside_is_checked() {
+    for spread in [1.0, 100.0] {
+        let x: Vec<f64> = (0..60 * 5).map(|i| (f64::from(i) * 0.7).sin() * spread).collect();
+        let labels: Vec<u32> = (0..60).map(|i| i % 3).collect();
+        let report = |loss: &CrossEntropy| check(&Inputs::new(loss, &x, &labels, 3)).unwrap();
+        let right = report(&CrossEntropy { wrong: false });
+        assert!(right.verdict.passed && right.verdict.kinks == 0, "{}", right.verdict);
+        assert!(right.verdict.max_relative_error <= 1e-7, "{}", right.verdict);
+        assert!((right.losses.at_zero - 3.0f64.ln()).abs() < 1e-12);
+        let wrong = report(&CrossEntropy { wrong: true });
+        assert!(
+            !wrong.verdict.passed
+                && wrong.verdict.cause.unwrap().starts_with("the analytic gradient: the correct class's")
+        );
+    }
+}
+
+fn digits(
+    objective: &Objective,
+    open: &OpenDevice,
+    scale: Scale,
+    weight: Option<&[f32]>,
+) -> burn_svm::gradcheck::Report {
+    let data = DigitsConfig {}.load().unwrap();
+    let rows: Vec<u32> = (0..data.features.n_rows() as u32).collect();
+    let scaler = Scaler::fit(&data.features, &rows, Center::Mean, scale);
+    check_rows(&Request {
+        source: Source { features: &data.features, labels: &data.labels, scaler: &scaler },
+        rows: &rows,
+        n_classes: 10,
+        objective,
+        weight,
+        bias: None,
+        device: open,
+        coordinates: 20,
+        seed: 1,
+    })
+    .unwrap()
+}
+
+#[test]
+fn digits_pass_on_every_device() {
+    for open in devices() {
+        let (mut errors, mut kinks) = ([0.0f64; 3], 0);
+        let mut largest = 0.0f64;
+        for kind in kinds() {
+            let class_weights =
+                kind.class_weights.as_ref().map(|_| (0..10).map(|c| 0.5 + f64::from(c) / 7.0).collect());
+            let objective = Objective {
+                loss: Loss { class_weights, ..kind },
+                lambda: 0.1,
+                bias: BiasRule::Regularised { scale: 1.0 },
+            };
+            let report = digits(&objective, &open, Scale::None, None);
+            assert!(report.verdict.passed, "{} {objective:?}: {} {:?}", open.label(), report.verdict, report.device);
+            assert_eq!((report.n_samples, report.n_features, report.at), (500, 64, At::Random));
+            assert!(report.verdict.max_relative_error <= 1e-7, "{}", report.verdict);
+            assert_eq!(report.coordinates.len(), 40);
+            let device = report.device.unwrap();
+            for (e, found) in errors.iter_mut().zip([
+                device.autodiff_vs_analytic,
+                device.autodiff_vs_reference,
+                device.analytic_vs_reference,
+            ]) {
+                *e = e.max(found);
+            }
+            kinks += device.kink_rows;
+            largest = largest.max(report.verdict.max_relative_error);
+        }
+        println!("{}: {errors:?}, {kinks} kink rows, largest relative error of a line {largest:.1e}", open.label());
+    }
+}
+
+#[test]
+fn the_loss_of_the_digits_at_zero_is_nine() {
+    let open = cpu_devices().remove(0);
+    let objective =
+        Objective { loss: loss(Formulation::WestonWatkins, 1.0, Power::One), lambda: 0.0, bias: BiasRule::None };
+    let report = digits(&objective, &open, Scale::Pixel, None);
+    assert_eq!((report.losses.at_zero, report.losses.expected_at_zero), (9.0, Some(9.0)));
+    assert!((report.losses.at_random - 9.0).abs() < 0.01);
+    // Without a regulariser there is one set of lines.
+    assert_eq!(report.coordinates.len(), 20);
+    assert!(report.coordinates.iter().all(|l| !l.regularised));
+}
+
+/// Raw colour images in the size of CIFAR-10.
+fn pixels() -> (Features, Vec<u32>) {
+    let bytes = (0..200u32 * 3072).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    (Features::U8(Dense::new(3072, bytes)), (0..200).map(|i| i * 7 % 10).collect())
+}
+
+#[test]
+fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
+    let (features, labels) = pixels();
+    let rows: Vec<u32> = (0..200).collect();
+    let scaler = Scaler::fit(&features, &rows, Center::Mean, Scale::None);
+    let open = cpu_devices().remove(0);
+    let weight: Vec<f32> = (0..3072 * 10).map(|i| (i as f32 * 0.37).sin() * 3e-4).collect();
+    let mut kinks = 0;
+    for kind in kinds() {
+        for reg in [5e1, 2.5e4] {
+            for weight in [None, Some(weight.as_slice())] {
+                let objective = Objective {
+                    loss: Loss { class_weights: None, ..kind.clone() },
+                    lambda: 2.0 * reg,
+                    bias: BiasRule::Regularised { scale: 1.0 },
+                };
+                let report = check_rows(&Request {
+                    source: Source { features: &features, labels: &labels, scaler: &scaler },
+                    rows: &rows,
+                    n_classes: 10,
+                    objective: &objective,
+                    weight,
+                    bias: None,
+                    device: &open,
+                    coordinates: 40,
+                    seed: 2,
+                })
+                .unwrap();
+                let what = format!("{:?} reg {reg}", kind.formulation);
+                assert!(report.verdict.passed, "{what}: {} {:?}", report.verdict, report.device);
+                assert!(report.verdict.max_relative_error <= 1e-7, "{what}: {}", report.verdict);
+                assert_eq!(report.at, if weight.is_some() { At::Model } else { At::Random });
+                kinks += report.verdict.kinks;
+                // Where a row has a kink, what a plain check shows is off by far more than this one allows.
+                for line in report.coordinates.iter().filter(|l| kind.power == Power::One && !l.regularised) {
+                    let plain = (line.centred - line.analytic).abs() / (line.centred.abs() + line.analytic.abs());
+                    if line.kinks.iter().any(|k| k.side != Side::Both) {
+                        assert!(plain > 1e-6, "{what}: {line:?}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(kinks > 20, "raw pixels have kinks within the step, found {kinks}");
+}
+
+#[test]
+fn a_trained_model_at_its_kinks_still_passes() {
+    // Weights on a grid of integers and integer features: many margins are met exactly, in f32 and f64 alike.
+    let bytes: Vec<u8> = (0..120u32 * 6).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as u8 % 3).collect();
+    let features = Features::U8(Dense::new(6, bytes));
+    let labels: Vec<u32> = (0..120).map(|i| i % 4).collect();
+    let rows: Vec<u32> = (0..120).collect();
+    let weight: Vec<f32> = (0..24).map(|i| ((i * 7) % 3) as f32 - 1.0).collect();
+    let scaler = Scaler::default();
+    let mut all = devices();
+    all.truncate(if wgpu_cpu().is_some() { 3 } else { 2 });
+    for open in all {
+        for kind in kinds() {
+            let class_weights = kind.class_weights.as_ref().map(|w| w[..4].to_vec());
+            let objective = Objective { loss: Loss { class_weights, ..kind }, lambda: 0.5, bias: BiasRule::Free };
+            let report = check_rows(&Request {
+                source: Source { features: &features, labels: &labels, scaler: &scaler },
+                rows: &rows,
+                n_classes: 4,
+                objective: &objective,
+                weight: Some(&weight),
+                bias: Some(&[0.0, 1.0, 0.0, -1.0]),
+                device: &open,
+                coordinates: 24,
+                seed: 3,
+            })
+            .unwrap();
+            assert!(report.verdict.passed, "{} {objective:?}: {} {:?}", open.label(), report.verdict, report.device);
+            if objective.loss.power == Power::One {
+                assert!(report.verdict.kinks > 0, "{objective:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_report_is_json_with_these_keys() {
+    let module = loss(Formulation::WestonWatkins, 1.0, Power::One).init(&device::cpu().unwrap());
+    let report =
+        check(&Inputs { lambda: 0.5, ..Inputs::new(module.as_ref(), &[1.0, -1.0, 0.5, 2.0], &[0, 1], 2) }).unwrap();
+    let json = serde_json::to_value(&report).unwrap();
+    let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    for key in
+        ["loss", "n_samples", "lambda", "at", "losses", "coordinates", "autodiff_vs_analytic", "device", "verdict"]
+    {
+        assert!(keys.contains(&key), "{key} is not in {keys:?}");
+    }
+    let line = &json["coordinates"][0];
+    for key in ["parameter", "regularised", "numerical", "analytic", "autodiff", "relative_error", "kinks", "judgement"]
+    {
+        assert!(!line[key].is_null(), "{key} is not in {line}");
+    }
+    assert_eq!(json["verdict"]["passed"], true);
+}

@@ -1,0 +1,411 @@
+//! The contract of the losses: values, reductions and invariances of every formulation, power and weighting on every device.
+
+use crate::support::{
+    Case, cpu_targets, devices, error, grid_case, host, kinds, loss, naive, smooth_case, targets, wgpu_cpu, worst,
+};
+use burn::nn::loss::{MultiMarginLossConfig, Reduction};
+use burn::tensor::DType;
+use burn_svm::loss::{CrammerSingerConfig, Formulation, Loss, MarginLoss, OneVsRestConfig, Power, WestonWatkinsConfig};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+const POWERS: [Power; 2] = [Power::One, Power::Two];
+
+#[test]
+fn generators_hit_what_the_tests_are_about() {
+    let mut runner = TestRunner::deterministic();
+    let (mut met, mut tied, mut certain, mut charged, mut weightless) = (0, 0, 0, 0, 0);
+    let mut kinds = std::collections::BTreeSet::new();
+    for _ in 0..500 {
+        let case = grid_case().new_tree(&mut runner).unwrap().current();
+        kinds.insert((case.loss.formulation.name(), case.loss.power == Power::Two, case.loss.class_weights.is_some()));
+        weightless += usize::from(case.loss.class_weights.iter().flatten().any(|w| *w == 0.0));
+        for (row, label) in case.rows() {
+            let margins = case.margins(row, label);
+            let largest = margins.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            met += usize::from(margins.contains(&0.0));
+            tied += usize::from(largest > 0.0 && margins.iter().filter(|z| **z == largest).count() > 1);
+            certain += usize::from(largest <= 0.0);
+            charged += usize::from(largest > 0.0);
+        }
+    }
+    assert_eq!(kinds.len(), 12);
+    assert!(met > 100 && tied > 100 && certain > 50 && charged > 500, "{met} {tied} {certain} {charged}");
+    assert!(weightless > 50, "{weightless}");
+}
+
+fn naive_values(case: &Case) -> Vec<f64> {
+    naive(&case.loss, &case.scores, &case.labels, case.n_classes).0
+}
+
+proptest! {
+    #[test]
+    fn values_are_those_of_the_naive_loops(case in grid_case()) {
+        for target in cpu_targets() {
+            let found = target.values(&case.loss, &case.scores, &case.labels, case.n_classes);
+            let off = worst(&found, &naive_values(&case));
+            prop_assert!(off <= target.tolerance(), "{} {:?}: {off}", target.name, target.dtype);
+        }
+    }
+
+    #[test]
+    fn values_in_double_precision_are_those_of_the_naive_loops_anywhere(case in smooth_case()) {
+        let expected = naive_values(&case);
+        for target in cpu_targets().into_iter().filter(|t| t.is_double()) {
+            let found = target.values(&case.loss, &case.scores, &case.labels, case.n_classes);
+            let off = worst(&found, &expected);
+            prop_assert!(off <= 1e-12, "{}: {off}", target.name);
+        }
+        let host: Vec<f64> = case.rows().map(|(row, label)| case.loss.of_row(row, label)).collect();
+        prop_assert!(worst(&host, &expected) <= 1e-12);
+    }
+
+    #[test]
+    fn reductions_are_the_sum_and_the_sum_over_n(case in grid_case()) {
+        for target in cpu_targets() {
+            let module = case.loss.init(&target.device);
+            let reduce = |reduction| {
+                let scores = target.scores(&case.scores, case.n_classes);
+                host(module.forward(scores, target.labels(&case.labels), reduction))
+            };
+            let sum: f64 = target.values(&case.loss, &case.scores, &case.labels, case.n_classes).iter().sum();
+            let mean = sum / case.labels.len() as f64;
+            prop_assert!(error(reduce(Reduction::Sum)[0], sum, 1.0) <= target.tolerance());
+            for reduction in [Reduction::Mean, Reduction::Auto, Reduction::BatchMean] {
+                let found = reduce(reduction);
+                prop_assert_eq!(found.len(), 1);
+                prop_assert!(error(found[0], mean, 1.0) <= target.tolerance());
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_is_its_rows(case in grid_case()) {
+        let k = case.n_classes;
+        for target in cpu_targets() {
+            let values = target.values(&case.loss, &case.scores, &case.labels, k);
+            let gradients = target.analytic(&case.loss, &case.scores, &case.labels, k);
+            for (i, (row, label)) in case.rows().enumerate() {
+                let label = [label as u32];
+                let alone = target.values(&case.loss, row, &label, k);
+                prop_assert!(worst(&alone, &values[i..=i]) <= target.tolerance());
+                let alone = target.analytic(&case.loss, row, &label, k);
+                prop_assert!(worst(&alone, &gradients[i * k..(i + 1) * k]) <= target.tolerance());
+            }
+        }
+    }
+
+    #[test]
+    fn a_shift_of_all_scores_of_a_row_changes_nothing(case in grid_case(), shift in -64i32..64) {
+        prop_assume!(case.loss.formulation != Formulation::OneVsRest);
+        // Sums on the grid are exact in every precision, so that equal means equal.
+        let moved: Vec<f64> = case.scores.iter().map(|s| s + f64::from(shift)).collect();
+        for target in cpu_targets() {
+            let values = |scores: &[f64]| target.values(&case.loss, scores, &case.labels, case.n_classes);
+            let gradients = |scores: &[f64]| target.analytic(&case.loss, scores, &case.labels, case.n_classes);
+            prop_assert_eq!(values(&moved), values(&case.scores));
+            prop_assert_eq!(gradients(&moved), gradients(&case.scores));
+        }
+    }
+
+    #[test]
+    fn losses_are_convex_and_gradients_support_them(case in smooth_case(), other in smooth_case(), t in 0.0..1.0f64) {
+        let k = case.n_classes;
+        let (from, label) = case.rows().next().unwrap();
+        let to: Vec<f64> = (0..k).map(|j| other.scores[j % other.scores.len()]).collect();
+        let between: Vec<f64> = from.iter().zip(&to).map(|(a, b)| a + t * (b - a)).collect();
+        for target in cpu_targets().into_iter().filter(|t| t.is_double()) {
+            let points = [from, &to, &between].concat();
+            let labels = [label as u32; 3];
+            let values = target.values(&case.loss, &points, &labels, k);
+            let slack = 1e-12 * values.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+            prop_assert!(values[2] <= (1.0 - t) * values[0] + t * values[1] + slack, "{values:?}");
+            // ℓ(to) ≥ ℓ(from) + Q(from)·(to − from), at kinks too.
+            let q = target.analytic(&case.loss, from, &labels[..1], k);
+            let products: Vec<f64> = q.iter().zip(from.iter().zip(&to)).map(|(q, (a, b))| q * (b - a)).collect();
+            let size = products.iter().fold(1.0f64, |m, p| m.max(p.abs()));
+            let line = values[0] + products.iter().sum::<f64>();
+            prop_assert!(values[1] >= line - slack - 1e-12 * size, "{} < {line}", values[1]);
+        }
+    }
+}
+
+/// Five scores and a label; every kind of row: certain, charged, tied, met.
+const ROWS: [([f64; 5], u32); 7] = [
+    ([9.0, -3.0, -4.0, -5.0, -6.0], 0),
+    ([0.0, 0.0, 0.0, 0.0, 0.0], 1),
+    ([1.0, 2.0, 0.5, -1.0, 2.0], 2),
+    ([0.25, 1.5, -0.75, 1.25, 0.0], 3),
+    ([-1.0, 3.0, 3.0, 2.0, 3.0], 4),
+    ([1.0, -1.0, -1.0, -1.0, 0.0], 0),
+    ([2.0, 1.0, 1.0, 1.0, 1.0], 0),
+];
+
+fn rows() -> (Vec<f64>, Vec<u32>) {
+    (ROWS.iter().flat_map(|(s, _)| *s).collect(), ROWS.iter().map(|(_, l)| *l).collect())
+}
+
+#[test]
+fn every_kind_of_loss_has_the_naive_values_on_every_device() {
+    let (scores, labels) = rows();
+    for target in targets() {
+        let mut largest = 0.0f64;
+        for loss in kinds() {
+            let found = target.values(&loss, &scores, &labels, 5);
+            let off = worst(&found, &naive(&loss, &scores, &labels, 5).0);
+            assert!(off <= target.tolerance(), "{} {:?} {loss:?}: {off}", target.name, target.dtype);
+            largest = largest.max(off);
+        }
+        println!("{} {:?}: largest relative error of a loss {largest:.1e}", target.name, target.dtype);
+    }
+}
+
+#[test]
+fn a_certain_row_costs_exactly_nothing() {
+    for target in targets() {
+        for loss in kinds() {
+            for size in [1.0, 1e3, 1e9] {
+                let scores = [[size, -size, -size, -size, -size], [-size, -size, -size, -size, size]].concat();
+                assert_eq!(target.values(&loss, &scores, &[0, 4], 5), [0.0; 2], "{} {loss:?}", target.name);
+                assert_eq!(target.analytic(&loss, &scores, &[0, 4], 5), [0.0; 10], "{} {loss:?}", target.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn at_zero_scores_the_loss_is_known() {
+    for target in targets() {
+        for (formulation, expected) in Formulation::ALL.into_iter().zip([9.0, 1.0, 10.0]) {
+            for power in POWERS {
+                let zeros = [0.0; 30];
+                let found = target.values(&loss(formulation, 1.0, power), &zeros, &[0, 4, 9], 10);
+                assert_eq!(found, [expected; 3], "{} {formulation:?}", target.name);
+                assert_eq!(loss(formulation, 1.0, power).at_zero(10), expected);
+                let wide = loss(formulation, 0.5, power);
+                assert_eq!(target.values(&wide, &zeros, &[0, 4, 9], 10), [wide.at_zero(10); 3]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_course_notes_have_these_numbers() {
+    for target in targets() {
+        let value = |margin, scores: &[f64], label| {
+            target.values(&loss(Formulation::WestonWatkins, margin, Power::One), scores, &[label], 3)[0]
+        };
+        assert_eq!(value(10.0, &[13.0, -7.0, 11.0], 0), 8.0);
+        assert!(error(value(1.0, &[-2.85, 0.86, 0.28], 2), 1.58, 1.0) <= target.tolerance());
+    }
+}
+
+#[test]
+fn weston_watkins_is_multi_margin_loss_times_the_number_of_classes() {
+    // The vectors of PyTorch's MultiMarginLoss.
+    let scores = [[0.1, 0.2, 0.7], [0.9, 0.05, 0.05]].concat();
+    for target in targets() {
+        for (power, expected) in [(Power::One, [0.3, 0.1]), (Power::Two, [0.41 / 3.0, 0.045 / 3.0])] {
+            let found = target.values(&loss(Formulation::WestonWatkins, 1.0, power), &scores, &[2, 0], 3);
+            let scaled: Vec<f64> = found.iter().map(|v| v / 3.0).collect();
+            assert!(worst(&scaled, &expected) <= target.tolerance(), "{} {scaled:?}", target.name);
+        }
+        let module = loss(Formulation::WestonWatkins, 1.0, Power::One).init(&target.device);
+        let mean = module.forward(target.scores(&scores, 3), target.labels(&[2, 0]), Reduction::Mean);
+        assert!(error(host(mean)[0] / 3.0, 0.2, 1.0) <= target.tolerance());
+    }
+}
+
+proptest! {
+    #[test]
+    fn weston_watkins_agrees_with_burns_own_loss(case in grid_case()) {
+        let k = case.n_classes;
+        for target in cpu_targets() {
+            let ours = Loss { formulation: Formulation::WestonWatkins, class_weights: None, ..case.loss.clone() };
+            let p = if ours.power == Power::Two { 2 } else { 1 };
+            let burns = MultiMarginLossConfig::new().with_margin(ours.margin).with_p(p).init();
+            let theirs = host(burns.forward_no_reduction(target.scores(&case.scores, k), target.labels(&case.labels)));
+            let found = target.values(&ours, &case.scores, &case.labels, k);
+            let found: Vec<f64> = found.iter().map(|v| v / k as f64).collect();
+            // Theirs subtracts the label's Δ^p afterwards, which leaves a residue.
+            prop_assert!(worst(&found, &theirs) <= 10.0 * target.tolerance(), "{found:?} {theirs:?}");
+        }
+    }
+}
+
+#[test]
+fn huge_scores_keep_their_loss() {
+    let scores = [[1e9, -1e9, 0.0, 1.0, 2.0], [-1e9, 1e9, 1e9, 5e8, 0.0], [1e-9, -1e-9, 0.0, 1e9, -1e9]].concat();
+    for target in targets() {
+        let rounded: Vec<f64> = scores.iter().map(|s| target.round(*s)).collect();
+        for loss in kinds() {
+            let labels = [1, 0, 3];
+            let found = target.values(&loss, &scores, &labels, 5);
+            let expected = naive(&loss, &rounded, &labels, 5).0;
+            for (a, b) in found.iter().zip(&expected) {
+                assert!(error(*a, *b, 1.0) <= target.tolerance(), "{} {loss:?} {a} {b}", target.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn infinite_scores_charge_what_they_must() {
+    let inf = f64::INFINITY;
+    let rows = [
+        ([0.0, inf, 0.0, 0.0, 0.0], 0usize),
+        ([0.0, -inf, 0.0, 0.0, 0.0], 0),
+        ([inf, 0.0, 0.0, 0.0, 0.0], 0),
+        ([-inf, 0.0, 0.0, 0.0, 0.0], 0),
+    ];
+    let scores: Vec<f64> = rows.iter().flat_map(|(s, _)| *s).collect();
+    for target in targets() {
+        for loss in kinds() {
+            let found = target.values(&loss, &scores, &[0; 4], 5);
+            let expected: Vec<f64> = rows.iter().map(|(row, label)| loss.of_row(row, *label)).collect();
+            assert!(worst(&found, &expected) <= target.tolerance(), "{} {loss:?} {found:?} {expected:?}", target.name);
+            assert_eq!((found[0], found[3]), (inf, inf));
+        }
+    }
+}
+
+#[test]
+fn a_score_that_is_no_number_spoils_its_row_only() {
+    // The graphics API does not promise NaN: shaders may take max(NaN, 0) to be 0.
+    for target in cpu_targets() {
+        for loss in kinds() {
+            for class in 0..5 {
+                let mut scores = vec![0.5; 15];
+                scores[5 + class] = f64::NAN;
+                let found = target.values(&loss, &scores, &[0, 2, 1], 5);
+                assert!(found[1].is_nan(), "{} {loss:?} {class} {found:?}", target.name);
+                let clean = target.values(&loss, &[0.5; 15], &[0, 2, 1], 5);
+                assert_eq!((found[0], found[2]), (clean[0], clean[2]));
+                assert!(loss.of_row(&scores[5..10], 2).is_nan());
+                let gradients = target.analytic(&loss, &scores, &[0, 2, 1], 5);
+                let clean = target.analytic(&loss, &[0.5; 15], &[0, 2, 1], 5);
+                assert_eq!((&gradients[..5], &gradients[10..]), (&clean[..5], &clean[10..]));
+            }
+        }
+    }
+}
+
+#[test]
+fn two_classes_make_weston_watkins_and_crammer_singer_one() {
+    let scores = [[0.5, 1.5], [1.0, -1.0], [0.25, 0.0]].concat();
+    for target in cpu_targets() {
+        for power in POWERS {
+            let of = |formulation| {
+                let loss = loss(formulation, 1.0, power);
+                (target.values(&loss, &scores, &[0, 0, 1], 2), target.analytic(&loss, &scores, &[0, 0, 1], 2))
+            };
+            assert_eq!(of(Formulation::WestonWatkins), of(Formulation::CrammerSinger));
+        }
+    }
+}
+
+#[test]
+fn class_weights_multiply_rows_and_keep_the_mean_over_n() {
+    let (scores, labels) = rows();
+    for target in cpu_targets() {
+        for plain in kinds().into_iter().filter(|l| l.class_weights.is_none()) {
+            let weights = vec![0.1, 1.0 / 3.0, 3.7, 0.0, 1.0];
+            let weighted = Loss { class_weights: Some(weights.clone()), ..plain.clone() };
+            let expected: Vec<f64> = target
+                .values(&plain, &scores, &labels, 5)
+                .iter()
+                .zip(&labels)
+                .map(|(v, &l)| v * weights[l as usize])
+                .collect();
+            let found = target.values(&weighted, &scores, &labels, 5);
+            assert!(worst(&found, &expected) <= target.tolerance() / 10.0, "{} {:?}", target.name, target.dtype);
+            let module = weighted.init(&target.device);
+            let mean = module.forward(target.scores(&scores, 5), target.labels(&labels), Reduction::Mean);
+            let expected = expected.iter().sum::<f64>() / labels.len() as f64;
+            assert!(error(host(mean)[0], expected, 1.0) <= target.tolerance());
+        }
+    }
+}
+
+#[test]
+fn losses_keep_the_type_of_the_scores() {
+    for target in targets() {
+        for loss in kinds() {
+            let module = loss.init(&target.device);
+            let (scores, labels) = rows();
+            let values = module.forward_no_reduction(target.scores(&scores, 5), target.labels(&labels));
+            let q = module.gradient(target.scores(&scores, 5), target.labels(&labels));
+            assert_eq!((values.dtype(), q.dtype()), (target.dtype, target.dtype), "{}", target.name);
+            assert_eq!((values.dims(), q.dims()), ([7], [7, 5]));
+        }
+    }
+    assert!(targets().iter().any(|t| t.dtype == DType::F64));
+}
+
+#[test]
+fn losses_display_their_options_and_are_named() {
+    let device = devices().remove(0).device;
+    let module =
+        WestonWatkinsConfig::new().with_margin(0.5).with_power(2).with_class_weights(Some(vec![1.0])).init(&device);
+    assert_eq!(module.to_string(), "WestonWatkins {margin: 0.5, power: 2, class_weights: true}");
+    assert_eq!(
+        CrammerSingerConfig::new().init(&device).to_string(),
+        "CrammerSinger {margin: 1, power: 1, class_weights: false}"
+    );
+    assert_eq!(
+        OneVsRestConfig::new().init(&device).to_string(),
+        "OneVsRest {margin: 1, power: 1, class_weights: false}"
+    );
+    for formulation in Formulation::ALL {
+        assert_eq!(loss(formulation, 1.0, Power::One).init(&device).name(), formulation.name());
+    }
+}
+
+/// What `init` says about a wrong value.
+fn complaint(init: impl FnOnce() + std::panic::UnwindSafe) -> String {
+    let panic = std::panic::catch_unwind(init).expect_err("a wrong value was accepted");
+    panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap()
+}
+
+#[test]
+fn wrong_options_are_refused_by_name() {
+    let device = || devices().remove(0).device;
+    macro_rules! refuses {
+        ($config:ident) => {
+            for margin in [-0.1, f64::NAN, f64::INFINITY] {
+                let said = complaint(|| drop($config::new().with_margin(margin).init(&device())));
+                assert!(said.starts_with("the margin must be finite and not negative, got"), "{said}");
+            }
+            for power in [0, 3] {
+                let said = complaint(|| drop($config::new().with_power(power).init(&device())));
+                assert_eq!(said, format!("the power of the margin must be 1 or 2, got {power}"));
+            }
+            for weight in [-1.0, f64::NAN, f64::INFINITY] {
+                let said =
+                    complaint(|| drop($config::new().with_class_weights(Some(vec![1.0, weight])).init(&device())));
+                assert!(said.starts_with("class weights must be finite and not negative, got"), "{said}");
+            }
+        };
+    }
+    refuses!(WestonWatkinsConfig);
+    refuses!(CrammerSingerConfig);
+    refuses!(OneVsRestConfig);
+}
+
+#[test]
+fn the_trait_and_the_type_agree() {
+    let (scores, labels) = rows();
+    for target in cpu_targets() {
+        let module = WestonWatkinsConfig::new().init(&target.device);
+        let of_trait: &dyn MarginLoss = &module;
+        let scores = || target.scores(&scores, 5);
+        let labels = || target.labels(&labels);
+        assert_eq!(
+            host(module.forward(scores(), labels(), Reduction::Mean)),
+            host(of_trait.forward(scores(), labels(), Reduction::Mean))
+        );
+        assert_eq!(host(module.gradient(scores(), labels())), host(of_trait.gradient(scores(), labels())));
+    }
+    let _ = wgpu_cpu();
+}

@@ -1,0 +1,231 @@
+//! Devices, tensors and generators that the tests of losses and gradients share.
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn_svm::device::{DeviceName, OpenDevice, open};
+use burn_svm::loss::{Formulation, Loss, Power};
+use burn_svm::reference::{LossAndGradient, Sample, crammer_singer_naive, one_vs_rest_naive, weston_watkins_naive};
+use proptest::prelude::*;
+use std::sync::OnceLock;
+
+/// The software adapter, opened once, or `None` with a line that says so.
+pub fn wgpu_cpu() -> Option<&'static OpenDevice> {
+    static DEVICE: OnceLock<Option<OpenDevice>> = OnceLock::new();
+    let device = DEVICE.get_or_init(|| open("wgpu:cpu".parse::<DeviceName>().unwrap()).ok()).as_ref();
+    if device.is_none() {
+        println!("skipped: no adapter (wgpu:cpu)");
+    }
+    device
+}
+
+/// The CPU backends of this build.
+pub fn cpu_devices() -> Vec<OpenDevice> {
+    ["flex", "ndarray"].iter().filter_map(|name| open(name.parse::<DeviceName>().unwrap()).ok()).collect()
+}
+
+/// All devices on which losses are tested.
+pub fn devices() -> Vec<OpenDevice> {
+    let mut devices = cpu_devices();
+    devices.extend(wgpu_cpu().cloned());
+    devices
+}
+
+/// A device and a precision.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub device: Device,
+    pub name: String,
+    pub dtype: DType,
+}
+
+impl Target {
+    pub fn is_double(&self) -> bool {
+        self.dtype == DType::F64
+    }
+
+    /// The relative error that rounding may make.
+    pub fn tolerance(&self) -> f64 {
+        if self.is_double() { 1e-12 } else { 1e-6 }
+    }
+
+    /// What the target makes of a number.
+    pub fn round(&self, value: f64) -> f64 {
+        if self.is_double() { value } else { f64::from(value as f32) }
+    }
+
+    pub fn scores(&self, values: &[f64], n_classes: usize) -> Tensor<2> {
+        let shape = [values.len() / n_classes, n_classes];
+        Tensor::from_data(TensorData::new(values.to_vec(), shape), (&self.device, self.dtype))
+    }
+
+    pub fn labels(&self, labels: &[u32]) -> Tensor<1, Int> {
+        let values: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
+        Tensor::from_data(TensorData::new(values, [labels.len()]), &self.device)
+    }
+
+    /// The loss of each row, `[n]`.
+    pub fn values(&self, loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> Vec<f64> {
+        let module = loss.init(&self.device);
+        host(module.forward_no_reduction(self.scores(scores, n_classes), self.labels(labels)))
+    }
+
+    /// The analytic gradient, `[n, n_classes]`.
+    pub fn analytic(&self, loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> Vec<f64> {
+        let module = loss.init(&self.device);
+        host(module.gradient(self.scores(scores, n_classes), self.labels(labels)))
+    }
+
+    /// The gradient by automatic differentiation of the summed loss, `[n, n_classes]`.
+    pub fn autodiff(&self, loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> Vec<f64> {
+        let module = loss.init(&self.device);
+        let tracked = Self { device: self.device.clone().autodiff(), ..self.clone() };
+        let scores = tracked.scores(scores, n_classes).require_grad();
+        let sum = module.forward_no_reduction(scores.clone(), self.labels(labels)).sum();
+        host(scores.grad(&sum.backward()).expect("the scores take part in the loss"))
+    }
+}
+
+/// flex and ndarray in f64 and f32.
+pub fn cpu_targets() -> Vec<Target> {
+    let both = |d: OpenDevice| {
+        let name = d.label();
+        [DType::F64, DType::F32].map(|dtype| Target { device: d.device.clone(), name: name.clone(), dtype })
+    };
+    cpu_devices().into_iter().flat_map(both).collect()
+}
+
+/// These, and wgpu in f32.
+pub fn targets() -> Vec<Target> {
+    let mut targets = cpu_targets();
+    targets.extend(wgpu_cpu().map(|d| Target { device: d.device.clone(), name: d.label(), dtype: DType::F32 }));
+    targets
+}
+
+/// The values of a tensor in f64.
+pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().try_to_vec_as::<f64>().unwrap()
+}
+
+/// |a − b| relative to the larger of |b| and `size`; equal infinities and two NaN are equal.
+pub fn error(a: f64, b: f64, size: f64) -> f64 {
+    if a == b || (a.is_nan() && b.is_nan()) { 0.0 } else { (a - b).abs() / b.abs().max(size) }
+}
+
+/// The largest error of a list, relative to its largest value, at least 1.
+pub fn worst(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let size = expected.iter().filter(|v| v.is_finite()).fold(1.0f64, |m, v| m.max(v.abs()));
+    found
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| error(*a, *b, size))
+        .fold(0.0, |m, e| if e > m || e.is_nan() { e } else { m })
+}
+
+pub fn loss(formulation: Formulation, margin: f64, power: Power) -> Loss {
+    Loss::new(formulation, margin, power)
+}
+
+/// The twelve kinds of loss: formulation × power × with or without class weights, for five classes.
+pub fn kinds() -> Vec<Loss> {
+    let powers = |f| [Power::One, Power::Two].map(|p| loss(f, 1.0, p));
+    let weighted = |l: Loss| [Loss { class_weights: Some(vec![0.5, 1.0, 3.7, 0.0, 0.1]), ..l.clone() }, l];
+    Formulation::ALL.into_iter().flat_map(powers).flat_map(weighted).collect()
+}
+
+/// The naive loops of a sample, whatever the formulation.
+pub fn naive_of(formulation: Formulation, sample: &Sample<'_>) -> LossAndGradient {
+    match formulation {
+        Formulation::WestonWatkins => weston_watkins_naive(sample),
+        Formulation::CrammerSinger => crammer_singer_naive(sample),
+        Formulation::OneVsRest => one_vs_rest_naive(sample),
+    }
+}
+
+/// Losses `[n]` and gradients `[n, n_classes]` with respect to scores by the naive loops: with x = 1 the weights are the scores.
+pub fn naive(loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> (Vec<f64>, Vec<f64>) {
+    let rows = scores.chunks(n_classes).zip(labels).map(|(row, &label)| {
+        let found = naive_of(
+            loss.formulation,
+            &Sample {
+                x: &[1.0],
+                labels: &[label],
+                weight: row,
+                n_classes,
+                class_weights: loss.class_weights.as_deref(),
+                margin: loss.margin,
+                power: loss.power,
+                lambda: 0.0,
+            },
+        );
+        (found.loss, found.gradient)
+    });
+    let (values, gradients): (Vec<f64>, Vec<Vec<f64>>) = rows.unzip();
+    (values, gradients.concat())
+}
+
+/// A loss, scores and labels.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub loss: Loss,
+    pub scores: Vec<f64>,
+    pub labels: Vec<u32>,
+    pub n_classes: usize,
+}
+
+impl Case {
+    pub fn rows(&self) -> impl Iterator<Item = (&[f64], usize)> {
+        self.scores.chunks(self.n_classes).zip(self.labels.iter().map(|&l| l as usize))
+    }
+
+    /// The margins of a row, without the label's own where that is not charged.
+    pub fn margins(&self, row: &[f64], label: usize) -> Vec<f64> {
+        let margin = self.loss.margin;
+        match self.loss.formulation {
+            Formulation::OneVsRest => {
+                row.iter().enumerate().map(|(j, s)| if j == label { margin - s } else { margin + s }).collect()
+            }
+            _ => {
+                let others = row.iter().enumerate().filter(|(j, _)| *j != label);
+                others.map(|(_, s)| margin + s - row[label]).collect()
+            }
+        }
+    }
+}
+
+/// Any loss for a number of classes.
+fn any_loss(n_classes: usize) -> impl Strategy<Value = Loss> {
+    let weight = prop_oneof![Just(0.0), Just(1.0), 0.1..4.0f64];
+    (
+        prop::sample::select(Formulation::ALL.to_vec()),
+        prop_oneof![4 => Just(1.0), 1 => Just(0.0), 1 => Just(0.5), 1 => Just(2.0), 1 => Just(10.0)],
+        prop::sample::select(vec![Power::One, Power::Two]),
+        prop::option::of(prop::collection::vec(weight, n_classes)),
+    )
+        .prop_map(|(formulation, margin, power, class_weights)| Loss { formulation, margin, power, class_weights })
+}
+
+fn case(score: impl Strategy<Value = f64> + Clone + 'static) -> impl Strategy<Value = Case> {
+    (1..=6usize, 2..=7usize).prop_flat_map(move |(n, n_classes)| {
+        let scores = prop::collection::vec(score.clone(), n * n_classes);
+        let labels = prop::collection::vec(0..n_classes as u32, n);
+        (any_loss(n_classes), scores, labels).prop_map(move |(loss, scores, labels)| Case {
+            loss,
+            scores,
+            labels,
+            n_classes,
+        })
+    })
+}
+
+/// Cases on a grid that every precision holds exactly: ties, met margins and certain rows are frequent, and no rounding moves
+/// a margin across zero.
+pub fn grid_case() -> impl Strategy<Value = Case> {
+    let integer = (-3i32..=3).prop_map(f64::from).boxed();
+    let fine = (-256i32..=256).prop_map(|v| f64::from(v) / 64.0).boxed();
+    prop_oneof![case(integer), case(fine)]
+}
+
+/// Cases with any scores, for f64.
+pub fn smooth_case() -> impl Strategy<Value = Case> {
+    prop_oneof![case((-4.0..4.0f64).boxed()), case((-300.0..300.0f64).boxed())]
+}

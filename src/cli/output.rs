@@ -94,8 +94,14 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
         let penalty = number(objective - data_loss);
         row("objective", format!("{} (data loss {} + regulariser {penalty})", number(objective), number(data_loss)));
     }
-    let accuracies =
-        [("train", result.train_accuracy), ("validation", result.validation_accuracy), ("test", result.test_accuracy)];
+    if let (Some(dual), Some(gap)) = (result.dual_objective, result.relative_gap) {
+        row("certificate", format!("optimum at least {}, relative gap {gap:.2e}", number(dual)));
+    }
+    let accuracies = [
+        ("train", result.train_accuracy),
+        ("validation", result.validation_accuracy),
+        ("test", result.test_accuracy),
+    ];
     let shown: Vec<String> =
         accuracies.iter().filter_map(|(name, a)| a.map(|a| format!("{name} {}", percent(a)))).collect();
     if !shown.is_empty() {

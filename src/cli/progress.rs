@@ -1,7 +1,7 @@
 //! A run as it goes: a bar on a terminal, plain lines elsewhere.
 
 use super::output::{Messages, number};
-use crate::solver::{LogEntry, Observer};
+use crate::solver::{Certificate, LogEntry, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -80,6 +80,14 @@ impl Observer for Progress {
                 let place = format!("step {} / {} (epoch {:.2})", entry.step, self.steps, entry.epoch);
                 self.messages.line(&format!("{place}: {message}{}", self.rate_and_rest(entry.step)));
             }
+        }
+    }
+
+    fn bounds(&mut self, c: &Certificate) {
+        let message = format!("primal {}, dual {}, relative gap {:.1e}", number(c.primal), number(c.dual), c.relative_gap);
+        match &self.bar {
+            Some(bar) => bar.set_message(message),
+            None => self.messages.line(&format!("  {message}")),
         }
     }
 

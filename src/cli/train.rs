@@ -43,7 +43,15 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         print(&output::summary(&finished.result, &finished.stop.to_string(), &path.display().to_string()))?;
     }
     Ok(match finished.stop {
-        StopReason::Finished => ExitCode::SUCCESS,
+        StopReason::Finished | StopReason::GapReached => ExitCode::SUCCESS,
+        StopReason::EpochLimit | StopReason::TimeLimit => {
+            let gap = finished.result.relative_gap.unwrap_or(f64::INFINITY);
+            messages.warning(&format!(
+                "stopped short: the objective is proved to be within {} of the optimum, not within the gap asked for",
+                output::number(gap)
+            ));
+            ExitCode::SUCCESS
+        }
         StopReason::Interrupted => {
             messages.note("stopped early; the model as it stood is in the run folder");
             ExitCode::from(INTERRUPTED)
@@ -92,27 +100,27 @@ fn on_ctrl_c() -> Arc<AtomicBool> {
 
 /// Plain SGD with the hinge multiplies the weights by 1 − η·λ each step.
 fn unstable(config: &LoadedConfig, prepared: &Prepared) -> Option<String> {
-    let SolverConfig::Sgd(sgd) = &config.run.solver;
-    let rate = sgd.learning_rate.get();
+    let rate = too_fast(config, prepared)?;
     let reg = prepared.strength.reg;
-    too_fast(config, prepared).then(|| {
-        format!(
+    Some(format!(
             "learning_rate {} is not below 1/reg = {}: plain SGD multiplies the weights by {} each step and will diverge",
             output::number(rate),
             output::number(1.0 / reg),
             output::number(1.0 - 2.0 * rate * reg),
-        )
-    })
+    ))
 }
 
-fn too_fast(config: &LoadedConfig, prepared: &Prepared) -> bool {
-    let SolverConfig::Sgd(sgd) = &config.run.solver;
+/// The learning rate of plain SGD where it is beyond the limit.
+fn too_fast(config: &LoadedConfig, prepared: &Prepared) -> Option<f64> {
+    let SolverConfig::Sgd(sgd) = &config.run.solver else {
+        return None;
+    };
     let plain = sgd.optimizer == OptimizerName::Sgd && prepared.objective.loss.power == Power::One;
-    plain && sgd.learning_rate.get() * prepared.strength.reg >= 1.0
+    Some(sgd.learning_rate.get()).filter(|rate| plain && rate * prepared.strength.reg >= 1.0)
 }
 
 fn advice(config: &LoadedConfig, prepared: &Prepared) -> String {
-    if too_fast(config, prepared) {
+    if too_fast(config, prepared).is_some() {
         let limit = output::number(1.0 / prepared.strength.reg);
         return format!("plain SGD is stable only for a learning_rate below 1/reg = {limit}");
     }

@@ -203,7 +203,7 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
     let choices = [
         ("data", "[data.digits], [data.idx], [data.cifar] or [data.libsvm]"),
         ("loss", "[loss.weston_watkins], [loss.crammer_singer] or [loss.one_vs_rest]"),
-        ("solver", "[solver.sgd]"),
+        ("solver", "[solver.sgd] or [solver.dual]"),
     ];
     for (name, choices) in choices {
         let found = document::subtables(document, name);
@@ -297,6 +297,14 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
         ));
     }
     match &run.solver {
+        SolverConfig::Dual(_) => {
+            if run.preprocess.bias == BiasKind::Free {
+                return Err((
+                    "[solver.dual] cannot solve with a free bias yet".into(),
+                    "set `bias = \"regularised\"` with a large `bias_scale` in [preprocess], or use [solver.sgd]".into(),
+                ));
+            }
+        }
         SolverConfig::Sgd(sgd) => {
             if sgd.steps.is_some() && sgd.epochs.is_some() {
                 return Err((
@@ -336,10 +344,8 @@ mod tests {
 
     #[test]
     fn set_edits_the_document_before_it_is_parsed() {
-        let loaded =
-            parse(SMALL, &["solver.sgd.learning_rate=1e-6", "split.method=last", "device=ndarray", "seed = 7"])
-                .unwrap();
-        let SolverConfig::Sgd(sgd) = &loaded.run.solver;
+        let loaded = parse(SMALL, &["solver.sgd.learning_rate=1e-6", "split.method=last", "device=ndarray", "seed = 7"]).unwrap();
+        let SolverConfig::Sgd(sgd) = &loaded.run.solver else { panic!("sgd") };
         assert_eq!(sgd.learning_rate.get(), 1e-6);
         assert_eq!((loaded.run.seed, loaded.run.device.to_string()), (7, "ndarray".into()));
         // The document as used says the same.

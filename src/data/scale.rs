@@ -236,6 +236,19 @@ impl Scaler {
         }
     }
 
+    /// Writes the transformed dense row `row` to `out` in double precision.
+    pub fn write_row_wide(&self, features: &Features, row: usize, out: &mut [f64]) {
+        let factor = self.row_factor(features, row);
+        let transformed = |j: usize, x: f64| {
+            let mean = self.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
+            factor * (x - mean) / self.scale.as_ref().map_or(1.0, |s| f64::from(s[j]))
+        };
+        if matches!(features, Features::Sparse(_)) {
+            out.iter_mut().enumerate().for_each(|(j, o)| *o = transformed(j, 0.0));
+        }
+        features.for_each_cell(row, |j, x| out[j] = transformed(j, f64::from(x)));
+    }
+
     fn write_dense<T: Copy + Into<f32>>(&self, row: &[T], out: &mut [f32]) {
         match (&self.mean, &self.scale) {
             (None, None) => out.iter_mut().zip(row).for_each(|(o, &x)| *o = x.into()),

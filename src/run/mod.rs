@@ -14,7 +14,7 @@ use crate::gradcheck::GradcheckError;
 use crate::model::file::ModelFileError;
 use crate::model::{Classifier, Training};
 use crate::objective::{Evaluation, Objective, Strength};
-use crate::solver::{Fit, LogEntry, Observer, Problem, SolveError, StopReason};
+use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, SolveError, StopReason};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -172,6 +172,10 @@ impl Observer for Recorder<'_> {
         self.observer.log(entry);
     }
 
+    fn bounds(&mut self, certificate: &Certificate) {
+        self.observer.bounds(certificate);
+    }
+
     fn interrupted(&self) -> bool {
         // A run whose records cannot be written is stopped at once, not at its end.
         self.failure.is_some() || self.observer.interrupted()
@@ -235,9 +239,9 @@ fn blank_result(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice,
         c: prepared.strength.c,
         objective: None,
         data_loss: None,
-        dual_objective: None,
-        gap: None,
-        relative_gap: None,
+        dual_objective: fit.certificate.map(|c| c.dual),
+        gap: fit.certificate.map(|c| c.primal - c.dual),
+        relative_gap: fit.certificate.map(|c| c.relative_gap),
         train_accuracy: None,
         validation_accuracy: None,
         test_accuracy: None,

@@ -2,9 +2,11 @@
 //!
 //! A solver never prints and never touches files. Imports `objective` and what lies below it.
 
+pub mod dual;
 pub mod sgd;
 pub mod stop;
 
+pub use dual::DualConfig;
 pub use sgd::SgdConfig;
 pub use stop::StopReason;
 
@@ -20,6 +22,8 @@ use std::time::Duration;
 pub enum SolverConfig {
     /// `[solver.sgd]`
     Sgd(Box<SgdConfig>),
+    /// `[solver.dual]`
+    Dual(DualConfig),
 }
 
 impl SolverConfig {
@@ -28,6 +32,7 @@ impl SolverConfig {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Sgd(_) => "sgd",
+            Self::Dual(_) => "dual",
         }
     }
 
@@ -35,9 +40,8 @@ impl SolverConfig {
     #[must_use]
     pub fn drawn_rows(&self) -> Option<usize> {
         match self {
-            Self::Sgd(config) => {
-                (config.sampling == sgd::sampler::Sampling::WithReplacement).then(|| config.batch_size.get())
-            }
+            Self::Sgd(config) => (config.sampling == sgd::sampler::Sampling::WithReplacement).then(|| config.batch_size.get()),
+            Self::Dual(_) => None,
         }
     }
 
@@ -48,6 +52,7 @@ impl SolverConfig {
     pub fn solve(&self, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
         match self {
             Self::Sgd(config) => sgd::solve(config, problem, observer),
+            Self::Dual(config) => dual::solve(config, problem, observer),
         }
     }
 }
@@ -132,10 +137,26 @@ pub trait Observer {
     /// At every logged moment.
     fn log(&mut self, entry: &LogEntry);
 
+    /// At every certificate: primal, dual and relative gap of the objective.
+    fn bounds(&mut self, certificate: &Certificate) {
+        let _ = certificate;
+    }
+
     /// True when the run should end after the step in hand.
     fn interrupted(&self) -> bool {
         false
     }
+}
+
+/// Bounds on the optimum of the objective: it lies between `dual` and `primal`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Certificate {
+    /// The objective at the solver's weights.
+    pub primal: f64,
+    /// A lower bound of the objective at any weights.
+    pub dual: f64,
+    /// (primal − dual) / primal
+    pub relative_gap: f64,
 }
 
 /// What a solver hands back.
@@ -155,6 +176,8 @@ pub struct Fit {
     pub solve: Duration,
     /// Time spent on accuracies during the run.
     pub evaluate: Duration,
+    /// Bounds on the optimum, from a solver that has them.
+    pub certificate: Option<Certificate>,
 }
 
 /// A run that cannot go on.
@@ -164,4 +187,18 @@ pub enum SolveError {
     /// The device refused to compute.
     #[error("the device failed: {0}")]
     Device(String),
+    /// The exact solver's blocks have no closed form then.
+    #[error("[solver.dual] cannot solve with a free bias yet")]
+    FreeBias,
+    /// Without a regulariser there is no dual.
+    #[error("[solver.dual] needs a regulariser, but lambda is 0")]
+    NoRegulariser,
+    /// Weak duality was violated beyond rounding: a bug, or numbers outside the range of the precision in use.
+    #[error("the duality gap came out as {gap} at a primal objective of {primal}")]
+    NegativeGap {
+        /// In the scale of the solver.
+        gap: String,
+        /// In the scale of the solver.
+        primal: String,
+    },
 }

@@ -10,6 +10,12 @@ use std::fmt;
 pub enum StopReason {
     /// All steps or epochs asked for were made.
     Finished,
+    /// The relative duality gap that was asked for is proved.
+    GapReached,
+    /// The last epoch was made before the gap was reached.
+    EpochLimit,
+    /// The time was up before the gap was reached.
+    TimeLimit,
     /// The user asked to stop.
     Interrupted,
     /// The loss or the weights left the finite numbers, or the loss grew beyond all measure.
@@ -25,6 +31,9 @@ impl StopReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Finished => "finished",
+            Self::GapReached => "gap_reached",
+            Self::EpochLimit => "epoch_limit",
+            Self::TimeLimit => "time_limit",
             Self::Interrupted => "interrupted",
             Self::Diverged { .. } => "diverged",
         }
@@ -35,6 +44,9 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Finished => f.write_str("all steps made"),
+            Self::GapReached => f.write_str("gap reached"),
+            Self::EpochLimit => f.write_str("all epochs made before the gap was reached"),
+            Self::TimeLimit => f.write_str("time was up before the gap was reached"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Diverged { step } => write!(f, "diverged, seen at step {step}"),
         }

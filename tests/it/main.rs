@@ -9,5 +9,6 @@ mod model_file; // model files: round trip, the fixture of each format version, 
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
 mod reference_config; // configs/reference.toml names every key of the code, and nothing else
+mod solvers; // the exact solver: certified optima, monotone duals, one optimum for every storage
 mod support; // devices, tensors and generators of the tests of losses and gradients
 mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations

@@ -59,7 +59,7 @@ pub struct RunResult {
     pub config: String,
     /// With the adapter's name.
     pub device: String,
-    pub gradient: String,
+    pub gradient: Option<String>,
     pub n_samples: usize,
     pub n_features: usize,
     pub n_classes: usize,

@@ -36,6 +36,15 @@ impl SolverConfig {
         }
     }
 
+    /// Whether the `gradient` of the configuration means anything to it.
+    #[must_use]
+    pub const fn uses_gradients(&self) -> bool {
+        match self {
+            Self::Sgd(_) => true,
+            Self::Dual(_) => false,
+        }
+    }
+
     /// The rows that each step draws with replacement, where it does: their number is not bounded by that of the data.
     #[must_use]
     pub fn drawn_rows(&self) -> Option<usize> {

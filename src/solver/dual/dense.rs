@@ -136,6 +136,12 @@ impl<'a> DenseRows<'a> {
         Ok(scores)
     }
 
+    /// ½‖W‖², the constant feature included.
+    fn half_square(&self) -> Result<f64, SolveError> {
+        let values = self.weight.to_data().try_to_vec_as::<f64>().map_err(failed)?;
+        Ok(values.iter().chain(&self.constant).map(|w| w * w).sum::<f64>() / 2.0)
+    }
+
     fn tensor(&self, values: Vec<f64>, rows: usize) -> Tensor<2> {
         Tensor::from_data(TensorData::new(values, [rows, self.n_classes]), (&self.device, self.dtype))
     }
@@ -156,8 +162,9 @@ impl Gram<'_> {
     }
 }
 
-/// Solves the samples of a block in the given order; returns the sum of the gap's summands. `scores` follow every change, and
-/// `changes` collects β's.
+/// Solves the samples of a block in the given order; returns whether any changed. `scores` follow every change, `changes`
+/// collects β's.
+#[allow(clippy::too_many_arguments)]
 fn solve_block(
     state: &mut State<'_>,
     first: usize,
@@ -166,15 +173,14 @@ fn solve_block(
     scores: &mut [f64],
     changes: &mut [f64],
     step: &mut Step,
-) -> (f64, bool) {
+    met: &mut Bounds,
+) -> bool {
     let (k, b) = (state.n_classes, order.len());
     let square = state.bias_scale * state.bias_scale;
-    let (mut gap, mut any) = (0.0, false);
+    let mut any = false;
     for (done, &i) in order.iter().enumerate() {
         let q = gram.get(i * b + i) + square;
-        let (summand, changed) = step.take(state, first + i, &scores[i * k..(i + 1) * k], q);
-        gap += summand;
-        if !changed {
+        if !step.take(state, first + i, &scores[i * k..(i + 1) * k], q, met) {
             continue;
         }
         any = true;
@@ -184,18 +190,18 @@ fn solve_block(
             scores[j * k..(j + 1) * k].iter_mut().zip(&step.change).for_each(|(s, d)| *s += product * d);
         }
     }
-    (gap, any)
+    any
 }
 
 impl Rows for DenseRows<'_> {
-    fn epoch(&mut self, state: &mut State<'_>, rng: &mut ChaCha8Rng) -> Result<f64, SolveError> {
+    fn epoch(&mut self, state: &mut State<'_>, rng: &mut ChaCha8Rng) -> Result<Bounds, SolveError> {
         let k = self.n_classes;
         let mut order: Vec<usize> = (0..self.train.len().div_ceil(BLOCK)).collect();
         order.shuffle(rng);
         let (mut weight, mut constant) = (self.weight.clone(), self.constant.clone());
         let mut fresh: Vec<(usize, TensorData)> = Vec::new();
         let mut step = Step::new(k);
-        let mut gap = 0.0;
+        let mut met = Bounds { primal: 0.0, gap: 0.0 };
         self.for_each_block(&order, true, |ready| {
             let range = self.rows_of(ready.block);
             let mut inner: Vec<usize> = (0..range.len()).collect();
@@ -209,10 +215,7 @@ impl Rows for DenseRows<'_> {
                 None if self.dtype == DType::F64 => Gram::Wide(&self.grams_wide[ready.block]),
                 None => Gram::Single(&self.grams[ready.block]),
             };
-            let (summands, any) =
-                solve_block(state, range.start, &inner, &values, &mut scores, &mut changes, &mut step);
-            gap += summands;
-            if any {
+            if solve_block(state, range.start, &inner, &values, &mut scores, &mut changes, &mut step, &mut met) {
                 for change in changes.chunks_exact(k) {
                     constant.iter_mut().zip(change).for_each(|(w, c)| *w += self.bias_scale * c);
                 }
@@ -232,7 +235,8 @@ impl Rows for DenseRows<'_> {
                 self.grams[block] = data.try_to_vec::<f32>().map_err(failed)?;
             }
         }
-        Ok(gap)
+        met.primal += self.half_square()?;
+        Ok(met)
     }
 
     fn certify(&mut self, state: &State<'_>) -> Result<Bounds, SolveError> {
@@ -264,9 +268,7 @@ impl Rows for DenseRows<'_> {
             Ok(())
         })?;
         (self.weight, self.constant) = (weight, constant);
-        let values = self.weight.to_data().try_to_vec_as::<f64>().map_err(failed)?;
-        let square: f64 = values.iter().chain(&self.constant).map(|w| w * w).sum();
-        Ok(Bounds { primal: loss + square / 2.0, gap })
+        Ok(Bounds { primal: loss + self.half_square()?, gap })
     }
 
     #[allow(clippy::cast_possible_truncation)]

@@ -92,18 +92,18 @@ impl Bounds {
 
 /// How rows are held and multiplied.
 trait Rows {
-    /// One pass over all rows in random order, every block to its maximiser; returns the sum of the gap's summands as they
-    /// were met.
-    fn epoch(&mut self, state: &mut State<'_>, rng: &mut ChaCha8Rng) -> Result<f64, SolveError>;
+    /// One pass over all rows in random order, every block to its maximiser; returns the losses and the gap's summands as they
+    /// were met on the way, with the weights as they are now: an estimate, no certificate.
+    fn epoch(&mut self, state: &mut State<'_>, rng: &mut ChaCha8Rng) -> Result<Bounds, SolveError>;
 
-    /// W(a) rebuilt from the dual variables, then `(Σ c_i·ℓ_i, gap, ½‖W‖²)` at it.
+    /// W(a) rebuilt from the dual variables, then primal and gap at it.
     fn certify(&mut self, state: &State<'_>) -> Result<Bounds, SolveError>;
 
     /// W `[n_features, n_classes]` for preprocessed features, and the weights of the constant feature.
     fn weights(&mut self) -> Result<(Vec<f32>, Vec<f32>), SolveError>;
 }
 
-/// Step of one sample: scores in, β's change out; returns the summand of the gap before the step, `None` where nothing changed.
+/// Step of one sample: scores in, β's change out.
 struct Step {
     v: Vec<f64>,
     old: Vec<f64>,
@@ -118,12 +118,14 @@ impl Step {
         Self { v: zeros(), old: zeros(), before: zeros(), change: zeros() }
     }
 
-    /// Returns the gap's summand, and whether β changed.
-    fn take(&mut self, state: &mut State<'_>, i: usize, scores: &[f64], q: f64) -> (f64, bool) {
+    /// Adds the row's loss and its share of the gap to `met`; returns whether β changed.
+    fn take(&mut self, state: &mut State<'_>, i: usize, scores: &[f64], q: f64, met: &mut Bounds) -> bool {
         let k = state.n_classes;
         let (label, c) = (state.labels[i], state.costs[i]);
+        let (loss, gap) = state.row_bounds(i, scores);
+        met.primal += loss;
+        met.gap += gap;
         let a = &mut state.a[i * k..(i + 1) * k];
-        let gap = state.loss.gap_of_row(scores, label, c, a);
         self.old.copy_from_slice(a);
         state.loss.dual_coefficients(label, a, &mut self.before);
         // A row of zeros has no curvature; a tiny one keeps the step finite and exact.
@@ -134,7 +136,7 @@ impl Step {
             *new -= old;
             changed |= *new != 0.0;
         }
-        (gap, changed)
+        changed
     }
 }
 
@@ -153,19 +155,20 @@ pub fn solve(config: &DualConfig, problem: &Problem<'_>, observer: &mut dyn Obse
     let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
     rng.set_stream(streams::SAMPLING);
     observer.start(config.epochs.get() as u64);
-    let (mut made, mut stop, mut bounds) = (0u64, None, None);
+    let (mut made, mut next, mut stop, mut bounds) = (0u64, 1u64, None, None);
     while stop.is_none() {
         let estimate = rows.epoch(&mut state, &mut rng)?;
         made += 1;
         observer.step(made);
         let out_of_time = config.seconds.is_some_and(|s| start.elapsed().as_secs_f64() >= s.get());
         let last = made == config.epochs.get() as u64 || out_of_time || observer.interrupted();
-        // The summands met on the way overstate the gap as it is now; a certificate costs about as much as a pass.
-        let scale = bounds.map_or(f64::INFINITY, |b: Bounds| b.primal);
-        let due = made.is_power_of_two() || made.is_multiple_of(10) || estimate <= 2.0 * config.gap.get() * scale;
-        if !(due || last) {
+        // A certificate costs about as much as a pass: one every ten passes to show, and one where the estimate promises
+        // success; after a failure no sooner than a twentieth of the passes made.
+        let promising = estimate.relative() <= 2.0 * config.gap.get() && made >= next;
+        if !(promising || last || made.is_multiple_of(10)) {
             continue;
         }
+        next = made + 1 + made / 20;
         let now = rows.certify(&state)?;
         bounds = Some(now);
         log(observer, problem, made, now, start);

@@ -124,6 +124,11 @@ impl<'a> SparseRows<'a> {
         }
     }
 
+    /// ½‖W‖², the constant feature included.
+    fn half_square(&self) -> f64 {
+        self.dense_weights().iter().chain(&self.constant).map(|w| w * w).sum::<f64>() / 2.0
+    }
+
     /// W in f64.
     fn dense_weights(&self) -> Vec<f64> {
         let k = self.n_classes;
@@ -138,21 +143,20 @@ impl<'a> SparseRows<'a> {
 }
 
 impl Rows for SparseRows<'_> {
-    fn epoch(&mut self, state: &mut State<'_>, rng: &mut ChaCha8Rng) -> Result<f64, SolveError> {
+    fn epoch(&mut self, state: &mut State<'_>, rng: &mut ChaCha8Rng) -> Result<Bounds, SolveError> {
         let mut order: Vec<usize> = (0..self.train.len()).collect();
         order.shuffle(rng);
         let mut step = Step::new(self.n_classes);
         let mut scores = vec![0.0; self.n_classes];
-        let mut gap = 0.0;
+        let mut met = Bounds { primal: 0.0, gap: 0.0 };
         for i in order {
             self.scores(i, &mut scores);
-            let (summand, changed) = step.take(state, i, &scores, self.rows[i].square);
-            gap += summand;
-            if changed {
+            if step.take(state, i, &scores, self.rows[i].square, &mut met) {
                 self.update(i, &step.change);
             }
         }
-        Ok(gap)
+        met.primal += self.half_square();
+        Ok(met)
     }
 
     fn certify(&mut self, state: &State<'_>) -> Result<Bounds, SolveError> {
@@ -174,8 +178,7 @@ impl Rows for SparseRows<'_> {
             loss += l;
             gap += g;
         }
-        let square: f64 = self.dense_weights().iter().chain(&self.constant).map(|w| w * w).sum();
-        Ok(Bounds { primal: loss + square / 2.0, gap })
+        Ok(Bounds { primal: loss + self.half_square(), gap })
     }
 
     #[allow(clippy::cast_possible_truncation)]

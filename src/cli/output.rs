@@ -97,11 +97,8 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
     if let (Some(dual), Some(gap)) = (result.dual_objective, result.relative_gap) {
         row("certificate", format!("optimum at least {}, relative gap {gap:.2e}", number(dual)));
     }
-    let accuracies = [
-        ("train", result.train_accuracy),
-        ("validation", result.validation_accuracy),
-        ("test", result.test_accuracy),
-    ];
+    let accuracies =
+        [("train", result.train_accuracy), ("validation", result.validation_accuracy), ("test", result.test_accuracy)];
     let shown: Vec<String> =
         accuracies.iter().filter_map(|(name, a)| a.map(|a| format!("{name} {}", percent(a)))).collect();
     if !shown.is_empty() {

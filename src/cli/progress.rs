@@ -84,7 +84,8 @@ impl Observer for Progress {
     }
 
     fn bounds(&mut self, c: &Certificate) {
-        let message = format!("primal {}, dual {}, relative gap {:.1e}", number(c.primal), number(c.dual), c.relative_gap);
+        let message =
+            format!("primal {}, dual {}, relative gap {:.1e}", number(c.primal), number(c.dual), c.relative_gap);
         match &self.bar {
             Some(bar) => bar.set_message(message),
             None => self.messages.line(&format!("  {message}")),

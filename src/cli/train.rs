@@ -103,10 +103,10 @@ fn unstable(config: &LoadedConfig, prepared: &Prepared) -> Option<String> {
     let rate = too_fast(config, prepared)?;
     let reg = prepared.strength.reg;
     Some(format!(
-            "learning_rate {} is not below 1/reg = {}: plain SGD multiplies the weights by {} each step and will diverge",
-            output::number(rate),
-            output::number(1.0 / reg),
-            output::number(1.0 - 2.0 * rate * reg),
+        "learning_rate {} is not below 1/reg = {}: plain SGD multiplies the weights by {} each step and will diverge",
+        output::number(rate),
+        output::number(1.0 / reg),
+        output::number(1.0 - 2.0 * rate * reg),
     ))
 }
 

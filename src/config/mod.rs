@@ -272,7 +272,7 @@ fn in_words(message: &str) -> String {
 }
 
 /// No machine that trains linear models has more cores.
-const MOST_THREADS: usize = 4096;
+const MOST_THREADS: usize = 1024;
 
 /// What one key cannot know of another: the problem and a hint.
 fn check(run: &RunConfig) -> Result<(), (String, String)> {
@@ -301,7 +301,8 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
             if run.preprocess.bias == BiasKind::Free {
                 return Err((
                     "[solver.dual] cannot solve with a free bias yet".into(),
-                    "set `bias = \"regularised\"` with a large `bias_scale` in [preprocess], or use [solver.sgd]".into(),
+                    "set `bias = \"regularised\"` with a large `bias_scale` in [preprocess], or use [solver.sgd]"
+                        .into(),
                 ));
             }
         }
@@ -344,7 +345,9 @@ mod tests {
 
     #[test]
     fn set_edits_the_document_before_it_is_parsed() {
-        let loaded = parse(SMALL, &["solver.sgd.learning_rate=1e-6", "split.method=last", "device=ndarray", "seed = 7"]).unwrap();
+        let loaded =
+            parse(SMALL, &["solver.sgd.learning_rate=1e-6", "split.method=last", "device=ndarray", "seed = 7"])
+                .unwrap();
         let SolverConfig::Sgd(sgd) = &loaded.run.solver else { panic!("sgd") };
         assert_eq!(sgd.learning_rate.get(), 1e-6);
         assert_eq!((loaded.run.seed, loaded.run.device.to_string()), (7, "ndarray".into()));

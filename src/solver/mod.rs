@@ -49,7 +49,9 @@ impl SolverConfig {
     #[must_use]
     pub fn drawn_rows(&self) -> Option<usize> {
         match self {
-            Self::Sgd(config) => (config.sampling == sgd::sampler::Sampling::WithReplacement).then(|| config.batch_size.get()),
+            Self::Sgd(config) => {
+                (config.sampling == sgd::sampler::Sampling::WithReplacement).then(|| config.batch_size.get())
+            }
             Self::Dual(_) => None,
         }
     }

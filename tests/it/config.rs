@@ -171,7 +171,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         REFERENCE,
     ),
     ("seed = 0", "seed = -1", "2:8: invalid value: integer `-1`, expected a whole number, zero or more", REFERENCE),
-    ("seed = 0", "threads = 5000", "threads: found 5000, expected at most 4096", "0 uses all cores"),
+    ("seed = 0", "threads = 5000", "threads: found 5000, expected at most 1024", "0 uses all cores"),
     ("epochs = 2", "epochs = 0", "20:10: 0 is out of range: expected a number in the range (0, inf)", REFERENCE),
     ("epochs = 2", "steps = 0", "20:9: invalid value: integer `0`, expected a whole number, one or more", REFERENCE),
     (
@@ -399,7 +399,7 @@ const ARGUMENTS: &[(&[&str], &str, &str)] = &[
     // Other options.
     (&["--threads", "-2"], "unexpected argument '-2' found", ""),
     (&["--threads=many"], "invalid value 'many' for '--threads <N>': expected a whole number, zero or more", ""),
-    (&["--threads", "5000"], "my.toml: threads: found 5000, expected at most 4096", "0 uses all cores"),
+    (&["--threads", "5000"], "my.toml: threads: found 5000, expected at most 1024", "0 uses all cores"),
     (
         &["--device", "gpu"],
         "invalid value 'gpu' for '--device <D>': `gpu` is not a device: expected `flex`, `ndarray`, `wgpu`, `wgpu:cpu`, `wgpu:0`, `vulkan` or `cuda:0`",

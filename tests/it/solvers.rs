@@ -131,7 +131,10 @@ fn single_and_double_precision_certify_the_same_optimum() {
     };
     let (single, double) = (with_gap(1e-4), with_gap(1e-9));
     assert!(double.relative_gap <= 1e-9);
-    assert!(single.dual <= double.primal * (1.0 + 1e-7) && double.dual <= single.primal * (1.0 + 1e-7), "{single:?} {double:?}");
+    assert!(
+        single.dual <= double.primal * (1.0 + 1e-7) && double.dual <= single.primal * (1.0 + 1e-7),
+        "{single:?} {double:?}"
+    );
 }
 
 /// The same rows sparse and dense, centred and scaled: one goes through `sparse.rs`, the other through `dense.rs`.
@@ -174,7 +177,10 @@ fn one_seed_one_model_and_sgd_stays_above() {
     assert_eq!(first.weight, second.weight);
     assert_eq!(first.bias, second.bias);
     let folder = tempfile::tempdir().unwrap();
-    let sgd = dual.replace("[solver.dual]\ngap = 1e-4\n", "[solver.sgd]\nlearning_rate = 0.5\nschedule = \"linear\"\nepochs = 30\n");
+    let sgd = dual.replace(
+        "[solver.dual]\ngap = 1e-4\n",
+        "[solver.sgd]\nlearning_rate = 0.5\nschedule = \"linear\"\nepochs = 30\n",
+    );
     let config = LoadedConfig::parse(&sgd, Path::new("sgd.toml"), &[]).unwrap();
     let prepared = run::prepare(&config).unwrap();
     let device = run::open_device(&config).unwrap();

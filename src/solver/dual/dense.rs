@@ -97,7 +97,8 @@ impl<'a> DenseRows<'a> {
 
     fn prepare(&self, block: usize, want_gram: bool) -> Ready {
         let x = self.load(block);
-        let known = if self.dtype == DType::F64 { !self.grams_wide[block].is_empty() } else { !self.grams[block].is_empty() };
+        let known =
+            if self.dtype == DType::F64 { !self.grams_wide[block].is_empty() } else { !self.grams[block].is_empty() };
         let gram = (want_gram && !known).then(|| x.clone().matmul(x.clone().transpose()));
         Ready { block, x, gram }
     }

@@ -200,7 +200,10 @@ fn reason(
     out_of_time: bool,
 ) -> Result<Option<StopReason>, SolveError> {
     if !bounds.gap.is_finite() || bounds.gap < -NEGATIVE_GAP * bounds.primal.abs() {
-        return Err(SolveError::NegativeGap { gap: format!("{:e}", bounds.gap), primal: format!("{:e}", bounds.primal) });
+        return Err(SolveError::NegativeGap {
+            gap: format!("{:e}", bounds.gap),
+            primal: format!("{:e}", bounds.primal),
+        });
     }
     Ok(if bounds.relative() <= config.gap.get() {
         Some(StopReason::GapReached)

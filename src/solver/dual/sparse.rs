@@ -10,8 +10,8 @@
 //! A step touches the stored cells of its row and a few vectors of length `n_classes`. All in f64.
 
 use super::{Bounds, Rows, State, Step};
-use crate::data::batch::Source;
 use crate::data::Features;
+use crate::data::batch::Source;
 use crate::solver::{Problem, SolveError};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

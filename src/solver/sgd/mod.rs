@@ -394,7 +394,16 @@ impl Run<'_> {
             stop => stop,
         };
         let epochs = self.config.epochs_after(self.made, self.stepper.problem.train.len());
-        Ok(Fit { weight, bias, steps: self.made, epochs, stop, solve: self.solving, evaluate: self.evaluating, certificate: None })
+        Ok(Fit {
+            weight,
+            bias,
+            steps: self.made,
+            epochs,
+            stop,
+            solve: self.solving,
+            evaluate: self.evaluating,
+            certificate: None,
+        })
     }
 }
 

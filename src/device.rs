@@ -4,9 +4,11 @@
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
+use std::sync::Once;
 
 /// The backends that a build may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,12 +302,25 @@ fn with_identity(device: Device) -> Option<(Device, String)> {
     Some((device, String::new()))
 }
 
-/// Runs driver code that may panic inside Burn; `None` when it did. Nothing reaches stderr.
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs driver code that may panic inside Burn; `None` when it did. Of a panic in this thread nothing reaches stderr.
 fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    // One hook for the whole process: taking it out and putting it back would race with other threads.
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                previous(info);
+            }
+        }));
+    });
+    QUIET.set(true);
     let result = catch_unwind(AssertUnwindSafe(work)).ok();
-    std::panic::set_hook(hook);
+    QUIET.set(false);
     result
 }
 

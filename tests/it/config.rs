@@ -44,7 +44,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "16:7: unknown variant `weston_watkin`, expected one of `weston_watkins`, `crammer_singer`, `one_vs_rest`",
         "did you mean `weston_watkins`?",
     ),
-    ("[solver.sgd]", "[solver.sdg]", "18:9: unknown variant `sdg`, expected `sgd`", REFERENCE),
+    ("[solver.sgd]", "[solver.sdg]", "18:9: unknown variant `sdg`, expected `sgd` or `dual`", REFERENCE),
     (
         "[data.digits]",
         "[dta.digits]",
@@ -217,7 +217,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
         "",
-        "there is no [solver.*] table: expected one of [solver.sgd]",
+        "there is no [solver.*] table: expected one of [solver.sgd] or [solver.dual]",
         TABLES,
     ),
     (

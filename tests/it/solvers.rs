@@ -122,8 +122,8 @@ fn the_gap_is_never_negative_and_the_dual_only_rises() {
 fn single_and_double_precision_certify_the_same_optimum() {
     let with_gap = |gap: f64| {
         solve(&format!(
-            "[data.digits]\n[preprocess]\ncenter = \"mean\"\nscale = \"pixel\"\n[objective]\nc = 0.1\n[loss.weston_watkins]\n\
-             [solver.dual]\ngap = {gap:?}\n"
+            "[data.digits]\n[preprocess]\ncenter = \"mean\"\nscale = \"std\"\n[objective]\nlambda = 1e-2\n[loss.weston_watkins]\n\
+             [solver.dual]\ngap = {gap:?}\nepochs = 5000\n"
         ))
         .0
         .certificate
@@ -172,14 +172,14 @@ fn sparse_and_dense_rows_have_one_optimum() {
 
 #[test]
 fn one_seed_one_model_and_sgd_stays_above() {
-    let dual = "[data.digits]\n[preprocess]\nscale = \"pixel\"\n[objective]\nc = 1.0\n[loss.crammer_singer]\n[solver.dual]\ngap = 1e-4\n";
+    let dual = "[data.digits]\n[preprocess]\ncenter = \"mean\"\nscale = \"std\"\n[objective]\nlambda = 1e-2\n[loss.crammer_singer]\n[solver.dual]\ngap = 1e-4\n";
     let (first, second) = (solve(dual).0, solve(dual).0);
     assert_eq!(first.weight, second.weight);
     assert_eq!(first.bias, second.bias);
     let folder = tempfile::tempdir().unwrap();
     let sgd = dual.replace(
         "[solver.dual]\ngap = 1e-4\n",
-        "[solver.sgd]\nlearning_rate = 0.5\nschedule = \"linear\"\nepochs = 30\n",
+        "[solver.sgd]\nlearning_rate = 0.2\nschedule = \"linear\"\nepochs = 80\n",
     );
     let config = LoadedConfig::parse(&sgd, Path::new("sgd.toml"), &[]).unwrap();
     let prepared = run::prepare(&config).unwrap();

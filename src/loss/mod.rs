@@ -228,7 +228,7 @@ impl Formulation {
 }
 
 /// `class_weights` of the configuration.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected `\"none\"`, `\"balanced\"` or a table of positive numbers such as `{ cat = 2.0 }`"
@@ -238,10 +238,12 @@ pub enum ClassWeights {
     Named(NamedClassWeights),
     /// A weight for some classes by name; the others keep 1.
     Table(BTreeMap<String, Positive>),
-    /// The default.
-    #[default]
-    #[serde(skip)]
-    Unset,
+}
+
+impl Default for ClassWeights {
+    fn default() -> Self {
+        Self::Named(NamedClassWeights::None)
+    }
 }
 
 /// The class weights that have a name.
@@ -264,7 +266,7 @@ impl ClassWeights {
     #[allow(clippy::cast_precision_loss)]
     pub fn resolve(&self, class_names: &[String], counts: &[usize]) -> Result<Option<Vec<f64>>, String> {
         match self {
-            Self::Unset | Self::Named(NamedClassWeights::None) => Ok(None),
+            Self::Named(NamedClassWeights::None) => Ok(None),
             Self::Named(NamedClassWeights::Balanced) => {
                 let n = counts.iter().sum::<usize>() as f64;
                 let k = counts.len() as f64;
@@ -297,7 +299,7 @@ pub struct MarginOptions {
 impl Default for MarginOptions {
     fn default() -> Self {
         let one = Positive::new(1.0).unwrap_or_else(|_| unreachable!("1 is positive"));
-        Self { margin: one, power: Power::One, class_weights: ClassWeights::Unset }
+        Self { margin: one, power: Power::One, class_weights: ClassWeights::default() }
     }
 }
 

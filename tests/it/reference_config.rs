@@ -2,7 +2,6 @@
 //! own sentences ("unknown field `?`, expected one of ..."), so that a key added anywhere fails here until it is documented.
 
 use burn_svm::config::{LoadedConfig, RunConfig};
-use burn_svm::loss::{ClassWeights, LossConfig, NamedClassWeights};
 use burn_svm::solver::SolverConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -274,12 +273,7 @@ fn choices_and_ranges_are_stated() {
 
 /// The configuration with every default written out that serde writes.
 fn saved(run: &RunConfig) -> DocumentMut {
-    let mut run = run.clone();
-    let (LossConfig::WestonWatkins(o) | LossConfig::CrammerSinger(o) | LossConfig::OneVsRest(o)) = &mut run.loss;
-    if o.class_weights == ClassWeights::default() {
-        o.class_weights = ClassWeights::Named(NamedClassWeights::None);
-    }
-    toml::to_string(&run).unwrap().parse().unwrap()
+    toml::to_string(run).unwrap().parse().unwrap()
 }
 
 /// Numbers as numbers, whatever they look like; everything else as it is written.

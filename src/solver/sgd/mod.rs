@@ -182,7 +182,7 @@ impl Stepper<'_> {
         let q = self.loss.gradient(scores, batch.labels.clone()).div_scalar(n as f64);
         let (mut dw, db) = model.backward(&batch.rows, self.offset.as_ref(), q);
         if objective.lambda > 0.0 {
-            dw = dw.add(model.linear.weight.val().mul_scalar(objective.lambda));
+            dw = model.linear.weight.val().mul_scalar(objective.lambda).add(dw);
         }
         let mut gradients = GradientsParams::new();
         gradients.register::<2>(owner.linear.weight.id, dw);

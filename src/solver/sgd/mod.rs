@@ -32,8 +32,10 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-/// Rows that are scored at once when accuracy is measured.
-const EVALUATION_BATCH: usize = 2_048;
+/// Rows that are scored at once when accuracy is measured, and the cells that they may have together: 64 MB of floats, half of
+/// what a storage buffer holds on many adapters.
+const EVALUATION_ROWS: usize = 2_048;
+const EVALUATION_CELLS: usize = 1 << 24;
 
 /// The `[solver.sgd]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,7 +230,8 @@ impl Stepper<'_> {
         }
         let model = model.clone().valid();
         let mut right: Option<Tensor<1, Int>> = None;
-        for chunk in rows.chunks(EVALUATION_BATCH) {
+        let most = (EVALUATION_CELLS / self.problem.source.features.n_features().max(1)).clamp(1, EVALUATION_ROWS);
+        for chunk in rows.chunks(most) {
             let batch = self.problem.source.gather(chunk).to_device(device);
             let hits = model.predict(&batch.rows, self.offset.as_ref()).equal(batch.labels).int().sum();
             right = Some(right.map_or(hits.clone(), |sum| sum.add(hits)));

@@ -209,9 +209,7 @@ impl Failure {
             Self::Run(RunError::Model(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Mismatch { hint, .. }) => Some(hint.clone()),
             Self::Run(RunError::Gradcheck(e)) => Some(e.hint().to_owned()),
-            Self::Run(RunError::Solve(_)) => {
-                Some("`burn-svm devices` lists the devices; `--device flex` always works".into())
-            }
+            Self::Run(RunError::Solve(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
                 RecordError::Taken { .. } => {
                     Some("name another folder with --out, or overwrite it with --force".into())

@@ -298,6 +298,12 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
     }
     match &run.solver {
         SolverConfig::Dual(_) => {
+            if run.objective.strength(1).lambda <= 0.0 {
+                return Err((
+                    "[solver.dual] needs a regulariser: found a strength of 0 in [objective]".into(),
+                    "without one there is no dual; give `lambda` or `reg` a value above 0, or use [solver.sgd]".into(),
+                ));
+            }
             if run.preprocess.bias == BiasKind::Free {
                 return Err((
                     "[solver.dual] cannot solve with a free bias yet".into(),

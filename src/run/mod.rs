@@ -78,6 +78,22 @@ impl Prepared {
     pub fn source(&self) -> Source<'_> {
         Source { features: &self.data.features, labels: &self.data.labels, scaler: &self.scaler }
     }
+
+    /// What a solver is given to solve this on a device as configured.
+    #[must_use]
+    pub fn problem<'a>(&'a self, config: &LoadedConfig, device: &'a OpenDevice) -> Problem<'a> {
+        Problem {
+            source: self.source(),
+            train: &self.split.train,
+            validation: &self.split.validation,
+            n_classes: self.data.n_classes(),
+            objective: &self.objective,
+            device,
+            gradient: config.run.gradient,
+            seed: config.run.seed,
+            threads: threads(config),
+        }
+    }
 }
 
 /// Rows that a batch may draw with replacement from fewer training rows.
@@ -193,17 +209,7 @@ pub fn train(
     folder: &mut RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Finished, RunError> {
-    let problem = Problem {
-        source: prepared.source(),
-        train: &prepared.split.train,
-        validation: &prepared.split.validation,
-        n_classes: prepared.data.n_classes(),
-        objective: &prepared.objective,
-        device,
-        gradient: config.run.gradient,
-        seed: config.run.seed,
-        threads: threads(config),
-    };
+    let problem = prepared.problem(config, device);
     let mut recorder = Recorder { folder, observer, failure: None };
     let fit = config.run.solver.solve(&problem, &mut recorder)?;
     if let Some(failure) = recorder.failure {

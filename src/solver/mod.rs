@@ -213,3 +213,17 @@ pub enum SolveError {
         primal: String,
     },
 }
+
+impl SolveError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Device(_) => "`burn-svm devices` lists the devices; `--device flex` always works",
+            Self::FreeBias | Self::NoRegulariser => "[solver.sgd] can",
+            Self::NegativeGap { .. } => {
+                "bring the features to a common scale, or ask for a gap below 2e-5, which is computed in double precision"
+            }
+        }
+    }
+}

@@ -207,6 +207,19 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         REFERENCE,
     ),
     ("epochs = 2", "init_std = -1", "20:12: -1 is out of range: expected a number in the range [0, inf)", REFERENCE),
+    // What the exact solver cannot solve.
+    (
+        "lambda = 1e-3\n\n[loss.weston_watkins]\n\n[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
+        "lambda = 0.0\n\n[loss.weston_watkins]\n\n[solver.dual]\n",
+        "[solver.dual] needs a regulariser: found a strength of 0 in [objective]",
+        "without one there is no dual; give `lambda` or `reg` a value above 0, or use [solver.sgd]",
+    ),
+    (
+        "scale = \"std\"\n\n[objective]\nlambda = 1e-3\n\n[loss.weston_watkins]\n\n[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
+        "bias = \"free\"\n\n[objective]\nlambda = 1e-3\n\n[loss.weston_watkins]\n\n[solver.dual]\n",
+        "[solver.dual] cannot solve with a free bias yet",
+        "set `bias = \"regularised\"` with a large `bias_scale` in [preprocess], or use [solver.sgd]",
+    ),
     // None or several where there must be one.
     (
         "[solver.sgd]",

@@ -4,7 +4,7 @@ use burn_svm::config::LoadedConfig;
 use burn_svm::objective::Objective;
 use burn_svm::run::{self, Prepared};
 use burn_svm::solver::sgd::optimizer::OptimizerName;
-use burn_svm::solver::{Fit, LogEntry, Observer, Problem};
+use burn_svm::solver::{Fit, LogEntry, Observer};
 use std::path::Path;
 
 struct Silent;
@@ -21,24 +21,7 @@ fn solve(solver: &str) -> (Prepared, Fit) {
     let config = LoadedConfig::parse(&text, Path::new("test.toml"), &[]).unwrap();
     let prepared = run::prepare(&config).unwrap();
     let device = run::open_device(&config).unwrap();
-    let fit = config
-        .run
-        .solver
-        .solve(
-            &Problem {
-                source: prepared.source(),
-                train: &prepared.split.train,
-                validation: &prepared.split.validation,
-                n_classes: prepared.data.n_classes(),
-                objective: &prepared.objective,
-                device: &device,
-                gradient: config.run.gradient,
-                seed: 0,
-                threads: 1,
-            },
-            &mut Silent,
-        )
-        .unwrap();
+    let fit = config.run.solver.solve(&prepared.problem(&config, &device), &mut Silent).unwrap();
     (prepared, fit)
 }
 

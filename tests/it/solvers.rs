@@ -2,7 +2,7 @@
 
 use burn_svm::config::LoadedConfig;
 use burn_svm::run;
-use burn_svm::solver::{Certificate, Fit, LogEntry, Observer, Problem};
+use burn_svm::solver::{Certificate, Fit, LogEntry, Observer};
 use std::path::{Path, PathBuf};
 
 /// Remembers every certificate.
@@ -33,17 +33,7 @@ fn solve(text: &str) -> (Fit, Vec<Certificate>) {
     let config = LoadedConfig::parse(text, Path::new("test.toml"), &[]).unwrap();
     let prepared = run::prepare(&config).unwrap();
     let device = run::open_device(&config).unwrap();
-    let problem = Problem {
-        source: prepared.source(),
-        train: &prepared.split.train,
-        validation: &prepared.split.validation,
-        n_classes: prepared.data.n_classes(),
-        objective: &prepared.objective,
-        device: &device,
-        gradient: config.run.gradient,
-        seed: config.run.seed,
-        threads: run::threads(&config),
-    };
+    let problem = prepared.problem(&config, &device);
     let mut watch = Watch::default();
     let fit = config.run.solver.solve(&problem, &mut watch).unwrap();
     (fit, watch.certificates)

@@ -22,7 +22,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
 }
 
-/// The minibatch objective over the steps, on a logarithmic axis where it spans more than a factor of 30; `None` where no loss
+/// The objective over the steps as the solver logged it (of minibatches for SGD, of all rows for the exact solver), on a logarithmic axis where it spans more than a factor of 30; `None` where no loss
 /// was logged.
 #[must_use]
 pub fn loss(metrics: &[LogEntry]) -> Option<Result<String, String>> {
@@ -31,7 +31,7 @@ pub fn loss(metrics: &[LogEntry]) -> Option<Result<String, String>> {
         return None;
     }
     let (low, high) = range(points.iter().map(|p| p.1));
-    let series = [Series { name: "minibatch objective", color: LOSS, points: &points }];
+    let series = [Series { name: "objective as logged", color: LOSS, points: &points }];
     let frame = Frame { title: "Training loss", y: "objective (data loss + regulariser)" };
     Some(if low > 0.0 && high / low > 30.0 {
         render(&frame, &series, (low / 1.5..high * 1.5).log_scale())

@@ -6,6 +6,7 @@ mod gradcheck; // the gradient check as a library user and its report meet it
 mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense
 mod losses; // the contract of the losses: values, reductions, invariances, options
 mod model_file; // model files: round trip, the fixture of each format version, damage
+mod optima; // the exact solver and the losses against certified optima of an independent method
 mod optimizers; // the optimisers by name: each trains, the plain ones make the steps of the textbook
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read

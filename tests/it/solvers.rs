@@ -19,7 +19,7 @@ impl Observer for Watch {
     }
 }
 
-fn shared(name: &str) -> Option<PathBuf> {
+pub fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
     if !path.exists() {
         println!("skipped: no shared data ({name})");
@@ -29,7 +29,7 @@ fn shared(name: &str) -> Option<PathBuf> {
 }
 
 /// Solves a configuration given as text; no accuracies, no files.
-fn solve(text: &str) -> (Fit, Vec<Certificate>) {
+pub fn solve(text: &str) -> (Fit, Vec<Certificate>) {
     let config = LoadedConfig::parse(text, Path::new("test.toml"), &[]).unwrap();
     let prepared = run::prepare(&config).unwrap();
     let device = run::open_device(&config).unwrap();

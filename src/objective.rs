@@ -88,7 +88,7 @@ pub struct Objective {
 /// A model measured on rows of a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// (1/rows) Σ weight_i·ℓ_i
+    /// (1/rows) Σ weight_i·ℓ_i; NaN where no loss was given.
     pub data_loss: f64,
     /// Predictions against labels.
     pub confusion: Confusion,
@@ -108,18 +108,19 @@ impl Objective {
     /// Data loss and predictions of a model on `rows`, in f64 on the host.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
-    pub fn evaluate(
-        loss: &Loss,
+    pub fn evaluate<'a>(
+        loss: impl Into<Option<&'a Loss>>,
         model: &Classifier,
         features: &Features,
         labels: &[u32],
         rows: &[u32],
         top: &[usize],
     ) -> Evaluation {
+        let loss = loss.into();
         let start = || (0.0f64, Confusion::new(model.n_classes()), vec![0u64; top.len()]);
         let parts = model.fold_scores(features, rows, start, |(sum, confusion, hits), position, scores| {
             let label = labels[rows[position] as usize] as usize;
-            *sum += loss.of_row(scores, label);
+            *sum += loss.map_or(f64::NAN, |loss| loss.of_row(scores, label));
             confusion.add(label, argmax(scores));
             for (hit, &k) in hits.iter_mut().zip(top) {
                 *hit += u64::from(crate::metric::in_top_k(scores, label, k));

@@ -17,7 +17,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     // Top-k with k at least the number of classes says nothing.
     let top: Vec<usize> = [args.top].into_iter().filter(|&k| k > 1 && k < model.n_classes()).collect();
     let evaluation = run::evaluate(&model, &labelled, &top);
-    let loss = &model.training.loss;
+    let loss = model.loss();
     if args.json {
         let confusion = &evaluation.confusion;
         let classes: Vec<_> = model
@@ -41,11 +41,12 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
             "confusion": matrix,
         }))?;
     } else {
-        let described = format!("{}, margin {}, power {}", loss.formulation.name(), loss.margin, i64::from(loss.power));
+        let described =
+            loss.map(|l| format!("{}, margin {}, power {}", l.formulation.name(), l.margin, i64::from(l.power)));
         print(&output::evaluation(
             &labelled.name,
             evaluation.data_loss,
-            &described,
+            described.as_deref(),
             &evaluation.top_k,
             &evaluation.confusion,
             &model.class_names,
@@ -56,6 +57,12 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
 
 /// The data of the configuration that the model carries.
 fn own_data(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
-    let config = LoadedConfig::stored(&model.training.config, path)?;
+    let Some(training) = model.training() else {
+        return Err(RunError::Mismatch {
+            problem: format!("{}: a model of LIBLINEAR does not say what it was trained on", path.display()),
+            hint: "name the rows to measure it on with --data".into(),
+        });
+    };
+    let config = LoadedConfig::stored(&training.config, path)?;
     run::labelled_by(&config, model)
 }

@@ -108,7 +108,7 @@ struct TrainArgs {
 
 #[derive(Debug, Args)]
 struct EvaluateArgs {
-    /// A run folder or its model.safetensors
+    /// A run folder, its model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// A configuration (its test, else validation, else train split) or a data file with labels; the model's own configuration by default
@@ -124,7 +124,7 @@ struct EvaluateArgs {
 
 #[derive(Debug, Args)]
 struct PredictArgs {
-    /// A run folder or its model.safetensors
+    /// A run folder, its model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// A data file, or - for standard input

@@ -128,7 +128,7 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
 pub fn evaluation(
     name: &str,
     data_loss: f64,
-    loss: &str,
+    loss: Option<&str>,
     top: &[(usize, f64)],
     confusion: &Confusion,
     names: &[String],
@@ -139,7 +139,10 @@ pub fn evaluation(
     for (k, share) in top {
         let _ = writeln!(out, "{:<12} {}", format!("top-{k}"), percent(*share));
     }
-    let _ = writeln!(out, "data loss    {} ({loss})", number(data_loss));
+    match loss {
+        Some(loss) => drop(writeln!(out, "data loss    {} ({loss})", number(data_loss))),
+        None => out.push_str("data loss    unknown: the model was trained for another loss than a margin loss\n"),
+    }
     let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).clamp(13, 30);
     let _ = writeln!(out, "\n{:<wide$} {:>9} {:>9} {:>9} {:>9}", "class", "precision", "recall", "F1", "rows");
     let mut line = |name: &str, c: crate::metric::ClassReport| {

@@ -4,6 +4,7 @@
 //! that every report of an objective or an accuracy comes from one evaluator.
 
 use super::BiasRule;
+use super::liblinear::Liblinear;
 use crate::data::{Center, Features, ImageShape, Scale, Scaler};
 use crate::loss::Loss;
 use rayon::prelude::*;
@@ -28,6 +29,15 @@ pub struct Training {
     pub config: String,
 }
 
+/// Where a model comes from, and what is known of its training.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// Trained here.
+    Trained(Training),
+    /// Read from a model file of LIBLINEAR.
+    Liblinear(Liblinear),
+}
+
 /// A trained linear classifier.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classifier {
@@ -41,8 +51,8 @@ pub struct Classifier {
     pub class_names: Vec<String>,
     /// For image data.
     pub image_shape: Option<ImageShape>,
-    /// What it was trained for.
-    pub training: Training,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// Rows that are scored together by one thread.
@@ -74,6 +84,34 @@ impl Classifier {
         self.weight.len() / self.n_classes()
     }
 
+    /// What it was trained for, where it was trained here.
+    #[must_use]
+    pub const fn training(&self) -> Option<&Training> {
+        match &self.origin {
+            Origin::Trained(training) => Some(training),
+            Origin::Liblinear(_) => None,
+        }
+    }
+
+    /// The margin loss that it was trained for; `None` for another program's model of another loss.
+    #[must_use]
+    pub fn loss(&self) -> Option<&Loss> {
+        match &self.origin {
+            Origin::Trained(training) => Some(&training.loss),
+            Origin::Liblinear(model) => model.loss.as_ref(),
+        }
+    }
+
+    /// Weight and bias in f64: those of a model that was read in double precision lose nothing.
+    fn wide(&self) -> (Vec<f64>, Vec<f64>) {
+        let widened = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let (weight, bias) = match &self.origin {
+            Origin::Trained(_) => (widened(&self.weight), self.bias.as_deref().map(widened)),
+            Origin::Liblinear(model) => (model.weight.clone(), model.bias.clone()),
+        };
+        (weight, bias.unwrap_or_else(|| vec![0.0; self.n_classes()]))
+    }
+
     /// Weights and bias for raw features, in f64: `weight[j, k] / scale_j` and `bias_k − Σ_j mean_j·weight[j, k]/scale_j`.
     ///
     /// `None` where rows are brought to unit length, which no weights can express.
@@ -89,18 +127,18 @@ impl Classifier {
 
     fn fold(&self, by_class: bool) -> Folded {
         let (d, k) = (self.n_features(), self.n_classes());
+        let (wide, bias) = self.wide();
         let mut weight = vec![0.0; d * k];
         let mut offset = vec![0.0; k];
         for j in 0..d {
             let scale = self.scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
             let mean = self.scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
             for c in 0..k {
-                let w = f64::from(self.weight[j * k + c]) / scale;
+                let w = wide[j * k + c] / scale;
                 offset[c] -= mean * w;
                 weight[if by_class { c * d + j } else { j * k + c }] = w;
             }
         }
-        let bias = self.bias.as_ref().map_or_else(|| vec![0.0; k], |b| b.iter().map(|&v| f64::from(v)).collect());
         Folded { n_features: d, n_classes: k, weight, offset, bias }
     }
 
@@ -212,7 +250,7 @@ mod tests {
             scaler,
             class_names: ["a", "b", "c"].map(String::from).to_vec(),
             image_shape: None,
-            training: Training {
+            origin: Origin::Trained(Training {
                 loss: Loss::new(Formulation::WestonWatkins, 1.0, Power::One),
                 lambda: 1.0,
                 n_samples: 1,
@@ -220,7 +258,7 @@ mod tests {
                 center: Center::None,
                 scale: Scale::None,
                 config: String::new(),
-            },
+            }),
         }
     }
 

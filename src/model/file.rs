@@ -2,14 +2,16 @@
 //!
 //! Tensors: `weight` `[n_features, n_classes]`, `bias` `[n_classes]`, both for preprocessed features, and `mean` and `scale`
 //! `[n_features]` where the preprocessing uses them. Metadata: every value is text, those that are not plain words are JSON.
-//! The header is written with sorted keys, so that equal models are equal byte for byte.
+//! The header is written with sorted keys, so that equal models are equal byte for byte. LIBLINEAR's model files are read too:
+//! [`super::liblinear`].
 
-use super::classifier::{Classifier, Training};
+use super::classifier::{Classifier, Origin};
+use super::liblinear::{self, Liblinear, LiblinearSolver};
 use crate::data::Scaler;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// The format version that this program writes.
@@ -35,6 +37,16 @@ pub enum ModelFileError {
         /// What was found and what was expected.
         problem: String,
     },
+    /// A line of a text model is not what it should be.
+    #[error("{file}:{line}: {problem}")]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What was found and what was expected.
+        problem: String,
+    },
 }
 
 impl ModelFileError {
@@ -44,6 +56,9 @@ impl ModelFileError {
         match self {
             Self::Io { .. } => "MODEL is a run folder or its `model.safetensors`",
             Self::Content { .. } => "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`",
+            Self::Line { .. } => {
+                "MODEL may be a text model as LIBLINEAR's `train` writes it, of a classifier of two classes or more"
+            }
         }
     }
 }
@@ -56,7 +71,7 @@ impl Classifier {
     /// The model as the bytes of a safetensors file.
     ///
     /// The `safetensors` crate keeps metadata in a hash map, whose order changes from run to run; the header is small, so it is
-    /// written here in sorted order.
+    /// written here in sorted order. Weights that were read in double precision are written in single.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (d, k) = (self.n_features(), self.n_classes());
@@ -88,19 +103,26 @@ impl Classifier {
 
     fn metadata(&self) -> Value {
         let text = |value: Value| Value::String(value.to_string());
-        let t = &self.training;
-        json!({
+        let mut metadata = json!({
             "format": "burn-svm",
             "format_version": FORMAT_VERSION.to_string(),
             "class_names": text(json!(self.class_names)),
-            "preprocess": text(json!({"center": t.center, "scale": t.scale, "unit_row": self.scaler.unit_row})),
             "image_shape": text(json!(self.image_shape)),
-            "loss": text(json!(t.loss)),
-            "objective": text(json!({
-                "lambda": t.lambda, "n_samples": t.n_samples, "bias": t.bias,
-            })),
-            "config": t.config,
-        })
+        });
+        let unit_row = self.scaler.unit_row;
+        match &self.origin {
+            Origin::Trained(t) => {
+                metadata["preprocess"] = text(json!({"center": t.center, "scale": t.scale, "unit_row": unit_row}));
+                metadata["loss"] = text(json!(t.loss));
+                metadata["objective"] = text(json!({"lambda": t.lambda, "n_samples": t.n_samples, "bias": t.bias}));
+                metadata["config"] = t.config.as_str().into();
+            }
+            Origin::Liblinear(model) => {
+                metadata["preprocess"] = text(json!({"unit_row": unit_row}));
+                metadata["liblinear_solver"] = model.solver.name().into();
+            }
+        }
+        metadata
     }
 
     /// Reads a model from the bytes of its file; `file` is named in errors.
@@ -113,42 +135,30 @@ impl Classifier {
             SafeTensors::read_metadata(bytes).map_err(|e| wrong(format!("not a safetensors file: {e}")))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| wrong(format!("not a safetensors file: {e}")))?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
-        let entry = |key: &str| metadata.get(key).ok_or_else(|| wrong(format!("metadata `{key}` is missing")));
-        if metadata.get("format").map(String::as_str) != Some("burn-svm") {
+        let metadata = Metadata { entries: metadata, file };
+        if metadata.entries.get("format").map(String::as_str) != Some("burn-svm") {
             return Err(wrong(
                 "a safetensors file, but not a burn-svm model (metadata `format` is not `burn-svm`)".into(),
             ));
         }
-        let version = entry("format_version")?;
+        let version = metadata.entry("format_version")?;
         if version.parse::<u32>().map_or(true, |v| v == 0 || v > FORMAT_VERSION) {
             return Err(wrong(format!("model format version `{version}`, expected at most {FORMAT_VERSION}")));
         }
-        let parse = |key: &str| -> Result<Value, ModelFileError> {
-            serde_json::from_str(entry(key)?).map_err(|e| wrong(format!("metadata `{key}`: {e}")))
-        };
-        let field = |value: &Value, key: &str| value.get(key).cloned().unwrap_or(Value::Null);
-        let (preprocess, objective) = (parse("preprocess")?, parse("objective")?);
-        let training: Training = serde_json::from_value(json!({
-            "loss": parse("loss")?,
-            "lambda": field(&objective, "lambda"),
-            "n_samples": field(&objective, "n_samples"),
-            "bias": field(&objective, "bias"),
-            "center": field(&preprocess, "center"),
-            "scale": field(&preprocess, "scale"),
-            "config": entry("config")?,
-        }))
-        .map_err(|e| wrong(format!("metadata: {e}")))?;
-        let class_names: Vec<String> =
-            serde_json::from_value(parse("class_names")?).map_err(|e| wrong(format!("metadata `class_names`: {e}")))?;
-        let image_shape =
-            serde_json::from_value(parse("image_shape")?).map_err(|e| wrong(format!("metadata `image_shape`: {e}")))?;
+        let mut origin = metadata.origin()?;
+        let class_names: Vec<String> = serde_json::from_value(metadata.parse("class_names")?)
+            .map_err(|e| wrong(format!("metadata `class_names`: {e}")))?;
+        let image_shape = serde_json::from_value(metadata.parse("image_shape")?)
+            .map_err(|e| wrong(format!("metadata `image_shape`: {e}")))?;
         let (weight, shape) =
             tensor(&tensors, "weight", &wrong)?.ok_or_else(|| wrong("tensor `weight` is missing".into()))?;
         let k = class_names.len();
         if shape.len() != 2 || shape[0] == 0 || shape[1] != k || k < 2 {
             return Err(wrong(format!("tensor `weight` has shape {shape:?}, expected [n_features, {k}]")));
         }
-        if training.loss.class_weights.as_ref().is_some_and(|w| w.len() != k) {
+        if let Origin::Trained(training) = &origin
+            && training.loss.class_weights.as_ref().is_some_and(|w| w.len() != k)
+        {
             return Err(wrong(format!("metadata `loss` has not one class weight for each of {k} classes")));
         }
         let vector = |name: &str, length: usize| match tensor(&tensors, name, &wrong)? {
@@ -158,8 +168,12 @@ impl Classifier {
             found => Ok(found.map(|(values, _)| values)),
         };
         let (bias, mean, scale) = (vector("bias", k)?, vector("mean", shape[0])?, vector("scale", shape[0])?);
-        let unit_row = field(&preprocess, "unit_row") == Value::Bool(true);
-        Ok(Self { weight, bias, scaler: Scaler { mean, scale, unit_row }, class_names, image_shape, training })
+        let unit_row = field(&metadata.parse("preprocess")?, "unit_row") == Value::Bool(true);
+        if let Origin::Liblinear(model) = &mut origin {
+            model.weight = weight.iter().map(|&v| f64::from(v)).collect();
+            model.bias = bias.as_ref().map(|b| b.iter().map(|&v| f64::from(v)).collect());
+        }
+        Ok(Self { weight, bias, scaler: Scaler { mean, scale, unit_row }, class_names, image_shape, origin })
     }
 
     /// Writes the model file under a temporary name and renames it, so that a half file never passes for a whole one.
@@ -173,14 +187,60 @@ impl Classifier {
         std::fs::rename(&partial, file).map_err(io)
     }
 
-    /// Reads a model file, or the one in a run folder.
+    /// Reads a model file, or the one in a run folder, or a model file of LIBLINEAR, told by its first word.
     ///
     /// # Errors
     /// [`ModelFileError`] when it is not there or not a model.
     pub fn load(path: &Path) -> Result<Self, ModelFileError> {
         let file = if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() };
         let bytes = std::fs::read(&file).map_err(|source| ModelFileError::Io { file: file.clone(), source })?;
-        Self::from_bytes(&bytes, &file)
+        if liblinear::detect(&bytes) { liblinear::read(&bytes, &file) } else { Self::from_bytes(&bytes, &file) }
+    }
+}
+
+fn field(value: &Value, key: &str) -> Value {
+    value.get(key).cloned().unwrap_or(Value::Null)
+}
+
+/// The metadata of a file, and its name for errors.
+struct Metadata<'a> {
+    entries: HashMap<String, String>,
+    file: &'a Path,
+}
+
+impl Metadata<'_> {
+    fn wrong(&self, problem: String) -> ModelFileError {
+        ModelFileError::Content { file: self.file.to_path_buf(), problem }
+    }
+
+    fn entry(&self, key: &str) -> Result<&String, ModelFileError> {
+        self.entries.get(key).ok_or_else(|| self.wrong(format!("metadata `{key}` is missing")))
+    }
+
+    fn parse(&self, key: &str) -> Result<Value, ModelFileError> {
+        serde_json::from_str(self.entry(key)?).map_err(|e| self.wrong(format!("metadata `{key}`: {e}")))
+    }
+
+    /// Where the model comes from; the weights of LIBLINEAR's are yet to be filled in.
+    fn origin(&self) -> Result<Origin, ModelFileError> {
+        if let Some(name) = self.entries.get("liblinear_solver") {
+            let solver = LiblinearSolver::of_name(name).ok_or_else(|| {
+                self.wrong(format!("metadata `liblinear_solver` is `{name}`, which is no classifier"))
+            })?;
+            return Ok(Origin::Liblinear(Liblinear::new(solver, Vec::new(), None)));
+        }
+        let (preprocess, objective) = (self.parse("preprocess")?, self.parse("objective")?);
+        serde_json::from_value(json!({
+            "loss": self.parse("loss")?,
+            "lambda": field(&objective, "lambda"),
+            "n_samples": field(&objective, "n_samples"),
+            "bias": field(&objective, "bias"),
+            "center": field(&preprocess, "center"),
+            "scale": field(&preprocess, "scale"),
+            "config": self.entry("config")?,
+        }))
+        .map(Origin::Trained)
+        .map_err(|e| self.wrong(format!("metadata: {e}")))
     }
 }
 
@@ -212,7 +272,7 @@ mod tests {
     use super::*;
     use crate::data::{Center, ImageShape, Scale};
     use crate::loss::{Formulation, Loss, Power};
-    use crate::model::BiasRule;
+    use crate::model::{BiasRule, Training};
 
     fn sample() -> Classifier {
         Classifier {
@@ -221,7 +281,7 @@ mod tests {
             scaler: Scaler { mean: Some(vec![1.0, 2.0, 3.0]), scale: None, unit_row: true },
             class_names: vec!["cat".into(), "dög \"x\"".into()],
             image_shape: Some(ImageShape { channels: 1, height: 1, width: 3 }),
-            training: Training {
+            origin: Origin::Trained(Training {
                 loss: Loss {
                     class_weights: Some(vec![1.0, 0.5]),
                     ..Loss::new(Formulation::CrammerSinger, 2.0, Power::Two)
@@ -232,7 +292,7 @@ mod tests {
                 center: Center::Mean,
                 scale: Scale::UnitRow,
                 config: "seed = 0\n".into(),
-            },
+            }),
         }
     }
 

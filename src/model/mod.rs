@@ -4,8 +4,9 @@
 
 pub mod classifier;
 pub mod file;
+pub mod liblinear;
 
-pub use classifier::{Classifier, Training};
+pub use classifier::{Classifier, Origin, Training};
 
 use crate::data::batch::{Rows, SparseRows};
 use burn::config::Config;

@@ -12,7 +12,7 @@ use crate::data::{DataError, Dataset, Features, Scaler, Split};
 use crate::device::{self, DeviceError, OpenDevice};
 use crate::gradcheck::GradcheckError;
 use crate::model::file::ModelFileError;
-use crate::model::{Classifier, Training};
+use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Evaluation, Objective, Strength};
 use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, SolveError, StopReason};
 use std::path::Path;
@@ -265,7 +265,7 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, fit: Fit) -> Classifie
         scaler: prepared.scaler.clone(),
         class_names: prepared.data.class_names.clone(),
         image_shape: prepared.data.image_shape,
-        training: Training {
+        origin: Origin::Trained(Training {
             loss: prepared.objective.loss.clone(),
             lambda: prepared.objective.lambda,
             n_samples: prepared.split.train.len(),
@@ -273,7 +273,7 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, fit: Fit) -> Classifie
             center: config.run.preprocess.center,
             scale: config.run.preprocess.scale,
             config: config.text.clone(),
-        },
+        }),
     }
 }
 
@@ -422,9 +422,9 @@ pub fn all_rows(features: &Features) -> Vec<u32> {
     (0..features.n_rows() as u32).collect()
 }
 
-/// Measures a model on labelled rows, with the loss that it was trained for.
+/// Measures a model on labelled rows, with the loss that it was trained for where that is known.
 #[must_use]
 pub fn evaluate(model: &Classifier, labelled: &Labelled, top: &[usize]) -> Evaluation {
     let Labelled { data, rows, .. } = labelled;
-    Objective::evaluate(&model.training.loss, model, &data.features, &data.labels, rows, top)
+    Objective::evaluate(model.loss(), model, &data.features, &data.labels, rows, top)
 }

@@ -4,6 +4,7 @@ mod config; // mistakes in configurations and arguments: exit code 2, where and 
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
 mod gradcheck; // the gradient check as a library user and its report meet it
 mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense
+mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod losses; // the contract of the losses: values, reductions, invariances, options
 mod model_file; // model files: round trip, the fixture of each format version, damage
 mod optima; // the exact solver and the losses against certified optima of an independent method

@@ -45,7 +45,7 @@ fn version_1_loads_for_ever() {
     let model = Classifier::load(Path::new(&repository(V1))).unwrap();
     assert_eq!((model.n_features(), model.class_names.join(" ")), (4, "cat dog owl".to_owned()));
     assert!(model.bias.is_some() && model.scaler.mean.is_some() && model.scaler.scale.is_some());
-    assert!(model.training.config.contains("[loss.crammer_singer]"));
+    assert!(model.training().unwrap().config.contains("[loss.crammer_singer]"));
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn main() {
     let (features, labels) = random_data();
     let rows: Vec<u32> = (0..N_ROWS as u32).collect();
     let scaler = Scaler::fit(&features, &rows, Center::Mean, Scale::None);
-    let source = Source { features: &features, labels: &labels, scaler: &scaler };
+    let source = Source { features: &features, labels: &labels, scaler: &scaler, weights: None };
     let objective = Objective {
         loss: Loss::new(Formulation::WestonWatkins, 1.0, Power::One),
         lambda: LAMBDA,

@@ -4,15 +4,18 @@
 //! P(W, b) = (1/n) Σ_i weight_i · ℓ(s_i, y_i)  +  (λ/2)·‖W‖²  +  (λ/(2B²))·‖b‖²
 //! ```
 //!
-//! n is the number of training rows; the last term is there when the bias is regularised, with `bias_scale` B. λ is given as
+//! n is the number of training rows, whatever their weights; the last term is there when the bias is regularised, with `bias_scale` B. λ is given as
 //! `lambda` itself, as CS231n's `reg` (reg·ΣW², so λ = 2·reg), or as LIBLINEAR's `c` (C = 1/(λ·n)).
 //! Imports `loss`, `model`, `data`, `metric`.
 
 use crate::bounded::{NonNegative, Positive};
 use crate::data::Features;
-use crate::loss::Loss;
+use crate::data::batch::Batch;
+use crate::loss::{Loss, MarginLoss};
 use crate::metric::{Confusion, argmax};
 use crate::model::{BiasRule, Classifier};
+use burn::nn::loss::Reduction;
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// The `[objective]` table: exactly one of the three.
@@ -74,6 +77,32 @@ impl ObjectiveConfig {
     }
 }
 
+/// The data loss (1/n) Σ weight_i·ℓ_i of a batch of n rows at its scores `[n, n_classes]`, `[1]`.
+#[must_use]
+pub fn mean_loss(loss: &dyn MarginLoss, scores: Tensor<2>, batch: &Batch) -> Tensor<1> {
+    let labels = batch.labels.clone();
+    match &batch.weights {
+        None => loss.forward(scores, labels, Reduction::Mean),
+        Some(weights) => {
+            let weights = weights.clone().cast(scores.dtype());
+            loss.forward_no_reduction(scores, labels).mul(weights).mean()
+        }
+    }
+}
+
+/// The gradient of [`mean_loss`] with respect to the scores, weight_i·Q_i/n, `[n, n_classes]`.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn mean_loss_gradient(loss: &dyn MarginLoss, scores: Tensor<2>, batch: &Batch) -> Tensor<2> {
+    let [n, _] = scores.dims();
+    let weights = batch.weights.as_ref().map(|w| w.clone().cast(scores.dtype()).reshape([n, 1]));
+    let q = loss.gradient(scores, batch.labels.clone()).div_scalar(n as f64);
+    match weights {
+        None => q,
+        Some(weights) => q.mul(weights),
+    }
+}
+
 /// Loss, regularisation and bias rule: what a solver minimises.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
@@ -105,7 +134,8 @@ impl Objective {
         self.lambda / 2.0 * (square(weight) + bias)
     }
 
-    /// Data loss and predictions of a model on `rows`, in f64 on the host.
+    /// Data loss and predictions of a model on `rows`, in f64 on the host; `weights` holds one a row of the data set, as
+    /// [`Dataset::weights`](crate::data::Dataset::weights) does. Accuracies count rows, whatever their weights.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn evaluate<'a>(
@@ -113,6 +143,7 @@ impl Objective {
         model: &Classifier,
         features: &Features,
         labels: &[u32],
+        weights: Option<&[f32]>,
         rows: &[u32],
         top: &[usize],
     ) -> Evaluation {
@@ -120,7 +151,8 @@ impl Objective {
         let start = || (0.0f64, Confusion::new(model.n_classes()), vec![0u64; top.len()]);
         let parts = model.fold_scores(features, rows, start, |(sum, confusion, hits), position, scores| {
             let label = labels[rows[position] as usize] as usize;
-            *sum += loss.map_or(f64::NAN, |loss| loss.of_row(scores, label));
+            let weight = weights.map_or(1.0, |w| f64::from(w[rows[position] as usize]));
+            *sum += loss.map_or(f64::NAN, |loss| weight * loss.of_row(scores, label));
             confusion.add(label, argmax(scores));
             for (hit, &k) in hits.iter_mut().zip(top) {
                 *hit += u64::from(crate::metric::in_top_k(scores, label, k));

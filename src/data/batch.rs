@@ -12,6 +12,8 @@ pub struct Source<'a> {
     pub labels: &'a [u32],
     /// Fitted preprocessing.
     pub scaler: &'a Scaler,
+    /// A weight a row; `None` where all are 1.
+    pub weights: Option<&'a [f32]>,
 }
 
 /// A batch in host memory, ready to be moved.
@@ -19,6 +21,7 @@ pub struct Source<'a> {
 pub struct HostBatch {
     rows: HostRows,
     labels: Vec<i32>,
+    weights: Option<Vec<f32>>,
     n_features: usize,
 }
 
@@ -35,6 +38,8 @@ pub struct Batch {
     pub rows: Rows,
     /// Class indices `[n_samples]`.
     pub labels: Tensor<1, Int>,
+    /// The weight of each row, `[n_samples]`; `None` where all are 1.
+    pub weights: Option<Tensor<1>>,
 }
 
 /// Features of a batch on a device.
@@ -66,12 +71,19 @@ pub struct SparseRows {
 }
 
 impl Source<'_> {
+    /// The weight of a row, without that of its class.
+    #[must_use]
+    pub fn weight(&self, row: u32) -> f64 {
+        self.weights.map_or(1.0, |w| f64::from(w[row as usize]))
+    }
+
     /// Gathers rows by index.
     #[must_use]
     #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)]
     pub fn gather(&self, rows: &[u32]) -> HostBatch {
         let d = self.features.n_features();
         let labels = rows.iter().map(|&r| self.labels[r as usize] as i32).collect();
+        let weights = self.weights.map(|w| rows.iter().map(|&r| w[r as usize]).collect());
         let rows = match self.features {
             Features::U8(_) | Features::F32(_) => {
                 let mut values = vec![0.0f32; rows.len() * d];
@@ -103,7 +115,7 @@ impl Source<'_> {
                 HostRows::Sparse { rows: at, columns, values, factors }
             }
         };
-        HostBatch { rows, labels, n_features: d }
+        HostBatch { rows, labels, weights, n_features: d }
     }
 
     /// `−mean/scale` as `[1, n_features]` on a device: what sparse batches still need for centring.
@@ -152,6 +164,7 @@ impl HostBatch {
                 factors: factors.map(column),
             }),
         };
-        Batch { rows, labels: ints(self.labels) }
+        let weights = self.weights.map(|w| Tensor::from_data(TensorData::new(w, [n]), device));
+        Batch { rows, labels: ints(self.labels), weights }
     }
 }

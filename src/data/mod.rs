@@ -178,6 +178,8 @@ pub struct Dataset {
     pub class_names: Vec<String>,
     /// Rows `0..n_train` are the train part, the rest the test part.
     pub n_train: usize,
+    /// A weight a row, finite and not negative, of which training rows make use; `None` where all are 1.
+    pub weights: Option<Vec<f32>>,
     /// For image data.
     pub image_shape: Option<ImageShape>,
     /// Remarks for the user (features of the test part that train does not have, ...).

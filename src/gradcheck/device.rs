@@ -107,6 +107,7 @@ impl Host<'_> {
         let mut q = vec![0.0; scores.len()];
         let mut followed = 0;
         let rows = q.chunks_exact_mut(k).zip(scores.chunks_exact(k)).zip(device_q.chunks_exact(k));
+        // Row weights are left to `gradient`.
         for (((ours, scores), theirs), &row) in rows.zip(self.rows) {
             let label = self.source.labels[row as usize] as usize;
             loss.gradient_of_row(scores, label, ours);
@@ -214,7 +215,7 @@ impl Host<'_> {
         scores
     }
 
-    /// XᵀQ/n and the column means of Q.
+    /// Xᵀ(weight·Q)/n and the column means of weight·Q.
     #[allow(clippy::cast_precision_loss)]
     fn gradient(&self, q: &[f64]) -> Gradient {
         let (k, n) = (self.n_classes, self.rows.len() as f64);
@@ -222,10 +223,11 @@ impl Host<'_> {
         let (mut total, mut bias) = (vec![0.0; k], vec![0.0; k]);
         for (q, &row) in q.chunks_exact(k).zip(self.rows) {
             let factor = self.factor(row);
-            total.iter_mut().zip(q).for_each(|(t, q)| *t += factor * q / n);
-            bias.iter_mut().zip(q).for_each(|(b, q)| *b += q / n);
+            let share = self.source.weight(row) / n;
+            total.iter_mut().zip(q).for_each(|(t, q)| *t += factor * q * share);
+            bias.iter_mut().zip(q).for_each(|(b, q)| *b += q * share);
             self.for_each_cell(row, |j, x| {
-                weight[j * k..(j + 1) * k].iter_mut().zip(q).for_each(|(w, q)| *w += x * q / n);
+                weight[j * k..(j + 1) * k].iter_mut().zip(q).for_each(|(w, q)| *w += x * q * share);
             });
         }
         for (j, o) in self.offset().iter().flatten().enumerate() {
@@ -255,7 +257,7 @@ mod tests {
         let scaler = Scaler::default();
         let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One);
         let objective = Objective { loss, lambda, bias: BiasRule::Free };
-        let source = Source { features: &features, labels: &[0, 1], scaler: &scaler };
+        let source = Source { features: &features, labels: &[0, 1], scaler: &scaler, weights: None };
         let bias = [0.25, -0.5];
         test(&Host { source, rows: &[0, 1], n_classes: 2, weight, bias: Some(&bias) }, &objective);
     }

@@ -105,6 +105,8 @@ pub struct Inputs<'a> {
     pub labels: &'a [u32],
     /// Number of classes.
     pub n_classes: usize,
+    /// A weight a row, `[n_samples]`; `None` where all are 1.
+    pub row_weights: Option<&'a [f64]>,
     /// Row-major `[n_features, n_classes]`; 1e-4 times standard normal numbers where it is `None`.
     pub weight: Option<&'a [f64]>,
     /// `[n_classes]`, used with `weight` where the rule has a bias; zeros where it is `None`.
@@ -130,6 +132,7 @@ impl<'a> Inputs<'a> {
             features,
             labels,
             n_classes,
+            row_weights: None,
             weight: None,
             bias: None,
             lambda: 0.0,
@@ -149,6 +152,7 @@ struct Point<'a> {
     labels: &'a [u32],
     n_features: usize,
     n_classes: usize,
+    row_weights: Option<&'a [f64]>,
     weight: Vec<f64>,
     bias: Option<Vec<f64>>,
     lambda: f64,
@@ -172,7 +176,7 @@ struct Point<'a> {
 /// [`GradcheckError`] when the build has no CPU backend, there are no rows, or a device fails.
 ///
 /// # Panics
-/// When the lengths of features, labels, weight and bias do not fit together, or a label is not below `n_classes`.
+/// When the lengths of features, labels, weights and bias do not fit together, or a label is not below `n_classes`.
 pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
     let n = inputs.labels.len();
     if n == 0 || inputs.n_classes < 2 {
@@ -184,6 +188,7 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
         "labels must be below {}",
         inputs.n_classes
     );
+    assert!(inputs.row_weights.is_none_or(|w| w.len() == n), "row weights are given for another number of rows");
     let device = crate::device::cpu().ok_or(GradcheckError::NoCpuBackend)?;
     let n_features = inputs.features.len() / n;
     let size = n_features * inputs.n_classes;
@@ -197,6 +202,7 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
         labels: inputs.labels,
         n_features,
         n_classes: inputs.n_classes,
+        row_weights: inputs.row_weights,
         weight: random,
         bias: random_bias,
         lambda: inputs.lambda,
@@ -236,6 +242,10 @@ impl Point<'_> {
         self.labels.len()
     }
 
+    fn row_weight(&self, row: usize) -> f64 {
+        self.row_weights.map_or(1.0, |w| w[row])
+    }
+
     /// XW + b, `[n_samples, n_classes]`.
     fn scores(&self) -> Vec<f64> {
         let k = self.n_classes;
@@ -256,7 +266,8 @@ impl Point<'_> {
     #[allow(clippy::cast_precision_loss)]
     fn data_loss(&self, scores: &[f64]) -> Result<f64, GradcheckError> {
         let losses = self.losses(scores.to_vec(), self.labels)?;
-        Ok(losses.iter().sum::<f64>() / self.n_samples() as f64)
+        let weighted = losses.iter().enumerate().map(|(row, loss)| self.row_weight(row) * loss);
+        Ok(weighted.sum::<f64>() / self.n_samples() as f64)
     }
 
     /// (λ/2)·‖W‖² and its part of the bias.
@@ -283,6 +294,7 @@ impl Point<'_> {
         let batch = Batch {
             rows: Rows::Dense(Tensor::from_data(x, (&self.device, DType::F64))),
             labels: self.labels_tensor(self.labels),
+            weights: self.row_weights.map(|w| Tensor::from_data(w, (&self.device, DType::F64))),
         };
         let plain = self.model(&self.device);
         let tracked = self.model(&self.device.clone().autodiff());

@@ -63,11 +63,13 @@ impl Shifted<'_> {
         scores
     }
 
-    /// The losses of rows at their shifts, in one pass.
+    /// The weighted losses of rows at their shifts, in one pass.
     fn losses(&self, at: &[(usize, f64)]) -> Result<Vec<f64>, GradcheckError> {
         let scores: Vec<f64> = at.iter().flat_map(|&(row, shift)| self.row(row, shift)).collect();
         let labels: Vec<u32> = at.iter().map(|&(row, _)| self.point.labels[row]).collect();
-        self.point.losses(scores, &labels)
+        let mut losses = self.point.losses(scores, &labels)?;
+        losses.iter_mut().zip(at).for_each(|(loss, &(row, _))| *loss *= self.point.row_weight(row));
+        Ok(losses)
     }
 
     /// The derivative at shift 0, starting with `step`.

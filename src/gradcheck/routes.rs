@@ -4,8 +4,8 @@ use super::GradcheckError;
 use crate::data::batch::Batch;
 use crate::loss::MarginLoss;
 use crate::model::{BiasRule, LinearSvm};
+use crate::objective::{mean_loss, mean_loss_gradient};
 use burn::module::Param;
-use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
 
 /// ∂P/∂W `[n_features, n_classes]` and ∂P/∂b `[n_classes]`, row-major, on the host.
@@ -53,7 +53,7 @@ impl Route<'_> {
         offset: Option<&Tensor<2>>,
     ) -> Result<Gradient, GradcheckError> {
         let scores = model.scores(&batch.rows, offset);
-        let mut total = self.loss.forward(scores, batch.labels.clone(), Reduction::Mean);
+        let mut total = mean_loss(self.loss, scores, batch);
         let weight = model.linear.weight.val();
         if self.lambda > 0.0 {
             total = total.add(weight.clone().mul(weight.clone()).sum().mul_scalar(self.lambda / 2.0));
@@ -71,7 +71,6 @@ impl Route<'_> {
     }
 
     /// The gradient by hand: XᵀQ/n + λW.
-    #[allow(clippy::cast_precision_loss)]
     pub fn analytic(
         &self,
         model: &LinearSvm,
@@ -79,8 +78,7 @@ impl Route<'_> {
         offset: Option<&Tensor<2>>,
     ) -> Result<Gradient, GradcheckError> {
         let scores = model.scores(&batch.rows, offset);
-        let [n, _] = scores.dims();
-        let q = self.loss.gradient(scores, batch.labels.clone()).div_scalar(n as f64);
+        let q = mean_loss_gradient(self.loss, scores, batch);
         let (mut weight, mut bias) = model.backward(&batch.rows, offset, q);
         if self.lambda > 0.0 {
             weight = weight.add(model.linear.weight.val().mul_scalar(self.lambda));

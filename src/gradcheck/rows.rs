@@ -69,9 +69,11 @@ pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
     let chosen: Vec<f64> = columns.iter().flat_map(|&j| &weight[j * k..(j + 1) * k]).map(|&w| f64::from(w)).collect();
     let chosen_bias: Option<Vec<f64>> = bias.map(|b| b.iter().map(|&b| f64::from(b)).collect());
     let objective = request.objective;
-    let weights = labels.iter().map(|&l| objective.loss.class_weight(l as usize));
+    let row_weights: Vec<f64> = rows.iter().map(|&row| request.source.weight(row)).collect();
+    let weights = labels.iter().zip(&row_weights).map(|(&l, w)| w * objective.loss.class_weight(l as usize));
     let loss = objective.loss.init(&device);
     let mut report = check(&Inputs {
+        row_weights: request.source.weights.map(|_| row_weights.as_slice()),
         weight: Some(&chosen),
         bias: chosen_bias.as_deref(),
         lambda: objective.lambda,

@@ -76,7 +76,8 @@ impl Prepared {
     /// Rows, labels and preprocessing.
     #[must_use]
     pub fn source(&self) -> Source<'_> {
-        Source { features: &self.data.features, labels: &self.data.labels, scaler: &self.scaler }
+        let Dataset { features, labels, weights, .. } = &self.data;
+        Source { features, labels, scaler: &self.scaler, weights: weights.as_deref() }
     }
 
     /// What a solver is given to solve this on a device as configured.
@@ -281,9 +282,9 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, fit: Fit) -> Classifie
 fn measure(model: &Classifier, prepared: &Prepared, result: &mut RunResult) {
     let start = Instant::now();
     let data = &prepared.data;
+    let (loss, weights) = (&prepared.objective.loss, data.weights.as_deref());
     let evaluate = |rows: &[u32]| {
-        (!rows.is_empty())
-            .then(|| Objective::evaluate(&prepared.objective.loss, model, &data.features, &data.labels, rows, &[]))
+        (!rows.is_empty()).then(|| Objective::evaluate(loss, model, &data.features, &data.labels, weights, rows, &[]))
     };
     if let Some(train) = evaluate(&prepared.split.train) {
         result.data_loss = Some(train.data_loss);
@@ -363,6 +364,7 @@ fn labelled_file(path: &Path) -> Result<Dataset, RunError> {
         features: table.features,
         labels: classes,
         class_names,
+        weights: None,
         image_shape: table.image_shape,
         notes: Vec::new(),
     })
@@ -426,5 +428,6 @@ pub fn all_rows(features: &Features) -> Vec<u32> {
 #[must_use]
 pub fn evaluate(model: &Classifier, labelled: &Labelled, top: &[usize]) -> Evaluation {
     let Labelled { data, rows, .. } = labelled;
-    Objective::evaluate(model.loss(), model, &data.features, &data.labels, rows, top)
+    let weights = data.weights.as_deref();
+    Objective::evaluate(model.loss(), model, &data.features, &data.labels, weights, rows, top)
 }

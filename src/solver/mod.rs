@@ -116,6 +116,15 @@ pub struct Problem<'a> {
     pub threads: usize,
 }
 
+impl Problem<'_> {
+    /// The weight of a row in the objective: its own times that of its class.
+    #[must_use]
+    pub fn row_weight(&self, row: u32) -> f64 {
+        let label = self.source.labels[row as usize] as usize;
+        self.source.weight(row) * self.objective.loss.class_weight(label)
+    }
+}
+
 /// A logged moment of a run; a row of `metrics.csv`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LogEntry {

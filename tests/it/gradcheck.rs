@@ -66,7 +66,7 @@ fn digits(
     let rows: Vec<u32> = (0..data.features.n_rows() as u32).collect();
     let scaler = Scaler::fit(&data.features, &rows, Center::Mean, scale);
     check_rows(&Request {
-        source: Source { features: &data.features, labels: &data.labels, scaler: &scaler },
+        source: Source { features: &data.features, labels: &data.labels, scaler: &scaler, weights: None },
         rows: &rows,
         n_classes: 10,
         objective,
@@ -148,7 +148,7 @@ fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
                     bias: BiasRule::Regularised { scale: 1.0 },
                 };
                 let report = check_rows(&Request {
-                    source: Source { features: &features, labels: &labels, scaler: &scaler },
+                    source: Source { features: &features, labels: &labels, scaler: &scaler, weights: None },
                     rows: &rows,
                     n_classes: 10,
                     objective: &objective,
@@ -194,7 +194,7 @@ fn a_trained_model_at_its_kinks_still_passes() {
             let class_weights = kind.class_weights.as_ref().map(|w| w[..4].to_vec());
             let objective = Objective { loss: Loss { class_weights, ..kind }, lambda: 0.5, bias: BiasRule::Free };
             let report = check_rows(&Request {
-                source: Source { features: &features, labels: &labels, scaler: &scaler },
+                source: Source { features: &features, labels: &labels, scaler: &scaler, weights: None },
                 rows: &rows,
                 n_classes: 4,
                 objective: &objective,

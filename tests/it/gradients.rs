@@ -260,7 +260,7 @@ fn sparse_rows_score_and_pull_as_dense_ones() {
             for scale in [Scale::None, Scale::Std, Scale::UnitRow] {
                 let scaler = Scaler::fit(&sparse, &[0, 1, 2, 3, 4, 5, 6, 7], center, scale);
                 let of = |features: &Features, tracked: bool| {
-                    let source = Source { features, labels: &labels, scaler: &scaler };
+                    let source = Source { features, labels: &labels, scaler: &scaler, weights: None };
                     let device = if tracked { device.clone().autodiff() } else { device.clone() };
                     let model = LinearSvm::from_values(weight.clone(), Some(vec![0.5, -1.0, 0.25]), 3, &device);
                     let plain = device.without_autodiff();
@@ -294,7 +294,7 @@ fn a_batch_of_empty_sparse_rows_scores_the_bias() {
     let sparse = Features::Sparse(csr());
     let scaler = Scaler::default();
     for open in devices() {
-        let source = Source { features: &sparse, labels: &[0; 8], scaler: &scaler };
+        let source = Source { features: &sparse, labels: &[0; 8], scaler: &scaler, weights: None };
         let batch = source.gather(&[1, 5]).to_device(&open.device);
         let model = LinearSvm::from_values(vec![1.0; N_FEATURES * 3], Some(vec![0.5, -1.0, 0.25]), 3, &open.device);
         assert_eq!(host(model.scores(&batch.rows, None)), [0.5, -1.0, 0.25, 0.5, -1.0, 0.25], "{}", open.label());

@@ -15,3 +15,4 @@ mod reference_config; // configs/reference.toml names every key of the code, and
 mod solvers; // the exact solver: certified optima, monotone duals, one optimum for every storage
 mod support; // devices, tensors and generators of the tests of losses and gradients
 mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations
+mod weights; // row weights: copies of rows, naive gradients, both solvers

@@ -277,6 +277,7 @@ fn a_decaying_learning_rate_reaches_the_certified_optimum() {
             &model,
             &prepared.data.features,
             &prepared.data.labels,
+            None,
             rows,
             &[],
         );

@@ -64,7 +64,7 @@ impl CifarConfig {
             let (pixels, labels) = (records.pixels, records.labels);
             let labels = LabelColumn::from_ids(found.class_names.clone(), labels.into_iter().map(u32::from).collect());
             let features = Features::U8(Dense::new(N_PIXELS, pixels));
-            Part { file: self.dir.clone(), label_file: self.dir.clone(), features, labels }
+            Part::new(&self.dir, &self.dir, features, labels)
         };
         debug_assert!(n_classes > 0);
         let (train, test) = (part(found.train), found.test.map(part));

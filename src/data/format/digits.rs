@@ -48,7 +48,7 @@ impl DigitsConfig {
             labels.push(&digit.to_string());
         }
         let features = Features::U8(Dense::new(N_PIXELS, values));
-        let train = Part { file: file.to_path_buf(), label_file: file.to_path_buf(), features, labels };
+        let train = Part::new(file, file, features, labels);
         let image_shape = Some(ImageShape { channels: 1, height: SIDE, width: SIDE });
         Ok(Dataset { image_shape, ..assemble(train, None, None, Vec::new())? })
     }

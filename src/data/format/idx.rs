@@ -32,6 +32,9 @@ pub struct IdxConfig {
     /// Labels of the test part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_labels: Option<PathBuf>,
+    /// A text file with a weight a line for each image to train on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
 }
 
 impl IdxConfig {
@@ -40,6 +43,7 @@ impl IdxConfig {
         let mut paths = vec![("train_images", &mut self.train_images), ("train_labels", &mut self.train_labels)];
         paths.extend(self.test_images.as_mut().map(|path| ("test_images", path)));
         paths.extend(self.test_labels.as_mut().map(|path| ("test_labels", path)));
+        paths.extend(self.weights.as_mut().map(|path| ("weights", path)));
         paths
     }
 
@@ -59,6 +63,7 @@ impl IdxConfig {
             || test_paths.map(|(images, labels)| read_part(images, labels)).transpose(),
         );
         let (train, image_shape) = train?;
+        let train = train.weighted_by(self.weights.as_deref())?;
         let test = match test? {
             None => None,
             Some((test, shape)) if shape == image_shape => Some(test),
@@ -104,13 +109,9 @@ fn read_part(image_file: &Path, label_file: &Path) -> Result<(Part, Option<Image
     let (mut images, mut labels) = (Source::open(image_file)?, Source::open(label_file)?);
     let header = Header::of_images(&mut images)?;
     let label_header = Header::of_labels(&mut labels, image_file, header.n_rows)?;
-    let part = Part {
-        file: image_file.to_path_buf(),
-        label_file: label_file.to_path_buf(),
-        labels: label_header.read_labels(&mut labels)?,
-        features: header.read_features(&mut images)?,
-    };
-    Ok((part, header.image_shape()?))
+    let labels = label_header.read_labels(&mut labels)?;
+    let features = header.read_features(&mut images)?;
+    Ok((Part::new(image_file, label_file, features, labels), header.image_shape()?))
 }
 
 /// `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz` beside it, or the same without `.gz`.

@@ -11,7 +11,6 @@
 //! T. Joachims, *SVMlight*, section "How to use".
 
 mod blocks;
-mod float;
 mod line;
 
 use super::open::{Source, is_text, looks_like};
@@ -29,6 +28,9 @@ pub struct LibsvmConfig {
     /// The rows of the test part; features that train does not have are dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
+    /// A text file with a weight a line for each row to train on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
 }
 
 impl LibsvmConfig {
@@ -36,6 +38,7 @@ impl LibsvmConfig {
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         let mut paths = vec![("train", &mut self.train)];
         paths.extend(self.test.as_mut().map(|path| ("test", path)));
+        paths.extend(self.weights.as_mut().map(|path| ("weights", path)));
         paths
     }
 
@@ -45,7 +48,7 @@ impl LibsvmConfig {
     /// As for [`DataConfig::load`](super::DataConfig::load).
     pub fn load(&self) -> Result<Dataset, DataError> {
         let (train, test) = rayon::join(|| read_part(&self.train), || self.test.as_deref().map(read_part).transpose());
-        assemble(train?, test?, None, Vec::new())
+        assemble(train?.weighted_by(self.weights.as_deref())?, test?, None, Vec::new())
     }
 }
 
@@ -69,7 +72,7 @@ fn read_part(path: &Path) -> Result<Part, DataError> {
         return Err(DataError::content(path, Position::File, problem));
     }
     let (features, labels): (_, LabelColumn) = blocks::read(source, true)?;
-    Ok(Part { file: path.to_path_buf(), label_file: path.to_path_buf(), features: Features::Sparse(features), labels })
+    Ok(Part::new(path, path, Features::Sparse(features), labels))
 }
 
 #[cfg(test)]

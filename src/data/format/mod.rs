@@ -6,9 +6,11 @@
 
 pub mod cifar;
 pub mod digits;
+mod float;
 pub mod idx;
 pub mod libsvm;
 pub mod open;
+mod weights;
 
 pub use cifar::{CifarConfig, CifarLabels};
 pub use digits::DigitsConfig;
@@ -160,6 +162,21 @@ pub(crate) struct Part {
     pub(crate) label_file: PathBuf,
     pub(crate) features: Features,
     pub(crate) labels: LabelColumn,
+    /// For the train part: one a row; `None` where all are 1.
+    pub(crate) weights: Option<Vec<f32>>,
+}
+
+impl Part {
+    /// A part without row weights.
+    fn new(file: &Path, label_file: &Path, features: Features, labels: LabelColumn) -> Self {
+        Self { file: file.to_path_buf(), label_file: label_file.to_path_buf(), features, labels, weights: None }
+    }
+
+    /// The same with the row weights of a text file, where there is one.
+    fn weighted_by(self, file: Option<&Path>) -> Result<Self, DataError> {
+        let weights = file.map(|file| weights::read(file, self.features.n_rows())).transpose()?;
+        Ok(Self { weights, ..self })
+    }
 }
 
 /// A model of more weights (4 GiB of them) fits no machine together with its gradient.
@@ -202,11 +219,15 @@ pub(crate) fn assemble(
         let absent = listing(&absent.collect::<Vec<_>>());
         notes.push(format!("{}: no row of class {absent}", train.label_file.display()));
     }
+    let mut weights = train.weights;
     if let Some(test) = test {
+        if let Some(weights) = &mut weights {
+            weights.resize(n_train + test.features.n_rows(), 1.0);
+        }
         labels.extend(classes_of(&test, &class_names)?);
         append_rows(&mut train.features, test.features, &test.file, &mut notes)?;
     }
-    Ok(Dataset { features: train.features, labels, class_names, n_train, image_shape: None, notes })
+    Ok(Dataset { features: train.features, labels, class_names, n_train, weights, image_shape: None, notes })
 }
 
 fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError> {

@@ -114,6 +114,7 @@ fn tampered(rule: BiasRule, tamper: impl Fn(&Point<'_>, &mut Gradient)) -> Verdi
         labels: &labels,
         n_features: D,
         n_classes: K,
+        row_weights: None,
         weight: big(D * K),
         bias: Some(big(K)),
         lambda: 0.5,

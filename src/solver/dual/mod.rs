@@ -263,7 +263,7 @@ impl<'a> State<'a> {
         }
         let labels: Vec<usize> = problem.train.iter().map(|&r| problem.source.labels[r as usize] as usize).collect();
         let c = 1.0 / (objective.lambda * labels.len() as f64);
-        let costs = labels.iter().map(|&l| c * objective.loss.class_weight(l)).collect();
+        let costs = problem.train.iter().map(|&row| c * problem.row_weight(row)).collect();
         let a = vec![0.0; labels.len() * problem.n_classes];
         Ok(Self { problem, loss: &objective.loss, costs, labels, a, bias_scale, n_classes: problem.n_classes })
     }

@@ -20,6 +20,7 @@ use crate::bounded::{NonNegative, Positive};
 use crate::data::batch::Batch;
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
+use crate::objective::{mean_loss, mean_loss_gradient};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor};
@@ -161,7 +162,7 @@ impl Stepper<'_> {
     fn objective(&self, model: &LinearSvm, batch: &Batch) -> Tensor<1> {
         let objective = self.problem.objective;
         let scores = model.scores(&batch.rows, self.offset.as_ref());
-        let data = self.loss.forward(scores, batch.labels.clone(), burn::nn::loss::Reduction::Mean);
+        let data = mean_loss(self.loss.as_ref(), scores, batch);
         if objective.lambda == 0.0 {
             return data;
         }
@@ -176,12 +177,10 @@ impl Stepper<'_> {
     }
 
     /// XᵀQ/n + λW and its bias part, by hand, at the values of `model`, registered for the parameters of `owner`.
-    #[allow(clippy::cast_precision_loss)]
     fn analytic(&self, model: &LinearSvm, owner: &LinearSvm, batch: &Batch) -> GradientsParams {
         let objective = self.problem.objective;
         let scores = model.scores(&batch.rows, self.offset.as_ref());
-        let [n, _] = scores.dims();
-        let q = self.loss.gradient(scores, batch.labels.clone()).div_scalar(n as f64);
+        let q = mean_loss_gradient(self.loss.as_ref(), scores, batch);
         let (mut dw, db) = model.backward(&batch.rows, self.offset.as_ref(), q);
         if objective.lambda > 0.0 {
             dw = model.linear.weight.val().mul_scalar(objective.lambda).add(dw);

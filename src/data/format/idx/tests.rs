@@ -33,6 +33,7 @@ fn data_set(test_dims: &[u32]) -> (tempfile::TempDir, IdxConfig) {
         train_labels: write("train-labels-idx1-ubyte", idx(8, &[3], &[5, 3, 5])),
         test_images: Some(write("test-pictures", idx(8, test_dims, &[9; 12]))),
         test_labels: Some(write("test-labels", idx(9, &[3], &[3, 3, 5]))),
+        weights: None,
     };
     (folder, config)
 }
@@ -158,6 +159,7 @@ fn mnist_is_read_as_it_is() {
         train_labels: folder.join("train-labels-idx1-ubyte.gz"),
         test_images: Some(folder.join("t10k-images-idx3-ubyte.gz")),
         test_labels: Some(folder.join("t10k-labels-idx1-ubyte.gz")),
+        weights: None,
     };
     let data = config.load().unwrap();
     let Features::U8(images) = &data.features else { panic!("expected bytes") };

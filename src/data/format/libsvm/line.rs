@@ -1,6 +1,6 @@
 //! One line: its label and its cells.
 
-use super::float::{is_blank, scan};
+use crate::data::format::float::{is_blank, scan};
 use crate::data::format::quote;
 use crate::data::{Csr, LabelColumn};
 

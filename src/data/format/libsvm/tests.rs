@@ -19,7 +19,7 @@ fn load(train: &str, test: &str) -> Result<Dataset, DataError> {
     std::fs::write(&paths[0], train).unwrap();
     std::fs::write(&paths[1], test).unwrap();
     let [train, test] = paths;
-    LibsvmConfig { train, test: Some(test) }.load()
+    LibsvmConfig { train, test: Some(test), weights: None }.load()
 }
 
 #[test]
@@ -161,7 +161,8 @@ fn the_shared_files_have_the_sizes_that_their_page_gives() {
         ("glass.scale", None, 214, 0, 9, 6),
         ("news20-bydate.bz2", Some("news20-bydate.t.bz2"), 11_314, 7_532, 32_443, 20),
     ] {
-        let config = LibsvmConfig { train: folder.join(train), test: test.map(|test| folder.join(test)) };
+        let config =
+            LibsvmConfig { train: folder.join(train), test: test.map(|test| folder.join(test)), weights: None };
         let data = config.load().unwrap();
         let found = (data.n_train, data.labels.len() - data.n_train, data.features.n_features(), data.n_classes());
         assert_eq!(found, (n_train, n_test, n_features, n_classes), "{train}");

@@ -22,6 +22,11 @@ pub(super) fn scan(text: &[u8]) -> Option<(f32, usize)> {
     })
 }
 
+/// The whole `text` as a finite `f32`.
+pub(super) fn number(text: &[u8]) -> Option<f32> {
+    scan(text).and_then(|(value, len)| (len == text.len()).then_some(value))
+}
+
 /// The fast path: up to 18 digits whose integer is below 2^53, and a power of ten up to 22. Then both are exact in `f64` and
 /// their product or quotient is the `f64` next to the true value (W. D. Clinger, *How to read floating point numbers
 /// accurately*, 1990). Rounding that once more to `f32` is exact unless it lies halfway between two of them.

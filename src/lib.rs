@@ -47,7 +47,7 @@
 //!        objective
 //!        loss · model
 //!        data · metric
-//!        device · bounded
+//!        device · bounded · kernel
 //! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
@@ -58,6 +58,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod gradcheck;
+pub mod kernel;
 pub mod loss;
 pub mod metric;
 pub mod model;

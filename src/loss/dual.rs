@@ -21,6 +21,9 @@
 
 use super::{Formulation, Loss, Power};
 
+/// Numbers that are worked on together; scratch space is padded to a multiple of it.
+const LANES: usize = 8;
+
 /// The shape of the feasible block and of its curvature.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Block {
@@ -31,44 +34,44 @@ struct Block {
 }
 
 /// `Σ_j clip((v_j − t)/r, 0, hi)` and its slope −m/r, as (sum, number of coordinates strictly inside).
-fn total(v: &[f64], t: f64, block: Block) -> (f64, usize) {
-    let (mut sum, mut inside) = (0.0, 0);
-    for &v in v {
-        let a = (v - t) / block.r;
-        if a >= block.hi {
-            sum += block.hi;
-        } else if a > 0.0 {
-            sum += a;
-            inside += 1;
+#[inline(always)]
+fn total(v: &[[f64; LANES]], t: f64, rate: f64, hi: f64) -> (f64, f64) {
+    let (mut sums, mut inside) = ([0.0; LANES], [0.0; LANES]);
+    for v in v {
+        for l in 0..LANES {
+            let z = (v[l] - t) * rate;
+            let a = if z > 0.0 { z } else { 0.0 };
+            let a = if a < hi { a } else { hi };
+            sums[l] += a;
+            inside[l] += if a > 0.0 && a < hi { 1.0 } else { 0.0 };
         }
     }
-    (sum, inside)
+    (sums.iter().sum(), inside.iter().sum())
 }
 
-/// The root between `low`, where `target(Σa(t), t)` is positive, and `high`, where it is not: Newton's method, exact once it is
-/// on the root's piece of the piecewise linear function, with a bisection wherever it would leave the bracket or come back to
-/// one of its ends (it can run in circles between two pieces).
+/// The root between `low`, where `target(Σa(t), t)` is positive, and `high`, where it is not: Newton's method from `start`, exact
+/// once it is on the root's piece of the piecewise linear function, with a bisection wherever it would leave the bracket or come
+/// back to one of its ends (it can run in circles between two pieces).
+#[inline(always)]
 fn root(
-    v: &[f64],
-    block: Block,
-    mut low: f64,
-    mut high: f64,
+    sums: impl Fn(f64) -> (f64, f64),
+    (mut low, mut high): (f64, f64),
+    start: f64,
     target: impl Fn(f64, f64) -> f64,
     fall: impl Fn(f64) -> f64,
 ) -> f64 {
     const ROUNDING: f64 = 4.0 * f64::EPSILON;
-    let mut t = low;
+    let mut t = if start > low && start < high { start } else { low };
     // Each bisection halves the bracket, so that 2,200 steps would do for any two doubles; a handful is usual.
     for _ in 0..2200 {
-        let (sum, inside) = total(v, t, block);
+        let (sum, inside) = sums(t);
         let value = target(sum, t);
         if value > 0.0 {
             low = t;
         } else {
             high = t;
         }
-        #[allow(clippy::cast_precision_loss)]
-        let fall = fall(inside as f64 / block.r);
+        let fall = fall(inside);
         let newton = if fall > 0.0 { t + value / fall } else { f64::NAN };
         if (newton - t).abs() <= ROUNDING * t.abs() || high - low <= ROUNDING * high {
             break;
@@ -78,55 +81,202 @@ fn root(
     t
 }
 
-/// Writes the maximiser over the block to `a`; the label's v is −∞.
-fn project(v: &[f64], block: Block, a: &mut [f64]) {
-    let top = v.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+/// Writes the maximiser over the block to `a`; the label's v, and whatever pads `v`, is −∞. `sum` is that of the old variables:
+/// where the search starts.
+#[inline(always)]
+fn project(v: &[f64], block: Block, sum: f64, a: &mut [f64]) {
+    let (lanes, _) = v.as_chunks::<LANES>();
+    let mut tops = [f64::NEG_INFINITY; LANES];
+    for v in lanes {
+        for l in 0..LANES {
+            tops[l] = if v[l] > tops[l] { v[l] } else { tops[l] };
+        }
+    }
+    let top = tops.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if top <= 0.0 {
         a.fill(0.0);
         return;
     }
-    // κ·Σa(t) − t falls from a positive value at 0 to −top at the largest v.
-    let mut t = root(v, block, 0.0, top, |sum, t| block.kappa * sum - t, |m| block.kappa * m + 1.0);
-    if total(v, t, block).0 > block.cap {
-        t = root(v, block, t, top, |sum, _| sum - block.cap, |m| m);
+    let rate = 1.0 / block.r;
+    let sums = |t: f64| total(lanes, t, rate, block.hi);
+    // κ·Σa(t) − t falls from a positive value at 0 to −top at the largest v; where it is still positive at t = κ·cap, the cap
+    // binds.
+    let limit = block.kappa * block.cap;
+    let t = if limit < top && sums(limit).0 >= block.cap {
+        root(sums, (limit, top), limit, |sum, _| sum - block.cap, |inside| inside * rate)
+    } else {
+        let start = block.kappa * sum;
+        root(sums, (0.0, top), start, |sum, t| block.kappa * sum - t, |inside| block.kappa * inside * rate + 1.0)
+    };
+    let (a_lanes, a_rest) = a.as_chunks_mut::<LANES>();
+    for (a, v) in a_lanes.iter_mut().zip(lanes) {
+        for l in 0..LANES {
+            a[l] = ((v[l] - t) * rate).clamp(0.0, block.hi);
+        }
     }
-    for (a, &v) in a.iter_mut().zip(v) {
-        *a = ((v - t) / block.r).clamp(0.0, block.hi);
+    for (a, &v) in a_rest.iter_mut().zip(&v[lanes.len().min(a_lanes.len()) * LANES..]) {
+        *a = ((v - t) * rate).clamp(0.0, block.hi);
     }
 }
 
+/// Scratch space of [`Loss::dual_visit`].
+#[derive(Debug)]
+pub struct Scratch {
+    /// G, padded with −∞.
+    margins: Vec<f64>,
+    v: Vec<f64>,
+    new: Vec<f64>,
+    /// β(new) − β(old) of the visit, `[n_classes]` and padding.
+    change: Vec<f64>,
+}
+
+impl Scratch {
+    /// For `n_classes` classes.
+    #[must_use]
+    pub fn new(n_classes: usize) -> Self {
+        let padded = n_classes.next_multiple_of(LANES);
+        let fill = |value: f64| vec![value; padded];
+        Self { margins: fill(f64::NEG_INFINITY), v: fill(f64::NEG_INFINITY), new: fill(0.0), change: fill(0.0) }
+    }
+
+    /// β(new) − β(old) of the last visit that changed anything; longer than `n_classes`, with zeros at the end.
+    #[must_use]
+    #[inline(always)]
+    pub fn change(&self) -> &[f64] {
+        &self.change
+    }
+}
+
+/// One sample, as its block step sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// The class.
+    pub label: usize,
+    /// ‖x‖², the constant feature included.
+    pub square: f64,
+    /// c_i = weight_i/(λn), class weight included.
+    pub cost: f64,
+}
+
+/// What a visit to a sample found, and whether it changed anything.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit {
+    /// c·ℓ before the step.
+    pub loss: f64,
+    /// The sample's share of the duality gap before the step.
+    pub gap: f64,
+    /// Whether the dual variables changed.
+    pub changed: bool,
+}
+
 impl Loss {
+    fn block(&self, q: f64, c: f64) -> Block {
+        let squared = 1.0 / (2.0 * c * q);
+        let free = f64::INFINITY;
+        match (self.formulation, self.power) {
+            (Formulation::WestonWatkins, Power::One) => Block { r: 1.0, kappa: 1.0, hi: c, cap: free },
+            (Formulation::WestonWatkins, Power::Two) => Block { r: 1.0 + squared, kappa: 1.0, hi: free, cap: free },
+            (Formulation::CrammerSinger, Power::One) => Block { r: 1.0, kappa: 1.0, hi: free, cap: c },
+            (Formulation::CrammerSinger, Power::Two) => Block { r: 1.0, kappa: 1.0 + squared, hi: free, cap: free },
+            // Separable: `binary_steps`.
+            (Formulation::OneVsRest, _) => Block { r: 1.0, kappa: 0.0, hi: c, cap: free },
+        }
+    }
+
     /// Solves the block of one sample exactly: from its scores `s`, its squared norm `q` and c_i to the new dual variables.
     ///
-    /// `a` holds the old variables and gets the new ones; `v` is scratch space; all `[n_classes]`. `c` includes the class weight.
-    pub fn dual_step(&self, scores: &[f64], label: usize, q: f64, c: f64, a: &mut [f64], v: &mut [f64]) {
+    /// `a` holds the old variables and gets the new ones, `[n_classes]`. `c` includes the class weight.
+    pub fn dual_step(&self, scores: &[f64], label: usize, q: f64, c: f64, a: &mut [f64]) {
+        let mut scratch = Scratch::new(scores.len());
+        self.dual_visit(Sample { label, square: q, cost: c }, scores, a, -1.0, &mut scratch);
+    }
+
+    /// Measures a sample's loss and its share of the gap at its scores, and solves its block exactly unless that share is at most
+    /// `tolerance`. `a` holds the old variables and gets the new ones; β's change is left in `scratch`.
+    #[inline(always)]
+    pub fn dual_visit(
+        &self,
+        sample: Sample,
+        scores: &[f64],
+        a: &mut [f64],
+        tolerance: f64,
+        scratch: &mut Scratch,
+    ) -> Visit {
+        let Sample { label, square: q, cost: c } = sample;
+        let k = a.len();
         if c <= 0.0 {
+            let changed = a.iter().any(|&a| a != 0.0);
+            self.dual_coefficients(label, a, &mut scratch.change[..k]);
+            scratch.change.iter_mut().for_each(|b| *b = -*b);
             a.fill(0.0);
-            return;
+            return Visit { loss: 0.0, gap: 0.0, changed };
         }
-        let squared = 1.0 / (2.0 * c * q);
-        let block = match (self.formulation, self.power) {
-            (Formulation::WestonWatkins, Power::One) => Block { r: 1.0, kappa: 1.0, hi: c, cap: f64::INFINITY },
-            (Formulation::WestonWatkins, Power::Two) => {
-                Block { r: 1.0 + squared, kappa: 1.0, hi: f64::INFINITY, cap: f64::INFINITY }
+        let (loss, gap) = self.dual_measure(sample, scores, a, &mut scratch.margins);
+        if gap <= tolerance {
+            return Visit { loss, gap, changed: false };
+        }
+        let Scratch { margins, v, new, change } = scratch;
+        // A row of zeros has no curvature; a tiny one keeps the step finite and exact.
+        let q = q.max(f64::MIN_POSITIVE.sqrt());
+        if self.formulation == Formulation::OneVsRest {
+            new[..k].copy_from_slice(a);
+            self.binary_steps(self.power, scores, label, q, c, &mut new[..k]);
+        } else {
+            let sum: f64 = a.iter().sum();
+            let inverse = 1.0 / q;
+            for ((v, &g), &a) in v.iter_mut().zip(margins.iter()).zip(a.iter()) {
+                *v = g * inverse + a + sum;
             }
-            (Formulation::CrammerSinger, Power::One) => Block { r: 1.0, kappa: 1.0, hi: f64::INFINITY, cap: c },
-            (Formulation::CrammerSinger, Power::Two) => {
-                Block { r: 1.0, kappa: 1.0 + squared, hi: f64::INFINITY, cap: f64::INFINITY }
+            project(v, self.block(q, c), sum, new);
+        }
+        let (mut sum, mut changed) = (0.0, false);
+        for ((change, new), old) in change.iter_mut().zip(new.iter()).zip(a.iter_mut()) {
+            let difference = new - *old;
+            changed |= difference != 0.0;
+            sum += difference;
+            *change = -difference;
+            *old = *new;
+        }
+        if self.formulation == Formulation::OneVsRest {
+            change[label] = -change[label];
+        } else {
+            change[label] += sum;
+        }
+        Visit { loss, gap, changed }
+    }
+
+    /// c·ℓ and the share of the gap; the margins G (−∞ at the label of a difference loss) are left in `margins`.
+    #[inline(always)]
+    fn dual_measure(&self, sample: Sample, scores: &[f64], a: &[f64], margins: &mut [f64]) -> (f64, f64) {
+        let Sample { label, cost: c, .. } = sample;
+        let k = a.len();
+        if self.formulation == Formulation::OneVsRest {
+            for (g, &s) in margins.iter_mut().zip(&scores[..k]) {
+                *g = self.margin + s;
             }
-            (Formulation::OneVsRest, power) => return self.binary_steps(power, scores, label, q, c, a),
+            margins[label] = self.margin - scores[label];
+        } else {
+            let shift = self.margin - scores[label];
+            for (g, &s) in margins.iter_mut().zip(&scores[..k]) {
+                *g = s + shift;
+            }
+            margins[label] = f64::NEG_INFINITY;
+        }
+        let margins = &margins[..k];
+        let linear: f64 = margins.iter().zip(a).map(|(&g, &a)| if a == 0.0 { 0.0 } else { a * g }).sum();
+        let loss = match (self.formulation, self.power) {
+            (Formulation::WestonWatkins | Formulation::OneVsRest, power) => {
+                c * margins.iter().map(|&g| power.of(g)).sum::<f64>()
+            }
+            (Formulation::CrammerSinger, power) => {
+                c * power.of(margins.iter().fold(f64::NEG_INFINITY, |m, &g| if g > m || g.is_nan() { g } else { m }))
+            }
         };
-        let sum: f64 = a.iter().sum();
-        let own = scores[label];
-        for ((v, &s), &a) in v.iter_mut().zip(scores).zip(a.iter()) {
-            *v = (self.margin + s - own) / q + a + sum;
-        }
-        v[label] = f64::NEG_INFINITY;
-        project(v, block, a);
-        a[label] = 0.0;
+        (loss, loss - linear + self.dual_penalty(c, a))
     }
 
     /// One-vs-rest: a ← clip(a + (Δ − f·s)/q, 0, c), or with the square max(0, a + (Δ − f·s − a/(2c))/(q + 1/(2c))).
+    #[inline(always)]
     fn binary_steps(&self, power: Power, scores: &[f64], label: usize, q: f64, c: f64, a: &mut [f64]) {
         for (j, (a, &s)) in a.iter_mut().zip(scores).enumerate() {
             let margin = if j == label { self.margin - s } else { self.margin + s };
@@ -154,26 +304,20 @@ impl Loss {
         }
     }
 
-    /// A sample's share of the duality gap, `c·ℓ − Σ_j a_j·G_j + penalty(a)`; never below 0 but for rounding.
+    /// A sample's c·ℓ and its share of the duality gap, `c·ℓ − Σ_j a_j·G_j + penalty(a)`; the latter never below 0 but for
+    /// rounding.
     #[must_use]
-    pub fn gap_of_row(&self, scores: &[f64], label: usize, c: f64, a: &[f64]) -> f64 {
-        if c <= 0.0 {
-            return 0.0;
+    #[inline(always)]
+    pub fn dual_bounds(&self, sample: Sample, scores: &[f64], a: &[f64], scratch: &mut Scratch) -> (f64, f64) {
+        if sample.cost <= 0.0 {
+            return (0.0, 0.0);
         }
-        // c has the class weight in it already.
-        let unweighted = Self::new(self.formulation, self.margin, self.power);
-        let own = scores[label];
-        let margin = |j: usize| match self.formulation {
-            Formulation::WestonWatkins | Formulation::CrammerSinger => self.margin + scores[j] - own,
-            Formulation::OneVsRest if j == label => self.margin - own,
-            Formulation::OneVsRest => self.margin + scores[j],
-        };
-        let linear: f64 = a.iter().enumerate().map(|(j, &a)| if a == 0.0 { 0.0 } else { a * margin(j) }).sum();
-        c * unweighted.of_row(scores, label) - linear + self.dual_penalty(c, a)
+        self.dual_measure(sample, scores, a, &mut scratch.margins)
     }
 
     /// What the squared losses subtract in the dual: Σa²/(4c), or (Σa)²/(4c) for Crammer-Singer.
     #[must_use]
+    #[inline(always)]
     pub fn dual_penalty(&self, c: f64, a: &[f64]) -> f64 {
         match (self.power, self.formulation) {
             (Power::One, _) => 0.0,
@@ -227,8 +371,9 @@ mod tests {
         let block = Block { r: 1.0, kappa: 1.0, hi: 0.1, cap: f64::INFINITY };
         for shift in 0..200 {
             let v: Vec<f64> = (0..11).map(|j| 0.02 * f64::from((j * 7 + shift) % 13) + 0.3).collect();
+            let padded: Vec<f64> = v.iter().copied().chain([f64::NEG_INFINITY; 5]).collect();
             let mut a = vec![0.0; v.len()];
-            project(&v, block, &mut a);
+            project(&padded, block, 0.0, &mut a);
             let t: f64 = a.iter().sum();
             for (a, v) in a.iter().zip(&v) {
                 assert!((a - (v - t).clamp(0.0, 0.1)).abs() < 1e-14, "{v} {a} {t}");
@@ -257,8 +402,8 @@ mod tests {
             if loss.formulation != Formulation::OneVsRest {
                 old[label] = 0.0;
             }
-            let (mut a, mut v) = (old.clone(), vec![0.0; k]);
-            loss.dual_step(&scores, label, q, c, &mut a, &mut v);
+            let mut a = old.clone();
+            loss.dual_step(&scores, label, q, c, &mut a);
             prop_assert!(feasible(&loss, c, &a), "{loss:?} {a:?} c {c}");
             let best = block_value(&loss, &scores, label, q, c, &old, &a);
             // Optimal for a concave function on a convex set: no feasible move along a coordinate or a pair improves.
@@ -293,7 +438,8 @@ mod tests {
             if loss.formulation != Formulation::OneVsRest {
                 a[0] = 0.0;
             }
-            prop_assert!(loss.gap_of_row(&scores, 0, c, &a) >= -1e-12);
+            let sample = Sample { label: 0, square: 1.0, cost: c };
+            prop_assert!(loss.dual_bounds(sample, &scores, &a, &mut Scratch::new(k)).1 >= -1e-12);
         }
     }
 }

@@ -9,7 +9,7 @@
 //! Imports only `bounded`. [`Loss`] is the one list of formulations; [`MarginLoss`] is what a loss of your own implements.
 
 pub mod crammer_singer;
-mod dual;
+pub mod dual;
 pub mod one_vs_rest;
 pub mod weston_watkins;
 

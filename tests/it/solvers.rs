@@ -90,7 +90,7 @@ fn the_gap_is_never_negative_and_the_dual_only_rises() {
     ] {
         let text = format!(
             "[data.digits]\n[preprocess]\ncenter = \"mean\"\nscale = \"std\"\n[objective]\nlambda = 1e-2\n[loss.{loss}]\npower = {power}\n\
-             [solver.dual]\ngap = 1e-8\nepochs = 3000\n"
+             [solver.dual]\ngap = 1e-8\nepochs = 3000\nprecision = \"f64\"\n"
         );
         let (fit, certificates) = solve(&text);
         assert!(certificates.len() > 3, "{loss} {power}");

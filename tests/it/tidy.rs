@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("run", &["config", "gradcheck", "solver", "objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("config", &["solver", "objective", "loss", "model", "data", "device", "bounded"]),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
-    ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
+    ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
     ("objective", &["loss", "model", "data", "metric", "bounded"]),
     ("model", &["loss", "data", "device", "bounded"]),
     // Naive loops, the reference of the losses.
@@ -40,6 +40,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("metric", &[]),
     ("device", &[]),
     ("bounded", &[]),
+    ("kernel", &[]),
 ];
 
 /// Lines that a file may have.

@@ -4,27 +4,34 @@
 //! given:   rows x_i, labels y_i, c_i = weight_i/(λn), a loss ℓ
 //! minimise ½‖W‖² + Σ c_i·ℓ_i(W)      (the objective divided by λ; a regularised bias is a constant feature of value B)
 //! through  its dual: one block a_i a sample, W(a) = Σ x_i β_i(a_i)ᵀ
-//! repeat:  for every sample in random order, put a_i to the exact maximiser of its block        (loss/dual.rs)
-//! until:   gap = Σ_i [c_i·ℓ_i − a_i·G_i + penalty(a_i)]  ≤  gap·primal
+//! repeat:  for every sample that is due, in random order, put a_i to the exact maximiser of its block     (loss/dual.rs)
+//! until:   primal − dual = Σ_i [c_i·ℓ_i − a_i·G_i + penalty(a_i)]  ≤  gap·primal
 //! ```
 //!
-//! Every summand of the gap is at least 0, so that nothing cancels. Dense rows go through `dense`, sparse ones through
-//! `sparse`; both make the same steps. Derived in `docs/math.md`.
+//! Every summand of the gap is at least 0, so that nothing cancels; a sample whose summand is as good as nothing sleeps for an
+//! epoch, then for three, up to sixteen, unless a measurement of all rows wakes it. The smallest primal that was measured and
+//! the largest dual make the certificate. `sweep` holds the passes, `dense`, `sparse` and `device` how rows are multiplied.
+//! Derived in `docs/math.md`.
 
 mod dense;
+mod device;
 mod sparse;
+mod state;
+mod sweep;
 
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
 use crate::bounded::{Fraction, Positive};
 use crate::data::{Features, streams};
-use crate::loss::Loss;
+use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use state::{Bounds, State};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
+use sweep::Rows;
 
 /// The `[solver.dual]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +44,19 @@ pub struct DualConfig {
     /// Or after this many seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Positive>,
+    /// The precision of the passes; by default single, and double where the gap asked for needs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+}
+
+/// `precision` of the `[solver.dual]` table: of W and of products with it; dual variables and sums are in double precision always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Single.
+    F32,
+    /// Double.
+    F64,
 }
 
 impl Default for DualConfig {
@@ -45,6 +65,7 @@ impl Default for DualConfig {
             gap: Fraction::new(1e-3).unwrap_or_else(|_| unreachable!("1e-3 is a fraction")),
             epochs: NonZeroUsize::MIN.saturating_add(999),
             seconds: None,
+            precision: None,
         }
     }
 }
@@ -54,32 +75,7 @@ const SINGLE_PRECISION_GAP: f64 = 2e-5;
 /// A gap below minus this share of the primal is no rounding, but a bug.
 const NEGATIVE_GAP: f64 = 1e-6;
 
-/// The dual variables and what does not change while they do.
-struct State<'a> {
-    problem: &'a Problem<'a>,
-    loss: &'a Loss,
-    /// c_i of each training row.
-    costs: Vec<f64>,
-    labels: Vec<usize>,
-    /// `[n_train, n_classes]`.
-    a: Vec<f64>,
-    /// The value of the constant feature; 0 without a bias.
-    bias_scale: f64,
-    n_classes: usize,
-}
-
-/// Primal and gap of the objective divided by λ, at W(a).
-#[derive(Debug, Clone, Copy)]
-struct Bounds {
-    primal: f64,
-    gap: f64,
-}
-
 impl Bounds {
-    fn relative(self) -> f64 {
-        if self.primal > 0.0 { self.gap / self.primal } else { 0.0 }
-    }
-
     /// The same for the objective itself, which is λ times this.
     fn certificate(self, lambda: f64) -> Certificate {
         Certificate {
@@ -90,168 +86,45 @@ impl Bounds {
     }
 }
 
-/// How rows are held and multiplied.
-trait Rows {
-    /// One pass over all rows in random order, every block to its maximiser; returns the losses and the gap's summands as they
-    /// were met on the way, with the weights as they are now: an estimate, no certificate.
-    fn epoch(&mut self, state: &mut State<'_>, rng: &mut ChaCha8Rng) -> Result<Bounds, SolveError>;
-
-    /// W(a) rebuilt from the dual variables, then primal and gap at it.
-    fn certify(&mut self, state: &State<'_>) -> Result<Bounds, SolveError>;
-
-    /// W `[n_features, n_classes]` for preprocessed features, and the weights of the constant feature.
-    fn weights(&mut self) -> Result<(Vec<f32>, Vec<f32>), SolveError>;
-}
-
-/// Step of one sample: scores in, β's change out.
-struct Step {
-    v: Vec<f64>,
-    old: Vec<f64>,
-    before: Vec<f64>,
-    /// β(new) − β(old).
-    change: Vec<f64>,
-}
-
-impl Step {
-    fn new(n_classes: usize) -> Self {
-        let zeros = || vec![0.0; n_classes];
-        Self { v: zeros(), old: zeros(), before: zeros(), change: zeros() }
-    }
-
-    /// Adds the row's loss and its share of the gap to `met`; returns whether β changed.
-    fn take(&mut self, state: &mut State<'_>, i: usize, scores: &[f64], q: f64, met: &mut Bounds) -> bool {
-        let k = state.n_classes;
-        let (label, c) = (state.labels[i], state.costs[i]);
-        let (loss, gap) = state.row_bounds(i, scores);
-        met.primal += loss;
-        met.gap += gap;
-        let a = &mut state.a[i * k..(i + 1) * k];
-        self.old.copy_from_slice(a);
-        state.loss.dual_coefficients(label, a, &mut self.before);
-        // A row of zeros has no curvature; a tiny one keeps the step finite and exact.
-        state.loss.dual_step(scores, label, q.max(f64::MIN_POSITIVE.sqrt()), c, a, &mut self.v);
-        state.loss.dual_coefficients(label, a, &mut self.change);
-        let mut changed = false;
-        for (new, old) in self.change.iter_mut().zip(&self.before) {
-            *new -= old;
-            changed |= *new != 0.0;
-        }
-        changed
-    }
-}
-
 /// Runs the solver; see the module's documentation.
 ///
 /// # Errors
 /// [`SolveError`] when the device fails, the bias rule is not one that it can solve, or the gap comes out negative.
 pub fn solve(config: &DualConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
-    let start = Instant::now();
-    let mut state = State::new(problem)?;
-    let double = config.gap.get() < SINGLE_PRECISION_GAP;
-    let mut rows: Box<dyn Rows + '_> = match problem.source.features {
-        Features::Sparse(_) => Box::new(sparse::SparseRows::new(problem, state.bias_scale)),
-        Features::U8(_) | Features::F32(_) => Box::new(dense::DenseRows::new(problem, state.bias_scale, double)),
-    };
-    let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
-    rng.set_stream(streams::SAMPLING);
-    observer.start(config.epochs.get() as u64);
-    let (mut made, mut next, mut stop, mut bounds) = (0u64, 1u64, None, None);
-    while stop.is_none() {
-        let estimate = rows.epoch(&mut state, &mut rng)?;
-        made += 1;
-        observer.step(made);
-        let out_of_time = config.seconds.is_some_and(|s| start.elapsed().as_secs_f64() >= s.get());
-        let last = made == config.epochs.get() as u64 || out_of_time || observer.interrupted();
-        // A certificate costs about as much as a pass: one every ten passes to show, and one where the estimate promises
-        // success; after a failure no sooner than a twentieth of the passes made.
-        let promising = estimate.relative() <= 2.0 * config.gap.get() && made >= next;
-        if !(promising || last || made.is_multiple_of(10)) {
-            continue;
-        }
-        next = made + 1 + made / 20;
-        let now = rows.certify(&state)?;
-        bounds = Some(now);
-        log(observer, problem, made, now, start);
-        stop = reason(config, now, last, observer, out_of_time)?;
-    }
-    let bounds = bounds.unwrap_or(Bounds { primal: 0.0, gap: f64::INFINITY });
-    finish(&mut *rows, &state, made, stop.unwrap_or(StopReason::EpochLimit), bounds, start.elapsed())
+    Ascent::new(config, problem)?.run(observer)
 }
 
-fn log(observer: &mut dyn Observer, problem: &Problem<'_>, made: u64, bounds: Bounds, start: Instant) {
-    let lambda = problem.objective.lambda;
-    observer.log(&LogEntry {
-        step: made,
-        #[allow(clippy::cast_precision_loss)]
-        epoch: made as f64,
-        loss: Some(lambda * bounds.primal),
-        train_accuracy: None,
-        validation_accuracy: None,
-        seconds: start.elapsed().as_secs_f64(),
-    });
-    observer.bounds(&bounds.certificate(lambda));
+/// The weights of the smallest primal that was measured.
+struct Best {
+    primal: f64,
+    weight: Vec<f64>,
+    constant: Vec<f64>,
 }
 
-fn reason(
-    config: &DualConfig,
-    bounds: Bounds,
-    last: bool,
-    observer: &dyn Observer,
-    out_of_time: bool,
-) -> Result<Option<StopReason>, SolveError> {
-    if !bounds.gap.is_finite() || bounds.gap < -NEGATIVE_GAP * bounds.primal.abs() {
-        return Err(SolveError::NegativeGap {
-            gap: format!("{:e}", bounds.gap),
-            primal: format!("{:e}", bounds.primal),
-        });
-    }
-    Ok(if bounds.relative() <= config.gap.get() {
-        Some(StopReason::GapReached)
-    } else if observer.interrupted() {
-        Some(StopReason::Interrupted)
-    } else if out_of_time {
-        Some(StopReason::TimeLimit)
-    } else if last {
-        Some(StopReason::EpochLimit)
-    } else {
-        None
-    })
+/// A run of the solver.
+pub struct Ascent<'a> {
+    config: &'a DualConfig,
+    problem: &'a Problem<'a>,
+    state: State<'a>,
+    rows: Box<dyn Rows + 'a>,
+    double: bool,
+    rng: ChaCha8Rng,
+    scratch: Scratch,
+    best: Option<Best>,
+    start: Instant,
+    /// Sweeps over the rows that were due, and the rows visited in them.
+    sweeps: u64,
+    visited: u64,
 }
 
-#[allow(clippy::cast_precision_loss)]
-fn finish(
-    rows: &mut dyn Rows,
-    state: &State<'_>,
-    made: u64,
-    stop: StopReason,
-    bounds: Bounds,
-    solve: Duration,
-) -> Result<Fit, SolveError> {
-    let (weight, constant) = rows.weights()?;
-    #[allow(clippy::cast_possible_truncation)]
-    let bias = state
-        .problem
-        .objective
-        .bias
-        .has_bias()
-        .then(|| constant.iter().map(|w| (f64::from(*w) * state.bias_scale) as f32).collect());
-    let lambda = state.problem.objective.lambda;
-    let certificate = bounds.certificate(lambda);
-    Ok(Fit {
-        weight,
-        bias,
-        steps: made * state.labels.len() as u64,
-        epochs: made as f64,
-        stop,
-        solve,
-        evaluate: Duration::ZERO,
-        certificate: Some(certificate),
-    })
-}
-
-impl<'a> State<'a> {
+impl<'a> Ascent<'a> {
+    /// A run that starts from zero.
+    ///
+    /// # Errors
+    /// [`SolveError`] when the problem is not one that this solver can solve.
     #[allow(clippy::cast_precision_loss)]
-    fn new(problem: &'a Problem<'a>) -> Result<Self, SolveError> {
+    pub fn new(config: &'a DualConfig, problem: &'a Problem<'a>) -> Result<Self, SolveError> {
+        let start = Instant::now();
         let objective = problem.objective;
         let bias_scale = match objective.bias {
             BiasRule::Regularised { scale } => scale,
@@ -261,23 +134,160 @@ impl<'a> State<'a> {
         if objective.lambda <= 0.0 {
             return Err(SolveError::NoRegulariser);
         }
-        let labels: Vec<usize> = problem.train.iter().map(|&r| problem.source.labels[r as usize] as usize).collect();
-        let c = 1.0 / (objective.lambda * labels.len() as f64);
-        let costs = problem.train.iter().map(|&row| c * problem.row_weight(row)).collect();
-        let a = vec![0.0; labels.len() * problem.n_classes];
-        Ok(Self { problem, loss: &objective.loss, costs, labels, a, bias_scale, n_classes: problem.n_classes })
+        let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
+        rng.set_stream(streams::SAMPLING);
+        let c = 1.0 / (objective.lambda * problem.train.len() as f64);
+        let block_size = match problem.source.features {
+            Features::Sparse(_) => sparse::block_size(problem),
+            Features::U8(_) | Features::F32(_) => dense::BLOCK,
+        };
+        let state = State::new(problem, bias_scale, c, block_size, &mut rng);
+        let double = config.precision == Some(Precision::F64);
+        Ok(Self {
+            config,
+            problem,
+            state,
+            rows: rows(problem, double),
+            double,
+            rng,
+            scratch: Scratch::new(problem.n_classes),
+            best: None,
+            start,
+            sweeps: 0,
+            visited: 0,
+        })
     }
 
-    fn beta(&self, i: usize, out: &mut [f64]) {
-        let k = self.n_classes;
-        self.loss.dual_coefficients(self.labels[i], &self.a[i * k..(i + 1) * k], out);
+    /// Runs until the gap is proved or a limit is met.
+    ///
+    /// # Errors
+    /// [`SolveError`] when the device fails or the gap comes out negative.
+    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
+        let target = self.config.gap.get();
+        let limit = self.config.epochs.get() as u64 * self.state.rows.len() as u64;
+        observer.start(self.config.epochs.get() as u64);
+        let mut next = 0;
+        loop {
+            self.visited += sweep::epoch(&mut *self.rows, &mut self.state, &mut self.scratch, &mut self.rng)? as u64;
+            self.sweeps += 1;
+            observer.step(self.visited / self.state.rows.len() as u64);
+            let estimate = self.estimate()?;
+            self.state.settle_at(target, estimate.primal);
+            let time_up = self.config.seconds.is_some_and(|s| self.start.elapsed().as_secs_f64() >= s.get());
+            let last = self.visited >= limit || time_up || observer.interrupted();
+            if self.needs_double(estimate) {
+                self.widen()?;
+            }
+            // A measurement costs about as much as a pass.
+            let promising = estimate.relative() <= target && self.visited >= next;
+            if !(promising || last || self.sweeps.is_multiple_of(10)) {
+                continue;
+            }
+            next = self.visited + self.visited / 20;
+            let mut now = self.measure()?;
+            let proved = |now: Bounds| now.relative() <= target;
+            if proved(now) || last {
+                sweep::rebuild(&mut *self.rows, &mut self.state)?;
+                now = self.measure()?;
+            }
+            self.report(observer, now);
+            let stop = if proved(now) {
+                StopReason::GapReached
+            } else if observer.interrupted() {
+                StopReason::Interrupted
+            } else if time_up {
+                StopReason::TimeLimit
+            } else if last {
+                StopReason::EpochLimit
+            } else {
+                continue;
+            };
+            return self.finish(stop, now);
+        }
     }
 
-    /// `(c·ℓ, share of the gap)` of a row at its scores.
-    fn row_bounds(&self, i: usize, scores: &[f64]) -> (f64, f64) {
-        let k = self.n_classes;
-        let (label, c) = (self.labels[i], self.costs[i]);
-        let shape = Loss::new(self.loss.formulation, self.loss.margin, self.loss.power);
-        (c * shape.of_row(scores, label), self.loss.gap_of_row(scores, label, c, &self.a[i * k..(i + 1) * k]))
+    /// What the rows looked like when they were last met.
+    fn estimate(&self) -> Result<Bounds, SolveError> {
+        let mut estimate = self.state.estimate();
+        estimate.primal += self.rows.square_of_weights()? / 2.0 + self.state.constant_half_square();
+        Ok(estimate)
+    }
+
+    /// The smallest primal so far against the dual at W(a).
+    fn measure(&mut self) -> Result<Bounds, SolveError> {
+        let now = sweep::measure(&mut *self.rows, &mut self.state, &mut self.scratch)?;
+        if !now.gap.is_finite() || now.gap < -NEGATIVE_GAP * now.primal.abs() {
+            return Err(SolveError::NegativeGap { gap: format!("{:e}", now.gap), primal: format!("{:e}", now.primal) });
+        }
+        let dual = now.primal - now.gap;
+        match &self.best {
+            Some(best) if best.primal <= now.primal => Ok(Bounds { primal: best.primal, gap: best.primal - dual }),
+            _ => {
+                let (weight, constant) = (self.rows.weights()?, self.state.constant.clone());
+                self.best = Some(Best { primal: now.primal, weight, constant });
+                Ok(now)
+            }
+        }
+    }
+
+    fn needs_double(&self, estimate: Bounds) -> bool {
+        let wanted = self.config.gap.get() < SINGLE_PRECISION_GAP && self.config.precision != Some(Precision::F32);
+        wanted && !self.double && estimate.relative() <= 3.0 * SINGLE_PRECISION_GAP
+    }
+
+    fn widen(&mut self) -> Result<(), SolveError> {
+        self.double = true;
+        self.rows = rows(self.problem, true);
+        sweep::rebuild(&mut *self.rows, &mut self.state)
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn epochs(&self) -> f64 {
+        self.visited as f64 / self.state.rows.len() as f64
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn report(&self, observer: &mut dyn Observer, bounds: Bounds) {
+        let lambda = self.problem.objective.lambda;
+        observer.log(&LogEntry {
+            step: self.sweeps,
+            epoch: self.epochs(),
+            loss: Some(lambda * bounds.primal),
+            train_accuracy: None,
+            validation_accuracy: None,
+            seconds: self.start.elapsed().as_secs_f64(),
+        });
+        observer.bounds(&bounds.certificate(lambda));
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn finish(&mut self, stop: StopReason, bounds: Bounds) -> Result<Fit, SolveError> {
+        let (weight, constant) = match self.best.take() {
+            Some(best) => (best.weight, best.constant),
+            None => (self.rows.weights()?, self.state.constant.clone()),
+        };
+        let narrow = |values: &[f64]| values.iter().map(|&w| w as f32).collect::<Vec<f32>>();
+        let bias: Vec<f64> =
+            constant.iter().zip(&self.state.offset).map(|(w, o)| w * self.state.bias_scale + o).collect();
+        Ok(Fit {
+            weight: narrow(&weight),
+            bias: self.problem.objective.bias.has_bias().then(|| narrow(&bias)),
+            steps: self.sweeps,
+            epochs: self.epochs(),
+            stop,
+            solve: self.start.elapsed(),
+            evaluate: Duration::ZERO,
+            certificate: Some(bounds.certificate(self.problem.objective.lambda)),
+        })
+    }
+}
+
+fn rows<'a>(problem: &Problem<'a>, double: bool) -> Box<dyn Rows + 'a> {
+    match problem.source.features {
+        Features::Sparse(csr) if double => Box::new(sparse::SparseRows::<f64>::new(problem, csr)),
+        Features::Sparse(csr) => Box::new(sparse::SparseRows::<f32>::new(problem, csr)),
+        _ if !problem.device.name.backend.is_cpu() => Box::new(device::DeviceRows::new(problem, double)),
+        _ if double => Box::new(dense::DenseRows::<f64>::new(problem)),
+        _ => Box::new(dense::DenseRows::<f32>::new(problem)),
     }
 }

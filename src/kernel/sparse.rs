@@ -1,0 +1,98 @@
+//! Sparse rows: weights with all classes of a feature side by side, so that a stored cell meets one run of memory.
+
+use super::{Aligned, Real};
+
+/// Classes of a group: half a cache line in single precision.
+const GROUP: usize = 8;
+
+/// The weights of all classes for sparse rows, `[n_features, n_classes]` row-major with rows padded to whole groups.
+#[derive(Debug, Clone)]
+pub struct FeatureWeights<T> {
+    values: Aligned<T>,
+    n_classes: usize,
+    width: usize,
+}
+
+impl<T: Real> FeatureWeights<T> {
+    /// All zero.
+    #[must_use]
+    pub fn zeros(n_features: usize, n_classes: usize) -> Self {
+        let width = n_classes.next_multiple_of(GROUP);
+        Self { values: Aligned::zeros(width * n_features), n_classes, width }
+    }
+
+    /// All zero again.
+    pub fn clear(&mut self) {
+        self.values.get_mut().fill(T::default());
+    }
+
+    /// The classes with their padding: the length of what [`FeatureWeights::scores`] writes.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Row-major `[n_features, n_classes]`.
+    #[must_use]
+    pub fn to_rows(&self) -> Vec<T> {
+        self.values.get().chunks_exact(self.width).flat_map(|row| row[..self.n_classes].iter().copied()).collect()
+    }
+
+    /// The weights of feature `j`, padding included.
+    #[must_use]
+    #[inline]
+    pub fn feature(&self, j: usize) -> &[T] {
+        &self.values.get()[j * self.width..(j + 1) * self.width]
+    }
+
+    /// Writes `Σ x_j·w_j` over the stored cells to `out` `[width]`.
+    #[inline(always)]
+    pub fn scores(&self, indices: &[u32], values: &[T], out: &mut [T]) {
+        let mut group = 0;
+        while group < self.width {
+            // Runs of up to four lines of weights stay in registers.
+            match (self.width - group) / GROUP {
+                1 => self.groups::<1>(indices, values, group, out),
+                2 => self.groups::<2>(indices, values, group, out),
+                3 => self.groups::<3>(indices, values, group, out),
+                _ => self.groups::<4>(indices, values, group, out),
+            }
+            group += 4 * GROUP;
+        }
+    }
+
+    #[inline(always)]
+    fn groups<const M: usize>(&self, indices: &[u32], values: &[T], first: usize, out: &mut [T]) {
+        let weights = self.values.get();
+        let mut sums = [[T::default(); GROUP]; M];
+        for (&j, &x) in indices.iter().zip(values) {
+            let start = j as usize * self.width + first;
+            let (lines, _) = weights[start..start + M * GROUP].as_chunks::<GROUP>();
+            for m in 0..M {
+                for l in 0..GROUP {
+                    sums[m][l] += x * lines[m][l];
+                }
+            }
+        }
+        for (out, sums) in out[first..].chunks_exact_mut(GROUP).zip(&sums) {
+            out.copy_from_slice(sums);
+        }
+    }
+
+    /// `w_j += x_j·change` for the stored cells; `change` `[width]`, zero in the padding.
+    #[inline(always)]
+    pub fn add(&mut self, indices: &[u32], values: &[T], change: &[T]) {
+        let (width, weights) = (self.width, self.values.get_mut());
+        for (&j, &x) in indices.iter().zip(values) {
+            let start = j as usize * width;
+            let row = &mut weights[start..start + width];
+            let (lines, _) = row.as_chunks_mut::<GROUP>();
+            let (changes, _) = change.as_chunks::<GROUP>();
+            for (line, change) in lines.iter_mut().zip(changes) {
+                for l in 0..GROUP {
+                    line[l] += x * change[l];
+                }
+            }
+        }
+    }
+}

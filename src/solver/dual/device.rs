@@ -1,0 +1,102 @@
+//! Dense rows on an accelerator: the same steps through Burn's products on the device of the run.
+
+use super::sweep::{Changes, Gram, Load, Rows};
+use crate::data::batch::Source;
+use crate::solver::{Problem, SolveError};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+pub(super) struct DeviceRows<'a> {
+    source: Source<'a>,
+    n_classes: usize,
+    device: Device,
+    dtype: DType,
+    weight: Tensor<2>,
+    loaded: Tensor<2>,
+    grams: Vec<Vec<f32>>,
+}
+
+fn failed(error: impl std::fmt::Debug) -> SolveError {
+    SolveError::Device(format!("{error:?}"))
+}
+
+impl<'a> DeviceRows<'a> {
+    /// In f64 where asked for, if the device has that.
+    pub fn new(problem: &Problem<'a>, double: bool) -> Self {
+        let device = problem.device.device.clone();
+        let dtype = if double && device.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 };
+        let (d, k) = (problem.source.features.n_features(), problem.n_classes);
+        Self {
+            source: problem.source,
+            n_classes: k,
+            weight: Tensor::zeros([d, k], (&device, dtype)),
+            loaded: Tensor::zeros([1, d], (&device, dtype)),
+            device,
+            dtype,
+            grams: vec![Vec::new(); problem.train.len().div_ceil(super::dense::BLOCK)],
+        }
+    }
+
+    fn load(&self, rows: &[u32]) -> Tensor<2> {
+        let d = self.source.features.n_features();
+        let shape = [rows.len(), d];
+        let data = if self.dtype == DType::F64 {
+            let mut values = vec![0.0f64; rows.len() * d];
+            for (out, &row) in values.chunks_exact_mut(d).zip(rows) {
+                self.source.scaler.write_row_wide(self.source.features, row as usize, out);
+            }
+            TensorData::new(values, shape)
+        } else {
+            let mut values = vec![0.0f32; rows.len() * d];
+            for (out, &row) in values.chunks_exact_mut(d).zip(rows) {
+                self.source.scaler.write_row(self.source.features, row as usize, out);
+            }
+            TensorData::new(values, shape)
+        };
+        Tensor::from_data(data, (&self.device, self.dtype))
+    }
+}
+
+impl Rows for DeviceRows<'_> {
+    fn turn(&mut self, done: &Changes, next: Load<'_>, scores: Option<&mut [f64]>) -> Result<(), SolveError> {
+        if !done.positions.is_empty() {
+            let (k, n) = (self.n_classes, self.loaded.dims()[0]);
+            let mut changes = vec![0.0; n * k];
+            for (&p, change) in done.positions.iter().zip(done.values.chunks_exact(k)) {
+                changes[p * k..(p + 1) * k].copy_from_slice(change);
+            }
+            let changes = Tensor::from_data(TensorData::new(changes, [n, k]), (&self.device, self.dtype));
+            self.weight = self.weight.clone().add(self.loaded.clone().transpose().matmul(changes));
+        }
+        if next.rows.is_empty() {
+            return Ok(());
+        }
+        self.loaded = self.load(next.rows);
+        if let Some(scores) = scores {
+            let product = self.loaded.clone().matmul(self.weight.clone()).into_data();
+            scores.copy_from_slice(&product.try_to_vec_as::<f64>().map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    fn gram(&mut self, load: Load<'_>) -> Result<Gram<'_>, SolveError> {
+        let n = load.rows.len();
+        if self.grams[load.block].len() != load.size * load.size {
+            let product = self.loaded.clone().matmul(self.loaded.clone().transpose()).into_data();
+            self.grams[load.block] = product.try_to_vec_as::<f32>().map_err(failed)?;
+            return Ok(Gram { values: &self.grams[load.block], stride: n, whole: n == load.size });
+        }
+        Ok(Gram { values: &self.grams[load.block], stride: load.size, whole: true })
+    }
+
+    fn clear(&mut self) {
+        self.weight = self.weight.zeros_like();
+    }
+
+    fn square_of_weights(&self) -> Result<f64, SolveError> {
+        Ok(self.weights()?.iter().map(|w| w * w).sum())
+    }
+
+    fn weights(&self) -> Result<Vec<f64>, SolveError> {
+        self.weight.to_data().try_to_vec_as::<f64>().map_err(failed)
+    }
+}

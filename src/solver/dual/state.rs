@@ -1,0 +1,154 @@
+//! The dual variables, and what is known of each row.
+
+use crate::loss::Loss;
+use crate::loss::dual::{Sample, Scratch};
+use crate::solver::Problem;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// A row that is found at its optimum sleeps for one epoch, then two, four, and never more than this.
+const LONGEST_SLEEP: u8 = 16;
+/// A row is at its optimum when its share of the gap is below this share of what the stopping rule allows an average row.
+const SETTLED: f64 = 0.1;
+
+/// Primal and gap of the objective divided by λ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub primal: f64,
+    pub gap: f64,
+}
+
+impl Bounds {
+    pub fn relative(self) -> f64 {
+        if self.primal > 0.0 { self.gap / self.primal } else { 0.0 }
+    }
+}
+
+/// The dual variables and what does not change while they do. Rows are in the order of `rows`, block after block.
+#[derive(Debug)]
+pub(super) struct State<'a> {
+    pub loss: &'a Loss,
+    /// Indices into the data set, in a random order that stays.
+    pub rows: Vec<u32>,
+    pub samples: Vec<Sample>,
+    /// `[n_train, n_classes]`.
+    pub a: Vec<f64>,
+    pub n_classes: usize,
+    /// Rows of a block.
+    pub block_size: usize,
+    /// The value of the constant feature; 0 without one.
+    pub bias_scale: f64,
+    /// The weights of the constant feature.
+    pub constant: Vec<f64>,
+    /// What is added to every score and is no variable of the dual.
+    pub offset: Vec<f64>,
+    /// c·ℓ of each row and its share of the gap when it was last met.
+    pub seen: Vec<Bounds>,
+    /// The first epoch in which a row is due again, and how long it slept last.
+    due: Vec<u32>,
+    sleep: Vec<u8>,
+    pub epoch: u32,
+    /// A row whose share of the gap is no more than this is left alone.
+    pub tolerance: f64,
+}
+
+impl<'a> State<'a> {
+    /// All variables zero. `c` = 1/(λn).
+    pub fn new(problem: &Problem<'a>, bias_scale: f64, c: f64, block_size: usize, rng: &mut ChaCha8Rng) -> Self {
+        let loss = &problem.objective.loss;
+        let mut rows = problem.train.to_vec();
+        rows.shuffle(rng);
+        let samples: Vec<Sample> = rows
+            .iter()
+            .map(|&r| {
+                let label = problem.source.labels[r as usize] as usize;
+                Sample { label, square: 0.0, cost: c * problem.row_weight(r) }
+            })
+            .collect();
+        let (n, k) = (rows.len(), problem.n_classes);
+        Self {
+            loss,
+            rows,
+            samples,
+            a: vec![0.0; n * k],
+            n_classes: k,
+            block_size,
+            bias_scale,
+            constant: vec![0.0; k],
+            offset: vec![0.0; k],
+            seen: vec![Bounds { primal: 0.0, gap: f64::INFINITY }; n],
+            due: vec![0; n],
+            sleep: vec![0; n],
+            epoch: 0,
+            tolerance: -1.0,
+        }
+    }
+
+    pub fn n_blocks(&self) -> usize {
+        self.rows.len().div_ceil(self.block_size)
+    }
+
+    pub fn block(&self, block: usize) -> std::ops::Range<usize> {
+        block * self.block_size..((block + 1) * self.block_size).min(self.rows.len())
+    }
+
+    /// The rows of a block that are due in this epoch, as positions within the block.
+    pub fn awake(&self, block: usize, out: &mut Vec<usize>) {
+        out.clear();
+        let range = self.block(block);
+        out.extend(self.due[range].iter().enumerate().filter(|(_, due)| **due <= self.epoch).map(|(i, _)| i));
+    }
+
+    /// Notes what a visit found.
+    #[inline(always)]
+    pub fn note(&mut self, i: usize, loss: f64, gap: f64) {
+        self.seen[i] = Bounds { primal: loss, gap };
+        self.sleep[i] = if gap <= self.tolerance { (self.sleep[i] * 2 + 1).min(LONGEST_SLEEP) } else { 0 };
+        self.due[i] = self.epoch + 1 + u32::from(self.sleep[i]);
+    }
+
+    /// The gap that remains for a row at a relative gap of `target` decides how exactly rows are solved.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn settle_at(&mut self, target: f64, primal: f64) {
+        self.tolerance = SETTLED * target * primal / self.rows.len() as f64;
+    }
+
+    /// What was last seen of all rows, without the regulariser.
+    pub fn estimate(&self) -> Bounds {
+        let mut sum = Bounds { primal: 0.0, gap: 0.0 };
+        for seen in &self.seen {
+            sum.primal += seen.primal;
+            sum.gap += seen.gap;
+        }
+        sum
+    }
+
+    /// Measures a row at its scores and wakes it where it was wrong to sleep.
+    #[inline(always)]
+    pub fn measure(&mut self, i: usize, scores: &[f64], scratch: &mut Scratch) -> Bounds {
+        let k = self.n_classes;
+        let (primal, gap) = self.loss.dual_bounds(self.samples[i], scores, &self.a[i * k..(i + 1) * k], scratch);
+        self.seen[i] = Bounds { primal, gap };
+        if gap > self.tolerance {
+            self.sleep[i] = 0;
+            self.due[i] = self.epoch;
+        }
+        Bounds { primal, gap }
+    }
+
+    /// β of row i, `[n_classes]`.
+    pub fn beta(&self, i: usize, out: &mut [f64]) {
+        let k = self.n_classes;
+        self.loss.dual_coefficients(self.samples[i].label, &self.a[i * k..(i + 1) * k], out);
+    }
+
+    /// ½‖w_B‖² of the constant feature.
+    pub fn constant_half_square(&self) -> f64 {
+        self.constant.iter().map(|w| w * w).sum::<f64>() / 2.0
+    }
+
+    /// What the bias adds to the scores.
+    pub fn shift(&self) -> Vec<f64> {
+        self.constant.iter().zip(&self.offset).map(|(w, o)| self.bias_scale * w + o).collect()
+    }
+}

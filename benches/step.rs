@@ -169,6 +169,7 @@ impl Case<'_> {
             gradient: self.route,
             seed: 0,
             threads,
+            early_stopping: None,
         };
         config.solve(&problem, &mut Silent).expect("the solver runs").solve
     }

@@ -78,6 +78,12 @@ bounded!(
     |v| v >= 0.0
 );
 bounded!(
+    /// A number above zero, one at most.
+    Share,
+    "a number in the range (0, 1]",
+    |v| v > 0.0 && v <= 1.0
+);
+bounded!(
     /// A number from zero up to, but not including, one.
     Fraction,
     "a number in the range [0, 1)",
@@ -95,6 +101,7 @@ mod tests {
         assert!(Positive::new(f64::INFINITY).is_err());
         assert!(NonNegative::new(0.0).is_ok());
         assert!(NonNegative::new(-1e-300).is_err());
+        assert!(Share::new(0.0).is_err() && Share::new(1.0).is_ok());
         assert!(Fraction::new(0.0).is_ok());
         assert!(Fraction::new(1.0).is_err());
         assert!(Fraction::new(f64::NAN).is_err());

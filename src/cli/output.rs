@@ -106,7 +106,8 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
     }
     let c = result.c.map_or_else(|| "infinite".into(), number);
     row("strength", format!("lambda {}, reg {}, C {c}", number(result.lambda), number(result.reg)));
-    row("stopped", format!("{stop}: {} steps, {} epochs", result.steps, number(result.epochs)));
+    let best = result.best_step.map_or_else(String::new, |s| format!("; weights of step {s}, the best on validation"));
+    row("stopped", format!("{stop}: {} steps, {} epochs{best}", result.steps, number(result.epochs)));
     let gradient = result.gradient.as_ref().map_or_else(String::new, |g| format!(", gradient {g}"));
     row("device", format!("{}{gradient}", result.device));
     row(

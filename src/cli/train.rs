@@ -43,13 +43,11 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         print(&output::summary(&finished.result, &finished.stop.to_string(), &path.display().to_string()))?;
     }
     Ok(match finished.stop {
-        StopReason::Finished | StopReason::GapReached => ExitCode::SUCCESS,
-        StopReason::EpochLimit | StopReason::TimeLimit => {
-            let gap = finished.result.relative_gap.unwrap_or(f64::INFINITY);
-            messages.warning(&format!(
-                "stopped short: the objective is proved to be within {} of the optimum, not within the gap asked for",
-                output::number(gap)
-            ));
+        StopReason::Finished | StopReason::GapReached | StopReason::GradientReached | StopReason::EarlyStopping => {
+            ExitCode::SUCCESS
+        }
+        StopReason::EpochLimit | StopReason::TimeLimit | StopReason::NoProgress => {
+            messages.warning(&stopped_short(&config, finished.result.relative_gap));
             ExitCode::SUCCESS
         }
         StopReason::Interrupted => {
@@ -64,6 +62,21 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// What is known of a solution that is not as good as was asked for.
+fn stopped_short(config: &LoadedConfig, gap: Option<f64>) -> String {
+    let goal = match &config.run.solver {
+        SolverConfig::Lbfgs(_) => "the gradient is not as small as asked for",
+        SolverConfig::Dual(_) | SolverConfig::Sgd(_) => "not within the gap asked for",
+    };
+    match gap {
+        None => format!("stopped short: {goal}"),
+        Some(gap) => format!(
+            "stopped short: the objective is proved to be within {} of the optimum, {goal}",
+            output::number(gap)
+        ),
+    }
 }
 
 fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {

@@ -16,7 +16,8 @@ use crate::device::DeviceName;
 use crate::loss::LossConfig;
 use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
-use crate::solver::{GradientRoute, SolverConfig};
+use crate::solver::sgd::{Schedule, SgdConfig};
+use crate::solver::{EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig, lbfgs};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Value};
@@ -97,6 +98,9 @@ pub struct RunConfig {
     pub loss: LossConfig,
     /// `[solver.*]`
     pub solver: SolverConfig,
+    /// `[early_stopping]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
 }
 
 /// A configuration with the text it came from.
@@ -203,7 +207,7 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
     let choices = [
         ("data", "[data.digits], [data.idx], [data.cifar] or [data.libsvm]"),
         ("loss", "[loss.weston_watkins], [loss.crammer_singer] or [loss.one_vs_rest]"),
-        ("solver", "[solver.sgd] or [solver.dual]"),
+        ("solver", "[solver.sgd], [solver.dual] or [solver.lbfgs]"),
     ];
     for (name, choices) in choices {
         let found = document::subtables(document, name);
@@ -271,6 +275,29 @@ fn in_words(message: &str) -> String {
     format!("{found}, expected {expected}")
 }
 
+/// Optimiser, schedule and clipping of `[solver.sgd]` against each other.
+fn check_sgd(sgd: &SgdConfig) -> Result<(), (String, String)> {
+    if let Some((table, key, own)) = sgd.idle_table() {
+        return Err((
+            format!("[solver.sgd.{table}] is set, but the {key} is `{own}`"),
+            format!("set `{key} = \"{table}\"`, or remove the table"),
+        ));
+    }
+    if sgd.clip_norm.is_some() && sgd.clip_value.is_some() {
+        return Err((
+            "solver.sgd: both `clip_norm` and `clip_value` are set: expected at most one".into(),
+            "clip_norm scales a gradient that is too long, clip_value cuts each cell".into(),
+        ));
+    }
+    if sgd.schedule == Schedule::Noam && sgd.warmup_steps == 0 {
+        return Err((
+            "solver.sgd: the schedule `noam` needs `warmup_steps`: found 0".into(),
+            "it rises to `learning_rate` over that many steps, then falls with the root of the steps".into(),
+        ));
+    }
+    Ok(())
+}
+
 /// No machine that trains linear models has more cores.
 const MOST_THREADS: usize = 1024;
 
@@ -319,14 +346,28 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
                     "steps count updates, epochs count passes over the training rows".into(),
                 ));
             }
-            let own = sgd.optimizer.name();
-            if let Some(other) = sgd.option_tables().into_iter().find(|table| *table != own) {
+            check_sgd(sgd)?;
+        }
+        SolverConfig::Lbfgs(_) => {
+            let (formulation, power) = (run.loss.formulation(), run.loss.options().power);
+            if !lbfgs::is_smooth(formulation, power) {
+                let power = i64::from(power);
                 return Err((
-                    format!("[solver.sgd.{other}] is set, but the optimizer is `{own}`"),
-                    format!("set `optimizer = \"{other}\"`, or remove the table"),
+                    format!(
+                        "[solver.lbfgs] needs a smooth loss, but {} with `power = {power}` has kinks",
+                        formulation.name()
+                    ),
+                    SMOOTH_HINT.into(),
                 ));
             }
         }
+    }
+    let watches = matches!(run.solver, SolverConfig::Sgd(_));
+    if run.early_stopping.is_some() && !watches {
+        return Err((
+            format!("[early_stopping] is set, but [solver.{}] does not watch validation rows", run.solver.name()),
+            "remove the table, or use [solver.sgd]: the other solvers end when the objective is solved".into(),
+        ));
     }
     Ok(())
 }

@@ -10,10 +10,12 @@
 
 pub mod crammer_singer;
 pub mod dual;
+mod labels;
 pub mod one_vs_rest;
 pub mod weston_watkins;
 
 pub use crammer_singer::{CrammerSinger, CrammerSingerConfig};
+pub use labels::{LabelOutOfRange, check_labels, labels_on};
 pub use one_vs_rest::{OneVsRest, OneVsRestConfig};
 pub use weston_watkins::{WestonWatkins, WestonWatkinsConfig};
 
@@ -29,7 +31,9 @@ use std::fmt::Debug;
 /// Implement it for a loss of your own to check it with [`crate::gradcheck`].
 ///
 /// # Shapes
-/// `scores` `[n_samples, n_classes]`, any float type; `labels` `[n_samples]`, values in `0..n_classes`.
+/// `scores` `[n_samples, n_classes]`, any float type that the device computes in, f16 and bf16 included; `labels` `[n_samples]`, values
+/// in `0..n_classes`, which is not checked on the device ([`labels_on`] checks on the host). Losses have the type of the scores: a
+/// sum in f16 ends at 65,504.
 pub trait MarginLoss: Debug + Send + Sync {
     /// The name as the configuration spells it.
     fn name(&self) -> &'static str;

@@ -93,6 +93,7 @@ impl Prepared {
             gradient: config.run.gradient,
             seed: config.run.seed,
             threads: threads(config),
+            early_stopping: config.run.early_stopping,
         }
     }
 }
@@ -114,6 +115,10 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
         .split
         .split(&data.labels, data.n_train, data.n_classes(), run.seed)
         .map_err(|e| refused(e.to_string(), "change `validation` or `test` of [split]"))?;
+    if run.early_stopping.is_some() && split.validation.is_empty() {
+        let problem = "[early_stopping] watches validation rows, but [split] holds none out".to_owned();
+        return Err(refused(problem, "set `validation` of [split], for example `validation = 0.1`").into());
+    }
     let n_train = split.train.len();
     let most = n_train.max(MOST_DRAWN);
     if let Some(drawn) = run.solver.drawn_rows().filter(|&rows| rows > most) {
@@ -241,6 +246,7 @@ fn blank_result(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice,
         steps: fit.steps,
         epochs: fit.epochs,
         stop_reason: fit.stop.name().into(),
+        best_step: fit.best_step,
         lambda: prepared.strength.lambda,
         reg: prepared.strength.reg,
         c: prepared.strength.c,

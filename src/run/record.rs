@@ -66,6 +66,9 @@ pub struct RunResult {
     pub steps: u64,
     pub epochs: f64,
     pub stop_reason: String,
+    /// With early stopping only, the step whose weights the model has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<u64>,
     pub lambda: f64,
     pub reg: f64,
     pub c: Option<f64>,

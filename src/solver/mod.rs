@@ -3,15 +3,18 @@
 //! A solver never prints and never touches files. Imports `objective` and what lies below it.
 
 pub mod dual;
+pub mod lbfgs;
 pub mod sgd;
 pub mod stop;
 
 pub use dual::DualConfig;
+pub use lbfgs::LbfgsConfig;
 pub use sgd::SgdConfig;
-pub use stop::StopReason;
+pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 
 use crate::data::batch::Source;
 use crate::device::OpenDevice;
+use crate::loss::{LabelOutOfRange, check_labels};
 use crate::objective::Objective;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -24,6 +27,8 @@ pub enum SolverConfig {
     Sgd(Box<SgdConfig>),
     /// `[solver.dual]`
     Dual(DualConfig),
+    /// `[solver.lbfgs]`
+    Lbfgs(LbfgsConfig),
 }
 
 impl SolverConfig {
@@ -33,6 +38,7 @@ impl SolverConfig {
         match self {
             Self::Sgd(_) => "sgd",
             Self::Dual(_) => "dual",
+            Self::Lbfgs(_) => "lbfgs",
         }
     }
 
@@ -40,7 +46,7 @@ impl SolverConfig {
     #[must_use]
     pub const fn uses_gradients(&self) -> bool {
         match self {
-            Self::Sgd(_) => true,
+            Self::Sgd(_) | Self::Lbfgs(_) => true,
             Self::Dual(_) => false,
         }
     }
@@ -52,18 +58,22 @@ impl SolverConfig {
             Self::Sgd(config) => {
                 (config.sampling == sgd::sampler::Sampling::WithReplacement).then(|| config.batch_size.get())
             }
-            Self::Dual(_) => None,
+            Self::Dual(_) | Self::Lbfgs(_) => None,
         }
     }
 
     /// Runs the solver.
     ///
     /// # Errors
-    /// [`SolveError`] when the device fails or the numbers make no sense.
+    /// [`SolveError`] when a label is out of range, the device fails or the numbers make no sense.
     pub fn solve(&self, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
+        // Once, on the host: the losses do not check on the device.
+        let rows = problem.train.iter().chain(problem.validation);
+        check_labels(rows.map(|&row| problem.source.labels[row as usize]), problem.n_classes)?;
         match self {
             Self::Sgd(config) => sgd::solve(config, problem, observer),
             Self::Dual(config) => dual::solve(config, problem, observer),
+            Self::Lbfgs(config) => lbfgs::solve(config, problem, observer),
         }
     }
 }
@@ -114,6 +124,8 @@ pub struct Problem<'a> {
     pub seed: u64,
     /// Threads of the CPU, 1 or more.
     pub threads: usize,
+    /// When to end before the time, for solvers that go by validation rows.
+    pub early_stopping: Option<EarlyStopping>,
 }
 
 impl Problem<'_> {
@@ -198,7 +210,13 @@ pub struct Fit {
     pub evaluate: Duration,
     /// Bounds on the optimum, from a solver that has them.
     pub certificate: Option<Certificate>,
+    /// With early stopping, the step whose weights these are: the best on the validation rows.
+    pub best_step: Option<u64>,
 }
+
+/// What to do where L-BFGS meets kinks.
+pub(crate) const SMOOTH_HINT: &str =
+    "weston_watkins and one_vs_rest with `power = 2` are smooth; for the others use [solver.dual] or [solver.sgd]";
 
 /// A run that cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -207,6 +225,15 @@ pub enum SolveError {
     /// The device refused to compute.
     #[error("the device failed: {0}")]
     Device(String),
+    /// The objective has kinks, which a method of smooth functions cannot pass.
+    #[error("[solver.lbfgs] needs a smooth loss, but {0} has kinks")]
+    Kinks(String),
+    /// A label is not the index of a class; the row is counted through the training rows, then the validation rows.
+    #[error(transparent)]
+    Label(#[from] LabelOutOfRange),
+    /// The precision that was asked for is not there.
+    #[error("[solver.lbfgs] precision = \"f64\": the device has none")]
+    Precision,
     /// The exact solver's blocks have no closed form then.
     #[error("[solver.dual] cannot solve with a free bias yet")]
     FreeBias,
@@ -230,6 +257,9 @@ impl SolveError {
         match self {
             Self::Device(_) => "`burn-svm devices` lists the devices; `--device flex` always works",
             Self::FreeBias | Self::NoRegulariser => "[solver.sgd] can",
+            Self::Label(_) => "labels are class indices, and `n_classes` is their number",
+            Self::Kinks(_) => SMOOTH_HINT,
+            Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",
             Self::NegativeGap { .. } => {
                 "bring the features to a common scale, or ask for a gap below 2e-5, which is computed in double precision"
             }

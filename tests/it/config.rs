@@ -9,6 +9,8 @@ const REFERENCE: &str = "configs/reference.toml lists every key with its default
 const TABLES: &str = "configs/reference.toml lists every table and key";
 const STRENGTH: &str = "lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)";
 const TOML: &str = "the file is TOML: lines `KEY = VALUE` below headings `[TABLE]`, with words in quotes";
+const SMOOTH: &str =
+    "weston_watkins and one_vs_rest with `power = 2` are smooth; for the others use [solver.dual] or [solver.sgd]";
 const RATE: &str = "learning_rate = 0.01";
 
 /// What is replaced in [`SMALL`], by what, the problem behind `my.toml`, the hint.
@@ -17,19 +19,19 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         RATE,
         "learning_rte = 0.01",
-        "19:1: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`",
+        "19:1: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `warmup_steps`, `clip_norm`, `clip_value`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`, `linear`, `cosine`, `exponential`, `step`",
         "did you mean `learning_rate`?",
     ),
     (
         "[split]\n",
         "[splt]\n",
-        "6:2: unknown field `splt`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`",
+        "6:2: unknown field `splt`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`",
         "did you mean `split`?",
     ),
     (
         "seed = 0",
         "sed = 0",
-        "2:1: unknown field `sed`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`",
+        "2:1: unknown field `sed`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`",
         "did you mean `seed`?",
     ),
     (
@@ -44,7 +46,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "16:7: unknown variant `weston_watkin`, expected one of `weston_watkins`, `crammer_singer`, `one_vs_rest`",
         "did you mean `weston_watkins`?",
     ),
-    ("[solver.sgd]", "[solver.sdg]", "18:9: unknown variant `sdg`, expected `sgd` or `dual`", REFERENCE),
+    ("[solver.sgd]", "[solver.sdg]", "18:9: unknown variant `sdg`, expected one of `sgd`, `dual`, `lbfgs`", REFERENCE),
     (
         "[data.digits]",
         "[dta.digits]",
@@ -66,7 +68,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         RATE,
         "learning_rate = 0.01\noptimizer = \"adm\"",
-        "20:13: unknown variant `adm`, expected one of `sgd`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`",
+        "20:13: unknown variant `adm`, expected one of `sgd`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`",
         "did you mean `adam`?",
     ),
     ("[data.digits]", "[data.digits]\ndir = \"x\"", "5:1: unknown field `dir`, there are no fields", REFERENCE),
@@ -230,7 +232,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
         "",
-        "there is no [solver.*] table: expected one of [solver.sgd] or [solver.dual]",
+        "there is no [solver.*] table: expected one of [solver.sgd], [solver.dual] or [solver.lbfgs]",
         TABLES,
     ),
     (
@@ -288,6 +290,61 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "adam = { beta_1 = 0.5 }",
         "[solver.sgd.adam] is set, but the optimizer is `sgd`",
         "set `optimizer = \"adam\"`, or remove the table",
+    ),
+    (
+        "epochs = 2",
+        "cosine = { final = 0.5 }",
+        "[solver.sgd.cosine] is set, but the schedule is `constant`",
+        "set `schedule = \"cosine\"`, or remove the table",
+    ),
+    (
+        "epochs = 2",
+        "schedule = \"noam\"",
+        "solver.sgd: the schedule `noam` needs `warmup_steps`: found 0",
+        "it rises to `learning_rate` over that many steps, then falls with the root of the steps",
+    ),
+    (
+        "epochs = 2",
+        "clip_norm = 1\nclip_value = 1",
+        "solver.sgd: both `clip_norm` and `clip_value` are set: expected at most one",
+        "clip_norm scales a gradient that is too long, clip_value cuts each cell",
+    ),
+    (
+        "epochs = 2",
+        "schedule = \"step\"\n[solver.sgd.step]\ngamma = 1.5",
+        "22:9: 1.5 is out of range: expected a number in the range (0, 1]",
+        REFERENCE,
+    ),
+    (
+        "epochs = 2",
+        "epochs = 2\n[early_stopping]",
+        "[early_stopping] watches validation rows, but [split] holds none out",
+        "set `validation` of [split], for example `validation = 0.1`",
+    ),
+    (
+        "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
+        "[early_stopping]\n[solver.dual]\n",
+        "[early_stopping] is set, but [solver.dual] does not watch validation rows",
+        "remove the table, or use [solver.sgd]: the other solvers end when the objective is solved",
+    ),
+    // What L-BFGS cannot solve.
+    (
+        "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
+        "[solver.lbfgs]\n",
+        "[solver.lbfgs] needs a smooth loss, but weston_watkins with `power = 1` has kinks",
+        SMOOTH,
+    ),
+    (
+        "[loss.weston_watkins]\n\n[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
+        "[loss.crammer_singer]\npower = 2\n[solver.lbfgs]\n",
+        "[solver.lbfgs] needs a smooth loss, but crammer_singer with `power = 2` has kinks",
+        SMOOTH,
+    ),
+    (
+        "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
+        "[solver.lbfgs]\ntolerance = 0\n",
+        "19:13: 0 is out of range: expected a number in the range (0, inf)",
+        REFERENCE,
     ),
     (
         "scale = \"std\"",
@@ -385,7 +442,7 @@ const ARGUMENTS: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["--set", "solver.sgd.learning_rte=1"],
-        "my.toml:21:1: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion` (a line that --set made)",
+        "my.toml:21:1: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `warmup_steps`, `clip_norm`, `clip_value`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`, `linear`, `cosine`, `exponential`, `step` (a line that --set made)",
         "did you mean `learning_rate`?",
     ),
     (

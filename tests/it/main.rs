@@ -1,9 +1,12 @@
 mod backends; // devices: what opens, what is missing with a sentence, drivers that keep quiet
 mod cli; // the commands: what they print where, what they leave behind, how they end
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
+mod errata; // what the tutorial and its comments get wrong, each in numbers
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
 mod gradcheck; // the gradient check as a library user and its report meet it
 mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense
+mod half; // f16 and bf16 scores, class indices that those types cannot tell apart, labels out of range
+mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices, limits
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod losses; // the contract of the losses: values, reductions, invariances, options
 mod model_file; // model files: round trip, the fixture of each format version, damage

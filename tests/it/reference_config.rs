@@ -3,6 +3,7 @@
 
 use burn_svm::config::{LoadedConfig, RunConfig};
 use burn_svm::solver::SolverConfig;
+use burn_svm::solver::sgd::optimizer::OptimizerName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use toml_edit::{DocumentMut, InlineTable, Item, Value};
@@ -222,8 +223,12 @@ fn what_is_commented_out_can_be_uncommented() {
     for (path, entry) in entries.iter().filter(|(_, e)| e.off) {
         let (table, _) = path.rsplit_once('.').unwrap();
         let mut document: DocumentMut = REFERENCE.parse().unwrap();
-        if let Some(optimizer) = table.strip_prefix("solver.sgd.") {
-            set(&mut document, "solver.sgd.optimizer", optimizer);
+        if let Some(owner) = table.strip_prefix("solver.sgd.") {
+            let is_optimizer = OptimizerName::ALL.iter().any(|name| name.name() == owner);
+            set(&mut document, if is_optimizer { "solver.sgd.optimizer" } else { "solver.sgd.schedule" }, owner);
+        }
+        if table == "solver.lbfgs" {
+            set(&mut document, "loss.weston_watkins.power", 2);
         }
         if tables[table] {
             let below = format!("{table}.");

@@ -278,6 +278,7 @@ impl<'a> Ascent<'a> {
             solve: self.start.elapsed(),
             evaluate: Duration::ZERO,
             certificate: Some(bounds.certificate(self.problem.objective.lambda)),
+            best_step: None,
         })
     }
 }

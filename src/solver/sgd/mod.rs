@@ -8,15 +8,16 @@
 //! With the hinge (power 1) and the plain optimiser the weights shrink by the factor 1 − η·λ each step, which is stable only
 //! for η < 2/λ = 1/reg. Nothing is read back from the device between logged steps.
 
+pub mod config;
 mod draws;
 pub mod feed;
 pub mod optimizer;
+mod options;
 pub mod sampler;
 pub mod schedule;
 
-use super::stop::{StopReason, is_diverged};
+use super::stop::{Best, StopReason, WatchedMetric, is_diverged};
 use super::{Fit, GradientRoute, LogEntry, Observer, Problem, SolveError};
-use crate::bounded::{NonNegative, Positive};
 use crate::data::batch::Batch;
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
@@ -24,130 +25,17 @@ use crate::objective::{mean_loss, mean_loss_gradient};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor};
+pub use config::SgdConfig;
 use draws::{estimate_rows, initial_values};
 use feed::Feed;
-use optimizer::OptimizerName;
-use sampler::{Sampler, Sampling};
+use sampler::Sampler;
 pub use schedule::Schedule;
-use serde::{Deserialize, Serialize};
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 /// Rows that are scored at once when accuracy is measured, and the cells that they may have together: 64 MB of floats, half of
 /// what a storage buffer holds on many adapters.
 const EVALUATION_ROWS: usize = 2_048;
 const EVALUATION_CELLS: usize = 1 << 24;
-
-/// The `[solver.sgd]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SgdConfig {
-    /// The optimiser.
-    pub optimizer: OptimizerName,
-    /// η.
-    pub learning_rate: Positive,
-    /// η over the run.
-    pub schedule: Schedule,
-    /// Rows a step.
-    pub batch_size: NonZeroUsize,
-    /// How they are drawn.
-    pub sampling: Sampling,
-    /// Steps to make; or `epochs`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steps: Option<NonZeroUsize>,
-    /// Passes over the training rows to make; or `steps`. 10 where neither is set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<Positive>,
-    /// Standard deviation of the initial weights and bias.
-    pub init_std: NonNegative,
-    /// Steps between two logged losses.
-    pub log_every: NonZeroUsize,
-    /// Options of `momentum`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub momentum: Option<optimizer::MomentumOptions>,
-    /// Options of `nesterov`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nesterov: Option<optimizer::MomentumOptions>,
-    /// Options of `adam`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub adam: Option<optimizer::AdamOptions>,
-    /// Options of `adamw`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub adamw: Option<optimizer::AdamOptions>,
-    /// Options of `rmsprop`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rmsprop: Option<optimizer::RmsPropOptions>,
-    /// Options of `adagrad`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub adagrad: Option<optimizer::AdaGradOptions>,
-    /// Options of `lion`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lion: Option<optimizer::LionOptions>,
-}
-
-impl Default for SgdConfig {
-    fn default() -> Self {
-        let one = NonZeroUsize::MIN;
-        Self {
-            optimizer: OptimizerName::Sgd,
-            learning_rate: Positive::new(0.01).unwrap_or_else(|_| unreachable!("0.01 is positive")),
-            schedule: Schedule::Constant,
-            batch_size: one.saturating_add(127),
-            sampling: Sampling::Shuffle,
-            steps: None,
-            epochs: None,
-            init_std: NonNegative::new(0.0).unwrap_or_else(|_| unreachable!("0 is not negative")),
-            log_every: one.saturating_add(99),
-            momentum: None,
-            nesterov: None,
-            adam: None,
-            adamw: None,
-            rmsprop: None,
-            adagrad: None,
-            lion: None,
-        }
-    }
-}
-
-impl SgdConfig {
-    /// Rows of a step out of `n` training rows.
-    fn rows_per_step(&self, n: usize) -> usize {
-        match self.sampling {
-            Sampling::Shuffle => self.batch_size.get().min(n),
-            Sampling::WithReplacement => self.batch_size.get(),
-        }
-    }
-
-    /// The number of steps for `n` training rows.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    pub fn total_steps(&self, n: usize) -> u64 {
-        if let Some(steps) = self.steps {
-            return steps.get() as u64;
-        }
-        let epochs = self.epochs.map_or(10.0, Positive::get);
-        let batch = self.rows_per_step(n);
-        let per_epoch = match self.sampling {
-            Sampling::Shuffle => n.div_ceil(batch) as f64,
-            Sampling::WithReplacement => n as f64 / batch as f64,
-        };
-        ((epochs * per_epoch).round() as u64).max(1)
-    }
-
-    /// Passes over `n` training rows after `steps` steps.
-    #[allow(clippy::cast_precision_loss)]
-    fn epochs_after(&self, steps: u64, n: usize) -> f64 {
-        let batch = self.rows_per_step(n);
-        match self.sampling {
-            Sampling::WithReplacement => steps as f64 * batch as f64 / n as f64,
-            Sampling::Shuffle => {
-                let per_epoch = n.div_ceil(batch) as u64;
-                let rows = ((steps % per_epoch) * batch as u64) as f64;
-                (steps / per_epoch) as f64 + rows / n as f64
-            }
-        }
-    }
-}
 
 /// One update, and the objective before it where it is asked for.
 struct Stepper<'a> {
@@ -221,6 +109,29 @@ impl Stepper<'_> {
         }
     }
 
+    /// Rows that are scored at once when a split is measured.
+    fn evaluation_rows(&self) -> usize {
+        (EVALUATION_CELLS / self.problem.source.features.n_features().max(1)).clamp(1, EVALUATION_ROWS)
+    }
+
+    /// The data loss over `rows`, measured on the device with one read at the end.
+    #[allow(clippy::cast_precision_loss)]
+    fn data_loss(&self, model: &LinearSvm, rows: &[u32], device: &Device) -> Result<f64, SolveError> {
+        let model = model.clone().valid();
+        let mut total: Option<Tensor<1>> = None;
+        for chunk in rows.chunks(self.evaluation_rows()) {
+            let batch = self.problem.source.gather(chunk).to_device(device);
+            let scores = model.scores(&batch.rows, self.offset.as_ref());
+            let sum = mean_loss(self.loss.as_ref(), scores, &batch).mul_scalar(chunk.len() as f64);
+            total = Some(total.map_or(sum.clone(), |t| t.add(sum)));
+        }
+        let sum = match total {
+            None => 0.0,
+            Some(sum) => sum.try_into_scalar::<f64>().map_err(|e| SolveError::Device(e.to_string()))?,
+        };
+        Ok(sum / rows.len().max(1) as f64)
+    }
+
     /// The share of `rows` that the model gets right, measured on the device with one read at the end.
     #[allow(clippy::cast_precision_loss)]
     fn accuracy(&self, model: &LinearSvm, rows: &[u32], device: &Device) -> Result<Option<f64>, SolveError> {
@@ -229,8 +140,7 @@ impl Stepper<'_> {
         }
         let model = model.clone().valid();
         let mut right: Option<Tensor<1, Int>> = None;
-        let most = (EVALUATION_CELLS / self.problem.source.features.n_features().max(1)).clamp(1, EVALUATION_ROWS);
-        for chunk in rows.chunks(most) {
+        for chunk in rows.chunks(self.evaluation_rows()) {
             let batch = self.problem.source.gather(chunk).to_device(device);
             let hits = model.predict(&batch.rows, self.offset.as_ref()).equal(batch.labels).int().sum();
             right = Some(right.map_or(hits.clone(), |sum| sum.add(hits)));
@@ -273,6 +183,8 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         solving: Duration::ZERO,
         evaluating: Duration::ZERO,
         clock: Instant::now(),
+        best: problem.early_stopping.map(Best::new),
+        best_step: None,
     };
     let model = std::thread::scope(|scope| {
         let feed = Feed::start(scope, problem.source, sampler, steps, problem.threads > 1);
@@ -294,6 +206,8 @@ struct Run<'a> {
     solving: Duration,
     evaluating: Duration,
     clock: Instant,
+    best: Option<Best<LinearSvm>>,
+    best_step: Option<u64>,
 }
 
 impl Run<'_> {
@@ -314,7 +228,7 @@ impl Run<'_> {
             let batch = host.to_device(&self.device);
             let last = step + 1 == self.steps;
             let log = step % config.log_every.get() as u64 == 0 || last;
-            let rate = config.learning_rate.get() * config.schedule.factor(step, self.steps);
+            let rate = config.learning_rate_at(step, self.steps);
             let loss;
             (model, loss) = self.stepper.step(model, &batch, rate, log);
             self.made = step + 1;
@@ -324,16 +238,22 @@ impl Run<'_> {
                 break;
             }
             let epoch_ends = config.epochs_after(step, n).floor() < config.epochs_after(self.made, n).floor();
-            if epoch_ends || last {
-                self.log_accuracies(&model, observer)?;
-            }
+            let enough = (epoch_ends || last) && self.log_accuracies(&model, observer)?;
             observer.step(self.made);
+            if enough && !last {
+                self.stop = StopReason::EarlyStopping;
+                break;
+            }
             if observer.interrupted() && !last {
                 self.stop = StopReason::Interrupted;
                 break;
             }
         }
         self.pause()?;
+        if let Some((step, best)) = self.best.take().and_then(Best::into_best) {
+            self.best_step = Some(step);
+            return Ok(best);
+        }
         Ok(model)
     }
 
@@ -363,13 +283,24 @@ impl Run<'_> {
         Ok(false)
     }
 
-    /// Measures and logs the accuracies of the weights as they are, outside the solver's clock.
-    fn log_accuracies(&mut self, model: &LinearSvm, observer: &mut dyn Observer) -> Result<(), SolveError> {
+    /// Measures and logs the accuracies of the weights as they are, outside the solver's clock; true when early stopping has
+    /// seen enough.
+    fn log_accuracies(&mut self, model: &LinearSvm, observer: &mut dyn Observer) -> Result<bool, SolveError> {
         self.pause()?;
         let start = Instant::now();
         let problem = self.stepper.problem;
         let train_accuracy = self.stepper.accuracy(model, &self.estimate, &self.device)?;
         let validation_accuracy = self.stepper.accuracy(model, problem.validation, &self.device)?;
+        let enough = match (&mut self.best, validation_accuracy) {
+            (Some(best), Some(accuracy)) => {
+                let value = match best.metric() {
+                    WatchedMetric::Accuracy => accuracy,
+                    WatchedMetric::Loss => self.stepper.data_loss(model, problem.validation, &self.device)?,
+                };
+                best.see(value, self.made, model)
+            }
+            _ => false,
+        };
         self.evaluating += start.elapsed();
         observer.log(&LogEntry {
             step: self.made,
@@ -380,7 +311,7 @@ impl Run<'_> {
             seconds: self.solving.as_secs_f64(),
         });
         self.clock = Instant::now();
-        Ok(())
+        Ok(enough)
     }
 
     /// Reads the parameters back.
@@ -392,7 +323,9 @@ impl Run<'_> {
         let bias = model.linear.bias.as_ref().map(|b| read(b.val().into_data())).transpose()?;
         let finite = weight.iter().chain(bias.iter().flatten()).all(|w| w.is_finite());
         let stop = match self.stop {
-            StopReason::Finished | StopReason::Interrupted if !finite => StopReason::Diverged { step: self.made },
+            StopReason::Finished | StopReason::EarlyStopping | StopReason::Interrupted if !finite => {
+                StopReason::Diverged { step: self.made }
+            }
             stop => stop,
         };
         let epochs = self.config.epochs_after(self.made, self.stepper.problem.train.len());
@@ -405,28 +338,7 @@ impl Run<'_> {
             solve: self.solving,
             evaluate: self.evaluating,
             certificate: None,
+            best_step: self.best_step,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_and_epochs_agree() {
-        let shuffle = SgdConfig { batch_size: NonZeroUsize::new(30).unwrap(), ..SgdConfig::default() };
-        assert_eq!(shuffle.total_steps(100), 40);
-        assert!(
-            (shuffle.epochs_after(4, 100) - 1.0).abs() < 1e-12 && (shuffle.epochs_after(5, 100) - 1.3).abs() < 1e-12
-        );
-        let notebook = SgdConfig {
-            batch_size: NonZeroUsize::new(200).unwrap(),
-            sampling: Sampling::WithReplacement,
-            steps: NonZeroUsize::new(1500),
-            ..SgdConfig::default()
-        };
-        assert_eq!(notebook.total_steps(49_000), 1500);
-        assert!((notebook.epochs_after(1500, 49_000) - 6.122_448_979).abs() < 1e-6);
     }
 }

@@ -1,13 +1,22 @@
 //! Burn's optimisers by name, each with a table of its own options.
 //!
 //! Adding one is a variant, its options and an arm of [`SgdConfig::build_optimizer`]. No weight decay is ever set: the
-//! regulariser is part of the objective. Defaults are PyTorch's where Burn's differ (dampening 0, epsilon 1e-8).
+//! regulariser is part of the objective. Burn's remaining optimiser, L-BFGS, makes no minibatch steps; `[solver.lbfgs]` is a
+//! solver of its own.
+
+pub use super::options::{
+    AdaGradOptions, AdafactorOptions, AdamOptions, AdanOptions, LambOptions, LionOptions, MomentumOptions, MuonOptions,
+    MuonRate, RmsPropOptions,
+};
 
 use super::SgdConfig;
-use crate::bounded::{Fraction, Positive};
+use super::options::{share, single};
+use burn::grad_clipping::GradientClipping;
+use burn::module::ParamGroup;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{
-    AdaGradConfig, AdamConfig, AdamWConfig, LionConfig, ModuleOptimizer, RmsPropConfig, SgdConfig as Sgd,
+    AdaGradConfig, AdafactorConfig, AdamConfig, AdamWConfig, AdanConfig, AdjustLrFn, LambConfig, LionConfig,
+    ModuleOptimizer, MuonConfig, RmsPropConfig, SgdConfig as Sgd,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,12 +41,32 @@ pub enum OptimizerName {
     AdaGrad,
     /// Lion.
     Lion,
+    /// Adan.
+    Adan,
+    /// LAMB.
+    Lamb,
+    /// Adafactor.
+    Adafactor,
+    /// Muon for the weights; AdamW for the bias, which is no matrix.
+    Muon,
 }
 
 impl OptimizerName {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Sgd, Self::Momentum, Self::Nesterov, Self::Adam, Self::AdamW, Self::RmsProp, Self::AdaGrad, Self::Lion];
+    pub const ALL: [Self; 12] = [
+        Self::Sgd,
+        Self::Momentum,
+        Self::Nesterov,
+        Self::Adam,
+        Self::AdamW,
+        Self::RmsProp,
+        Self::AdaGrad,
+        Self::Lion,
+        Self::Adan,
+        Self::Lamb,
+        Self::Adafactor,
+        Self::Muon,
+    ];
 
     /// The name as the configuration spells it; also the name of the table of its options.
     #[must_use]
@@ -51,115 +80,21 @@ impl OptimizerName {
             Self::RmsProp => "rmsprop",
             Self::AdaGrad => "adagrad",
             Self::Lion => "lion",
+            Self::Adan => "adan",
+            Self::Lamb => "lamb",
+            Self::Adafactor => "adafactor",
+            Self::Muon => "muon",
         }
     }
 }
 
-fn fraction(value: f64) -> Fraction {
-    Fraction::new(value).unwrap_or_else(|_| unreachable!("a default in range"))
-}
-
-fn positive(value: f64) -> Positive {
-    Positive::new(value).unwrap_or_else(|_| unreachable!("a default in range"))
-}
-
-/// `[solver.sgd.momentum]` and `[solver.sgd.nesterov]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MomentumOptions {
-    /// The share of the last step that is kept.
-    pub momentum: Fraction,
-    /// How much the new gradient is damped.
-    pub dampening: Fraction,
-}
-
-impl Default for MomentumOptions {
-    fn default() -> Self {
-        Self { momentum: fraction(0.9), dampening: fraction(0.0) }
-    }
-}
-
-/// `[solver.sgd.adam]` and `[solver.sgd.adamw]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdamOptions {
-    /// Decay of the first moment.
-    pub beta_1: Fraction,
-    /// Decay of the second moment.
-    pub beta_2: Fraction,
-    /// Added to the root of the second moment.
-    pub epsilon: Positive,
-    /// Whether the second moment never shrinks.
-    pub amsgrad: bool,
-}
-
-impl Default for AdamOptions {
-    fn default() -> Self {
-        Self { beta_1: fraction(0.9), beta_2: fraction(0.999), epsilon: positive(1e-8), amsgrad: false }
-    }
-}
-
-/// `[solver.sgd.rmsprop]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RmsPropOptions {
-    /// Decay of the mean square.
-    pub alpha: Fraction,
-    /// The share of the last step that is kept.
-    pub momentum: Fraction,
-    /// Added to the root of the mean square.
-    pub epsilon: Positive,
-    /// Whether the mean is subtracted from the mean square.
-    pub centered: bool,
-}
-
-impl Default for RmsPropOptions {
-    fn default() -> Self {
-        Self { alpha: fraction(0.99), momentum: fraction(0.0), epsilon: positive(1e-8), centered: false }
-    }
-}
-
-/// `[solver.sgd.adagrad]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdaGradOptions {
-    /// The learning rate is divided by 1 + step·lr_decay.
-    pub lr_decay: Fraction,
-    /// Added to the root of the sum of squares.
-    pub epsilon: Positive,
-}
-
-impl Default for AdaGradOptions {
-    fn default() -> Self {
-        Self { lr_decay: fraction(0.0), epsilon: positive(1e-10) }
-    }
-}
-
-/// `[solver.sgd.lion]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LionOptions {
-    /// How the update mixes momentum and gradient.
-    pub beta_1: Fraction,
-    /// Decay of the momentum.
-    pub beta_2: Fraction,
-}
-
-impl Default for LionOptions {
-    fn default() -> Self {
-        Self { beta_1: fraction(0.9), beta_2: fraction(0.99) }
-    }
-}
-
-#[allow(clippy::cast_possible_truncation)]
-const fn single(value: f64) -> f32 {
-    value as f32
-}
+/// The path of the bias in [`crate::model::LinearSvm`].
+const BIAS: &str = "linear.bias";
 
 impl SgdConfig {
     /// The names of the optimiser tables that are set; at most the one of the optimiser in use may be.
     #[must_use]
-    pub fn option_tables(&self) -> Vec<&'static str> {
+    pub fn optimizer_tables(&self) -> Vec<&'static str> {
         [
             ("momentum", self.momentum.is_some()),
             ("nesterov", self.nesterov.is_some()),
@@ -168,60 +103,125 @@ impl SgdConfig {
             ("rmsprop", self.rmsprop.is_some()),
             ("adagrad", self.adagrad.is_some()),
             ("lion", self.lion.is_some()),
+            ("adan", self.adan.is_some()),
+            ("lamb", self.lamb.is_some()),
+            ("adafactor", self.adafactor.is_some()),
+            ("muon", self.muon.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, set)| set.then_some(name))
         .collect()
     }
 
+    /// The clipping that the table asks for; Burn clips each parameter (the weights, the bias) by itself.
+    fn clipping(&self) -> Option<GradientClipping> {
+        let norm = self.clip_norm.map(|norm| GradientClipping::Norm(single(norm)));
+        norm.or_else(|| self.clip_value.map(|value| GradientClipping::Value(single(value))))
+    }
+
     /// The Burn optimiser that the table names.
     #[must_use]
     pub fn build_optimizer(&self) -> ModuleOptimizer {
-        let momentum = |options: &Option<MomentumOptions>, nesterov| {
-            let o = options.clone().unwrap_or_default();
-            let config = MomentumConfig { momentum: o.momentum.get(), dampening: o.dampening.get(), nesterov };
-            Sgd::new().with_momentum(Some(config)).init()
-        };
-        match self.optimizer {
+        let optimizer = match self.optimizer {
             OptimizerName::Sgd => Sgd::new().init(),
-            OptimizerName::Momentum => momentum(&self.momentum, false),
-            OptimizerName::Nesterov => momentum(&self.nesterov, true),
+            OptimizerName::Momentum => momentum(self.momentum.as_ref(), false),
+            OptimizerName::Nesterov => momentum(self.nesterov.as_ref(), true),
             OptimizerName::Adam => {
                 let o = self.adam.clone().unwrap_or_default();
                 AdamConfig::new()
-                    .with_beta_1(single(o.beta_1.get()))
-                    .with_beta_2(single(o.beta_2.get()))
-                    .with_epsilon(single(o.epsilon.get()))
+                    .with_beta_1(share(o.beta_1))
+                    .with_beta_2(share(o.beta_2))
+                    .with_epsilon(single(o.epsilon))
                     .with_amsgrad(o.amsgrad)
                     .init()
             }
-            OptimizerName::AdamW => {
-                let o = self.adamw.clone().unwrap_or_default();
-                AdamWConfig::new()
-                    .with_beta_1(single(o.beta_1.get()))
-                    .with_beta_2(single(o.beta_2.get()))
-                    .with_epsilon(single(o.epsilon.get()))
-                    .with_amsgrad(o.amsgrad)
-                    .with_weight_decay(0.0)
-                    .init()
-            }
+            OptimizerName::AdamW => adamw(&self.adamw.clone().unwrap_or_default()).init(),
             OptimizerName::RmsProp => {
                 let o = self.rmsprop.clone().unwrap_or_default();
                 RmsPropConfig::new()
-                    .with_alpha(single(o.alpha.get()))
-                    .with_momentum(single(o.momentum.get()))
-                    .with_epsilon(single(o.epsilon.get()))
+                    .with_alpha(share(o.alpha))
+                    .with_momentum(share(o.momentum))
+                    .with_epsilon(single(o.epsilon))
                     .with_centered(o.centered)
                     .init()
             }
             OptimizerName::AdaGrad => {
                 let o = self.adagrad.clone().unwrap_or_default();
-                AdaGradConfig::new().with_lr_decay(o.lr_decay.get()).with_epsilon(single(o.epsilon.get())).init()
+                AdaGradConfig::new().with_lr_decay(o.lr_decay.get()).with_epsilon(single(o.epsilon)).init()
             }
             OptimizerName::Lion => {
                 let o = self.lion.clone().unwrap_or_default();
-                LionConfig::new().with_beta_1(single(o.beta_1.get())).with_beta_2(single(o.beta_2.get())).init()
+                LionConfig::new().with_beta_1(share(o.beta_1)).with_beta_2(share(o.beta_2)).init()
             }
+            OptimizerName::Adan => {
+                let o = self.adan.clone().unwrap_or_default();
+                AdanConfig::new()
+                    .with_beta_1(share(o.beta_1))
+                    .with_beta_2(share(o.beta_2))
+                    .with_beta_3(share(o.beta_3))
+                    .with_epsilon(single(o.epsilon))
+                    .init()
+            }
+            OptimizerName::Lamb => {
+                let o = self.lamb.clone().unwrap_or_default();
+                LambConfig::new()
+                    .with_beta_1(share(o.beta_1))
+                    .with_beta_2(share(o.beta_2))
+                    .with_epsilon(single(o.epsilon))
+                    .with_use_trust_ratio(o.trust_ratio)
+                    .init()
+            }
+            OptimizerName::Adafactor => adafactor(&self.adafactor.clone().unwrap_or_default()),
+            OptimizerName::Muon => return self.muon(),
+        };
+        match self.clipping() {
+            None => optimizer,
+            Some(clipping) => optimizer.with_grad_clipping(clipping),
         }
     }
+
+    /// Muon makes an update orthogonal, which only a matrix can be: the bias goes by AdamW with its defaults and the same η.
+    fn muon(&self) -> ModuleOptimizer {
+        let o = self.muon.clone().unwrap_or_default();
+        let config = MomentumConfig { momentum: o.momentum.get(), dampening: 0.0, nesterov: o.nesterov };
+        let weights = MuonConfig::new()
+            .with_momentum(config)
+            .with_ns_steps(o.newton_schulz_steps.get())
+            .with_adjust_lr_fn(match o.rate {
+                MuonRate::Original => AdjustLrFn::Original,
+                MuonRate::MatchAdamw => AdjustLrFn::MatchRmsAdamW,
+            })
+            .init();
+        let weights = match self.clipping() {
+            None => weights,
+            Some(clipping) => weights.with_grad_clipping(clipping),
+        };
+        weights.with_group(ParamGroup::from_path(BIAS), adamw(&AdamOptions::default()).build(), self.clipping())
+    }
+}
+
+fn momentum(options: Option<&MomentumOptions>, nesterov: bool) -> ModuleOptimizer {
+    let o = options.cloned().unwrap_or_default();
+    let config = MomentumConfig { momentum: o.momentum.get(), dampening: o.dampening.get(), nesterov };
+    Sgd::new().with_momentum(Some(config)).init()
+}
+
+fn adamw(o: &AdamOptions) -> AdamWConfig {
+    AdamWConfig::new()
+        .with_beta_1(share(o.beta_1))
+        .with_beta_2(share(o.beta_2))
+        .with_epsilon(single(o.epsilon))
+        .with_amsgrad(o.amsgrad)
+        .with_weight_decay(0.0)
+}
+
+fn adafactor(o: &AdafactorOptions) -> ModuleOptimizer {
+    AdafactorConfig::new()
+        .with_epsilon_1(single(o.epsilon_1))
+        .with_epsilon_2(single(o.epsilon_2))
+        .with_clip_threshold(single(o.clip_threshold))
+        .with_decay_rate(-o.decay.get())
+        .with_relative_step(o.relative_step)
+        .with_scale_parameter(o.scale_parameter)
+        .init()
 }

@@ -1,0 +1,309 @@
+//! L-BFGS: full batches, curvature from the last steps, a line search; for smooth losses (power 2).
+//!
+//! ```text
+//! given:   P(θ), θ = (W, b); m pairs (s, y) of steps and changes of the gradient
+//! repeat:  d = −H·g by two loops over the pairs          (Nocedal & Wright, algorithm 7.4, first H = (sᵀy/yᵀy)·I)
+//!          t with the strong Wolfe conditions            (algorithms 3.5 and 3.6; `line_search`)
+//!          θ ← θ + t·d,  s = t·d,  y = ∇P(θ) − g, kept where sᵀy > 0
+//! until:   ‖∇P(θ)‖ ≤ tolerance·‖∇P(0)‖
+//! ```
+//!
+//! Parameters, pairs and their products are kept on the host in f64; loss and gradient come from the device (`full_batch`), in
+//! f64 where it has that. There is nothing random: one configuration, one model. Burn's own L-BFGS keeps all of it on the
+//! device in the type of the parameters and reads scalars back one by one; it cannot pass 1e-7 in f32, and its steps cannot be
+//! watched or interrupted, which is why it is not used here.
+//!
+//! Where the bias is penalised (or not there) and λ > 0, P is strongly convex, and the gradient bounds the optimum:
+//!
+//! ```text
+//! P(θ) − ‖∇_W P‖²/(2λ) − B²·‖∇_b P‖²/(2λ)  ≤  min P  ≤  P(θ)
+//! ```
+//!
+//! J. Nocedal and S. Wright, *Numerical Optimization*, second edition, 2006.
+
+mod full_batch;
+mod line_search;
+
+use super::dual::Precision;
+use super::stop::StopReason;
+use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
+use crate::bounded::Positive;
+use crate::loss::{Formulation, Power};
+use crate::model::BiasRule;
+use full_batch::FullBatch;
+use line_search::{Function as _, Point, Search};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+/// The `[solver.lbfgs]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LbfgsConfig {
+    /// Stop when the norm of the gradient has fallen to this share of that at zero weights.
+    pub tolerance: Positive,
+    /// Pairs of steps and gradient changes that are kept.
+    pub memory: NonZeroUsize,
+    /// And never later than after this many passes over the training rows.
+    pub epochs: NonZeroUsize,
+    /// Or after this many seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<Positive>,
+    /// In which precision loss and gradient are computed; f64 where the device has it, else f32, when it is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+}
+
+impl Default for LbfgsConfig {
+    fn default() -> Self {
+        Self {
+            tolerance: Positive::new(1e-6).unwrap_or_else(|_| unreachable!("1e-6 is positive")),
+            memory: NonZeroUsize::MIN.saturating_add(9),
+            epochs: NonZeroUsize::MIN.saturating_add(999),
+            seconds: None,
+            precision: None,
+        }
+    }
+}
+
+/// Whether a loss has a continuous gradient: the squared hinge, where no largest class is taken. The worst class of
+/// Crammer-Singer changes at a tie, and its gradient jumps there at any power.
+#[must_use]
+pub fn is_smooth(formulation: Formulation, power: Power) -> bool {
+    power == Power::Two && formulation != Formulation::CrammerSinger
+}
+
+/// Runs the solver; see the module's documentation.
+///
+/// # Errors
+/// [`SolveError::Kinks`] for a loss that is not smooth, [`SolveError::Precision`] when f64 is asked for and not there,
+/// [`SolveError::Device`] when the device fails.
+pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
+    let loss = &problem.objective.loss;
+    if !is_smooth(loss.formulation, loss.power) {
+        return Err(SolveError::Kinks(format!("{} at power {}", loss.formulation.name(), i64::from(loss.power))));
+    }
+    let start = Instant::now();
+    let mut batch = FullBatch::new(config, problem, start)?;
+    observer.start(config.epochs.get() as u64);
+    let mut here = batch.at(vec![0.0; batch.len()])?;
+    let goal = config.tolerance.get() * norm(&here.gradient);
+    let (mut pairs, mut made) = (Pairs::new(config.memory.get()), 0u64);
+    let stop = loop {
+        let certificate = certificate(problem, &batch, &here);
+        log(observer, &batch, made, &here, certificate, start);
+        if let Some(stop) = ended(config, &batch, &here, goal, observer, start) {
+            break stop;
+        }
+        let Some(there) = next(&mut batch, &mut pairs, &here)? else {
+            break if batch.is_exhausted() { limit(config, &batch) } else { StopReason::NoProgress };
+        };
+        pairs.push(&here, &there);
+        here = there;
+        made += 1;
+        observer.step(made);
+    };
+    Ok(finish(problem, &batch, &here, made, stop, start.elapsed()))
+}
+
+/// One step from `here`; along the gradient where the curvature in memory leads nowhere. `None` when there is no lower point.
+fn next(batch: &mut FullBatch<'_>, pairs: &mut Pairs, here: &Point) -> Result<Option<Point>, SolveError> {
+    loop {
+        let direction = pairs.direction(&here.gradient);
+        // The first step has no scale: one of length 1 or the gradient's, whichever is shorter.
+        let first = if pairs.is_empty() { (1.0 / norm(&here.gradient)).min(1.0) } else { 1.0 };
+        let slope = dot(&here.gradient, &direction);
+        if slope < 0.0
+            && let Some(there) =
+                (Search { here, direction: &direction, slope, noise: batch.noise() }).run(first, batch)?
+        {
+            return Ok(Some(there));
+        }
+        if pairs.is_empty() || batch.is_exhausted() {
+            return Ok(None);
+        }
+        pairs.clear();
+    }
+}
+
+fn ended(
+    config: &LbfgsConfig,
+    batch: &FullBatch<'_>,
+    here: &Point,
+    goal: f64,
+    observer: &dyn Observer,
+    start: Instant,
+) -> Option<StopReason> {
+    if !here.value.is_finite() {
+        return Some(StopReason::Diverged { step: 0 });
+    }
+    if norm(&here.gradient) <= goal {
+        return Some(StopReason::GradientReached);
+    }
+    if observer.interrupted() {
+        return Some(StopReason::Interrupted);
+    }
+    let late = config.seconds.is_some_and(|s| start.elapsed().as_secs_f64() >= s.get());
+    (late || batch.is_exhausted()).then(|| limit(config, batch))
+}
+
+/// Which limit it was.
+fn limit(config: &LbfgsConfig, batch: &FullBatch<'_>) -> StopReason {
+    if batch.passes() >= config.epochs.get() as u64 { StopReason::EpochLimit } else { StopReason::TimeLimit }
+}
+
+/// Bounds on the optimum by strong convexity; in double precision only, where the gradient is known well enough to prove them.
+fn certificate(problem: &Problem<'_>, batch: &FullBatch<'_>, here: &Point) -> Option<Certificate> {
+    let lambda = problem.objective.lambda;
+    let (weight, bias) = here.gradient.split_at(batch.n_weights());
+    let scale = match problem.objective.bias {
+        BiasRule::Regularised { scale } => scale,
+        BiasRule::None => 0.0,
+        BiasRule::Free => return None,
+    };
+    if lambda <= 0.0 || !batch.is_double() {
+        return None;
+    }
+    let distance = (dot(weight, weight) + scale * scale * dot(bias, bias)) / (2.0 * lambda);
+    let (primal, dual) = (here.value, (here.value - distance).max(0.0));
+    let relative_gap = if primal > 0.0 { (primal - dual) / primal } else { 0.0 };
+    Some(Certificate { primal, dual, relative_gap })
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn log(
+    observer: &mut dyn Observer,
+    batch: &FullBatch<'_>,
+    step: u64,
+    here: &Point,
+    certificate: Option<Certificate>,
+    start: Instant,
+) {
+    observer.log(&LogEntry {
+        step,
+        epoch: batch.passes() as f64,
+        loss: Some(here.value),
+        train_accuracy: None,
+        validation_accuracy: None,
+        seconds: start.elapsed().as_secs_f64(),
+    });
+    if let Some(certificate) = certificate {
+        observer.bounds(&certificate);
+    }
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+fn finish(
+    problem: &Problem<'_>,
+    batch: &FullBatch<'_>,
+    here: &Point,
+    steps: u64,
+    stop: StopReason,
+    solve: Duration,
+) -> Fit {
+    let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+    let (weight, bias) = here.at.split_at(batch.n_weights());
+    Fit {
+        weight: single(weight),
+        bias: problem.objective.bias.has_bias().then(|| single(bias)),
+        steps,
+        epochs: batch.passes() as f64,
+        stop,
+        solve,
+        evaluate: Duration::ZERO,
+        certificate: certificate(problem, batch, here),
+        best_step: None,
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn norm(a: &[f64]) -> f64 {
+    dot(a, a).sqrt()
+}
+
+/// The last steps and the changes of the gradient along them.
+struct Pairs {
+    most: usize,
+    /// (s, y, sᵀy), the oldest first.
+    kept: VecDeque<(Vec<f64>, Vec<f64>, f64)>,
+}
+
+impl Pairs {
+    fn new(most: usize) -> Self {
+        Self { most, kept: VecDeque::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.kept.clear();
+    }
+
+    fn push(&mut self, from: &Point, to: &Point) {
+        let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f64>>();
+        let (s, y) = (difference(&to.at, &from.at), difference(&to.gradient, &from.gradient));
+        let product = dot(&s, &y);
+        // Curvature that rounding ate would make H indefinite.
+        if product <= f64::EPSILON * dot(&y, &y) {
+            return;
+        }
+        if self.kept.len() == self.most {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((s, y, product));
+    }
+
+    /// −H·g, Nocedal & Wright, algorithm 7.4.
+    fn direction(&self, gradient: &[f64]) -> Vec<f64> {
+        let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
+        let add = |q: &mut Vec<f64>, factor: f64, v: &[f64]| q.iter_mut().zip(v).for_each(|(q, v)| *q += factor * v);
+        let mut factors = Vec::with_capacity(self.kept.len());
+        for (s, y, product) in self.kept.iter().rev() {
+            let factor = dot(s, &q) / product;
+            add(&mut q, -factor, y);
+            factors.push(factor);
+        }
+        if let Some((_, y, product)) = self.kept.back() {
+            let scale = product / dot(y, y);
+            q.iter_mut().for_each(|q| *q *= scale);
+        }
+        for ((s, y, product), factor) in self.kept.iter().zip(factors.into_iter().rev()) {
+            let back = dot(y, &q) / product;
+            add(&mut q, factor - back, s);
+        }
+        q
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With as many pairs as dimensions on a quadratic, H is the inverse Hessian: the secant equation H·y = s holds.
+    #[test]
+    fn the_last_pair_satisfies_the_secant_equation() {
+        let hessian = [4.0, 1.0, 0.5];
+        let point = |at: [f64; 3]| Point {
+            at: at.to_vec(),
+            value: at.iter().zip(hessian).map(|(x, h)| 0.5 * h * x * x).sum(),
+            gradient: at.iter().zip(hessian).map(|(x, h)| h * x).collect(),
+        };
+        let path = [[1.0, 1.0, 1.0], [0.2, 0.7, 0.9], [0.1, 0.4, 0.3], [0.05, 0.0, 0.25]].map(point);
+        let mut pairs = Pairs::new(2);
+        path.windows(2).for_each(|p| pairs.push(&p[0], &p[1]));
+        assert_eq!(pairs.kept.len(), 2);
+        let (s, y, _) = pairs.kept.back().unwrap();
+        let found = pairs.direction(&y.iter().map(|y| -y).collect::<Vec<_>>());
+        for (a, b) in found.iter().zip(s) {
+            assert!((a - b).abs() < 1e-12, "{found:?} against {s:?}");
+        }
+        pairs.push(&path[0], &path[0]);
+        assert_eq!(pairs.kept.len(), 2, "a step without curvature is not kept");
+    }
+}

@@ -1,0 +1,236 @@
+//! The options of the optimisers, each a table of `[solver.sgd]`.
+//!
+//! Defaults are PyTorch's or the paper's where Burn's differ (dampening 0, epsilon 1e-8). Burn keeps options in f32;
+//! [`single`] and [`share`] bring what a file may say into the range of that.
+
+use crate::bounded::{Fraction, Positive};
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
+
+pub(super) fn fraction(value: f64) -> Fraction {
+    Fraction::new(value).unwrap_or_else(|_| unreachable!("a default in range"))
+}
+
+pub(super) fn positive(value: f64) -> Positive {
+    Positive::new(value).unwrap_or_else(|_| unreachable!("a default in range"))
+}
+
+/// A positive number in single precision, neither 0 nor infinite.
+#[allow(clippy::cast_possible_truncation)]
+pub(super) fn single(value: Positive) -> f32 {
+    (value.get() as f32).clamp(f32::MIN_POSITIVE, f32::MAX)
+}
+
+/// A fraction in single precision, below 1 still.
+#[allow(clippy::cast_possible_truncation)]
+pub(super) fn share(value: Fraction) -> f32 {
+    (value.get() as f32).min(1.0 - f32::EPSILON)
+}
+
+/// `[solver.sgd.momentum]` and `[solver.sgd.nesterov]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MomentumOptions {
+    /// The share of the last step that is kept.
+    pub momentum: Fraction,
+    /// How much the new gradient is damped.
+    pub dampening: Fraction,
+}
+
+impl Default for MomentumOptions {
+    fn default() -> Self {
+        Self { momentum: fraction(0.9), dampening: fraction(0.0) }
+    }
+}
+
+/// `[solver.sgd.adam]` and `[solver.sgd.adamw]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamOptions {
+    /// Decay of the first moment.
+    pub beta_1: Fraction,
+    /// Decay of the second moment.
+    pub beta_2: Fraction,
+    /// Added to the root of the second moment.
+    pub epsilon: Positive,
+    /// Whether the second moment never shrinks.
+    pub amsgrad: bool,
+}
+
+impl Default for AdamOptions {
+    fn default() -> Self {
+        Self { beta_1: fraction(0.9), beta_2: fraction(0.999), epsilon: positive(1e-8), amsgrad: false }
+    }
+}
+
+/// `[solver.sgd.rmsprop]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RmsPropOptions {
+    /// Decay of the mean square.
+    pub alpha: Fraction,
+    /// The share of the last step that is kept.
+    pub momentum: Fraction,
+    /// Added to the root of the mean square.
+    pub epsilon: Positive,
+    /// Whether the mean is subtracted from the mean square.
+    pub centered: bool,
+}
+
+impl Default for RmsPropOptions {
+    fn default() -> Self {
+        Self { alpha: fraction(0.99), momentum: fraction(0.0), epsilon: positive(1e-8), centered: false }
+    }
+}
+
+/// `[solver.sgd.adagrad]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdaGradOptions {
+    /// The learning rate is divided by 1 + step·lr_decay.
+    pub lr_decay: Fraction,
+    /// Added to the root of the sum of squares.
+    pub epsilon: Positive,
+}
+
+impl Default for AdaGradOptions {
+    fn default() -> Self {
+        Self { lr_decay: fraction(0.0), epsilon: positive(1e-10) }
+    }
+}
+
+/// `[solver.sgd.lion]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LionOptions {
+    /// How the update mixes momentum and gradient.
+    pub beta_1: Fraction,
+    /// Decay of the momentum.
+    pub beta_2: Fraction,
+}
+
+impl Default for LionOptions {
+    fn default() -> Self {
+        Self { beta_1: fraction(0.9), beta_2: fraction(0.99) }
+    }
+}
+
+/// `[solver.sgd.adan]`: Xie et al., *Adan: Adaptive Nesterov Momentum Algorithm*, 2022.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdanOptions {
+    /// Decay of the first moment.
+    pub beta_1: Fraction,
+    /// Decay of the gradient's differences.
+    pub beta_2: Fraction,
+    /// Decay of the second moment.
+    pub beta_3: Fraction,
+    /// Added to the root of the second moment.
+    pub epsilon: Positive,
+}
+
+impl Default for AdanOptions {
+    fn default() -> Self {
+        Self { beta_1: fraction(0.98), beta_2: fraction(0.92), beta_3: fraction(0.99), epsilon: positive(1e-8) }
+    }
+}
+
+/// `[solver.sgd.lamb]`: You et al., *Large Batch Optimization for Deep Learning*, 2020.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LambOptions {
+    /// Decay of the first moment.
+    pub beta_1: Fraction,
+    /// Decay of the second moment.
+    pub beta_2: Fraction,
+    /// Added to the root of the second moment.
+    pub epsilon: Positive,
+    /// Whether a step is scaled by the norm of the weights over that of the update.
+    pub trust_ratio: bool,
+}
+
+impl Default for LambOptions {
+    fn default() -> Self {
+        Self { beta_1: fraction(0.9), beta_2: fraction(0.999), epsilon: positive(1e-6), trust_ratio: true }
+    }
+}
+
+/// `[solver.sgd.adafactor]`: Shazeer and Stern, *Adafactor: Adaptive Learning Rates with Sublinear Memory Cost*, 2018.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdafactorOptions {
+    /// Added to the squared gradient.
+    pub epsilon_1: Positive,
+    /// The least root mean square that the weights count with when they scale the step.
+    pub epsilon_2: Positive,
+    /// The largest root mean square of an update before the learning rate.
+    pub clip_threshold: Positive,
+    /// The second moment decays by 1 − step^(−decay).
+    pub decay: Positive,
+    /// Whether the learning rate is at most 1/√step.
+    pub relative_step: bool,
+    /// Whether a step is scaled by the root mean square of the weights.
+    pub scale_parameter: bool,
+}
+
+impl Default for AdafactorOptions {
+    fn default() -> Self {
+        Self {
+            epsilon_1: positive(1e-30),
+            epsilon_2: positive(1e-3),
+            clip_threshold: positive(1.0),
+            decay: positive(0.8),
+            relative_step: true,
+            scale_parameter: true,
+        }
+    }
+}
+
+/// How Muon scales the learning rate of a matrix `[rows, columns]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MuonRate {
+    /// By √max(1, rows/columns).
+    #[default]
+    Original,
+    /// By 0.2·√max(rows, columns): updates as large as AdamW's.
+    MatchAdamw,
+}
+
+/// `[solver.sgd.muon]`: Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MuonOptions {
+    /// The share of the last step that is kept.
+    pub momentum: Fraction,
+    /// Whether the momentum is Nesterov's.
+    pub nesterov: bool,
+    /// Newton-Schulz iterations that make an update orthogonal.
+    pub newton_schulz_steps: NonZeroUsize,
+    /// How the learning rate is scaled.
+    pub rate: MuonRate,
+}
+
+impl Default for MuonOptions {
+    fn default() -> Self {
+        Self {
+            momentum: fraction(0.95),
+            nesterov: true,
+            newton_schulz_steps: NonZeroUsize::MIN.saturating_add(4),
+            rate: MuonRate::Original,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_file_may_say_leaves_the_range_of_single_precision() {
+        assert_eq!(single(positive(1e-300)), f32::MIN_POSITIVE);
+        assert_eq!(single(positive(1e300)), f32::MAX);
+        assert!(share(fraction(1.0 - 1e-12)) < 1.0);
+        assert_eq!((single(positive(0.5)), share(fraction(0.5))), (0.5, 0.5));
+    }
+}

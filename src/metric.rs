@@ -49,6 +49,12 @@ impl Confusion {
         Self { n_classes, counts: vec![0; n_classes * n_classes] }
     }
 
+    /// The matrix of these counts, row by row; `None` where they are not `n_classes` rows of `n_classes`.
+    #[must_use]
+    pub fn of_counts(n_classes: usize, counts: Vec<u64>) -> Option<Self> {
+        (n_classes > 0 && n_classes.checked_mul(n_classes) == Some(counts.len())).then_some(Self { n_classes, counts })
+    }
+
     /// Counts one row.
     pub fn add(&mut self, label: usize, predicted: usize) {
         self.counts[label * self.n_classes + predicted] += 1;
@@ -69,6 +75,18 @@ impl Confusion {
     #[must_use]
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
         self.counts[label * self.n_classes + predicted]
+    }
+
+    /// The `most` pairs (true, predicted) that are most often confused, with their counts, those that occur only; ties in the
+    /// order of the classes.
+    #[must_use]
+    pub fn most_confused(&self, most: usize) -> Vec<(u64, usize, usize)> {
+        let k = self.n_classes;
+        let wrong = self.counts.iter().enumerate().filter(|&(at, &count)| count > 0 && at / k != at % k);
+        let mut pairs: Vec<(u64, usize, usize)> = wrong.map(|(at, &count)| (count, at / k, at % k)).collect();
+        pairs.sort_by_key(|&(count, i, j)| (std::cmp::Reverse(count), i, j));
+        pairs.truncate(most);
+        pairs
     }
 
     /// Rows counted.

@@ -148,20 +148,21 @@ impl Objective {
         top: &[usize],
     ) -> Evaluation {
         let loss = loss.into();
-        let start = || (0.0f64, Confusion::new(model.n_classes()), vec![0u64; top.len()]);
-        let parts = model.fold_scores(features, rows, start, |(sum, confusion, hits), position, scores| {
+        // Predictions rather than a matrix a chunk: with many classes the matrices would be larger than the data.
+        let start = || (0.0f64, Vec::new(), vec![0u64; top.len()]);
+        let parts = model.fold_scores(features, rows, start, |(sum, predicted, hits), position, scores| {
             let label = labels[rows[position] as usize] as usize;
             let weight = weights.map_or(1.0, |w| f64::from(w[rows[position] as usize]));
             *sum += loss.map_or(f64::NAN, |loss| weight * loss.of_row(scores, label));
-            confusion.add(label, argmax(scores));
+            predicted.push((label, argmax(scores)));
             for (hit, &k) in hits.iter_mut().zip(top) {
                 *hit += u64::from(crate::metric::in_top_k(scores, label, k));
             }
         });
-        let (mut sum, mut confusion, mut hits) = start();
+        let (mut sum, mut confusion, mut hits) = (0.0, Confusion::new(model.n_classes()), vec![0u64; top.len()]);
         for part in &parts {
             sum += part.0;
-            confusion.merge(&part.1);
+            part.1.iter().for_each(|&(label, predicted)| confusion.add(label, predicted));
             hits.iter_mut().zip(&part.2).for_each(|(a, b)| *a += b);
         }
         let n = rows.len().max(1) as f64;

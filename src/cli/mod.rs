@@ -161,6 +161,9 @@ struct PlotArgs {
     /// A run folder
     #[arg(value_name = "RUN_DIR")]
     run: PathBuf,
+    /// Which files to write: png, svg or both
+    #[arg(long, value_name = "F", default_value = "both")]
+    format: crate::plot::Format,
 }
 
 #[derive(Debug, Args)]
@@ -196,7 +199,7 @@ impl Failure {
             Self::Run(RunError::Model(ModelFileError::Io { .. })) => 2,
             Self::Run(RunError::Gradcheck(GradcheckError::NoCpuBackend)) => 2,
             Self::Run(RunError::Model(_) | RunError::Solve(_) | RunError::Gradcheck(_) | RunError::Mismatch { .. })
-            | Self::Plot(PlotError::Draw { .. })
+            | Self::Plot(PlotError::Draw { .. } | PlotError::Model(_))
             | Self::Output { .. } => 1,
         }
     }
@@ -206,7 +209,7 @@ impl Failure {
             Self::Run(RunError::Config(e)) => e.hint.clone(),
             Self::Run(RunError::Device(e)) => Some(e.hint.clone()),
             Self::Run(RunError::Data(e)) => e.hint.clone(),
-            Self::Run(RunError::Model(e)) => Some(e.hint().to_owned()),
+            Self::Run(RunError::Model(e)) | Self::Plot(PlotError::Model(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Mismatch { hint, .. }) => Some(hint.clone()),
             Self::Run(RunError::Gradcheck(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Solve(e)) => Some(e.hint().to_owned()),

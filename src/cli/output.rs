@@ -178,15 +178,8 @@ fn confusion_table(confusion: &Confusion, names: &[String]) -> String {
     let mut out = String::new();
     let k = confusion.n_classes();
     if k > WIDEST {
-        let mut pairs: Vec<(u64, usize, usize)> = (0..k)
-            .flat_map(|i| (0..k).map(move |j| (i, j)))
-            .filter(|(i, j)| i != j)
-            .map(|(i, j)| (confusion.count(i, j), i, j))
-            .filter(|p| p.0 > 0)
-            .collect();
-        pairs.sort_by(|a, b| b.cmp(a));
         out.push_str("most confused (true → predicted)\n");
-        for (count, i, j) in pairs.into_iter().take(20) {
+        for (count, i, j) in confusion.most_confused(20) {
             let _ = writeln!(out, "{count:>7}  {} → {}", names[i], names[j]);
         }
         return out;

@@ -36,7 +36,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let finished = run::train(&config, &prepared, &device, &mut folder, &mut progress);
     progress.finish();
     let finished = finished?;
-    crate::plot::draw(&path)?;
+    crate::plot::draw(&path, crate::plot::Format::default())?;
     if args.json {
         print_json(&finished.result)?;
     } else if !args.quiet {

@@ -1,10 +1,17 @@
 //! Figures of a finished run, drawn from its folder alone, so that any old run can be drawn again.
 //!
-//! Imports `run::record`; never a live solver.
+//! Imports `run::record`, `model` and `metric`; never a live solver.
 
+pub mod canvas;
+pub mod confusion;
 pub mod curves;
+pub mod pixels;
+pub mod templates;
 
+use crate::model::Classifier;
+use crate::model::file::ModelFileError;
 use crate::run::record::{self, RecordError};
+use canvas::Figure;
 use std::path::{Path, PathBuf};
 
 /// A figure that cannot be drawn.
@@ -14,6 +21,9 @@ pub enum PlotError {
     /// The run folder cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The model of the run cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
     /// The picture cannot be written.
     #[error("{file}: {problem}")]
     Draw {
@@ -24,21 +34,120 @@ pub enum PlotError {
     },
 }
 
-/// Draws every figure of a run into its `figures/`; returns the files.
+/// The files that a figure is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// `.png`, for talks and pages.
+    Png,
+    /// `.svg`, for print.
+    Svg,
+    /// One of each.
+    #[default]
+    Both,
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "png" => Ok(Self::Png),
+            "svg" => Ok(Self::Svg),
+            "both" => Ok(Self::Both),
+            _ => Err("expected `png`, `svg` or `both`".into()),
+        }
+    }
+}
+
+/// What was drawn, and what was not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Drawn {
+    /// The files written.
+    pub files: Vec<PathBuf>,
+    /// Figures that the run has no data for, each with the reason.
+    pub skipped: Vec<String>,
+}
+
+/// Writes figures into a folder.
+struct Sheet {
+    folder: PathBuf,
+    format: Format,
+    drawn: Drawn,
+}
+
+impl Sheet {
+    fn put(&mut self, name: &str, figure: &impl Figure) -> Result<(), PlotError> {
+        if self.format != Format::Svg {
+            self.write(&format!("{name}.png"), canvas::png(figure))?;
+        }
+        if self.format != Format::Png {
+            self.write(&format!("{name}.svg"), canvas::svg(figure).map(String::into_bytes))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, name: &str, content: Result<Vec<u8>, String>) -> Result<(), PlotError> {
+        let file = self.folder.join(name);
+        let failed = |problem: String| PlotError::Draw { file: file.clone(), problem };
+        std::fs::write(&file, content.map_err(failed)?).map_err(|e| failed(e.to_string()))?;
+        self.drawn.files.push(file);
+        Ok(())
+    }
+
+    /// A figure of an earlier run in the same folder would pass for one of this run.
+    fn skip(&mut self, figure: &str, reason: &str) {
+        for extension in ["png", "svg"] {
+            let _ = std::fs::remove_file(self.folder.join(format!("{figure}.{extension}")));
+        }
+        self.drawn.skipped.push(format!("{figure}: not drawn, {reason}"));
+    }
+
+    fn put_or_skip(&mut self, name: &str, figure: Option<&impl Figure>, reason: &str) -> Result<(), PlotError> {
+        match figure {
+            Some(figure) => self.put(name, figure),
+            None => {
+                self.skip(name, reason);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Draws every figure of a run into its `figures/`.
 ///
 /// # Errors
-/// [`PlotError`] when the folder is not a run, or a picture cannot be written.
-pub fn draw(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+/// [`PlotError`] when the folder is not a run, one of its files is damaged, or a picture cannot be written.
+pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     let metrics = record::read_metrics(folder)?;
     let figures = folder.join("figures");
     std::fs::create_dir_all(&figures).map_err(|e| PlotError::Draw { file: figures.clone(), problem: e.to_string() })?;
-    let mut files = Vec::new();
-    for (name, figure) in [("loss.svg", curves::loss(&metrics)), ("accuracy.svg", curves::accuracy(&metrics))] {
-        let Some(figure) = figure else { continue };
-        let file = figures.join(name);
-        let svg = figure.map_err(|problem| PlotError::Draw { file: file.clone(), problem })?;
-        std::fs::write(&file, svg).map_err(|e| PlotError::Draw { file: file.clone(), problem: e.to_string() })?;
-        files.push(file);
+    let mut sheet = Sheet { folder: figures, format, drawn: Drawn::default() };
+    let name = run_name(folder);
+    sheet.put_or_skip("loss", curves::loss(&metrics, &name).as_ref(), "no finite loss was logged")?;
+    sheet.put_or_skip("accuracy", curves::accuracy(&metrics, &name).as_ref(), "no accuracy was measured on the way")?;
+    if let Some(rows) = record::read_bounds(folder)? {
+        sheet.put_or_skip("bounds", curves::bounds(&rows, &name).as_ref(), "no bounds were proved")?;
     }
-    Ok(files)
+    match record::read_confusion(folder)? {
+        Some(found) => {
+            let figure = confusion::Matrix::new(&found.confusion, &found.class_names, &found.split, &name);
+            sheet.put("confusion", &figure)?;
+        }
+        None => sheet.skip("confusion", "there is no confusion.csv (the run has no model, or is of an older version)"),
+    }
+    if folder.join("model.safetensors").exists() {
+        match templates::Templates::new(&Classifier::load(folder)?, &name) {
+            Ok(figure) => sheet.put("weights", &figure)?,
+            Err(reason) => sheet.skip("weights", &reason.0),
+        }
+    } else {
+        sheet.skip("weights", "there is no model.safetensors");
+    }
+    Ok(sheet.drawn)
+}
+
+/// What the figures call the run: the name of its folder.
+fn run_name(folder: &Path) -> String {
+    let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    canvas::clean(&path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()))
 }

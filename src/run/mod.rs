@@ -11,6 +11,7 @@ use crate::data::batch::Source;
 use crate::data::{DataError, Dataset, Features, Scaler, Split};
 use crate::device::{self, DeviceError, OpenDevice};
 use crate::gradcheck::GradcheckError;
+use crate::metric::Confusion;
 use crate::model::file::ModelFileError;
 use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Evaluation, Objective, Strength};
@@ -195,6 +196,9 @@ impl Observer for Recorder<'_> {
     }
 
     fn bounds(&mut self, certificate: &Certificate) {
+        if let Err(error) = self.folder.bounds(certificate) {
+            self.failure.get_or_insert(error);
+        }
         self.observer.bounds(certificate);
     }
 
@@ -226,7 +230,9 @@ pub fn train(
     let mut result = blank_result(config, prepared, device, &fit);
     let model = if diverged { None } else { Some(classifier(config, prepared, fit)) };
     if let Some(model) = &model {
-        measure(model, prepared, &mut result);
+        let confusion = measure(model, prepared, &mut result);
+        let (split, _) = rows_to_report(&prepared.split);
+        folder.confusion(split, &confusion, &model.class_names)?;
         model.save(&folder.path().join("model.safetensors"))?;
     }
     result.peak_rss_bytes = record::peak_rss_bytes();
@@ -284,22 +290,26 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, fit: Fit) -> Classifie
     }
 }
 
-/// Objective and accuracies over the whole splits, in f64.
-fn measure(model: &Classifier, prepared: &Prepared, result: &mut RunResult) {
+/// Objective and accuracies over the whole splits, in f64; the predictions on the split of [`rows_to_report`].
+fn measure(model: &Classifier, prepared: &Prepared, result: &mut RunResult) -> Confusion {
     let start = Instant::now();
     let data = &prepared.data;
     let (loss, weights) = (&prepared.objective.loss, data.weights.as_deref());
     let evaluate = |rows: &[u32]| {
         (!rows.is_empty()).then(|| Objective::evaluate(loss, model, &data.features, &data.labels, weights, rows, &[]))
     };
-    if let Some(train) = evaluate(&prepared.split.train) {
+    let [train, validation, test] =
+        [&prepared.split.train, &prepared.split.validation, &prepared.split.test].map(|rows| evaluate(rows));
+    let accuracy = |e: &Option<Evaluation>| e.as_ref().map(|e| e.confusion.accuracy());
+    if let Some(train) = &train {
         result.data_loss = Some(train.data_loss);
         result.objective = Some(train.data_loss + prepared.objective.penalty(&model.weight, model.bias.as_deref()));
-        result.train_accuracy = Some(train.confusion.accuracy());
     }
-    result.validation_accuracy = evaluate(&prepared.split.validation).map(|e| e.confusion.accuracy());
-    result.test_accuracy = evaluate(&prepared.split.test).map(|e| e.confusion.accuracy());
+    (result.train_accuracy, result.validation_accuracy, result.test_accuracy) =
+        (accuracy(&train), accuracy(&validation), accuracy(&test));
     result.seconds_evaluate += start.elapsed().as_secs_f64();
+    let reported = test.or(validation).or(train).map(|e| e.confusion);
+    reported.unwrap_or_else(|| Confusion::new(model.n_classes()))
 }
 
 /// The rows that `evaluate` looks at, and what they are called.

@@ -1,9 +1,11 @@
 //! The run folder: what a run leaves behind, and how it is read again.
 //!
-//! `config.toml` as used, `metrics.csv` as it grows, `model.safetensors`, `result.json`, `figures/`. A file gets its final name
-//! only when it is whole; `metrics.csv` is the exception, it grows line by line.
+//! `config.toml` as used, `metrics.csv` as it grows, `bounds.csv` of a solver that proves some, `model.safetensors`,
+//! `confusion.csv`, `result.json`, `figures/`. A file gets its final name only when it is whole; `metrics.csv` and `bounds.csv`
+//! are the exceptions, they grow line by line.
 
-use crate::solver::LogEntry;
+use crate::metric::Confusion;
+use crate::solver::{Certificate, LogEntry};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -91,6 +93,10 @@ pub struct RunResult {
 pub struct RunFolder {
     path: PathBuf,
     metrics: csv::Writer<fs::File>,
+    /// Made with its first row.
+    bounds: Option<csv::Writer<fs::File>>,
+    /// Where the solver is, for the rows of `bounds.csv`.
+    last: Option<LogEntry>,
 }
 
 impl RunFolder {
@@ -115,7 +121,7 @@ impl RunFolder {
     pub fn create(path: &Path, config: &str, force: bool) -> Result<Self, RecordError> {
         Self::check(path, force)?;
         fs::create_dir_all(path).map_err(failed(path))?;
-        for stale in ["result.json", "model.safetensors"] {
+        for stale in ["result.json", "model.safetensors", "confusion.csv", "bounds.csv"] {
             match fs::remove_file(path.join(stale)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
                 _ => {}
@@ -124,7 +130,7 @@ impl RunFolder {
         write_whole(&path.join("config.toml"), config.as_bytes())?;
         let metrics = path.join("metrics.csv");
         let file = fs::File::create(&metrics).map_err(failed(&metrics))?;
-        Ok(Self { path: path.to_path_buf(), metrics: csv::Writer::from_writer(file) })
+        Ok(Self { path: path.to_path_buf(), metrics: csv::Writer::from_writer(file), bounds: None, last: None })
     }
 
     /// The folder.
@@ -139,9 +145,45 @@ impl RunFolder {
     /// [`RecordError::Io`] when it cannot be written.
     pub fn log(&mut self, entry: &LogEntry) -> Result<(), RecordError> {
         let file = self.path.join("metrics.csv");
+        self.last = Some(*entry);
         let row = MetricsRow::from(*entry);
         self.metrics.serialize(row).map_err(|e| failed(&file)(io::Error::other(e)))?;
         self.metrics.flush().map_err(failed(&file))
+    }
+
+    /// Appends a row to `bounds.csv`, at the epoch and time that were logged last.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when it cannot be written.
+    pub fn bounds(&mut self, certificate: &Certificate) -> Result<(), RecordError> {
+        let file = self.path.join("bounds.csv");
+        let writer = match &mut self.bounds {
+            Some(writer) => writer,
+            none => none.insert(csv::Writer::from_writer(fs::File::create(&file).map_err(failed(&file))?)),
+        };
+        let Certificate { primal, dual, relative_gap } = *certificate;
+        let (epoch, seconds) = self.last.map_or((0.0, 0.0), |e| (rounded(e.epoch), rounded(e.seconds)));
+        let row = BoundsRow { epoch, primal, dual, relative_gap, seconds };
+        writer.serialize(row).map_err(|e| failed(&file)(io::Error::other(e)))?;
+        writer.flush().map_err(failed(&file))
+    }
+
+    /// Writes `confusion.csv`: the name of the split and the predicted classes in the first line, then a line a true class.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when it cannot be written.
+    pub fn confusion(&self, split: &str, confusion: &Confusion, class_names: &[String]) -> Result<(), RecordError> {
+        let file = self.path.join("confusion.csv");
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let broken = |e: csv::Error| failed(&file)(io::Error::other(e));
+        let header = std::iter::once(split).chain(class_names.iter().map(String::as_str));
+        writer.write_record(header).map_err(broken)?;
+        for (i, name) in class_names.iter().enumerate() {
+            let counts = (0..class_names.len()).map(|j| confusion.count(i, j).to_string());
+            writer.write_record(std::iter::once(name.clone()).chain(counts)).map_err(broken)?;
+        }
+        let bytes = writer.into_inner().map_err(|e| failed(&file)(io::Error::other(e.to_string())))?;
+        write_whole(&file, &bytes)
     }
 
     /// Writes `result.json`.
@@ -211,6 +253,78 @@ pub fn read_metrics(folder: &Path) -> Result<Vec<LogEntry>, RecordError> {
     rows.collect::<Result<_, _>>().map_err(wrong)
 }
 
+/// A row of `bounds.csv`: what the exact solver had proved after so many passes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BoundsRow {
+    /// Passes over the training rows.
+    pub epoch: f64,
+    /// The objective at the solver's weights.
+    pub primal: f64,
+    /// A lower bound of the objective at any weights.
+    pub dual: f64,
+    /// (primal − dual) / primal
+    pub relative_gap: f64,
+    /// Seconds of solving.
+    pub seconds: f64,
+}
+
+/// The rows of a run's `bounds.csv`; `None` for a run that has proved nothing.
+///
+/// # Errors
+/// [`RecordError::Content`] when the file does not hold bounds.
+pub fn read_bounds(folder: &Path) -> Result<Option<Vec<BoundsRow>>, RecordError> {
+    let file = folder.join("bounds.csv");
+    if !file.exists() {
+        return Ok(None);
+    }
+    let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
+    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
+    reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(wrong)
+}
+
+/// What `confusion.csv` holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfusionRecord {
+    /// `test`, `validation` or `train`.
+    pub split: String,
+    /// Names in column order.
+    pub class_names: Vec<String>,
+    /// The counts.
+    pub confusion: Confusion,
+}
+
+/// A run's `confusion.csv`; `None` where there is none.
+///
+/// # Errors
+/// [`RecordError::Content`] when the file does not hold a square matrix of counts.
+pub fn read_confusion(folder: &Path) -> Result<Option<ConfusionRecord>, RecordError> {
+    let file = folder.join("confusion.csv");
+    if !file.exists() {
+        return Ok(None);
+    }
+    let problem = |problem: String| RecordError::Content { file: file.clone(), problem };
+    let mut reader = csv::Reader::from_path(&file).map_err(|e| problem(e.to_string()))?;
+    let header = reader.headers().map_err(|e| problem(e.to_string()))?.clone();
+    let split = header.get(0).unwrap_or_default().to_owned();
+    let class_names: Vec<String> = header.iter().skip(1).map(str::to_owned).collect();
+    let k = class_names.len();
+    let mut counts: Vec<u64> = Vec::with_capacity(k * k);
+    for (i, record) in reader.records().enumerate() {
+        let record = record.map_err(|e| problem(e.to_string()))?;
+        if record.get(0) != class_names.get(i).map(String::as_str) {
+            return Err(problem(format!("line {}: expected the classes in the order of the first line", i + 2)));
+        }
+        for cell in record.iter().skip(1) {
+            let count = cell.parse().map_err(|_| problem(format!("line {}: `{cell}` is not a count", i + 2)))?;
+            counts.push(count);
+        }
+    }
+    let lines = counts.len() / k.max(1);
+    let confusion = Confusion::of_counts(k, counts)
+        .ok_or_else(|| problem(format!("found {lines} lines of {k} classes, expected as many lines as classes")))?;
+    Ok(Some(ConfusionRecord { split, class_names, confusion }))
+}
+
 /// A name for a run that has none: `runs/<name>-<UTC time>`, with a number behind it where that is taken.
 #[must_use]
 pub fn fresh_folder(name: &str) -> PathBuf {
@@ -253,6 +367,33 @@ mod tests {
             "{text}"
         );
         assert_eq!(read_metrics(folder.path()).unwrap(), [first, second]);
+    }
+
+    #[test]
+    fn bounds_and_confusion_read_back_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = RunFolder::create(folder.path(), "", false).unwrap();
+        assert_eq!((read_bounds(folder.path()).unwrap(), read_confusion(folder.path()).unwrap()), (None, None));
+        run.bounds(&Certificate { primal: 2.0, dual: 1.5, relative_gap: 0.25 }).unwrap();
+        let row = BoundsRow { epoch: 0.0, primal: 2.0, dual: 1.5, relative_gap: 0.25, seconds: 0.0 };
+        assert_eq!(read_bounds(folder.path()).unwrap(), Some(vec![row]));
+        let mut confusion = Confusion::new(2);
+        confusion.add(1, 0);
+        let class_names = vec!["a, \"b\"\n".to_owned(), "ω".to_owned()];
+        run.confusion("test", &confusion, &class_names).unwrap();
+        let read = read_confusion(folder.path()).unwrap().unwrap();
+        assert_eq!(read, ConfusionRecord { split: "test".into(), class_names, confusion });
+        for (text, problem) in [
+            ("test,a,b\na,1,2\n", "found 1 lines of 2 classes"),
+            ("test,a,b\nb,1,2\na,1,2\n", "line 2: expected the classes in the order"),
+            ("test,a,b\na,1,-2\nb,1,2\n", "line 2: `-2` is not a count"),
+            ("test,a,b\na,1\n", "CSV error"),
+            ("", "found 0 lines of 0 classes"),
+        ] {
+            fs::write(folder.path().join("confusion.csv"), text).unwrap();
+            let error = read_confusion(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(problem), "{text:?}: {error}");
+        }
     }
 
     #[test]

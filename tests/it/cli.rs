@@ -2,6 +2,7 @@
 
 use crate::program::{Desk, Outcome, SMALL, outcome, repository};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -33,6 +34,14 @@ const RESULT_KEYS: [&str; 25] = [
     "seconds_solve",
     "seconds_evaluate",
     "peak_rss_bytes",
+];
+
+/// The figures of a run of images, in the order in which they are drawn.
+const FIGURES: [[&str; 2]; 4] = [
+    ["loss.png", "loss.svg"],
+    ["accuracy.png", "accuracy.svg"],
+    ["confusion.png", "confusion.svg"],
+    ["weights.png", "weights.svg"],
 ];
 
 /// A folder with the small configuration and its run.
@@ -84,9 +93,14 @@ fn a_run_folder_holds_what_the_contract_says_and_no_more() {
         names.sort();
         names
     };
-    assert_eq!(list("run"), ["config.toml", "figures", "metrics.csv", "model.safetensors", "result.json"]);
-    assert_eq!(list("run/figures"), ["accuracy.svg", "loss.svg"]);
+    let files = ["config.toml", "confusion.csv", "figures", "metrics.csv", "model.safetensors", "result.json"];
+    assert_eq!(list("run"), files);
+    assert_eq!(
+        list("run/figures"),
+        FIGURES.concat().iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    );
     assert!(desk.read("run/figures/loss.svg").starts_with("<svg"));
+    assert!(desk.read("run/confusion.csv").starts_with("test,0,1,2,3,4,5,6,7,8,9\n0,"));
     assert_eq!(keys_in_order(&desk.read("run/result.json")), RESULT_KEYS);
     assert_eq!(desk.read("run/config.toml"), SMALL);
     let metrics = desk.read("run/metrics.csv");
@@ -287,14 +301,19 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 #[test]
 fn plot_draws_the_figures_again() {
     let desk = trained();
-    let before = desk.read("run/figures/loss.svg");
+    let names: Vec<String> = FIGURES.concat().iter().map(|name| format!("run/figures/{name}")).collect();
+    let before: Vec<Vec<u8>> = names.iter().map(|name| desk.bytes(name)).collect();
     fs::remove_dir_all(desk.path("run/figures")).unwrap();
     let drawn = desk.succeed(&["plot", "run"]);
-    assert_eq!(
-        (drawn.stdout.as_str(), drawn.stderr.as_str()),
-        ("run/figures/loss.svg\nrun/figures/accuracy.svg\n", "")
-    );
-    assert_eq!(desk.read("run/figures/loss.svg"), before);
+    assert_eq!((drawn.stdout, drawn.stderr.as_str()), (names.join("\n") + "\n", ""));
+    for (name, before) in names.iter().zip(before) {
+        assert_eq!(desk.bytes(name), before, "{name}");
+    }
+    for (format, kept) in [("png", 0), ("svg", 1)] {
+        let drawn = desk.succeed(&["plot", "run", "--format", format]).stdout;
+        let expected: String = FIGURES.iter().map(|pair| format!("run/figures/{}\n", pair[kept])).collect();
+        assert_eq!(drawn, expected);
+    }
     for (folder, problem) in [
         ("nope", "nope: is not a run folder: there is no `metrics.csv`"),
         (".", ".: is not a run folder: there is no `metrics.csv`"),
@@ -303,10 +322,51 @@ fn plot_draws_the_figures_again() {
         assert_eq!((refused.code, refused.problem()), (Some(2), problem));
         assert_eq!(refused.hint(), "RUN_DIR is a folder that `burn-svm train` made");
     }
-    desk.write("run/metrics.csv", "step,loss\n1,x\n");
-    let refused = desk.run(&["plot", "run"]);
-    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
-    assert!(refused.problem().starts_with("run/metrics.csv: "), "{}", refused.stderr);
+    for (file, content) in [
+        ("metrics.csv", "step,loss\n1,x\n"),
+        ("confusion.csv", "test,a\n"),
+        ("model.safetensors", "no"),
+        ("bounds.csv", "1\n"),
+    ] {
+        let whole = fs::read(desk.path(&format!("run/{file}"))).ok();
+        desk.write(&format!("run/{file}"), content);
+        let refused = desk.run(&["plot", "run"]);
+        // No bounds at all are bounds of no rows.
+        if file == "bounds.csv" {
+            assert_eq!(refused.code, Some(0), "{}", refused.stderr);
+            continue;
+        }
+        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+        assert!(refused.problem().starts_with(&format!("run/{file}: ")), "{}", refused.stderr);
+        desk.write(&format!("run/{file}"), whole.unwrap());
+    }
+}
+
+#[test]
+fn plot_draws_what_it_can_of_an_old_run() {
+    let desk = trained();
+    fs::remove_file(desk.path("run/confusion.csv")).unwrap();
+    fs::remove_file(desk.path("run/model.safetensors")).unwrap();
+    let drawn = desk.succeed(&["plot", "run", "--format", "svg"]);
+    assert_eq!(drawn.stdout, "run/figures/loss.svg\nrun/figures/accuracy.svg\n");
+    let notes = "note: confusion: not drawn, there is no confusion.csv (the run has no model, or is of an older version)\n\
+                 note: weights: not drawn, there is no model.safetensors\n";
+    assert_eq!(drawn.stderr, notes);
+    assert!(!desk.path("run/figures/weights.png").exists(), "a picture without its source is gone");
+}
+
+#[test]
+fn the_exact_solver_leaves_its_bounds() {
+    let desk = Desk::new();
+    let solver = SMALL.find("[solver.sgd]").unwrap();
+    desk.write("my.toml", format!("{}[solver.dual]\ngap = 0.1\n", &SMALL[..solver]));
+    desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    let bounds = desk.read("run/bounds.csv");
+    assert!(bounds.starts_with("epoch,primal,dual,relative_gap,seconds\n") && bounds.lines().count() >= 2, "{bounds}");
+    assert!(desk.read("run/figures/bounds.svg").contains("primal"));
+    let drawn = desk.succeed(&["plot", "run", "--format", "png"]);
+    assert!(drawn.stdout.contains("run/figures/bounds.png\n"), "{}", drawn.stdout);
+    assert_eq!(drawn.stderr, "note: accuracy: not drawn, no accuracy was measured on the way\n");
 }
 
 #[test]
@@ -415,7 +475,7 @@ fn help_names_every_option() {
             "gradcheck",
             &["CONFIG.toml", "--set <KEY=VALUE>", "--device <D>", "--coordinates <N>", "--model <MODEL>", "--json"],
         ),
-        ("plot", &["RUN_DIR"]),
+        ("plot", &["RUN_DIR", "--format <F>"]),
         ("devices", &["--json"]),
     ] {
         assert!(whole.contains(&format!("\n  {command} ")), "{command}: {whole}");

@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
-    ("plot", &["run", "solver"]),
+    ("plot", &["run", "solver", "loss", "model", "data", "metric"]),
     ("run", &["config", "gradcheck", "solver", "objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("config", &["solver", "objective", "loss", "model", "data", "device", "bounded"]),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),

@@ -1,0 +1,311 @@
+//! Pixels: an image in memory, its PNG, and a plotters backend that draws smooth lines and text on it.
+
+use super::canvas::LINE_HEIGHT;
+use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
+use plotters_backend::text_anchor::{HPos, VPos};
+use plotters_backend::{
+    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontTransform,
+};
+use std::io::Write as _;
+use std::sync::LazyLock;
+
+static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
+static FONT: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| FontRef::try_from_slice(FONT_FILE).ok());
+
+/// An image, three bytes a pixel, row by row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Red, green, blue of each pixel.
+    pub rgb: Vec<u8>,
+}
+
+impl Pixels {
+    /// A white image.
+    #[must_use]
+    pub fn white(width: u32, height: u32) -> Self {
+        Self { width, height, rgb: vec![255; width as usize * height as usize * 3] }
+    }
+
+    /// Sets a pixel.
+    pub fn set(&mut self, x: u32, y: u32, color: [u8; 3]) {
+        let at = (y as usize * self.width as usize + x as usize) * 3;
+        self.rgb[at..at + 3].copy_from_slice(&color);
+    }
+
+    fn get(&self, x: u32, y: u32) -> [u8; 3] {
+        let at = (y as usize * self.width as usize + x as usize) * 3;
+        [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn blend(&mut self, (x, y): (i32, i32), rgb: (u8, u8, u8), alpha: f64) {
+        if x < 0 || y < 0 || x >= self.width as i32 || y >= self.height as i32 || alpha <= 0.0 {
+            return;
+        }
+        let (x, y) = (x as u32, y as u32);
+        let below = self.get(x, y);
+        let mix = |new: u8, old: u8| (f64::from(new) * alpha + f64::from(old) * (1.0 - alpha)).round() as u8;
+        let alpha_one = [mix(rgb.0, below[0]), mix(rgb.1, below[1]), mix(rgb.2, below[2])];
+        self.set(x, y, alpha_one);
+    }
+
+    /// Copies another image, each of its pixels `zoom` wide and high; what lies outside is left out.
+    pub fn lay(&mut self, other: &Self, at: (u32, u32), zoom: u32) {
+        for y in 0..(other.height * zoom).min(self.height.saturating_sub(at.1)) {
+            for x in 0..(other.width * zoom).min(self.width.saturating_sub(at.0)) {
+                self.set(at.0 + x, at.1 + y, other.get(x / zoom, y / zoom));
+            }
+        }
+    }
+
+    /// The image as a PNG file (ISO/IEC 15948): eight bits, RGB, each row by the filter that leaves least.
+    #[must_use]
+    pub fn to_png(&self) -> Vec<u8> {
+        let mut header = [self.width.to_be_bytes(), self.height.to_be_bytes()].concat();
+        header.extend([8, 2, 0, 0, 0]);
+        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+        for (name, content) in [(b"IHDR", header), (b"IDAT", self.compressed()), (b"IEND", Vec::new())] {
+            let mut check = flate2::Crc::new();
+            check.update(name);
+            check.update(&content);
+            #[allow(clippy::cast_possible_truncation)]
+            file.extend((content.len() as u32).to_be_bytes());
+            file.extend(name);
+            file.extend(content);
+            file.extend(check.sum().to_be_bytes());
+        }
+        file
+    }
+
+    /// The rows, filtered, in a zlib stream.
+    fn compressed(&self) -> Vec<u8> {
+        let length = self.width as usize * 3;
+        let mut above = vec![0; length];
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(6));
+        for row in self.rgb.chunks_exact(length.max(1)) {
+            let left = |i: usize| if i < 3 { 0 } else { row[i - 3] };
+            let filtered = [
+                row.to_vec(),
+                (0..length).map(|i| row[i].wrapping_sub(left(i))).collect(),
+                (0..length).map(|i| row[i].wrapping_sub(above[i])).collect(),
+            ];
+            let size = |bytes: &[u8]| bytes.iter().map(|&b| u64::from(b.min(b.wrapping_neg()))).sum::<u64>();
+            let best = (0..3u8).min_by_key(|&f| size(&filtered[usize::from(f)])).unwrap_or(0);
+            // Writing to memory does not fail.
+            let _ = encoder.write_all(&[best]).and_then(|()| encoder.write_all(&filtered[usize::from(best)]));
+            above.copy_from_slice(row);
+        }
+        encoder.finish().unwrap_or_default()
+    }
+}
+
+/// The width of a line of text, its em being `size`, in the unit of `size`.
+#[must_use]
+pub fn text_width(text: &str, size: f64) -> f64 {
+    FONT.as_ref().map_or(0.0, |font| {
+        let units = f64::from(font.units_per_em().unwrap_or(1000.0));
+        let advance = |c: char| f64::from(font.h_advance_unscaled(font.glyph_id(c)));
+        text.chars().map(advance).sum::<f64>() * size / units
+    })
+}
+
+/// Draws on [`Pixels`].
+pub(super) struct PixelBackend<'a> {
+    canvas: &'a mut Pixels,
+}
+
+/// The backend's own errors: there are none.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Never {}
+
+type Drawn = Result<(), DrawingErrorKind<Never>>;
+
+impl<'a> PixelBackend<'a> {
+    pub(super) fn new(canvas: &'a mut Pixels) -> Self {
+        Self { canvas }
+    }
+
+    /// All pixels by their distance to a piece of a line: smooth, with round ends, so that the pieces of a path join.
+    #[allow(clippy::cast_possible_truncation)]
+    fn stroke(&mut self, from: BackendCoord, to: BackendCoord, width: u32, color: BackendColor) {
+        let (a, b) = ((f64::from(from.0), f64::from(from.1)), (f64::from(to.0), f64::from(to.1)));
+        let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+        let length = (dx * dx + dy * dy).max(f64::MIN_POSITIVE);
+        let reach = f64::from(width) / 2.0 + 0.5;
+        let rows = (a.1.min(b.1) - reach).max(0.0)..=(a.1.max(b.1) + reach).min(f64::from(self.canvas.height));
+        for y in rows.start().floor() as i32..=rows.end().ceil() as i32 {
+            // The part of the piece that lies within reach of this row.
+            let along = |y: f64| if dy == 0.0 { None } else { Some(((y - a.1) / dy).clamp(0.0, 1.0)) };
+            let ends = [f64::from(y) - reach, f64::from(y) + reach].map(|y| along(y));
+            let (t0, t1) = if let [Some(t0), Some(t1)] = ends { (t0, t1) } else { (0.0, 1.0) };
+            let (x0, x1) = (a.0 + t0 * dx, a.0 + t1 * dx);
+            let left = (x0.min(x1) - reach).floor().max(0.0) as i32;
+            let right = (x0.max(x1) + reach).ceil().min(f64::from(self.canvas.width)) as i32;
+            for x in left..=right {
+                let (px, py) = (f64::from(x) - a.0, f64::from(y) - a.1);
+                let t = ((px * dx + py * dy) / length).clamp(0.0, 1.0);
+                let distance = (px - t * dx).hypot(py - t * dy);
+                self.canvas.blend((x, y), color.rgb, (reach - distance).clamp(0.0, 1.0) * color.alpha);
+            }
+        }
+    }
+
+    /// Text with its em of `size` pixels, upright text turned by a quarter to the left around `at`.
+    fn write<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) {
+        let Some(font) = FONT.as_ref() else { return };
+        let em = style.size() / LINE_HEIGHT;
+        let units = font.units_per_em().unwrap_or(1000.0);
+        #[allow(clippy::cast_possible_truncation)]
+        let scale = PxScale::from(em as f32 * font.height_unscaled() / units);
+        let scaled = font.as_scaled(scale);
+        let width = text_width(text, em);
+        let left = match style.anchor().h_pos {
+            HPos::Left => 0.0,
+            HPos::Center => -width / 2.0,
+            HPos::Right => -width,
+        };
+        // From the place to the base line, as the SVG backend has it: half the x-height down where it is centred.
+        let down = match style.anchor().v_pos {
+            VPos::Top => 0.76 * em,
+            VPos::Center => 0.27 * em,
+            VPos::Bottom => -0.27 * em,
+        };
+        let upright = matches!(style.transform(), FontTransform::Rotate270);
+        let color = style.color();
+        let mut x = left;
+        for c in text.chars() {
+            let id = scaled.glyph_id(c);
+            #[allow(clippy::cast_possible_truncation)]
+            let glyph: Glyph = id.with_scale_and_position(scale, point(x as f32, down as f32));
+            x += f64::from(scaled.h_advance(id));
+            let Some(outline) = font.outline_glyph(glyph) else { continue };
+            let bounds = outline.px_bounds();
+            #[allow(clippy::cast_possible_truncation)]
+            let (left, top) = (bounds.min.x as i32, bounds.min.y as i32);
+            outline.draw(|i, j, cover| {
+                #[allow(clippy::cast_possible_wrap)]
+                let (dx, dy) = (left + i as i32, top + j as i32);
+                let place = if upright { (at.0 + dy, at.1 - dx) } else { (at.0 + dx, at.1 + dy) };
+                self.canvas.blend(place, color.rgb, f64::from(cover).min(1.0) * color.alpha);
+            });
+        }
+    }
+}
+
+impl DrawingBackend for PixelBackend<'_> {
+    type ErrorType = Never;
+
+    fn get_size(&self) -> (u32, u32) {
+        (self.canvas.width, self.canvas.height)
+    }
+
+    fn ensure_prepared(&mut self) -> Drawn {
+        Ok(())
+    }
+
+    fn present(&mut self) -> Drawn {
+        Ok(())
+    }
+
+    fn draw_pixel(&mut self, at: BackendCoord, color: BackendColor) -> Drawn {
+        self.canvas.blend(at, color.rgb, color.alpha);
+        Ok(())
+    }
+
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+        self.stroke(from, to, style.stroke_width(), style.color());
+        Ok(())
+    }
+
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+        let path: Vec<BackendCoord> = path.into_iter().collect();
+        path.windows(2).for_each(|ends| self.stroke(ends[0], ends[1], style.stroke_width(), style.color()));
+        Ok(())
+    }
+
+    fn draw_circle<S: BackendStyle>(&mut self, at: BackendCoord, radius: u32, style: &S, _fill: bool) -> Drawn {
+        self.stroke(at, at, 2 * radius, style.color());
+        Ok(())
+    }
+
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
+        self.write(text, style, at);
+        Ok(())
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn estimate_text_size<S: BackendTextStyle>(
+        &self,
+        text: &str,
+        style: &S,
+    ) -> Result<(u32, u32), DrawingErrorKind<Never>> {
+        let em = style.size() / LINE_HEIGHT;
+        Ok((text_width(text, em).ceil() as u32, em.ceil() as u32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    #[test]
+    fn the_font_is_there_and_knows_the_letters_of_europe() {
+        let font = FONT.as_ref().unwrap();
+        for c in "AZaz09 äéñøßčłżğ ΑΩαω ЖЯжя → ≤ ½ λ … − %".chars() {
+            assert_ne!(font.glyph_id(c).0, 0, "{c}");
+        }
+        // DejaVu Sans: the digits are 1303 of 2048 units wide.
+        assert!((text_width("2026", 2048.0) - 4.0 * 1303.0).abs() < 1.0);
+    }
+
+    /// A decoder of no more than what is written here.
+    fn decoded(file: &[u8]) -> (u32, u32, Vec<u8>) {
+        let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+        assert_eq!((&file[..8], &file[12..16], number(8)), (&b"\x89PNG\r\n\x1a\n"[..], &b"IHDR"[..], 13));
+        let (width, height) = (number(16), number(20));
+        assert_eq!((&file[24..29], &file[37..41]), (&[8, 2, 0, 0, 0][..], &b"IDAT"[..]));
+        let mut rows = Vec::new();
+        flate2::read::ZlibDecoder::new(&file[41..41 + number(33) as usize]).read_to_end(&mut rows).unwrap();
+        let length = width as usize * 3;
+        let mut rgb: Vec<u8> = Vec::new();
+        for (y, row) in rows.chunks(length + 1).enumerate() {
+            for i in 0..length {
+                let left = if i < 3 { 0 } else { rgb[y * length + i - 3] };
+                let above = if y == 0 { 0 } else { rgb[(y - 1) * length + i] };
+                rgb.push(row[1 + i].wrapping_add([0, left, above][usize::from(row[0])]));
+            }
+        }
+        (width, height, rgb)
+    }
+
+    #[test]
+    fn pixels_survive_their_file() {
+        let mut pixels = Pixels::white(31, 17);
+        for (i, byte) in pixels.rgb.iter_mut().enumerate() {
+            *byte = if i < 400 { (i * i % 251) as u8 } else { (i / 100) as u8 };
+        }
+        let file = pixels.to_png();
+        assert_eq!(decoded(&file), (31, 17, pixels.rgb));
+        // The last chunk and its checksum are the same in every PNG.
+        assert!(file.ends_with(b"\0\0\0\0IEND\xae\x42\x60\x82"));
+    }
+
+    #[test]
+    fn strokes_stay_inside_and_have_their_width() {
+        let mut canvas = Pixels::white(20, 20);
+        let black = BackendColor { alpha: 1.0, rgb: (0, 0, 0) };
+        PixelBackend::new(&mut canvas).stroke((-50, 10), (70, 10), 4, black);
+        let dark = |y: u32| 255 - u32::from(canvas.get(10, y)[0]);
+        // Three whole rows and two halves.
+        assert_eq!((0..20).map(dark).sum::<u32>(), 3 * 255 + 2 * 127);
+        let empty = Pixels::white(20, 20);
+        PixelBackend::new(&mut canvas).stroke((-9, -9), (-3, -2), 2, black);
+        canvas.lay(&empty, (15, 15), 3);
+        assert_eq!(canvas.get(19, 10), [0, 0, 0], "what does not fit is left out, the rest is as it was");
+    }
+}

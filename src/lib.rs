@@ -46,6 +46,7 @@
 //!        solver
 //!        objective
 //!        loss · model
+//!        calibration
 //!        data · metric
 //!        device · bounded · kernel
 //! ```
@@ -53,6 +54,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bounded;
+pub mod calibration;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -40,6 +40,16 @@ pub struct ClassReport {
     pub f1: f64,
     /// Rows of this class.
     pub support: u64,
+    /// Rows predicted as this class.
+    pub predicted: u64,
+}
+
+impl ClassReport {
+    /// Whether the class is met at all, as a label or as a prediction.
+    #[must_use]
+    pub const fn occurs(&self) -> bool {
+        self.support > 0 || self.predicted > 0
+    }
 }
 
 impl Confusion {
@@ -103,33 +113,51 @@ impl Confusion {
         if self.total() == 0 { 0.0 } else { right as f64 / self.total() as f64 }
     }
 
-    /// Precision, recall and F1 of one class.
+    /// Precision, recall and F1 of each class.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
-    pub fn class(&self, k: usize) -> ClassReport {
-        let support: u64 = (0..self.n_classes).map(|j| self.count(k, j)).sum();
-        let predicted: u64 = (0..self.n_classes).map(|i| self.count(i, k)).sum();
-        let right = self.count(k, k) as f64;
-        let share = |of: u64| if of == 0 { 0.0 } else { right / of as f64 };
-        let (precision, recall) = (share(predicted), share(support));
-        let f1 = if precision + recall == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) };
-        ClassReport { precision, recall, f1, support }
+    pub fn classes(&self) -> Vec<ClassReport> {
+        let k = self.n_classes;
+        let mut predicted = vec![0u64; k];
+        for row in self.counts.chunks_exact(k.max(1)) {
+            predicted.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
+        }
+        let class = |(i, predicted): (usize, u64)| {
+            let support: u64 = self.counts[i * k..(i + 1) * k].iter().sum();
+            let right = self.count(i, i) as f64;
+            let share = |of: u64| if of == 0 { 0.0 } else { right / of as f64 };
+            let (precision, recall) = (share(predicted), share(support));
+            let f1 = if precision + recall == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) };
+            ClassReport { precision, recall, f1, support, predicted }
+        };
+        predicted.into_iter().enumerate().map(class).collect()
     }
 
-    /// The mean over classes, each counting the same (`weighted = false`) or by its rows.
+    /// The mean over classes, each counting the same (`weighted = false`) or by its rows; 0 for no rows.
+    ///
+    /// Classes that are neither labels nor predictions of these rows are left out of the plain mean, as scikit-learn's
+    /// `classification_report` leaves them out: they say nothing about the model.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn mean(&self, weighted: bool) -> ClassReport {
-        let mut mean = ClassReport { precision: 0.0, recall: 0.0, f1: 0.0, support: self.total() };
-        for k in 0..self.n_classes {
-            let class = self.class(k);
-            let share =
-                if weighted { class.support as f64 / self.total().max(1) as f64 } else { 1.0 / self.n_classes as f64 };
+        let classes: Vec<ClassReport> = self.classes().into_iter().filter(ClassReport::occurs).collect();
+        let total = self.total();
+        let mut mean = ClassReport { precision: 0.0, recall: 0.0, f1: 0.0, support: total, predicted: total };
+        for class in &classes {
+            let share = if weighted { class.support as f64 / total.max(1) as f64 } else { 1.0 / classes.len() as f64 };
             mean.precision += share * class.precision;
             mean.recall += share * class.recall;
             mean.f1 += share * class.f1;
         }
         mean
+    }
+
+    /// The mean recall of the classes that have rows; 0 for no rows.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn balanced_accuracy(&self) -> f64 {
+        let recalls: Vec<f64> = self.classes().iter().filter(|c| c.support > 0).map(|c| c.recall).collect();
+        recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
     }
 }
 
@@ -154,10 +182,20 @@ mod tests {
             confusion.add(label, predicted);
         }
         assert!((confusion.accuracy() - 5.0 / 7.0).abs() < 1e-15);
-        let one = confusion.class(1);
+        let one = confusion.classes()[1];
         assert!((one.precision - 2.0 / 3.0).abs() < 1e-15 && (one.recall - 2.0 / 3.0).abs() < 1e-15);
-        assert_eq!(confusion.class(2), ClassReport { precision: 0.0, recall: 0.0, f1: 0.0, support: 0 });
+        let two = ClassReport { precision: 0.0, recall: 0.0, f1: 0.0, support: 0, predicted: 1 };
+        assert_eq!(confusion.classes()[2], two);
+        assert!((confusion.balanced_accuracy() - (0.75 + 2.0 / 3.0) / 2.0).abs() < 1e-15);
         assert!((confusion.mean(false).recall - (0.75 + 2.0 / 3.0) / 3.0).abs() < 1e-15);
         assert!((confusion.mean(true).recall - confusion.accuracy()).abs() < 1e-15);
+        // A fourth class that is not met changes none of the means.
+        let mut wider = Confusion::new(4);
+        for (label, predicted) in [(0, 0), (0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (1, 2)] {
+            wider.add(label, predicted);
+        }
+        assert_eq!((wider.mean(false), wider.mean(true)), (confusion.mean(false), confusion.mean(true)));
+        assert_eq!(Confusion::new(2).mean(false).recall, 0.0);
+        assert_eq!(confusion.most_confused(1), [(1, 0, 1)]);
     }
 }

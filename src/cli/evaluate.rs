@@ -1,8 +1,12 @@
 //! `burn-svm evaluate`
 
-use super::{EvaluateArgs, Failure, output, print, print_json};
+use super::{EvaluateArgs, Failure, print, print_json, report};
+use crate::calibration::Calibrator;
 use crate::config::LoadedConfig;
+use crate::loss::Loss;
 use crate::model::Classifier;
+use crate::objective::Evaluation;
+use crate::run::measure::{Comparison, compare};
 use crate::run::{self, Labelled, RunError};
 use serde_json::json;
 use std::path::Path;
@@ -17,42 +21,60 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     // Top-k with k at least the number of classes says nothing.
     let top: Vec<usize> = [args.top].into_iter().filter(|&k| k > 1 && k < model.n_classes()).collect();
     let evaluation = run::evaluate(&model, &labelled, &top);
-    let loss = model.loss();
+    let Labelled { data, rows, name } = &labelled;
+    let calibration = model.calibration().and_then(|calibrator| {
+        compare(&model, calibrator, &data.features, &data.labels, rows).map(|comparison| (calibrator, comparison))
+    });
     if args.json {
-        let confusion = &evaluation.confusion;
-        let classes: Vec<_> = model
-            .class_names
-            .iter()
-            .enumerate()
-            .map(|(k, name)| json!({"class": name, "report": confusion.class(k)}))
-            .collect();
-        let matrix: Vec<Vec<u64>> =
-            (0..model.n_classes()).map(|i| (0..model.n_classes()).map(|j| confusion.count(i, j)).collect()).collect();
-        print_json(&json!({
-            "data": labelled.name,
-            "rows": confusion.total(),
-            "accuracy": confusion.accuracy(),
-            "top_k": evaluation.top_k.iter().map(|(k, share)| json!({"k": k, "share": share})).collect::<Vec<_>>(),
-            "data_loss": evaluation.data_loss,
-            "loss": loss,
-            "classes": classes,
-            "macro_mean": confusion.mean(false),
-            "weighted_mean": confusion.mean(true),
-            "confusion": matrix,
-        }))?;
+        print_json(&as_json(&model, name, &evaluation, calibration))?;
     } else {
         let described =
-            loss.map(|l| format!("{}, margin {}, power {}", l.formulation.name(), l.margin, i64::from(l.power)));
-        print(&output::evaluation(
-            &labelled.name,
-            evaluation.data_loss,
-            described.as_deref(),
-            &evaluation.top_k,
-            &evaluation.confusion,
-            &model.class_names,
-        ))?;
+            |l: &Loss| format!("{}, margin {}, power {}", l.formulation.name(), l.margin, i64::from(l.power));
+        print(&report::evaluation(&report::Evaluated {
+            name,
+            evaluation: &evaluation,
+            loss: model.loss().map(described),
+            calibration: calibration.map(|(calibrator, comparison)| (calibrator.name(), comparison)),
+            class_names: &model.class_names,
+        }))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(
+    model: &Classifier,
+    name: &str,
+    evaluation: &Evaluation,
+    calibration: Option<(&Calibrator, Comparison)>,
+) -> serde_json::Value {
+    let confusion = &evaluation.confusion;
+    let names = model.class_names.iter();
+    let classes: Vec<_> =
+        names.zip(confusion.classes()).map(|(name, report)| json!({"class": name, "report": report})).collect();
+    let k = model.n_classes();
+    let matrix: Vec<Vec<u64>> = (0..k).map(|i| (0..k).map(|j| confusion.count(i, j)).collect()).collect();
+    let calibration = calibration.map(|(calibrator, comparison)| {
+        json!({
+            "method": calibrator.name(),
+            "temperature": calibrator.temperature(),
+            "before": comparison.before,
+            "after": comparison.after,
+        })
+    });
+    json!({
+        "data": name,
+        "rows": confusion.total(),
+        "accuracy": confusion.accuracy(),
+        "balanced_accuracy": confusion.balanced_accuracy(),
+        "top_k": evaluation.top_k.iter().map(|(k, share)| json!({"k": k, "share": share})).collect::<Vec<_>>(),
+        "data_loss": evaluation.data_loss,
+        "loss": model.loss(),
+        "calibration": calibration,
+        "classes": classes,
+        "macro_mean": confusion.mean(false),
+        "weighted_mean": confusion.mean(true),
+        "confusion": matrix,
+    })
 }
 
 /// The data of the configuration that the model carries.

@@ -9,6 +9,7 @@ pub mod output;
 mod plot;
 mod predict;
 mod progress;
+mod report;
 mod train;
 
 use crate::config::parse_assignment;
@@ -136,6 +137,9 @@ struct PredictArgs {
     /// Print the score of every class behind the label, separated by tabs
     #[arg(long)]
     scores: bool,
+    /// Print the probability of every class behind the label; needs a model trained with [calibration]
+    #[arg(long, conflicts_with = "scores")]
+    probabilities: bool,
     /// Write to a file instead of stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! Everything that is printed. Data goes to stdout; progress, notes, warnings and errors to stderr.
 
-use crate::metric::Confusion;
 use crate::run::RunResult;
+use crate::run::measure::{CalibrationReport, Comparison};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -65,7 +65,7 @@ pub fn stdout(text: &str) -> io::Result<()> {
     }
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
@@ -81,6 +81,24 @@ pub fn number(value: f64) -> String {
     } else {
         format!("{value:.5e}")
     }
+}
+
+/// What the calibration has changed, where it was measured best.
+fn calibrated(report: &CalibrationReport) -> String {
+    let method = report.temperature.map_or_else(|| report.method.clone(), |t| format!("temperature {}", number(t)));
+    let (split, measured) = match report.test {
+        Some(test) => ("test", Some(test)),
+        None => ("validation", report.validation),
+    };
+    measured.map_or_else(String::new, |Comparison { before, after }| {
+        format!(
+            "{method}: expected error {:.4} -> {:.4}, log loss {} -> {} on {split}",
+            before.expected_calibration_error,
+            after.expected_calibration_error,
+            number(before.log_loss),
+            number(after.log_loss)
+        )
+    })
 }
 
 /// The block at the end of a run.
@@ -104,6 +122,9 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
     if !shown.is_empty() {
         row("accuracy", shown.join(", "));
     }
+    if let Some(calibration) = &result.calibration {
+        row("calibration", calibrated(calibration));
+    }
     let c = result.c.map_or_else(|| "infinite".into(), number);
     row("strength", format!("lambda {}, reg {}, C {c}", number(result.lambda), number(result.reg)));
     let best = result.best_step.map_or_else(String::new, |s| format!("; weights of step {s}, the best on validation"));
@@ -124,84 +145,6 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
     out
 }
 
-/// Accuracy, per-class table and confusion matrix.
-#[must_use]
-pub fn evaluation(
-    name: &str,
-    data_loss: f64,
-    loss: Option<&str>,
-    top: &[(usize, f64)],
-    confusion: &Confusion,
-    names: &[String],
-) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "{} rows: {name}", confusion.total());
-    let _ = writeln!(out, "accuracy     {}", percent(confusion.accuracy()));
-    for (k, share) in top {
-        let _ = writeln!(out, "{:<12} {}", format!("top-{k}"), percent(*share));
-    }
-    match loss {
-        Some(loss) => drop(writeln!(out, "data loss    {} ({loss})", number(data_loss))),
-        None => out.push_str("data loss    unknown: the model was trained for another loss than a margin loss\n"),
-    }
-    let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).clamp(13, 30);
-    let _ = writeln!(out, "\n{:<wide$} {:>9} {:>9} {:>9} {:>9}", "class", "precision", "recall", "F1", "rows");
-    let mut line = |name: &str, c: crate::metric::ClassReport| {
-        let _ = writeln!(
-            out,
-            "{:<wide$} {:>9.4} {:>9.4} {:>9.4} {:>9}",
-            shortened(name, wide),
-            c.precision,
-            c.recall,
-            c.f1,
-            c.support
-        );
-    };
-    names.iter().enumerate().for_each(|(k, name)| line(name, confusion.class(k)));
-    line("macro mean", confusion.mean(false));
-    line("weighted mean", confusion.mean(true));
-    out.push('\n');
-    out.push_str(&confusion_table(confusion, names));
-    out
-}
-
-fn shortened(name: &str, width: usize) -> String {
-    if name.chars().count() <= width {
-        return name.to_owned();
-    }
-    name.chars().take(width - 1).chain(std::iter::once('…')).collect()
-}
-
-/// Rows of true classes, columns of predicted ones; only the most confused pairs where the matrix is too wide to read.
-fn confusion_table(confusion: &Confusion, names: &[String]) -> String {
-    const WIDEST: usize = 26;
-    let mut out = String::new();
-    let k = confusion.n_classes();
-    if k > WIDEST {
-        out.push_str("most confused (true → predicted)\n");
-        for (count, i, j) in confusion.most_confused(20) {
-            let _ = writeln!(out, "{count:>7}  {} → {}", names[i], names[j]);
-        }
-        return out;
-    }
-    let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(1).clamp(1, 10);
-    let cell = (0..k * k).map(|i| confusion.count(i / k, i % k)).max().unwrap_or(0).to_string().len().max(wide.min(6));
-    out.push_str("confusion (rows: true, columns: predicted)\n");
-    let _ = write!(out, "{:<wide$}", "");
-    names.iter().for_each(|name| {
-        let _ = write!(out, " {:>cell$}", shortened(name, cell));
-    });
-    out.push('\n');
-    for (i, name) in names.iter().enumerate() {
-        let _ = write!(out, "{:<wide$}", shortened(name, wide));
-        for j in 0..k {
-            let _ = write!(out, " {:>cell$}", confusion.count(i, j));
-        }
-        out.push('\n');
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,18 +161,5 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
-    }
-
-    #[test]
-    fn wide_confusions_become_a_list_of_pairs() {
-        let names: Vec<String> = (0..30).map(|i| format!("class {i}")).collect();
-        let mut confusion = Confusion::new(30);
-        confusion.add(3, 4);
-        confusion.add(3, 4);
-        confusion.add(5, 5);
-        assert_eq!(
-            confusion_table(&confusion, &names),
-            "most confused (true → predicted)\n      2  class 3 → class 4\n"
-        );
     }
 }

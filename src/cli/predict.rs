@@ -14,6 +14,16 @@ const BLOCK: usize = 8192;
 
 pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let model = Classifier::load(&args.model).map_err(RunError::from)?;
+    let calibration = match (args.probabilities, model.calibration()) {
+        (false, _) => None,
+        (true, Some(calibration)) => Some(calibration),
+        (true, None) => {
+            return Err(Failure::Run(RunError::Mismatch {
+                problem: format!("{}: the model has no probabilities, only scores", args.model.display()),
+                hint: "train it with `--set calibration.method=temperature` and a validation split".into(),
+            }));
+        }
+    };
     let table = read_table(&args.file, args.format).map_err(RunError::from)?;
     let features = run::conform(table.features, &model, &args.file)?;
     let rows = run::all_rows(&features);
@@ -24,9 +34,16 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         None => Box::new(BufWriter::new(io::stdout().lock())),
     };
     for block in rows.chunks(BLOCK) {
-        let scores = model.scores(&features, block);
-        for row in scores.chunks_exact(model.n_classes()) {
-            match write_row(&mut out, &model, row, args.scores) {
+        let mut scores = model.scores(&features, block);
+        for row in scores.chunks_exact_mut(model.n_classes()) {
+            // The prediction is the class of the largest score, whatever is printed behind it.
+            let best = argmax(row);
+            if let Some(calibration) = calibration {
+                calibration.log_probabilities(row);
+                row.iter_mut().for_each(|p| *p = p.exp());
+            }
+            let behind = if args.scores || args.probabilities { &*row } else { &[] };
+            match write_row(&mut out, &model.class_names[best], behind) {
                 // The reader has seen enough.
                 Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
                 other => other.map_err(failed)?,
@@ -39,12 +56,10 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-fn write_row(out: &mut dyn Write, model: &Classifier, scores: &[f64], with_scores: bool) -> io::Result<()> {
-    out.write_all(model.class_names[argmax(scores)].as_bytes())?;
-    if with_scores {
-        for s in scores {
-            write!(out, "\t{s}")?;
-        }
+fn write_row(out: &mut dyn Write, label: &str, behind: &[f64]) -> io::Result<()> {
+    out.write_all(label.as_bytes())?;
+    for value in behind {
+        write!(out, "\t{value}")?;
     }
     out.write_all(b"\n")
 }

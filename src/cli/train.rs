@@ -17,6 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
+const ENDLESS: &str = "the temperature is at the end of its range: the validation rows are all predicted right, or as if at \
+                       random; hold out more rows, or use `method = \"platt\"`, which stays finite";
+
 pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let messages = Messages { quiet: args.quiet };
     let config =
@@ -36,6 +39,9 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let finished = run::train(&config, &prepared, &device, &mut folder, &mut progress);
     progress.finish();
     let finished = finished?;
+    if finished.result.calibration.as_ref().is_some_and(|c| c.temperature_at_end) {
+        messages.warning(ENDLESS);
+    }
     crate::plot::draw(&path, crate::plot::Format::default())?;
     if args.json {
         print_json(&finished.result)?;

@@ -10,6 +10,7 @@ pub use document::parse_assignment;
 pub use error::{ConfigError, Place};
 
 use crate::bounded::Positive;
+use crate::calibration::{CalibrationConfig, Method};
 use crate::data::format::DataConfig;
 use crate::data::{Center, Scale, SplitConfig};
 use crate::device::DeviceName;
@@ -101,6 +102,9 @@ pub struct RunConfig {
     /// `[early_stopping]`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
+    /// `[calibration]`
+    #[serde(default)]
+    pub calibration: CalibrationConfig,
 }
 
 /// A configuration with the text it came from.
@@ -301,6 +305,10 @@ fn check_sgd(sgd: &SgdConfig) -> Result<(), (String, String)> {
 /// No machine that trains linear models has more cores.
 const MOST_THREADS: usize = 1024;
 
+/// What to do where a calibration has nothing to be fitted on.
+pub const NO_VALIDATION: &str =
+    "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]";
+
 /// What one key cannot know of another: the problem and a hint.
 fn check(run: &RunConfig) -> Result<(), (String, String)> {
     if run.threads > MOST_THREADS {
@@ -322,6 +330,9 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
             "preprocess.bias_scale is set, but the bias is not regularised".into(),
             "remove `bias_scale`, or set `bias = \"regularised\"`".into(),
         ));
+    }
+    if run.calibration.method != Method::None && run.split.validation.rows_of(usize::MAX) == 0 {
+        return Err(("calibration.method is set, but no rows are held out to fit it on".into(), NO_VALIDATION.into()));
     }
     match &run.solver {
         SolverConfig::Dual(_) => {

@@ -5,6 +5,7 @@
 
 use super::BiasRule;
 use super::liblinear::Liblinear;
+use crate::calibration::Calibrator;
 use crate::data::{Center, Features, ImageShape, Scale, Scaler};
 use crate::loss::Loss;
 use rayon::prelude::*;
@@ -27,6 +28,9 @@ pub struct Training {
     pub scale: Scale,
     /// The configuration as used, TOML.
     pub config: String,
+    /// What makes probabilities of its scores, where that was fitted.
+    #[serde(default)]
+    pub calibration: Option<Calibrator>,
 }
 
 /// Where a model comes from, and what is known of its training.
@@ -91,6 +95,12 @@ impl Classifier {
             Origin::Trained(training) => Some(training),
             Origin::Liblinear(_) => None,
         }
+    }
+
+    /// What makes probabilities of its scores, where that was fitted.
+    #[must_use]
+    pub fn calibration(&self) -> Option<&Calibrator> {
+        self.training().and_then(|training| training.calibration.as_ref())
     }
 
     /// The margin loss that it was trained for; `None` for another program's model of another loss.
@@ -258,6 +268,7 @@ mod tests {
                 center: Center::None,
                 scale: Scale::None,
                 config: String::new(),
+                calibration: None,
             }),
         }
     }

@@ -7,6 +7,7 @@
 
 use super::classifier::{Classifier, Origin};
 use super::liblinear::{self, Liblinear, LiblinearSolver};
+use crate::calibration::Calibrator;
 use crate::data::Scaler;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -16,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// The format version that this program writes.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// The version of the metadata `calibration`, which older files and models without one do not have.
+const CALIBRATION_VERSION: u32 = 1;
 
 /// A model file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +120,9 @@ impl Classifier {
                 metadata["loss"] = text(json!(t.loss));
                 metadata["objective"] = text(json!({"lambda": t.lambda, "n_samples": t.n_samples, "bias": t.bias}));
                 metadata["config"] = t.config.as_str().into();
+                if let Some(map) = &t.calibration {
+                    metadata["calibration"] = text(json!({"version": CALIBRATION_VERSION, "map": map}));
+                }
             }
             Origin::Liblinear(model) => {
                 metadata["preprocess"] = text(json!({"unit_row": unit_row}));
@@ -161,6 +168,9 @@ impl Classifier {
         {
             return Err(wrong(format!("metadata `loss` has not one class weight for each of {k} classes")));
         }
+        if origin_calibration(&origin).is_some_and(|map| !map.fits(k)) {
+            return Err(wrong(format!("metadata `calibration` has not finite parameters for each of {k} classes")));
+        }
         let vector = |name: &str, length: usize| match tensor(&tensors, name, &wrong)? {
             Some((_, shape)) if shape != [length] => {
                 Err(wrong(format!("tensor `{name}` has shape {shape:?}, expected [{length}]")))
@@ -198,6 +208,13 @@ impl Classifier {
     }
 }
 
+fn origin_calibration(origin: &Origin) -> Option<&Calibrator> {
+    match origin {
+        Origin::Trained(training) => training.calibration.as_ref(),
+        Origin::Liblinear(_) => None,
+    }
+}
+
 fn field(value: &Value, key: &str) -> Value {
     value.get(key).cloned().unwrap_or(Value::Null)
 }
@@ -221,6 +238,21 @@ impl Metadata<'_> {
         serde_json::from_str(self.entry(key)?).map_err(|e| self.wrong(format!("metadata `{key}`: {e}")))
     }
 
+    /// The map of the calibration; null where there is none.
+    fn calibration(&self) -> Result<Value, ModelFileError> {
+        if !self.entries.contains_key("calibration") {
+            return Ok(Value::Null);
+        }
+        let calibration = self.parse("calibration")?;
+        match field(&calibration, "version") {
+            Value::Number(version) if (1..=u64::from(CALIBRATION_VERSION)).contains(&version.as_u64().unwrap_or(0)) => {
+                Ok(field(&calibration, "map"))
+            }
+            found => Err(self
+                .wrong(format!("metadata `calibration` has version {found}, expected at most {CALIBRATION_VERSION}"))),
+        }
+    }
+
     /// Where the model comes from; the weights of LIBLINEAR's are yet to be filled in.
     fn origin(&self) -> Result<Origin, ModelFileError> {
         if let Some(name) = self.entries.get("liblinear_solver") {
@@ -238,6 +270,7 @@ impl Metadata<'_> {
             "center": field(&preprocess, "center"),
             "scale": field(&preprocess, "scale"),
             "config": self.entry("config")?,
+            "calibration": self.calibration()?,
         }))
         .map(Origin::Trained)
         .map_err(|e| self.wrong(format!("metadata: {e}")))
@@ -292,6 +325,7 @@ mod tests {
                 center: Center::Mean,
                 scale: Scale::UnitRow,
                 config: "seed = 0\n".into(),
+                calibration: None,
             }),
         }
     }
@@ -305,6 +339,44 @@ mod tests {
         // The crate of the format's authors reads our header.
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(tensors.tensor("weight").unwrap().shape(), [3, 2]);
+    }
+
+    fn calibrated(map: Calibrator) -> Classifier {
+        let mut model = sample();
+        if let Origin::Trained(training) = &mut model.origin {
+            training.calibration = Some(map);
+        }
+        model
+    }
+
+    #[test]
+    fn a_calibration_survives_the_file_and_is_checked() {
+        let load = |bytes: &[u8]| Classifier::from_bytes(bytes, Path::new("m"));
+        for map in [
+            Calibrator::Temperature { temperature: 0.1 + 0.2 },
+            Calibrator::Platt { slope: vec![1.5, -0.25], offset: vec![0.0, 1e-9] },
+        ] {
+            let model = calibrated(map);
+            assert_eq!(load(&model.to_bytes()).unwrap(), model);
+        }
+        for map in [
+            Calibrator::Temperature { temperature: -1.0 },
+            Calibrator::Platt { slope: vec![1.0; 3], offset: vec![1.0; 3] },
+        ] {
+            let error = load(&calibrated(map).to_bytes()).unwrap_err().to_string();
+            assert_eq!(error, "m: metadata `calibration` has not finite parameters for each of 2 classes");
+        }
+        let whole = calibrated(Calibrator::Temperature { temperature: 2.0 }).to_bytes();
+        for (from, to, problem) in [
+            ("version\\\":1", "version\\\":2", "m: metadata `calibration` has version 2, expected at most 1"),
+            ("method\\\":\\\"temperature", "method\\\":\\\"temperatura", "unknown variant `temperatura`"),
+        ] {
+            let at = whole.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+            let mut bytes = whole.clone();
+            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            let error = load(&bytes).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
     }
 
     #[test]

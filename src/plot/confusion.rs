@@ -1,7 +1,7 @@
 //! The confusion matrix: rows of true classes, columns of predicted ones.
 //!
 //! A cell is coloured by its share of the row, so that a rare class is as visible as a frequent one; the root of the share is
-//! what darkens, because errors are small. Counts and names are written where they fit. More than [`NAMED`] classes are drawn as
+//! what darkens, because errors are small. Counts and names are written where they fit. More than a hundred classes are drawn as
 //! pixels, of which the faintest is still seen, and the pairs that are most often confused are named beside them.
 
 use super::canvas::{Figure, INK, Pen, Placed, QUIET, SCALE, Text, clean, fitted};
@@ -61,7 +61,7 @@ impl<'a> Matrix<'a> {
         let k = confusion.n_classes();
         let support = (0..k).map(|i| (0..k).map(|j| confusion.count(i, j)).sum()).collect();
         let rows = grouped(confusion.total());
-        let line = format!("{run}   {rows} rows, accuracy {:.2} %; {k} classes", 100.0 * confusion.accuracy());
+        let line = format!("{run} · {rows} rows, accuracy {:.2} %; {k} classes", 100.0 * confusion.accuracy());
         let pairs = confusion.most_confused(14);
         let title = format!("Confusion on the {split} split");
         let mut figure = Self { confusion, names, title, below: vec![line], support, pairs };
@@ -310,7 +310,7 @@ fn grouped(count: u64) -> String {
     }
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);

@@ -58,7 +58,7 @@ pub fn loss(metrics: &[LogEntry], name: &str) -> Option<Curves> {
         series: vec![Series { name: "objective as logged", color: BLUE, points }],
     };
     let lost = metrics.iter().filter(|e| e.loss.is_some_and(|l| !l.is_finite())).count();
-    let below = if lost == 0 { name.to_owned() } else { format!("{name}   {lost} more were not finite") };
+    let below = if lost == 0 { name.to_owned() } else { format!("{name} · {lost} more were not finite") };
     Curves::of("Training loss", &below, vec![panel])
 }
 

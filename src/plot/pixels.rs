@@ -140,7 +140,7 @@ impl<'a> PixelBackend<'a> {
         for y in rows.start().floor() as i32..=rows.end().ceil() as i32 {
             // The part of the piece that lies within reach of this row.
             let along = |y: f64| if dy == 0.0 { None } else { Some(((y - a.1) / dy).clamp(0.0, 1.0)) };
-            let ends = [f64::from(y) - reach, f64::from(y) + reach].map(|y| along(y));
+            let ends = [f64::from(y) - reach, f64::from(y) + reach].map(along);
             let (t0, t1) = if let [Some(t0), Some(t1)] = ends { (t0, t1) } else { (0.0, 1.0) };
             let (x0, x1) = (a.0 + t0 * dx, a.0 + t1 * dx);
             let left = (x0.min(x1) - reach).floor().max(0.0) as i32;

@@ -57,7 +57,7 @@ impl Templates {
         let tiles: Vec<Pixels> = (0..k).map(|c| tile(model, shape, c, block, (low, high))).collect();
         let longest = f64::from(tiles.first().map_or(1, |t| t.width.max(t.height)));
         let below = vec![
-            format!("{run}   {}, bias left out", kind(model)),
+            format!("{run} · {}, bias left out", kind(model)),
             format!("one scale for all classes: {} is dark, {} is bright", signed(low), signed(high)),
         ];
         let zoom = ((room / longest).floor() as u32).max(1);
@@ -200,6 +200,7 @@ mod tests {
                 center: Center::None,
                 scale: Scale::None,
                 config: String::new(),
+                calibration: None,
             }),
         }
     }

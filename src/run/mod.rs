@@ -2,16 +2,17 @@
 //!
 //! Imports everything below; draws nothing and prints nothing.
 
+pub mod measure;
 pub mod record;
 
 pub use record::{RecordError, RunFolder, RunResult};
 
-use crate::config::{ConfigError, LoadedConfig};
+use crate::calibration::Method;
+use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
 use crate::data::batch::Source;
 use crate::data::{DataError, Dataset, Features, Scaler, Split};
 use crate::device::{self, DeviceError, OpenDevice};
 use crate::gradcheck::GradcheckError;
-use crate::metric::Confusion;
 use crate::model::file::ModelFileError;
 use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Evaluation, Objective, Strength};
@@ -119,6 +120,10 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
     if run.early_stopping.is_some() && split.validation.is_empty() {
         let problem = "[early_stopping] watches validation rows, but [split] holds none out".to_owned();
         return Err(refused(problem, "set `validation` of [split], for example `validation = 0.1`").into());
+    }
+    if run.calibration.method != Method::None && split.validation.is_empty() {
+        let problem = "calibration.method is set, but the validation split came out empty".to_owned();
+        return Err(refused(problem, NO_VALIDATION).into());
     }
     let n_train = split.train.len();
     let most = n_train.max(MOST_DRAWN);
@@ -228,11 +233,14 @@ pub fn train(
     let stop = fit.stop;
     let diverged = matches!(stop, StopReason::Diverged { .. });
     let mut result = blank_result(config, prepared, device, &fit);
-    let model = if diverged { None } else { Some(classifier(config, prepared, fit)) };
-    if let Some(model) = &model {
-        let confusion = measure(model, prepared, &mut result);
+    let mut model = if diverged { None } else { Some(classifier(config, prepared, fit)) };
+    if let Some(model) = &mut model {
+        let confusion = measure::accuracies(model, prepared, &mut result);
         let (split, _) = rows_to_report(&prepared.split);
         folder.confusion(split, &confusion, &model.class_names)?;
+        let start = Instant::now();
+        result.calibration = measure::calibrate(config.run.calibration.method, model, prepared);
+        result.seconds_evaluate += start.elapsed().as_secs_f64();
         model.save(&folder.path().join("model.safetensors"))?;
     }
     result.peak_rss_bytes = record::peak_rss_bytes();
@@ -264,6 +272,7 @@ fn blank_result(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice,
         train_accuracy: None,
         validation_accuracy: None,
         test_accuracy: None,
+        calibration: None,
         seconds_load: prepared.load.as_secs_f64(),
         seconds_solve: fit.solve.as_secs_f64(),
         seconds_evaluate: fit.evaluate.as_secs_f64(),
@@ -286,30 +295,9 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, fit: Fit) -> Classifie
             center: config.run.preprocess.center,
             scale: config.run.preprocess.scale,
             config: config.text.clone(),
+            calibration: None,
         }),
     }
-}
-
-/// Objective and accuracies over the whole splits, in f64; the predictions on the split of [`rows_to_report`].
-fn measure(model: &Classifier, prepared: &Prepared, result: &mut RunResult) -> Confusion {
-    let start = Instant::now();
-    let data = &prepared.data;
-    let (loss, weights) = (&prepared.objective.loss, data.weights.as_deref());
-    let evaluate = |rows: &[u32]| {
-        (!rows.is_empty()).then(|| Objective::evaluate(loss, model, &data.features, &data.labels, weights, rows, &[]))
-    };
-    let [train, validation, test] =
-        [&prepared.split.train, &prepared.split.validation, &prepared.split.test].map(|rows| evaluate(rows));
-    let accuracy = |e: &Option<Evaluation>| e.as_ref().map(|e| e.confusion.accuracy());
-    if let Some(train) = &train {
-        result.data_loss = Some(train.data_loss);
-        result.objective = Some(train.data_loss + prepared.objective.penalty(&model.weight, model.bias.as_deref()));
-    }
-    (result.train_accuracy, result.validation_accuracy, result.test_accuracy) =
-        (accuracy(&train), accuracy(&validation), accuracy(&test));
-    result.seconds_evaluate += start.elapsed().as_secs_f64();
-    let reported = test.or(validation).or(train).map(|e| e.confusion);
-    reported.unwrap_or_else(|| Confusion::new(model.n_classes()))
 }
 
 /// The rows that `evaluate` looks at, and what they are called.

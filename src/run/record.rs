@@ -4,6 +4,7 @@
 //! `confusion.csv`, `result.json`, `figures/`. A file gets its final name only when it is whole; `metrics.csv` and `bounds.csv`
 //! are the exceptions, they grow line by line.
 
+use super::measure::CalibrationReport;
 use crate::metric::Confusion;
 use crate::solver::{Certificate, LogEntry};
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,8 @@ pub struct RunResult {
     pub train_accuracy: Option<f64>,
     pub validation_accuracy: Option<f64>,
     pub test_accuracy: Option<f64>,
+    #[serde(default)]
+    pub calibration: Option<CalibrationReport>,
     pub seconds_load: f64,
     pub seconds_solve: f64,
     pub seconds_evaluate: f64,

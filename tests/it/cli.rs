@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 /// The contract of `result.json`.
-const RESULT_KEYS: [&str; 25] = [
+const RESULT_KEYS: [&str; 26] = [
     "version",
     "config",
     "device",
@@ -30,6 +30,7 @@ const RESULT_KEYS: [&str; 25] = [
     "train_accuracy",
     "validation_accuracy",
     "test_accuracy",
+    "calibration",
     "seconds_load",
     "seconds_solve",
     "seconds_evaluate",
@@ -470,7 +471,7 @@ fn help_names_every_option() {
             ][..],
         ),
         ("evaluate", &["MODEL", "--data <CONFIG-OR-FILE>", "--top <K>", "--json"]),
-        ("predict", &["MODEL", "FILE", "--format <F>", "--scores", "--out <FILE>"]),
+        ("predict", &["MODEL", "FILE", "--format <F>", "--scores", "--probabilities", "--out <FILE>"]),
         (
             "gradcheck",
             &["CONFIG.toml", "--set <KEY=VALUE>", "--device <D>", "--coordinates <N>", "--model <MODEL>", "--json"],

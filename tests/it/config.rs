@@ -25,13 +25,13 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[split]\n",
         "[splt]\n",
-        "6:2: unknown field `splt`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`",
+        "6:2: unknown field `splt`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`, `calibration`",
         "did you mean `split`?",
     ),
     (
         "seed = 0",
         "sed = 0",
-        "2:1: unknown field `sed`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`",
+        "2:1: unknown field `sed`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`, `calibration`",
         "did you mean `seed`?",
     ),
     (
@@ -369,6 +369,18 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "validation = 0.99\ntest = 0.99",
         "[split] holds out 1797 of 1797 rows, which leaves none to train on",
         "change `validation` or `test` of [split]",
+    ),
+    (
+        "[solver.sgd]",
+        "[calibration]\nmethod = \"temperature\"\n[solver.sgd]",
+        "calibration.method is set, but no rows are held out to fit it on",
+        "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]",
+    ),
+    (
+        "test = 0.2",
+        "validation = 0.0001\n[calibration]\nmethod = \"platt\"",
+        "calibration.method is set, but the validation split came out empty",
+        "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]",
     ),
     // Data that is not there.
     (

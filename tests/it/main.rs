@@ -2,6 +2,7 @@ mod backends; // devices: what opens, what is missing with a sentence, drivers t
 mod cli; // the commands: what they print where, what they leave behind, how they end
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
 mod errata; // what the tutorial and its comments get wrong, each in numbers
+mod evaluation; // measures and probabilities: the numbers of scikit-learn and SciPy, and the commands that show them
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
 mod gradcheck; // the gradient check as a library user and its report meet it
 mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense

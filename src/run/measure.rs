@@ -1,0 +1,116 @@
+//! What a trained model is worth on its splits, and its probabilities: fitted on the validation split, measured before and after.
+
+use super::{Prepared, RunResult};
+use crate::calibration::{Calibrator, Method, Quality, QualitySum, log_softmax, temperature_at_end};
+use crate::data::Features;
+use crate::metric::Confusion;
+use crate::model::{Classifier, Origin};
+use crate::objective::{Evaluation, Objective};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Objective and accuracies over the whole splits, in f64; the predictions on the split of [`super::rows_to_report`].
+pub(super) fn accuracies(model: &Classifier, prepared: &Prepared, result: &mut RunResult) -> Confusion {
+    let start = Instant::now();
+    let data = &prepared.data;
+    let (loss, weights) = (&prepared.objective.loss, data.weights.as_deref());
+    let evaluate = |rows: &[u32]| {
+        (!rows.is_empty()).then(|| Objective::evaluate(loss, model, &data.features, &data.labels, weights, rows, &[]))
+    };
+    let [train, validation, test] =
+        [&prepared.split.train, &prepared.split.validation, &prepared.split.test].map(|rows| evaluate(rows));
+    let accuracy = |e: &Option<Evaluation>| e.as_ref().map(|e| e.confusion.accuracy());
+    if let Some(train) = &train {
+        result.data_loss = Some(train.data_loss);
+        result.objective = Some(train.data_loss + prepared.objective.penalty(&model.weight, model.bias.as_deref()));
+    }
+    (result.train_accuracy, result.validation_accuracy, result.test_accuracy) =
+        (accuracy(&train), accuracy(&validation), accuracy(&test));
+    result.seconds_evaluate += start.elapsed().as_secs_f64();
+    let reported = test.or(validation).or(train).map(|e| e.confusion);
+    reported.unwrap_or_else(|| Confusion::new(model.n_classes()))
+}
+
+/// Probabilities on the same rows: the softmax of the scores as they are, and what the calibration makes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Of softmax(scores).
+    pub before: Quality,
+    /// Of the calibration.
+    pub after: Quality,
+}
+
+/// What `result.json` says of a calibration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationReport {
+    /// `temperature` or `platt`.
+    pub method: String,
+    /// T, where there is one.
+    pub temperature: Option<f64>,
+    /// Whether T is at an end of its range, because the likelihood has no maximum inside it.
+    pub temperature_at_end: bool,
+    /// Rows that it was fitted on.
+    pub rows: usize,
+    /// On those rows.
+    pub validation: Option<Comparison>,
+    /// On rows that neither the weights nor the calibration have seen.
+    pub test: Option<Comparison>,
+}
+
+/// Measures a calibration on labelled rows; `None` for no rows.
+#[must_use]
+pub fn compare(
+    model: &Classifier,
+    calibrator: &Calibrator,
+    features: &Features,
+    labels: &[u32],
+    rows: &[u32],
+) -> Option<Comparison> {
+    let start = || (QualitySum::default(), QualitySum::default(), Vec::new());
+    let parts = model.fold_scores(features, rows, start, |(before, after, log), position, scores| {
+        let label = labels[rows[position] as usize] as usize;
+        for calibrated in [false, true] {
+            log.clear();
+            log.extend_from_slice(scores);
+            if calibrated {
+                calibrator.log_probabilities(log);
+                after.add(log, label);
+            } else {
+                log_softmax(log);
+                before.add(log, label);
+            }
+        }
+    });
+    let (mut before, mut after, _) = start();
+    for part in &parts {
+        before.merge(&part.0);
+        after.merge(&part.1);
+    }
+    Some(Comparison { before: before.quality()?, after: after.quality()? })
+}
+
+/// Fits the calibration of a method on the validation rows and gives it to the model.
+pub(super) fn calibrate(method: Method, model: &mut Classifier, prepared: &Prepared) -> Option<CalibrationReport> {
+    let (data, split) = (&prepared.data, &prepared.split);
+    if method == Method::None {
+        return None;
+    }
+    let scores = model.scores(&data.features, &split.validation);
+    let labels: Vec<usize> = split.validation.iter().map(|&r| data.labels[r as usize] as usize).collect();
+    let calibrator = Calibrator::fit(method, &scores, &labels, model.n_classes())?;
+    let measured = |rows: &[u32]| compare(model, &calibrator, &data.features, &data.labels, rows);
+    let report = CalibrationReport {
+        method: calibrator.name().into(),
+        temperature: calibrator.temperature(),
+        temperature_at_end: calibrator
+            .temperature()
+            .is_some_and(|t| temperature_at_end(&scores, &labels, model.n_classes(), t)),
+        rows: labels.len(),
+        validation: measured(&split.validation),
+        test: measured(&split.test),
+    };
+    if let Origin::Trained(training) = &mut model.origin {
+        training.calibration = Some(calibrator);
+    }
+    Some(report)
+}

@@ -48,7 +48,7 @@
 //!        loss · model
 //!        calibration
 //!        data · metric
-//!        device · bounded · kernel
+//!        device · bounded · kernel · fetch
 //! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
@@ -59,6 +59,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod fetch;
 pub mod gradcheck;
 pub mod kernel;
 pub mod loss;

@@ -4,6 +4,8 @@
 
 mod devices;
 mod evaluate;
+mod export;
+mod fetch;
 mod gradcheck;
 pub mod output;
 mod plot;
@@ -16,7 +18,9 @@ use crate::config::parse_assignment;
 use crate::data::DataErrorKind;
 use crate::data::format::Format;
 use crate::device::DeviceName;
+use crate::fetch::{FetchError, FetchName};
 use crate::gradcheck::GradcheckError;
+use crate::model::export::ExportFormat;
 use crate::model::file::ModelFileError;
 use crate::plot::PlotError;
 use crate::run::{RecordError, RunError};
@@ -48,6 +52,10 @@ enum Command {
     Gradcheck(GradcheckArgs),
     /// Draw the figures of a finished run again
     Plot(PlotArgs),
+    /// Write a model in the format of another program: NumPy, LIBLINEAR, ONNX
+    Export(ExportArgs),
+    /// Download the official files of mnist, fashion-mnist or cifar10, and check them
+    Fetch(FetchArgs),
     /// List what is compiled in, what this machine has, and which would be used
     Devices(DevicesArgs),
 }
@@ -171,6 +179,29 @@ struct PlotArgs {
 }
 
 #[derive(Debug, Args)]
+struct FetchArgs {
+    /// mnist, fashion-mnist, cifar10
+    #[arg(value_name = "DATASET")]
+    dataset: FetchName,
+    /// The folder in which the folder of the data set is made; the configurations look in data
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// A run folder, its model.safetensors, or a model file of LIBLINEAR
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// The format: npz, liblinear, onnx
+    #[arg(long, value_name = "FORMAT")]
+    to: ExportFormat,
+    /// The file to write
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct DevicesArgs {
     /// Print a JSON object
     #[arg(long)]
@@ -184,6 +215,8 @@ enum Failure {
     Run(#[from] RunError),
     #[error(transparent)]
     Plot(#[from] PlotError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     #[error("cannot write to {to}: {source}")]
     Output { to: String, source: std::io::Error },
 }
@@ -201,6 +234,8 @@ impl Failure {
                 RecordError::Content { .. } => 1,
             },
             Self::Run(RunError::Model(ModelFileError::Io { .. })) => 2,
+            Self::Fetch(FetchError::Io { .. } | FetchError::NotCompiledIn { .. }) => 2,
+            Self::Fetch(_) => 1,
             Self::Run(RunError::Gradcheck(GradcheckError::NoCpuBackend)) => 2,
             Self::Run(RunError::Model(_) | RunError::Solve(_) | RunError::Gradcheck(_) | RunError::Mismatch { .. })
             | Self::Plot(PlotError::Draw { .. } | PlotError::Model(_))
@@ -216,6 +251,7 @@ impl Failure {
             Self::Run(RunError::Model(e)) | Self::Plot(PlotError::Model(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Mismatch { hint, .. }) => Some(hint.clone()),
             Self::Run(RunError::Gradcheck(e)) => Some(e.hint().to_owned()),
+            Self::Fetch(e) => Some(e.hint().to_owned()),
             Self::Run(RunError::Solve(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
                 RecordError::Taken { .. } => {
@@ -240,6 +276,8 @@ pub fn run() -> ExitCode {
         Command::Predict(args) => predict::run(args),
         Command::Gradcheck(args) => gradcheck::run(args),
         Command::Plot(args) => plot::run(args),
+        Command::Fetch(args) => fetch::run(args),
+        Command::Export(args) => export::run(args),
         Command::Devices(args) => devices::run(args),
     };
     result.unwrap_or_else(|failure| {

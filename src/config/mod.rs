@@ -14,6 +14,7 @@ use crate::calibration::{CalibrationConfig, Method};
 use crate::data::format::DataConfig;
 use crate::data::{Center, Scale, SplitConfig};
 use crate::device::DeviceName;
+use crate::fetch::FetchName;
 use crate::loss::LossConfig;
 use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
@@ -184,8 +185,11 @@ impl LoadedConfig {
             }
             let beside = folder.join(&*path);
             if path.is_absolute() || !beside.exists() {
+                let fetch = FetchName::of_path(path).map_or_else(String::new, |name| {
+                    format!("`burn-svm fetch {name}` downloads it to data/{}; ", name.set().folder)
+                });
                 let hint = format!(
-                    "relative paths are looked up from the working directory, then from the folder of the configuration; \
+                    "{fetch}relative paths are looked up from the working directory, then from the folder of the configuration; \
                      `--set data.{format}.{key}=PATH` names another"
                 );
                 let problem = format!("data.{format}.{key}: `{}` is not there", path.display());

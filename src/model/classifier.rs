@@ -135,6 +135,12 @@ impl Classifier {
         Some((folded.weight, bias))
     }
 
+    /// Weights divided by the scale of their feature, and the bias, in f64: for rows that were centred and brought to unit length.
+    pub(super) fn scaled_weights(&self) -> (Vec<f64>, Vec<f64>) {
+        let folded = self.fold(false);
+        (folded.weight, folded.bias)
+    }
+
     fn fold(&self, by_class: bool) -> Folded {
         let (d, k) = (self.n_features(), self.n_classes());
         let (wide, bias) = self.wide();

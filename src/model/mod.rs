@@ -3,6 +3,7 @@
 //! Imports `data` and what lies below it.
 
 pub mod classifier;
+pub mod export;
 pub mod file;
 pub mod liblinear;
 

@@ -397,6 +397,12 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "[data.digits]",
+        "[data.cifar]\ndir = \"data/cifar-10-batches-bin\"",
+        "data.cifar.dir: `data/cifar-10-batches-bin` is not there",
+        "`burn-svm fetch cifar10` downloads it to data/cifar-10-batches-bin; relative paths are looked up from the working directory, then from the folder of the configuration; `--set data.cifar.dir=PATH` names another",
+    ),
+    (
+        "[data.digits]",
         "[data.idx]\ntrain_images = \"my.toml\"\ntrain_labels = \"nope\"",
         "data.idx.train_labels: `nope` is not there",
         "relative paths are looked up from the working directory, then from the folder of the configuration; `--set data.idx.train_labels=PATH` names another",

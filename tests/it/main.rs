@@ -3,6 +3,9 @@ mod cli; // the commands: what they print where, what they leave behind, how the
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
 mod errata; // what the tutorial and its comments get wrong, each in numbers
 mod evaluation; // measures and probabilities: the numbers of scikit-learn and SciPy, and the commands that show them
+mod export; // models in the formats of other programs, read back by small readers of their own
+#[cfg(feature = "fetch")]
+mod fetch; // downloads from servers that behave and from those that do not: nothing bad gets the final name
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
 mod gradcheck; // the gradient check as a library user and its report meet it
 mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense

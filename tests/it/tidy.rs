@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metric",
             "device",
             "bounded",
+            "fetch",
         ],
     ),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
@@ -44,7 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "bounded",
         ],
     ),
-    ("config", &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded"]),
+    ("config", &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded", "fetch"]),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
     ("objective", &["loss", "model", "data", "metric", "bounded"]),
@@ -58,6 +59,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("device", &[]),
     ("bounded", &[]),
     ("kernel", &[]),
+    // Where data sets are published, and how they are downloaded.
+    ("fetch", &[]),
 ];
 
 /// Lines that a file may have.

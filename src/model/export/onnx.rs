@@ -1,0 +1,162 @@
+//! ONNX: a graph of a few operators, in the messages of `onnx.proto` that it needs. They are protobuf, which is fields of a number
+//! and a value one after the other; the dozen lines that write them spare the build a library and its macros.
+//!
+//! ```text
+//! features f32 [N, n_features] → Cast to f64 → [Sub mean → Div by its length] → Gemm weight, bias → ArgMax → label i64 [N]
+//!                                                                                        └→ Cast to f32 → scores [N, n_classes]
+//! ```
+//! The graph computes in double precision between single-precision ends, so that features of any scale lose nothing and the labels
+//! are those of `burn-svm predict`, on a tie the lowest index. Class names are in the model's metadata, `class_names`, as JSON.
+//!
+//! # References
+//! ONNX, `onnx.proto` of IR version 7, operators of opset 13; Protocol Buffers, *Encoding*.
+
+use super::{Classifier, ExportError, Exported, too_large};
+
+const IR_VERSION: u64 = 7;
+const OPSET: u64 = 13;
+/// A protobuf message may not be larger; some room for all that is not weights.
+const MOST_BYTES: usize = (1 << 31) - (1 << 24);
+
+/// Element types of `TensorProto`.
+const FLOAT: u64 = 1;
+const INT64: u64 = 7;
+const DOUBLE: u64 = 11;
+
+/// A protobuf message as it grows: the fields are named by their numbers in `onnx.proto`.
+#[derive(Default)]
+struct Message {
+    bytes: Vec<u8>,
+}
+
+impl Message {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value.to_le_bytes()[0]);
+    }
+
+    /// A whole number.
+    fn int(mut self, field: u64, value: u64) -> Self {
+        self.varint(field << 3);
+        self.varint(value);
+        self
+    }
+
+    /// Text, bytes or a message.
+    fn content(mut self, field: u64, content: &[u8]) -> Self {
+        self.varint(field << 3 | 2);
+        self.varint(content.len() as u64);
+        self.bytes.extend_from_slice(content);
+        self
+    }
+
+    fn text(self, field: u64, text: &str) -> Self {
+        self.content(field, text.as_bytes())
+    }
+
+    fn message(self, field: u64, message: &Self) -> Self {
+        self.content(field, &message.bytes)
+    }
+}
+
+/// `TensorProto` of doubles: dims 1, data_type 2, name 8, raw_data 9.
+fn tensor(name: &str, dims: &[usize], values: &[f64]) -> Message {
+    let tensor = dims.iter().fold(Message::new(), |m, &dim| m.int(1, dim as u64)).int(2, DOUBLE).text(8, name);
+    let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    tensor.content(9, &raw)
+}
+
+/// `ValueInfoProto` of `[n_samples]` or `[n_samples, width]`: name 1, type 2; its tensor_type 1: elem_type 1, shape 2; its dim 1:
+/// dim_value 1 or dim_param 2.
+fn value(name: &str, elem_type: u64, width: Option<usize>) -> Message {
+    let rows = Message::new().message(1, &Message::new().text(2, "n_samples"));
+    let shape = width.into_iter().fold(rows, |m, width| m.message(1, &Message::new().int(1, width as u64)));
+    let kind = Message::new().message(1, &Message::new().int(1, elem_type).message(2, &shape));
+    Message::new().text(1, name).message(2, &kind)
+}
+
+/// `NodeProto`: input 1, output 2, name 3, op_type 4, attribute 5.
+fn node(op_type: &str, input: &[&str], output: &str, attributes: &[Message]) -> Message {
+    let node = input.iter().fold(Message::new(), |m, name| m.text(1, name));
+    let node = node.text(2, output).text(3, &format!("{op_type}_{output}")).text(4, op_type);
+    attributes.iter().fold(node, |m, attribute| m.message(5, attribute))
+}
+
+/// `AttributeProto` of one whole number: name 1, i 3, type 20 INT.
+fn whole(name: &str, value: u64) -> Message {
+    Message::new().text(1, name).int(3, value).int(20, 2)
+}
+
+/// What the graph gathers.
+struct Graph {
+    nodes: Vec<Message>,
+    tensors: Vec<Message>,
+}
+
+impl Graph {
+    /// Brings rows to unit length as `row_factor` of [`crate::data::Scaler`] does; a row of length 0 stays. Gives the result's name.
+    fn unit_rows(&mut self, model: &Classifier) -> &'static str {
+        let mut rows = "features_f64";
+        if let Some(mean) = &model.scaler.mean {
+            let mean: Vec<f64> = mean.iter().map(|&m| f64::from(m)).collect();
+            self.tensors.push(tensor("mean", &[mean.len()], &mean));
+            self.nodes.push(node("Sub", &[rows, "mean"], "centred", &[]));
+            rows = "centred";
+        }
+        self.tensors.extend([tensor("zero", &[1], &[0.0]), tensor("one", &[1], &[1.0])]);
+        // axes = [1]: ints 8, type 20 INTS.
+        let axes = Message::new().text(1, "axes").int(8, 1).int(20, 7);
+        self.nodes.extend([
+            node("ReduceL2", &[rows], "length", &[axes, whole("keepdims", 1)]),
+            node("Equal", &["length", "zero"], "is_zero", &[]),
+            node("Where", &["is_zero", "one", "length"], "divisor", &[]),
+            node("Div", &[rows, "divisor"], "unit_rows", &[]),
+        ]);
+        "unit_rows"
+    }
+
+    /// `GraphProto`: node 1, name 2, initializer 5, input 11, output 12.
+    fn message(self, d: usize, k: usize) -> Message {
+        let graph = self.nodes.iter().fold(Message::new(), |m, node| m.message(1, node)).text(2, "linear_svm");
+        let graph = self.tensors.iter().fold(graph, |m, tensor| m.message(5, tensor));
+        let graph = graph.message(11, &value("features", FLOAT, Some(d)));
+        graph.message(12, &value("scores", FLOAT, Some(k))).message(12, &value("label", INT64, None))
+    }
+}
+
+pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
+    let (d, k) = (model.n_features(), model.n_classes());
+    if d.saturating_mul(k).saturating_mul(8) > MOST_BYTES {
+        return Err(too_large(model, "ONNX", "2 GiB"));
+    }
+    let mut graph = Graph { nodes: Vec::new(), tensors: Vec::new() };
+    graph.nodes.push(node("Cast", &["features"], "features_f64", &[whole("to", DOUBLE)]));
+    let (rows, (weight, bias)) = match model.folded_weights() {
+        Some(folded) => ("features_f64", folded),
+        None => (graph.unit_rows(model), model.scaled_weights()),
+    };
+    graph.tensors.extend([tensor("weight", &[d, k], &weight), tensor("bias", &[k], &bias)]);
+    graph.nodes.extend([
+        node("Gemm", &[rows, "weight", "bias"], "scores_f64", &[]),
+        node("Cast", &["scores_f64"], "scores", &[whole("to", FLOAT)]),
+        node("ArgMax", &["scores_f64"], "label", &[whole("axis", 1), whole("keepdims", 0)]),
+    ]);
+    let names = serde_json::to_string(&model.class_names).unwrap_or_default();
+    // `ModelProto`: ir_version 1, producer_name 2, producer_version 3, doc_string 6, graph 7, opset_import 8, metadata_props 14.
+    let file = Message::new()
+        .int(1, IR_VERSION)
+        .text(2, "burn-svm")
+        .text(3, env!("CARGO_PKG_VERSION"))
+        .text(6, "A linear classifier: scores, and the index of the largest into class_names.")
+        .message(7, &graph.message(d, k))
+        .message(8, &Message::new().text(1, "").int(2, OPSET))
+        .message(14, &Message::new().text(1, "class_names").text(2, &names));
+    Ok(Exported { bytes: file.bytes, notes: Vec::new() })
+}

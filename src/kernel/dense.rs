@@ -1,5 +1,8 @@
 //! Dense rows: scores, updates and Gram matrices of a block of rows that fits the cache.
 
+// Index loops over arrays of known length: what the compiler keeps in registers.
+#![allow(clippy::needless_range_loop)]
+
 use super::{Aligned, Real, padded};
 use pulp::{Simd, WithSimd};
 
@@ -179,16 +182,12 @@ impl<T: Real, C: Columns<T>> WithSimd for Products<'_, T, C> {
     }
 }
 
-/// Sizes of tiles that share `n` columns evenly, none above [`TILE_COLUMNS`].
-fn tiles(n: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = n.div_ceil(TILE_COLUMNS);
-    (0..count).map(move |t| (t * n / count, (t + 1) * n / count))
-}
-
 impl<T: Real, C: Columns<T>> Products<'_, T, C> {
     #[inline(always)]
     fn band<S: Simd, const R: usize>(&mut self, simd: S, row: usize) {
-        for (start, end) in tiles(self.n_columns) {
+        let count = self.n_columns.div_ceil(TILE_COLUMNS);
+        for t in 0..count {
+            let (start, end) = (t * self.n_columns / count, (t + 1) * self.n_columns / count);
             match end - start {
                 5 => self.tile::<S, R, 5>(simd, row, start),
                 4 => self.tile::<S, R, 4>(simd, row, start),
@@ -201,17 +200,25 @@ impl<T: Real, C: Columns<T>> Products<'_, T, C> {
 
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const N: usize>(&mut self, simd: S, row: usize, column: usize) {
-        let mut sums = [[T::splat(simd, T::default()); N]; R];
+        let zero = T::splat(simd, T::default());
+        let mut sums = [[zero; N]; R];
         let width = self.rows.width;
         for start in (0..width).step_by(PART) {
             let len = PART.min(width - start);
-            let x: [_; R] = std::array::from_fn(|r| T::lanes::<S>(self.rows.part(row + r, start, len)));
-            let w: [_; N] = std::array::from_fn(|c| T::lanes::<S>(self.columns.part(column + c, start, len)));
-            let n = x[0].len();
-            let x = x.map(|x| &x[..n]);
-            let w = w.map(|w| &w[..n]);
+            let n = len / (size_of::<T::Lanes<S>>() / size_of::<T>());
+            let mut x: [&[T::Lanes<S>]; R] = [&[]; R];
+            for r in 0..R {
+                x[r] = &T::lanes::<S>(self.rows.part(row + r, start, len))[..n];
+            }
+            let mut w: [&[T::Lanes<S>]; N] = [&[]; N];
+            for c in 0..N {
+                w[c] = &T::lanes::<S>(self.columns.part(column + c, start, len))[..n];
+            }
             for l in 0..n {
-                let cells: [_; R] = std::array::from_fn(|r| x[r][l]);
+                let mut cells = [zero; R];
+                for r in 0..R {
+                    cells[r] = x[r][l];
+                }
                 for c in 0..N {
                     let weight = w[c][l];
                     for r in 0..R {
@@ -220,10 +227,10 @@ impl<T: Real, C: Columns<T>> Products<'_, T, C> {
                 }
             }
         }
-        for (r, sums) in sums.iter().enumerate() {
+        for r in 0..R {
             let out = &mut self.out[(row + r) * self.stride + column..][..N];
-            for (out, &sum) in out.iter_mut().zip(sums) {
-                *out = T::sum(simd, sum);
+            for c in 0..N {
+                out[c] = T::sum(simd, sums[r][c]);
             }
         }
     }
@@ -278,18 +285,27 @@ impl<T: Real> AddPart<'_, T> {
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const N: usize>(&mut self, simd: S, first: usize, column: usize) {
         let len = self.values.len() / self.n_classes;
-        let factors: [[_; N]; R] = std::array::from_fn(|r| {
-            std::array::from_fn(|c| T::splat(simd, self.q[(first + r) * self.n_classes + column + c]))
-        });
-        let x: [_; R] =
-            std::array::from_fn(|r| T::lanes::<S>(self.rows.part(self.positions[first + r], self.start, len)));
-        let n = x[0].len();
-        let x = x.map(|x| &x[..n]);
-        let values = T::lanes_mut::<S>(&mut self.values[column * len..(column + N) * len]);
-        let mut w = values.chunks_exact_mut(n);
-        let w: [_; N] = std::array::from_fn(|_| w.next().unwrap_or_default());
+        let n = len / (size_of::<T::Lanes<S>>() / size_of::<T>());
+        let zero = T::splat(simd, T::default());
+        let mut factors = [[zero; N]; R];
+        let mut x: [&[T::Lanes<S>]; R] = [&[]; R];
+        for r in 0..R {
+            let q = &self.q[(first + r) * self.n_classes + column..][..N];
+            for c in 0..N {
+                factors[r][c] = T::splat(simd, q[c]);
+            }
+            x[r] = &T::lanes::<S>(self.rows.part(self.positions[first + r], self.start, len))[..n];
+        }
+        let mut rest = T::lanes_mut::<S>(&mut self.values[column * len..(column + N) * len]);
+        let mut w: [&mut [T::Lanes<S>]; N] = [(); N].map(|()| [].as_mut_slice());
+        for c in 0..N {
+            (w[c], rest) = rest.split_at_mut(n);
+        }
         for l in 0..n {
-            let cells: [_; R] = std::array::from_fn(|r| x[r][l]);
+            let mut cells = [zero; R];
+            for r in 0..R {
+                cells[r] = x[r][l];
+            }
             for c in 0..N {
                 let mut sum = w[c][l];
                 for r in 0..R {

@@ -123,10 +123,31 @@ impl Real for f64 {
     }
 }
 
-/// Runs a closure compiled for the instruction set at hand, so that its plain loops use the vector units.
+/// Plain loops to be compiled for the instruction set at hand. Implement `run` with `#[inline(always)]`, and call only what is
+/// inlined as surely: a call to a function of its own falls back to the instruction set of the build.
+pub trait Work {
+    /// What comes out.
+    type Output;
+
+    /// The loops.
+    fn run(self) -> Self::Output;
+}
+
+struct Dispatched<W>(W);
+
+impl<W: Work> pulp::WithSimd for Dispatched<W> {
+    type Output = W::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> W::Output {
+        self.0.run()
+    }
+}
+
+/// Runs loops on the vector units of the processor at hand.
 #[inline]
-pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+pub fn vectorized<W: Work>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(Dispatched(work))
 }
 
 /// A buffer of numbers that starts on a cache line.

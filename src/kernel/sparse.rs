@@ -1,5 +1,7 @@
 //! Sparse rows: weights with all classes of a feature side by side, so that a stored cell meets one run of memory.
 
+#![allow(clippy::needless_range_loop)]
+
 use super::{Aligned, Real};
 
 /// Classes of a group: half a cache line in single precision.
@@ -65,17 +67,23 @@ impl<T: Real> FeatureWeights<T> {
     fn groups<const M: usize>(&self, indices: &[u32], values: &[T], first: usize, out: &mut [T]) {
         let weights = self.values.get();
         let mut sums = [[T::default(); GROUP]; M];
-        for (&j, &x) in indices.iter().zip(values) {
-            let start = j as usize * self.width + first;
-            let (lines, _) = weights[start..start + M * GROUP].as_chunks::<GROUP>();
+        let n = indices.len().min(values.len());
+        let (indices, values) = (&indices[..n], &values[..n]);
+        for i in 0..n {
+            let x = values[i];
+            let start = indices[i] as usize * self.width + first;
+            let line = &weights[start..start + M * GROUP];
             for m in 0..M {
                 for l in 0..GROUP {
-                    sums[m][l] += x * lines[m][l];
+                    sums[m][l] += x * line[m * GROUP + l];
                 }
             }
         }
-        for (out, sums) in out[first..].chunks_exact_mut(GROUP).zip(&sums) {
-            out.copy_from_slice(sums);
+        let out = &mut out[first..first + M * GROUP];
+        for m in 0..M {
+            for l in 0..GROUP {
+                out[m * GROUP + l] = sums[m][l];
+            }
         }
     }
 
@@ -83,15 +91,15 @@ impl<T: Real> FeatureWeights<T> {
     #[inline(always)]
     pub fn add(&mut self, indices: &[u32], values: &[T], change: &[T]) {
         let (width, weights) = (self.width, self.values.get_mut());
-        for (&j, &x) in indices.iter().zip(values) {
-            let start = j as usize * width;
+        let change = &change[..width];
+        let n = indices.len().min(values.len());
+        let (indices, values) = (&indices[..n], &values[..n]);
+        for i in 0..n {
+            let x = values[i];
+            let start = indices[i] as usize * width;
             let row = &mut weights[start..start + width];
-            let (lines, _) = row.as_chunks_mut::<GROUP>();
-            let (changes, _) = change.as_chunks::<GROUP>();
-            for (line, change) in lines.iter_mut().zip(changes) {
-                for l in 0..GROUP {
-                    line[l] += x * change[l];
-                }
+            for l in 0..width {
+                row[l] += x * change[l];
             }
         }
     }

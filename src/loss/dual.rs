@@ -19,6 +19,9 @@
 //! One-vs-rest falls apart into binary steps. References: Y. Wang and C. Scott, *An Exact Solver for the Weston-Watkins SVM
 //! Subproblem*, ICML 2021; S. Keerthi et al., *A Sequential Dual Method for Large Scale Multi-class Linear SVMs*, KDD 2008.
 
+// Index loops over slices of one length: what the compiler turns into vectors.
+#![allow(clippy::needless_range_loop)]
+
 use super::{Formulation, Loss, Power};
 
 /// Numbers that are worked on together; scratch space is padded to a multiple of it.
@@ -40,38 +43,40 @@ fn total(v: &[[f64; LANES]], t: f64, rate: f64, hi: f64) -> (f64, f64) {
     for v in v {
         for l in 0..LANES {
             let z = (v[l] - t) * rate;
-            let a = if z > 0.0 { z } else { 0.0 };
-            let a = if a < hi { a } else { hi };
-            sums[l] += a;
-            inside[l] += if a > 0.0 && a < hi { 1.0 } else { 0.0 };
+            let a = if z < hi { z } else { hi };
+            sums[l] += if a > 0.0 { a } else { 0.0 };
+            inside[l] += if z > 0.0 && z < hi { 1.0 } else { 0.0 };
         }
     }
-    (sums.iter().sum(), inside.iter().sum())
+    let (mut sum, mut count) = (0.0, 0.0);
+    for l in 0..LANES {
+        sum += sums[l];
+        count += inside[l];
+    }
+    (sum, count)
 }
 
-/// The root between `low`, where `target(Σa(t), t)` is positive, and `high`, where it is not: Newton's method from `start`, exact
-/// once it is on the root's piece of the piecewise linear function, with a bisection wherever it would leave the bracket or come
-/// back to one of its ends (it can run in circles between two pieces).
+/// The root of κ·Σa(t) − t, or of Σa(t) − cap where the cap binds, between `low`, where it is positive, and `high`, where it is
+/// not: Newton's method from `start`, exact once it is on the root's piece of the piecewise linear function, with a bisection
+/// wherever it would leave the bracket or come back to one of its ends (it can run in circles between two pieces).
 #[inline(always)]
-fn root(
-    sums: impl Fn(f64) -> (f64, f64),
-    (mut low, mut high): (f64, f64),
-    start: f64,
-    target: impl Fn(f64, f64) -> f64,
-    fall: impl Fn(f64) -> f64,
-) -> f64 {
+fn root(v: &[[f64; LANES]], block: Block, capped: bool, (mut low, mut high): (f64, f64), start: f64) -> f64 {
     const ROUNDING: f64 = 4.0 * f64::EPSILON;
+    let rate = 1.0 / block.r;
     let mut t = if start > low && start < high { start } else { low };
     // Each bisection halves the bracket, so that 2,200 steps would do for any two doubles; a handful is usual.
     for _ in 0..2200 {
-        let (sum, inside) = sums(t);
-        let value = target(sum, t);
+        let (sum, inside) = total(v, t, rate, block.hi);
+        let (value, fall) = if capped {
+            (sum - block.cap, inside * rate)
+        } else {
+            (block.kappa * sum - t, block.kappa * inside * rate + 1.0)
+        };
         if value > 0.0 {
             low = t;
         } else {
             high = t;
         }
-        let fall = fall(inside);
         let newton = if fall > 0.0 { t + value / fall } else { f64::NAN };
         if (newton - t).abs() <= ROUNDING * t.abs() || high - low <= ROUNDING * high {
             break;
@@ -81,41 +86,42 @@ fn root(
     t
 }
 
-/// Writes the maximiser over the block to `a`; the label's v, and whatever pads `v`, is −∞. `sum` is that of the old variables:
-/// where the search starts.
+/// Writes the maximiser over the block to `a`, padded as `v`; the label's v, and whatever pads `v`, is −∞. `sum` is that of the
+/// old variables: where the search starts.
 #[inline(always)]
 fn project(v: &[f64], block: Block, sum: f64, a: &mut [f64]) {
-    let (lanes, _) = v.as_chunks::<LANES>();
+    let (v, _) = v.as_chunks::<LANES>();
+    let (a, _) = a.as_chunks_mut::<LANES>();
+    let a = &mut a[..v.len()];
     let mut tops = [f64::NEG_INFINITY; LANES];
-    for v in lanes {
+    for v in v {
         for l in 0..LANES {
             tops[l] = if v[l] > tops[l] { v[l] } else { tops[l] };
         }
     }
-    let top = tops.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut top = f64::NEG_INFINITY;
+    for l in 0..LANES {
+        top = if tops[l] > top { tops[l] } else { top };
+    }
     if top <= 0.0 {
-        a.fill(0.0);
+        for a in a {
+            *a = [0.0; LANES];
+        }
         return;
     }
     let rate = 1.0 / block.r;
-    let sums = |t: f64| total(lanes, t, rate, block.hi);
     // κ·Σa(t) − t falls from a positive value at 0 to −top at the largest v; where it is still positive at t = κ·cap, the cap
     // binds.
     let limit = block.kappa * block.cap;
-    let t = if limit < top && sums(limit).0 >= block.cap {
-        root(sums, (limit, top), limit, |sum, _| sum - block.cap, |inside| inside * rate)
-    } else {
-        let start = block.kappa * sum;
-        root(sums, (0.0, top), start, |sum, t| block.kappa * sum - t, |inside| block.kappa * inside * rate + 1.0)
-    };
-    let (a_lanes, a_rest) = a.as_chunks_mut::<LANES>();
-    for (a, v) in a_lanes.iter_mut().zip(lanes) {
+    let capped = limit < top && total(v, limit, rate, block.hi).0 >= block.cap;
+    let (low, start) = if capped { (limit, limit) } else { (0.0, block.kappa * sum) };
+    let t = root(v, block, capped, (low, top), start);
+    for i in 0..v.len() {
         for l in 0..LANES {
-            a[l] = ((v[l] - t) * rate).clamp(0.0, block.hi);
+            let z = (v[i][l] - t) * rate;
+            let z = if z < block.hi { z } else { block.hi };
+            a[i][l] = if z > 0.0 { z } else { 0.0 };
         }
-    }
-    for (a, &v) in a_rest.iter_mut().zip(&v[lanes.len().min(a_lanes.len()) * LANES..]) {
-        *a = ((v - t) * rate).clamp(0.0, block.hi);
     }
 }
 
@@ -216,33 +222,39 @@ impl Loss {
             return Visit { loss, gap, changed: false };
         }
         let Scratch { margins, v, new, change } = scratch;
+        let padded = v.len();
+        let (margins, new, change) = (&margins[..padded], &mut new[..padded], &mut change[..padded]);
         // A row of zeros has no curvature; a tiny one keeps the step finite and exact.
         let q = q.max(f64::MIN_POSITIVE.sqrt());
         if self.formulation == Formulation::OneVsRest {
             new[..k].copy_from_slice(a);
             self.binary_steps(self.power, scores, label, q, c, &mut new[..k]);
         } else {
-            let sum: f64 = a.iter().sum();
+            let mut sum = 0.0;
+            for j in 0..k {
+                sum += a[j];
+            }
             let inverse = 1.0 / q;
-            for ((v, &g), &a) in v.iter_mut().zip(margins.iter()).zip(a.iter()) {
-                *v = g * inverse + a + sum;
+            for j in 0..k {
+                v[j] = margins[j] * inverse + (a[j] + sum);
             }
             project(v, self.block(q, c), sum, new);
         }
-        let (mut sum, mut changed) = (0.0, false);
-        for ((change, new), old) in change.iter_mut().zip(new.iter()).zip(a.iter_mut()) {
-            let difference = new - *old;
-            changed |= difference != 0.0;
+        let (mut sum, mut moved) = (0.0, 0.0);
+        for j in 0..k {
+            let difference = new[j] - a[j];
+            moved += difference.abs();
             sum += difference;
-            *change = -difference;
-            *old = *new;
+            change[j] = -difference;
+            a[j] = new[j];
         }
         if self.formulation == Formulation::OneVsRest {
             change[label] = -change[label];
         } else {
             change[label] += sum;
         }
-        Visit { loss, gap, changed }
+        // A NaN counts as a change, and comes to light in the gap.
+        Visit { loss, gap, changed: moved != 0.0 }
     }
 
     /// c·ℓ and the share of the gap; the margins G (−∞ at the label of a difference loss) are left in `margins`.
@@ -250,29 +262,30 @@ impl Loss {
     fn dual_measure(&self, sample: Sample, scores: &[f64], a: &[f64], margins: &mut [f64]) -> (f64, f64) {
         let Sample { label, cost: c, .. } = sample;
         let k = a.len();
-        if self.formulation == Formulation::OneVsRest {
-            for (g, &s) in margins.iter_mut().zip(&scores[..k]) {
-                *g = self.margin + s;
-            }
-            margins[label] = self.margin - scores[label];
-        } else {
-            let shift = self.margin - scores[label];
-            for (g, &s) in margins.iter_mut().zip(&scores[..k]) {
-                *g = s + shift;
-            }
-            margins[label] = f64::NEG_INFINITY;
+        let (scores, margins) = (&scores[..k], &mut margins[..k]);
+        let own = scores[label];
+        let one_vs_rest = self.formulation == Formulation::OneVsRest;
+        let shift = if one_vs_rest { self.margin } else { self.margin - own };
+        for j in 0..k {
+            margins[j] = scores[j] + shift;
         }
-        let margins = &margins[..k];
-        let linear: f64 = margins.iter().zip(a).map(|(&g, &a)| if a == 0.0 { 0.0 } else { a * g }).sum();
+        margins[label] = if one_vs_rest { self.margin - own } else { f64::NEG_INFINITY };
+        let (mut linear, mut sum, mut square, mut top) = (0.0, 0.0, 0.0, f64::NEG_INFINITY);
+        for j in 0..k {
+            let (g, a) = (margins[j], a[j]);
+            linear += if a == 0.0 { 0.0 } else { a * g };
+            // Not `max`, which would swallow a NaN.
+            let hinge = if g <= 0.0 { 0.0 } else { g };
+            sum += hinge;
+            square += hinge * hinge;
+            top = if g <= top { top } else { g };
+        }
         let loss = match (self.formulation, self.power) {
-            (Formulation::WestonWatkins | Formulation::OneVsRest, power) => {
-                c * margins.iter().map(|&g| power.of(g)).sum::<f64>()
-            }
-            (Formulation::CrammerSinger, power) => {
-                c * power.of(margins.iter().fold(f64::NEG_INFINITY, |m, &g| if g > m || g.is_nan() { g } else { m }))
-            }
+            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::One) => sum,
+            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::Two) => square,
+            (Formulation::CrammerSinger, power) => power.of(top),
         };
-        (loss, loss - linear + self.dual_penalty(c, a))
+        (c * loss, c * loss - linear + self.dual_penalty(c, a))
     }
 
     /// One-vs-rest: a ← clip(a + (Δ − f·s)/q, 0, c), or with the square max(0, a + (Δ − f·s − a/(2c))/(q + 1/(2c))).
@@ -372,7 +385,7 @@ mod tests {
         for shift in 0..200 {
             let v: Vec<f64> = (0..11).map(|j| 0.02 * f64::from((j * 7 + shift) % 13) + 0.3).collect();
             let padded: Vec<f64> = v.iter().copied().chain([f64::NEG_INFINITY; 5]).collect();
-            let mut a = vec![0.0; v.len()];
+            let mut a = vec![0.0; padded.len()];
             project(&padded, block, 0.0, &mut a);
             let t: f64 = a.iter().sum();
             for (a, v) in a.iter().zip(&v) {

@@ -5,17 +5,22 @@
 use super::sweep::{Changes, Gram, Load, Rows};
 use crate::data::Features;
 use crate::data::batch::Source;
-use crate::kernel::{ClassWeights, Real, RowBlock, vectorized};
+use crate::kernel::{ClassWeights, Real, RowBlock, Work, vectorized};
 use crate::solver::{Problem, SolveError};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Rows of a block.
-pub(super) const BLOCK: usize = 64;
+/// Rows of a block at most.
+pub(super) const BLOCK: usize = 32;
 /// The Gram matrices are kept where they need no more than this many bytes.
 const GRAM_BYTES: usize = 1 << 30;
 /// Features below which a part is not worth a thread.
 const NARROWEST: usize = 256;
+
+/// Rows of a block for a problem: a change of one row costs the others of its block one number a class each, and W one a feature.
+pub(super) fn block_size(problem: &Problem<'_>) -> usize {
+    (problem.source.features.n_features() / 2).next_multiple_of(8).min(BLOCK)
+}
 
 /// The features of one thread.
 struct Part<T> {
@@ -44,8 +49,9 @@ impl<'a, T: Real> DenseRows<'a, T> {
         let (n, d, k) = (problem.train.len(), source.features.n_features(), problem.n_classes);
         let count = problem.threads.min(d / NARROWEST).max(1);
         let parts = (0..count).map(|t| Part::new(source, t * d / count..(t + 1) * d / count, k)).collect();
-        let blocks = n.div_ceil(BLOCK);
-        let keep = n.saturating_mul(BLOCK * size_of::<f32>()) <= GRAM_BYTES;
+        let size = block_size(problem);
+        let blocks = n.div_ceil(size);
+        let keep = n.saturating_mul(size * size_of::<f32>()) <= GRAM_BYTES;
         Self { source, parts, grams: vec![Vec::new(); if keep { blocks } else { 0 }], scratch: Vec::new(), keep }
     }
 }
@@ -74,22 +80,16 @@ impl<T: Real> Part<T> {
 
     fn turn(&mut self, source: Source<'_>, done: &Changes, values: &[T], next: Load<'_>, scores: bool) {
         self.weights.add(&self.rows, &done.positions, values);
-        vectorized(|| {
-            for (out, &row) in self.rows.rows_mut().zip(next.rows) {
-                let range = self.features.clone();
-                let (inverse, offset) = (self.inverse.as_deref(), self.offset.as_deref());
-                match source.features {
-                    Features::U8(d) => write(&d.row(row as usize)[range], inverse, offset, out, f64::from),
-                    Features::F32(d) => write(&d.row(row as usize)[range], inverse, offset, out, f64::from),
-                    Features::Sparse(_) => unreachable!("sparse rows have a solver of their own"),
-                }
-                let factor = source.scaler.row_factor(source.features, row as usize);
-                if factor != 1.0 {
-                    let factor = T::from_f64(factor);
-                    out.iter_mut().for_each(|v| *v = *v * factor);
-                }
+        for (out, &row) in self.rows.rows_mut().zip(next.rows) {
+            let range = self.features.clone();
+            let (inverse, offset) = (self.inverse.as_deref(), self.offset.as_deref());
+            let factor = source.scaler.row_factor(source.features, row as usize);
+            match source.features {
+                Features::U8(d) => vectorized(Write { x: &d.row(row as usize)[range], inverse, offset, factor, out }),
+                Features::F32(d) => vectorized(Write { x: &d.row(row as usize)[range], inverse, offset, factor, out }),
+                Features::Sparse(_) => unreachable!("sparse rows have a solver of their own"),
             }
-        });
+        }
         if scores {
             let k = self.scores.len() / BLOCK;
             self.weights.scores(&self.rows, next.rows.len(), &mut self.scores, k);
@@ -97,22 +97,52 @@ impl<T: Real> Part<T> {
     }
 }
 
-/// `out = x·inverse + offset`
-#[inline(always)]
-fn write<X: Copy, T: Real>(
-    x: &[X],
-    inverse: Option<&[T]>,
-    offset: Option<&[T]>,
-    out: &mut [T],
-    cast: impl Fn(X) -> f64,
-) {
-    let cast = |x: X| T::from_f64(cast(x));
-    match (inverse, offset) {
-        (None, None) => out.iter_mut().zip(x).for_each(|(o, &x)| *o = cast(x)),
-        (Some(i), None) => out.iter_mut().zip(x).zip(i).for_each(|((o, &x), &i)| *o = cast(x) * i),
-        (None, Some(f)) => out.iter_mut().zip(x).zip(f).for_each(|((o, &x), &f)| *o = cast(x) + f),
-        (Some(i), Some(f)) => {
-            out.iter_mut().zip(x).zip(i).zip(f).for_each(|(((o, &x), &i), &f)| *o = cast(x) * i + f);
+/// `out = (x·inverse + offset)·factor`
+struct Write<'a, X, T> {
+    x: &'a [X],
+    inverse: Option<&'a [T]>,
+    offset: Option<&'a [T]>,
+    factor: f64,
+    out: &'a mut [T],
+}
+
+impl<X: Copy + Into<f64>, T: Real> Work for Write<'_, X, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let n = self.x.len();
+        let (x, out) = (self.x, &mut self.out[..n]);
+        match (self.inverse, self.offset) {
+            (None, None) => {
+                for j in 0..n {
+                    out[j] = T::from_f64(x[j].into());
+                }
+            }
+            (Some(inverse), None) => {
+                let inverse = &inverse[..n];
+                for j in 0..n {
+                    out[j] = T::from_f64(x[j].into()) * inverse[j];
+                }
+            }
+            (None, Some(offset)) => {
+                let offset = &offset[..n];
+                for j in 0..n {
+                    out[j] = T::from_f64(x[j].into()) + offset[j];
+                }
+            }
+            (Some(inverse), Some(offset)) => {
+                let (inverse, offset) = (&inverse[..n], &offset[..n]);
+                for j in 0..n {
+                    out[j] = T::from_f64(x[j].into()) * inverse[j] + offset[j];
+                }
+            }
+        }
+        if self.factor != 1.0 {
+            let factor = T::from_f64(self.factor);
+            for j in 0..n {
+                out[j] = out[j] * factor;
+            }
         }
     }
 }

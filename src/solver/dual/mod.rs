@@ -139,7 +139,8 @@ impl<'a> Ascent<'a> {
         let c = 1.0 / (objective.lambda * problem.train.len() as f64);
         let block_size = match problem.source.features {
             Features::Sparse(_) => sparse::block_size(problem),
-            Features::U8(_) | Features::F32(_) => dense::BLOCK,
+            _ if !problem.device.name.backend.is_cpu() => dense::BLOCK,
+            Features::U8(_) | Features::F32(_) => dense::block_size(problem),
         };
         let state = State::new(problem, bias_scale, c, block_size, &mut rng);
         let double = config.precision == Some(Precision::F64);
@@ -166,11 +167,12 @@ impl<'a> Ascent<'a> {
         let target = self.config.gap.get();
         let limit = self.config.epochs.get() as u64 * self.state.rows.len() as u64;
         observer.start(self.config.epochs.get() as u64);
-        let mut next = 0;
+        let n = self.state.rows.len() as u64;
+        let (mut next, mut measured, mut optimism) = (0, 0, 0.5);
         loop {
             self.visited += sweep::epoch(&mut *self.rows, &mut self.state, &mut self.scratch, &mut self.rng)? as u64;
             self.sweeps += 1;
-            observer.step(self.visited / self.state.rows.len() as u64);
+            observer.step(self.visited / n);
             let estimate = self.estimate()?;
             self.state.settle_at(target, estimate.primal);
             let time_up = self.config.seconds.is_some_and(|s| self.start.elapsed().as_secs_f64() >= s.get());
@@ -178,13 +180,16 @@ impl<'a> Ascent<'a> {
             if self.needs_double(estimate) {
                 self.widen()?;
             }
-            // A measurement costs about as much as a pass.
-            let promising = estimate.relative() <= target && self.visited >= next;
-            if !(promising || last || self.sweeps.is_multiple_of(10)) {
+            // A measurement costs about half a pass: one where what was met promises success, no sooner than after a pass and a
+            // twentieth of the run, and one every five passes to show and to wake rows.
+            let promising = estimate.relative() * optimism <= target && self.visited >= next;
+            if !(promising || last || self.visited >= measured + 5 * n) {
                 continue;
             }
-            next = self.visited + self.visited / 20;
             let mut now = self.measure()?;
+            next = self.visited + n.max(self.visited / 20);
+            measured = self.visited;
+            optimism = (now.relative() / estimate.relative()).clamp(0.1, 1.0);
             let proved = |now: Bounds| now.relative() <= target;
             if proved(now) || last {
                 sweep::rebuild(&mut *self.rows, &mut self.state)?;

@@ -13,7 +13,7 @@
 use super::sweep::{Changes, Gram, Load, Rows};
 use crate::data::Csr;
 use crate::data::batch::Source;
-use crate::kernel::{FeatureWeights, Real, vectorized};
+use crate::kernel::{FeatureWeights, Real, Work, vectorized};
 use crate::solver::{Problem, SolveError};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -84,6 +84,7 @@ fn part_count(problem: &Problem<'_>) -> usize {
 }
 
 impl<T: Real> Loaded<T> {
+    #[inline(always)]
     fn cells<'s>(&'s self, shared: &Shared<'s>, i: usize) -> (&'s [u32], &'s [T]) {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         (shared.csr.row(self.rows[i] as usize).0, &self.values[start..self.ends[i]])
@@ -215,6 +216,28 @@ impl<T: Real> Part<T> {
     }
 }
 
+/// The changes of the loaded rows, then the scores of fresh ones.
+struct Turn<'a, 's, T> {
+    part: &'a mut Part<T>,
+    shared: &'a Shared<'s>,
+    loaded: &'a Loaded<T>,
+    done: &'a Changes,
+    n_classes: usize,
+    fresh: Option<&'a Loaded<T>>,
+}
+
+impl<T: Real> Work for Turn<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.part.add(self.shared, self.loaded, self.done, self.n_classes);
+        if let Some(fresh) = self.fresh {
+            self.part.score(self.shared, fresh);
+        }
+    }
+}
+
 impl<'a, T: Real> SparseRows<'a, T> {
     pub fn new(problem: &Problem<'a>, csr: &'a Csr) -> Self {
         let (k, count) = (problem.n_classes, part_count(problem));
@@ -251,10 +274,11 @@ impl<T: Real> Rows for SparseRows<'_, T> {
         let Self { shared, n_classes, loaded, parts, .. } = self;
         let k = *n_classes;
         if let [part] = &mut parts[..] {
-            vectorized(|| part.add(shared, loaded, done, k));
+            vectorized(Turn { part, shared, loaded, done, n_classes: k, fresh: None });
             loaded.load(shared, next.rows);
             if let Some(scores) = scores {
-                vectorized(|| part.score(shared, loaded));
+                let nothing = Changes::default();
+                vectorized(Turn { part, shared, loaded, done: &nothing, n_classes: k, fresh: Some(loaded) });
                 scores.copy_from_slice(&part.scores);
             }
             return Ok(());
@@ -263,12 +287,7 @@ impl<T: Real> Rows for SparseRows<'_, T> {
         fresh.load(shared, next.rows);
         let wanted = scores.is_some();
         parts.par_iter_mut().for_each(|part| {
-            vectorized(|| {
-                part.add(shared, loaded, done, k);
-                if wanted {
-                    part.score(shared, &fresh);
-                }
-            });
+            vectorized(Turn { part, shared, loaded, done, n_classes: k, fresh: wanted.then_some(&fresh) });
         });
         *loaded = fresh;
         if let Some(scores) = scores {

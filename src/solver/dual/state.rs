@@ -1,5 +1,7 @@
 //! The dual variables, and what is known of each row.
 
+#![allow(clippy::needless_range_loop)]
+
 use crate::loss::Loss;
 use crate::loss::dual::{Sample, Scratch};
 use crate::solver::Problem;
@@ -147,8 +149,14 @@ impl<'a> State<'a> {
         self.constant.iter().map(|w| w * w).sum::<f64>() / 2.0
     }
 
-    /// What the bias adds to the scores.
-    pub fn shift(&self) -> Vec<f64> {
-        self.constant.iter().zip(&self.offset).map(|(w, o)| self.bias_scale * w + o).collect()
+    /// Adds the bias to scores `[rows, n_classes]`.
+    #[inline(always)]
+    pub fn add_shift(&self, scores: &mut [f64]) {
+        let k = self.n_classes;
+        for row in scores.chunks_exact_mut(k) {
+            for j in 0..k {
+                row[j] += self.bias_scale * self.constant[j] + self.offset[j];
+            }
+        }
     }
 }

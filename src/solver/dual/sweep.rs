@@ -5,8 +5,11 @@
 //! the whole block in one go, together with the scores of the next block. These are the steps of plain coordinate ascent in the
 //! same order, at the price of matrix products.
 
+// Index loops over slices of one length: what the compiler turns into vectors.
+#![allow(clippy::needless_range_loop)]
+
 use super::state::{Bounds, State};
-use crate::kernel;
+use crate::kernel::{self, Work};
 use crate::loss::dual::{Sample, Scratch};
 use crate::solver::SolveError;
 use rand::seq::SliceRandom;
@@ -111,9 +114,8 @@ pub(super) fn epoch(
         space.order.shuffle(rng);
         changes.clear();
         let first = state.block(block).start;
-        kernel::vectorized(|| {
-            solve_block(state, first, &space.awake, &space.order, &gram, &mut space.scores, &mut changes, scratch);
-        });
+        let (awake, order, scores) = (&space.awake, &space.order, &mut space.scores);
+        kernel::vectorized(SolveBlock { state, first, awake, order, gram, scores, changes: &mut changes, scratch });
     }
     rows.turn(&changes, NOTHING, None)?;
     state.epoch += 1;
@@ -121,55 +123,90 @@ pub(super) fn epoch(
 }
 
 /// Solves the loaded rows of a block in the given order. `scores` follow every change, `changes` collects those of β.
-#[allow(clippy::too_many_arguments)]
-#[inline(always)]
-fn solve_block(
-    state: &mut State<'_>,
+struct SolveBlock<'a, 's> {
+    state: &'a mut State<'s>,
     first: usize,
-    awake: &[usize],
-    order: &[usize],
-    gram: &Gram<'_>,
-    scores: &mut [f64],
-    changes: &mut Changes,
-    scratch: &mut Scratch,
-) {
-    let k = state.n_classes;
-    let square = state.bias_scale * state.bias_scale;
-    let shift = state.shift();
-    for scores in scores.chunks_exact_mut(k) {
-        scores.iter_mut().zip(&shift).for_each(|(s, b)| *s += b);
+    awake: &'a [usize],
+    order: &'a [usize],
+    gram: Gram<'a>,
+    scores: &'a mut [f64],
+    changes: &'a mut Changes,
+    scratch: &'a mut Scratch,
+}
+
+impl Work for SolveBlock<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { state, first, awake, order, gram, scores, changes, scratch } = self;
+        let k = state.n_classes;
+        let square = state.bias_scale * state.bias_scale;
+        state.add_shift(scores);
+        for done in 0..order.len() {
+            let p = order[done];
+            let i = first + awake[p];
+            let place = if gram.whole { awake[p] } else { p };
+            let products = &gram.values[place * gram.stride..][..gram.stride];
+            let q = f64::from(products[place]) + square;
+            let visit = state.loss.dual_visit(
+                Sample { square: q, ..state.samples[i] },
+                &scores[p * k..(p + 1) * k],
+                &mut state.a[i * k..(i + 1) * k],
+                state.tolerance,
+                scratch,
+            );
+            state.note(i, visit.loss, visit.gap);
+            if !visit.changed {
+                continue;
+            }
+            let change = &scratch.change()[..k];
+            changes.positions.push(p);
+            changes.values.extend_from_slice(change);
+            for next in done + 1..order.len() {
+                let later = order[next];
+                let product = f64::from(products[if gram.whole { awake[later] } else { later }]) + square;
+                let scores = &mut scores[later * k..][..k];
+                for j in 0..k {
+                    scores[j] += product * change[j];
+                }
+            }
+            let constant = &mut state.constant[..k];
+            for j in 0..k {
+                constant[j] += state.bias_scale * change[j];
+            }
+        }
     }
-    let place = |p: usize| if gram.whole { awake[p] } else { p };
-    for (done, &p) in order.iter().enumerate() {
-        let i = first + awake[p];
-        let products = &gram.values[place(p) * gram.stride..][..gram.stride];
-        let q = f64::from(products[place(p)]) + square;
-        let visit = state.loss.dual_visit(
-            Sample { square: q, ..state.samples[i] },
-            &scores[p * k..(p + 1) * k],
-            &mut state.a[i * k..(i + 1) * k],
-            state.tolerance,
-            scratch,
-        );
-        state.note(i, visit.loss, visit.gap);
-        if !visit.changed {
-            continue;
+}
+
+/// Measures the rows of a block at their scores.
+struct Measure<'a, 's> {
+    state: &'a mut State<'s>,
+    first: usize,
+    scores: &'a mut [f64],
+    scratch: &'a mut Scratch,
+}
+
+impl Work for Measure<'_, '_> {
+    type Output = Bounds;
+
+    #[inline(always)]
+    fn run(self) -> Bounds {
+        let Self { state, first, scores, scratch } = self;
+        let k = state.n_classes;
+        state.add_shift(scores);
+        let mut sum = Bounds { primal: 0.0, gap: 0.0 };
+        for p in 0..scores.len() / k {
+            let row = state.measure(first + p, &scores[p * k..(p + 1) * k], scratch);
+            sum.primal += row.primal;
+            sum.gap += row.gap;
         }
-        let change = &scratch.change()[..k];
-        changes.positions.push(p);
-        changes.values.extend_from_slice(change);
-        for &later in &order[done + 1..] {
-            let product = f64::from(products[place(later)]) + square;
-            scores[later * k..(later + 1) * k].iter_mut().zip(change).for_each(|(s, d)| *s += product * d);
-        }
-        state.constant.iter_mut().zip(change).for_each(|(w, c)| *w += state.bias_scale * c);
+        sum
     }
 }
 
 /// Every row's loss and share of the gap at W as it is, and the primal with its regulariser.
 pub(super) fn measure(rows: &mut dyn Rows, state: &mut State<'_>, scratch: &mut Scratch) -> Result<Bounds, SolveError> {
-    let k = state.n_classes;
-    let shift = state.shift();
     let mut space = Space::default();
     let (nothing, mut sum) = (Changes::default(), Bounds { primal: 0.0, gap: 0.0 });
     for block in 0..state.n_blocks() {
@@ -179,15 +216,10 @@ pub(super) fn measure(rows: &mut dyn Rows, state: &mut State<'_>, scratch: &mut 
         space.load(state, block);
         let load = Load { block, rows: &space.rows, size: range.len() };
         rows.turn(&nothing, load, Some(&mut space.scores))?;
-        let scores = &mut space.scores;
-        kernel::vectorized(|| {
-            for (scores, i) in scores.chunks_exact_mut(k).zip(range) {
-                scores.iter_mut().zip(&shift).for_each(|(s, b)| *s += b);
-                let row = state.measure(i, scores, scratch);
-                sum.primal += row.primal;
-                sum.gap += row.gap;
-            }
-        });
+        let part =
+            kernel::vectorized(Measure { state, first: range.start, scores: &mut space.scores, scratch });
+        sum.primal += part.primal;
+        sum.gap += part.gap;
     }
     sum.primal += rows.square_of_weights()? / 2.0 + state.constant_half_square();
     Ok(sum)

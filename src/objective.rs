@@ -16,7 +16,9 @@ use crate::metric::{Confusion, argmax};
 use crate::model::{BiasRule, Classifier};
 use burn::nn::loss::Reduction;
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 
 /// The `[objective]` table: exactly one of the three.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -28,9 +30,68 @@ pub struct ObjectiveConfig {
     /// CS231n's factor of ‖W‖².
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reg: Option<NonNegative>,
-    /// LIBLINEAR's factor of the summed loss beside ½‖W‖².
+    /// LIBLINEAR's factor of the summed loss beside ½‖W‖²; several make a regularisation path.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub c: Option<Positive>,
+    pub c: Option<OneOrMany>,
+}
+
+/// One positive number, or a list of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OneOrMany(Vec<Positive>);
+
+impl OneOrMany {
+    /// The numbers from the smallest to the largest, each once.
+    #[must_use]
+    pub fn ascending(&self) -> Vec<f64> {
+        let mut values: Vec<f64> = self.0.iter().map(|v| v.get()).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        values
+    }
+}
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number in the range (0, inf) or a list of them")
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<OneOrMany, E> {
+                Positive::deserialize(value.into_deserializer()).map(|v| OneOrMany(vec![v]))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<OneOrMany, E> {
+                Positive::deserialize(value.into_deserializer()).map(|v| OneOrMany(vec![v]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMany, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    values.push(value);
+                }
+                if values.is_empty() {
+                    return Err(de::Error::custom("found an empty list: expected at least one number"));
+                }
+                Ok(OneOrMany(values))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl Serialize for OneOrMany {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0[..] {
+            [one] => one.serialize(serializer),
+            many => many.serialize(serializer),
+        }
+    }
 }
 
 /// The strength of the regularisation in its three forms.
@@ -62,15 +123,31 @@ impl ObjectiveConfig {
         all.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
     }
 
-    /// The strength for a training split of `n_samples` rows; λ = 0 where nothing is set (the configuration refuses that).
+    /// The strengths of a regularisation path from the strongest to the weakest; one where there is no path.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn strengths(&self, n_samples: usize) -> Vec<Strength> {
+        let of = |c: f64| Strength { c: Some(c), ..Strength::of_lambda(1.0 / (c * n_samples as f64), n_samples) };
+        match &self.c {
+            Some(values) => values.ascending().into_iter().map(of).collect(),
+            None => vec![self.strength(n_samples)],
+        }
+    }
+
+    /// True where `c` is a list of different numbers.
+    #[must_use]
+    pub fn is_path(&self) -> bool {
+        self.c.as_ref().is_some_and(|c| c.ascending().len() > 1)
+    }
+
+    /// The strength for a training split of `n_samples` rows, the strongest of a path; λ = 0 where nothing is set (the
+    /// configuration refuses that).
     ///
     /// What the user gave is kept to the last bit; the other two forms are derived from it.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)]
     pub fn strength(&self, n_samples: usize) -> Strength {
-        if let Some(c) = self.c {
-            let lambda = 1.0 / (c.get() * n_samples as f64);
-            return Strength { c: Some(c.get()), ..Strength::of_lambda(lambda, n_samples) };
+        if self.c.is_some() {
+            return self.strengths(n_samples)[0];
         }
         let lambda = self.lambda.or(self.reg).map_or(0.0, NonNegative::get);
         Strength::of_lambda(if self.reg.is_some() { 2.0 * lambda } else { lambda }, n_samples)

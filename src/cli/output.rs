@@ -2,6 +2,7 @@
 
 use crate::run::RunResult;
 use crate::run::measure::{CalibrationReport, Comparison};
+use crate::run::path::PathPoint;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -142,6 +143,35 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
         ),
     );
     row("run", folder.to_owned());
+    if let Some(path) = &result.path {
+        out.insert_str(0, &path_table(path, result.c));
+    }
+    out
+}
+
+/// A line for each C of a path, the one that was chosen marked.
+fn path_table(path: &[PathPoint], chosen: Option<f64>) -> String {
+    let mut out = format!(
+        "  {:>12} {:>12} {:>9} {:>8} {:>9} {:>10} {:>9} {:>8}\n",
+        "C", "objective", "gap", "epochs", "train", "validation", "test", "seconds"
+    );
+    let share = |value: Option<f64>| value.map_or_else(|| "-".into(), percent);
+    for point in path {
+        let mark = if chosen == Some(point.c) { '*' } else { ' ' };
+        let _ = writeln!(
+            out,
+            "{mark} {:>12} {:>12} {:>9} {:>8} {:>9} {:>10} {:>9} {:>8.2}",
+            number(point.c),
+            point.objective.map_or_else(|| "-".into(), number),
+            point.relative_gap.map_or_else(|| "-".into(), |g| format!("{g:.1e}")),
+            number(point.epochs),
+            share(point.train_accuracy),
+            share(point.validation_accuracy),
+            share(point.test_accuracy),
+            point.seconds,
+        );
+    }
+    out.push('\n');
     out
 }
 

@@ -6,7 +6,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The shortest time between two lines of bounds.
+const BETWEEN_LINES: Duration = Duration::from_millis(250);
 
 /// Shows a run to the user and hears Ctrl-C.
 pub struct Progress {
@@ -14,6 +17,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     steps: u64,
     start: Instant,
+    /// When the newest bounds were shown.
+    newest: Instant,
     /// The newest accuracy, shown beside the losses that follow it.
     accuracy: Option<String>,
     stop: Arc<AtomicBool>,
@@ -28,7 +33,7 @@ impl Progress {
             let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10)).with_style(style)
         });
-        Self { messages, bar, steps: 0, start: Instant::now(), accuracy: None, stop }
+        Self { messages, bar, steps: 0, start: Instant::now(), newest: Instant::now(), accuracy: None, stop }
     }
 
     /// Removes the bar.
@@ -50,6 +55,12 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn stage(&mut self, name: &str) {
+        if self.bar.is_none() {
+            self.messages.line(name);
+        }
+    }
+
     fn start(&mut self, steps: u64) {
         self.steps = steps;
         self.start = Instant::now();
@@ -83,12 +94,17 @@ impl Observer for Progress {
         }
     }
 
-    fn bounds(&mut self, c: &Certificate) {
-        let message =
-            format!("primal {}, dual {}, relative gap {:.1e}", number(c.primal), number(c.dual), c.relative_gap);
+    fn bounds(&mut self, entry: &LogEntry, c: &Certificate, active: f64) {
+        let gap = format!("relative gap {:.1e}, {:.0} % of the rows active", c.relative_gap, 100.0 * active);
         match &self.bar {
-            Some(bar) => bar.set_message(message),
-            None => self.messages.line(&format!("  {message}")),
+            Some(bar) => bar.set_message(format!("primal {}, {gap}", number(c.primal))),
+            // A line for each of hundreds of measurements in a second would tell nobody anything.
+            None if self.newest.elapsed() < BETWEEN_LINES && entry.step > 1 => {}
+            None => {
+                self.newest = Instant::now();
+                let bounds = format!("primal {}, dual {}", number(c.primal), number(c.dual));
+                self.messages.line(&format!("epoch {:.1}: {bounds}, {gap}, {:.1} s", entry.epoch, entry.seconds));
+            }
         }
     }
 

@@ -338,19 +338,18 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
     if run.calibration.method != Method::None && run.split.validation.rows_of(usize::MAX) == 0 {
         return Err(("calibration.method is set, but no rows are held out to fit it on".into(), NO_VALIDATION.into()));
     }
+    if run.objective.is_path() && !matches!(run.solver, SolverConfig::Dual(_)) {
+        return Err((
+            "objective.c: found several values: only [solver.dual] follows a path".into(),
+            "give one value, or train with [solver.dual]".into(),
+        ));
+    }
     match &run.solver {
         SolverConfig::Dual(_) => {
             if run.objective.strength(1).lambda <= 0.0 {
                 return Err((
                     "[solver.dual] needs a regulariser: found a strength of 0 in [objective]".into(),
                     "without one there is no dual; give `lambda` or `reg` a value above 0, or use [solver.sgd]".into(),
-                ));
-            }
-            if run.preprocess.bias == BiasKind::Free {
-                return Err((
-                    "[solver.dual] cannot solve with a free bias yet".into(),
-                    "set `bias = \"regularised\"` with a large `bias_scale` in [preprocess], or use [solver.sgd]"
-                        .into(),
                 ));
             }
         }

@@ -10,10 +10,15 @@ use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Objective and accuracies over the whole splits, in f64; the predictions on the split of [`super::rows_to_report`].
-pub(super) fn accuracies(model: &Classifier, prepared: &Prepared, result: &mut RunResult) -> Confusion {
+pub(super) fn accuracies(
+    model: &Classifier,
+    objective: &Objective,
+    prepared: &Prepared,
+    result: &mut RunResult,
+) -> Confusion {
     let start = Instant::now();
     let data = &prepared.data;
-    let (loss, weights) = (&prepared.objective.loss, data.weights.as_deref());
+    let (loss, weights) = (&objective.loss, data.weights.as_deref());
     let evaluate = |rows: &[u32]| {
         (!rows.is_empty()).then(|| Objective::evaluate(loss, model, &data.features, &data.labels, weights, rows, &[]))
     };
@@ -22,7 +27,7 @@ pub(super) fn accuracies(model: &Classifier, prepared: &Prepared, result: &mut R
     let accuracy = |e: &Option<Evaluation>| e.as_ref().map(|e| e.confusion.accuracy());
     if let Some(train) = &train {
         result.data_loss = Some(train.data_loss);
-        result.objective = Some(train.data_loss + prepared.objective.penalty(&model.weight, model.bias.as_deref()));
+        result.objective = Some(train.data_loss + objective.penalty(&model.weight, model.bias.as_deref()));
     }
     (result.train_accuracy, result.validation_accuracy, result.test_accuracy) =
         (accuracy(&train), accuracy(&validation), accuracy(&test));

@@ -2,22 +2,25 @@
 //!
 //! Imports everything below; draws nothing and prints nothing.
 
+mod labelled;
 pub mod measure;
+pub mod path;
 pub mod record;
 
+pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub use record::{RecordError, RunFolder, RunResult};
 
 use crate::calibration::Method;
 use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
 use crate::data::batch::Source;
-use crate::data::{DataError, Dataset, Features, Scaler, Split};
+use crate::data::{DataError, Dataset, Scaler, Split};
 use crate::device::{self, DeviceError, OpenDevice};
 use crate::gradcheck::GradcheckError;
+use crate::metric::Confusion;
 use crate::model::file::ModelFileError;
 use crate::model::{Classifier, Origin, Training};
-use crate::objective::{Evaluation, Objective, Strength};
-use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, SolveError, StopReason};
-use std::path::Path;
+use crate::objective::{Objective, Strength};
+use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, SolveError, SolverConfig, StopReason};
 use std::time::{Duration, Instant};
 
 /// Anything that can end a command.
@@ -185,6 +188,10 @@ struct Recorder<'a> {
 }
 
 impl Observer for Recorder<'_> {
+    fn stage(&mut self, name: &str) {
+        self.observer.stage(name);
+    }
+
     fn start(&mut self, steps: u64) {
         self.observer.start(steps);
     }
@@ -200,11 +207,14 @@ impl Observer for Recorder<'_> {
         self.observer.log(entry);
     }
 
-    fn bounds(&mut self, certificate: &Certificate) {
+    fn bounds(&mut self, entry: &LogEntry, certificate: &Certificate, active: f64) {
+        if let Err(error) = self.folder.log(entry) {
+            self.failure.get_or_insert(error);
+        }
         if let Err(error) = self.folder.bounds(certificate) {
             self.failure.get_or_insert(error);
         }
-        self.observer.bounds(certificate);
+        self.observer.bounds(entry, certificate, active);
     }
 
     fn interrupted(&self) -> bool {
@@ -224,31 +234,68 @@ pub fn train(
     folder: &mut RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Finished, RunError> {
+    if let (SolverConfig::Dual(solver), true) = (&config.run.solver, config.run.objective.is_path()) {
+        return path::train(config, solver, prepared, device, folder, observer);
+    }
     let problem = prepared.problem(config, device);
     let mut recorder = Recorder { folder, observer, failure: None };
     let fit = config.run.solver.solve(&problem, &mut recorder)?;
     if let Some(failure) = recorder.failure {
         return Err(failure.into());
     }
+    finish(outcome(config, prepared, device, &prepared.objective, prepared.strength, fit), prepared, folder)
+}
+
+/// What a solver's work came to.
+struct Outcome {
+    result: RunResult,
+    stop: StopReason,
+    model: Option<Classifier>,
+    /// Of the predictions on the split of [`rows_to_report`].
+    confusion: Option<Confusion>,
+}
+
+fn outcome(
+    config: &LoadedConfig,
+    prepared: &Prepared,
+    device: &OpenDevice,
+    objective: &Objective,
+    strength: Strength,
+    fit: Fit,
+) -> Outcome {
     let stop = fit.stop;
-    let diverged = matches!(stop, StopReason::Diverged { .. });
-    let mut result = blank_result(config, prepared, device, &fit);
-    let mut model = if diverged { None } else { Some(classifier(config, prepared, fit)) };
+    let mut result = blank_result(config, prepared, device, strength, &fit);
+    let mut confusion = None;
+    let mut model =
+        (!matches!(stop, StopReason::Diverged { .. })).then(|| classifier(config, prepared, objective, fit));
     if let Some(model) = &mut model {
-        let confusion = measure::accuracies(model, prepared, &mut result);
-        let (split, _) = rows_to_report(&prepared.split);
-        folder.confusion(split, &confusion, &model.class_names)?;
+        confusion = Some(measure::accuracies(model, objective, prepared, &mut result));
         let start = Instant::now();
         result.calibration = measure::calibrate(config.run.calibration.method, model, prepared);
         result.seconds_evaluate += start.elapsed().as_secs_f64();
-        model.save(&folder.path().join("model.safetensors"))?;
     }
     result.peak_rss_bytes = record::peak_rss_bytes();
+    Outcome { result, stop, model, confusion }
+}
+
+/// Saves the model and the result.
+fn finish(outcome: Outcome, prepared: &Prepared, folder: &RunFolder) -> Result<Finished, RunError> {
+    let Outcome { result, stop, model, confusion } = outcome;
+    if let (Some(model), Some(confusion)) = (&model, &confusion) {
+        folder.confusion(rows_to_report(&prepared.split).0, confusion, &model.class_names)?;
+        model.save(&folder.path().join("model.safetensors"))?;
+    }
     folder.finish(&result)?;
     Ok(Finished { result, stop, model })
 }
 
-fn blank_result(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice, fit: &Fit) -> RunResult {
+fn blank_result(
+    config: &LoadedConfig,
+    prepared: &Prepared,
+    device: &OpenDevice,
+    strength: Strength,
+    fit: &Fit,
+) -> RunResult {
     RunResult {
         version: env!("CARGO_PKG_VERSION").into(),
         config: config.name(),
@@ -261,9 +308,9 @@ fn blank_result(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice,
         epochs: fit.epochs,
         stop_reason: fit.stop.name().into(),
         best_step: fit.best_step,
-        lambda: prepared.strength.lambda,
-        reg: prepared.strength.reg,
-        c: prepared.strength.c,
+        lambda: strength.lambda,
+        reg: strength.reg,
+        c: strength.c,
         objective: None,
         data_loss: None,
         dual_objective: fit.certificate.map(|c| c.dual),
@@ -277,10 +324,11 @@ fn blank_result(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice,
         seconds_solve: fit.solve.as_secs_f64(),
         seconds_evaluate: fit.evaluate.as_secs_f64(),
         peak_rss_bytes: None,
+        path: None,
     }
 }
 
-fn classifier(config: &LoadedConfig, prepared: &Prepared, fit: Fit) -> Classifier {
+fn classifier(config: &LoadedConfig, prepared: &Prepared, objective: &Objective, fit: Fit) -> Classifier {
     Classifier {
         weight: fit.weight,
         bias: fit.bias,
@@ -288,150 +336,14 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, fit: Fit) -> Classifie
         class_names: prepared.data.class_names.clone(),
         image_shape: prepared.data.image_shape,
         origin: Origin::Trained(Training {
-            loss: prepared.objective.loss.clone(),
-            lambda: prepared.objective.lambda,
+            loss: objective.loss.clone(),
+            lambda: objective.lambda,
             n_samples: prepared.split.train.len(),
-            bias: prepared.objective.bias,
+            bias: objective.bias,
             center: config.run.preprocess.center,
             scale: config.run.preprocess.scale,
             config: config.text.clone(),
             calibration: None,
         }),
     }
-}
-
-/// The rows that `evaluate` looks at, and what they are called.
-#[must_use]
-pub fn rows_to_report(split: &Split) -> (&'static str, &[u32]) {
-    if !split.test.is_empty() {
-        ("test", &split.test)
-    } else if !split.validation.is_empty() {
-        ("validation", &split.validation)
-    } else {
-        ("train", &split.train)
-    }
-}
-
-/// Labelled rows that a model is measured on.
-#[derive(Debug)]
-pub struct Labelled {
-    /// All rows of the data.
-    pub data: Dataset,
-    /// The rows to look at.
-    pub rows: Vec<u32>,
-    /// What they are called.
-    pub name: String,
-}
-
-/// The labelled rows that `--data CONFIG-OR-FILE` names, with labels as the model numbers them.
-///
-/// # Errors
-/// [`RunError`] when the configuration or file is bad, has no labels, or does not fit the model.
-pub fn labelled(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
-    if path.extension().is_some_and(|e| e == "toml") {
-        return labelled_by(&LoadedConfig::load(path, &[])?, model);
-    }
-    let mut data = renumbered(labelled_file(path)?, model, path)?;
-    data.features = conform(data.features, model, path)?;
-    let rows = all_rows(&data.features);
-    Ok(Labelled { data, rows, name: path.display().to_string() })
-}
-
-/// The rows to report on of a configuration's data: test, else validation, else train.
-///
-/// # Errors
-/// As [`labelled`].
-pub fn labelled_by(config: &LoadedConfig, model: &Classifier) -> Result<Labelled, RunError> {
-    let prepared = prepare(config)?;
-    let (name, rows) = rows_to_report(&prepared.split);
-    let (rows, name) = (rows.to_vec(), format!("{name} split of {}", config.file.display()));
-    let mut data = renumbered(prepared.data, model, &config.file)?;
-    data.features = conform(data.features, model, &config.file)?;
-    Ok(Labelled { data, rows, name })
-}
-
-fn labelled_file(path: &Path) -> Result<Dataset, RunError> {
-    let table = crate::data::format::read_table(path, None)?;
-    let Some(labels) = table.labels else {
-        return Err(RunError::Mismatch {
-            problem: format!("{}: has no labels to evaluate against", path.display()),
-            hint: "`burn-svm predict` needs none".into(),
-        });
-    };
-    let class_names = table.class_names.unwrap_or_else(|| labels.class_names());
-    let classes = labels.to_classes(&class_names).map_err(|row| RunError::Mismatch {
-        problem: format!("{}: record {}: label `{}` has no name", path.display(), row + 1, labels.name(row)),
-        hint: format!("the names are {}", class_names.join(", ")),
-    })?;
-    Ok(Dataset {
-        n_train: classes.len(),
-        features: table.features,
-        labels: classes,
-        class_names,
-        weights: None,
-        image_shape: table.image_shape,
-        notes: Vec::new(),
-    })
-}
-
-/// Labels by the model's class order. A file that numbers its classes (CIFAR's do) fits a model that names them.
-#[allow(clippy::cast_possible_truncation)]
-fn renumbered(mut data: Dataset, model: &Classifier, path: &Path) -> Result<Dataset, RunError> {
-    if data.class_names == model.class_names {
-        return Ok(data);
-    }
-    let model_has_numbers = model.class_names.iter().any(|c| c.parse::<i64>().is_ok());
-    let class_of = |name: &String| {
-        let by_name = model.class_names.iter().position(|c| c == name);
-        let by_number = || name.parse::<usize>().ok().filter(|&k| !model_has_numbers && k < model.n_classes());
-        by_name.or_else(by_number).map(|k| k as u32)
-    };
-    let map: Vec<Option<u32>> = data.class_names.iter().map(class_of).collect();
-    for (row, label) in data.labels.iter_mut().enumerate() {
-        *label = map[*label as usize].ok_or_else(|| RunError::Mismatch {
-            problem: format!(
-                "{}: record {}: label `{}` is not a class of the model",
-                path.display(),
-                row + 1,
-                data.class_names[*label as usize]
-            ),
-            hint: format!("the model's classes are {}", model.class_names.join(", ")),
-        })?;
-    }
-    data.class_names.clone_from(&model.class_names);
-    Ok(data)
-}
-
-/// Rows as wide as the model: sparse rows are cut or widened, dense rows must fit.
-///
-/// # Errors
-/// [`RunError::Mismatch`] when dense rows have another width.
-pub fn conform(features: Features, model: &Classifier, path: &Path) -> Result<Features, RunError> {
-    let (found, expected) = (features.n_features(), model.n_features());
-    match features {
-        Features::Sparse(mut csr) => {
-            csr.set_n_features(expected);
-            Ok(Features::Sparse(csr))
-        }
-        fitting @ (Features::U8(_) | Features::F32(_)) if found == expected => Ok(fitting),
-        Features::U8(_) | Features::F32(_) => Err(RunError::Mismatch {
-            problem: format!("{}: rows have {found} features, the model expects {expected}", path.display()),
-            hint: "give the model data of the kind that it was trained on".into(),
-        }),
-    }
-}
-
-/// Indices of all rows.
-#[must_use]
-#[allow(clippy::cast_possible_truncation)]
-pub fn all_rows(features: &Features) -> Vec<u32> {
-    (0..features.n_rows() as u32).collect()
-}
-
-/// Measures a model on labelled rows, with the loss that it was trained for where that is known.
-#[must_use]
-pub fn evaluate(model: &Classifier, labelled: &Labelled, top: &[usize]) -> Evaluation {
-    let Labelled { data, rows, .. } = labelled;
-    let weights = data.weights.as_deref();
-    Objective::evaluate(model.loss(), model, &data.features, &data.labels, weights, rows, top)
 }

@@ -5,6 +5,7 @@
 //! are the exceptions, they grow line by line.
 
 use super::measure::CalibrationReport;
+use super::path::PathPoint;
 use crate::metric::Confusion;
 use crate::solver::{Certificate, LogEntry};
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,9 @@ pub struct RunResult {
     pub seconds_solve: f64,
     pub seconds_evaluate: f64,
     pub peak_rss_bytes: Option<u64>,
+    /// Every C of a regularisation path; this result is of one of them, but for the seconds, which are of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Vec<PathPoint>>,
 }
 
 /// A run folder that is being written.
@@ -124,7 +128,7 @@ impl RunFolder {
     pub fn create(path: &Path, config: &str, force: bool) -> Result<Self, RecordError> {
         Self::check(path, force)?;
         fs::create_dir_all(path).map_err(failed(path))?;
-        for stale in ["result.json", "model.safetensors", "confusion.csv", "bounds.csv"] {
+        for stale in ["result.json", "model.safetensors", "confusion.csv", "bounds.csv", "path.csv"] {
             match fs::remove_file(path.join(stale)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
                 _ => {}
@@ -189,6 +193,30 @@ impl RunFolder {
         write_whole(&file, &bytes)
     }
 
+    /// Where the model of one C of a path goes.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when the folder for it cannot be made.
+    pub fn path_model(&self, c: f64) -> Result<PathBuf, RecordError> {
+        let folder = self.path.join("path");
+        fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        Ok(folder.join(format!("c-{c}.safetensors")))
+    }
+
+    /// Writes `path.csv`.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when it cannot be written.
+    pub fn write_path(&self, points: &[PathPoint]) -> Result<(), RecordError> {
+        let file = self.path.join("path.csv");
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for point in points {
+            writer.serialize(point).map_err(|e| failed(&file)(io::Error::other(e)))?;
+        }
+        let bytes = writer.into_inner().map_err(|e| failed(&file)(io::Error::other(e.to_string())))?;
+        write_whole(&file, &bytes)
+    }
+
     /// Writes `result.json`.
     ///
     /// # Errors
@@ -219,7 +247,7 @@ impl From<LogEntry> for MetricsRow {
 }
 
 /// Six decimals: more would only hide the number.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 

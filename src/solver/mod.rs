@@ -156,6 +156,11 @@ pub struct LogEntry {
 
 /// Told how a solver is getting on.
 pub trait Observer {
+    /// Before each of several runs that belong together: what it is about.
+    fn stage(&mut self, name: &str) {
+        let _ = name;
+    }
+
     /// Before the first step: how many there will be at most.
     fn start(&mut self, steps: u64) {
         let _ = steps;
@@ -169,9 +174,11 @@ pub trait Observer {
     /// At every logged moment.
     fn log(&mut self, entry: &LogEntry);
 
-    /// At every certificate: primal, dual and relative gap of the objective.
-    fn bounds(&mut self, certificate: &Certificate) {
-        let _ = certificate;
+    /// At every certificate of a solver that has them, which is a logged moment too: primal, dual and relative gap of the
+    /// objective, and the share of rows that are still being solved.
+    fn bounds(&mut self, entry: &LogEntry, certificate: &Certificate, active: f64) {
+        let _ = (certificate, active);
+        self.log(entry);
     }
 
     /// True when the run should end after the step in hand.
@@ -234,9 +241,6 @@ pub enum SolveError {
     /// The precision that was asked for is not there.
     #[error("[solver.lbfgs] precision = \"f64\": the device has none")]
     Precision,
-    /// The exact solver's blocks have no closed form then.
-    #[error("[solver.dual] cannot solve with a free bias yet")]
-    FreeBias,
     /// Without a regulariser there is no dual.
     #[error("[solver.dual] needs a regulariser, but lambda is 0")]
     NoRegulariser,
@@ -256,7 +260,7 @@ impl SolveError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Device(_) => "`burn-svm devices` lists the devices; `--device flex` always works",
-            Self::FreeBias | Self::NoRegulariser => "[solver.sgd] can",
+            Self::NoRegulariser => "[solver.sgd] can",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
             Self::Kinks(_) => SMOOTH_HINT,
             Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",

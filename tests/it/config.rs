@@ -217,10 +217,18 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "without one there is no dual; give `lambda` or `reg` a value above 0, or use [solver.sgd]",
     ),
     (
-        "scale = \"std\"\n\n[objective]\nlambda = 1e-3\n\n[loss.weston_watkins]\n\n[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
-        "bias = \"free\"\n\n[objective]\nlambda = 1e-3\n\n[loss.weston_watkins]\n\n[solver.dual]\n",
-        "[solver.dual] cannot solve with a free bias yet",
-        "set `bias = \"regularised\"` with a large `bias_scale` in [preprocess], or use [solver.sgd]",
+        "lambda = 1e-3",
+        "c = [0.1, 1.0]",
+        "objective.c: found several values: only [solver.dual] follows a path",
+        "give one value, or train with [solver.dual]",
+    ),
+    ("lambda = 1e-3", "c = []", "14:5: found an empty list: expected at least one number", REFERENCE),
+    ("lambda = 1e-3", "c = [0.1, -1]", "14:5: -1 is out of range: expected a number in the range (0, inf)", REFERENCE),
+    (
+        "lambda = 1e-3",
+        "c = \"x\"",
+        "14:5: invalid type: string \"x\", expected a number in the range (0, inf) or a list of them",
+        REFERENCE,
     ),
     // None or several where there must be one.
     (

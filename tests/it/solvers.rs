@@ -14,7 +14,7 @@ struct Watch {
 impl Observer for Watch {
     fn log(&mut self, _: &LogEntry) {}
 
-    fn bounds(&mut self, certificate: &Certificate) {
+    fn bounds(&mut self, _: &LogEntry, certificate: &Certificate, _: f64) {
         self.certificates.push(*certificate);
     }
 }

@@ -15,6 +15,7 @@
 
 mod dense;
 mod device;
+mod free;
 mod sparse;
 mod state;
 mod sweep;
@@ -23,8 +24,10 @@ use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
 use crate::bounded::{Fraction, Positive};
 use crate::data::{Features, streams};
+use crate::loss::Formulation;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
+use free::Multipliers;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -44,6 +47,8 @@ pub struct DualConfig {
     /// Or after this many seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Positive>,
+    /// On a path of several C, start each from the dual variables of the one before.
+    pub warm_start: bool,
     /// The precision of the passes; by default single, and double where the gap asked for needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
@@ -65,13 +70,16 @@ impl Default for DualConfig {
             gap: Fraction::new(1e-3).unwrap_or_else(|_| unreachable!("1e-3 is a fraction")),
             epochs: NonZeroUsize::MIN.saturating_add(999),
             seconds: None,
+            warm_start: true,
             precision: None,
         }
     }
 }
 
 /// Below this relative gap single-precision passes cannot certify; double precision takes over.
-const SINGLE_PRECISION_GAP: f64 = 2e-5;
+const SINGLE_PRECISION_GAP: f64 = 3e-6;
+/// Single precision is given up, too, when this many measurements in a row bring the gap down by less than a twentieth.
+const STUCK: u32 = 4;
 /// A gap below minus this share of the primal is no rounding, but a bug.
 const NEGATIVE_GAP: f64 = 1e-6;
 
@@ -89,22 +97,48 @@ impl Bounds {
 /// Runs the solver; see the module's documentation.
 ///
 /// # Errors
-/// [`SolveError`] when the device fails, the bias rule is not one that it can solve, or the gap comes out negative.
+/// [`SolveError`] when the device fails, there is no regulariser, or the gap comes out negative.
 pub fn solve(config: &DualConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
     Ascent::new(config, problem)?.run(observer)
 }
 
-/// The weights of the smallest primal that was measured.
+/// Solves for several λ, one after another; `each` is given the position in `lambdas` and what came out.
+///
+/// # Errors
+/// As [`solve`], or what `each` returns.
+pub fn solve_path<E: From<SolveError>>(
+    config: &DualConfig,
+    problem: &Problem<'_>,
+    lambdas: &[f64],
+    observer: &mut dyn Observer,
+    each: &mut dyn FnMut(usize, Fit) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut ascent = Ascent::new(config, problem)?;
+    for (i, &lambda) in lambdas.iter().enumerate() {
+        ascent.move_to(lambda, config.warm_start && i > 0)?;
+        observer.stage(&format!("C {:e}", cost(lambda, problem.train.len())));
+        let fit = ascent.run(observer)?;
+        let interrupted = fit.stop == StopReason::Interrupted;
+        each(i, fit)?;
+        if interrupted {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The weights and the bias of the smallest primal that was measured.
 struct Best {
     primal: f64,
     weight: Vec<f64>,
-    constant: Vec<f64>,
+    bias: Vec<f64>,
 }
 
-/// A run of the solver.
+/// The solver with its variables: it can run, be moved to another λ, and run again.
 pub struct Ascent<'a> {
     config: &'a DualConfig,
     problem: &'a Problem<'a>,
+    lambda: f64,
     state: State<'a>,
     rows: Box<dyn Rows + 'a>,
     double: bool,
@@ -115,40 +149,45 @@ pub struct Ascent<'a> {
     /// Sweeps over the rows that were due, and the rows visited in them.
     sweeps: u64,
     visited: u64,
+    /// The smallest gap measured, and for how many measurements it has hardly changed.
+    smallest: f64,
+    stuck: u32,
+    /// Of a free bias.
+    multipliers: Multipliers,
 }
 
 impl<'a> Ascent<'a> {
-    /// A run that starts from zero.
+    /// All dual variables zero.
     ///
     /// # Errors
-    /// [`SolveError`] when the problem is not one that this solver can solve.
-    #[allow(clippy::cast_precision_loss)]
+    /// [`SolveError::NoRegulariser`] where λ = 0.
     pub fn new(config: &'a DualConfig, problem: &'a Problem<'a>) -> Result<Self, SolveError> {
         let start = Instant::now();
-        let objective = problem.objective;
-        let bias_scale = match objective.bias {
-            BiasRule::Regularised { scale } => scale,
-            BiasRule::None => 0.0,
-            BiasRule::Free => return Err(SolveError::FreeBias),
-        };
-        if objective.lambda <= 0.0 {
+        let lambda = problem.objective.lambda;
+        if lambda <= 0.0 {
             return Err(SolveError::NoRegulariser);
         }
         let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
         rng.set_stream(streams::SAMPLING);
-        let c = 1.0 / (objective.lambda * problem.train.len() as f64);
         let block_size = match problem.source.features {
             Features::Sparse(_) => sparse::block_size(problem),
             _ if !problem.device.name.backend.is_cpu() => dense::BLOCK,
             Features::U8(_) | Features::F32(_) => dense::block_size(problem),
         };
-        let state = State::new(problem, bias_scale, c, block_size, &mut rng);
         let double = config.precision == Some(Precision::F64);
+        let rows = rows(problem, double);
+        let mut state = State::new(problem, cost(lambda, problem.train.len()), block_size, &mut rng);
+        state.bias_scale = match problem.objective.bias {
+            BiasRule::Regularised { scale } => scale,
+            BiasRule::None => 0.0,
+            BiasRule::Free => free::penalty_scale(problem),
+        };
         Ok(Self {
             config,
             problem,
+            lambda,
             state,
-            rows: rows(problem, double),
+            rows,
             double,
             rng,
             scratch: Scratch::new(problem.n_classes),
@@ -156,19 +195,37 @@ impl<'a> Ascent<'a> {
             start,
             sweeps: 0,
             visited: 0,
+            smallest: f64::INFINITY,
+            stuck: 0,
+            multipliers: Multipliers::default(),
         })
+    }
+
+    /// Goes over to another λ: with `warm`, from the dual variables as they are, scaled by C'/C, which keeps them feasible;
+    /// otherwise from zero.
+    ///
+    /// # Errors
+    /// [`SolveError`] when the device fails.
+    pub fn move_to(&mut self, lambda: f64, warm: bool) -> Result<(), SolveError> {
+        self.start = Instant::now();
+        self.state.rescale(self.lambda / lambda, warm);
+        self.lambda = lambda;
+        (self.best, self.sweeps, self.visited) = (None, 0, 0);
+        (self.smallest, self.stuck) = (f64::INFINITY, 0);
+        sweep::rebuild(&mut *self.rows, &mut self.state)
     }
 
     /// Runs until the gap is proved or a limit is met.
     ///
     /// # Errors
     /// [`SolveError`] when the device fails or the gap comes out negative.
+    #[allow(clippy::cast_precision_loss)]
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
         let target = self.config.gap.get();
-        let limit = self.config.epochs.get() as u64 * self.state.rows.len() as u64;
-        observer.start(self.config.epochs.get() as u64);
         let n = self.state.rows.len() as u64;
+        let limit = (self.config.epochs.get() as u64).saturating_mul(n);
         let (mut next, mut measured, mut optimism) = (0, 0, 0.5);
+        observer.start(self.config.epochs.get() as u64);
         loop {
             self.visited += sweep::epoch(&mut *self.rows, &mut self.state, &mut self.scratch, &mut self.rng)? as u64;
             self.sweeps += 1;
@@ -184,19 +241,19 @@ impl<'a> Ascent<'a> {
             // twentieth of the run, and one every five passes to show and to wake rows.
             let promising = estimate.relative() * optimism <= target && self.visited >= next;
             if !(promising || last || self.visited >= measured + 5 * n) {
+                self.correct_bias();
                 continue;
             }
             let mut now = self.measure()?;
             next = self.visited + n.max(self.visited / 20);
             measured = self.visited;
             optimism = (now.relative() / estimate.relative()).clamp(0.1, 1.0);
-            let proved = |now: Bounds| now.relative() <= target;
-            if proved(now) || last {
+            if now.relative() <= target || last {
                 sweep::rebuild(&mut *self.rows, &mut self.state)?;
                 now = self.measure()?;
             }
             self.report(observer, now);
-            let stop = if proved(now) {
+            let stop = if now.relative() <= target {
                 StopReason::GapReached
             } else if observer.interrupted() {
                 StopReason::Interrupted
@@ -214,30 +271,58 @@ impl<'a> Ascent<'a> {
     /// What the rows looked like when they were last met.
     fn estimate(&self) -> Result<Bounds, SolveError> {
         let mut estimate = self.state.estimate();
-        estimate.primal += self.rows.square_of_weights()? / 2.0 + self.state.constant_half_square();
+        estimate.primal += self.half_square()?;
         Ok(estimate)
+    }
+
+    /// ½‖W‖², with the bias where that is regularised.
+    fn half_square(&self) -> Result<f64, SolveError> {
+        let constant = if self.is_free() { 0.0 } else { self.state.constant_half_square() };
+        Ok(self.rows.square_of_weights()? / 2.0 + constant)
+    }
+
+    fn is_free(&self) -> bool {
+        self.problem.objective.bias == BiasRule::Free
+    }
+
+    /// The outer step of a free bias: the multipliers of its constraints take up what the penalty leaves.
+    fn correct_bias(&mut self) {
+        if self.is_free() {
+            self.multipliers.step(&mut self.state);
+        }
     }
 
     /// The smallest primal so far against the dual at W(a).
     fn measure(&mut self) -> Result<Bounds, SolveError> {
-        let now = sweep::measure(&mut *self.rows, &mut self.state, &mut self.scratch)?;
+        if self.is_free() {
+            self.multipliers.step(&mut self.state);
+            free::balance(&mut self.state);
+            sweep::rebuild(&mut *self.rows, &mut self.state)?;
+        }
+        let mut now = sweep::measure(&mut *self.rows, &mut self.state, &mut self.scratch)?;
+        now.primal += self.half_square()?;
         if !now.gap.is_finite() || now.gap < -NEGATIVE_GAP * now.primal.abs() {
             return Err(SolveError::NegativeGap { gap: format!("{:e}", now.gap), primal: format!("{:e}", now.primal) });
+        }
+        if now.gap > 0.95 * self.smallest {
+            self.stuck += 1;
+        } else {
+            (self.smallest, self.stuck) = (now.gap, 0);
         }
         let dual = now.primal - now.gap;
         match &self.best {
             Some(best) if best.primal <= now.primal => Ok(Bounds { primal: best.primal, gap: best.primal - dual }),
             _ => {
-                let (weight, constant) = (self.rows.weights()?, self.state.constant.clone());
-                self.best = Some(Best { primal: now.primal, weight, constant });
+                let (weight, bias) = (self.rows.weights()?, self.state.bias());
+                self.best = Some(Best { primal: now.primal, weight, bias });
                 Ok(now)
             }
         }
     }
 
     fn needs_double(&self, estimate: Bounds) -> bool {
-        let wanted = self.config.gap.get() < SINGLE_PRECISION_GAP && self.config.precision != Some(Precision::F32);
-        wanted && !self.double && estimate.relative() <= 3.0 * SINGLE_PRECISION_GAP
+        let near = self.config.gap.get() < SINGLE_PRECISION_GAP && estimate.relative() <= 3.0 * SINGLE_PRECISION_GAP;
+        !self.double && self.config.precision.is_none() && (near || self.stuck >= STUCK)
     }
 
     fn widen(&mut self) -> Result<(), SolveError> {
@@ -251,29 +336,28 @@ impl<'a> Ascent<'a> {
         self.visited as f64 / self.state.rows.len() as f64
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn report(&self, observer: &mut dyn Observer, bounds: Bounds) {
-        let lambda = self.problem.objective.lambda;
-        observer.log(&LogEntry {
+        let entry = LogEntry {
             step: self.sweeps,
             epoch: self.epochs(),
-            loss: Some(lambda * bounds.primal),
+            loss: Some(self.lambda * bounds.primal),
             train_accuracy: None,
             validation_accuracy: None,
             seconds: self.start.elapsed().as_secs_f64(),
-        });
-        observer.bounds(&bounds.certificate(lambda));
+        };
+        observer.bounds(&entry, &bounds.certificate(self.lambda), self.state.active());
     }
 
     #[allow(clippy::cast_possible_truncation)]
     fn finish(&mut self, stop: StopReason, bounds: Bounds) -> Result<Fit, SolveError> {
-        let (weight, constant) = match self.best.take() {
-            Some(best) => (best.weight, best.constant),
-            None => (self.rows.weights()?, self.state.constant.clone()),
+        let (weight, mut bias) = match self.best.take() {
+            Some(best) => (best.weight, best.bias),
+            None => (self.rows.weights()?, self.state.bias()),
         };
+        if self.is_free() && self.state.loss.formulation != Formulation::OneVsRest {
+            free::centre(&mut bias);
+        }
         let narrow = |values: &[f64]| values.iter().map(|&w| w as f32).collect::<Vec<f32>>();
-        let bias: Vec<f64> =
-            constant.iter().zip(&self.state.offset).map(|(w, o)| w * self.state.bias_scale + o).collect();
         Ok(Fit {
             weight: narrow(&weight),
             bias: self.problem.objective.bias.has_bias().then(|| narrow(&bias)),
@@ -282,10 +366,16 @@ impl<'a> Ascent<'a> {
             stop,
             solve: self.start.elapsed(),
             evaluate: Duration::ZERO,
-            certificate: Some(bounds.certificate(self.problem.objective.lambda)),
+            certificate: Some(bounds.certificate(self.lambda)),
             best_step: None,
         })
     }
+}
+
+/// C = 1/(λn): c_i of a row of weight 1.
+#[allow(clippy::cast_precision_loss)]
+fn cost(lambda: f64, n: usize) -> f64 {
+    1.0 / (lambda * n as f64)
 }
 
 fn rows<'a>(problem: &Problem<'a>, double: bool) -> Box<dyn Rows + 'a> {

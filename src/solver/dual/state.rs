@@ -56,7 +56,7 @@ pub(super) struct State<'a> {
 
 impl<'a> State<'a> {
     /// All variables zero. `c` = 1/(λn).
-    pub fn new(problem: &Problem<'a>, bias_scale: f64, c: f64, block_size: usize, rng: &mut ChaCha8Rng) -> Self {
+    pub fn new(problem: &Problem<'a>, c: f64, block_size: usize, rng: &mut ChaCha8Rng) -> Self {
         let loss = &problem.objective.loss;
         let mut rows = problem.train.to_vec();
         rows.shuffle(rng);
@@ -75,7 +75,7 @@ impl<'a> State<'a> {
             a: vec![0.0; n * k],
             n_classes: k,
             block_size,
-            bias_scale,
+            bias_scale: 0.0,
             constant: vec![0.0; k],
             offset: vec![0.0; k],
             seen: vec![Bounds { primal: 0.0, gap: f64::INFINITY }; n],
@@ -113,6 +113,30 @@ impl<'a> State<'a> {
     #[allow(clippy::cast_precision_loss)]
     pub fn settle_at(&mut self, target: f64, primal: f64) {
         self.tolerance = SETTLED * target * primal / self.rows.len() as f64;
+    }
+
+    /// The share of rows that did not sleep through the last sweep.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn active(&self) -> f64 {
+        let awake = self.sleep.iter().filter(|&&sleep| sleep == 0).count();
+        awake as f64 / self.rows.len() as f64
+    }
+
+    /// All costs, and the dual variables with them or back at zero, times `factor`; every row is due.
+    pub fn rescale(&mut self, factor: f64, warm: bool) {
+        self.samples.iter_mut().for_each(|s| s.cost *= factor);
+        let factor = if warm { factor } else { 0.0 };
+        self.a.iter_mut().for_each(|a| *a *= factor);
+        self.sleep.fill(0);
+        self.due.fill(self.epoch);
+        if !warm {
+            self.offset.fill(0.0);
+        }
+    }
+
+    /// What the bias is now.
+    pub fn bias(&self) -> Vec<f64> {
+        self.constant.iter().zip(&self.offset).map(|(w, o)| self.bias_scale * w + o).collect()
     }
 
     /// What was last seen of all rows, without the regulariser.

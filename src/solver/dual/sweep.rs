@@ -205,7 +205,7 @@ impl Work for Measure<'_, '_> {
     }
 }
 
-/// Every row's loss and share of the gap at W as it is, and the primal with its regulariser.
+/// Every row's loss and share of the gap at W as it is; the primal without its regulariser.
 pub(super) fn measure(rows: &mut dyn Rows, state: &mut State<'_>, scratch: &mut Scratch) -> Result<Bounds, SolveError> {
     let mut space = Space::default();
     let (nothing, mut sum) = (Changes::default(), Bounds { primal: 0.0, gap: 0.0 });
@@ -216,12 +216,10 @@ pub(super) fn measure(rows: &mut dyn Rows, state: &mut State<'_>, scratch: &mut 
         space.load(state, block);
         let load = Load { block, rows: &space.rows, size: range.len() };
         rows.turn(&nothing, load, Some(&mut space.scores))?;
-        let part =
-            kernel::vectorized(Measure { state, first: range.start, scores: &mut space.scores, scratch });
+        let part = kernel::vectorized(Measure { state, first: range.start, scores: &mut space.scores, scratch });
         sum.primal += part.primal;
         sum.gap += part.gap;
     }
-    sum.primal += rows.square_of_weights()? / 2.0 + state.constant_half_square();
     Ok(sum)
 }
 

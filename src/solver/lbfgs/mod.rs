@@ -180,16 +180,17 @@ fn log(
     certificate: Option<Certificate>,
     start: Instant,
 ) {
-    observer.log(&LogEntry {
+    let entry = LogEntry {
         step,
         epoch: batch.passes() as f64,
         loss: Some(here.value),
         train_accuracy: None,
         validation_accuracy: None,
         seconds: start.elapsed().as_secs_f64(),
-    });
-    if let Some(certificate) = certificate {
-        observer.bounds(&certificate);
+    };
+    match certificate {
+        Some(certificate) => observer.bounds(&entry, &certificate, 1.0),
+        None => observer.log(&entry),
     }
 }
 

@@ -1,0 +1,166 @@
+//! A bias that is not regularised.
+//!
+//! Its dual has one more constraint a class, Σ_i β_ik = 0, which no single block can keep. The method of multipliers puts them
+//! into the objective: b is the multiplier, and a penalty (B²/2)·‖Σ_i β_i‖² is the constant feature of a regularised bias. After
+//! every sweep b takes up what the penalty leaves, b ← b + B²·Σ_i β_i, and Σ_i β_i goes to 0. (D. Bertsekas, *Constrained
+//! Optimization and Lagrange Multiplier Methods*, 1982.) A bound needs the constraints exactly: [`balance`] shrinks the dual
+//! variables until they hold.
+
+use super::state::State;
+use crate::loss::Formulation;
+use crate::solver::Problem;
+use std::collections::VecDeque;
+
+/// The constant feature of the penalty, of the size of a typical feature value.
+pub(super) fn penalty_scale(problem: &Problem<'_>) -> f64 {
+    let (source, rows) = (problem.source, problem.train);
+    let sample = rows.iter().step_by((rows.len() / 256).max(1));
+    let (mut sum, mut count) = (0.0, 0.0);
+    let mut row = vec![0.0; source.features.n_features()];
+    for &i in sample {
+        source.scaler.write_row_wide(source.features, i as usize, &mut row);
+        sum += row.iter().map(|x| x * x).sum::<f64>();
+        count += 1.0;
+    }
+    let square: f64 = sum / f64::max(count, 1.0);
+    if square > 0.0 { (SHARE * square).sqrt() } else { 1.0 }
+}
+
+/// The penalty against the typical ‖x‖².
+const SHARE: f64 = 0.25;
+
+/// Steps lengthen by this factor while they keep their direction and size, as they do where every row is at its bound and b has
+/// far to go.
+const LENGTHEN: f64 = 1.5;
+/// How alike two steps must be.
+const ALIKE: f64 = 0.98;
+
+/// The outer steps of a run.
+#[derive(Debug, Default)]
+pub(super) struct Multipliers {
+    last: Vec<f64>,
+    length: f64,
+}
+
+impl Multipliers {
+    /// b ← b + γ·B²·Σ_i β_i
+    pub fn step(&mut self, state: &mut State<'_>) {
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (now, last) = (product(&state.constant, &state.constant), product(&self.last, &self.last));
+        let alike = product(&self.last, &state.constant) > ALIKE * now.max(last);
+        self.length = if alike { self.length * LENGTHEN } else { 1.0 };
+        for (offset, constant) in state.offset.iter_mut().zip(&state.constant) {
+            *offset += self.length * state.bias_scale * constant;
+        }
+        self.last.clone_from(&state.constant);
+    }
+}
+
+/// Shrinks dual variables, which keeps them feasible, until Σ_i β_ik = 0 for every class.
+pub(super) fn balance(state: &mut State<'_>) {
+    let k = state.n_classes;
+    let factors =
+        if state.loss.formulation == Formulation::OneVsRest { binary_factors(state) } else { flow_factors(state) };
+    for (sample, a) in state.samples.iter().zip(state.a.chunks_exact_mut(k)) {
+        let factors = &factors[sample.label * k..(sample.label + 1) * k];
+        a.iter_mut().zip(factors).for_each(|(a, f)| *a *= f);
+    }
+}
+
+/// Sums of the dual variables by label and class, `[n_classes, n_classes]`.
+fn flows(state: &State<'_>) -> Vec<f64> {
+    let k = state.n_classes;
+    let mut flows = vec![0.0; k * k];
+    for (sample, a) in state.samples.iter().zip(state.a.chunks_exact(k)) {
+        flows[sample.label * k..(sample.label + 1) * k].iter_mut().zip(a).for_each(|(f, a)| *f += a);
+    }
+    flows
+}
+
+/// One-vs-rest: the larger side of each binary problem comes down to the smaller.
+fn binary_factors(state: &State<'_>) -> Vec<f64> {
+    let k = state.n_classes;
+    let flows = flows(state);
+    let mut factors = vec![1.0; k * k];
+    for j in 0..k {
+        let own = flows[j * k + j];
+        let others: f64 = (0..k).filter(|&i| i != j).map(|i| flows[i * k + j]).sum();
+        for i in 0..k {
+            let (mine, against) = if i == j { (own, others) } else { (others, own) };
+            if mine > against {
+                factors[i * k + j] = against / mine;
+            }
+        }
+    }
+    factors
+}
+
+/// Difference losses: the dual variables are flows from label to class, and what goes into a class must come out of it. Flow is
+/// taken off paths from classes with too much going out to classes with too much coming in.
+fn flow_factors(state: &State<'_>) -> Vec<f64> {
+    let k = state.n_classes;
+    let flows = flows(state);
+    let mut left = flows.clone();
+    let mut surplus: Vec<f64> = (0..k).map(|i| (0..k).map(|j| flows[i * k + j] - flows[j * k + i]).sum()).collect();
+    let rounding = flows.iter().sum::<f64>() * 1e-15;
+    for from in 0..k {
+        // Straight first: nearly all of it, where every class meets every other.
+        for to in 0..k {
+            let amount = surplus[from].min(-surplus[to]).min(left[from * k + to]);
+            if amount > 0.0 {
+                take(&mut left, &mut surplus, &[from, to], amount, k);
+            }
+        }
+        while surplus[from] > rounding {
+            let Some(path) = path(&left, &surplus, from, rounding, k) else {
+                break;
+            };
+            let narrowest = path.windows(2).map(|p| left[p[0] * k + p[1]]).fold(f64::INFINITY, f64::min);
+            let end = path[path.len() - 1];
+            let amount = narrowest.min(surplus[from]).min(-surplus[end]);
+            take(&mut left, &mut surplus, &path, amount, k);
+        }
+    }
+    left.iter().zip(&flows).map(|(left, flow)| if *flow > 0.0 { left / flow } else { 1.0 }).collect()
+}
+
+fn take(left: &mut [f64], surplus: &mut [f64], path: &[usize], amount: f64, k: usize) {
+    for pair in path.windows(2) {
+        let flow = &mut left[pair[0] * k + pair[1]];
+        *flow = (*flow - amount).max(0.0);
+    }
+    surplus[path[0]] -= amount;
+    surplus[path[path.len() - 1]] += amount;
+}
+
+/// A shortest path along flows from a class to one with too much coming in.
+fn path(left: &[f64], surplus: &[f64], from: usize, rounding: f64, k: usize) -> Option<Vec<usize>> {
+    let mut before = vec![usize::MAX; k];
+    let mut queue = VecDeque::from([from]);
+    before[from] = from;
+    while let Some(at) = queue.pop_front() {
+        for to in 0..k {
+            if before[to] != usize::MAX || left[at * k + to] <= rounding {
+                continue;
+            }
+            before[to] = at;
+            if surplus[to] < -rounding {
+                let mut path = vec![to];
+                while *path.last()? != from {
+                    path.push(before[*path.last()?]);
+                }
+                path.reverse();
+                return Some(path);
+            }
+            queue.push_back(to);
+        }
+    }
+    None
+}
+
+/// The bias of a difference loss is free up to a constant: its mean is put to 0.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn centre(bias: &mut [f64]) {
+    let mean = bias.iter().sum::<f64>() / bias.len() as f64;
+    bias.iter_mut().for_each(|b| *b -= mean);
+}

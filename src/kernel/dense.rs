@@ -53,7 +53,7 @@ impl<T: Real> Columns<T> for RowBlock<T> {
     }
 }
 
-/// The weights of all classes for dense rows, `[n_features, n_classes]` held in parts of [`PART`] features, within a part class
+/// The weights of all classes for dense rows, `[n_features, n_classes]` held in parts of 512 features, within a part class
 /// after class.
 #[derive(Debug, Clone)]
 pub struct ClassWeights<T> {

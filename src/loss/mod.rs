@@ -8,6 +8,7 @@
 //!
 //! Imports only `bounded`. [`Loss`] is the one list of formulations; [`MarginLoss`] is what a loss of your own implements.
 
+mod block;
 pub mod crammer_singer;
 pub mod dual;
 mod labels;

@@ -2,6 +2,8 @@
 //!
 //! Threads share the features: each holds its part of W and of the rows, so that one meeting a block is enough.
 
+#![allow(clippy::needless_range_loop)]
+
 use super::sweep::{Changes, Gram, Load, Rows};
 use crate::data::Features;
 use crate::data::batch::Source;
@@ -140,8 +142,8 @@ impl<X: Copy + Into<f64>, T: Real> Work for Write<'_, X, T> {
         }
         if self.factor != 1.0 {
             let factor = T::from_f64(self.factor);
-            for j in 0..n {
-                out[j] = out[j] * factor;
+            for out in out {
+                *out = *out * factor;
             }
         }
     }

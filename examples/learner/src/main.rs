@@ -151,7 +151,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let batch = Stack.batch(items.collect::<Result<_, _>>()?, &device);
     let labels = batch.labels.clone();
     let n = labels.dims()[0];
-    let right = trained.model.classify(batch).output.argmax(1).reshape([n]).equal(labels).int().sum().into_scalar::<i64>();
+    let right =
+        trained.model.classify(batch).output.argmax(1).reshape([n]).equal(labels).int().sum().into_scalar::<i64>();
     println!("{right} of {n} validation rows right");
     Ok(())
 }

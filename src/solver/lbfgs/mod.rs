@@ -286,23 +286,48 @@ impl Pairs {
 mod tests {
     use super::*;
 
-    /// With as many pairs as dimensions on a quadratic, H is the inverse Hessian: the secant equation H·y = s holds.
-    #[test]
-    fn the_last_pair_satisfies_the_secant_equation() {
+    const D: usize = 3;
+
+    /// Points of a quadratic.
+    fn path() -> Vec<Point> {
         let hessian = [4.0, 1.0, 0.5];
-        let point = |at: [f64; 3]| Point {
+        let point = |at: [f64; D]| Point {
             at: at.to_vec(),
             value: at.iter().zip(hessian).map(|(x, h)| 0.5 * h * x * x).sum(),
             gradient: at.iter().zip(hessian).map(|(x, h)| h * x).collect(),
         };
-        let path = [[1.0, 1.0, 1.0], [0.2, 0.7, 0.9], [0.1, 0.4, 0.3], [0.05, 0.0, 0.25]].map(point);
+        [[1.0, 1.0, 1.0], [0.2, 0.7, 0.9], [0.1, 0.4, 0.3], [0.05, 0.0, 0.25]].map(point).into()
+    }
+
+    /// H by the matrix recursion (Nocedal & Wright, equation 7.16): (I − ρsyᵀ)·H·(I − ρysᵀ) + ρssᵀ from H = (sᵀy/yᵀy)·I.
+    fn dense(pairs: &Pairs) -> [[f64; D]; D] {
+        let (_, y, product) = pairs.kept.back().unwrap();
+        let scale = product / dot(y, y);
+        let identity = |i: usize, j: usize| f64::from(u8::from(i == j));
+        let mut h: [[f64; D]; D] = std::array::from_fn(|i| std::array::from_fn(|j| scale * identity(i, j)));
+        for (s, y, product) in &pairs.kept {
+            let left = |i: usize, j: usize| identity(i, j) - s[i] * y[j] / product;
+            let cell = |i: usize, j: usize| -> f64 {
+                let inner = |a: usize| (0..D).map(|b| left(i, a) * h[a][b] * left(j, b)).sum::<f64>();
+                (0..D).map(inner).sum::<f64>() + s[i] * s[j] / product
+            };
+            h = std::array::from_fn(|i| std::array::from_fn(|j| cell(i, j)));
+        }
+        h
+    }
+
+    #[test]
+    fn the_two_loops_multiply_by_the_matrix_of_the_recursion() {
+        let path = path();
         let mut pairs = Pairs::new(2);
         path.windows(2).for_each(|p| pairs.push(&p[0], &p[1]));
-        assert_eq!(pairs.kept.len(), 2);
-        let (s, y, _) = pairs.kept.back().unwrap();
-        let found = pairs.direction(&y.iter().map(|y| -y).collect::<Vec<_>>());
-        for (a, b) in found.iter().zip(s) {
-            assert!((a - b).abs() < 1e-12, "{found:?} against {s:?}");
+        assert_eq!(pairs.kept.len(), 2, "the oldest pair makes room");
+        let h = dense(&pairs);
+        for gradient in [[1.0, 0.0, 0.0], [0.3, -2.0, 0.7], [-1.0, 5.0, 4.0]] {
+            for (i, found) in pairs.direction(&gradient).into_iter().enumerate() {
+                let expected = -dot(&h[i], &gradient);
+                assert!((found - expected).abs() < 1e-12, "{found} against {expected}");
+            }
         }
         pairs.push(&path[0], &path[0]);
         assert_eq!(pairs.kept.len(), 2, "a step without curvature is not kept");

@@ -1,7 +1,7 @@
 //! `burn-svm predict`
 
 use super::{Failure, PredictArgs};
-use crate::data::format::read_table;
+use crate::data::format::read_table_for;
 use crate::metric::argmax;
 use crate::model::Classifier;
 use crate::run::{self, RunError};
@@ -24,7 +24,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
             }));
         }
     };
-    let table = read_table(&args.file, args.format).map_err(RunError::from)?;
+    let table = read_table_for(&args.file, args.format, &run::wanted(&model)).map_err(RunError::from)?;
     let features = run::conform(table.features, &model, &args.file)?;
     let rows = run::all_rows(&features);
     let target = args.out.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());

@@ -213,7 +213,7 @@ impl LoadedConfig {
 /// What serde would say badly: none or two of the tables of which there must be one.
 fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
     let choices = [
-        ("data", "[data.digits], [data.idx], [data.cifar] or [data.libsvm]"),
+        ("data", "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy] or [data.images]"),
         ("loss", "[loss.weston_watkins], [loss.crammer_singer] or [loss.one_vs_rest]"),
         ("solver", "[solver.sgd], [solver.dual] or [solver.lbfgs]"),
     ];

@@ -180,6 +180,8 @@ pub struct Dataset {
     pub n_train: usize,
     /// A weight a row, finite and not negative, of which training rows make use; `None` where all are 1.
     pub weights: Option<Vec<f32>>,
+    /// The names of the features, where the data has them.
+    pub feature_names: Option<Vec<String>>,
     /// For image data.
     pub image_shape: Option<ImageShape>,
     /// Remarks for the user (features of the test part that train does not have, ...).

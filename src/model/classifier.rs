@@ -53,6 +53,8 @@ pub struct Classifier {
     pub scaler: Scaler,
     /// Names in column order.
     pub class_names: Vec<String>,
+    /// Names of the features, where the training data had them.
+    pub feature_names: Option<Vec<String>>,
     /// For image data.
     pub image_shape: Option<ImageShape>,
     /// Where it comes from.
@@ -265,6 +267,7 @@ mod tests {
             bias: Some(vec![0.5, -1.0, 0.25]),
             scaler,
             class_names: ["a", "b", "c"].map(String::from).to_vec(),
+            feature_names: None,
             image_shape: None,
             origin: Origin::Trained(Training {
                 loss: Loss::new(Formulation::WestonWatkins, 1.0, Power::One),

@@ -113,6 +113,9 @@ impl Classifier {
             "class_names": text(json!(self.class_names)),
             "image_shape": text(json!(self.image_shape)),
         });
+        if let Some(names) = &self.feature_names {
+            metadata["feature_names"] = text(json!(names));
+        }
         let unit_row = self.scaler.unit_row;
         match &self.origin {
             Origin::Trained(t) => {
@@ -155,6 +158,11 @@ impl Classifier {
         let mut origin = metadata.origin()?;
         let class_names: Vec<String> = serde_json::from_value(metadata.parse("class_names")?)
             .map_err(|e| wrong(format!("metadata `class_names`: {e}")))?;
+        let feature_names: Option<Vec<String>> = match metadata.entries.get("feature_names") {
+            None => None,
+            Some(_) => serde_json::from_value(metadata.parse("feature_names")?)
+                .map_err(|e| wrong(format!("metadata `feature_names`: {e}")))?,
+        };
         let image_shape = serde_json::from_value(metadata.parse("image_shape")?)
             .map_err(|e| wrong(format!("metadata `image_shape`: {e}")))?;
         let (weight, shape) =
@@ -183,7 +191,15 @@ impl Classifier {
             model.weight = weight.iter().map(|&v| f64::from(v)).collect();
             model.bias = bias.as_ref().map(|b| b.iter().map(|&v| f64::from(v)).collect());
         }
-        Ok(Self { weight, bias, scaler: Scaler { mean, scale, unit_row }, class_names, image_shape, origin })
+        Ok(Self {
+            weight,
+            bias,
+            scaler: Scaler { mean, scale, unit_row },
+            class_names,
+            feature_names,
+            image_shape,
+            origin,
+        })
     }
 
     /// Writes the model file under a temporary name and renames it, so that a half file never passes for a whole one.
@@ -313,6 +329,7 @@ mod tests {
             bias: Some(vec![0.1, 0.2]),
             scaler: Scaler { mean: Some(vec![1.0, 2.0, 3.0]), scale: None, unit_row: true },
             class_names: vec!["cat".into(), "dög \"x\"".into()],
+            feature_names: Some(vec!["a".into(), "b".into(), "c \"d\"".into()]),
             image_shape: Some(ImageShape { channels: 1, height: 1, width: 3 }),
             origin: Origin::Trained(Training {
                 loss: Loss {

@@ -312,6 +312,7 @@ fn classifier(header: Header, mut weight: Vec<f64>) -> Option<Classifier> {
         bias: bias.as_deref().map_or(Some(None), |b| narrowed(b).map(Some))?,
         scaler: Scaler::default(),
         class_names,
+        feature_names: None,
         image_shape: None,
         origin: Origin::Liblinear(Liblinear::new(header.solver, weight, bias)),
     })

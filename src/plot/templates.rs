@@ -191,6 +191,7 @@ mod tests {
             bias: Some(vec![1e9; k]),
             scaler: Scaler { mean: None, scale: None, unit_row: false },
             class_names: (0..k).map(|i| format!("κλάση {i}")).collect(),
+            feature_names: None,
             image_shape: Some(shape),
             origin: Origin::Trained(Training {
                 loss: Loss::new(Formulation::WestonWatkins, 1.0, Power::One),

@@ -38,7 +38,7 @@ pub fn labelled(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
     if path.extension().is_some_and(|e| e == "toml") {
         return labelled_by(&LoadedConfig::load(path, &[])?, model);
     }
-    let mut data = renumbered(labelled_file(path)?, model, path)?;
+    let mut data = renumbered(labelled_file(path, model)?, model, path)?;
     data.features = conform(data.features, model, path)?;
     let rows = all_rows(&data.features);
     Ok(Labelled { data, rows, name: path.display().to_string() })
@@ -57,8 +57,8 @@ pub fn labelled_by(config: &LoadedConfig, model: &Classifier) -> Result<Labelled
     Ok(Labelled { data, rows, name })
 }
 
-fn labelled_file(path: &Path) -> Result<Dataset, RunError> {
-    let table = crate::data::format::read_table(path, None)?;
+fn labelled_file(path: &Path, model: &Classifier) -> Result<Dataset, RunError> {
+    let table = crate::data::format::read_table_for(path, None, &super::wanted(model))?;
     let Some(labels) = table.labels else {
         return Err(RunError::Mismatch {
             problem: format!("{}: has no labels to evaluate against", path.display()),
@@ -76,6 +76,7 @@ fn labelled_file(path: &Path) -> Result<Dataset, RunError> {
         labels: classes,
         class_names,
         weights: None,
+        feature_names: None,
         image_shape: table.image_shape,
         notes: Vec::new(),
     })

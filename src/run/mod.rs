@@ -6,9 +6,11 @@ mod labelled;
 pub mod measure;
 pub mod path;
 pub mod record;
+mod wanted;
 
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub use record::{RecordError, RunFolder, RunResult};
+pub use wanted::wanted;
 
 use crate::calibration::Method;
 use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
@@ -334,6 +336,7 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, objective: &Objective,
         bias: fit.bias,
         scaler: prepared.scaler.clone(),
         class_names: prepared.data.class_names.clone(),
+        feature_names: prepared.data.feature_names.clone(),
         image_shape: prepared.data.image_shape,
         origin: Origin::Trained(Training {
             loss: objective.loss.clone(),

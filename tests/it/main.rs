@@ -21,5 +21,6 @@ mod program; // runs the binary in a folder of its own; tables of mistakes with 
 mod reference_config; // configs/reference.toml names every key of the code, and nothing else
 mod solvers; // the exact solver: certified optima, monotone duals, one optimum for every storage
 mod support; // devices, tensors and generators of the tests of losses and gradients
+mod tables; // tables with named columns from training to prediction
 mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations
 mod weights; // row weights: copies of rows, naive gradients, both solvers

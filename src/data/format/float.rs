@@ -15,7 +15,8 @@ pub(super) const fn is_blank(byte: u8) -> bool {
 ///
 /// The number ends at a blank, at `#` or with the text.
 pub(super) fn scan(text: &[u8]) -> Option<(f32, usize)> {
-    short(text).or_else(|| {
+    let ends = |at: usize| text.get(at).is_none_or(|&b| is_blank(b) || b == b'#');
+    prefix(text).filter(|(_, len)| ends(*len)).or_else(|| {
         let len = text.iter().position(|&b| is_blank(b) || b == b'#').unwrap_or(text.len());
         let value: f32 = std::str::from_utf8(&text[..len]).ok()?.parse().ok()?;
         value.is_finite().then_some((value, len))
@@ -27,12 +28,14 @@ pub(super) fn number(text: &[u8]) -> Option<f32> {
     scan(text).and_then(|(value, len)| (len == text.len()).then_some(value))
 }
 
+/// The number that `text` begins with, where it is short, and its length; the caller looks at what follows.
+///
 /// The fast path: up to 18 digits whose integer is below 2^53, and a power of ten up to 22. Then both are exact in `f64` and
 /// their product or quotient is the `f64` next to the true value (W. D. Clinger, *How to read floating point numbers
 /// accurately*, 1990). Rounding that once more to `f32` is exact unless it lies halfway between two of them.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
 #[inline]
-fn short(text: &[u8]) -> Option<(f32, usize)> {
+pub(super) fn prefix(text: &[u8]) -> Option<(f32, usize)> {
     let mut at = usize::from(matches!(text.first(), Some(b'-' | b'+')));
     let negative = text.first() == Some(&b'-');
     let (mut integer, start) = (0u64, at);
@@ -58,9 +61,6 @@ fn short(text: &[u8]) -> Option<(f32, usize)> {
         let (shift, end) = small_exponent(text, at + 1)?;
         exponent += shift;
         at = end;
-    }
-    if text.get(at).is_some_and(|&b| !is_blank(b) && b != b'#') {
-        return None;
     }
     let power = POWERS.get(exponent.unsigned_abs() as usize)?;
     let exact = integer as f64;

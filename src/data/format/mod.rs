@@ -5,17 +5,26 @@
 //! the one place that decides about classes. Files are opened in `open` only.
 
 pub mod cifar;
+pub mod columns;
+pub mod csv;
 pub mod digits;
 mod float;
 pub mod idx;
+pub mod images;
 pub mod libsvm;
+pub mod npy;
 pub mod open;
 mod weights;
+mod zstd;
 
 pub use cifar::{CifarConfig, CifarLabels};
+pub use columns::{Column, Wanted};
+pub use csv::CsvConfig;
 pub use digits::DigitsConfig;
 pub use idx::IdxConfig;
+pub use images::ImagesConfig;
 pub use libsvm::LibsvmConfig;
+pub use npy::NpyConfig;
 pub use open::Source;
 
 use super::{DataError, Dataset, Features, LabelColumn, Position, Table};
@@ -37,6 +46,12 @@ pub enum DataConfig {
     Cifar(CifarConfig),
     /// libsvm text.
     Libsvm(LibsvmConfig),
+    /// csv and tsv text.
+    Csv(CsvConfig),
+    /// NumPy's arrays and archives.
+    Npy(NpyConfig),
+    /// Folders of images.
+    Images(ImagesConfig),
 }
 
 impl DataConfig {
@@ -48,6 +63,9 @@ impl DataConfig {
             Self::Idx(_) => "idx",
             Self::Cifar(_) => "cifar",
             Self::Libsvm(_) => "libsvm",
+            Self::Csv(_) => "csv",
+            Self::Npy(_) => "npy",
+            Self::Images(_) => "images",
         }
     }
 
@@ -58,6 +76,9 @@ impl DataConfig {
             Self::Idx(config) => config.paths_mut(),
             Self::Cifar(config) => config.paths_mut(),
             Self::Libsvm(config) => config.paths_mut(),
+            Self::Csv(config) => config.paths_mut(),
+            Self::Npy(config) => config.paths_mut(),
+            Self::Images(config) => config.paths_mut(),
         }
     }
 
@@ -72,6 +93,9 @@ impl DataConfig {
             Self::Idx(config) => config.load(),
             Self::Cifar(config) => config.load(),
             Self::Libsvm(config) => config.load(),
+            Self::Csv(config) => config.load(),
+            Self::Npy(config) => config.load(),
+            Self::Images(config) => config.load(),
         }
     }
 }
@@ -86,11 +110,17 @@ pub enum Format {
     Cifar,
     /// libsvm text.
     Libsvm,
+    /// csv or tsv text.
+    Csv,
+    /// NumPy's `.npy` or `.npz`.
+    Npy,
+    /// A PNG or JPEG image: one row.
+    Images,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Idx, Self::Cifar, Self::Libsvm];
+    pub const ALL: [Self; 6] = [Self::Npy, Self::Images, Self::Idx, Self::Cifar, Self::Libsvm, Self::Csv];
 
     /// The name, as `--format` takes it.
     #[must_use]
@@ -99,6 +129,9 @@ impl Format {
             Self::Idx => "idx",
             Self::Cifar => "cifar",
             Self::Libsvm => "libsvm",
+            Self::Csv => "csv",
+            Self::Npy => "npy",
+            Self::Images => "images",
         }
     }
 
@@ -109,14 +142,20 @@ impl Format {
             Self::Idx => idx::detect(head),
             Self::Cifar => cifar::detect(path, head),
             Self::Libsvm => libsvm::detect(head),
+            Self::Csv => csv::detect(path, head),
+            Self::Npy => npy::detect(head),
+            Self::Images => images::detect(head),
         })
     }
 
-    fn read(self, source: Source) -> Result<Table, DataError> {
+    fn read(self, source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
         match self {
             Self::Idx => idx::read(source),
             Self::Cifar => cifar::read(source),
             Self::Libsvm => libsvm::read(source),
+            Self::Csv => csv::read(source, wanted),
+            Self::Npy => npy::read(source, wanted),
+            Self::Images => images::read(source),
         }
     }
 }
@@ -142,6 +181,18 @@ impl FromStr for Format {
 /// # Errors
 /// Path: the file is not there or cannot be opened. Content: it is not of the format, or no format is given and none fits.
 pub fn read_table(path: &Path, format: Option<Format>) -> Result<Table, DataError> {
+    read_for(path, format, None)
+}
+
+/// Reads one file for a model: `wanted` says what it expects of a table with columns.
+///
+/// # Errors
+/// As [`read_table`], and content where a column that the model has as a feature is not there.
+pub fn read_table_for(path: &Path, format: Option<Format>, wanted: &Wanted) -> Result<Table, DataError> {
+    read_for(path, format, Some(wanted))
+}
+
+fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     let source = Source::open(path)?;
     let Some(format) = format.or_else(|| Format::detect(path, source.head())) else {
         let found = open::looks_like(source.head());
@@ -153,7 +204,7 @@ pub fn read_table(path: &Path, format: Option<Format>) -> Result<Table, DataErro
         )
         .with_hint("name the format with --format"));
     };
-    format.read(source)
+    format.read(source, wanted)
 }
 
 /// A train or test part and the files that its rows and its labels come from, for messages.
@@ -227,18 +278,33 @@ pub(crate) fn assemble(
         labels.extend(classes_of(&test, &class_names)?);
         append_rows(&mut train.features, test.features, &test.file, &mut notes)?;
     }
-    Ok(Dataset { features: train.features, labels, class_names, n_train, weights, image_shape: None, notes })
+    Ok(Dataset {
+        features: train.features,
+        labels,
+        class_names,
+        n_train,
+        weights,
+        feature_names: None,
+        image_shape: None,
+        notes,
+    })
 }
 
 fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError> {
     part.labels.to_classes(class_names).map_err(|row| {
         let label = quote(part.labels.name(row));
-        DataError::content(
-            &part.label_file,
-            Position::Record(row + 1),
-            format!("label {label} does not occur in the train part"),
-        )
-        .with_hint(format!("the train part has {} classes: {}", class_names.len(), listing(class_names)))
+        let unseen = (0..part.labels.len()).filter(|&i| !class_names.iter().any(|name| name == part.labels.name(i)));
+        let others = match unseen.count() {
+            1 => String::new(),
+            n => format!("; {n} rows have such labels"),
+        };
+        let problem = format!("label {label} does not occur in the train part{others}");
+        DataError::content(&part.label_file, Position::Record(row + 1), problem).with_hint(format!(
+            "no model could get these rows right: remove them, or train on rows of their classes; the train part has {} \
+             classes: {}",
+            class_names.len(),
+            listing(class_names)
+        ))
     })
 }
 
@@ -311,6 +377,9 @@ mod tests {
             ("[idx]\ntrain_images = \"a\"\ntrain_labels = \"b\"\n", &["train_images", "train_labels"]),
             ("[cifar]\ndir = \"a\"\nlabels = \"coarse\"\n", &["dir"]),
             ("[libsvm]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
+            ("[csv]\ntrain = \"a\"\nlabel = -1\nignore = [\"id\", 3]\ndelimiter = \"\\t\"\n", &["train"]),
+            ("[npy]\ntrain = \"a\"\n\n[npy.arrays]\nlabels = \"l\"\n", &["train"]),
+            ("[images]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
         ] {
             let mut config = parse(text).unwrap();
             assert_eq!(toml::to_string(&config).unwrap(), text);
@@ -325,7 +394,10 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        assert_eq!("x".parse::<Format>(), Err("`x` is not a format: expected one of idx, cifar, libsvm".to_owned()));
+        assert_eq!(
+            "x".parse::<Format>(),
+            Err("`x` is not a format: expected one of npy, images, idx, cifar, libsvm, csv".to_owned())
+        );
     }
 
     #[test]

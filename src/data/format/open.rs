@@ -1,17 +1,21 @@
 //! Opens a file or standard input, decompresses on the way, and reads without trusting what headers promise.
 //!
-//! Compression is told by the first bytes, not by the name: gzip (RFC 1952, also several members), bzip2 (also several
-//! streams). The readers of binary formats ask for a number of bytes and get a vector that grows only as data arrive,
+//! Compression is told by the first bytes, not by the name: gzip (RFC 1952, also several members), bzip2 and xz (also several
+//! streams), Zstandard (also several frames). The readers of binary formats ask for a number of bytes and get a vector that grows only as data arrive,
 //! so that no header can make the program reserve memory for data that are not there.
 
+use super::zstd::Zstd;
 use crate::data::{DataError, Position};
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are looked at to tell compression and format; a tar header has its magic at byte 257.
 const HEAD: usize = 8192;
+/// KiB that an xz decoder may take: `xz -9` needs 65 MiB.
+const XZ_MEMORY: u32 = 512 << 10;
 const BZIP2_MAGIC: &[u8] = b"BZh";
 const BZIP2_BLOCKS: [&[u8]; 2] = [b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"];
 
@@ -21,27 +25,25 @@ enum Codec {
     Plain,
     Gzip,
     Bzip2,
+    Xz,
+    Zstd,
 }
 
 impl Codec {
-    fn of(head: &[u8], file: &Path) -> Result<Self, DataError> {
-        let unsupported = |name: &str, tool: &str| {
-            DataError::content(file, Position::File, format!("{name} compression is not supported yet"))
-                .with_hint(format!("decompress the file first: {tool}"))
-        };
+    fn of(head: &[u8]) -> Self {
         if head.starts_with(b"\x1f\x8b\x08") {
-            Ok(Self::Gzip)
+            Self::Gzip
         } else if head.starts_with(BZIP2_MAGIC)
             && matches!(head.get(3), Some(b'1'..=b'9'))
             && BZIP2_BLOCKS.iter().any(|block| head[4..].starts_with(&block[..block.len().min(head.len() - 4)]))
         {
-            Ok(Self::Bzip2)
+            Self::Bzip2
         } else if head.starts_with(b"\xfd7zXZ\0") {
-            Err(unsupported("xz", "xz -dk FILE"))
+            Self::Xz
         } else if head.starts_with(b"\x28\xb5\x2f\xfd") {
-            Err(unsupported("zstd", "zstd -dk FILE"))
+            Self::Zstd
         } else {
-            Ok(Self::Plain)
+            Self::Plain
         }
     }
 
@@ -50,6 +52,8 @@ impl Codec {
             Self::Plain => "plain",
             Self::Gzip => "gzip",
             Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
         }
     }
 }
@@ -68,7 +72,7 @@ impl Source {
     /// Opens a file, or standard input for `-`.
     ///
     /// # Errors
-    /// Path: not there, not readable, a directory. Content: an unsupported or broken compression.
+    /// Path: not there, not readable, a directory. Content: a broken compression.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         if path == Path::new("-") {
             return Self::from_reader(Path::new("stdin"), Box::new(io::stdin()), None);
@@ -89,12 +93,14 @@ impl Source {
     pub fn from_reader(file: &Path, mut raw: Box<dyn Read + Send>, len: Option<u64>) -> Result<Self, DataError> {
         let mut magic = Vec::with_capacity(16);
         raw.by_ref().take(16).read_to_end(&mut magic).map_err(|e| read_error(file, Codec::Plain, &e))?;
-        let codec = Codec::of(&magic, file)?;
+        let codec = Codec::of(&magic);
         let whole = Cursor::new(magic).chain(raw);
         let mut rest: Box<dyn Read + Send> = match codec {
             Codec::Plain => Box::new(whole),
             Codec::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 18, whole))),
             Codec::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(BufReader::with_capacity(1 << 18, whole))),
+            Codec::Xz => Box::new(XzReader::new_mem_limit(BufReader::with_capacity(1 << 18, whole), true, XZ_MEMORY)),
+            Codec::Zstd => Box::new(Zstd::new(BufReader::with_capacity(1 << 18, whole))),
         };
         let mut head = Vec::with_capacity(HEAD);
         rest.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|e| read_error(file, codec, &e))?;
@@ -106,6 +112,11 @@ impl Source {
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// True for what is not compressed.
+    pub(super) fn is_plain(&self) -> bool {
+        self.codec == Codec::Plain
     }
 
     /// The first bytes after decompression (8 KiB, or all where there are fewer).
@@ -317,11 +328,56 @@ pub(super) mod tests {
         }
     }
 
+    fn fixture(name: &str) -> Vec<u8> {
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats").join(name)).unwrap()
+    }
+
+    /// What `make_compressed.py` packs.
+    fn packed() -> Vec<u8> {
+        (0..20_000u32).map(|i| ((i * i + i / 7) % 251) as u8).collect()
+    }
+
     #[test]
-    fn other_compressions_are_named() {
-        let error = read(b"\xfd7zXZ\0\0\x04abcdefgh").unwrap_err();
-        assert_eq!(error.to_string(), "test: xz compression is not supported yet");
-        assert!(read(b"\x28\xb5\x2f\xfdabc").unwrap_err().to_string().contains("zstd"));
+    fn xz_and_zstd_are_read_with_all_their_streams() {
+        for name in ["xz", "zst"] {
+            assert_eq!(read(&fixture(&format!("bytes.{name}"))).unwrap(), packed(), "{name}");
+            assert_eq!(read(&fixture(&format!("bytes2.{name}"))).unwrap(), packed().repeat(2), "{name}");
+        }
+    }
+
+    #[test]
+    fn cut_and_changed_xz_and_zstd_are_errors() {
+        for name in ["bytes.xz", "bytes.zst", "bytes2.xz", "bytes2.zst"] {
+            let whole = fixture(name);
+            for cut in (7..whole.len()).step_by(13) {
+                match read(&whole[..cut]) {
+                    Ok(bytes) => assert_eq!(bytes, packed(), "{name}: only the seam of two is a whole file"),
+                    Err(error) => {
+                        assert!(
+                            error.to_string().ends_with("stream ends early: the file is cut off"),
+                            "{name} {cut}: {error}"
+                        );
+                    }
+                }
+            }
+            let mut refused = 0;
+            for at in (12..whole.len()).step_by(29) {
+                let mut changed = whole.clone();
+                changed[at] ^= 0xff;
+                match read(&changed) {
+                    // A skippable frame may hold anything, and some bits of a header mean nothing.
+                    Ok(bytes) => assert!(bytes == packed() || bytes == packed().repeat(2), "{name} {at}"),
+                    Err(error) => {
+                        refused += 1;
+                        assert!(
+                            error.to_string().starts_with("test: ") && error.hint.is_some(),
+                            "{name} {at}: {error}"
+                        );
+                    }
+                }
+            }
+            assert!(refused > 20, "{name}: {refused}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::quote;
 use crate::data::{DataError, Position};
 use std::path::Path;
 
-const HINT: &str = "a weight is a factor of the row's loss: 2 counts a row twice, 0 leaves it out";
+pub(super) const HINT: &str = "a weight is a factor of the row's loss: 2 counts a row twice, 0 leaves it out";
 
 /// Reads one weight a line, for as many rows as the train part has. Blank lines and lines that begin with `#` are skipped.
 pub(super) fn read(path: &Path, n_rows: usize) -> Result<Vec<f32>, DataError> {
@@ -44,9 +44,13 @@ pub(super) fn is_weight(value: f32) -> bool {
 }
 
 /// The error about a weight that is none.
-pub(super) fn refused(path: &Path, position: Position, found: &str) -> DataError {
-    let problem = format!("found {}, expected a weight: a number, 0 or more", quote(found));
-    DataError::content(path, position, problem).with_hint(HINT)
+fn refused(path: &Path, position: Position, found: &str) -> DataError {
+    DataError::content(path, position, problem(found)).with_hint(HINT)
+}
+
+/// The words about a weight that is none.
+pub(super) fn problem(found: &str) -> String {
+    format!("found {}, expected a weight: a number, 0 or more", quote(found))
 }
 
 #[cfg(test)]

@@ -91,29 +91,8 @@ fn read_label(line: &[u8], at: usize, labels: &mut LabelColumn) -> Result<usize,
         let problem = format!("found {}, expected a label before the first feature", shown(word));
         return Err(Fault::new(at, problem).hint("a line is `LABEL INDEX:VALUE INDEX:VALUE ...`"));
     }
-    let text =
-        std::str::from_utf8(word).map_err(|_| Fault::new(at, format!("label {} is not UTF-8 text", shown(word))))?;
-    if is_plain_integer(word) {
-        labels.push(text);
-        return Ok(at + word.len());
-    }
-    match text.parse::<f64>() {
-        Ok(number) if number.is_nan() => {
-            return Err(Fault::new(at, format!("found label {}, expected an integer or a word", shown(word))));
-        }
-        // `+1`, `1.0` and `1` are one class.
-        #[allow(clippy::cast_possible_truncation)]
-        Ok(number) if number.fract() == 0.0 && number.abs() < 9e15 => labels.push(&(number as i64).to_string()),
-        Ok(_) | Err(_) => labels.push(text),
-    }
+    labels.push_text(word).map_err(|problem| Fault::new(at, problem))?;
     Ok(at + word.len())
-}
-
-/// True for an integer as `i64` would print it.
-fn is_plain_integer(word: &[u8]) -> bool {
-    let digits = word.strip_prefix(b"-").unwrap_or(word);
-    let plain = digits.len() <= 15 && digits.iter().all(u8::is_ascii_digit);
-    plain && (matches!(digits, [b'1'..=b'9', ..]) || word == b"0")
 }
 
 /// The index at `at` and where its value begins.

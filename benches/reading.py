@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""How long data files take to read: burn-svm beside pandas, scikit-learn and NumPy, in one run.
+
+    cargo build --release
+    pip install numpy pandas pyarrow scikit-learn
+    python3 benches/reading.py --rounds 5 --csv benches/results/$(date +%F)-reading.csv
+
+Files are written to a temporary folder: a csv of 100,000 rows of 50 numbers with six digits, and libsvm text of 60,000 rows of 100
+cells. MNIST is read from data/mnist where it is there. Every reading is a process of its own, the contestants take turns, and the
+time is that of the reading call alone (burn-svm: `seconds_load` of its result). The first round warms the file cache and is dropped.
+"""
+
+import argparse
+import csv
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+here = pathlib.Path(__file__).resolve().parent.parent
+
+CONFIG = """
+{data}
+[objective]
+lambda = 1e-3
+[loss.crammer_singer]
+[solver.sgd]
+steps = 1
+batch_size = 1
+"""
+
+# What each contestant runs: it leaves X and y in memory as burn-svm does, in single precision.
+PYTHON = {
+    "pandas read_csv": "import pandas as p; f = p.read_csv({file!r}); X = f.iloc[:, :-1].to_numpy('f4'); y = f.iloc[:, -1].to_numpy()",
+    "pandas read_csv, dtype f4": "import pandas as p; f = p.read_csv({file!r}, dtype={{f'x{{j}}': 'f4' for j in range(50)}}); "
+    "X = f.iloc[:, :-1].to_numpy('f4'); y = f.iloc[:, -1].to_numpy()",
+    "pandas read_csv, pyarrow": "import pandas as p; f = p.read_csv({file!r}, engine='pyarrow'); X = f.iloc[:, :-1].to_numpy('f4'); "
+    "y = f.iloc[:, -1].to_numpy()",
+    "sklearn load_svmlight_file": "from sklearn.datasets import load_svmlight_file as l; X, y = l({file!r}, dtype='f4')",
+    "numpy, gzip": "import gzip, numpy as n; X = n.frombuffer(gzip.open({file!r}).read(), 'u1', offset=16)",
+}
+TIMED = "import time\n{imports}\nt = time.perf_counter()\n{code}\nprint(time.perf_counter() - t)"
+
+
+def python(name, file):
+    code = PYTHON[name].format(file=str(file))
+    imports, _, rest = code.partition("; ")
+    out = subprocess.run([sys.executable, "-c", TIMED.format(imports=imports, code=rest)], capture_output=True, text=True, check=True)
+    return float(out.stdout)
+
+
+def ours(data, folder):
+    config = folder / "reading.toml"
+    config.write_text(CONFIG.format(data=data))
+    program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", here / "target")) / "release" / "burn-svm"
+    command = [program, "train", config, "--out", folder / "run", "--force", "--json", "-q"]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=here)
+    if out.returncode:
+        sys.exit(out.stderr)
+    return json.loads(out.stdout)["seconds_load"]
+
+
+def write_files(folder):
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((100_000, 50))
+    table = pd.DataFrame(x, columns=[f"x{j}" for j in range(50)])
+    table["kind"] = np.array(["ant", "bee", "cat"])[rng.integers(0, 3, len(x))]
+    table.to_csv(folder / "table.csv", index=False, float_format="%.6g")
+    with open(folder / "table.libsvm", "w") as file:
+        for _ in range(60_000):
+            cells = np.sort(rng.choice(20_000, 100, replace=False)) + 1
+            values = rng.standard_normal(100)
+            file.write(f"{rng.integers(0, 10)} " + " ".join(f"{j}:{v:.6g}" for j, v in zip(cells, values)) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--csv", type=pathlib.Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        write_files(folder)
+        table, text, mnist = folder / "table.csv", folder / "table.libsvm", here / "data/mnist/train-images-idx3-ubyte.gz"
+        groups = {
+            "csv": (table, f"[data.csv]\ntrain = '{table}'\nlabel = 'kind'", [n for n in PYTHON if "csv" in n]),
+            "libsvm": (text, f"[data.libsvm]\ntrain = '{text}'", ["sklearn load_svmlight_file"]),
+            "MNIST idx.gz": (mnist, f"[data.idx]\ntrain_images = '{mnist}'\ntrain_labels = "
+                             f"'{mnist.parent / 'train-labels-idx1-ubyte.gz'}'", ["numpy, gzip"]),
+        }
+        rows = []
+        for group, (file, data, names) in groups.items():
+            if not file.exists():
+                print(f"skipped: {file} is not there")
+                continue
+            for round_ in range(arguments.rounds + 1):
+                load = os.getloadavg()[0]
+                runs = [("burn-svm", ours(data, folder))] + [(n, python(n, file)) for n in names]
+                rows += [(group, n, round_, s, file.stat().st_size, load) for n, s in runs if round_]
+    print("| file | MB | reader | median s | min s | MB/s | times burn-svm |\n|---|---|---|---|---|---|---|")
+    for group in groups:
+        times = {}
+        for row in rows:
+            if row[0] == group:
+                times.setdefault(row[1], []).append(row[3])
+                size = row[4] / 1e6
+        for reader, seconds in times.items():
+            median = statistics.median(seconds)
+            ratio = median / statistics.median(times["burn-svm"])
+            print(f"| {group} | {size:.1f} | {reader} | {median:.3f} | {min(seconds):.3f} | {size / median:.0f} | {ratio:.1f} |")
+    if arguments.csv:
+        with open(arguments.csv, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "reader", "round", "seconds", "bytes", "load_average"])
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

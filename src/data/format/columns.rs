@@ -1,0 +1,261 @@
+//! Columns of a table by name or number: which are features, which is the label, which holds weights, which are left out.
+
+use super::quote;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A column by its name, or by its number from 1; −1 is the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a column, or its number from 1 (-1 is the last)")]
+pub enum Column {
+    /// By the name in the header.
+    Name(String),
+    /// By number.
+    Number(i64),
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(&quote(name)),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// What a column is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The feature of this number, from 0.
+    Feature(usize),
+    Label,
+    Weight,
+    Ignored,
+}
+
+/// The roles of all columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) roles: Vec<Role>,
+    pub(super) n_features: usize,
+    /// In the order of the features, where the table has names.
+    pub(super) feature_names: Option<Vec<String>>,
+    /// The names of all columns.
+    pub(super) names: Option<Vec<String>>,
+    /// Columns without a name, from 1, which are left out.
+    pub(super) nameless: Vec<usize>,
+}
+
+/// What the configuration says of columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Special {
+    /// The label.
+    pub label: Option<Column>,
+    /// The row weights.
+    pub weights: Option<Column>,
+    /// Columns that are no features.
+    pub ignore: Vec<Column>,
+}
+
+/// What a model expects of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The number of features.
+    pub n_features: usize,
+    /// Their names, in order, where the model knows them.
+    pub feature_names: Option<Vec<String>>,
+    /// What the configuration of the training run says of columns.
+    pub special: Special,
+    /// Whether csv text has a header, where that was said.
+    pub header: Option<bool>,
+    /// The delimiter of csv text, where that was said.
+    pub delimiter: Option<super::csv::Delimiter>,
+    /// The arrays of an npz archive, where they were named.
+    pub arrays: super::npy::Arrays,
+}
+
+/// A problem and a hint.
+pub(super) type Complaint = (String, String);
+
+impl Plan {
+    /// The columns of a table to train on, or of a test part, which must have the features of train.
+    pub(super) fn of_table(
+        names: Option<Vec<String>>,
+        n_columns: usize,
+        special: &Special,
+        train: Option<&[String]>,
+    ) -> Result<Self, Complaint> {
+        let mut roles = vec![None; n_columns];
+        let mut give = |column: &Column, role| -> Result<(), Complaint> {
+            let at = find(column, names.as_deref(), n_columns)?;
+            if roles[at].is_some() {
+                let problem = format!("column {column} is named twice by `label`, `weights` and `ignore`");
+                return Err((problem, "a column has one use".into()));
+            }
+            roles[at] = Some(role);
+            Ok(())
+        };
+        if let Some(label) = &special.label {
+            give(label, Role::Label)?;
+        }
+        if let (Some(weights), None) = (&special.weights, train) {
+            give(weights, Role::Weight)?;
+        }
+        // A test part need not have what is left out.
+        let optional = special.ignore.iter().chain(special.weights.iter().filter(|_| train.is_some()));
+        for column in optional {
+            if train.is_none() || find(column, names.as_deref(), n_columns).is_ok() {
+                give(column, Role::Ignored)?;
+            }
+        }
+        match (names, train) {
+            (Some(names), Some(train)) => Self::by_name(names, roles, train, "train"),
+            (names, _) => Self::in_order(names, roles),
+        }
+    }
+
+    /// The columns of a table for a model.
+    pub(super) fn for_model(names: Option<Vec<String>>, n_columns: usize, wanted: &Wanted) -> Result<Self, Complaint> {
+        let find_one = |column: &Column| find(column, names.as_deref(), n_columns).ok();
+        let special = &wanted.special;
+        let label = special.label.as_ref().and_then(find_one);
+        if let (Some(found), Some(expected)) = (&names, &wanted.feature_names) {
+            let label = label.filter(|&at| !expected.contains(&found[at]));
+            let mut roles = vec![None; n_columns];
+            if let Some(at) = label {
+                roles[at] = Some(Role::Label);
+            }
+            return Self::by_name(found.clone(), roles, expected, "the model");
+        }
+        let mut roles = vec![None; n_columns];
+        for at in special.ignore.iter().chain(&special.weights).filter_map(find_one) {
+            roles[at] = Some(Role::Ignored);
+        }
+        if let Some(at) = label {
+            roles[at] = Some(Role::Label);
+        }
+        // A file of nothing but features, or one like the training data.
+        let plans = [vec![None; n_columns], roles].map(|roles| Self::in_order(names.clone(), roles));
+        if let Some(plan) = plans.into_iter().flatten().find(|plan| plan.n_features == wanted.n_features) {
+            return Ok(plan);
+        }
+        Err((
+            format!("found {n_columns} columns, expected the {} features of the model", wanted.n_features),
+            "the columns are matched by name where both the training data and this file have a header".into(),
+        ))
+    }
+
+    /// Every column without a role is the next feature; one without a name is left out, as it is where pandas keeps its index.
+    fn in_order(names: Option<Vec<String>>, roles: Vec<Option<Role>>) -> Result<Self, Complaint> {
+        let (mut n_features, mut nameless) = (0, Vec::new());
+        let mut assign = |(at, role): (usize, Option<Role>)| match role {
+            Some(role) => role,
+            None if names.as_ref().is_some_and(|names| names[at].is_empty()) => {
+                nameless.push(at + 1);
+                Role::Ignored
+            }
+            None => {
+                n_features += 1;
+                Role::Feature(n_features - 1)
+            }
+        };
+        let roles: Vec<Role> = roles.into_iter().enumerate().map(&mut assign).collect();
+        if n_features == 0 {
+            return Err((
+                format!("found no feature among {} columns", roles.len()),
+                "is this the right delimiter? `delimiter` sets it".into(),
+            ));
+        }
+        let features = roles.iter().enumerate().filter(|(_, role)| matches!(role, Role::Feature(_)));
+        let feature_names = names.as_ref().map(|names| features.map(|(at, _)| names[at].clone()).collect::<Vec<_>>());
+        if let Some(twice) = feature_names.as_deref().and_then(twice) {
+            return Err((format!("column {} occurs twice", quote(twice)), "rename one of them, or `ignore` it".into()));
+        }
+        Ok(Self { roles, n_features, feature_names, names, nameless })
+    }
+
+    /// The features in the order of `expected`; other columns are left out.
+    fn by_name(
+        names: Vec<String>,
+        roles: Vec<Option<Role>>,
+        expected: &[String],
+        whose: &str,
+    ) -> Result<Self, Complaint> {
+        let index: std::collections::HashMap<&str, usize> =
+            expected.iter().enumerate().map(|(j, name)| (name.as_str(), j)).collect();
+        let mut found = vec![false; expected.len()];
+        let mut assigned = Vec::with_capacity(names.len());
+        for (name, role) in names.iter().zip(roles) {
+            let feature = index.get(name.as_str()).copied().filter(|_| role.is_none());
+            if let Some(j) = feature
+                && std::mem::replace(&mut found[j], true)
+            {
+                return Err((format!("column {} occurs twice", quote(name)), "rename one of them".into()));
+            }
+            assigned.push(role.or(feature.map(Role::Feature)).unwrap_or(Role::Ignored));
+        }
+        let missing: Vec<String> =
+            expected.iter().zip(&found).filter(|(_, found)| !**found).map(|(name, _)| quote(name)).collect();
+        if let [first, rest @ ..] = missing.as_slice() {
+            let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+            return Err((
+                format!("there is no column {first}{more}, which {whose} has as a feature"),
+                "columns are matched by their names in the header".into(),
+            ));
+        }
+        Ok(Self {
+            roles: assigned,
+            n_features: expected.len(),
+            feature_names: Some(expected.to_vec()),
+            names: Some(names),
+            nameless: Vec::new(),
+        })
+    }
+
+    /// `column 3`, or the column's name.
+    pub(super) fn shown(&self, column: usize) -> String {
+        match self.names.as_ref().and_then(|names| names.get(column)).filter(|name| !name.is_empty()) {
+            Some(name) => format!("column {}", quote(name)),
+            None => format!("column {}", column + 1),
+        }
+    }
+
+    pub(super) fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+}
+
+fn twice(names: &[String]) -> Option<&str> {
+    let mut seen = std::collections::HashSet::new();
+    names.iter().map(String::as_str).find(|name| !seen.insert(*name))
+}
+
+/// The position of a column, from 0.
+fn find(column: &Column, names: Option<&[String]>, n_columns: usize) -> Result<usize, Complaint> {
+    match (column, names) {
+        (Column::Number(number), _) => {
+            let n = i64::try_from(n_columns).unwrap_or(i64::MAX);
+            let at = if *number < 0 { n + number } else { number - 1 };
+            usize::try_from(at).ok().filter(|&at| *number != 0 && at < n_columns).ok_or_else(|| {
+                let problem = format!("there is no column {number} among {n_columns}");
+                (problem, "columns count from 1; -1 is the last".to_owned())
+            })
+        }
+        (Column::Name(name), None) => Err((
+            format!("there is no header to look up column {} in", quote(name)),
+            "give the column's number, from 1, or set `header = true`".into(),
+        )),
+        (Column::Name(name), Some(names)) => names.iter().position(|n| n == name).ok_or_else(|| {
+            let near = names
+                .iter()
+                .map(|n| (strsim::jaro_winkler(&n.to_lowercase(), &name.to_lowercase()), n))
+                .filter(|(similarity, _)| *similarity > 0.75)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let hint = match near {
+                Some((_, n)) => format!("did you mean {}?", quote(n)),
+                None => format!("the columns are {}", super::listing(names)),
+            };
+            (format!("there is no column {}", quote(name)), hint)
+        }),
+    }
+}

@@ -3,7 +3,8 @@
 //! Slow on purpose, f64, no tensors. [`weston_watkins_naive`] is the loss and gradient as the CS231n notes write them, two
 //! loops that touch one margin at a time. [`weston_watkins_by_class`] drops the inner loop's bookkeeping to one matrix column
 //! at a time, and [`weston_watkins_matrix`] is the form that the crate computes with tensors, XᵀQ. The three return the same
-//! numbers. [`crammer_singer_naive`] and [`one_vs_rest_naive`] are the loops of the other two losses.
+//! numbers. [`crammer_singer_naive`], [`one_vs_rest_naive`] and [`top_k_naive`] are the loops of the other losses, [`smoothed_naive`]
+//! those of Nesterov's smoothing.
 //!
 //! # From loops to a matrix product
 //!
@@ -28,9 +29,9 @@
 //!   the product pairs rows of X with factors of other rows, and nothing about its shape gives that away.
 //! - **The regulariser.** The gradient of (λ/2)·Σ W² is λW, a matrix; nothing is summed. (With `reg`·ΣW² it is 2·reg·W.)
 //!
-//! Imports only `loss` (for [`Power`]).
+//! Imports only `loss` (for [`Power`] and [`Formulation`]).
 
-use crate::loss::Power;
+use crate::loss::{Formulation, Power};
 
 /// A small problem in host memory; a bias is a column of ones in `x`.
 #[derive(Debug, Clone, Copy)]
@@ -260,6 +261,88 @@ pub fn one_vs_rest_naive(sample: &Sample<'_>) -> LossAndGradient {
                 let weight = sample.class_weight(i);
                 loss += weight * value;
                 sample.pull(&mut gradient, i, class, -sign * weight * slope);
+            }
+        }
+    }
+    sample.regularised(loss, gradient)
+}
+
+/// Top-k in loops at power 1: k times the worst class that was not yet taken, the lowest index on a tie.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn top_k_naive(sample: &Sample<'_>, k: usize) -> LossAndGradient {
+    let mut loss = 0.0;
+    let mut gradient = vec![0.0; sample.weight.len()];
+    for i in 0..sample.n_samples() {
+        let label = sample.label(i);
+        let correct = sample.score(i, label);
+        let mut taken = vec![false; sample.n_classes];
+        taken[label] = true;
+        for _ in 0..k {
+            let (mut worst, mut largest) = (label, 0.0);
+            for class in 0..sample.n_classes {
+                let margin = sample.score(i, class) - correct + sample.margin;
+                if !taken[class] && margin > largest {
+                    (worst, largest) = (class, margin);
+                }
+            }
+            if worst == label {
+                break;
+            }
+            taken[worst] = true;
+            let share = sample.class_weight(i) / k as f64;
+            loss += share * largest;
+            sample.pull(&mut gradient, i, worst, share);
+            sample.pull(&mut gradient, i, label, -share);
+        }
+    }
+    sample.regularised(loss, gradient)
+}
+
+/// Nesterov's smoothing with `gamma` in loops: p_j = clip((z_j − t)/γ, 0, hi), with t by bisection where Σp may not exceed 1.
+///
+/// `k` is that of top-k and means nothing to the other formulations.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn smoothed_naive(sample: &Sample<'_>, formulation: Formulation, k: usize, gamma: f64) -> LossAndGradient {
+    let capped = matches!(formulation, Formulation::CrammerSinger | Formulation::TopK);
+    let hi = if formulation == Formulation::TopK { 1.0 / k as f64 } else { 1.0 };
+    let mut loss = 0.0;
+    let mut gradient = vec![0.0; sample.weight.len()];
+    for i in 0..sample.n_samples() {
+        let label = sample.label(i);
+        let correct = sample.score(i, label);
+        let charged: Vec<usize> =
+            (0..sample.n_classes).filter(|&j| formulation == Formulation::OneVsRest || j != label).collect();
+        let margin = |class: usize| match formulation {
+            Formulation::OneVsRest if class == label => sample.margin - correct,
+            Formulation::OneVsRest => sample.margin + sample.score(i, class),
+            _ => sample.score(i, class) - correct + sample.margin,
+        };
+        // t is measured from the largest margin, beside which γ may be tiny.
+        let top = charged.iter().map(|&j| margin(j)).fold(0.0, f64::max);
+        let p = |class: usize, t: f64| ((margin(class) - top - t) / gamma).clamp(0.0, hi);
+        let sum = |t: f64| charged.iter().map(|&j| p(j, t)).sum::<f64>();
+        let (mut low, mut high) = (-top, 0.0);
+        if !capped || sum(low) <= 1.0 {
+            high = low;
+        }
+        loop {
+            let t = f64::midpoint(low, high);
+            if t <= low || t >= high {
+                break;
+            }
+            if sum(t) > 1.0 { low = t } else { high = t }
+        }
+        for &class in &charged {
+            let (p, weight) = (p(class, high), sample.class_weight(i));
+            if p > 0.0 {
+                loss += weight * (p * margin(class) - gamma / 2.0 * p * p);
+                let own = formulation == Formulation::OneVsRest && class == label;
+                sample.pull(&mut gradient, i, class, if own { -weight * p } else { weight * p });
+                if formulation != Formulation::OneVsRest {
+                    sample.pull(&mut gradient, i, label, -weight * p);
+                }
             }
         }
     }

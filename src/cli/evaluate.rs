@@ -3,7 +3,6 @@
 use super::{EvaluateArgs, Failure, print, print_json, report};
 use crate::calibration::Calibrator;
 use crate::config::LoadedConfig;
-use crate::loss::Loss;
 use crate::model::Classifier;
 use crate::objective::Evaluation;
 use crate::run::measure::{Comparison, compare};
@@ -28,12 +27,10 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     if args.json {
         print_json(&as_json(&model, name, &evaluation, calibration))?;
     } else {
-        let described =
-            |l: &Loss| format!("{}, margin {}, power {}", l.formulation.name(), l.margin, i64::from(l.power));
         print(&report::evaluation(&report::Evaluated {
             name,
             evaluation: &evaluation,
-            loss: model.loss().map(described),
+            loss: model.loss().map(ToString::to_string),
             calibration: calibration.map(|(calibrator, comparison)| (calibrator.name(), comparison)),
             class_names: &model.class_names,
         }))?;

@@ -134,7 +134,8 @@ fn too_fast(config: &LoadedConfig, prepared: &Prepared) -> Option<f64> {
     let SolverConfig::Sgd(sgd) = &config.run.solver else {
         return None;
     };
-    let plain = sgd.optimizer == OptimizerName::Sgd && prepared.objective.loss.power == Power::One;
+    let loss = &prepared.objective.loss;
+    let plain = sgd.optimizer == OptimizerName::Sgd && loss.power == Power::One && loss.smoothing == 0.0;
     Some(sgd.learning_rate.get()).filter(|rate| plain && rate * prepared.strength.reg >= 1.0)
 }
 

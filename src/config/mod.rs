@@ -15,11 +15,11 @@ use crate::data::format::DataConfig;
 use crate::data::{Center, Scale, SplitConfig};
 use crate::device::DeviceName;
 use crate::fetch::FetchName;
-use crate::loss::LossConfig;
+use crate::loss::{LossConfig, Power};
 use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
 use crate::solver::sgd::{Schedule, SgdConfig};
-use crate::solver::{EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig, lbfgs};
+use crate::solver::{EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Value};
@@ -214,7 +214,7 @@ impl LoadedConfig {
 fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
     let choices = [
         ("data", "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy] or [data.images]"),
-        ("loss", "[loss.weston_watkins], [loss.crammer_singer] or [loss.one_vs_rest]"),
+        ("loss", "[loss.weston_watkins], [loss.crammer_singer], [loss.one_vs_rest] or [loss.top_k]"),
         ("solver", "[solver.sgd], [solver.dual] or [solver.lbfgs]"),
     ];
     for (name, choices) in choices {
@@ -344,6 +344,14 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
             "give one value, or train with [solver.dual]".into(),
         ));
     }
+    let loss = run.loss.unweighted();
+    if loss.power == Power::Two && loss.smoothing > 0.0 {
+        let name = loss.formulation.name();
+        return Err((
+            format!("loss.{name}: both `smoothing` and power 2 are set"),
+            "the squared hinge is smooth already: set `power = 1`, or remove `smoothing`".into(),
+        ));
+    }
     match &run.solver {
         SolverConfig::Dual(_) => {
             if run.objective.strength(1).lambda <= 0.0 {
@@ -363,13 +371,12 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
             check_sgd(sgd)?;
         }
         SolverConfig::Lbfgs(_) => {
-            let (formulation, power) = (run.loss.formulation(), run.loss.options().power);
-            if !lbfgs::is_smooth(formulation, power) {
-                let power = i64::from(power);
+            if !loss.is_smooth() {
+                let power = i64::from(loss.power);
                 return Err((
                     format!(
                         "[solver.lbfgs] needs a smooth loss, but {} with `power = {power}` has kinks",
-                        formulation.name()
+                        loss.formulation.name()
                     ),
                     SMOOTH_HINT.into(),
                 ));

@@ -1,6 +1,10 @@
 //! Crammer-Singer: only the worst class is charged. What LIBLINEAR's `-s 4` minimises.
 
-use super::{MarginLoss, Power, assert_valid, index_mask, label_mask, weigh_gradient, weigh_rows, weights_tensor};
+use super::smooth::Smooth;
+use super::{
+    MarginLoss, Power, assert_smoothing, assert_valid, index_mask, label_mask, weigh_gradient, weigh_rows,
+    weights_tensor,
+};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
@@ -15,6 +19,9 @@ pub struct CrammerSingerConfig {
     /// The power p of the margin: 1 (hinge) or 2 (squared hinge). Default: 1.
     #[config(default = 1)]
     pub power: usize,
+    /// γ of Nesterov's smoothing, at least 0; above 0 at power 1 only. Default: 0, none.
+    #[config(default = 0.0)]
+    pub smoothing: f64,
     /// One weight a class, at least 0; a row's loss is multiplied by the weight of its label. Default: all 1.
     pub class_weights: Option<Vec<f64>>,
 }
@@ -26,10 +33,11 @@ impl CrammerSingerConfig {
     /// When a value is out of its range.
     #[must_use]
     pub fn init(&self, device: &Device) -> CrammerSinger {
-        assert_valid(self.margin, self.power, self.class_weights.as_deref());
+        assert_smoothing(self.smoothing, assert_valid(self.margin, self.power, self.class_weights.as_deref()));
         CrammerSinger {
             margin: self.margin,
             power: self.power,
+            smoothing: self.smoothing,
             class_weights: weights_tensor(self.class_weights.as_ref(), device),
         }
     }
@@ -46,6 +54,8 @@ impl CrammerSingerConfig {
 ///
 /// The `multiclass_hinge_loss` of optax and the multiclass hinge of scikit-learn's metrics are this with Δ = 1, p = 1. Where
 /// the margin is exactly met the subgradient is 0. At equal scores the loss is exactly Δ^p.
+///
+/// With `smoothing` γ the loss is the maximum of p·z − (γ/2)·‖p‖² over p ≥ 0 with Σp ≤ 1 and the gradient p: see `docs/math.md`.
 ///
 /// # References
 /// K. Crammer and Y. Singer, *On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines*, JMLR 2, 2001.
@@ -68,6 +78,8 @@ pub struct CrammerSinger {
     pub margin: f64,
     /// The power p.
     pub power: usize,
+    /// γ of Nesterov's smoothing; 0 is none.
+    pub smoothing: f64,
     /// One weight a class.
     pub class_weights: Option<Tensor<1>>,
 }
@@ -79,13 +91,22 @@ impl ModuleDisplay for CrammerSinger {
 
     fn custom_content(&self, content: Content) -> Option<Content> {
         let weighted = self.class_weights.is_some();
-        content.add("margin", &self.margin).add("power", &self.power).add("class_weights", &weighted).optional()
+        content
+            .add("margin", &self.margin)
+            .add("power", &self.power)
+            .add("smoothing", &self.smoothing)
+            .add("class_weights", &weighted)
+            .optional()
     }
 }
 
 impl CrammerSinger {
     fn exponent(&self) -> Power {
         if self.power == 2 { Power::Two } else { Power::One }
+    }
+
+    fn smooth(&self) -> Option<Smooth> {
+        (self.smoothing > 0.0).then_some(Smooth { gamma: self.smoothing, top: Some(1) })
     }
 
     /// Margins z_j = Δ + s_j − s_y with −∞ at the label, so that it is never the worst class.
@@ -122,15 +143,24 @@ impl MarginLoss for CrammerSinger {
 
     fn forward_no_reduction(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
         let [n_samples, _] = scores.dims();
-        let worst = self.margins(scores, &labels).max_dim(1);
-        let charged = self.exponent().of_tensor(worst).reshape([n_samples]);
-        weigh_rows(charged, labels, self.class_weights.as_ref())
+        let margins = self.margins(scores, &labels);
+        let charged = match self.smooth() {
+            Some(smooth) => smooth.of_tensor(margins),
+            None => self.exponent().of_tensor(margins.max_dim(1)),
+        };
+        weigh_rows(charged.reshape([n_samples]), labels, self.class_weights.as_ref())
     }
 
     fn gradient(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
         let shape = scores.dims();
         let label = label_mask(&labels, shape[1]);
-        let (worst, index) = self.margins(scores, &labels).max_dim_with_indices(1);
+        let margins = self.margins(scores, &labels);
+        if let Some(smooth) = self.smooth() {
+            let p = smooth.slopes(margins);
+            let total = p.clone().sum_dim(1).neg().expand(shape);
+            return weigh_gradient(p.mask_where(label, total), labels, self.class_weights.as_ref());
+        }
+        let (worst, index) = margins.max_dim_with_indices(1);
         let slope = self.exponent().slope_of_tensor(worst).expand(shape);
         let q = Tensor::zeros_like(&slope)
             .mask_where(index_mask(index, shape[1]), slope.clone())
@@ -139,6 +169,9 @@ impl MarginLoss for CrammerSinger {
     }
 
     fn kinks(&self, before: &[f64], after: &[f64], label: usize) -> Vec<usize> {
+        if self.smoothing > 0.0 {
+            return Vec::new();
+        }
         let winner = |s: &[f64]| worst_class(s, label, self.margin).filter(|(_, z)| *z > 0.0).map(|(j, _)| j);
         match (self.exponent(), winner(before), winner(after)) {
             (_, Some(a), Some(b)) if a != b => vec![a.min(b), a.max(b)],

@@ -15,6 +15,8 @@
 //! | Weston-Watkins, p = 2 | 1 + 1/(2cq) | 1 | ∞ | ∞ |
 //! | Crammer-Singer, p = 1 | 1 | 1 | ∞ | c |
 //! | Crammer-Singer, p = 2 | 1 | 1 + 1/(2cq) | ∞ | ∞ |
+//! | top-k | 1 | 1 | c/k | c |
+//! | smoothed with γ | 1 + γ/(cq) | 1 | as at γ = 0 | as at γ = 0 |
 //!
 //! One-vs-rest falls apart into binary steps. References: Y. Wang and C. Scott, *An Exact Solver for the Weston-Watkins SVM
 //! Subproblem*, ICML 2021; S. Keerthi et al., *A Sequential Dual Method for Large Scale Multi-class Linear SVMs*, KDD 2008.
@@ -23,7 +25,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::block::{Block, LANES, project};
-use super::{Formulation, Loss, Power};
+use super::{Formulation, Loss, Power, top_k};
 
 /// Scratch space of [`Loss::dual_visit`].
 #[derive(Debug)]
@@ -78,11 +80,14 @@ pub struct Visit {
 impl Loss {
     fn block(&self, q: f64, c: f64) -> Block {
         let squared = 1.0 / (2.0 * c * q);
+        let r = 1.0 + self.smoothing / (c * q);
         let free = f64::INFINITY;
         match (self.formulation, self.power) {
-            (Formulation::WestonWatkins, Power::One) => Block { r: 1.0, kappa: 1.0, hi: c, cap: free },
+            (Formulation::WestonWatkins, Power::One) => Block { r, kappa: 1.0, hi: c, cap: free },
             (Formulation::WestonWatkins, Power::Two) => Block { r: 1.0 + squared, kappa: 1.0, hi: free, cap: free },
-            (Formulation::CrammerSinger, Power::One) => Block { r: 1.0, kappa: 1.0, hi: free, cap: c },
+            (Formulation::CrammerSinger, Power::One) => Block { r, kappa: 1.0, hi: free, cap: c },
+            #[allow(clippy::cast_precision_loss)]
+            (Formulation::TopK, _) => Block { r, kappa: 1.0, hi: c / self.k as f64, cap: c },
             (Formulation::CrammerSinger, Power::Two) => Block { r: 1.0, kappa: 1.0 + squared, hi: free, cap: free },
             // Separable: `binary_steps`.
             (Formulation::OneVsRest, _) => Block { r: 1.0, kappa: 0.0, hi: c, cap: free },
@@ -181,6 +186,8 @@ impl Loss {
             top = if g <= top { top } else { g };
         }
         let loss = match (self.formulation, self.power) {
+            _ if self.smoothing > 0.0 => self.smoothed_of_margins(margins),
+            (Formulation::TopK, _) => top_k::of_margins(margins, self.k),
             (Formulation::WestonWatkins | Formulation::OneVsRest, Power::One) => sum,
             (Formulation::WestonWatkins | Formulation::OneVsRest, Power::Two) => square,
             (Formulation::CrammerSinger, power) => power.of(top),
@@ -188,13 +195,16 @@ impl Loss {
         (c * loss, c * loss - linear + self.dual_penalty(c, a))
     }
 
-    /// One-vs-rest: a ← clip(a + (Δ − f·s)/q, 0, c), or with the square max(0, a + (Δ − f·s − a/(2c))/(q + 1/(2c))).
+    /// One-vs-rest: a ← clip(a + (Δ − f·s − γa/c)/(q + γ/c), 0, c), or with the square max(0, a + (Δ − f·s − a/(2c))/(q + 1/(2c))).
     #[inline(always)]
     fn binary_steps(&self, power: Power, scores: &[f64], label: usize, q: f64, c: f64, a: &mut [f64]) {
         for (j, (a, &s)) in a.iter_mut().zip(scores).enumerate() {
             let margin = if j == label { self.margin - s } else { self.margin + s };
             *a = match power {
-                Power::One => (*a + margin / q).clamp(0.0, c),
+                Power::One => {
+                    let curvature = self.smoothing / c;
+                    (*a + (margin - *a * curvature) / (q + curvature)).clamp(0.0, c)
+                }
                 Power::Two => {
                     let curvature = 1.0 / (2.0 * c);
                     (*a + (margin - *a * curvature) / (q + curvature)).max(0.0)
@@ -206,7 +216,7 @@ impl Loss {
     /// β of a sample from its dual variables: the weights of its row in `W(a) = Σ x_i β_iᵀ`.
     pub fn dual_coefficients(&self, label: usize, a: &[f64], beta: &mut [f64]) {
         match self.formulation {
-            Formulation::WestonWatkins | Formulation::CrammerSinger => {
+            Formulation::WestonWatkins | Formulation::CrammerSinger | Formulation::TopK => {
                 beta.iter_mut().zip(a).for_each(|(b, a)| *b = -a);
                 beta[label] = a.iter().sum::<f64>() - a[label];
             }
@@ -228,12 +238,15 @@ impl Loss {
         self.dual_measure(sample, scores, a, &mut scratch.margins)
     }
 
-    /// What the squared losses subtract in the dual: Σa²/(4c), or (Σa)²/(4c) for Crammer-Singer.
+    /// What the squared losses subtract in the dual, Σa²/(4c), or (Σa)²/(4c) for Crammer-Singer; and smoothed ones, γΣa²/(2c).
     #[must_use]
     #[inline(always)]
     pub fn dual_penalty(&self, c: f64, a: &[f64]) -> f64 {
         match (self.power, self.formulation) {
-            (Power::One, _) => 0.0,
+            (Power::One, _) | (Power::Two, Formulation::TopK) if self.smoothing == 0.0 => 0.0,
+            (Power::One, _) | (Power::Two, Formulation::TopK) => {
+                self.smoothing * a.iter().map(|a| a * a).sum::<f64>() / (2.0 * c)
+            }
             (Power::Two, Formulation::CrammerSinger) => a.iter().sum::<f64>().powi(2) / (4.0 * c),
             (Power::Two, Formulation::WestonWatkins | Formulation::OneVsRest) => {
                 a.iter().map(|a| a * a).sum::<f64>() / (4.0 * c)
@@ -243,100 +256,4 @@ impl Loss {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The block's objective: Σ a·G − ½q(‖a − a_old‖² + (Σ(a − a_old))²) − penalty(a), or its separable form.
-    fn block_value(loss: &Loss, scores: &[f64], label: usize, q: f64, c: f64, old: &[f64], a: &[f64]) -> f64 {
-        let mut value = -loss.dual_penalty(c, a);
-        let (mut square, mut sum) = (0.0, 0.0);
-        for j in 0..a.len() {
-            let g = match loss.formulation {
-                Formulation::OneVsRest if j == label => loss.margin - scores[j],
-                Formulation::OneVsRest => loss.margin + scores[j],
-                _ => loss.margin + scores[j] - scores[label],
-            };
-            let change = a[j] - old[j];
-            value += change * g;
-            square += change * change;
-            sum += change;
-        }
-        let joint = if loss.formulation == Formulation::OneVsRest { 0.0 } else { sum * sum };
-        value - 0.5 * q * (square + joint)
-    }
-
-    fn feasible(loss: &Loss, c: f64, a: &[f64]) -> bool {
-        let tolerance = c * 1e-9;
-        let nonnegative = a.iter().all(|&a| a >= 0.0);
-        match (loss.formulation, loss.power) {
-            (_, Power::Two) => nonnegative,
-            (Formulation::CrammerSinger, Power::One) => nonnegative && a.iter().sum::<f64>() <= c + tolerance,
-            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::One) => {
-                nonnegative && a.iter().all(|&a| a <= c + tolerance)
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
-
-        #[test]
-        fn the_step_is_feasible_and_no_direction_improves_it(
-            scores in prop::collection::vec(-3.0f64..3.0, 2..8),
-            start in prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), 0.0f64..1.0], 8),
-            label in 0usize..8,
-            q in 0.05f64..20.0,
-            c in 0.01f64..5.0,
-            which in 0usize..6,
-        ) {
-            let k = scores.len();
-            let label = label % k;
-            let loss = Loss::new(Formulation::ALL[which / 2], 1.0, if which % 2 == 0 { Power::One } else { Power::Two });
-            // Blocks at their bounds are where the pieces meet.
-            let share = if loss.formulation == Formulation::CrammerSinger { 1.0 / k as f64 } else { 1.0 };
-            let mut old: Vec<f64> = start[..k].iter().map(|s| s * c * share).collect();
-            if loss.formulation != Formulation::OneVsRest {
-                old[label] = 0.0;
-            }
-            let mut a = old.clone();
-            loss.dual_step(&scores, label, q, c, &mut a);
-            prop_assert!(feasible(&loss, c, &a), "{loss:?} {a:?} c {c}");
-            let best = block_value(&loss, &scores, label, q, c, &old, &a);
-            // Optimal for a concave function on a convex set: no feasible move along a coordinate or a pair improves.
-            for i in 0..k {
-                for j in 0..k {
-                    for h in [1e-4, -1e-4] {
-                        let mut other = a.clone();
-                        other[i] += h * c;
-                        if j != i {
-                            other[j] -= h * c;
-                        }
-                        let allowed = loss.formulation == Formulation::OneVsRest || other[label] == 0.0;
-                        if allowed && feasible(&loss, c, &other) {
-                            let value = block_value(&loss, &scores, label, q, c, &old, &other);
-                            prop_assert!(value <= best + 1e-10 * (1.0 + best.abs()), "{loss:?} {a:?} -> {other:?}");
-                        }
-                    }
-                }
-            }
-        }
-
-        #[test]
-        fn no_row_has_a_negative_gap(
-            scores in prop::collection::vec(-3.0f64..3.0, 2..8),
-            start in prop::collection::vec(0.0f64..1.0, 8),
-            c in 0.01f64..5.0,
-            which in 0usize..6,
-        ) {
-            let k = scores.len();
-            let loss = Loss::new(Formulation::ALL[which / 2], 1.0, if which % 2 == 0 { Power::One } else { Power::Two });
-            let mut a: Vec<f64> = start[..k].iter().map(|s| s * c / k as f64).collect();
-            if loss.formulation != Formulation::OneVsRest {
-                a[0] = 0.0;
-            }
-            let sample = Sample { label: 0, square: 1.0, cost: c };
-            prop_assert!(loss.dual_bounds(sample, &scores, &a, &mut Scratch::new(k)).1 >= -1e-12);
-        }
-    }
-}
+mod tests;

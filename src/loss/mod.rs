@@ -9,22 +9,27 @@
 //! Imports only `bounded`. [`Loss`] is the one list of formulations; [`MarginLoss`] is what a loss of your own implements.
 
 mod block;
+mod choice;
 pub mod crammer_singer;
 pub mod dual;
 mod labels;
 pub mod one_vs_rest;
+mod smooth;
+pub mod top_k;
 pub mod weston_watkins;
 
+pub use choice::{
+    ClassWeights, Formulation, Loss, LossConfig, LossMisfit, MarginOptions, NamedClassWeights, TopKOptions,
+};
 pub use crammer_singer::{CrammerSinger, CrammerSingerConfig};
 pub use labels::{LabelOutOfRange, check_labels, labels_on};
 pub use one_vs_rest::{OneVsRest, OneVsRestConfig};
+pub use top_k::{TopK, TopKConfig};
 pub use weston_watkins::{WestonWatkins, WestonWatkinsConfig};
 
-use crate::bounded::Positive;
 use burn::nn::loss::Reduction;
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// A loss of scores and labels, with its gradient with respect to the scores.
@@ -197,246 +202,19 @@ pub(crate) fn assert_valid(margin: f64, power: usize, class_weights: Option<&[f6
     }
 }
 
+/// Checks γ of a smoothed loss as [`assert_valid`] does; 0 is none.
+pub(crate) fn assert_smoothing(smoothing: f64, power: Power) {
+    assert!(
+        smoothing.is_finite() && smoothing >= 0.0,
+        "the smoothing must be finite and not negative, got {smoothing}"
+    );
+    assert!(smoothing == 0.0 || power == Power::One, "the squared hinge is smooth already: smoothing needs power 1");
+}
+
 /// The class weights on a device, in f64 where it has that, so that scores in f64 lose nothing; [`weigh_rows`] casts them to
 /// the type of the scores.
 pub(crate) fn weights_tensor(class_weights: Option<&Vec<f64>>, device: &Device) -> Option<Tensor<1>> {
     let plain = device.clone().without_autodiff();
     let dtype = if plain.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 };
     class_weights.map(|w| Tensor::<1>::from_data(w.as_slice(), (&plain, dtype)))
-}
-
-/// The formulations, in the order of the documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Formulation {
-    /// Σ over the other classes: [`WestonWatkins`].
-    WestonWatkins,
-    /// The worst other class: [`CrammerSinger`].
-    CrammerSinger,
-    /// One binary hinge a class: [`OneVsRest`].
-    OneVsRest,
-}
-
-impl Formulation {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::WestonWatkins, Self::CrammerSinger, Self::OneVsRest];
-
-    /// The name as the configuration spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WestonWatkins => "weston_watkins",
-            Self::CrammerSinger => "crammer_singer",
-            Self::OneVsRest => "one_vs_rest",
-        }
-    }
-}
-
-/// `class_weights` of the configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected `\"none\"`, `\"balanced\"` or a table of positive numbers such as `{ cat = 2.0 }`"
-)]
-pub enum ClassWeights {
-    /// `"none"` or `"balanced"`.
-    Named(NamedClassWeights),
-    /// A weight for some classes by name; the others keep 1.
-    Table(BTreeMap<String, Positive>),
-}
-
-impl Default for ClassWeights {
-    fn default() -> Self {
-        Self::Named(NamedClassWeights::None)
-    }
-}
-
-/// The class weights that have a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NamedClassWeights {
-    /// 1 for every class.
-    None,
-    /// n / (n_classes · n_k), with n and n_k counted on the training split.
-    Balanced,
-}
-
-impl ClassWeights {
-    /// One weight a class, or `None` where all are 1.
-    ///
-    /// `counts` are the rows of each class in the training split.
-    ///
-    /// # Errors
-    /// The name in the table that is not a class.
-    #[allow(clippy::cast_precision_loss)]
-    pub fn resolve(&self, class_names: &[String], counts: &[usize]) -> Result<Option<Vec<f64>>, String> {
-        match self {
-            Self::Named(NamedClassWeights::None) => Ok(None),
-            Self::Named(NamedClassWeights::Balanced) => {
-                let n = counts.iter().sum::<usize>() as f64;
-                let k = counts.len() as f64;
-                Ok(Some(counts.iter().map(|&c| if c == 0 { 0.0 } else { n / (k * c as f64) }).collect()))
-            }
-            Self::Table(table) => {
-                let mut weights = vec![1.0; class_names.len()];
-                for (name, weight) in table {
-                    let class = class_names.iter().position(|c| c == name).ok_or_else(|| name.clone())?;
-                    weights[class] = weight.get();
-                }
-                Ok(Some(weights))
-            }
-        }
-    }
-}
-
-/// The keys of a `[loss.*]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MarginOptions {
-    /// The margin Δ.
-    pub margin: Positive,
-    /// 1 or 2.
-    pub power: Power,
-    /// `none`, `balanced` or a table.
-    pub class_weights: ClassWeights,
-}
-
-impl Default for MarginOptions {
-    fn default() -> Self {
-        let one = Positive::new(1.0).unwrap_or_else(|_| unreachable!("1 is positive"));
-        Self { margin: one, power: Power::One, class_weights: ClassWeights::default() }
-    }
-}
-
-/// The `[loss]` table: exactly one formulation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LossConfig {
-    /// `[loss.weston_watkins]`
-    WestonWatkins(MarginOptions),
-    /// `[loss.crammer_singer]`
-    CrammerSinger(MarginOptions),
-    /// `[loss.one_vs_rest]`
-    OneVsRest(MarginOptions),
-}
-
-impl LossConfig {
-    /// The formulation that the table names.
-    #[must_use]
-    pub const fn formulation(&self) -> Formulation {
-        match self {
-            Self::WestonWatkins(_) => Formulation::WestonWatkins,
-            Self::CrammerSinger(_) => Formulation::CrammerSinger,
-            Self::OneVsRest(_) => Formulation::OneVsRest,
-        }
-    }
-
-    /// The keys of the table.
-    #[must_use]
-    pub const fn options(&self) -> &MarginOptions {
-        match self {
-            Self::WestonWatkins(o) | Self::CrammerSinger(o) | Self::OneVsRest(o) => o,
-        }
-    }
-
-    /// The loss with its class weights counted out.
-    ///
-    /// # Errors
-    /// The name in `class_weights` that is not a class.
-    pub fn resolve(&self, class_names: &[String], counts: &[usize]) -> Result<Loss, String> {
-        let options = self.options();
-        Ok(Loss {
-            formulation: self.formulation(),
-            margin: options.margin.get(),
-            power: options.power,
-            class_weights: options.class_weights.resolve(class_names, counts)?,
-        })
-    }
-}
-
-/// A loss as a value: what the objective, the model file and the solvers pass around.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Loss {
-    /// Which classes are charged.
-    pub formulation: Formulation,
-    /// The margin Δ.
-    pub margin: f64,
-    /// The exponent p.
-    pub power: Power,
-    /// One weight a class; `None` where all are 1.
-    pub class_weights: Option<Vec<f64>>,
-}
-
-impl Loss {
-    /// A loss without class weights.
-    #[must_use]
-    pub const fn new(formulation: Formulation, margin: f64, power: Power) -> Self {
-        Self { formulation, margin, power, class_weights: None }
-    }
-
-    /// The Burn module of this loss on a device.
-    #[must_use]
-    pub fn init(&self, device: &Device) -> Box<dyn MarginLoss> {
-        let power = usize::from(self.power == Power::Two) + 1;
-        let (margin, weights) = (self.margin, self.class_weights.clone());
-        match self.formulation {
-            Formulation::WestonWatkins => Box::new(
-                WestonWatkinsConfig::new()
-                    .with_margin(margin)
-                    .with_power(power)
-                    .with_class_weights(weights)
-                    .init(device),
-            ),
-            Formulation::CrammerSinger => Box::new(
-                CrammerSingerConfig::new()
-                    .with_margin(margin)
-                    .with_power(power)
-                    .with_class_weights(weights)
-                    .init(device),
-            ),
-            Formulation::OneVsRest => Box::new(
-                OneVsRestConfig::new().with_margin(margin).with_power(power).with_class_weights(weights).init(device),
-            ),
-        }
-    }
-
-    /// The weight of a row with this label.
-    #[must_use]
-    pub fn class_weight(&self, label: usize) -> f64 {
-        self.class_weights.as_ref().map_or(1.0, |w| w[label])
-    }
-
-    /// The loss of one row in f64 on the host, class weight included.
-    #[must_use]
-    pub fn of_row(&self, scores: &[f64], label: usize) -> f64 {
-        let value = match self.formulation {
-            Formulation::WestonWatkins => weston_watkins::of_row(scores, label, self.margin, self.power),
-            Formulation::CrammerSinger => crammer_singer::of_row(scores, label, self.margin, self.power),
-            Formulation::OneVsRest => one_vs_rest::of_row(scores, label, self.margin, self.power),
-        };
-        self.class_weight(label) * value
-    }
-
-    /// The gradient of [`Loss::of_row`] with respect to the scores, written to `q`.
-    pub fn gradient_of_row(&self, scores: &[f64], label: usize, q: &mut [f64]) {
-        match self.formulation {
-            Formulation::WestonWatkins => weston_watkins::gradient_of_row(scores, label, self.margin, self.power, q),
-            Formulation::CrammerSinger => crammer_singer::gradient_of_row(scores, label, self.margin, self.power, q),
-            Formulation::OneVsRest => one_vs_rest::gradient_of_row(scores, label, self.margin, self.power, q),
-        }
-        let weight = self.class_weight(label);
-        q.iter_mut().for_each(|v| *v *= weight);
-    }
-
-    /// The loss of a row whose scores are all equal, before class weights: (K−1)·Δ^p, Δ^p or K·Δ^p at zero scores.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub fn at_zero(&self, n_classes: usize) -> f64 {
-        let unit = self.power.of(self.margin);
-        match self.formulation {
-            Formulation::WestonWatkins => (n_classes - 1) as f64 * unit,
-            Formulation::CrammerSinger => unit,
-            Formulation::OneVsRest => n_classes as f64 * unit,
-        }
-    }
 }

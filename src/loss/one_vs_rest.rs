@@ -1,6 +1,9 @@
 //! One-vs-rest: one binary hinge a class, its own class against all others. What LIBLINEAR's `-s 3` and `-s 1` minimise.
 
-use super::{MarginLoss, Power, assert_valid, label_mask, weigh_gradient, weigh_rows, weights_tensor};
+use super::smooth::Smooth;
+use super::{
+    MarginLoss, Power, assert_smoothing, assert_valid, label_mask, weigh_gradient, weigh_rows, weights_tensor,
+};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
@@ -15,6 +18,9 @@ pub struct OneVsRestConfig {
     /// The power p of a margin: 1 (hinge) or 2 (squared hinge). Default: 1.
     #[config(default = 1)]
     pub power: usize,
+    /// γ of Nesterov's smoothing, at least 0; above 0 at power 1 only. Default: 0, none.
+    #[config(default = 0.0)]
+    pub smoothing: f64,
     /// One weight a class, at least 0; the weight of a row's label multiplies all its binary losses. Default: all 1.
     pub class_weights: Option<Vec<f64>>,
 }
@@ -26,10 +32,11 @@ impl OneVsRestConfig {
     /// When a value is out of its range.
     #[must_use]
     pub fn init(&self, device: &Device) -> OneVsRest {
-        assert_valid(self.margin, self.power, self.class_weights.as_deref());
+        assert_smoothing(self.smoothing, assert_valid(self.margin, self.power, self.class_weights.as_deref()));
         OneVsRest {
             margin: self.margin,
             power: self.power,
+            smoothing: self.smoothing,
             class_weights: weights_tensor(self.class_weights.as_ref(), device),
         }
     }
@@ -44,6 +51,8 @@ impl OneVsRestConfig {
 /// ```
 ///
 /// Where a margin is exactly met the subgradient is 0. At zero scores the loss is exactly K·Δ^p.
+///
+/// With `smoothing` γ the loss is Huber's hinge in place of each max(0, z_j): see `docs/math.md`.
 ///
 /// # References
 /// R. Rifkin and A. Klautau, *In Defense of One-Vs-All Classification*, JMLR 5, 2004.
@@ -66,6 +75,8 @@ pub struct OneVsRest {
     pub margin: f64,
     /// The power p.
     pub power: usize,
+    /// γ of Nesterov's smoothing; 0 is none.
+    pub smoothing: f64,
     /// One weight a class.
     pub class_weights: Option<Tensor<1>>,
 }
@@ -77,13 +88,22 @@ impl ModuleDisplay for OneVsRest {
 
     fn custom_content(&self, content: Content) -> Option<Content> {
         let weighted = self.class_weights.is_some();
-        content.add("margin", &self.margin).add("power", &self.power).add("class_weights", &weighted).optional()
+        content
+            .add("margin", &self.margin)
+            .add("power", &self.power)
+            .add("smoothing", &self.smoothing)
+            .add("class_weights", &weighted)
+            .optional()
     }
 }
 
 impl OneVsRest {
     fn exponent(&self) -> Power {
         if self.power == 2 { Power::Two } else { Power::One }
+    }
+
+    fn smooth(&self) -> Option<Smooth> {
+        (self.smoothing > 0.0).then_some(Smooth { gamma: self.smoothing, top: None })
     }
 
     /// Margins z_j = Δ − f_j·s_j and the mask of the labels.
@@ -121,19 +141,25 @@ impl MarginLoss for OneVsRest {
     fn forward_no_reduction(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
         let [n_samples, _] = scores.dims();
         let (margins, _) = self.margins(scores, &labels);
-        let charged = self.exponent().of_tensor(margins).sum_dim(1).reshape([n_samples]);
-        weigh_rows(charged, labels, self.class_weights.as_ref())
+        let charged = match self.smooth() {
+            Some(smooth) => smooth.of_tensor(margins),
+            None => self.exponent().of_tensor(margins).sum_dim(1),
+        };
+        weigh_rows(charged.reshape([n_samples]), labels, self.class_weights.as_ref())
     }
 
     fn gradient(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
         let (margins, mask) = self.margins(scores, &labels);
-        let slope = self.exponent().slope_of_tensor(margins);
+        let slope = match self.smooth() {
+            Some(smooth) => smooth.slopes(margins),
+            None => self.exponent().slope_of_tensor(margins),
+        };
         let negated = slope.clone().neg();
         weigh_gradient(slope.mask_where(mask, negated), labels, self.class_weights.as_ref())
     }
 
     fn kinks(&self, before: &[f64], after: &[f64], label: usize) -> Vec<usize> {
-        if self.exponent() == Power::Two {
+        if self.exponent() == Power::Two || self.smoothing > 0.0 {
             return Vec::new();
         }
         let positive = |s: &[f64], j: usize| margin_of(s, j, label, self.margin) > 0.0;

@@ -1,6 +1,9 @@
 //! Weston-Watkins: every class that comes within the margin is charged. CS231n's "multiclass SVM loss".
 
-use super::{MarginLoss, Power, assert_valid, label_mask, weigh_gradient, weigh_rows, weights_tensor};
+use super::smooth::Smooth;
+use super::{
+    MarginLoss, Power, assert_smoothing, assert_valid, label_mask, weigh_gradient, weigh_rows, weights_tensor,
+};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
@@ -15,6 +18,9 @@ pub struct WestonWatkinsConfig {
     /// The power p of a margin: 1 (hinge) or 2 (squared hinge). Default: 1.
     #[config(default = 1)]
     pub power: usize,
+    /// γ of Nesterov's smoothing, at least 0; above 0 at power 1 only. Default: 0, none.
+    #[config(default = 0.0)]
+    pub smoothing: f64,
     /// One weight a class, at least 0; a row's loss is multiplied by the weight of its label. Default: all 1.
     pub class_weights: Option<Vec<f64>>,
 }
@@ -26,10 +32,11 @@ impl WestonWatkinsConfig {
     /// When a value is out of its range.
     #[must_use]
     pub fn init(&self, device: &Device) -> WestonWatkins {
-        assert_valid(self.margin, self.power, self.class_weights.as_deref());
+        assert_smoothing(self.smoothing, assert_valid(self.margin, self.power, self.class_weights.as_deref()));
         WestonWatkins {
             margin: self.margin,
             power: self.power,
+            smoothing: self.smoothing,
             class_weights: weights_tensor(self.class_weights.as_ref(), device),
         }
     }
@@ -46,6 +53,8 @@ impl WestonWatkinsConfig {
 ///
 /// Burn's `MultiMarginLoss` (PyTorch's) is this divided by `n_classes`. Where a margin is exactly met the subgradient is 0.
 /// At equal scores the loss is exactly (K−1)·Δ^p.
+///
+/// With `smoothing` γ the loss is Huber's hinge, Σ_j min(max(0, z_j), γ)·(max(0, z_j) − min(max(0, z_j), γ)/2)/γ: see `docs/math.md`.
 ///
 /// # References
 /// J. Weston and C. Watkins, *Multi-class Support Vector Machines*, CSD-TR-98-04, Royal Holloway, 1998.
@@ -69,6 +78,8 @@ pub struct WestonWatkins {
     pub margin: f64,
     /// The power p.
     pub power: usize,
+    /// γ of Nesterov's smoothing; 0 is none.
+    pub smoothing: f64,
     /// One weight a class.
     pub class_weights: Option<Tensor<1>>,
 }
@@ -80,13 +91,22 @@ impl ModuleDisplay for WestonWatkins {
 
     fn custom_content(&self, content: Content) -> Option<Content> {
         let weighted = self.class_weights.is_some();
-        content.add("margin", &self.margin).add("power", &self.power).add("class_weights", &weighted).optional()
+        content
+            .add("margin", &self.margin)
+            .add("power", &self.power)
+            .add("smoothing", &self.smoothing)
+            .add("class_weights", &weighted)
+            .optional()
     }
 }
 
 impl WestonWatkins {
     fn exponent(&self) -> Power {
         if self.power == 2 { Power::Two } else { Power::One }
+    }
+
+    fn smooth(&self) -> Option<Smooth> {
+        (self.smoothing > 0.0).then_some(Smooth { gamma: self.smoothing, top: None })
     }
 
     /// Margins z_j = Δ + s_j − s_y, the label's own included (it is Δ).
@@ -123,21 +143,30 @@ impl MarginLoss for WestonWatkins {
     fn forward_no_reduction(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
         let [n_samples, n_classes] = scores.dims();
         let mask = label_mask(&labels, n_classes);
-        let charged = self.exponent().of_tensor(self.margins(scores, &labels)).mask_fill(mask, 0.0);
-        weigh_rows(charged.sum_dim(1).reshape([n_samples]), labels, self.class_weights.as_ref())
+        let margins = self.margins(scores, &labels);
+        let charged = match self.smooth() {
+            Some(smooth) => smooth.of_tensor(margins.mask_fill(mask, f64::NEG_INFINITY)),
+            None => self.exponent().of_tensor(margins).mask_fill(mask, 0.0).sum_dim(1),
+        };
+        weigh_rows(charged.reshape([n_samples]), labels, self.class_weights.as_ref())
     }
 
     fn gradient(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
         let shape = scores.dims();
         let mask = label_mask(&labels, shape[1]);
-        let q = self.exponent().slope_of_tensor(self.margins(scores, &labels)).mask_fill(mask.clone(), 0.0);
+        let margins = self.margins(scores, &labels);
+        let slope = match self.smooth() {
+            Some(smooth) => smooth.slopes(margins),
+            None => self.exponent().slope_of_tensor(margins),
+        };
+        let q = slope.mask_fill(mask.clone(), 0.0);
         let total = q.clone().sum_dim(1).neg().expand(shape);
         weigh_gradient(q.mask_where(mask, total), labels, self.class_weights.as_ref())
     }
 
     fn kinks(&self, before: &[f64], after: &[f64], label: usize) -> Vec<usize> {
-        // The squared hinge has a continuous slope where a margin changes sign.
-        if self.exponent() == Power::Two {
+        // The squared hinge and a smoothed one have a continuous slope where a margin changes sign.
+        if self.exponent() == Power::Two || self.smoothing > 0.0 {
             return Vec::new();
         }
         let positive = |s: &[f64], j: usize| self.margin + s[j] - s[label] > 0.0;

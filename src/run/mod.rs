@@ -139,9 +139,8 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
     }
     let mut counts = vec![0; data.n_classes()];
     split.train.iter().for_each(|&r| counts[data.labels[r as usize] as usize] += 1);
-    let loss = run.loss.resolve(&data.class_names, &counts).map_err(|name| {
-        let problem = format!("loss.{}.class_weights: `{name}` is not a class", run.loss.formulation().name());
-        refused(problem, &format!("the classes are {}", data.class_names.join(", ")))
+    let loss = run.loss.resolve(&data.class_names, &counts).map_err(|misfit| {
+        refused(format!("loss.{}.{misfit}", run.loss.formulation().name()), &misfit.hint(&data.class_names))
     })?;
     let scaler = Scaler::fit(&data.features, &split.train, run.preprocess.center, run.preprocess.scale);
     let strength = run.objective.strength(split.train.len());

@@ -9,8 +9,7 @@ const REFERENCE: &str = "configs/reference.toml lists every key with its default
 const TABLES: &str = "configs/reference.toml lists every table and key";
 const STRENGTH: &str = "lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)";
 const TOML: &str = "the file is TOML: lines `KEY = VALUE` below headings `[TABLE]`, with words in quotes";
-const SMOOTH: &str =
-    "weston_watkins and one_vs_rest with `power = 2` are smooth; for the others use [solver.dual] or [solver.sgd]";
+const SMOOTH: &str = "weston_watkins and one_vs_rest with `power = 2`, and every loss with `smoothing`, are smooth; for the others use [solver.dual] or [solver.sgd]";
 const RATE: &str = "learning_rate = 0.01";
 
 /// What is replaced in [`SMALL`], by what, the problem behind `my.toml`, the hint.
@@ -43,7 +42,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[loss.weston_watkins]",
         "[loss.weston_watkin]",
-        "16:7: unknown variant `weston_watkin`, expected one of `weston_watkins`, `crammer_singer`, `one_vs_rest`",
+        "16:7: unknown variant `weston_watkin`, expected one of `weston_watkins`, `crammer_singer`, `one_vs_rest`, `top_k`",
         "did you mean `weston_watkins`?",
     ),
     ("[solver.sgd]", "[solver.sdg]", "18:9: unknown variant `sdg`, expected one of `sgd`, `dual`, `lbfgs`", REFERENCE),
@@ -117,7 +116,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[loss.weston_watkins]",
         "loss = \"hinge\"",
-        "there is no [loss.*] table: expected one of [loss.weston_watkins], [loss.crammer_singer] or [loss.one_vs_rest]",
+        "there is no [loss.*] table: expected one of [loss.weston_watkins], [loss.crammer_singer], [loss.one_vs_rest] or [loss.top_k]",
         TABLES,
     ),
     (
@@ -158,6 +157,31 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "test = 0.2",
         "validation = -3",
         "7:14: invalid value: integer `-3`, expected a number of rows (an integer) or a fraction in the range [0, 1)",
+        REFERENCE,
+    ),
+    (
+        "[loss.weston_watkins]",
+        "[loss.weston_watkins]\nsmoothing = -1",
+        "17:13: -1 is out of range: expected a number in the range [0, inf)",
+        REFERENCE,
+    ),
+    (
+        "[loss.weston_watkins]",
+        "[loss.crammer_singer]\nsmoothing = 0.5\npower = 2",
+        "loss.crammer_singer: both `smoothing` and power 2 are set",
+        "the squared hinge is smooth already: set `power = 1`, or remove `smoothing`",
+    ),
+    ("[loss.weston_watkins]", "[loss.top_k]", "16:1: missing field `k`", REFERENCE),
+    (
+        "[loss.weston_watkins]",
+        "[loss.top_k]\nk = 0",
+        "17:5: invalid value: integer `0`, expected a whole number, one or more",
+        REFERENCE,
+    ),
+    (
+        "[loss.weston_watkins]",
+        "[loss.top_k]\nk = 3\npower = 2",
+        "18:1: unknown field `power`, expected one of `k`, `margin`, `smoothing`, `class_weights`",
         REFERENCE,
     ),
     (
@@ -252,7 +276,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[loss.weston_watkins]\n",
         "",
-        "there is no [loss.*] table: expected one of [loss.weston_watkins], [loss.crammer_singer] or [loss.one_vs_rest]",
+        "there is no [loss.*] table: expected one of [loss.weston_watkins], [loss.crammer_singer], [loss.one_vs_rest] or [loss.top_k]",
         TABLES,
     ),
     (
@@ -359,6 +383,12 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "bias = \"free\"\nbias_scale = 2",
         "preprocess.bias_scale is set, but the bias is not regularised",
         "remove `bias_scale`, or set `bias = \"regularised\"`",
+    ),
+    (
+        "[loss.weston_watkins]",
+        "[loss.top_k]\nk = 10",
+        "loss.top_k.k: found 10, expected at most 9, the number of classes less one",
+        "k = 1 is [loss.crammer_singer]; k = 9 is [loss.weston_watkins] divided by 9",
     ),
     (
         "[loss.weston_watkins]",

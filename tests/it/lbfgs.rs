@@ -28,7 +28,7 @@ fn solve_on(text: &str, device: Option<&OpenDevice>) -> (Fit, Vec<f64>) {
     (fit, watch.losses)
 }
 
-fn solve(text: &str) -> (Fit, Vec<f64>) {
+pub fn solve(text: &str) -> (Fit, Vec<f64>) {
     solve_on(text, None)
 }
 

@@ -5,7 +5,9 @@ use crate::support::{
 };
 use burn::nn::loss::{MultiMarginLossConfig, Reduction};
 use burn::tensor::DType;
-use burn_svm::loss::{CrammerSingerConfig, Formulation, Loss, MarginLoss, OneVsRestConfig, Power, WestonWatkinsConfig};
+use burn_svm::loss::{
+    CrammerSingerConfig, Formulation, Loss, MarginLoss, OneVsRestConfig, Power, TopKConfig, WestonWatkinsConfig,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -19,7 +21,8 @@ fn generators_hit_what_the_tests_are_about() {
     let mut kinds = std::collections::BTreeSet::new();
     for _ in 0..500 {
         let case = grid_case().new_tree(&mut runner).unwrap().current();
-        kinds.insert((case.loss.formulation.name(), case.loss.power == Power::Two, case.loss.class_weights.is_some()));
+        let Loss { formulation, power, smoothing, class_weights, .. } = &case.loss;
+        kinds.insert((formulation.name(), *power == Power::Two, *smoothing > 0.0, class_weights.is_some()));
         weightless += usize::from(case.loss.class_weights.iter().flatten().any(|w| *w == 0.0));
         for (row, label) in case.rows() {
             let margins = case.margins(row, label);
@@ -30,7 +33,8 @@ fn generators_hit_what_the_tests_are_about() {
             charged += usize::from(largest > 0.0);
         }
     }
-    assert_eq!(kinds.len(), 12);
+    // Three formulations of two powers, one of one; each of the four smoothed; with and without class weights.
+    assert_eq!(kinds.len(), 22);
     assert!(met > 100 && tied > 100 && certain > 50 && charged > 500, "{met} {tied} {certain} {charged}");
     assert!(weightless > 50, "{weightless}");
 }
@@ -177,8 +181,8 @@ fn a_certain_row_costs_exactly_nothing() {
 #[test]
 fn at_zero_scores_the_loss_is_known() {
     for target in targets() {
-        for (formulation, expected) in Formulation::ALL.into_iter().zip([9.0, 1.0, 10.0]) {
-            for power in POWERS {
+        for (formulation, expected) in Formulation::ALL.into_iter().zip([9.0, 1.0, 10.0, 1.0]) {
+            for &power in formulation.powers() {
                 let zeros = [0.0; 30];
                 let found = target.values(&loss(formulation, 1.0, power), &zeros, &[0, 4, 9], 10);
                 assert_eq!(found, [expected; 3], "{} {formulation:?}", target.name);
@@ -222,7 +226,7 @@ proptest! {
     fn weston_watkins_agrees_with_burns_own_loss(case in grid_case()) {
         let k = case.n_classes;
         for target in cpu_targets() {
-            let ours = Loss { formulation: Formulation::WestonWatkins, class_weights: None, ..case.loss.clone() };
+            let ours = loss(Formulation::WestonWatkins, case.loss.margin, case.loss.power);
             let p = if ours.power == Power::Two { 2 } else { 1 };
             let burns = MultiMarginLossConfig::new().with_margin(ours.margin).with_p(p).init();
             let theirs = host(burns.forward_no_reduction(target.scores(&case.scores, k), target.labels(&case.labels)));
@@ -348,15 +352,22 @@ fn losses_display_their_options_and_are_named() {
     let device = devices().remove(0).device;
     let module =
         WestonWatkinsConfig::new().with_margin(0.5).with_power(2).with_class_weights(Some(vec![1.0])).init(&device);
-    assert_eq!(module.to_string(), "WestonWatkins {margin: 0.5, power: 2, class_weights: true}");
+    assert_eq!(module.to_string(), "WestonWatkins {margin: 0.5, power: 2, smoothing: 0, class_weights: true}");
     assert_eq!(
         CrammerSingerConfig::new().init(&device).to_string(),
-        "CrammerSinger {margin: 1, power: 1, class_weights: false}"
+        "CrammerSinger {margin: 1, power: 1, smoothing: 0, class_weights: false}"
     );
     assert_eq!(
-        OneVsRestConfig::new().init(&device).to_string(),
-        "OneVsRest {margin: 1, power: 1, class_weights: false}"
+        OneVsRestConfig::new().with_smoothing(0.25).init(&device).to_string(),
+        "OneVsRest {margin: 1, power: 1, smoothing: 0.25, class_weights: false}"
     );
+    assert_eq!(
+        TopKConfig::new(3).init(&device).to_string(),
+        "TopK {k: 3, margin: 1, smoothing: 0, class_weights: false}"
+    );
+    let described = Loss { k: 3, smoothing: 0.5, ..loss(Formulation::TopK, 1.0, Power::One) }.to_string();
+    assert_eq!(described, "top_k, k 3, margin 1, power 1, smoothing 0.5");
+    assert_eq!(loss(Formulation::OneVsRest, 0.5, Power::Two).to_string(), "one_vs_rest, margin 0.5, power 2");
     for formulation in Formulation::ALL {
         assert_eq!(loss(formulation, 1.0, Power::One).init(&device).name(), formulation.name());
     }
@@ -372,25 +383,83 @@ fn complaint(init: impl FnOnce() + std::panic::UnwindSafe) -> String {
 fn wrong_options_are_refused_by_name() {
     let device = || devices().remove(0).device;
     macro_rules! refuses {
-        ($config:ident) => {
-            for margin in [-0.1, f64::NAN, f64::INFINITY] {
-                let said = complaint(|| drop($config::new().with_margin(margin).init(&device())));
+        ($config:expr) => {
+            for value in [-0.1, f64::NAN, f64::INFINITY] {
+                let said = complaint(|| drop($config.with_margin(value).init(&device())));
                 assert!(said.starts_with("the margin must be finite and not negative, got"), "{said}");
-            }
-            for power in [0, 3] {
-                let said = complaint(|| drop($config::new().with_power(power).init(&device())));
-                assert_eq!(said, format!("the power of the margin must be 1 or 2, got {power}"));
-            }
-            for weight in [-1.0, f64::NAN, f64::INFINITY] {
-                let said =
-                    complaint(|| drop($config::new().with_class_weights(Some(vec![1.0, weight])).init(&device())));
+                let said = complaint(|| drop($config.with_smoothing(value).init(&device())));
+                assert!(said.starts_with("the smoothing must be finite and not negative, got"), "{said}");
+                let said = complaint(|| drop($config.with_class_weights(Some(vec![1.0, value])).init(&device())));
                 assert!(said.starts_with("class weights must be finite and not negative, got"), "{said}");
             }
         };
+        (powers: $config:expr) => {
+            refuses!($config);
+            for power in [0, 3] {
+                let said = complaint(|| drop($config.with_power(power).init(&device())));
+                assert_eq!(said, format!("the power of the margin must be 1 or 2, got {power}"));
+            }
+            let said = complaint(|| drop($config.with_power(2).with_smoothing(0.5).init(&device())));
+            assert_eq!(said, "the squared hinge is smooth already: smoothing needs power 1");
+        };
     }
-    refuses!(WestonWatkinsConfig);
-    refuses!(CrammerSingerConfig);
-    refuses!(OneVsRestConfig);
+    refuses!(powers: WestonWatkinsConfig::new());
+    refuses!(powers: CrammerSingerConfig::new());
+    refuses!(powers: OneVsRestConfig::new());
+    refuses!(TopKConfig::new(2));
+    assert_eq!(complaint(|| drop(TopKConfig::new(0).init(&device()))), "k must be 1 or more, got 0");
+    let squared = loss(Formulation::TopK, 1.0, Power::Two);
+    assert_eq!(complaint(|| drop(squared.init(&device()))), "top-k is defined for power 1");
+}
+
+proptest! {
+    #[test]
+    fn top_k_lies_between_crammer_singer_and_weston_watkins(case in smooth_case(), gamma in prop_oneof![Just(0.0), Just(0.7)]) {
+        let (n, margin) = (case.n_classes, case.loss.margin);
+        let top = |k, smoothing| Loss { k, smoothing, ..loss(Formulation::TopK, margin, Power::One) };
+        let others = (n - 1) as f64;
+        for target in cpu_targets().into_iter().filter(|t| t.is_double()) {
+            let of = |l: &Loss| {
+                let values = target.values(l, &case.scores, &case.labels, n);
+                (values, target.analytic(l, &case.scores, &case.labels, n))
+            };
+            let (first, first_q) = of(&top(1, gamma));
+            let worst_class = Loss { smoothing: gamma, ..loss(Formulation::CrammerSinger, margin, Power::One) };
+            let (expected, expected_q) = of(&worst_class);
+            prop_assert!(worst(&first, &expected) <= 1e-12 && worst(&first_q, &expected_q) <= 1e-12);
+            // (K − 1)·max over 0 ≤ p ≤ 1/(K − 1) of p·z − γ/2·p² is Weston-Watkins with γ/(K − 1).
+            let (last, last_q) = of(&top(n - 1, gamma));
+            let sum = Loss { smoothing: gamma / others, ..loss(Formulation::WestonWatkins, margin, Power::One) };
+            let scaled = |v: Vec<f64>| v.iter().map(|v| v / others).collect::<Vec<_>>();
+            let (expected, expected_q) = of(&sum);
+            prop_assert!(worst(&last, &scaled(expected)) <= 1e-12);
+            prop_assert!(worst(&last_q, &scaled(expected_q)) <= 1e-12);
+            // More classes share the charge of the worst one.
+            for k in 1..n - 1 {
+                let (a, b) = (of(&top(k, 0.0)).0, of(&top(k + 1, 0.0)).0);
+                prop_assert!(a.iter().zip(&b).all(|(a, b)| *b <= a + 1e-12 * a.abs()), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn smoothing_takes_off_at_most_what_it_may(case in smooth_case(), gamma in 1e-4..10.0f64) {
+        let sharp = Loss { smoothing: 0.0, power: Power::One, class_weights: None, ..case.loss.clone() };
+        let smooth = Loss { smoothing: gamma, ..sharp.clone() };
+        // The largest ‖p‖² of each set.
+        let (k, classes) = (sharp.k as f64, case.n_classes as f64);
+        let most = match sharp.formulation {
+            Formulation::WestonWatkins => classes - 1.0,
+            Formulation::OneVsRest => classes,
+            Formulation::CrammerSinger => 1.0,
+            Formulation::TopK => 1.0 / k,
+        };
+        for (row, label) in case.rows() {
+            let (above, below) = (sharp.of_row(row, label), smooth.of_row(row, label));
+            let slack = 1e-12 * above.abs().max(1.0);
+            prop_assert!(below <= above + slack && above - gamma / 2.0 * most <= below + slack, "{above} {below}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_svm::device::{DeviceName, OpenDevice, open};
 use burn_svm::loss::{Formulation, Loss, Power};
-use burn_svm::reference::{LossAndGradient, Sample, crammer_singer_naive, one_vs_rest_naive, weston_watkins_naive};
+use burn_svm::reference::{
+    LossAndGradient, Sample, crammer_singer_naive, one_vs_rest_naive, smoothed_naive, top_k_naive, weston_watkins_naive,
+};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
@@ -125,19 +127,25 @@ pub fn loss(formulation: Formulation, margin: f64, power: Power) -> Loss {
     Loss::new(formulation, margin, power)
 }
 
-/// The twelve kinds of loss: formulation × power × with or without class weights, for five classes.
+/// The kinds of loss: formulation × power or smoothing × with or without class weights, for five classes.
 pub fn kinds() -> Vec<Loss> {
-    let powers = |f| [Power::One, Power::Two].map(|p| loss(f, 1.0, p));
+    let plain = |f: Formulation| {
+        let k = if f == Formulation::TopK { 2 } else { 1 };
+        let smoothed = Loss { smoothing: 0.5, ..loss(f, 1.0, Power::One) };
+        f.powers().iter().map(move |&p| loss(f, 1.0, p)).chain([smoothed]).map(move |l| Loss { k, ..l })
+    };
     let weighted = |l: Loss| [Loss { class_weights: Some(vec![0.5, 1.0, 3.7, 0.0, 0.1]), ..l.clone() }, l];
-    Formulation::ALL.into_iter().flat_map(powers).flat_map(weighted).collect()
+    Formulation::ALL.into_iter().flat_map(plain).flat_map(weighted).collect()
 }
 
-/// The naive loops of a sample, whatever the formulation.
-pub fn naive_of(formulation: Formulation, sample: &Sample<'_>) -> LossAndGradient {
-    match formulation {
+/// The naive loops of a sample, whatever the loss.
+pub fn naive_of(loss: &Loss, sample: &Sample<'_>) -> LossAndGradient {
+    match loss.formulation {
+        formulation if loss.smoothing > 0.0 => smoothed_naive(sample, formulation, loss.k, loss.smoothing),
         Formulation::WestonWatkins => weston_watkins_naive(sample),
         Formulation::CrammerSinger => crammer_singer_naive(sample),
         Formulation::OneVsRest => one_vs_rest_naive(sample),
+        Formulation::TopK => top_k_naive(sample, loss.k),
     }
 }
 
@@ -145,7 +153,7 @@ pub fn naive_of(formulation: Formulation, sample: &Sample<'_>) -> LossAndGradien
 pub fn naive(loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> (Vec<f64>, Vec<f64>) {
     let rows = scores.chunks(n_classes).zip(labels).map(|(row, &label)| {
         let found = naive_of(
-            loss.formulation,
+            loss,
             &Sample {
                 x: &[1.0],
                 labels: &[label],
@@ -198,10 +206,17 @@ fn any_loss(n_classes: usize) -> impl Strategy<Value = Loss> {
     (
         prop::sample::select(Formulation::ALL.to_vec()),
         prop_oneof![4 => Just(1.0), 1 => Just(0.0), 1 => Just(0.5), 1 => Just(2.0), 1 => Just(10.0)],
-        prop::sample::select(vec![Power::One, Power::Two]),
+        any::<bool>(),
         prop::option::of(prop::collection::vec(weight, n_classes)),
+        1..n_classes,
+        prop_oneof![3 => Just(0.0), 1 => Just(0.3), 1 => Just(0.5), 1 => Just(1.0), 1 => Just(8.0)],
     )
-        .prop_map(|(formulation, margin, power, class_weights)| Loss { formulation, margin, power, class_weights })
+        .prop_map(|(formulation, margin, square, class_weights, k, gamma)| {
+            let power = *formulation.powers().get(usize::from(square)).unwrap_or(&Power::One);
+            let k = if formulation == Formulation::TopK { k } else { 1 };
+            let smoothing = if power == Power::One { gamma } else { 0.0 };
+            Loss { formulation, margin, power, k, smoothing, class_weights }
+        })
 }
 
 fn case(score: impl Strategy<Value = f64> + Clone + 'static) -> impl Strategy<Value = Case> {

@@ -28,8 +28,13 @@ fn cpu() -> Device {
 }
 
 fn all_losses() -> impl Iterator<Item = Loss> {
-    let both = |f| [Power::One, Power::Two].map(|p| Loss::new(f, 1.0, p));
-    Formulation::ALL.into_iter().flat_map(both).flat_map(|loss| {
+    let kinds = |f: Formulation| {
+        let plain = f.powers().iter().map(move |&p| Loss::new(f, 1.0, p));
+        let smoothed = Loss { smoothing: 0.5, ..Loss::new(f, 1.0, Power::One) };
+        let k = if f == Formulation::TopK { 2 } else { 1 };
+        plain.chain([smoothed]).map(move |loss| Loss { k, ..loss })
+    };
+    Formulation::ALL.into_iter().flat_map(kinds).flat_map(|loss| {
         let weighted = Loss { class_weights: Some(vec![1.0, 0.3, 2.0, 0.7]), ..loss.clone() };
         [loss, weighted]
     })

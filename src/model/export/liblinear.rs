@@ -67,7 +67,7 @@ fn solver(model: &Classifier, notes: &mut Vec<String>) -> LiblinearSolver {
     if let Origin::Liblinear(model) = &model.origin {
         return model.solver;
     }
-    match model.loss().map(|loss| (loss.formulation, loss.power)) {
+    match model.loss().filter(|loss| loss.smoothing == 0.0).map(|loss| (loss.formulation, loss.power)) {
         Some((Formulation::OneVsRest, Power::One)) => LiblinearSolver::L2rL1lossSvcDual,
         Some((Formulation::OneVsRest, Power::Two)) => LiblinearSolver::L2rL2lossSvcDual,
         Some((Formulation::CrammerSinger, Power::One)) => LiblinearSolver::McsvmCs,

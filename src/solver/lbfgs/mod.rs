@@ -1,4 +1,4 @@
-//! L-BFGS: full batches, curvature from the last steps, a line search; for smooth losses (power 2).
+//! L-BFGS: full batches, curvature from the last steps, a line search; for smooth losses (power 2, or smoothed).
 //!
 //! ```text
 //! given:   P(θ), θ = (W, b); m pairs (s, y) of steps and changes of the gradient
@@ -28,7 +28,6 @@ use super::dual::Precision;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
 use crate::bounded::Positive;
-use crate::loss::{Formulation, Power};
 use crate::model::BiasRule;
 use full_batch::FullBatch;
 use line_search::{Function as _, Point, Search};
@@ -67,13 +66,6 @@ impl Default for LbfgsConfig {
     }
 }
 
-/// Whether a loss has a continuous gradient: the squared hinge, where no largest class is taken. The worst class of
-/// Crammer-Singer changes at a tie, and its gradient jumps there at any power.
-#[must_use]
-pub fn is_smooth(formulation: Formulation, power: Power) -> bool {
-    power == Power::Two && formulation != Formulation::CrammerSinger
-}
-
 /// Runs the solver; see the module's documentation.
 ///
 /// # Errors
@@ -81,7 +73,7 @@ pub fn is_smooth(formulation: Formulation, power: Power) -> bool {
 /// [`SolveError::Device`] when the device fails.
 pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
     let loss = &problem.objective.loss;
-    if !is_smooth(loss.formulation, loss.power) {
+    if !loss.is_smooth() {
         return Err(SolveError::Kinks(format!("{} at power {}", loss.formulation.name(), i64::from(loss.power))));
     }
     let start = Instant::now();

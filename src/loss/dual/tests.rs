@@ -1,0 +1,112 @@
+use super::*;
+use proptest::prelude::*;
+
+/// The block's objective: Σ a·G − ½q(‖a − a_old‖² + (Σ(a − a_old))²) − penalty(a), or its separable form.
+fn block_value(loss: &Loss, scores: &[f64], label: usize, q: f64, c: f64, old: &[f64], a: &[f64]) -> f64 {
+    let mut value = -loss.dual_penalty(c, a);
+    let (mut square, mut sum) = (0.0, 0.0);
+    for j in 0..a.len() {
+        let g = match loss.formulation {
+            Formulation::OneVsRest if j == label => loss.margin - scores[j],
+            Formulation::OneVsRest => loss.margin + scores[j],
+            _ => loss.margin + scores[j] - scores[label],
+        };
+        let change = a[j] - old[j];
+        value += change * g;
+        square += change * change;
+        sum += change;
+    }
+    let joint = if loss.formulation == Formulation::OneVsRest { 0.0 } else { sum * sum };
+    value - 0.5 * q * (square + joint)
+}
+
+/// Every formulation at every power that it has, smoothed too, top-k for some k.
+fn any_loss() -> impl Strategy<Value = Loss> {
+    let smoothing = prop_oneof![2 => Just(0.0), 1 => Just(0.3), 1 => Just(4.0)];
+    (prop::sample::select(Formulation::ALL.to_vec()), any::<bool>(), smoothing, 1usize..5).prop_map(
+        |(formulation, square, gamma, k)| {
+            let power = *formulation.powers().get(usize::from(square)).unwrap_or(&Power::One);
+            let k = if formulation == Formulation::TopK { k } else { 1 };
+            let smoothing = if power == Power::One { gamma } else { 0.0 };
+            Loss { k, smoothing, ..Loss::new(formulation, 1.0, power) }
+        },
+    )
+}
+
+fn feasible(loss: &Loss, c: f64, a: &[f64]) -> bool {
+    let tolerance = c * 1e-9;
+    let nonnegative = a.iter().all(|&a| a >= 0.0);
+    match (loss.formulation, loss.power) {
+        (_, Power::Two) => nonnegative,
+        #[allow(clippy::cast_precision_loss)]
+        (Formulation::TopK, Power::One) => {
+            let within = a.iter().all(|&a| a <= c / loss.k as f64 + tolerance);
+            nonnegative && within && a.iter().sum::<f64>() <= c + tolerance
+        }
+        (Formulation::CrammerSinger, Power::One) => nonnegative && a.iter().sum::<f64>() <= c + tolerance,
+        (Formulation::WestonWatkins | Formulation::OneVsRest, Power::One) => {
+            nonnegative && a.iter().all(|&a| a <= c + tolerance)
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn the_step_is_feasible_and_no_direction_improves_it(
+        scores in prop::collection::vec(-3.0f64..3.0, 2..8),
+        start in prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), 0.0f64..1.0], 8),
+        label in 0usize..8,
+        q in 0.05f64..20.0,
+        c in 0.01f64..5.0,
+        loss in any_loss(),
+    ) {
+        let k = scores.len();
+        let label = label % k;
+        // Blocks at their bounds are where the pieces meet.
+        let capped = matches!(loss.formulation, Formulation::CrammerSinger | Formulation::TopK);
+        let share = if capped { 1.0 / k.max(loss.k) as f64 } else { 1.0 };
+        let mut old: Vec<f64> = start[..k].iter().map(|s| s * c * share).collect();
+        if loss.formulation != Formulation::OneVsRest {
+            old[label] = 0.0;
+        }
+        let mut a = old.clone();
+        loss.dual_step(&scores, label, q, c, &mut a);
+        prop_assert!(feasible(&loss, c, &a), "{loss:?} {a:?} c {c}");
+        let best = block_value(&loss, &scores, label, q, c, &old, &a);
+        // Optimal for a concave function on a convex set: no feasible move along a coordinate or a pair improves.
+        for i in 0..k {
+            for j in 0..k {
+                for h in [1e-4, -1e-4] {
+                    let mut other = a.clone();
+                    other[i] += h * c;
+                    if j != i {
+                        other[j] -= h * c;
+                    }
+                    let allowed = loss.formulation == Formulation::OneVsRest || other[label] == 0.0;
+                    if allowed && feasible(&loss, c, &other) {
+                        let value = block_value(&loss, &scores, label, q, c, &old, &other);
+                        prop_assert!(value <= best + 1e-10 * (1.0 + best.abs()), "{loss:?} {a:?} -> {other:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_row_has_a_negative_gap(
+        scores in prop::collection::vec(-3.0f64..3.0, 2..8),
+        start in prop::collection::vec(0.0f64..1.0, 8),
+        c in 0.01f64..5.0,
+        loss in any_loss(),
+    ) {
+        let k = scores.len();
+        let mut a: Vec<f64> = start[..k].iter().map(|s| s * c / k.max(loss.k) as f64).collect();
+        if loss.formulation != Formulation::OneVsRest {
+            a[0] = 0.0;
+        }
+        let sample = Sample { label: 0, square: 1.0, cost: c };
+        prop_assert!(loss.dual_bounds(sample, &scores, &a, &mut Scratch::new(k)).1 >= -1e-12);
+    }
+}

@@ -94,6 +94,7 @@ fn draw(curves: &[Curve<'_>], out: &Path) -> Result<(), Box<dyn Error>> {
         .y_desc("objective of the batch")
         .label_style(("sans-serif", 14))
         .light_line_style(WHITE)
+        .x_label_formatter(&|v: &f64| format!("{v:.0}"))
         .y_label_formatter(&|v: &f64| format!("{v}"))
         .draw()?;
     for (name, color, points) in curves {

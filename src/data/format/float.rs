@@ -36,24 +36,29 @@ pub(super) fn number(text: &[u8]) -> Option<f32> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
 #[inline]
 pub(super) fn prefix(text: &[u8]) -> Option<(f32, usize)> {
-    let mut at = usize::from(matches!(text.first(), Some(b'-' | b'+')));
-    let negative = text.first() == Some(&b'-');
-    let (mut integer, start) = (0u64, at);
-    let mut digits = |at: &mut usize| {
-        while let Some(digit) = text.get(*at).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10) {
-            integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit));
-            *at += 1;
-        }
+    let (negative, mut rest) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
     };
-    digits(&mut at);
-    let (mut n_digits, mut exponent) = (at - start, 0i32);
-    if text.get(at) == Some(&b'.') {
-        at += 1;
-        let first = at;
-        digits(&mut at);
-        n_digits += at - first;
-        exponent = i32::try_from(first).ok()? - i32::try_from(at).ok()?;
+    let (mut integer, mut n_digits, mut exponent) = (0u64, rest.len(), 0i32);
+    // A slice pattern needs no check of bounds.
+    while let [digit @ b'0'..=b'9', tail @ ..] = rest {
+        integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        rest = tail;
     }
+    n_digits -= rest.len();
+    if let [b'.', tail @ ..] = rest {
+        rest = tail;
+        while let [digit @ b'0'..=b'9', tail @ ..] = rest {
+            integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            rest = tail;
+        }
+        let decimals = tail.len() - rest.len();
+        n_digits += decimals;
+        exponent = -i32::try_from(decimals).ok()?;
+    }
+    let mut at = text.len() - rest.len();
     if n_digits == 0 || n_digits > 18 || integer >= 1 << 53 {
         return None;
     }

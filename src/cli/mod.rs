@@ -2,6 +2,7 @@
 //!
 //! All printing is in `output`, one file a command. Imports everything.
 
+mod certify;
 mod devices;
 mod evaluate;
 mod export;
@@ -24,7 +25,9 @@ use crate::model::export::ExportFormat;
 use crate::model::file::ModelFileError;
 use crate::plot::PlotError;
 use crate::run::{RecordError, RunError};
+use crate::bounded::Fraction;
 use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use toml_edit::Value;
@@ -46,6 +49,8 @@ enum Command {
     Train(TrainArgs),
     /// Measure a model: accuracy, top-k, per-class table, confusion matrix, loss
     Evaluate(EvaluateArgs),
+    /// Prove how far a model is from the optimum of its objective
+    Certify(CertifyArgs),
     /// Predict the label of each row of a file
     Predict(PredictArgs),
     /// Hold numerical, analytic and autodiff gradients against each other
@@ -62,6 +67,11 @@ enum Command {
 
 fn assignment(text: &str) -> Result<(Vec<String>, Value), String> {
     parse_assignment(text)
+}
+
+fn gap(text: &str) -> Result<Fraction, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number in the range [0, 1)".to_owned())?;
+    Fraction::new(number).map_err(|e| e.to_string())
 }
 
 fn count(text: &str) -> Result<usize, String> {
@@ -126,6 +136,28 @@ struct EvaluateArgs {
     /// Also report how often the label is among the K largest scores
     #[arg(long, value_name = "K", default_value = "5", value_parser = count)]
     top: usize,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct CertifyArgs {
+    /// A run folder, its model.safetensors, or a model file of LIBLINEAR
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// A configuration (its train split, preprocessing, [objective] and [loss]) or a data file with labels (all rows, for the objective that the model was trained for); the model's own configuration by default
+    #[arg(long, value_name = "CONFIG-OR-FILE")]
+    data: Option<PathBuf>,
+    /// Tighten the bound until the exact solver, started from the model, has this relative duality gap
+    #[arg(long, value_name = "G", default_value = "1e-3", value_parser = gap)]
+    gap: Fraction,
+    /// And for no more than this many epochs
+    #[arg(long, value_name = "N", default_value = "1000")]
+    epochs: NonZeroUsize,
+    /// Threads of the CPU; 0 for all cores
+    #[arg(long, value_name = "N", value_parser = count)]
+    threads: Option<usize>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -273,6 +305,7 @@ pub fn run() -> ExitCode {
     let result = match &cli.command {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Certify(args) => certify::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Gradcheck(args) => gradcheck::run(args),
         Command::Plot(args) => plot::run(args),

@@ -8,6 +8,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// Exit code after Ctrl-C.
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// The first Ctrl-C (or SIGTERM) lets the step in hand finish; the second ends the program.
+pub(super) fn on_ctrl_c() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    let handler = move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+    };
+    // Without a handler Ctrl-C ends the program at once, as it does anywhere.
+    let _ = ctrlc::set_handler(handler);
+    stop
+}
+
 /// The shortest time between two lines of bounds.
 const BETWEEN_LINES: Duration = Duration::from_millis(250);
 

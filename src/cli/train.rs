@@ -11,11 +11,8 @@ use crate::run::{self, Prepared, RunError};
 use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::{SolverConfig, StopReason};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Exit code after Ctrl-C.
-const INTERRUPTED: u8 = 130;
+use super::progress::INTERRUPTED;
 
 const ENDLESS: &str = "the temperature is at the end of its range: the validation rows are all predicted right, or as if at \
                        random; hold out more rows, or use `method = \"platt\"`, which stays finite";
@@ -35,7 +32,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     if let Some(warning) = unstable(&config, &prepared) {
         messages.warning(&warning);
     }
-    let mut progress = Progress::new(messages, on_ctrl_c());
+    let mut progress = Progress::new(messages, super::progress::on_ctrl_c());
     let finished = run::train(&config, &prepared, &device, &mut folder, &mut progress);
     progress.finish();
     let finished = finished?;
@@ -101,20 +98,6 @@ fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {
     if device.is_software_adapter() {
         messages.warning("this adapter is software: it computes on the processor, more slowly than `--device flex`");
     }
-}
-
-/// The first Ctrl-C (or SIGTERM) lets the step in hand finish; the second ends the program.
-fn on_ctrl_c() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    let handler = move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
-        }
-    };
-    // Without a handler Ctrl-C ends the program at once, as it does anywhere.
-    let _ = ctrlc::set_handler(handler);
-    stop
 }
 
 /// Plain SGD with the hinge multiplies the weights by 1 − η·λ each step.

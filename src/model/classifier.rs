@@ -114,8 +114,10 @@ impl Classifier {
         }
     }
 
-    /// Weight and bias in f64: those of a model that was read in double precision lose nothing.
-    fn wide(&self) -> (Vec<f64>, Vec<f64>) {
+    /// Weight and bias for preprocessed features in f64, zeros where there is no bias: those of a model that was read in double
+    /// precision lose nothing.
+    #[must_use]
+    pub fn wide(&self) -> (Vec<f64>, Vec<f64>) {
         let widened = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
         let (weight, bias) = match &self.origin {
             Origin::Trained(_) => (widened(&self.weight), self.bias.as_deref().map(widened)),

@@ -84,7 +84,7 @@ fn labelled_file(path: &Path, model: &Classifier) -> Result<Dataset, RunError> {
 
 /// Labels by the model's class order. A file that numbers its classes (CIFAR's do) fits a model that names them.
 #[allow(clippy::cast_possible_truncation)]
-fn renumbered(mut data: Dataset, model: &Classifier, path: &Path) -> Result<Dataset, RunError> {
+pub(super) fn renumbered(mut data: Dataset, model: &Classifier, path: &Path) -> Result<Dataset, RunError> {
     if data.class_names == model.class_names {
         return Ok(data);
     }

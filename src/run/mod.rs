@@ -2,6 +2,7 @@
 //!
 //! Imports everything below; draws nothing and prints nothing.
 
+pub mod certify;
 mod labelled;
 pub mod measure;
 pub mod path;
@@ -80,6 +81,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Rows that are all for training, with what is minimised over them.
+    fn of_rows(data: Dataset, rows: Vec<u32>, scaler: Scaler, objective: Objective, strength: Strength) -> Self {
+        let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
+        Self { data, split, scaler, objective, strength, notes: Vec::new(), load: Duration::ZERO }
+    }
+
     /// Rows, labels and preprocessing.
     #[must_use]
     pub fn source(&self) -> Source<'_> {
@@ -159,6 +166,11 @@ pub fn open_device(config: &LoadedConfig) -> Result<OpenDevice, DeviceError> {
         let _ = device::set_threads(config.run.threads);
     }
     device::open(config.run.device)
+}
+
+/// Sets the threads of the CPU; a second call in one process changes nothing.
+pub fn use_threads(threads: usize) {
+    let _ = device::set_threads(threads);
 }
 
 /// Threads that a run may use.

@@ -13,6 +13,7 @@
 //! the largest dual make the certificate. `sweep` holds the passes, `dense`, `sparse` and `device` how rows are multiplied.
 //! Derived in `docs/math.md`.
 
+pub mod certificate;
 mod dense;
 mod device;
 mod free;

@@ -1,0 +1,109 @@
+//! `burn-svm certify`
+
+use super::output::{Messages, number};
+use super::progress::{self, Progress};
+use super::{CertifyArgs, Failure, print, print_json};
+use crate::config::LoadedConfig;
+use crate::model::Classifier;
+use crate::run::certify::{Certified, Effort, certify, certify_by};
+use crate::run::{self, RunError};
+use crate::solver::StopReason;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+pub(super) fn run(args: &CertifyArgs) -> Result<ExitCode, Failure> {
+    let model = Classifier::load(&args.model).map_err(RunError::from)?;
+    if let Some(threads) = args.threads {
+        run::use_threads(threads);
+    }
+    let effort = Effort { gap: args.gap, epochs: args.epochs, threads: args.threads };
+    let mut progress = Progress::new(Messages { quiet: args.json }, progress::on_ctrl_c());
+    let certified = match (&args.data, model.training()) {
+        (Some(path), _) => certify(path, &model, effort, &mut progress),
+        (None, Some(training)) => LoadedConfig::stored(&training.config, &args.model)
+            .map_err(RunError::from)
+            .and_then(|config| certify_by(&config, &model, effort, &mut progress)),
+        (None, None) => Err(RunError::Mismatch {
+            problem: format!("{}: a model of LIBLINEAR does not say what it was trained on", args.model.display()),
+            hint: "name a configuration with --data: its train split, [objective] and [loss] are taken".into(),
+        }),
+    };
+    progress.finish();
+    let certified = certified?;
+    if args.json {
+        print_json(&as_json(&certified))?;
+    } else {
+        print(&text(&certified))?;
+    }
+    Ok(if certified.proof.fit.stop == StopReason::Interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+fn as_json(certified: &Certified) -> serde_json::Value {
+    let Certified { proof, rows, n_samples, objective, strength } = certified;
+    json!({
+        "rows": rows,
+        "n_samples": n_samples,
+        "loss": objective.loss.formulation.name(),
+        "power": i64::from(objective.loss.power),
+        "margin": objective.loss.margin,
+        "lambda": strength.lambda,
+        "reg": strength.reg,
+        "c": strength.c,
+        "objective": proof.own.primal,
+        "own_bound": proof.own.dual,
+        "own_relative_gap": proof.own.relative_gap,
+        "theta": proof.theta,
+        "epochs": proof.fit.epochs,
+        "seconds": proof.fit.solve.as_secs_f64(),
+        "stop_reason": proof.fit.stop.name(),
+        "solver_objective": proof.fit.certificate.map(|c| c.primal),
+        "solver_relative_gap": proof.fit.certificate.map(|c| c.relative_gap),
+        "dual_objective": proof.tightened.dual,
+        "gap": proof.tightened.primal - proof.tightened.dual,
+        "relative_gap": proof.tightened.relative_gap,
+    })
+}
+
+fn text(certified: &Certified) -> String {
+    let Certified { proof, rows, n_samples, objective, strength } = certified;
+    let mut out = String::new();
+    let loss = &objective.loss;
+    let c = strength.c.map_or_else(|| "infinite".into(), number);
+    let _ = writeln!(
+        out,
+        "{n_samples} rows: {rows}\nobjective    {} margin {} power {}; lambda {}, reg {}, C {c}",
+        loss.formulation.name(),
+        number(loss.margin),
+        i64::from(loss.power),
+        number(strength.lambda),
+        number(strength.reg),
+    );
+    let _ = writeln!(out, "model        {}", number(proof.own.primal));
+    let _ = writeln!(
+        out,
+        "own bound    optimum at least {}, relative gap {:.2e} (from the model's scores, theta {})",
+        number(proof.own.dual),
+        proof.own.relative_gap,
+        number(proof.theta),
+    );
+    let _ = writeln!(
+        out,
+        "tightened    optimum at least {}, relative gap {:.2e}: the model is at most {:.3} % above the optimum",
+        number(proof.tightened.dual),
+        proof.tightened.relative_gap,
+        100.0 * (proof.tightened.primal / proof.tightened.dual - 1.0),
+    );
+    if let Some(solver) = proof.fit.certificate {
+        let _ = writeln!(
+            out,
+            "solver       {} dual epochs from there, {:.2} s: objective {}, relative gap {:.2e} ({})",
+            number(proof.fit.epochs),
+            proof.fit.solve.as_secs_f64(),
+            number(solver.primal),
+            solver.relative_gap,
+            proof.fit.stop,
+        );
+    }
+    out
+}

@@ -1,0 +1,170 @@
+//! What can be proved of a model: its objective on training rows, and how far that is from the optimum at most.
+
+use super::labelled::{conform, renumbered};
+use super::{Prepared, RunError, labelled, open_device, prepare, threads};
+use crate::bounded::Fraction;
+use crate::config::LoadedConfig;
+use crate::data::Scaler;
+use crate::model::{BiasRule, Classifier, Training};
+use crate::objective::{Objective, Strength};
+use crate::solver::dual::certificate::{self, Proof};
+use crate::solver::{DualConfig, Observer, Problem, SolverConfig};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// A model's certificate and what it is of.
+#[derive(Debug)]
+pub struct Certified {
+    /// Bounds.
+    pub proof: Proof,
+    /// What the rows are called.
+    pub rows: String,
+    /// How many.
+    pub n_samples: usize,
+    /// What the objective is.
+    pub objective: Objective,
+    /// Its λ in three forms.
+    pub strength: Strength,
+}
+
+/// How long to tighten the bound.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Until the solver's own relative gap is this.
+    pub gap: Fraction,
+    /// And no longer than this many epochs.
+    pub epochs: NonZeroUsize,
+    /// Threads of the CPU; `None` for what the configuration says, else all.
+    pub threads: Option<usize>,
+}
+
+/// Certifies a model on the training split of a configuration and for its objective, or on all rows of a file for the objective
+/// that the model was trained for.
+///
+/// # Errors
+/// [`RunError`] when the configuration or the data is bad, or the model does not fit it.
+pub fn certify(
+    path: &Path,
+    model: &Classifier,
+    effort: Effort,
+    observer: &mut dyn Observer,
+) -> Result<Certified, RunError> {
+    if path.extension().is_some_and(|e| e == "toml") {
+        return certify_by(&LoadedConfig::load(path, &[])?, model, effort, observer);
+    }
+    let Some(training) = model.training() else {
+        return Err(RunError::Mismatch {
+            problem: "a model of LIBLINEAR does not say which objective it was trained for".into(),
+            hint: "name a configuration with --data: its data, preprocessing, [objective] and [loss] are taken".into(),
+        });
+    };
+    let rows = labelled(path, model)?;
+    let objective = Objective { loss: training.loss.clone(), lambda: training.lambda, bias: training.bias };
+    let strength = Strength::of_lambda(objective.lambda, rows.rows.len());
+    let prepared = Prepared::of_rows(rows.data, rows.rows, model.scaler.clone(), objective, strength);
+    let config = LoadedConfig::stored(&training.config, path)?;
+    solve(&config, prepared, rows.name, model, effort, observer)
+}
+
+/// Certifies a model on the training split of a configuration.
+///
+/// # Errors
+/// As [`certify`].
+pub fn certify_by(
+    config: &LoadedConfig,
+    model: &Classifier,
+    effort: Effort,
+    observer: &mut dyn Observer,
+) -> Result<Certified, RunError> {
+    let mut prepared = prepare(config)?;
+    let names = prepared.data.class_names.clone();
+    let file = &config.file;
+    prepared.data = renumbered(prepared.data, model, file)?;
+    prepared.data.features = conform(prepared.data.features, model, file)?;
+    // Class weights are in the order of the data's classes, columns in that of the model's.
+    if let Some(weights) = prepared.objective.loss.class_weights.take() {
+        let of = |name: &String| names.iter().position(|n| n == name).map_or(1.0, |i| weights[i]);
+        prepared.objective.loss.class_weights = Some(model.class_names.iter().map(of).collect());
+    }
+    // The path's strongest is no more the model's than any other: its own counts where it is one of them.
+    if let (true, Some(Training { lambda, .. })) = (config.run.objective.is_path(), model.training()) {
+        prepared.objective.lambda = *lambda;
+        prepared.strength = Strength::of_lambda(*lambda, prepared.split.train.len());
+    }
+    let name = format!("train split of {}", file.display());
+    solve(config, prepared, name, model, effort, observer)
+}
+
+fn solve(
+    config: &LoadedConfig,
+    prepared: Prepared,
+    rows: String,
+    model: &Classifier,
+    effort: Effort,
+    observer: &mut dyn Observer,
+) -> Result<Certified, RunError> {
+    let (weight, bias) = coordinates(model, &prepared.scaler)?;
+    let Prepared { data, split, objective, .. } = &prepared;
+    if objective.bias == BiasRule::None && bias.iter().any(|b| *b != 0.0) {
+        return Err(RunError::Mismatch {
+            problem: "the model has a bias, the objective has none".into(),
+            hint: "set `bias` in [preprocess] of the configuration that --data names".into(),
+        });
+    }
+    let train = &split.train;
+    let evaluation = Objective::evaluate(
+        &objective.loss,
+        model,
+        &data.features,
+        &data.labels,
+        data.weights.as_deref(),
+        train,
+        &[],
+    );
+    let square = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>();
+    let penalty = objective.lambda / 2.0 * (square(&weight) + objective.bias.penalty_factor() * square(&bias));
+    let scores = model.scores(&data.features, train);
+    let device = open_device(config)?;
+    let threads = effort.threads.filter(|t| *t > 0).unwrap_or_else(|| threads(config));
+    let problem = Problem { n_classes: model.n_classes(), threads, ..prepared.problem(config, &device) };
+    let solver = DualConfig { gap: effort.gap, epochs: effort.epochs, ..own_options(config) };
+    let primal = evaluation.data_loss + penalty;
+    let proof = certificate::certify(&solver, &problem, primal, &scores, Some(&bias), observer)?;
+    Ok(Certified {
+        proof,
+        rows,
+        n_samples: train.len(),
+        objective: prepared.objective.clone(),
+        strength: prepared.strength,
+    })
+}
+
+fn own_options(config: &LoadedConfig) -> DualConfig {
+    match &config.run.solver {
+        SolverConfig::Dual(own) => DualConfig { seconds: None, ..own.clone() },
+        _ => DualConfig::default(),
+    }
+}
+
+/// The model's weights and bias for rows preprocessed as the objective wants them, in f64.
+fn coordinates(model: &Classifier, scaler: &Scaler) -> Result<(Vec<f64>, Vec<f64>), RunError> {
+    if &model.scaler == scaler {
+        return Ok(model.wide());
+    }
+    let (false, Some((mut weight, mut bias))) = (scaler.unit_row, model.folded_weights()) else {
+        return Err(RunError::Mismatch {
+            problem: "the model and the objective bring rows to unit length differently".into(),
+            hint: "certify with the [preprocess] that the model was trained with".into(),
+        });
+    };
+    let k = model.n_classes();
+    for (j, row) in weight.chunks_exact_mut(k).enumerate() {
+        let mean = scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
+        let scale = scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
+        for (w, b) in row.iter_mut().zip(&mut bias) {
+            *b += mean * *w;
+            *w *= scale;
+        }
+    }
+    Ok((weight, bias))
+}

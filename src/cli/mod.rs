@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod train;
 
+use crate::bounded::Fraction;
 use crate::config::parse_assignment;
 use crate::data::DataErrorKind;
 use crate::data::format::Format;
@@ -25,7 +26,6 @@ use crate::model::export::ExportFormat;
 use crate::model::file::ModelFileError;
 use crate::plot::PlotError;
 use crate::run::{RecordError, RunError};
-use crate::bounded::Fraction;
 use clap::{Args, Parser, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

@@ -13,6 +13,8 @@ const TILE_ROWS: usize = 4;
 const TILE_ROWS_FEW: usize = 2;
 /// Columns of a register tile.
 const TILE_COLUMNS: usize = 5;
+/// Rows of a Gram matrix that are computed up to the same column.
+const GRAM_ROWS: usize = 8;
 
 /// A few preprocessed rows, each padded with zeros to whole cache lines.
 #[derive(Debug)]
@@ -36,7 +38,16 @@ impl<T: Real> RowBlock<T> {
 
     /// The Gram matrix of the first `n` rows, `[n, n]`.
     pub fn gram(&self, n: usize, out: &mut [T]) {
-        products(self, n, self, n, out, n);
+        for start in (0..n).step_by(GRAM_ROWS) {
+            let end = (start + GRAM_ROWS).min(n);
+            let band = Products { rows: self, start, end, columns: self, n_columns: end, out, stride: n };
+            pulp::Arch::new().dispatch(band);
+        }
+        for i in 0..n {
+            for j in i + 1..n {
+                out[i * n + j] = out[j * n + i];
+            }
+        }
     }
 }
 
@@ -82,6 +93,12 @@ impl<T: Real> ClassWeights<T> {
     /// All zero again.
     pub fn clear(&mut self) {
         self.values.get_mut().fill(T::default());
+    }
+
+    /// The number of classes.
+    #[must_use]
+    pub const fn n_classes(&self) -> usize {
+        self.n_classes
     }
 
     /// Row-major `[n_features, n_classes]`.
@@ -148,12 +165,13 @@ fn products<T: Real, C: Columns<T>>(
     out: &mut [T],
     stride: usize,
 ) {
-    pulp::Arch::new().dispatch(Products { rows, n, columns, n_columns, out, stride });
+    pulp::Arch::new().dispatch(Products { rows, start: 0, end: n, columns, n_columns, out, stride });
 }
 
 struct Products<'a, T, C> {
     rows: &'a RowBlock<T>,
-    n: usize,
+    start: usize,
+    end: usize,
     columns: &'a C,
     n_columns: usize,
     out: &'a mut [T],
@@ -165,9 +183,9 @@ impl<T: Real, C: Columns<T>> WithSimd for Products<'_, T, C> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut row = 0;
-        while row < self.n {
-            let left = self.n - row;
+        let mut row = self.start;
+        while row < self.end {
+            let left = self.end - row;
             if S::REGISTER_COUNT >= 32 && left >= TILE_ROWS {
                 self.band::<S, TILE_ROWS>(simd, row);
                 row += TILE_ROWS;

@@ -40,6 +40,12 @@ impl<T: Real> FeatureWeights<T> {
         self.values.get().chunks_exact(self.width).flat_map(|row| row[..self.n_classes].iter().copied()).collect()
     }
 
+    /// ‖W‖² with the sum in f64.
+    #[must_use]
+    pub fn square(&self) -> f64 {
+        self.values.get().iter().map(|w| w.to_f64() * w.to_f64()).sum()
+    }
+
     /// The weights of feature `j`, padding included.
     #[must_use]
     #[inline]

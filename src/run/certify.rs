@@ -112,15 +112,8 @@ fn solve(
         });
     }
     let train = &split.train;
-    let evaluation = Objective::evaluate(
-        &objective.loss,
-        model,
-        &data.features,
-        &data.labels,
-        data.weights.as_deref(),
-        train,
-        &[],
-    );
+    let evaluation =
+        Objective::evaluate(&objective.loss, model, &data.features, &data.labels, data.weights.as_deref(), train, &[]);
     let square = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>();
     let penalty = objective.lambda / 2.0 * (square(&weight) + objective.bias.penalty_factor() * square(&bias));
     let scores = model.scores(&data.features, train);

@@ -35,20 +35,22 @@ pub fn certify(
     bias: Option<&[f64]>,
     observer: &mut dyn Observer,
 ) -> Result<Proof, SolveError> {
-    let mut ascent = Ascent::new(config, problem)?;
-    let (theta, bound) = ascent.start_at(scores, bias)?;
+    let (theta, bound, fit) = std::thread::scope(|scope| {
+        let mut ascent = Ascent::new(config, problem, scope)?;
+        let (theta, bound) = ascent.start_at(scores, bias)?;
+        Ok::<_, SolveError>((theta, bound, ascent.run(observer)?))
+    })?;
     let certificate = |dual: f64| Certificate {
         primal,
         dual,
         relative_gap: if primal > 0.0 { (primal - dual) / primal } else { 0.0 },
     };
     let own = certificate(problem.objective.lambda * bound);
-    let fit = ascent.run(observer)?;
     let better = fit.certificate.map_or(own.dual, |c| c.dual.max(own.dual));
     Ok(Proof { own, theta, fit, tightened: certificate(better) })
 }
 
-impl Ascent<'_> {
+impl Ascent<'_, '_> {
     /// Puts the dual variables to θ times the subgradients at the given scores; returns θ and the dual there, in the scale of the
     /// solver.
     fn start_at(&mut self, scores: &[f64], bias: Option<&[f64]>) -> Result<(f64, f64), SolveError> {

@@ -4,62 +4,78 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::sweep::{Changes, Gram, Load, Rows};
+use super::sweep::{Changes, Rows};
+use super::team::{Part, Team};
 use crate::data::Features;
 use crate::data::batch::Source;
 use crate::kernel::{ClassWeights, Real, RowBlock, Work, vectorized};
 use crate::solver::{Problem, SolveError};
-use rayon::prelude::*;
 use std::ops::Range;
+use std::thread::Scope;
 
 /// Rows of a block at most.
 pub(super) const BLOCK: usize = 32;
-/// The Gram matrices are kept where they need no more than this many bytes.
-const GRAM_BYTES: usize = 1 << 30;
 /// Features below which a part is not worth a thread.
 const NARROWEST: usize = 256;
 
-/// Rows of a block for a problem: a change of one row costs the others of its block one number a class each, and W one a feature.
-pub(super) fn block_size(problem: &Problem<'_>) -> usize {
-    (problem.source.features.n_features() / 2).next_multiple_of(8).min(BLOCK)
+/// Rows of a block: the Gram matrix costs a row `rows·d` operations against the `4·d·n_classes` of its scores and its update, and
+/// the corrections through it `rows·n_classes`.
+fn block_size(n_features: usize, n_classes: usize) -> usize {
+    n_classes.min(n_features / 2).next_multiple_of(8).clamp(8, BLOCK)
+}
+
+fn part_count(problem: &Problem<'_>) -> usize {
+    problem.threads.min(problem.source.features.n_features() / NARROWEST).max(1)
+}
+
+/// What the parts are asked to do.
+enum Job {
+    /// Adds the changes of the rows loaded before, loads the next, and answers with their scores where they are wanted.
+    Turn { done: Changes, next: Vec<u32>, scores: bool },
+    /// Answers with the Gram matrix of the loaded rows.
+    Gram { n: usize },
+    /// W = 0
+    Clear,
+    /// Answers with ‖W‖².
+    Square,
+    /// Answers with W, row-major.
+    Weights,
 }
 
 /// The features of one thread.
-struct Part<T> {
+struct Slice<'a, T> {
+    source: Source<'a>,
     features: Range<usize>,
     weights: ClassWeights<T>,
     rows: RowBlock<T>,
     /// 1/scale and −mean/scale.
     inverse: Option<Vec<T>>,
     offset: Option<Vec<T>>,
-    scores: Vec<T>,
-    gram: Vec<T>,
+    values: Vec<T>,
+    out: Vec<T>,
 }
 
 pub(super) struct DenseRows<'a, T> {
-    source: Source<'a>,
-    parts: Vec<Part<T>>,
-    /// K of each block, without the constant feature; empty before its first visit.
-    grams: Vec<Vec<f32>>,
-    scratch: Vec<f32>,
-    keep: bool,
+    team: Team<Slice<'a, T>, Job>,
+    block_size: usize,
+    loaded: usize,
 }
 
 impl<'a, T: Real> DenseRows<'a, T> {
-    pub fn new(problem: &Problem<'a>) -> Self {
+    pub fn new<'scope>(problem: &Problem<'a>, scope: &'scope Scope<'scope, '_>) -> Self
+    where
+        'a: 'scope,
+    {
         let source = problem.source;
-        let (n, d, k) = (problem.train.len(), source.features.n_features(), problem.n_classes);
-        let count = problem.threads.min(d / NARROWEST).max(1);
-        let parts = (0..count).map(|t| Part::new(source, t * d / count..(t + 1) * d / count, k)).collect();
-        let size = block_size(problem);
-        let blocks = n.div_ceil(size);
-        let keep = n.saturating_mul(size * size_of::<f32>()) <= GRAM_BYTES;
-        Self { source, parts, grams: vec![Vec::new(); if keep { blocks } else { 0 }], scratch: Vec::new(), keep }
+        let (d, k) = (source.features.n_features(), problem.n_classes);
+        let count = part_count(problem);
+        let parts = (0..count).map(|t| Slice::new(source, t * d / count..(t + 1) * d / count, k)).collect();
+        Self { team: Team::new(scope, parts), block_size: block_size(d, k), loaded: 0 }
     }
 }
 
-impl<T: Real> Part<T> {
-    fn new(source: Source<'_>, features: Range<usize>, n_classes: usize) -> Self {
+impl<'a, T: Real> Slice<'a, T> {
+    fn new(source: Source<'a>, features: Range<usize>, n_classes: usize) -> Self {
         let scaler = source.scaler;
         let scale = scaler.scale.as_ref().map(|s| &s[features.clone()]);
         let inverse = scale.map(|s| s.iter().map(|&s| T::from_f64(1.0 / f64::from(s))).collect());
@@ -70,19 +86,20 @@ impl<T: Real> Part<T> {
         });
         let width = features.len();
         Self {
+            source,
             features,
             weights: ClassWeights::zeros(width, n_classes),
             rows: RowBlock::new(BLOCK, width),
             inverse,
             offset,
-            scores: vec![T::default(); BLOCK * n_classes],
-            gram: Vec::new(),
+            values: Vec::new(),
+            out: Vec::new(),
         }
     }
 
-    fn turn(&mut self, source: Source<'_>, done: &Changes, values: &[T], next: Load<'_>, scores: bool) {
-        self.weights.add(&self.rows, &done.positions, values);
-        for (out, &row) in self.rows.rows_mut().zip(next.rows) {
+    fn load(&mut self, next: &[u32]) {
+        let source = self.source;
+        for (out, &row) in self.rows.rows_mut().zip(next) {
             let range = self.features.clone();
             let (inverse, offset) = (self.inverse.as_deref(), self.offset.as_deref());
             let factor = source.scaler.row_factor(source.features, row as usize);
@@ -92,9 +109,38 @@ impl<T: Real> Part<T> {
                 Features::Sparse(_) => unreachable!("sparse rows have a solver of their own"),
             }
         }
-        if scores {
-            let k = self.scores.len() / BLOCK;
-            self.weights.scores(&self.rows, next.rows.len(), &mut self.scores, k);
+    }
+
+    /// The first `n` numbers of `out`, filled by `fill`, in double precision.
+    fn answer(&mut self, n: usize, fill: impl FnOnce(&mut Self, &mut [T])) -> Vec<f64> {
+        let mut out = std::mem::take(&mut self.out);
+        out.resize(n, T::default());
+        fill(self, &mut out);
+        let answer = out.iter().map(|v| v.to_f64()).collect();
+        self.out = out;
+        answer
+    }
+}
+
+impl<T: Real> Part<Job> for Slice<'_, T> {
+    fn act(&mut self, job: &Job) -> Vec<f64> {
+        match job {
+            Job::Turn { done, next, scores } => {
+                self.values.clear();
+                self.values.extend(done.values.iter().map(|&v| T::from_f64(v)));
+                self.weights.add(&self.rows, &done.positions, &self.values);
+                self.load(next);
+                let k = self.weights.n_classes();
+                let n = if *scores { next.len() } else { 0 };
+                self.answer(n * k, |part, out| part.weights.scores(&part.rows, n, out, k))
+            }
+            Job::Gram { n } => self.answer(n * n, |part, out| part.rows.gram(*n, out)),
+            Job::Clear => {
+                self.weights.clear();
+                Vec::new()
+            }
+            Job::Square => vec![self.weights.square()],
+            Job::Weights => self.weights.to_rows().into_iter().map(Real::to_f64).collect(),
         }
     }
 }
@@ -150,61 +196,41 @@ impl<X: Copy + Into<f64>, T: Real> Work for Write<'_, X, T> {
 }
 
 impl<T: Real> Rows for DenseRows<'_, T> {
-    fn turn(&mut self, done: &Changes, next: Load<'_>, scores: Option<&mut [f64]>) -> Result<(), SolveError> {
-        let source = self.source;
-        let values: Vec<T> = done.values.iter().map(|&v| T::from_f64(v)).collect();
-        let wanted = scores.is_some();
-        if let [part] = &mut self.parts[..] {
-            part.turn(source, done, &values, next, wanted);
-        } else {
-            self.parts.par_iter_mut().for_each(|part| part.turn(source, done, &values, next, wanted));
-        }
+    fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
+        self.loaded = next.len();
+        let job = Job::Turn { done: done.clone(), next: next.to_vec(), scores: scores.is_some() };
+        let parts = self.team.call(job);
         if let Some(scores) = scores {
             scores.fill(0.0);
-            for part in &self.parts {
-                scores.iter_mut().zip(&part.scores).for_each(|(sum, &s)| *sum += s.to_f64());
+            for part in &parts {
+                scores.iter_mut().zip(part).for_each(|(sum, s)| *sum += s);
             }
         }
         Ok(())
     }
 
-    fn gram(&mut self, load: Load<'_>) -> Result<Gram<'_>, SolveError> {
-        let n = load.rows.len();
-        let whole = self.keep && n == load.size;
-        let known = self.keep && !self.grams[load.block].is_empty();
-        if known {
-            return Ok(Gram { values: &self.grams[load.block], stride: load.size, whole: true });
+    #[allow(clippy::cast_possible_truncation)]
+    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
+        let parts = self.team.call(Job::Gram { n: self.loaded });
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = parts.iter().map(|part| part[i]).sum::<f64>() as f32;
         }
-        let products = |part: &mut Part<T>| {
-            part.gram.resize(n * n, T::default());
-            part.rows.gram(n, &mut part.gram);
-        };
-        if let [part] = &mut self.parts[..] {
-            products(part);
-        } else {
-            self.parts.par_iter_mut().for_each(products);
-        }
-        self.scratch.clear();
-        self.scratch.resize(n * n, 0.0);
-        for part in &self.parts {
-            #[allow(clippy::cast_possible_truncation)]
-            self.scratch.iter_mut().zip(&part.gram).for_each(|(sum, &p)| *sum += p.to_f64() as f32);
-        }
-        if whole {
-            self.grams[load.block] = self.scratch.clone();
-        }
-        Ok(Gram { values: &self.scratch, stride: n, whole })
+        Ok(())
+    }
+
+    fn block_size(&self) -> usize {
+        self.block_size
     }
 
     fn clear(&mut self) {
-        self.parts.iter_mut().for_each(|part| part.weights.clear());
+        self.team.call(Job::Clear);
     }
 
-    fn square_of_weights(&self) -> Result<f64, SolveError> {
-        Ok(self.parts.iter().map(|part| part.weights.square()).sum())
+    fn square_of_weights(&mut self) -> Result<f64, SolveError> {
+        Ok(self.team.call(Job::Square).iter().flatten().sum())
     }
 
-    fn weights(&self) -> Result<Vec<f64>, SolveError> {
-        Ok(self.parts.iter().flat_map(|part| part.weights.to_rows()).map(Real::to_f64).collect())
+    fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
+        Ok(self.team.call(Job::Weights).concat())
     }
 }

@@ -1,6 +1,7 @@
 //! Dense rows on an accelerator: the same steps through Burn's products on the device of the run.
 
-use super::sweep::{Changes, Gram, Load, Rows};
+use super::dense::BLOCK;
+use super::sweep::{Changes, Rows};
 use crate::data::batch::Source;
 use crate::solver::{Problem, SolveError};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -12,7 +13,6 @@ pub(super) struct DeviceRows<'a> {
     dtype: DType,
     weight: Tensor<2>,
     loaded: Tensor<2>,
-    grams: Vec<Vec<f32>>,
 }
 
 fn failed(error: impl std::fmt::Debug) -> SolveError {
@@ -32,7 +32,6 @@ impl<'a> DeviceRows<'a> {
             loaded: Tensor::zeros([1, d], (&device, dtype)),
             device,
             dtype,
-            grams: vec![Vec::new(); problem.train.len().div_ceil(super::dense::BLOCK)],
         }
     }
 
@@ -57,7 +56,7 @@ impl<'a> DeviceRows<'a> {
 }
 
 impl Rows for DeviceRows<'_> {
-    fn turn(&mut self, done: &Changes, next: Load<'_>, scores: Option<&mut [f64]>) -> Result<(), SolveError> {
+    fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
         if !done.positions.is_empty() {
             let (k, n) = (self.n_classes, self.loaded.dims()[0]);
             let mut changes = vec![0.0; n * k];
@@ -67,10 +66,10 @@ impl Rows for DeviceRows<'_> {
             let changes = Tensor::from_data(TensorData::new(changes, [n, k]), (&self.device, self.dtype));
             self.weight = self.weight.clone().add(self.loaded.clone().transpose().matmul(changes));
         }
-        if next.rows.is_empty() {
+        if next.is_empty() {
             return Ok(());
         }
-        self.loaded = self.load(next.rows);
+        self.loaded = self.load(next);
         if let Some(scores) = scores {
             let product = self.loaded.clone().matmul(self.weight.clone()).into_data();
             scores.copy_from_slice(&product.try_to_vec_as::<f64>().map_err(failed)?);
@@ -78,25 +77,25 @@ impl Rows for DeviceRows<'_> {
         Ok(())
     }
 
-    fn gram(&mut self, load: Load<'_>) -> Result<Gram<'_>, SolveError> {
-        let n = load.rows.len();
-        if self.grams[load.block].len() != load.size * load.size {
-            let product = self.loaded.clone().matmul(self.loaded.clone().transpose()).into_data();
-            self.grams[load.block] = product.try_to_vec_as::<f32>().map_err(failed)?;
-            return Ok(Gram { values: &self.grams[load.block], stride: n, whole: n == load.size });
-        }
-        Ok(Gram { values: &self.grams[load.block], stride: load.size, whole: true })
+    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
+        let product = self.loaded.clone().matmul(self.loaded.clone().transpose()).into_data();
+        out.copy_from_slice(&product.try_to_vec_as::<f32>().map_err(failed)?);
+        Ok(())
+    }
+
+    fn block_size(&self) -> usize {
+        BLOCK
     }
 
     fn clear(&mut self) {
         self.weight = self.weight.zeros_like();
     }
 
-    fn square_of_weights(&self) -> Result<f64, SolveError> {
+    fn square_of_weights(&mut self) -> Result<f64, SolveError> {
         Ok(self.weights()?.iter().map(|w| w * w).sum())
     }
 
-    fn weights(&self) -> Result<Vec<f64>, SolveError> {
+    fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
         self.weight.to_data().try_to_vec_as::<f64>().map_err(failed)
     }
 }

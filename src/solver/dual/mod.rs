@@ -20,6 +20,7 @@ mod free;
 mod sparse;
 mod state;
 mod sweep;
+mod team;
 
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
@@ -34,6 +35,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use state::{Bounds, State};
 use std::num::NonZeroUsize;
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 use sweep::Rows;
 
@@ -100,7 +102,7 @@ impl Bounds {
 /// # Errors
 /// [`SolveError`] when the device fails, there is no regulariser, or the gap comes out negative.
 pub fn solve(config: &DualConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
-    Ascent::new(config, problem)?.run(observer)
+    std::thread::scope(|scope| Ascent::new(config, problem, scope)?.run(observer))
 }
 
 /// Solves for several λ, one after another; `each` is given the position in `lambdas` and what came out.
@@ -114,18 +116,20 @@ pub fn solve_path<E: From<SolveError>>(
     observer: &mut dyn Observer,
     each: &mut dyn FnMut(usize, Fit) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut ascent = Ascent::new(config, problem)?;
-    for (i, &lambda) in lambdas.iter().enumerate() {
-        ascent.move_to(lambda, config.warm_start && i > 0)?;
-        observer.stage(&format!("C {:e}", cost(lambda, problem.train.len())));
-        let fit = ascent.run(observer)?;
-        let interrupted = fit.stop == StopReason::Interrupted;
-        each(i, fit)?;
-        if interrupted {
-            break;
+    std::thread::scope(|scope| {
+        let mut ascent = Ascent::new(config, problem, scope)?;
+        for (i, &lambda) in lambdas.iter().enumerate() {
+            ascent.move_to(lambda, config.warm_start && i > 0)?;
+            observer.stage(&format!("C {:e}", cost(lambda, problem.train.len())));
+            let fit = ascent.run(observer)?;
+            let interrupted = fit.stop == StopReason::Interrupted;
+            each(i, fit)?;
+            if interrupted {
+                break;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The weights and the bias of the smallest primal that was measured.
@@ -136,12 +140,13 @@ struct Best {
 }
 
 /// The solver with its variables: it can run, be moved to another λ, and run again.
-pub struct Ascent<'a> {
-    config: &'a DualConfig,
-    problem: &'a Problem<'a>,
+struct Ascent<'scope, 'env> {
+    config: &'env DualConfig,
+    problem: &'env Problem<'env>,
+    scope: &'scope Scope<'scope, 'env>,
     lambda: f64,
-    state: State<'a>,
-    rows: Box<dyn Rows + 'a>,
+    state: State<'env>,
+    rows: Box<dyn Rows + 'scope>,
     double: bool,
     rng: ChaCha8Rng,
     scratch: Scratch,
@@ -157,12 +162,16 @@ pub struct Ascent<'a> {
     multipliers: Multipliers,
 }
 
-impl<'a> Ascent<'a> {
+impl<'scope, 'env> Ascent<'scope, 'env> {
     /// All dual variables zero.
     ///
     /// # Errors
     /// [`SolveError::NoRegulariser`] where λ = 0.
-    pub fn new(config: &'a DualConfig, problem: &'a Problem<'a>) -> Result<Self, SolveError> {
+    fn new(
+        config: &'env DualConfig,
+        problem: &'env Problem<'env>,
+        scope: &'scope Scope<'scope, 'env>,
+    ) -> Result<Self, SolveError> {
         let start = Instant::now();
         let lambda = problem.objective.lambda;
         if lambda <= 0.0 {
@@ -170,14 +179,9 @@ impl<'a> Ascent<'a> {
         }
         let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
         rng.set_stream(streams::SAMPLING);
-        let block_size = match problem.source.features {
-            Features::Sparse(_) => sparse::block_size(problem),
-            _ if !problem.device.name.backend.is_cpu() => dense::BLOCK,
-            Features::U8(_) | Features::F32(_) => dense::block_size(problem),
-        };
         let double = config.precision == Some(Precision::F64);
-        let rows = rows(problem, double);
-        let mut state = State::new(problem, cost(lambda, problem.train.len()), block_size, &mut rng);
+        let rows = rows(problem, double, scope);
+        let mut state = State::new(problem, cost(lambda, problem.train.len()));
         state.bias_scale = match problem.objective.bias {
             BiasRule::Regularised { scale } => scale,
             BiasRule::None => 0.0,
@@ -186,6 +190,7 @@ impl<'a> Ascent<'a> {
         Ok(Self {
             config,
             problem,
+            scope,
             lambda,
             state,
             rows,
@@ -207,7 +212,7 @@ impl<'a> Ascent<'a> {
     ///
     /// # Errors
     /// [`SolveError`] when the device fails.
-    pub fn move_to(&mut self, lambda: f64, warm: bool) -> Result<(), SolveError> {
+    fn move_to(&mut self, lambda: f64, warm: bool) -> Result<(), SolveError> {
         self.start = Instant::now();
         self.state.rescale(self.lambda / lambda, warm);
         self.lambda = lambda;
@@ -221,7 +226,7 @@ impl<'a> Ascent<'a> {
     /// # Errors
     /// [`SolveError`] when the device fails or the gap comes out negative.
     #[allow(clippy::cast_precision_loss)]
-    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
+    fn run(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
         let target = self.config.gap.get();
         let n = self.state.rows.len() as u64;
         let limit = (self.config.epochs.get() as u64).saturating_mul(n);
@@ -270,14 +275,14 @@ impl<'a> Ascent<'a> {
     }
 
     /// What the rows looked like when they were last met.
-    fn estimate(&self) -> Result<Bounds, SolveError> {
+    fn estimate(&mut self) -> Result<Bounds, SolveError> {
         let mut estimate = self.state.estimate();
         estimate.primal += self.half_square()?;
         Ok(estimate)
     }
 
     /// ½‖W‖², with the bias where that is regularised.
-    fn half_square(&self) -> Result<f64, SolveError> {
+    fn half_square(&mut self) -> Result<f64, SolveError> {
         let constant = if self.is_free() { 0.0 } else { self.state.constant_half_square() };
         Ok(self.rows.square_of_weights()? / 2.0 + constant)
     }
@@ -328,7 +333,7 @@ impl<'a> Ascent<'a> {
 
     fn widen(&mut self) -> Result<(), SolveError> {
         self.double = true;
-        self.rows = rows(self.problem, true);
+        self.rows = rows(self.problem, true, self.scope);
         sweep::rebuild(&mut *self.rows, &mut self.state)
     }
 
@@ -379,12 +384,16 @@ fn cost(lambda: f64, n: usize) -> f64 {
     1.0 / (lambda * n as f64)
 }
 
-fn rows<'a>(problem: &Problem<'a>, double: bool) -> Box<dyn Rows + 'a> {
+fn rows<'scope, 'env>(
+    problem: &Problem<'env>,
+    double: bool,
+    scope: &'scope Scope<'scope, 'env>,
+) -> Box<dyn Rows + 'scope> {
     match problem.source.features {
-        Features::Sparse(csr) if double => Box::new(sparse::SparseRows::<f64>::new(problem, csr)),
-        Features::Sparse(csr) => Box::new(sparse::SparseRows::<f32>::new(problem, csr)),
+        Features::Sparse(csr) if double => Box::new(sparse::SparseRows::<f64>::new(problem, csr, scope)),
+        Features::Sparse(csr) => Box::new(sparse::SparseRows::<f32>::new(problem, csr, scope)),
         _ if !problem.device.name.backend.is_cpu() => Box::new(device::DeviceRows::new(problem, double)),
-        _ if double => Box::new(dense::DenseRows::<f64>::new(problem)),
-        _ => Box::new(dense::DenseRows::<f32>::new(problem)),
+        _ if double => Box::new(dense::DenseRows::<f64>::new(problem, scope)),
+        _ => Box::new(dense::DenseRows::<f32>::new(problem, scope)),
     }
 }

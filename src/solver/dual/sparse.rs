@@ -10,21 +10,26 @@
 //! A step touches the stored cells of its row and a few vectors of length `n_classes`. On one thread rows come one by one; several
 //! threads share the classes, each with its part of W, and meet once a block.
 
-use super::sweep::{Changes, Gram, Load, Rows};
+#![allow(clippy::needless_range_loop)]
+
+use super::sweep::{Changes, Rows};
+use super::team::{Part, Team};
 use crate::data::Csr;
 use crate::data::batch::Source;
 use crate::kernel::{FeatureWeights, Real, Work, vectorized};
 use crate::solver::{Problem, SolveError};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
+use std::thread::Scope;
 
 /// Rows of a block where threads share the classes.
-const BLOCK: usize = 64;
-/// Classes below which a part is not worth a thread.
-const FEWEST: usize = 4;
+const BLOCK: usize = 8;
+/// Stored cells of a row times classes below which threads would spend their time meeting.
+const WORTHWHILE: usize = 10_000;
 
 /// The loaded rows: their cells divided by the scale.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 struct Loaded<T> {
     rows: Vec<u32>,
     values: Vec<T>,
@@ -49,38 +54,54 @@ struct Shared<'a> {
     facts: Vec<RowFacts>,
 }
 
+/// What the parts are asked to do.
+enum Job<T> {
+    /// Adds the changes of the rows loaded before, takes over the next, and answers with their scores where they are wanted.
+    Turn { done: Changes, next: Arc<Loaded<T>>, scores: bool },
+    /// Answers with every `count`-th row of the Gram matrix of the loaded rows from a part's first on, up to the diagonal.
+    Gram { count: usize },
+    /// W = 0
+    Clear,
+    /// Answers with ‖W‖².
+    Square,
+    /// Answers with W of the classes of a part, row-major.
+    Weights,
+}
+
 /// The classes of one thread.
-struct Part<T> {
+struct Classes<'a, T> {
+    shared: Arc<Shared<'a>>,
+    loaded: Arc<Loaded<T>>,
+    /// The number of this part.
+    place: usize,
     classes: Range<usize>,
     weights: FeatureWeights<T>,
     /// τ and g, see above.
     tau: Vec<f64>,
     g: Vec<f64>,
-    /// `[rows, classes]`
-    scores: Vec<f64>,
     /// A row's scores or change, with the padding of the weights.
     line: Vec<T>,
     /// A row with its zeros, for products among rows.
     dense: Vec<f32>,
-    gram: Vec<f32>,
 }
 
 pub(super) struct SparseRows<'a, T> {
-    shared: Shared<'a>,
+    shared: Arc<Shared<'a>>,
     n_classes: usize,
-    loaded: Loaded<T>,
-    parts: Vec<Part<T>>,
-    grams: Vec<Vec<f32>>,
-    square: [f32; 1],
+    team: Team<Classes<'a, T>, Job<T>>,
+    /// The classes of each part.
+    classes: Vec<Range<usize>>,
 }
 
-/// Rows of a block for a problem: one, or enough for threads to share.
-pub(super) fn block_size(problem: &Problem<'_>) -> usize {
-    if part_count(problem) > 1 { BLOCK } else { 1 }
+fn part_count(problem: &Problem<'_>, csr: &Csr) -> usize {
+    let cells = csr.nnz() / csr.n_rows().max(1);
+    problem.threads.min(cells * problem.n_classes / WORTHWHILE).clamp(1, problem.n_classes)
 }
 
-fn part_count(problem: &Problem<'_>) -> usize {
-    problem.threads.min(problem.n_classes / FEWEST).max(1)
+impl<T> Default for Loaded<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), values: Vec::new(), ends: Vec::new() }
+    }
 }
 
 impl<T: Real> Loaded<T> {
@@ -137,219 +158,262 @@ impl<'a> Shared<'a> {
     }
 }
 
-impl<T: Real> Part<T> {
-    fn new(classes: Range<usize>, n_features: usize) -> Self {
+impl<'a, T: Real> Classes<'a, T> {
+    fn new(shared: Arc<Shared<'a>>, place: usize, classes: Range<usize>) -> Self {
         let k = classes.len();
-        let weights = FeatureWeights::zeros(n_features, k);
+        let weights = FeatureWeights::zeros(shared.csr.n_features(), k);
         let line = vec![T::default(); weights.width()];
-        Self {
-            classes,
-            weights,
-            tau: vec![0.0; k],
-            g: vec![0.0; k],
-            scores: Vec::new(),
-            line,
-            dense: Vec::new(),
-            gram: Vec::new(),
-        }
+        let (tau, g) = (vec![0.0; k], vec![0.0; k]);
+        Self { shared, loaded: Arc::default(), place, classes, weights, tau, g, line, dense: Vec::new() }
     }
 
-    /// Adds `x βᵀ` of changes of loaded rows to the weights of these classes.
-    #[inline(always)]
-    fn add(&mut self, shared: &Shared<'_>, loaded: &Loaded<T>, done: &Changes, n_classes: usize) {
-        for (&p, change) in done.positions.iter().zip(done.values.chunks_exact(n_classes)) {
-            let (indices, values) = loaded.cells(shared, p);
-            let RowFacts { factor, product, .. } = shared.facts[loaded.rows[p] as usize];
-            let change = &change[self.classes.clone()];
-            for (line, &c) in self.line.iter_mut().zip(change) {
-                *line = T::from_f64(factor * c);
-            }
-            self.line[change.len()..].fill(T::default());
-            self.weights.add(indices, values, &self.line);
-            if shared.center.is_some() {
-                for ((tau, g), &c) in self.tau.iter_mut().zip(&mut self.g).zip(change) {
-                    *tau += factor * c;
-                    *g += factor * product * c;
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn score(&mut self, shared: &Shared<'_>, loaded: &Loaded<T>) {
-        let k = self.classes.len();
-        self.scores.resize(loaded.rows.len() * k, 0.0);
-        for (p, scores) in self.scores.chunks_exact_mut(k).enumerate() {
-            let (indices, values) = loaded.cells(shared, p);
-            let RowFacts { factor, product, .. } = shared.facts[loaded.rows[p] as usize];
-            self.weights.scores(indices, values, &mut self.line);
-            for (c, (s, line)) in scores.iter_mut().zip(&self.line).enumerate() {
-                let shift = (shared.center_square - product) * self.tau[c] - self.g[c];
-                *s = factor * (line.to_f64() + shift);
-            }
-        }
-    }
-
-    /// Every `count`-th row of the Gram matrix, up to the diagonal.
-    #[allow(clippy::cast_possible_truncation)]
-    fn products(&mut self, shared: &Shared<'_>, loaded: &Loaded<T>, first: usize, count: usize) {
-        let n = loaded.rows.len();
-        self.gram.clear();
-        self.dense.resize(shared.csr.n_features(), 0.0);
-        for i in (first..n).step_by(count) {
+    /// Every `count`-th row of the Gram matrix from this part's first on, up to the diagonal.
+    fn products(&mut self, count: usize) -> Vec<f64> {
+        let Self { shared, loaded, dense, .. } = self;
+        let mut gram = Vec::new();
+        dense.resize(shared.csr.n_features(), 0.0);
+        for i in (self.place..loaded.rows.len()).step_by(count) {
             let (indices, values) = loaded.cells(shared, i);
             for (&j, x) in indices.iter().zip(values) {
-                self.dense[j as usize] = x.to_f64() as f32;
+                #[allow(clippy::cast_possible_truncation)]
+                let narrow = x.to_f64() as f32;
+                dense[j as usize] = narrow;
             }
             let row = shared.facts[loaded.rows[i] as usize];
             for other in 0..i {
                 let (indices, values) = loaded.cells(shared, other);
                 let product: f64 =
-                    indices.iter().zip(values).map(|(&j, x)| f64::from(self.dense[j as usize]) * x.to_f64()).sum();
+                    indices.iter().zip(values).map(|(&j, x)| f64::from(dense[j as usize]) * x.to_f64()).sum();
                 let column = shared.facts[loaded.rows[other] as usize];
                 let centred = product - row.product - column.product + shared.center_square;
-                self.gram.push((row.factor * column.factor * centred) as f32);
+                gram.push(row.factor * column.factor * centred);
             }
-            self.gram.push(row.square as f32);
-            loaded.cells(shared, i).0.iter().for_each(|&j| self.dense[j as usize] = 0.0);
+            gram.push(row.square);
+            loaded.cells(shared, i).0.iter().for_each(|&j| dense[j as usize] = 0.0);
         }
-    }
-}
-
-/// The changes of the loaded rows, then the scores of fresh ones.
-struct Turn<'a, 's, T> {
-    part: &'a mut Part<T>,
-    shared: &'a Shared<'s>,
-    loaded: &'a Loaded<T>,
-    done: &'a Changes,
-    n_classes: usize,
-    fresh: Option<&'a Loaded<T>>,
-}
-
-impl<T: Real> Work for Turn<'_, '_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        self.part.add(self.shared, self.loaded, self.done, self.n_classes);
-        if let Some(fresh) = self.fresh {
-            self.part.score(self.shared, fresh);
-        }
-    }
-}
-
-impl<'a, T: Real> SparseRows<'a, T> {
-    pub fn new(problem: &Problem<'a>, csr: &'a Csr) -> Self {
-        let (k, count) = (problem.n_classes, part_count(problem));
-        let parts = (0..count).map(|t| Part::new(t * k / count..(t + 1) * k / count, csr.n_features())).collect();
-        Self {
-            shared: Shared::new(problem.source, csr),
-            n_classes: k,
-            loaded: Loaded { rows: Vec::new(), values: Vec::new(), ends: Vec::new() },
-            parts,
-            grams: vec![Vec::new(); if count > 1 { problem.train.len().div_ceil(BLOCK) } else { 0 }],
-            square: [0.0],
-        }
+        gram
     }
 
-    /// W = V − m̂ τᵀ for the preprocessed features.
+    /// W = V − m̂ τᵀ of these classes for the preprocessed features.
     fn dense_weights(&self) -> Vec<f64> {
-        let (d, k) = (self.shared.csr.n_features(), self.n_classes);
-        let mut rows = vec![0.0; d * k];
-        for part in &self.parts {
-            for (j, row) in rows.chunks_exact_mut(k).enumerate() {
-                let m = self.shared.center.as_ref().map_or(0.0, |c| c[j]);
-                let weights = part.weights.feature(j);
-                for ((w, v), tau) in row[part.classes.clone()].iter_mut().zip(weights).zip(&part.tau) {
-                    *w = v.to_f64() - m * tau;
-                }
-            }
+        let (d, k) = (self.shared.csr.n_features(), self.classes.len());
+        let mut rows = Vec::with_capacity(d * k);
+        for j in 0..d {
+            let m = self.shared.center.as_ref().map_or(0.0, |c| c[j]);
+            rows.extend(self.weights.feature(j).iter().zip(&self.tau).map(|(v, tau)| v.to_f64() - m * tau));
         }
         rows
     }
 }
 
+/// Adds `x βᵀ` of changes of loaded rows to the weights of a part's classes.
+struct Add<'w, 'a, T> {
+    part: &'w mut Classes<'a, T>,
+    done: &'w Changes,
+    n_classes: usize,
+}
+
+impl<T: Real> Work for Add<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Classes { shared, loaded, classes, weights, tau, g, line, .. } = self.part;
+        let k = classes.len();
+        for (done, &p) in self.done.positions.iter().enumerate() {
+            let (indices, values) = loaded.cells(shared, p);
+            let RowFacts { factor, product, .. } = shared.facts[loaded.rows[p] as usize];
+            let change = &self.done.values[done * self.n_classes..][..self.n_classes][classes.clone()];
+            for c in 0..k {
+                line[c] = T::from_f64(factor * change[c]);
+            }
+            line[k..].fill(T::default());
+            weights.add(indices, values, line);
+            if shared.center.is_some() {
+                for c in 0..k {
+                    tau[c] += factor * change[c];
+                    g[c] += factor * product * change[c];
+                }
+            }
+        }
+    }
+}
+
+/// Scores of the loaded rows for a part's classes, `[rows, classes]`.
+struct Score<'w, 'a, T> {
+    part: &'w mut Classes<'a, T>,
+    scores: &'w mut [f64],
+}
+
+impl<T: Real> Work for Score<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Classes { shared, loaded, classes, weights, tau, g, line, .. } = self.part;
+        let k = classes.len();
+        for p in 0..loaded.rows.len() {
+            let (indices, values) = loaded.cells(shared, p);
+            let RowFacts { factor, product, .. } = shared.facts[loaded.rows[p] as usize];
+            weights.scores(indices, values, line);
+            let scores = &mut self.scores[p * k..][..k];
+            for c in 0..k {
+                let shift = (shared.center_square - product) * tau[c] - g[c];
+                scores[c] = factor * (line[c].to_f64() + shift);
+            }
+        }
+    }
+}
+
+impl<T: Real> Part<Job<T>> for Classes<'_, T> {
+    fn act(&mut self, job: &Job<T>) -> Vec<f64> {
+        match job {
+            Job::Turn { done, next, scores } => {
+                let n_classes = done.values.len() / done.positions.len().max(1);
+                vectorized(Add { part: self, done, n_classes });
+                self.loaded = Arc::clone(next);
+                let mut out = vec![0.0; if *scores { next.rows.len() * self.classes.len() } else { 0 }];
+                if *scores {
+                    vectorized(Score { part: self, scores: &mut out });
+                }
+                out
+            }
+            Job::Gram { count } => self.products(*count),
+            Job::Clear => {
+                self.weights.clear();
+                self.tau.fill(0.0);
+                self.g.fill(0.0);
+                Vec::new()
+            }
+            Job::Square if self.shared.center.is_none() => vec![self.weights.square()],
+            Job::Square => vec![self.dense_weights().iter().map(|w| w * w).sum()],
+            Job::Weights => self.dense_weights(),
+        }
+    }
+}
+
+impl<'a, T: Real> SparseRows<'a, T> {
+    pub fn new<'scope>(problem: &Problem<'a>, csr: &'a Csr, scope: &'scope Scope<'scope, '_>) -> Self
+    where
+        'a: 'scope,
+    {
+        let (k, count) = (problem.n_classes, part_count(problem, csr));
+        let shared = Arc::new(Shared::new(problem.source, csr));
+        let classes: Vec<Range<usize>> = (0..count).map(|t| t * k / count..(t + 1) * k / count).collect();
+        let part = |(place, classes): (usize, &Range<usize>)| Classes::new(Arc::clone(&shared), place, classes.clone());
+        Self { team: Team::new(scope, classes.iter().enumerate().map(part).collect()), n_classes: k, classes, shared }
+    }
+
+    /// Columns of the parts side by side, `[rows, n_classes]`.
+    fn join(&self, parts: &[Vec<f64>], out: &mut [f64]) {
+        for (classes, part) in self.classes.iter().zip(parts) {
+            for (row, own) in out.chunks_exact_mut(self.n_classes).zip(part.chunks_exact(classes.len())) {
+                row[classes.clone()].copy_from_slice(own);
+            }
+        }
+    }
+}
+
 impl<T: Real> Rows for SparseRows<'_, T> {
-    fn turn(&mut self, done: &Changes, next: Load<'_>, scores: Option<&mut [f64]>) -> Result<(), SolveError> {
-        let Self { shared, n_classes, loaded, parts, .. } = self;
-        let k = *n_classes;
-        if let [part] = &mut parts[..] {
-            vectorized(Turn { part, shared, loaded, done, n_classes: k, fresh: None });
-            loaded.load(shared, next.rows);
+    fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
+        if let Some(part) = self.team.alone() {
+            vectorized(Add { part, done, n_classes: self.n_classes });
+            let loaded = Arc::make_mut(&mut part.loaded);
+            loaded.load(&self.shared, next);
             if let Some(scores) = scores {
-                let nothing = Changes::default();
-                vectorized(Turn { part, shared, loaded, done: &nothing, n_classes: k, fresh: Some(loaded) });
-                scores.copy_from_slice(&part.scores);
+                vectorized(Score { part, scores });
             }
             return Ok(());
         }
-        let mut fresh = Loaded { rows: Vec::new(), values: Vec::new(), ends: Vec::new() };
-        fresh.load(shared, next.rows);
-        let wanted = scores.is_some();
-        parts.par_iter_mut().for_each(|part| {
-            vectorized(Turn { part, shared, loaded, done, n_classes: k, fresh: wanted.then_some(&fresh) });
-        });
-        *loaded = fresh;
+        let mut fresh = Loaded::default();
+        fresh.load(&self.shared, next);
+        let parts = self.team.call(Job::Turn { done: done.clone(), next: Arc::new(fresh), scores: scores.is_some() });
         if let Some(scores) = scores {
-            for part in parts {
-                let width = part.classes.len();
-                for (row, own) in scores.chunks_exact_mut(k).zip(part.scores.chunks_exact(width)) {
-                    row[part.classes.clone()].copy_from_slice(own);
+            self.join(&parts, scores);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
+        if let Some(part) = self.team.alone() {
+            out[0] = self.shared.facts[part.loaded.rows[0] as usize].square as f32;
+            return Ok(());
+        }
+        let (count, n) = (self.team.len(), out.len().isqrt());
+        let parts = self.team.call(Job::Gram { count });
+        for (first, part) in parts.iter().enumerate() {
+            let mut products = part.iter();
+            for i in (first..n).step_by(count) {
+                for (j, &product) in products.by_ref().take(i + 1).enumerate() {
+                    (out[i * n + j], out[j * n + i]) = (product as f32, product as f32);
                 }
             }
         }
         Ok(())
     }
 
-    #[allow(clippy::cast_possible_truncation)]
-    fn gram(&mut self, load: Load<'_>) -> Result<Gram<'_>, SolveError> {
-        if self.parts.len() == 1 {
-            self.square = [self.shared.facts[load.rows[0] as usize].square as f32];
-            return Ok(Gram { values: &self.square, stride: 1, whole: false });
-        }
-        let n = load.rows.len();
-        let whole = n == load.size;
-        if self.grams[load.block].len() == load.size * load.size {
-            return Ok(Gram { values: &self.grams[load.block], stride: load.size, whole: true });
-        }
-        let (shared, loaded, count) = (&self.shared, &self.loaded, self.parts.len());
-        self.parts.par_iter_mut().enumerate().for_each(|(first, part)| part.products(shared, loaded, first, count));
-        let mut gram = vec![0.0; n * n];
-        for (first, part) in self.parts.iter().enumerate() {
-            let mut products = part.gram.iter();
-            for i in (first..n).step_by(count) {
-                for (j, &product) in products.by_ref().take(i + 1).enumerate() {
-                    (gram[i * n + j], gram[j * n + i]) = (product, product);
-                }
-            }
-        }
-        self.grams[load.block] = gram;
-        Ok(Gram { values: &self.grams[load.block], stride: n, whole })
+    fn block_size(&self) -> usize {
+        if self.team.len() == 1 { 1 } else { BLOCK }
     }
 
     fn clear(&mut self) {
-        for part in &mut self.parts {
-            part.weights.clear();
-            part.tau.fill(0.0);
-            part.g.fill(0.0);
-        }
+        self.team.call(Job::Clear);
     }
 
-    fn square_of_weights(&self) -> Result<f64, SolveError> {
-        let d = self.shared.csr.n_features();
-        let mut sum = 0.0;
-        for part in &self.parts {
-            for j in 0..d {
-                let m = self.shared.center.as_ref().map_or(0.0, |c| c[j]);
-                for (v, tau) in part.weights.feature(j).iter().zip(&part.tau) {
-                    sum += (v.to_f64() - m * tau).powi(2);
+    fn square_of_weights(&mut self) -> Result<f64, SolveError> {
+        Ok(self.team.call(Job::Square).iter().flatten().sum())
+    }
+
+    fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
+        let parts = self.team.call(Job::Weights);
+        let mut rows = vec![0.0; self.shared.csr.n_features() * self.n_classes];
+        self.join(&parts, &mut rows);
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Center, Scale, Scaler};
+
+    #[test]
+    fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
+        let mut csr = Csr::new(7);
+        for i in 0..9u32 {
+            for j in (0..7).filter(|j| (i * 3 + j) % 4 != 0) {
+                csr.push_cell(j, f32::from(u8::try_from((i * 5 + j * 3) % 7).unwrap()) - 2.0);
+            }
+            csr.finish_row();
+        }
+        let features = crate::data::Features::Sparse(csr.clone());
+        let rows: Vec<u32> = (0..9).collect();
+        for (center, scale) in [(Center::None, Scale::None), (Center::Mean, Scale::Std), (Center::Mean, Scale::UnitRow)]
+        {
+            let scaler = Scaler::fit(&features, &rows, center, scale);
+            let source = Source { features: &features, labels: &[0; 9], scaler: &scaler, weights: None };
+            let shared = Arc::new(Shared::new(source, &csr));
+            let mut loaded = Loaded::<f64>::default();
+            loaded.load(&shared, &rows);
+            let loaded = Arc::new(loaded);
+            let mut dense = vec![vec![0.0; 7]; 9];
+            for (row, out) in dense.iter_mut().enumerate() {
+                scaler.write_row_wide(&features, row, out);
+            }
+            for place in 0..2 {
+                let mut part = Classes::<f64>::new(Arc::clone(&shared), place, place..place + 1);
+                part.loaded = Arc::clone(&loaded);
+                let mut found = part.products(2).into_iter();
+                for i in (place..9).step_by(2) {
+                    for j in 0..=i {
+                        let expected: f64 = dense[i].iter().zip(&dense[j]).map(|(a, b)| a * b).sum();
+                        let found = found.next().unwrap();
+                        assert!((found - expected).abs() < 1e-5, "{center:?} {scale:?} {i} {j}: {found} {expected}");
+                    }
                 }
+                assert_eq!(found.next(), None);
             }
         }
-        Ok(sum)
-    }
-
-    fn weights(&self) -> Result<Vec<f64>, SolveError> {
-        Ok(self.dense_weights())
     }
 }

@@ -5,8 +5,6 @@
 use crate::loss::Loss;
 use crate::loss::dual::{Sample, Scratch};
 use crate::solver::Problem;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
 /// A row that is found at its optimum sleeps for one epoch, then two, four, and never more than this.
 const LONGEST_SLEEP: u8 = 16;
@@ -26,18 +24,16 @@ impl Bounds {
     }
 }
 
-/// The dual variables and what does not change while they do. Rows are in the order of `rows`, block after block.
+/// The dual variables and what does not change while they do. Rows are in the order of `rows`.
 #[derive(Debug)]
 pub(super) struct State<'a> {
     pub loss: &'a Loss,
-    /// Indices into the data set, in a random order that stays.
+    /// Indices into the data set.
     pub rows: Vec<u32>,
     pub samples: Vec<Sample>,
     /// `[n_train, n_classes]`.
     pub a: Vec<f64>,
     pub n_classes: usize,
-    /// Rows of a block.
-    pub block_size: usize,
     /// The value of the constant feature; 0 without one.
     pub bias_scale: f64,
     /// The weights of the constant feature.
@@ -56,10 +52,9 @@ pub(super) struct State<'a> {
 
 impl<'a> State<'a> {
     /// All variables zero. `c` = 1/(λn).
-    pub fn new(problem: &Problem<'a>, c: f64, block_size: usize, rng: &mut ChaCha8Rng) -> Self {
+    pub fn new(problem: &Problem<'a>, c: f64) -> Self {
         let loss = &problem.objective.loss;
-        let mut rows = problem.train.to_vec();
-        rows.shuffle(rng);
+        let rows = problem.train.to_vec();
         let samples: Vec<Sample> = rows
             .iter()
             .map(|&r| {
@@ -74,7 +69,6 @@ impl<'a> State<'a> {
             samples,
             a: vec![0.0; n * k],
             n_classes: k,
-            block_size,
             bias_scale: 0.0,
             constant: vec![0.0; k],
             offset: vec![0.0; k],
@@ -86,19 +80,9 @@ impl<'a> State<'a> {
         }
     }
 
-    pub fn n_blocks(&self) -> usize {
-        self.rows.len().div_ceil(self.block_size)
-    }
-
-    pub fn block(&self, block: usize) -> std::ops::Range<usize> {
-        block * self.block_size..((block + 1) * self.block_size).min(self.rows.len())
-    }
-
-    /// The rows of a block that are due in this epoch, as positions within the block.
-    pub fn awake(&self, block: usize, out: &mut Vec<usize>) {
-        out.clear();
-        let range = self.block(block);
-        out.extend(self.due[range].iter().enumerate().filter(|(_, due)| **due <= self.epoch).map(|(i, _)| i));
+    /// The rows that are due in this epoch.
+    pub fn due(&self) -> Vec<usize> {
+        (0..self.rows.len()).filter(|&i| self.due[i] <= self.epoch).collect()
     }
 
     /// Notes what a visit found.

@@ -280,9 +280,9 @@ pub fn top_k_naive(sample: &Sample<'_>, k: usize) -> LossAndGradient {
         taken[label] = true;
         for _ in 0..k {
             let (mut worst, mut largest) = (label, 0.0);
-            for class in 0..sample.n_classes {
+            for class in (0..sample.n_classes).filter(|&class| !taken[class]) {
                 let margin = sample.score(i, class) - correct + sample.margin;
-                if !taken[class] && margin > largest {
+                if margin > largest {
                     (worst, largest) = (class, margin);
                 }
             }

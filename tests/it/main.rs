@@ -1,4 +1,5 @@
 mod backends; // devices: what opens, what is missing with a sentence, drivers that keep quiet
+mod certify; // what can be proved of any model; regularisation paths; invariances of the optimum
 mod cli; // the commands: what they print where, what they leave behind, how they end
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
 mod errata; // what the tutorial and its comments get wrong, each in numbers

@@ -16,7 +16,7 @@ use std::thread::Scope;
 /// Rows of a block at most.
 pub(super) const BLOCK: usize = 32;
 /// Features below which a part is not worth a thread.
-const NARROWEST: usize = 256;
+const NARROWEST: usize = 1024;
 
 /// Rows of a block: the Gram matrix costs a row `rows·d` operations against the `4·d·n_classes` of its scores and its update, and
 /// the corrections through it `rows·n_classes`.
@@ -70,7 +70,7 @@ impl<'a, T: Real> DenseRows<'a, T> {
         let (d, k) = (source.features.n_features(), problem.n_classes);
         let count = part_count(problem);
         let parts = (0..count).map(|t| Slice::new(source, t * d / count..(t + 1) * d / count, k)).collect();
-        Self { team: Team::new(scope, parts), block_size: block_size(d, k), loaded: 0 }
+        Self { team: Team::new(scope, parts), block_size: if count > 1 { BLOCK } else { block_size(d, k) }, loaded: 0 }
     }
 }
 

@@ -1,7 +1,7 @@
 """Crammer-Singer on one thread: burn-svm beside LIBLINEAR, by the same objective.
 
     pip install numpy scipy liblinear-official
-    python3 benches/liblinear.py [--program target/release/burn-svm] [--only TEXT] [--rounds 3] [--csv FILE]
+    python3 benches/peers/crammer_singer.py [--program target/release/burn-svm] [--only TEXT] [--rounds 3] [--csv FILE]
 
 Both minimise ½‖W‖² + C Σ loss with a bias feature of 1 (`-s 4 -B 1`); one NumPy evaluator in f64 computes both objectives from the
 weights. LIBLINEAR runs with its default tolerance (0.1) and tighter ones; burn-svm with relative gaps of 1e-2 to 1e-6. Seconds are

@@ -72,10 +72,7 @@ fn text(certified: &Certified) -> String {
     let c = strength.c.map_or_else(|| "infinite".into(), number);
     let _ = writeln!(
         out,
-        "{n_samples} rows: {rows}\nobjective    {} margin {} power {}; lambda {}, reg {}, C {c}",
-        loss.formulation.name(),
-        number(loss.margin),
-        i64::from(loss.power),
+        "{n_samples} rows: {rows}\nobjective    {loss}; lambda {}, reg {}, C {c}",
         number(strength.lambda),
         number(strength.reg),
     );

@@ -78,6 +78,38 @@ fn small_problems_reach_their_certified_optima() {
     assert!(checked >= 20, "only {checked} rows were checked");
 }
 
+/// Optima of larger sets, known to lie between two bounds: ours must meet them.
+#[test]
+fn the_bounds_of_larger_sets_overlap_the_known_ones() {
+    let Some(file) = shared("reference/optima.json") else { return };
+    let optima: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let mut checked = 0;
+    for row in optima["larger"].as_array().unwrap() {
+        let (set, c) = (row["set"].as_str().unwrap(), row["C"].as_f64().unwrap());
+        let name = match set {
+            "letter.scale" => "data/libsvm/letter.scale",
+            "news20-bydate" => "data/libsvm/news20-bydate.bz2",
+            // Text only: images take longer than a test should.
+            _ => continue,
+        };
+        let Some(data) = shared(name) else { return };
+        let (loss, power) = match row["loss"].as_str().unwrap() {
+            "ww" => ("weston_watkins", 1),
+            "ww2" => ("weston_watkins", 2),
+            _ => ("crammer_singer", 1),
+        };
+        let scale = c * row["n"].as_f64().unwrap();
+        let (lower, upper) =
+            (row["lower_bound"].as_f64().unwrap() / scale, row["objective_C_form"].as_f64().unwrap() / scale);
+        let (fit, _) = solve(&text(&data, c, loss, power, "regularised", 1e-3));
+        let Certificate { primal, dual, relative_gap } = fit.certificate.unwrap();
+        assert!(relative_gap <= 1e-3, "{set} {loss} {c}: {relative_gap}");
+        assert!(dual <= upper && lower <= primal, "{set} {loss} {c}: [{dual}, {primal}] and [{lower}, {upper}]");
+        checked += 1;
+    }
+    assert_eq!(checked, 7);
+}
+
 #[test]
 fn the_gap_is_never_negative_and_the_dual_only_rises() {
     for (loss, power) in [

@@ -180,3 +180,41 @@ fn the_optimum_keeps_its_invariances() {
         }
     }
 }
+
+/// Wide rows are shared by features, sparse rows of many classes by classes: the optimum is that of one thread.
+#[test]
+fn threads_that_share_the_weights_reach_the_optimum_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let cell = |i: u32, j: u32| f64::from((i * 131 + j * j * 17 + i * j) % 23) / 23.0 - 0.4;
+    let rows = |n: u32, classes: u32, columns: &dyn Fn(u32) -> Vec<u32>| -> String {
+        let line = |i: u32| {
+            let cells: String = columns(i).into_iter().map(|j| format!(" {}:{:.4}", j + 1, cell(i, j))).collect();
+            format!("{}{cells}\n", i % classes)
+        };
+        (0..n).map(line).collect()
+    };
+    // Dense: 2,100 columns. Sparse: 120 of 3,000 cells and 200 classes, 24,000 products a row.
+    let dense = rows(60, 4, &|_| (0..2100).collect());
+    let sparse = rows(500, 200, &|i| (0..120).map(|j| j * 25 + (i * 7 + j) % 25).collect());
+    for (name, text) in [("dense", dense), ("sparse", sparse)] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        for preprocess in ["", "center = \"mean\"\nscale = \"std\"\n"] {
+            let with = |threads: usize, gap: f64| {
+                let text = format!(
+                    "threads = {threads}\n[data.libsvm]\ntrain = {file:?}\n[preprocess]\n{preprocess}[objective]\nc = 0.01\n\
+                     [loss.weston_watkins]\n[solver.dual]\ngap = {gap:?}\nepochs = 20000\n"
+                );
+                solve(&text).0.certificate.unwrap()
+            };
+            for gap in [1e-3, 1e-7] {
+                let (one, two) = (with(1, gap), with(2, gap));
+                assert!(two.relative_gap <= gap, "{name} {preprocess}: {two:?}");
+                assert!(
+                    two.dual <= one.primal * (1.0 + 1e-7) && one.dual <= two.primal * (1.0 + 1e-7),
+                    "{name} {preprocess}: {one:?} {two:?}"
+                );
+            }
+        }
+    }
+}

@@ -175,6 +175,14 @@ fn is_software(adapter: &str) -> bool {
     ["llvmpipe", "swiftshader", "lavapipe", "basic render"].iter().any(|name| adapter.contains(name))
 }
 
+/// The CPU backend of this build, opened: flex, else ndarray, else none.
+#[must_use]
+pub fn open_cpu() -> Option<OpenDevice> {
+    let backend = [Backend::Flex, Backend::NdArray].into_iter().find(|b| b.compiled_in())?;
+    let name = DeviceName { backend, selector: Selector::Default };
+    cpu().map(|device| OpenDevice { device, name, adapter: None })
+}
+
 /// The CPU backend of this build that is the f64 reference: flex, else ndarray, else none.
 #[must_use]
 pub fn cpu() -> Option<Device> {

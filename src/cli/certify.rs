@@ -86,10 +86,10 @@ fn text(certified: &Certified) -> String {
     );
     let _ = writeln!(
         out,
-        "tightened    optimum at least {}, relative gap {:.2e}: the model is at most {:.3} % above the optimum",
+        "tightened    optimum at least {}, relative gap {:.2e}: {}",
         number(proof.tightened.dual),
         proof.tightened.relative_gap,
-        100.0 * (proof.tightened.primal / proof.tightened.dual - 1.0),
+        above(proof.tightened.primal, proof.tightened.dual),
     );
     if let Some(solver) = proof.fit.certificate {
         let _ = writeln!(
@@ -103,4 +103,12 @@ fn text(certified: &Certified) -> String {
         );
     }
     out
+}
+
+/// How far above the optimum a model is at most.
+fn above(primal: f64, dual: f64) -> String {
+    if dual > 0.0 {
+        return format!("the model is at most {:.3} % above the optimum", 100.0 * (primal / dual - 1.0));
+    }
+    format!("the model is at most {} above the optimum, which may be 0", number(primal - dual))
 }

@@ -6,7 +6,7 @@ use super::{Failure, TrainArgs, print, print_json};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
 use crate::loss::Power;
-use crate::run::record::{self, RunFolder};
+use crate::run::record::{self, RunFolder, RunResult};
 use crate::run::{self, Prepared, RunError};
 use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::{SolverConfig, StopReason};
@@ -50,7 +50,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             ExitCode::SUCCESS
         }
         StopReason::EpochLimit | StopReason::TimeLimit | StopReason::NoProgress => {
-            messages.warning(&stopped_short(&config, finished.result.relative_gap));
+            messages.warning(&stopped_short(&config, &finished.result));
             ExitCode::SUCCESS
         }
         StopReason::Interrupted => {
@@ -68,12 +68,22 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
 }
 
 /// What is known of a solution that is not as good as was asked for.
-fn stopped_short(config: &LoadedConfig, gap: Option<f64>) -> String {
+fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
+    if let Some(points) = &result.path {
+        let short: Vec<_> = points.iter().filter(|p| p.stop_reason != StopReason::GapReached.name()).collect();
+        let gaps = short.iter().filter_map(|p| p.relative_gap);
+        return format!(
+            "stopped short: {} of {} values of C are not within the gap asked for, the worst within {} of its optimum",
+            short.len(),
+            points.len(),
+            output::number(gaps.fold(0.0, f64::max))
+        );
+    }
     let goal = match &config.run.solver {
         SolverConfig::Lbfgs(_) => "the gradient is not as small as asked for",
         SolverConfig::Dual(_) | SolverConfig::Sgd(_) => "not within the gap asked for",
     };
-    match gap {
+    match result.relative_gap {
         None => format!("stopped short: {goal}"),
         Some(gap) => format!(
             "stopped short: the objective is proved to be within {} of the optimum, {goal}",

@@ -1,8 +1,9 @@
-//! What changes over a run: loss, accuracy, and the bounds that the exact solver proves.
+//! What changes over a run: loss, accuracy, the bounds that the exact solver proves; and what changes over a path in C.
 
 use super::canvas::{Figure, GRID, INK, Pen, QUIET, Text, failed};
 use super::pixels::text_width;
-use crate::run::record::BoundsRow;
+use crate::run::path::PathPoint;
+use crate::run::recorded::BoundsRow;
 use crate::solver::LogEntry;
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
@@ -10,6 +11,7 @@ use plotters::prelude::*;
 const SIZE: (u32, u32) = (800, 500);
 const BLUE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
 const ORANGE: RGBColor = RGBColor(0xd9, 0x5f, 0x0e);
+const GREEN: RGBColor = RGBColor(0x2b, 0x83, 0x4a);
 /// A range of more than this factor is drawn on a logarithmic axis.
 const DECADES: f64 = 30.0;
 
@@ -36,6 +38,8 @@ struct Panel {
     y: &'static str,
     unit: Unit,
     series: Vec<Series>,
+    /// The points have the logarithm to base 10 of what the axis is labelled with.
+    decades: bool,
 }
 
 /// One or two panels below a heading.
@@ -56,6 +60,7 @@ pub fn loss(metrics: &[LogEntry], name: &str) -> Option<Curves> {
         y: "objective (data loss + regulariser)",
         unit: Unit::Number,
         series: vec![Series { name: "objective as logged", color: BLUE, points }],
+        decades: false,
     };
     let lost = metrics.iter().filter(|e| e.loss.is_some_and(|l| !l.is_finite())).count();
     let below = if lost == 0 { name.to_owned() } else { format!("{name} · {lost} more were not finite") };
@@ -71,7 +76,30 @@ pub fn accuracy(metrics: &[LogEntry], name: &str) -> Option<Curves> {
         Series { name: "train (sample)", color: BLUE, points: train },
         Series { name: "validation", color: ORANGE, points: validation },
     ];
-    Curves::of("Accuracy", name, vec![Panel { x, y: "share of rows predicted right", unit: Unit::Percent, series }])
+    let panel = Panel { x, y: SHARE, unit: Unit::Percent, series, decades: false };
+    Curves::of("Accuracy", name, vec![panel])
+}
+
+const SHARE: &str = "share of rows predicted right";
+
+/// Accuracies and the mean data loss of the models of a path, over C on a logarithmic axis; `None` for a path without points.
+#[must_use]
+pub fn path(points: &[PathPoint], name: &str) -> Option<Curves> {
+    let of = |value: fn(&PathPoint) -> Option<f64>| -> Points {
+        let finite = |p: &PathPoint| value(p).filter(|v| v.is_finite()).map(|v| (p.c.log10(), v));
+        points.iter().filter_map(finite).collect()
+    };
+    let accuracies = vec![
+        Series { name: "train", color: BLUE, points: of(|p| p.train_accuracy) },
+        Series { name: "validation", color: ORANGE, points: of(|p| p.validation_accuracy) },
+        Series { name: "test", color: GREEN, points: of(|p| p.test_accuracy) },
+    ];
+    let loss = vec![Series { name: "mean loss of the training rows", color: BLUE, points: of(|p| p.data_loss) }];
+    let panels = vec![
+        Panel { x: "C", y: SHARE, unit: Unit::Percent, series: accuracies, decades: true },
+        Panel { x: "C", y: "data loss", unit: Unit::Number, series: loss, decades: true },
+    ];
+    Curves::of("A model for each C", name, panels)
 }
 
 /// Primal and dual objective of the exact solver, and the relative gap between them; `None` where none was proved.
@@ -87,8 +115,8 @@ pub fn bounds(rows: &[BoundsRow], name: &str) -> Option<Curves> {
     let gap: Points = of(|r| r.relative_gap).into_iter().filter(|p| p.1 > 0.0).collect();
     let gap = vec![Series { name: "(primal − dual) / primal", color: BLUE, points: gap }];
     let panels = vec![
-        Panel { x: EPOCH, y: "the optimum lies in between", unit: Unit::Number, series: sides },
-        Panel { x: EPOCH, y: "relative duality gap", unit: Unit::Number, series: gap },
+        Panel { x: EPOCH, y: "the optimum lies in between", unit: Unit::Number, series: sides, decades: false },
+        Panel { x: EPOCH, y: "relative duality gap", unit: Unit::Number, series: gap, decades: false },
     ];
     Curves::of("Proved bounds on the optimum", name, panels)
 }
@@ -182,7 +210,7 @@ where
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     let (first, last) = range(panel.all().map(|p| p.0));
-    let first = if first <= last * 0.2 || first == last { 0.0 } else { first };
+    let first = if !panel.decades && (first <= last * 0.2 || first == last) { 0.0 } else { first };
     let last = if last > first { last } else { first + 1.0 };
     let mut chart = ChartBuilder::on(area)
         .margin_top(pen.unit(6.0))
@@ -206,7 +234,11 @@ where
         .bold_line_style(GRID)
         .x_labels(if area.dim_in_pixel().0 < pen.width(600.0) { 6 } else { 9 })
         .y_labels(8)
-        .x_label_formatter(&|x| if whole { format!("{x:.0}") } else { plain(*x, last - first) })
+        .x_label_formatter(&|x| match (panel.decades, whole) {
+            (true, _) => decade(*x, last - first),
+            (false, true) => format!("{x:.0}"),
+            (false, false) => plain(*x, last - first),
+        })
         .y_label_formatter(&|y| label(*y))
         .draw()
         .map_err(failed)?;
@@ -244,6 +276,15 @@ fn plain(value: f64, span: f64) -> String {
 /// A value of a logarithmic axis.
 fn power_of_ten(value: f64) -> String {
     if (1e-3..1e5).contains(&value) { format!("{}", (value * 1e6).round() / 1e6) } else { format!("{value:.0e}") }
+}
+
+/// A place on an axis of logarithms: over two decades and more only the powers of ten themselves.
+fn decade(log: f64, span: f64) -> String {
+    if span >= 2.0 && (log - log.round()).abs() > 1e-9 {
+        return String::new();
+    }
+    let value = 10f64.powf(log);
+    if (1e-3..1e5).contains(&value) { format!("{}", (value * 1e5).round() / 1e5) } else { format!("{value:.0e}") }
 }
 
 #[cfg(test)]
@@ -296,6 +337,32 @@ mod tests {
         let document = svg(&bounds(&[row(1.0, 1.0)], "x").unwrap()).unwrap();
         assert!(!document.contains("relative duality gap"));
         assert!(bounds(&[], "").is_none());
+    }
+
+    #[test]
+    fn a_path_is_drawn_over_the_logarithm_of_c() {
+        let point = |c: f64, accuracy: f64| PathPoint {
+            c,
+            lambda: 1.0,
+            objective: Some(1.0),
+            data_loss: Some(1.0 - accuracy),
+            dual_objective: None,
+            relative_gap: None,
+            epochs: 1.0,
+            stop_reason: "gap_reached".into(),
+            train_accuracy: Some(accuracy),
+            validation_accuracy: None,
+            test_accuracy: None,
+            seconds: 0.0,
+        };
+        let document = svg(&path(&[point(1e-4, 0.8), point(1e-2, 0.9), point(1.0, 0.95)], "x").unwrap()).unwrap();
+        for label in ["A model for each C", "train", "data loss", "0.01", "1e-4"] {
+            assert!(document.contains(label), "{label}");
+        }
+        assert!(!document.contains("validation"));
+        assert!(svg(&path(&[point(0.5, 0.5)], "x").unwrap()).is_ok() && path(&[], "x").is_none());
+        let labels = [(-4.0, 3.0, "1e-4"), (-2.5, 3.0, ""), (0.5, 1.0, "3.16228"), (-3.0, 3.0, "0.001")];
+        labels.iter().for_each(|&(log, span, text)| assert_eq!(decade(log, span), text));
     }
 
     #[test]

@@ -10,7 +10,8 @@ pub mod templates;
 
 use crate::model::Classifier;
 use crate::model::file::ModelFileError;
-use crate::run::record::{self, RecordError};
+use crate::run::record::RecordError;
+use crate::run::recorded;
 use canvas::Figure;
 use std::path::{Path, PathBuf};
 
@@ -95,10 +96,14 @@ impl Sheet {
     }
 
     /// A figure of an earlier run in the same folder would pass for one of this run.
-    fn skip(&mut self, figure: &str, reason: &str) {
+    fn clear(&self, figure: &str) {
         for extension in ["png", "svg"] {
             let _ = std::fs::remove_file(self.folder.join(format!("{figure}.{extension}")));
         }
+    }
+
+    fn skip(&mut self, figure: &str, reason: &str) {
+        self.clear(figure);
         self.drawn.skipped.push(format!("{figure}: not drawn, {reason}"));
     }
 
@@ -118,17 +123,27 @@ impl Sheet {
 /// # Errors
 /// [`PlotError`] when the folder is not a run, one of its files is damaged, or a picture cannot be written.
 pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
-    let metrics = record::read_metrics(folder)?;
+    let metrics = recorded::read_metrics(folder)?;
     let figures = folder.join("figures");
     std::fs::create_dir_all(&figures).map_err(|e| PlotError::Draw { file: figures.clone(), problem: e.to_string() })?;
     let mut sheet = Sheet { folder: figures, format, drawn: Drawn::default() };
     let name = run_name(folder);
-    sheet.put_or_skip("loss", curves::loss(&metrics, &name).as_ref(), "no finite loss was logged")?;
-    sheet.put_or_skip("accuracy", curves::accuracy(&metrics, &name).as_ref(), "no accuracy was measured on the way")?;
-    if let Some(rows) = record::read_bounds(folder)? {
-        sheet.put_or_skip("bounds", curves::bounds(&rows, &name).as_ref(), "no bounds were proved")?;
+    if let Some(points) = recorded::read_path(folder)? {
+        // What is logged of a path belongs to several models, one after the other.
+        sheet.put_or_skip("path", curves::path(&points, &name).as_ref(), "no model was finished")?;
+        ["loss", "accuracy"].into_iter().for_each(|figure| sheet.skip(figure, "a path has a model for each C"));
+    } else {
+        let reason = "no accuracy was measured on the way";
+        sheet.put_or_skip("loss", curves::loss(&metrics, &name).as_ref(), "no finite loss was logged")?;
+        sheet.put_or_skip("accuracy", curves::accuracy(&metrics, &name).as_ref(), reason)?;
+        sheet.clear("path");
     }
-    match record::read_confusion(folder)? {
+    if let Some(rows) = recorded::read_bounds(folder)? {
+        sheet.put_or_skip("bounds", curves::bounds(&rows, &name).as_ref(), "no bounds were proved")?;
+    } else {
+        sheet.clear("bounds");
+    }
+    match recorded::read_confusion(folder)? {
         Some(found) => {
             let figure = confusion::Matrix::new(&found.confusion, &found.class_names, &found.split, &name);
             sheet.put("confusion", &figure)?;

@@ -5,6 +5,7 @@ use super::{Prepared, RunError, labelled, open_device, prepare, threads};
 use crate::bounded::Fraction;
 use crate::config::LoadedConfig;
 use crate::data::Scaler;
+use crate::device;
 use crate::model::{BiasRule, Classifier, Training};
 use crate::objective::{Objective, Strength};
 use crate::solver::dual::certificate::{self, Proof};
@@ -81,6 +82,9 @@ pub fn certify_by(
     let file = &config.file;
     prepared.data = renumbered(prepared.data, model, file)?;
     prepared.data.features = conform(prepared.data.features, model, file)?;
+    // Features may have been added or put in another order since the scaler was fitted.
+    let preprocess = &config.run.preprocess;
+    prepared.scaler = Scaler::fit(&prepared.data.features, &prepared.split.train, preprocess.center, preprocess.scale);
     // Class weights are in the order of the data's classes, columns in that of the model's.
     if let Some(weights) = prepared.objective.loss.class_weights.take() {
         let of = |name: &String| names.iter().position(|n| n == name).map_or(1.0, |i| weights[i]);
@@ -117,7 +121,8 @@ fn solve(
     let square = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>();
     let penalty = objective.lambda / 2.0 * (square(&weight) + objective.bias.penalty_factor() * square(&bias));
     let scores = model.scores(&data.features, train);
-    let device = open_device(config)?;
+    // The bounds are computed on the host: the machine that certifies need not have the device of the run.
+    let device = device::open_cpu().map_or_else(|| open_device(config), Ok)?;
     let threads = effort.threads.filter(|t| *t > 0).unwrap_or_else(|| threads(config));
     let problem = Problem { n_classes: model.n_classes(), threads, ..prepared.problem(config, &device) };
     let solver = DualConfig { gap: effort.gap, epochs: effort.epochs, ..own_options(config) };

@@ -7,6 +7,7 @@ mod labelled;
 pub mod measure;
 pub mod path;
 pub mod record;
+pub mod recorded;
 mod wanted;
 
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};

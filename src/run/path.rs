@@ -6,7 +6,7 @@ use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
 use crate::objective::{Objective, Strength};
 use crate::solver::dual;
-use crate::solver::{DualConfig, Fit, LogEntry, Observer};
+use crate::solver::{DualConfig, Fit, LogEntry, Observer, StopReason};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -65,6 +65,7 @@ pub(super) fn train(
     let lambdas: Vec<f64> = strengths.iter().map(|s| s.lambda).collect();
     let mut points: Vec<PathPoint> = Vec::new();
     let mut best: Option<Outcome> = None;
+    let mut stops = Vec::new();
     let (mut solve, mut evaluate, mut steps, mut epochs) = (Duration::ZERO, 0.0, 0, 0.0);
     dual::solve_path(solver, &problem, &lambdas, observer, &mut |i, fit: Fit| {
         solve += fit.solve;
@@ -85,6 +86,7 @@ pub(super) fn train(
             seconds: solve.as_secs_f64(),
         })?;
         points.push(row);
+        stops.push(outcome.stop);
         folder.write_path(&points)?;
         let better = |old: &Outcome| match (outcome.result.validation_accuracy, old.result.validation_accuracy) {
             (Some(new), Some(old)) => new > old,
@@ -102,10 +104,35 @@ pub(super) fn train(
     best.result.seconds_evaluate = evaluate;
     best.result.peak_rss_bytes = record::peak_rss_bytes();
     best.result.path = Some(points);
+    best.stop = stop_of_all(&stops);
     finish(best, prepared, folder)
+}
+
+/// How the path as a whole ended: interrupted, else the way in which one of its models stopped short, else as the first did.
+fn stop_of_all(stops: &[StopReason]) -> StopReason {
+    let short = |s: &&StopReason| **s != StopReason::GapReached;
+    let worst = stops.iter().find(|s| **s == StopReason::Interrupted).or_else(|| stops.iter().find(short));
+    *worst.or(stops.first()).unwrap_or(&StopReason::Finished)
 }
 
 fn point(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice, strength: Strength, fit: Fit) -> Outcome {
     let objective = Objective { lambda: strength.lambda, ..prepared.objective.clone() };
     outcome(config, prepared, device, &objective, strength, fit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_ends_as_its_worst_model() {
+        use StopReason::{EpochLimit, GapReached, Interrupted};
+        for (stops, all) in [
+            (vec![GapReached, GapReached], GapReached),
+            (vec![GapReached, EpochLimit, GapReached], EpochLimit),
+            (vec![EpochLimit, GapReached, Interrupted], Interrupted),
+        ] {
+            assert_eq!(stop_of_all(&stops), all);
+        }
+    }
 }

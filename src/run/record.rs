@@ -1,4 +1,4 @@
-//! The run folder: what a run leaves behind, and how it is read again.
+//! The run folder: what a run leaves behind; `recorded` reads it again.
 //!
 //! `config.toml` as used, `metrics.csv` as it grows, `bounds.csv` of a solver that proves some, `model.safetensors`,
 //! `confusion.csv`, `result.json`, `figures/`. A file gets its final name only when it is whole; `metrics.csv` and `bounds.csv`
@@ -6,6 +6,7 @@
 
 use super::measure::CalibrationReport;
 use super::path::PathPoint;
+use super::recorded::BoundsRow;
 use crate::metric::Confusion;
 use crate::solver::{Certificate, LogEntry};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,9 @@ pub struct RunResult {
     pub path: Option<Vec<PathPoint>>,
 }
 
+/// Where the models of a path go.
+const PATH_FOLDER: &str = "path";
+
 /// A run folder that is being written.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -128,12 +132,7 @@ impl RunFolder {
     pub fn create(path: &Path, config: &str, force: bool) -> Result<Self, RecordError> {
         Self::check(path, force)?;
         fs::create_dir_all(path).map_err(failed(path))?;
-        for stale in ["result.json", "model.safetensors", "confusion.csv", "bounds.csv", "path.csv"] {
-            match fs::remove_file(path.join(stale)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
-                _ => {}
-            }
-        }
+        remove_earlier(path)?;
         write_whole(&path.join("config.toml"), config.as_bytes())?;
         let metrics = path.join("metrics.csv");
         let file = fs::File::create(&metrics).map_err(failed(&metrics))?;
@@ -198,7 +197,7 @@ impl RunFolder {
     /// # Errors
     /// [`RecordError::Io`] when the folder for it cannot be made.
     pub fn path_model(&self, c: f64) -> Result<PathBuf, RecordError> {
-        let folder = self.path.join("path");
+        let folder = self.path.join(PATH_FOLDER);
         fs::create_dir_all(&folder).map_err(failed(&folder))?;
         Ok(folder.join(format!("c-{c}.safetensors")))
     }
@@ -230,13 +229,13 @@ impl RunFolder {
 
 /// Column order and names of `metrics.csv`.
 #[derive(Debug, Serialize, Deserialize)]
-struct MetricsRow {
-    step: u64,
-    epoch: f64,
-    loss: Option<f64>,
-    train_accuracy: Option<f64>,
-    validation_accuracy: Option<f64>,
-    seconds: f64,
+pub(super) struct MetricsRow {
+    pub step: u64,
+    pub epoch: f64,
+    pub loss: Option<f64>,
+    pub train_accuracy: Option<f64>,
+    pub validation_accuracy: Option<f64>,
+    pub seconds: f64,
 }
 
 impl From<LogEntry> for MetricsRow {
@@ -251,6 +250,23 @@ pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
+/// Takes away what an earlier run left in the folder, and nothing that is not of a run.
+fn remove_earlier(path: &Path) -> Result<(), RecordError> {
+    let models = fs::read_dir(path.join(PATH_FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let models = models.filter(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("c-") && name.ends_with(".safetensors")
+    });
+    let named = ["result.json", "model.safetensors", "confusion.csv", "bounds.csv", "path.csv"];
+    for stale in named.into_iter().map(|name| path.join(name)).chain(models) {
+        match fs::remove_file(&stale) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&stale)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Writes a file under a temporary name and renames it.
 fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     let mut partial = file.as_os_str().to_owned();
@@ -258,102 +274,6 @@ fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     let partial = PathBuf::from(partial);
     fs::write(&partial, bytes).map_err(failed(&partial))?;
     fs::rename(&partial, file).map_err(failed(file))
-}
-
-/// The rows of a run's `metrics.csv`.
-///
-/// # Errors
-/// [`RecordError`] when the folder is not a run, or the file does not hold metrics.
-pub fn read_metrics(folder: &Path) -> Result<Vec<LogEntry>, RecordError> {
-    let file = folder.join("metrics.csv");
-    if !file.exists() {
-        return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: "metrics.csv" });
-    }
-    let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
-    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
-    let rows = reader.deserialize::<MetricsRow>().map(|row| {
-        row.map(|r| LogEntry {
-            step: r.step,
-            epoch: r.epoch,
-            loss: r.loss,
-            train_accuracy: r.train_accuracy,
-            validation_accuracy: r.validation_accuracy,
-            seconds: r.seconds,
-        })
-    });
-    rows.collect::<Result<_, _>>().map_err(wrong)
-}
-
-/// A row of `bounds.csv`: what the exact solver had proved after so many passes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct BoundsRow {
-    /// Passes over the training rows.
-    pub epoch: f64,
-    /// The objective at the solver's weights.
-    pub primal: f64,
-    /// A lower bound of the objective at any weights.
-    pub dual: f64,
-    /// (primal − dual) / primal
-    pub relative_gap: f64,
-    /// Seconds of solving.
-    pub seconds: f64,
-}
-
-/// The rows of a run's `bounds.csv`; `None` for a run that has proved nothing.
-///
-/// # Errors
-/// [`RecordError::Content`] when the file does not hold bounds.
-pub fn read_bounds(folder: &Path) -> Result<Option<Vec<BoundsRow>>, RecordError> {
-    let file = folder.join("bounds.csv");
-    if !file.exists() {
-        return Ok(None);
-    }
-    let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
-    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
-    reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(wrong)
-}
-
-/// What `confusion.csv` holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfusionRecord {
-    /// `test`, `validation` or `train`.
-    pub split: String,
-    /// Names in column order.
-    pub class_names: Vec<String>,
-    /// The counts.
-    pub confusion: Confusion,
-}
-
-/// A run's `confusion.csv`; `None` where there is none.
-///
-/// # Errors
-/// [`RecordError::Content`] when the file does not hold a square matrix of counts.
-pub fn read_confusion(folder: &Path) -> Result<Option<ConfusionRecord>, RecordError> {
-    let file = folder.join("confusion.csv");
-    if !file.exists() {
-        return Ok(None);
-    }
-    let problem = |problem: String| RecordError::Content { file: file.clone(), problem };
-    let mut reader = csv::Reader::from_path(&file).map_err(|e| problem(e.to_string()))?;
-    let header = reader.headers().map_err(|e| problem(e.to_string()))?.clone();
-    let split = header.get(0).unwrap_or_default().to_owned();
-    let class_names: Vec<String> = header.iter().skip(1).map(str::to_owned).collect();
-    let k = class_names.len();
-    let mut counts: Vec<u64> = Vec::with_capacity(k * k);
-    for (i, record) in reader.records().enumerate() {
-        let record = record.map_err(|e| problem(e.to_string()))?;
-        if record.get(0) != class_names.get(i).map(String::as_str) {
-            return Err(problem(format!("line {}: expected the classes in the order of the first line", i + 2)));
-        }
-        for cell in record.iter().skip(1) {
-            let count = cell.parse().map_err(|_| problem(format!("line {}: `{cell}` is not a count", i + 2)))?;
-            counts.push(count);
-        }
-    }
-    let lines = counts.len() / k.max(1);
-    let confusion = Confusion::of_counts(k, counts)
-        .ok_or_else(|| problem(format!("found {lines} lines of {k} classes, expected as many lines as classes")))?;
-    Ok(Some(ConfusionRecord { split, class_names, confusion }))
 }
 
 /// A name for a run that has none: `runs/<name>-<UTC time>`, with a number behind it where that is taken.
@@ -375,6 +295,7 @@ pub fn peak_rss_bytes() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::recorded::{ConfusionRecord, read_bounds, read_confusion, read_metrics, read_path};
     use super::*;
 
     #[test]
@@ -425,6 +346,19 @@ mod tests {
             let error = read_confusion(folder.path()).unwrap_err().to_string();
             assert!(error.contains(problem), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_forced_run_leaves_nothing_of_the_one_before_but_what_is_not_of_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(folder.path(), "", false).unwrap();
+        fs::write(run.path_model(0.5).unwrap(), "model").unwrap();
+        run.write_path(&[]).unwrap();
+        fs::write(folder.path().join("path/notes.txt"), "mine").unwrap();
+        RunFolder::create(folder.path(), "", true).unwrap();
+        assert!(!folder.path().join("path/c-0.5.safetensors").exists() && !folder.path().join("path.csv").exists());
+        assert!(folder.path().join("path/notes.txt").exists());
+        assert_eq!(read_path(folder.path()).unwrap(), None);
     }
 
     #[test]

@@ -264,7 +264,7 @@ impl SolveError {
             Self::Kinks(_) => SMOOTH_HINT,
             Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",
             Self::NegativeGap { .. } => {
-                "bring the features to a common scale, or ask for a gap below 2e-5, which is computed in double precision"
+                "bring the features to a common scale, or set `precision = \"f64\"` in [solver.dual]"
             }
         }
     }

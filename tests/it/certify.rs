@@ -73,6 +73,61 @@ fn a_solved_model_is_certified_in_other_coordinates_too() {
     }
 }
 
+/// Rows that lack the last features of the model, preprocessed by their own means: features that are not there are zeros, and
+/// their mean is 0. (Without centring both are the same rows, and so are the bounds.)
+#[test]
+fn narrower_sparse_rows_are_preprocessed_as_wide_as_the_model() {
+    let desk = Desk::new();
+    let row = |i: usize, n: usize| {
+        let cells = (1..=n).filter(|j| (i * j) % 3 == 1 || j % 4 == i % 4).map(|j| format!(" {j}:{}", 1 + (i + j) % 5));
+        format!("{}{}\n", i % 3, cells.collect::<String>())
+    };
+    let file = |n: usize| (0..60).map(|i| row(i, n)).collect::<String>();
+    desk.write("wide.txt", file(20));
+    desk.write("narrow.txt", file(12));
+    let config = |data: &str, preprocess: &str| {
+        format!(
+            "[data.libsvm]\ntrain = \"{data}\"\n[split]\nvalidation = 0\n[preprocess]\n{preprocess}\n[objective]\nc = 0.1\n\
+             [loss.weston_watkins]\n[solver.dual]\ngap = 1e-6\n"
+        )
+    };
+    for preprocess in ["center = \"mean\"\nscale = \"std\"", "center = \"none\"\nscale = \"none\""] {
+        desk.write("wide.toml", config("wide.txt", preprocess));
+        desk.write("narrow.toml", config("narrow.txt", preprocess));
+        json(&run(&desk, &["train", "wide.toml", "--out", "run", "--force", "--json"]));
+        let trained = json(&run(&desk, &["train", "narrow.toml", "--out", "own", "--force", "--json"]));
+        let certified = json(&run(&desk, &["certify", "run", "--data", "narrow.toml", "--json", "--gap", "1e-6"]));
+        // What the solver reaches from the wide model is the optimum of the narrow rows.
+        let (found, own) = (number(&certified, "solver_objective"), number(&trained, "objective"));
+        assert!((found - own).abs() < 3e-6 * own, "{preprocess}: {found} {own}");
+    }
+}
+
+#[test]
+fn a_path_that_stops_short_says_for_how_many_c() {
+    let desk = Desk::new();
+    let config =
+        format!("{DATA}[objective]\nc = [1e-6, 1, 10]\n[loss.weston_watkins]\n[solver.dual]\ngap = 1e-6\nepochs = 9\n");
+    desk.write("path.toml", config);
+    let outcome = run(&desk, &["train", "path.toml", "--out", "run"]);
+    assert_eq!(outcome.code, Some(0));
+    assert!(outcome.stderr.contains("warning: stopped short: 2 of 3 values of C are not within the gap asked for"));
+    // One figure over C, and none over steps that belong to several models.
+    assert!(desk.path("run/figures/path.svg").exists() && !desk.path("run/figures/loss.svg").exists());
+}
+
+/// A model is certified on the host, whatever device its configuration names.
+#[test]
+fn the_device_of_the_run_need_not_be_there() {
+    let desk = Desk::new();
+    let config = format!("{DATA}[objective]\nc = 0.1\n[loss.weston_watkins]\n[solver.dual]\n");
+    desk.write("run.toml", &config);
+    desk.write("elsewhere.toml", format!("device = \"cuda:63\"\n{config}"));
+    json(&run(&desk, &["train", "run.toml", "--out", "run", "--json"]));
+    let certified = json(&run(&desk, &["certify", "run", "--data", "elsewhere.toml", "--json"]));
+    assert!(number(&certified, "relative_gap") <= 2e-3, "{certified}");
+}
+
 #[test]
 fn what_cannot_be_certified_is_a_sentence() {
     let desk = Desk::new();

@@ -6,7 +6,7 @@ use crate::loss::Loss;
 use crate::loss::dual::{Sample, Scratch};
 use crate::solver::Problem;
 
-/// A row that is found at its optimum sleeps for one epoch, then two, four, and never more than this.
+/// A row that is found at its optimum sleeps for one epoch, then 3, 7, 15, and never more than this.
 const LONGEST_SLEEP: u8 = 16;
 /// A row is at its optimum when its share of the gap is below this share of what the stopping rule allows an average row.
 const SETTLED: f64 = 0.1;

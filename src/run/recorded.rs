@@ -1,0 +1,118 @@
+//! What a run folder holds, read back: for figures and reports of any finished run.
+
+use super::path::PathPoint;
+use super::record::{MetricsRow, RecordError};
+use crate::metric::Confusion;
+use crate::solver::LogEntry;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The rows of a run's `metrics.csv`.
+///
+/// # Errors
+/// [`RecordError`] when the folder is not a run, or the file does not hold metrics.
+pub fn read_metrics(folder: &Path) -> Result<Vec<LogEntry>, RecordError> {
+    let file = folder.join("metrics.csv");
+    if !file.exists() {
+        return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: "metrics.csv" });
+    }
+    let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
+    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
+    let rows = reader.deserialize::<MetricsRow>().map(|row| {
+        row.map(|r| LogEntry {
+            step: r.step,
+            epoch: r.epoch,
+            loss: r.loss,
+            train_accuracy: r.train_accuracy,
+            validation_accuracy: r.validation_accuracy,
+            seconds: r.seconds,
+        })
+    });
+    rows.collect::<Result<_, _>>().map_err(wrong)
+}
+
+/// A row of `bounds.csv`: what the exact solver had proved after so many passes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BoundsRow {
+    /// Passes over the training rows.
+    pub epoch: f64,
+    /// The objective at the solver's weights.
+    pub primal: f64,
+    /// A lower bound of the objective at any weights.
+    pub dual: f64,
+    /// (primal − dual) / primal
+    pub relative_gap: f64,
+    /// Seconds of solving.
+    pub seconds: f64,
+}
+
+/// The rows of a run's `bounds.csv`; `None` for a run that has proved nothing.
+///
+/// # Errors
+/// [`RecordError::Content`] when the file does not hold bounds.
+pub fn read_bounds(folder: &Path) -> Result<Option<Vec<BoundsRow>>, RecordError> {
+    let file = folder.join("bounds.csv");
+    if !file.exists() {
+        return Ok(None);
+    }
+    let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
+    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
+    reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(wrong)
+}
+
+/// The rows of a run's `path.csv`; `None` for a run of one C.
+///
+/// # Errors
+/// [`RecordError::Content`] when the file does not hold a path.
+pub fn read_path(folder: &Path) -> Result<Option<Vec<PathPoint>>, RecordError> {
+    let file = folder.join("path.csv");
+    if !file.exists() {
+        return Ok(None);
+    }
+    let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
+    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
+    reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(wrong)
+}
+
+/// What `confusion.csv` holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfusionRecord {
+    /// `test`, `validation` or `train`.
+    pub split: String,
+    /// Names in column order.
+    pub class_names: Vec<String>,
+    /// The counts.
+    pub confusion: Confusion,
+}
+
+/// A run's `confusion.csv`; `None` where there is none.
+///
+/// # Errors
+/// [`RecordError::Content`] when the file does not hold a square matrix of counts.
+pub fn read_confusion(folder: &Path) -> Result<Option<ConfusionRecord>, RecordError> {
+    let file = folder.join("confusion.csv");
+    if !file.exists() {
+        return Ok(None);
+    }
+    let problem = |problem: String| RecordError::Content { file: file.clone(), problem };
+    let mut reader = csv::Reader::from_path(&file).map_err(|e| problem(e.to_string()))?;
+    let header = reader.headers().map_err(|e| problem(e.to_string()))?.clone();
+    let split = header.get(0).unwrap_or_default().to_owned();
+    let class_names: Vec<String> = header.iter().skip(1).map(str::to_owned).collect();
+    let k = class_names.len();
+    let mut counts: Vec<u64> = Vec::with_capacity(k * k);
+    for (i, record) in reader.records().enumerate() {
+        let record = record.map_err(|e| problem(e.to_string()))?;
+        if record.get(0) != class_names.get(i).map(String::as_str) {
+            return Err(problem(format!("line {}: expected the classes in the order of the first line", i + 2)));
+        }
+        for cell in record.iter().skip(1) {
+            let count = cell.parse().map_err(|_| problem(format!("line {}: `{cell}` is not a count", i + 2)))?;
+            counts.push(count);
+        }
+    }
+    let lines = counts.len() / k.max(1);
+    let confusion = Confusion::of_counts(k, counts)
+        .ok_or_else(|| problem(format!("found {lines} lines of {k} classes, expected as many lines as classes")))?;
+    Ok(Some(ConfusionRecord { split, class_names, confusion }))
+}

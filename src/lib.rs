@@ -40,6 +40,7 @@
 //! ```text
 //! main → cli
 //!        plot
+//!        search
 //!        run
 //!        config
 //!        gradcheck · reference
@@ -69,4 +70,5 @@ pub mod objective;
 pub mod plot;
 pub mod reference;
 pub mod run;
+pub mod search;
 pub mod solver;

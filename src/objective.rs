@@ -15,7 +15,7 @@ use crate::loss::{Loss, MarginLoss};
 use crate::metric::{Confusion, argmax};
 use crate::model::{BiasRule, Classifier};
 use burn::nn::loss::Reduction;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use serde::de::{self, IntoDeserializer, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -178,6 +178,73 @@ pub fn mean_loss_gradient(loss: &dyn MarginLoss, scores: Tensor<2>, batch: &Batc
         None => q,
         Some(weights) => q.mul(weights),
     }
+}
+
+/// Members of a stack that share a loss and lie side by side.
+#[derive(Debug)]
+pub struct Block {
+    /// ℓ
+    pub loss: Box<dyn MarginLoss>,
+    /// How many.
+    pub members: usize,
+}
+
+/// The scores of each block's members as rows `[n·members, n_classes]`, with the labels and weights that belong to them; the
+/// members of a row of the batch stand one after another.
+fn rows_of_blocks<'a>(
+    blocks: &'a [Block],
+    scores: &Tensor<2>,
+    batch: &Batch,
+) -> impl Iterator<Item = (&'a Block, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)> {
+    let [n, columns] = scores.dims();
+    let k = columns / blocks.iter().map(|b| b.members).sum::<usize>().max(1);
+    let (scores, batch) = (scores.clone(), batch.clone());
+    blocks.iter().scan(0, move |at, block| {
+        let m = block.members;
+        let part = if m * k == columns { scores.clone() } else { scores.clone().slice([0..n, *at..*at + m * k]) };
+        *at += m * k;
+        let labels = batch.labels.clone().reshape([n, 1]).expand([n, m]).reshape([n * m]);
+        let weights = batch.weights.as_ref().map(|w| {
+            let weights = w.clone().cast(part.dtype());
+            weights.reshape([n, 1]).expand([n, m]).reshape([n * m])
+        });
+        Some((block, part.reshape([n * m, k]), labels, weights))
+    })
+}
+
+/// The data loss of each member of a stack at its scores `[n, members·n_classes]`, `[members]`; of each as [`mean_loss`].
+#[must_use]
+pub fn block_losses(blocks: &[Block], scores: Tensor<2>, batch: &Batch) -> Tensor<1> {
+    let n = scores.dims()[0];
+    let of = |(block, scores, labels, weights): (&Block, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)| {
+        let losses = block.loss.forward_no_reduction(scores, labels);
+        let losses = weights.map_or(losses.clone(), |w| losses.mul(w));
+        losses.reshape([n, block.members]).mean_dim(0).reshape([block.members])
+    };
+    Tensor::cat(rows_of_blocks(blocks, &scores, batch).map(of).collect(), 0)
+}
+
+/// The gradient of each member's data loss with respect to its scores, `[n, members·n_classes]`: by hand, or by autodiff of the loss.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn block_gradient(blocks: &[Block], scores: Tensor<2>, batch: &Batch, autodiff: bool) -> Tensor<2> {
+    let [n, columns] = scores.dims();
+    let of = |(block, scores, labels, weights): (&Block, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)| {
+        let rows = scores.dims()[0];
+        let q = if autodiff {
+            let scores = scores.autodiff().require_grad();
+            let gradients = block.loss.forward_no_reduction(scores.clone(), labels).sum().backward();
+            // A loss that is constant leaves no gradient behind.
+            scores.grad(&gradients).unwrap_or_else(|| scores.inner().zeros_like())
+        } else {
+            block.loss.gradient(scores, labels)
+        };
+        let q = q.div_scalar(n as f64);
+        let q = weights.map_or(q.clone(), |w| q.mul(w.reshape([rows, 1])));
+        q.reshape([n, columns / blocks.iter().map(|b| b.members).sum::<usize>() * block.members])
+    };
+    let mut parts: Vec<Tensor<2>> = rows_of_blocks(blocks, &scores, batch).map(of).collect();
+    if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 1) }
 }
 
 /// Loss, regularisation and bias rule: what a solver minimises.

@@ -13,6 +13,7 @@ mod plot;
 mod predict;
 mod progress;
 mod report;
+mod search;
 mod train;
 
 use crate::bounded::Fraction;
@@ -55,7 +56,9 @@ enum Command {
     Predict(PredictArgs),
     /// Hold numerical, analytic and autodiff gradients against each other
     Gradcheck(GradcheckArgs),
-    /// Draw the figures of a finished run again
+    /// Search hyper-parameters: the grid or random search of a configuration's [search] table, ranked
+    Search(SearchArgs),
+    /// Draw the figures of a finished run or search again
     Plot(PlotArgs),
     /// Write a model in the format of another program: NumPy, LIBLINEAR, ONNX
     Export(ExportArgs),
@@ -115,6 +118,30 @@ struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Overwrite the run that --out holds
+    #[arg(long)]
+    force: bool,
+    /// Print nothing but warnings and errors
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print the result as a JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct SearchArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Threads of the CPU; 0 for all cores
+    #[arg(long, value_name = "N", value_parser = count)]
+    threads: Option<usize>,
+    /// The folder of the search; runs/<config name>-<time> by default
+    #[arg(long, value_name = "DIR", required_if_eq("resume", "true"))]
+    out: Option<PathBuf>,
+    /// Take up the search that --out holds, where it was stopped or killed
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Overwrite the search that --out holds
     #[arg(long)]
     force: bool,
     /// Print nothing but warnings and errors
@@ -202,7 +229,7 @@ struct GradcheckArgs {
 
 #[derive(Debug, Args)]
 struct PlotArgs {
-    /// A run folder
+    /// The folder of a run or a search
     #[arg(value_name = "RUN_DIR")]
     run: PathBuf,
     /// Which files to write: png, svg or both
@@ -308,6 +335,7 @@ pub fn run() -> ExitCode {
         Command::Certify(args) => certify::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Gradcheck(args) => gradcheck::run(args),
+        Command::Search(args) => search::run(args),
         Command::Plot(args) => plot::run(args),
         Command::Fetch(args) => fetch::run(args),
         Command::Export(args) => export::run(args),

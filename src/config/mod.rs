@@ -5,9 +5,11 @@
 
 mod document;
 pub mod error;
+pub mod search;
 
 pub use document::parse_assignment;
 pub use error::{ConfigError, Place};
+pub use search::SearchConfig;
 
 use crate::bounded::Positive;
 use crate::calibration::{CalibrationConfig, Method};
@@ -106,6 +108,9 @@ pub struct RunConfig {
     /// `[calibration]`
     #[serde(default)]
     pub calibration: CalibrationConfig,
+    /// `[search]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Box<SearchConfig>>,
 }
 
 /// A configuration with the text it came from.

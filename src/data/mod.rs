@@ -28,6 +28,10 @@ pub mod streams {
     pub const GRADCHECK: u64 = 3;
     /// The rows on which the training accuracy is estimated during a run.
     pub const ESTIMATE: u64 = 4;
+    /// The trials of a random search.
+    pub const TRIALS: u64 = 5;
+    /// The folds of a search, a stream for each repetition from here on.
+    pub const FOLDS: u64 = 1 << 32;
 }
 
 /// A row-major dense matrix.

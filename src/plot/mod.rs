@@ -6,6 +6,8 @@ pub mod canvas;
 pub mod confusion;
 pub mod curves;
 pub mod pixels;
+mod scale;
+pub mod search;
 pub mod templates;
 
 use crate::model::Classifier;
@@ -158,6 +160,30 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     } else {
         sheet.skip("weights", "there is no model.safetensors");
     }
+    Ok(sheet.drawn)
+}
+
+/// Draws every figure of a search into its `figures/`.
+///
+/// # Errors
+/// [`PlotError`] when the folder is no search, its files are damaged, or a picture cannot be written.
+pub fn draw_search(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
+    let record = crate::search::table::read(folder)?;
+    let entries = crate::search::ledger::Ledger::entries(folder)?;
+    let figures = folder.join("figures");
+    std::fs::create_dir_all(&figures).map_err(|e| PlotError::Draw { file: figures.clone(), problem: e.to_string() })?;
+    let mut sheet = Sheet { folder: figures, format, drawn: Drawn::default() };
+    let name = run_name(folder);
+    let found = search::Found::new(&record, &entries, &name);
+    let few = "the space has no two keys of numbers with several values each";
+    sheet.put_or_skip("scatter", found.as_ref().and_then(search::Found::scatter).as_ref(), few)?;
+    sheet.put_or_skip("heatmap", found.as_ref().and_then(search::Found::heatmap).as_ref(), few)?;
+    let curves = found.as_ref().and_then(search::Found::curves);
+    sheet.put_or_skip(
+        "curves",
+        curves.as_ref(),
+        "no losses were logged, and no key is a number with several values",
+    )?;
     Ok(sheet.drawn)
 }
 

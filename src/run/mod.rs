@@ -3,6 +3,7 @@
 //! Imports everything below; draws nothing and prints nothing.
 
 pub mod certify;
+mod fitted;
 mod labelled;
 pub mod measure;
 pub mod path;
@@ -10,6 +11,7 @@ pub mod record;
 pub mod recorded;
 mod wanted;
 
+pub use fitted::Fitted;
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub use record::{RecordError, RunFolder, RunResult};
 pub use wanted::wanted;
@@ -145,14 +147,7 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
             format!("solver.sgd.batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
     }
-    let mut counts = vec![0; data.n_classes()];
-    split.train.iter().for_each(|&r| counts[data.labels[r as usize] as usize] += 1);
-    let loss = run.loss.resolve(&data.class_names, &counts).map_err(|misfit| {
-        refused(format!("loss.{}.{misfit}", run.loss.formulation().name()), &misfit.hint(&data.class_names))
-    })?;
-    let scaler = Scaler::fit(&data.features, &split.train, run.preprocess.center, run.preprocess.scale);
-    let strength = run.objective.strength(split.train.len());
-    let objective = Objective { loss, lambda: strength.lambda, bias: run.preprocess.bias_rule() };
+    let Fitted { scaler, objective, strength } = Fitted::new(config, &data, &split.train, None)?;
     let notes = std::mem::take(&mut data.notes);
     Ok(Prepared { data, split, scaler, objective, strength, notes, load: start.elapsed() })
 }

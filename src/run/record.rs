@@ -268,7 +268,7 @@ fn remove_earlier(path: &Path) -> Result<(), RecordError> {
 }
 
 /// Writes a file under a temporary name and renames it.
-fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);

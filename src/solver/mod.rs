@@ -181,6 +181,11 @@ pub trait Observer {
         self.log(entry);
     }
 
+    /// Whether accuracies are to be measured on the way, where the solver does not need them itself.
+    fn wants_accuracies(&self) -> bool {
+        true
+    }
+
     /// True when the run should end after the step in hand.
     fn interrupted(&self) -> bool {
         false

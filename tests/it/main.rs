@@ -20,7 +20,9 @@ mod optimizers; // the optimisers by name: each trains, the plain ones make the 
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
 mod reference_config; // configs/reference.toml names every key of the code, and nothing else
+mod search; // `burn-svm search`: ranked tables, budgets, mistakes, kills
 mod solvers; // the exact solver: certified optima, monotone duals, one optimum for every storage
+mod stacked; // stacked training: each member as if alone, whatever its neighbours do
 mod support; // devices, tensors and generators of the tests of losses and gradients
 mod tables; // tables with named columns from training to prediction
 mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations

@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "plot",
+            "search",
             "run",
             "config",
             "gradcheck",
@@ -28,7 +29,24 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
-    ("plot", &["run", "solver", "loss", "model", "data", "metric"]),
+    ("plot", &["search", "run", "solver", "loss", "model", "data", "metric"]),
+    // Drives the pipeline many times over.
+    (
+        "search",
+        &[
+            "run",
+            "config",
+            "solver",
+            "objective",
+            "loss",
+            "model",
+            "calibration",
+            "data",
+            "metric",
+            "device",
+            "bounded",
+        ],
+    ),
     (
         "run",
         &[

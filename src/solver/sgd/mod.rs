@@ -15,6 +15,7 @@ pub mod optimizer;
 mod options;
 pub mod sampler;
 pub mod schedule;
+pub mod stacked;
 
 use super::stop::{Best, StopReason, WatchedMetric, is_diverged};
 use super::{Fit, GradientRoute, LogEntry, Observer, Problem, SolveError};
@@ -238,7 +239,8 @@ impl Run<'_> {
                 break;
             }
             let epoch_ends = config.epochs_after(step, n).floor() < config.epochs_after(self.made, n).floor();
-            let enough = (epoch_ends || last) && self.log_accuracies(&model, observer)?;
+            let watched = self.best.is_some() || observer.wants_accuracies();
+            let enough = watched && (epoch_ends || last) && self.log_accuracies(&model, observer)?;
             observer.step(self.made);
             if enough && !last {
                 self.stop = StopReason::EarlyStopping;

@@ -1,0 +1,333 @@
+//! A group of trials trained and measured on one fold.
+
+use super::folds::{self, Fold};
+use super::ledger::FitRecord;
+use super::plan::{Group, Kind};
+use super::space::Trial;
+use crate::config::LoadedConfig;
+use crate::config::search::Resource;
+use crate::data::batch::Source;
+use crate::data::{Dataset, Scaler, streams};
+use crate::device::OpenDevice;
+use crate::model::{Classifier, Origin, Training};
+use crate::objective::Objective;
+use crate::run::{Fitted, RunError};
+use crate::solver::sgd::stacked::{self, Member};
+use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, SgdConfig, SolverConfig, StopReason, dual};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+/// Training rows on which a trial's accuracy is measured beside that on the validation rows.
+pub const TRAIN_ROWS: usize = 5_000;
+/// Points of a curve that are kept.
+const POINTS: usize = 100;
+
+/// How much of the resource a rung of successive halving has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rung {
+    /// Its number, from 0.
+    pub number: usize,
+    /// The share of the resource.
+    pub share: f64,
+    /// Of what.
+    pub resource: Resource,
+}
+
+/// What all jobs of a search have in common.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// The data.
+    pub data: &'a Dataset,
+    /// Where to compute.
+    pub device: &'a OpenDevice,
+    /// The trials.
+    pub trials: &'a [Trial],
+    /// The folds.
+    pub folds: &'a [Fold],
+    /// Preprocessing by what it was fitted on: it does not differ between the trials of most searches.
+    scalers: Mutex<Vec<(String, Scaler)>>,
+}
+
+/// Preprocessings that are kept.
+const KEPT: usize = 8;
+
+/// Passes steps on and keeps the objectives that are logged.
+struct Keeper<'a> {
+    inner: &'a mut dyn Observer,
+    curve: Vec<(u64, f64)>,
+}
+
+impl Observer for Keeper<'_> {
+    fn start(&mut self, steps: u64) {
+        self.inner.start(steps);
+    }
+
+    fn step(&mut self, step: u64) {
+        self.inner.step(step);
+    }
+
+    fn log(&mut self, entry: &LogEntry) {
+        if let Some(loss) = entry.loss.filter(|l| l.is_finite()) {
+            self.curve.push((entry.step, loss));
+        }
+    }
+
+    fn bounds(&mut self, entry: &LogEntry, _: &Certificate, _: f64) {
+        self.log(entry);
+    }
+
+    fn wants_accuracies(&self) -> bool {
+        false
+    }
+
+    fn interrupted(&self) -> bool {
+        self.inner.interrupted()
+    }
+}
+
+/// At most [`POINTS`] of a curve, its ends included.
+fn thinned(curve: Vec<(u64, f64)>) -> Vec<(u64, f64)> {
+    let n = curve.len();
+    if n <= POINTS {
+        return curve;
+    }
+    (0..POINTS).map(|i| curve[i * (n - 1) / (POINTS - 1)]).collect()
+}
+
+impl<'a> Bench<'a> {
+    /// A bench without preprocessing fitted yet.
+    #[must_use]
+    pub fn new(data: &'a Dataset, device: &'a OpenDevice, trials: &'a [Trial], folds: &'a [Fold]) -> Self {
+        Self { data, device, trials, folds, scalers: Mutex::new(Vec::new()) }
+    }
+
+    /// Trains and measures a group on a fold; `None` when it was interrupted.
+    ///
+    /// # Errors
+    /// [`RunError`] when the device fails or class weights do not fit.
+    pub fn train(
+        &self,
+        group: &Group,
+        fold: usize,
+        rung: Rung,
+        threads: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Vec<FitRecord>>, RunError> {
+        let rows = match rung.resource {
+            Resource::Rows => {
+                let seed = self.trials[group.trials[0]].config.run.seed;
+                folds::part(&self.folds[fold], &self.data.labels, self.data.n_classes(), rung.share, seed)
+            }
+            Resource::Steps => self.folds[fold].train.clone(),
+        };
+        let fitted = self.fitted(group, fold, &rows)?;
+        let job = Job { bench: self, group, fold, rung, rows: &rows, fitted: &fitted, threads };
+        let fits = match group.kind {
+            Kind::Alone => job.alone(observer)?,
+            Kind::Stack => job.stack(observer)?,
+            Kind::Path => job.path(observer)?,
+        };
+        if fits.iter().any(|(fit, _)| fit.stop == StopReason::Interrupted) || fits.len() < group.trials.len() {
+            return Ok(None);
+        }
+        let measured = fits.into_iter().enumerate().map(|(i, (fit, curve))| job.measure(i, fit, curve));
+        Ok(Some(measured.collect()))
+    }
+
+    /// What every trial of a group has fitted on its rows.
+    fn fitted(&self, group: &Group, fold: usize, rows: &[u32]) -> Result<Vec<Fitted>, RunError> {
+        let mut all: Vec<Fitted> = Vec::new();
+        for &trial in &group.trials {
+            let config = &self.trials[trial].config;
+            let preprocess = &config.run.preprocess;
+            let name = format!("{fold} {} {:?} {:?}", rows.len(), preprocess.center, preprocess.scale);
+            let known = {
+                let scalers = self.scalers.lock().unwrap_or_else(PoisonError::into_inner);
+                scalers.iter().find(|(n, _)| *n == name).map(|(_, scaler)| scaler.clone())
+            };
+            let fresh = known.is_none();
+            let fitted = Fitted::new(config, self.data, rows, known)?;
+            if fresh {
+                let mut scalers = self.scalers.lock().unwrap_or_else(PoisonError::into_inner);
+                if scalers.len() >= KEPT {
+                    scalers.remove(0);
+                }
+                scalers.push((name, fitted.scaler.clone()));
+            }
+            all.push(fitted);
+        }
+        Ok(all)
+    }
+}
+
+/// A group at work on a fold.
+struct Job<'a> {
+    bench: &'a Bench<'a>,
+    group: &'a Group,
+    fold: usize,
+    rung: Rung,
+    rows: &'a [u32],
+    fitted: &'a [Fitted],
+    threads: usize,
+}
+
+type Trained = Vec<(Fit, Vec<(u64, f64)>)>;
+
+impl Job<'_> {
+    fn config(&self, i: usize) -> &LoadedConfig {
+        &self.bench.trials[self.group.trials[i]].config
+    }
+
+    fn problem(&self, i: usize) -> Problem<'_> {
+        let (data, config) = (self.bench.data, self.config(i));
+        let fitted = &self.fitted[i];
+        Problem {
+            source: Source {
+                features: &data.features,
+                labels: &data.labels,
+                scaler: &fitted.scaler,
+                weights: data.weights.as_deref(),
+            },
+            train: self.rows,
+            validation: &self.bench.folds[self.fold].validation,
+            n_classes: data.n_classes(),
+            objective: &fitted.objective,
+            device: self.bench.device,
+            gradient: config.run.gradient,
+            seed: config.run.seed,
+            threads: self.threads,
+            early_stopping: config.run.early_stopping,
+        }
+    }
+
+    /// The table of a trial with the steps of the rung.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
+    fn of_rung(&self, sgd: &SgdConfig) -> SgdConfig {
+        if self.rung.resource == Resource::Rows || self.rung.share >= 1.0 {
+            return sgd.clone();
+        }
+        let steps = (sgd.total_steps(self.rows.len()) as f64 * self.rung.share).round().max(1.0);
+        SgdConfig { steps: NonZeroUsize::new(steps as usize), epochs: None, ..sgd.clone() }
+    }
+
+    fn alone(&self, observer: &mut dyn Observer) -> Result<Trained, RunError> {
+        let solver = match &self.config(0).run.solver {
+            SolverConfig::Sgd(sgd) => SolverConfig::Sgd(Box::new(self.of_rung(sgd))),
+            other => other.clone(),
+        };
+        let mut keeper = Keeper { inner: observer, curve: Vec::new() };
+        let fit = solver.solve(&self.problem(0), &mut keeper)?;
+        Ok(vec![(fit, keeper.curve)])
+    }
+
+    fn stack(&self, observer: &mut dyn Observer) -> Result<Trained, RunError> {
+        let mut members = Vec::new();
+        let mut table = None;
+        for (i, fitted) in self.fitted.iter().enumerate() {
+            let SolverConfig::Sgd(sgd) = &self.config(i).run.solver else {
+                unreachable!("only [solver.sgd] is stacked");
+            };
+            members.push(Member {
+                learning_rate: sgd.learning_rate.get(),
+                init_std: sgd.init_std.get(),
+                lambda: fitted.objective.lambda,
+                loss: fitted.objective.loss.clone(),
+            });
+            table.get_or_insert_with(|| self.of_rung(sgd));
+        }
+        let Some(table) = table else { return Ok(Vec::new()) };
+        let grown = stacked::solve(&table, &self.problem(0), &members, observer)?;
+        Ok(grown.into_iter().map(|g| (g.fit, g.curve)).collect())
+    }
+
+    fn path(&self, observer: &mut dyn Observer) -> Result<Trained, RunError> {
+        let SolverConfig::Dual(solver) = &self.config(0).run.solver else {
+            unreachable!("only [solver.dual] follows a path");
+        };
+        let lambda = |i: usize| self.fitted[i].objective.lambda;
+        let mut order: Vec<usize> = (0..self.fitted.len()).collect();
+        order.sort_by(|&a, &b| lambda(b).total_cmp(&lambda(a)));
+        let lambdas: Vec<f64> = order.iter().map(|&i| lambda(i)).collect();
+        let problem = self.problem(order[0]);
+        let mut keeper = Keeper { inner: observer, curve: Vec::new() };
+        let mut done: Vec<Option<Fit>> = vec![None; order.len()];
+        dual::solve_path(solver, &problem, &lambdas, &mut keeper, &mut |at, fit| {
+            done[order[at]] = Some(fit);
+            Ok::<(), RunError>(())
+        })?;
+        Ok(done.into_iter().map_while(|fit| fit.map(|fit| (fit, Vec::new()))).collect())
+    }
+
+    /// Measures a model on the validation rows and on a sample of the training rows, in f64 on the host.
+    fn measure(&self, i: usize, fit: Fit, curve: Vec<(u64, f64)>) -> FitRecord {
+        let mut record = FitRecord {
+            trial: self.group.trials[i],
+            rung: self.rung.number,
+            fold: self.fold,
+            stop: fit.stop.name().into(),
+            steps: fit.steps,
+            epochs: fit.epochs,
+            train_accuracy: None,
+            accuracy: None,
+            macro_f1: None,
+            loss: None,
+            relative_gap: fit.certificate.map(|c| c.relative_gap),
+            seconds: fit.solve.as_secs_f64(),
+            stacked: if self.group.kind == Kind::Stack { self.group.trials.len() } else { 1 },
+            curve: thinned(curve),
+        };
+        if matches!(fit.stop, StopReason::Diverged { .. }) {
+            return record;
+        }
+        let (data, fitted) = (self.bench.data, &self.fitted[i]);
+        let model = classifier(self.config(i), data, fitted, self.rows.len(), fit);
+        let loss = &fitted.objective.loss;
+        let evaluate = |rows: &[u32]| {
+            Objective::evaluate(loss, &model, &data.features, &data.labels, data.weights.as_deref(), rows, &[])
+        };
+        let validation = evaluate(&self.bench.folds[self.fold].validation);
+        record.accuracy = Some(validation.confusion.accuracy());
+        record.macro_f1 = Some(validation.confusion.mean(false).f1);
+        record.loss = Some(validation.data_loss);
+        record.train_accuracy = Some(evaluate(&sample(self.rows)).confusion.accuracy());
+        record
+    }
+}
+
+/// A fixed sample of rows, the same for every trial of a fold.
+fn sample(rows: &[u32]) -> Vec<u32> {
+    if rows.len() <= TRAIN_ROWS {
+        return rows.to_vec();
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    rng.set_stream(streams::ESTIMATE);
+    let mut rows = rows.to_vec();
+    let (sample, _) = rows.partial_shuffle(&mut rng, TRAIN_ROWS);
+    let mut sample = sample.to_vec();
+    sample.sort_unstable();
+    sample
+}
+
+fn classifier(config: &LoadedConfig, data: &Dataset, fitted: &Fitted, n_samples: usize, fit: Fit) -> Classifier {
+    Classifier {
+        weight: fit.weight,
+        bias: fit.bias,
+        scaler: fitted.scaler.clone(),
+        class_names: data.class_names.clone(),
+        feature_names: None,
+        image_shape: data.image_shape,
+        origin: Origin::Trained(Training {
+            loss: fitted.objective.loss.clone(),
+            lambda: fitted.objective.lambda,
+            n_samples,
+            bias: fitted.objective.bias,
+            center: config.run.preprocess.center,
+            scale: config.run.preprocess.scale,
+            config: String::new(),
+            calibration: None,
+        }),
+    }
+}

@@ -1,0 +1,137 @@
+//! The rows that trials are trained on and judged by: the validation rows of `[split]`, or stratified folds.
+
+use crate::config::search::SearchConfig;
+use crate::config::{ConfigError, LoadedConfig};
+use crate::data::{Dataset, Holdout, Split, SplitConfig, SplitMethod, streams};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// One way to part the rows that are not for the test; both ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// The rows to learn from.
+    pub train: Vec<u32>,
+    /// The rows to judge by.
+    pub validation: Vec<u32>,
+}
+
+/// The rows that are not for the test, ascending.
+#[must_use]
+pub fn pool(split: &Split) -> Vec<u32> {
+    let mut rows = [&split.train[..], &split.validation[..]].concat();
+    rows.sort_unstable();
+    rows
+}
+
+/// The folds of a search, those of the first repetition first.
+///
+/// # Errors
+/// [`ConfigError`] when there are fewer rows than folds, or repetitions that would all be the same.
+pub fn folds(
+    config: &LoadedConfig,
+    search: &SearchConfig,
+    data: &Dataset,
+    split: &Split,
+) -> Result<Vec<Fold>, ConfigError> {
+    let pool = pool(split);
+    let refused = |problem: String, hint: &str| Err(ConfigError::new(&config.file, problem).with_hint(hint));
+    let repeats = search.repeats.get();
+    if search.folds > 0 {
+        if search.folds > pool.len() {
+            let problem = format!("search.folds: found {} folds of {} rows", search.folds, pool.len());
+            return refused(problem, "each fold needs a row");
+        }
+        let each = |repeat| stratified(&pool, &data.labels, data.n_classes(), search.folds, config.run.seed, repeat);
+        return Ok((0..repeats as u64).flat_map(each).collect());
+    }
+    if repeats > 1 && config.run.split.method == SplitMethod::Last {
+        let problem = "search.repeats: the last rows are the same each time".to_owned();
+        return refused(problem, "set `method = \"stratified\"` of [split], or `folds` of [search]");
+    }
+    let first = Fold { train: split.train.clone(), validation: split.validation.clone() };
+    let labels: Vec<u32> = pool.iter().map(|&r| data.labels[r as usize]).collect();
+    let rule =
+        SplitConfig { validation: Holdout::Rows(split.validation.len()), test: None, ..config.run.split.clone() };
+    let again = |repeat: u64| {
+        let split = rule.split(&labels, labels.len(), data.n_classes(), config.run.seed.wrapping_add(repeat));
+        let split = split.unwrap_or_default();
+        let rows = |positions: Vec<u32>| positions.into_iter().map(|p| pool[p as usize]).collect();
+        Fold { train: rows(split.train), validation: rows(split.validation) }
+    };
+    Ok(std::iter::once(first).chain((1..repeats as u64).map(again)).collect())
+}
+
+/// K folds, each class dealt out in turn, so that folds differ by one row in size and by one row of each class.
+fn stratified(pool: &[u32], labels: &[u32], n_classes: usize, k: usize, seed: u64, repeat: u64) -> Vec<Fold> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(streams::FOLDS.wrapping_add(repeat));
+    let mut by_class: Vec<Vec<u32>> = vec![Vec::new(); n_classes];
+    pool.iter().for_each(|&r| by_class[labels[r as usize] as usize].push(r));
+    let mut parts: Vec<Vec<u32>> = vec![Vec::new(); k];
+    let mut next = 0;
+    for rows in &mut by_class {
+        rows.shuffle(&mut rng);
+        for &row in rows.iter() {
+            parts[next % k].push(row);
+            next += 1;
+        }
+    }
+    parts.iter_mut().for_each(|part| part.sort_unstable());
+    let fold = |held: usize| {
+        let others = parts.iter().enumerate().filter(|(i, _)| *i != held);
+        let mut train: Vec<u32> = others.flat_map(|(_, part)| part.iter().copied()).collect();
+        train.sort_unstable();
+        Fold { train, validation: parts[held].clone() }
+    };
+    (0..k).map(fold).collect()
+}
+
+/// A stratified part of the training rows of a fold, for an early rung of successive halving.
+#[must_use]
+pub fn part(fold: &Fold, labels: &[u32], n_classes: usize, share: f64, seed: u64) -> Vec<u32> {
+    if share >= 1.0 {
+        return fold.train.clone();
+    }
+    let of_rows: Vec<u32> = fold.train.iter().map(|&r| labels[r as usize]).collect();
+    let rule = SplitConfig { validation: Holdout::Fraction(1.0 - share), method: SplitMethod::Stratified, test: None };
+    match rule.split(&of_rows, of_rows.len(), n_classes, seed) {
+        Ok(split) => split.train.into_iter().map(|p| fold.train[p as usize]).collect(),
+        // So few rows that the share of them is none.
+        Err(_) => fold.train.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_validates_once_and_classes_are_in_proportion() {
+        let labels: Vec<u32> = (0..103).map(|i| u32::from(i % 5 == 0)).collect();
+        let pool: Vec<u32> = (3..103).collect();
+        let folds = stratified(&pool, &labels, 2, 4, 7, 0);
+        let mut all: Vec<u32> = folds.iter().flat_map(|f| f.validation.clone()).collect();
+        all.sort_unstable();
+        assert_eq!(all, pool);
+        for fold in &folds {
+            assert_eq!((fold.validation.len(), fold.train.len()), (25, 75));
+            let rare = fold.validation.iter().filter(|&&r| labels[r as usize] == 1).count();
+            assert_eq!(rare, 5);
+            assert!(fold.train.iter().all(|r| !fold.validation.contains(r)));
+        }
+        assert_eq!(folds, stratified(&pool, &labels, 2, 4, 7, 0));
+        assert_ne!(folds, stratified(&pool, &labels, 2, 4, 7, 1));
+        assert_ne!(folds, stratified(&pool, &labels, 2, 4, 8, 0));
+    }
+
+    #[test]
+    fn a_part_of_the_rows_is_stratified() {
+        let labels: Vec<u32> = (0..100).map(|i| u32::from(i % 10 == 0)).collect();
+        let fold = Fold { train: (0..100).collect(), validation: Vec::new() };
+        let rows = part(&fold, &labels, 2, 0.3, 0);
+        assert_eq!((rows.len(), rows.iter().filter(|&&r| labels[r as usize] == 1).count()), (30, 3));
+        assert_eq!(part(&fold, &labels, 2, 1.0, 0), fold.train);
+        assert_eq!(part(&Fold { train: vec![5], validation: vec![] }, &labels, 2, 0.1, 0), [5]);
+    }
+}

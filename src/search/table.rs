@@ -1,0 +1,170 @@
+//! `search.csv`, `search.json` and `best.toml`: what a search leaves behind besides its records.
+
+use super::folds::Fold;
+use super::ledger::Entry;
+use super::rank::Standing;
+use super::{Outcome, Plan};
+use crate::config::search::SearchConfig;
+use crate::device::OpenDevice;
+use crate::run::record::{peak_rss_bytes, write_whole};
+use crate::run::{Prepared, RecordError, RunResult};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::Path;
+
+/// The ranked table.
+pub const TABLE: &str = "search.csv";
+/// Everything, for programs.
+pub const JSON: &str = "search.json";
+/// The configuration of the best trial, which `train` takes.
+pub const BEST: &str = "best.toml";
+
+/// What is known of a search besides its standings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Of the program.
+    pub version: String,
+    /// Name of the configuration.
+    pub config: String,
+    /// With the adapter's name.
+    pub device: String,
+    /// The keys of the space.
+    pub keys: Vec<String>,
+    /// The `[search]` table's.
+    pub method: String,
+    /// The `[search]` table's.
+    pub metric: String,
+    /// Folds of cross-validation; 0 for a hold-out.
+    pub folds: usize,
+    /// How often they were drawn.
+    pub repeats: usize,
+    /// Rows of a fold that are learned from; of the first.
+    pub train_rows: usize,
+    /// Rows of a fold that trials are judged by; of the first.
+    pub validation_rows: usize,
+    /// Rows for the test, which the search does not look at.
+    pub test_rows: usize,
+    /// Seconds of all jobs, measuring included; of jobs side by side the sum.
+    pub seconds: f64,
+    /// Trainings.
+    pub fits: usize,
+    /// The largest resident memory so far.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// What `search.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchRecord {
+    /// What was searched and how.
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// `finished`, `time_limit` or `interrupted`.
+    pub end: String,
+    /// Trials planned.
+    pub trials: usize,
+    /// Trials that were trained as one model with others.
+    pub stacked: usize,
+    /// Why the others were not.
+    pub alone: Vec<Alone>,
+    /// Ranked.
+    pub standings: Vec<Standing>,
+    /// `result.json` of the best trial, trained once more.
+    pub refit: Option<RunResult>,
+}
+
+/// Trials that were trained one after another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alone {
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub trials: usize,
+}
+
+impl Facts {
+    pub(super) fn of(
+        plan: &Plan<'_>,
+        prepared: &Prepared,
+        device: &OpenDevice,
+        folds: &[Fold],
+        entries: &[Entry],
+    ) -> Self {
+        let SearchConfig { method, metric, folds: parts, repeats, space, .. } = plan.search;
+        let rows = |rows: fn(&Fold) -> usize| folds.first().map_or(0, rows);
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            config: plan.config.name(),
+            device: device.label(),
+            keys: space.0.keys().cloned().collect(),
+            method: format!("{method:?}").to_lowercase(),
+            metric: metric.name().into(),
+            folds: *parts,
+            repeats: repeats.get(),
+            train_rows: rows(|f| f.train.len()),
+            validation_rows: rows(|f| f.validation.len()),
+            test_rows: prepared.split.test.len(),
+            seconds: entries.iter().map(|e| e.wall).sum(),
+            fits: entries.iter().map(|e| e.fits.len()).sum(),
+            peak_rss_bytes: peak_rss_bytes(),
+        }
+    }
+}
+
+fn content(file: &Path) -> impl FnOnce(String) -> RecordError + '_ {
+    move |problem| RecordError::Io { file: file.to_path_buf(), source: io::Error::other(problem) }
+}
+
+/// Writes the three files.
+pub(super) fn write(folder: &Path, plan: &Plan<'_>, outcome: &Outcome, facts: &Facts) -> Result<(), RecordError> {
+    let file = folder.join(TABLE);
+    write_whole(&file, &csv(&facts.keys, &outcome.standings).map_err(content(&file))?)?;
+    let record = SearchRecord {
+        facts: facts.clone(),
+        end: serde_json::to_value(outcome.end).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default(),
+        trials: outcome.trials,
+        stacked: outcome.stacked,
+        alone: outcome.alone.iter().map(|(r, n)| Alone { reason: (*r).to_owned(), trials: *n }).collect(),
+        standings: outcome.standings.clone(),
+        refit: outcome.refit.as_ref().map(|f| f.result.clone()),
+    };
+    let mut text = serde_json::to_string_pretty(&record).unwrap_or_default();
+    text.push('\n');
+    write_whole(&folder.join(JSON), text.as_bytes())?;
+    if let Some(best) = outcome.standings.first().filter(|s| s.score.is_some()) {
+        write_whole(&folder.join(BEST), plan.trials[best.trial].config.text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn csv(keys: &[String], standings: &[Standing]) -> Result<Vec<u8>, String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let fixed = ["score", "standard_error", "accuracy", "macro_f1", "loss", "train_accuracy", "relative_gap"];
+    let header = ["rank", "trial"].into_iter().chain(keys.iter().map(String::as_str));
+    let header = header.chain(["rung", "folds"]).chain(fixed).chain(["stop", "seconds"]);
+    writer.write_record(header).map_err(|e| e.to_string())?;
+    for s in standings {
+        let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
+        let values = keys.iter().map(|key| s.values.get(key).cloned().unwrap_or_default());
+        let measured = [s.score, s.standard_error, s.accuracy, s.macro_f1, s.loss, s.train_accuracy, s.relative_gap];
+        let row = [s.rank.to_string(), s.trial.to_string()].into_iter().chain(values);
+        let row = row.chain([s.rung.to_string(), s.folds.to_string()]).chain(measured.map(number));
+        let row = row.chain([s.stop.clone(), format!("{:.6}", s.seconds)]);
+        writer.write_record(row).map_err(|e| e.to_string())?;
+    }
+    writer.into_inner().map_err(|e| e.to_string())
+}
+
+/// Reads what a search has left in a folder.
+///
+/// # Errors
+/// [`RecordError`] when the folder holds no finished search, or the file is damaged.
+pub fn read(folder: &Path) -> Result<SearchRecord, RecordError> {
+    let file = folder.join(JSON);
+    let text = match std::fs::read_to_string(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: JSON });
+        }
+        other => other.map_err(|source| RecordError::Io { file: file.clone(), source })?,
+    };
+    serde_json::from_str(&text).map_err(|e| RecordError::Content { file, problem: e.to_string() })
+}

@@ -218,7 +218,10 @@ impl LoadedConfig {
 /// What serde would say badly: none or two of the tables of which there must be one.
 fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
     let choices = [
-        ("data", "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy] or [data.images]"),
+        (
+            "data",
+            "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet] or [data.images]",
+        ),
         ("loss", "[loss.weston_watkins], [loss.crammer_singer], [loss.one_vs_rest] or [loss.top_k]"),
         ("solver", "[solver.sgd], [solver.dual] or [solver.lbfgs]"),
     ];

@@ -17,6 +17,7 @@ pub fn wanted(model: &Classifier) -> Wanted {
         DataConfig::Csv(csv) => {
             Wanted { special: csv.special(), header: csv.header, delimiter: csv.delimiter, ..plain }
         }
+        DataConfig::Parquet(parquet) => Wanted { special: parquet.special(), ..plain },
         DataConfig::Npy(npy) => Wanted { arrays: npy.arrays, ..plain },
         _ => plain,
     }

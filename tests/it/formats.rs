@@ -672,7 +672,7 @@ fn predict_and_evaluate_refuse_what_train_refuses() {
         .write("batch.bin", cut(cifar(&[1, 2]), 3));
     let mut verdict = Verdict::default();
     let line = "a line is `LABEL INDEX:VALUE INDEX:VALUE ...`";
-    let formats = "expected one of npy, images, idx, cifar, libsvm, csv";
+    let formats = "expected one of npy, parquet, images, idx, cifar, libsvm, csv";
     for (arguments, code, problem, hint) in [
         (
             &["predict", "run", "cut"][..],

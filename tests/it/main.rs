@@ -11,6 +11,7 @@ mod formats; // bad data files of each format through train, predict and evaluat
 mod gradcheck; // the gradient check as a library user and its report meet it
 mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense
 mod half; // f16 and bf16 scores, class indices that those types cannot tell apart, labels out of range
+mod hostile; // small files that unpack to large ones or promise them, with a limit: exit code 1 and a sentence
 mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices, limits
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod losses; // the contract of the losses: values, reductions, invariances, options

@@ -14,7 +14,7 @@
 mod archive;
 
 use super::open::{self, Source, looks_like};
-use super::{Part, assemble, quote};
+use super::{Part, assemble, limit, quote};
 use crate::data::{DataError, Dataset, Dense, Features, ImageShape, LabelColumn, Position, Table};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,9 @@ pub struct CifarConfig {
     /// CIFAR-100 only: which of its two labels to learn; `fine` where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<CifarLabels>,
+    /// A text file with a weight a line for each image to train on, in the order of the batches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
 }
 
 /// The two labels of a CIFAR-100 image.
@@ -49,7 +52,9 @@ pub enum CifarLabels {
 impl CifarConfig {
     /// The path, with its key.
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
-        vec![("dir", &mut self.dir)]
+        let mut paths = vec![("dir", &mut self.dir)];
+        paths.extend(self.weights.as_mut().map(|path| ("weights", path)));
+        paths
     }
 
     /// Reads all batches: those to train on in natural order, then the test batch where there is one.
@@ -67,7 +72,8 @@ impl CifarConfig {
             Part::new(&self.dir, &self.dir, features, labels)
         };
         debug_assert!(n_classes > 0);
-        let (train, test) = (part(found.train), found.test.map(part));
+        let train = part(found.train).weighted_by(self.weights.as_deref())?;
+        let test = found.test.map(part);
         let dataset = assemble(train, test, Some(found.class_names), found.notes)?;
         Ok(Dataset { image_shape: Some(SHAPE), ..dataset })
     }
@@ -229,6 +235,7 @@ struct Records {
 
 impl Records {
     fn reserve(&mut self, file: &Path, n_bytes: u64) -> Result<(), DataError> {
+        limit::check(file, n_bytes)?;
         let reserved = usize::try_from(n_bytes).is_ok_and(|n| self.pixels.try_reserve_exact(n).is_ok());
         let problem = || {
             DataError::content(

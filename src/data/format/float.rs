@@ -91,6 +91,18 @@ fn small_exponent(text: &[u8], mut at: usize) -> Option<(i32, usize)> {
     (at > start && at - start <= 2).then_some((if negative { -value } else { value }, at))
 }
 
+/// `f16` by its bits.
+pub(super) fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = ((bits >> 10) & 31, f64::from(bits & 1023));
+    let size = match exponent {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        e => (1024.0 + fraction) * 2f64.powi(i32::from(e) - 25),
+    };
+    if bits & 0x8000 == 0 { size } else { -size }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

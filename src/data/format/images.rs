@@ -11,8 +11,8 @@
 //! # References
 //! ISO/IEC 15948, *Portable Network Graphics*; ITU-T T.81, *Digital compression and coding of continuous-tone still images*.
 
-use super::open::{Source, path_error};
-use super::{Part, assemble};
+use super::open::{Source, fill, path_error};
+use super::{Part, assemble, limit};
 use crate::data::{DataError, Dataset, Dense, Features, ImageShape, LabelColumn, Position, Table};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct ImagesConfig {
     /// The folder of the test part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
+    /// A text file with a weight a line for each image to train on, in the order of the names of folders and files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
 }
 
 impl ImagesConfig {
@@ -46,6 +49,7 @@ impl ImagesConfig {
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         let mut paths = vec![("train", &mut self.train)];
         paths.extend(self.test.as_mut().map(|path| ("test", path)));
+        paths.extend(self.weights.as_mut().map(|path| ("weights", path)));
         paths
     }
 
@@ -56,6 +60,7 @@ impl ImagesConfig {
     pub fn load(&self) -> Result<Dataset, DataError> {
         let (train, shape) = read_folder(&self.train, None)?;
         let test = self.test.as_deref().map(|test| read_folder(test, Some(&shape))).transpose()?;
+        let train = train.weighted_by(self.weights.as_deref())?;
         let dataset = assemble(train, test.map(|(part, _)| part), None, Vec::new())?;
         Ok(Dataset { image_shape: Some(shape.shape), ..dataset })
     }
@@ -85,6 +90,7 @@ fn read_folder(folder: &Path, first: Option<&First>) -> Result<(Part, First), Da
         None => First { shape: read_image(file)?.shape, file: file.clone() },
     };
     let width = first.shape.channels * first.shape.height * first.shape.width;
+    limit::check(folder, (width as u64).saturating_mul(files.len() as u64))?;
     let mut pixels = vec![0; width.saturating_mul(files.len())];
     pixels.par_chunks_mut(width).zip(&files).try_for_each(|(row, (_, file))| {
         let image = read_image(file)?;
@@ -159,7 +165,10 @@ pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
 }
 
 fn read_image(file: &Path) -> Result<Image, DataError> {
-    let bytes = fs::read(file).map_err(|e| path_error(file, &e))?;
+    let (mut opened, mut bytes) = (fs::File::open(file).map_err(|e| path_error(file, &e))?, Vec::new());
+    let len = opened.metadata().map_or(0, |metadata| metadata.len());
+    limit::check(file, len)?;
+    fill(&mut opened, &mut bytes, u64::MAX, len).map_err(|e| path_error(file, &e))?;
     decode(&bytes).map_err(|problem| damaged(file, &problem))
 }
 
@@ -181,6 +190,8 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
 fn decode_png(bytes: &[u8]) -> Result<Image, String> {
     let options = options().png_set_strip_to_8bit(true);
     let mut decoder = PngDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|e| in_words(&format!("{e:?}")))?;
+    check_size(decoder.dimensions().ok_or("it has no header")?)?;
     let pixels = decoder.decode().map_err(|e| in_words(&format!("{e:?}")))?;
     let DecodingResult::U8(pixels) = pixels else { return Err("it does not have 8 bits a channel".into()) };
     let (width, height) = decoder.dimensions().ok_or("it has no header")?;
@@ -197,6 +208,11 @@ fn decode_png(bytes: &[u8]) -> Result<Image, String> {
     Ok(planes(&pixels, stored, ImageShape { channels, height, width }))
 }
 
+/// Decoded, with all that a decoder needs on the way, a pixel takes up to sixteen bytes.
+fn check_size((width, height): (usize, usize)) -> Result<(), String> {
+    limit::problem((width as u64).saturating_mul(height as u64).saturating_mul(16)).map_or(Ok(()), Err)
+}
+
 fn options() -> DecoderOptions {
     DecoderOptions::new_safe().set_strict_mode(true).set_max_width(LONGEST).set_max_height(LONGEST)
 }
@@ -211,6 +227,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Image, String> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|e| in_words(&e.to_string()))?;
     let info = decoder.info().ok_or("it has no header")?;
+    check_size((info.width.into(), info.height.into()))?;
     let channels = if info.components == 1 { 1 } else { 3 };
     let space = if channels == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options.jpeg_set_out_colorspace(space));

@@ -12,8 +12,10 @@ mod float;
 pub mod idx;
 pub mod images;
 pub mod libsvm;
+pub mod limit;
 pub mod npy;
 pub mod open;
+pub mod parquet;
 mod weights;
 mod zstd;
 
@@ -26,6 +28,7 @@ pub use images::ImagesConfig;
 pub use libsvm::LibsvmConfig;
 pub use npy::NpyConfig;
 pub use open::Source;
+pub use parquet::ParquetConfig;
 
 use super::{DataError, Dataset, Features, LabelColumn, Position, Table};
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,8 @@ pub enum DataConfig {
     Csv(CsvConfig),
     /// NumPy's arrays and archives.
     Npy(NpyConfig),
+    /// Parquet tables.
+    Parquet(ParquetConfig),
     /// Folders of images.
     Images(ImagesConfig),
 }
@@ -65,6 +70,7 @@ impl DataConfig {
             Self::Libsvm(_) => "libsvm",
             Self::Csv(_) => "csv",
             Self::Npy(_) => "npy",
+            Self::Parquet(_) => "parquet",
             Self::Images(_) => "images",
         }
     }
@@ -78,6 +84,7 @@ impl DataConfig {
             Self::Libsvm(config) => config.paths_mut(),
             Self::Csv(config) => config.paths_mut(),
             Self::Npy(config) => config.paths_mut(),
+            Self::Parquet(config) => config.paths_mut(),
             Self::Images(config) => config.paths_mut(),
         }
     }
@@ -95,6 +102,7 @@ impl DataConfig {
             Self::Libsvm(config) => config.load(),
             Self::Csv(config) => config.load(),
             Self::Npy(config) => config.load(),
+            Self::Parquet(config) => config.load(),
             Self::Images(config) => config.load(),
         }
     }
@@ -114,13 +122,16 @@ pub enum Format {
     Csv,
     /// NumPy's `.npy` or `.npz`.
     Npy,
+    /// A Parquet table.
+    Parquet,
     /// A PNG or JPEG image: one row.
     Images,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] = [Self::Npy, Self::Images, Self::Idx, Self::Cifar, Self::Libsvm, Self::Csv];
+    pub const ALL: [Self; 7] =
+        [Self::Npy, Self::Parquet, Self::Images, Self::Idx, Self::Cifar, Self::Libsvm, Self::Csv];
 
     /// The name, as `--format` takes it.
     #[must_use]
@@ -131,6 +142,7 @@ impl Format {
             Self::Libsvm => "libsvm",
             Self::Csv => "csv",
             Self::Npy => "npy",
+            Self::Parquet => "parquet",
             Self::Images => "images",
         }
     }
@@ -144,6 +156,7 @@ impl Format {
             Self::Libsvm => libsvm::detect(head),
             Self::Csv => csv::detect(path, head),
             Self::Npy => npy::detect(head),
+            Self::Parquet => parquet::detect(head),
             Self::Images => images::detect(head),
         })
     }
@@ -155,6 +168,7 @@ impl Format {
             Self::Libsvm => libsvm::read(source),
             Self::Csv => csv::read(source, wanted),
             Self::Npy => npy::read(source, wanted),
+            Self::Parquet => parquet::read(source, wanted),
             Self::Images => images::read(source),
         }
     }
@@ -193,8 +207,15 @@ pub fn read_table_for(path: &Path, format: Option<Format>, wanted: &Wanted) -> R
 }
 
 fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
-    let source = Source::open(path)?;
-    let Some(format) = format.or_else(|| Format::detect(path, source.head())) else {
+    read_source(Source::open(path)?, format, wanted)
+}
+
+/// Reads what was opened elsewhere, bytes in memory for example, as [`read_table_for`] does.
+///
+/// # Errors
+/// As [`read_table_for`].
+pub fn read_source(source: Source, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+    let Some(format) = format.or_else(|| Format::detect(source.file(), source.head())) else {
         let found = open::looks_like(source.head());
         let names = Format::ALL.map(Format::name).join(", ");
         return Err(DataError::content(
@@ -379,6 +400,7 @@ mod tests {
             ("[libsvm]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
             ("[csv]\ntrain = \"a\"\nlabel = -1\nignore = [\"id\", 3]\ndelimiter = \"\\t\"\n", &["train"]),
             ("[npy]\ntrain = \"a\"\n\n[npy.arrays]\nlabels = \"l\"\n", &["train"]),
+            ("[parquet]\ntrain = \"a\"\ntest = \"b\"\nlabel = \"y\"\n", &["train", "test"]),
             ("[images]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
         ] {
             let mut config = parse(text).unwrap();
@@ -396,7 +418,7 @@ mod tests {
         }
         assert_eq!(
             "x".parse::<Format>(),
-            Err("`x` is not a format: expected one of npy, images, idx, cifar, libsvm, csv".to_owned())
+            Err("`x` is not a format: expected one of npy, parquet, images, idx, cifar, libsvm, csv".to_owned())
         );
     }
 

@@ -4,6 +4,7 @@
 //! streams), Zstandard (also several frames). The readers of binary formats ask for a number of bytes and get a vector that grows only as data arrive,
 //! so that no header can make the program reserve memory for data that are not there.
 
+use super::limit;
 use super::zstd::Zstd;
 use crate::data::{DataError, Position};
 use flate2::bufread::MultiGzDecoder;
@@ -66,6 +67,8 @@ pub struct Source {
     taken: u64,
     rest: Box<dyn Read + Send>,
     plain_len: Option<u64>,
+    /// True where `file` is the path that was opened.
+    opened: bool,
 }
 
 impl Source {
@@ -83,7 +86,7 @@ impl Source {
             return Err(DataError::path(path, "is a directory, expected a file"));
         }
         let len = metadata.is_file().then_some(metadata.len());
-        Self::from_reader(path, Box::new(file), len)
+        Ok(Self { opened: true, ..Self::from_reader(path, Box::new(file), len)? })
     }
 
     /// Wraps any bytes; `len` is their number where it is known, `file` the name for messages.
@@ -99,13 +102,17 @@ impl Source {
             Codec::Plain => Box::new(whole),
             Codec::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 18, whole))),
             Codec::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(BufReader::with_capacity(1 << 18, whole))),
-            Codec::Xz => Box::new(XzReader::new_mem_limit(BufReader::with_capacity(1 << 18, whole), true, XZ_MEMORY)),
+            Codec::Xz => Box::new(XzReader::new_mem_limit(
+                BufReader::with_capacity(1 << 18, whole),
+                true,
+                u32::try_from(limit::get() >> 10).map_or(XZ_MEMORY, |kib| kib.clamp(1 << 10, XZ_MEMORY)),
+            )),
             Codec::Zstd => Box::new(Zstd::new(BufReader::with_capacity(1 << 18, whole))),
         };
         let mut head = Vec::with_capacity(HEAD);
         rest.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|e| read_error(file, codec, &e))?;
         let plain_len = if codec == Codec::Plain { len } else { None };
-        Ok(Self { file: file.to_path_buf(), codec, head, taken: 0, rest, plain_len })
+        Ok(Self { file: file.to_path_buf(), codec, head, taken: 0, rest, plain_len, opened: false })
     }
 
     /// The file's name, for messages.
@@ -114,9 +121,10 @@ impl Source {
         &self.file
     }
 
-    /// True for what is not compressed.
-    pub(super) fn is_plain(&self) -> bool {
-        self.codec == Codec::Plain
+    /// A plain file on its own, to be read in any order, and its length; `None` for what only comes in order.
+    pub(super) fn reopen(&self) -> Result<Option<(File, u64)>, DataError> {
+        let Some((path, len)) = self.opened.then_some(&self.file).zip(self.plain_len) else { return Ok(None) };
+        Ok(Some((File::open(path).map_err(|e| path_error(path, &e))?, len)))
     }
 
     /// The first bytes after decompression (8 KiB, or all where there are fewer).
@@ -175,11 +183,16 @@ impl Read for Source {
 }
 
 /// Appends up to `want` bytes of `reader` to `into`; reserves at once only for the `known` bytes that are surely there, and
-/// grows by doubling as more arrive.
+/// grows by doubling as more arrive, up to [`limit`].
 pub(super) fn fill(reader: &mut dyn Read, into: &mut Vec<u8>, want: u64, known: u64) -> io::Result<u64> {
     let sure = usize::try_from(want.min(known)).map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
+    let room = limit::get().saturating_sub(into.len() as u64);
+    if sure as u64 > room {
+        return Err(limit::exceeded());
+    }
     into.try_reserve_exact(sure).map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
-    Ok(reader.take(want).read_to_end(into)? as u64)
+    let n = reader.take(want.min(room.saturating_add(1))).read_to_end(into)? as u64;
+    if n > room { Err(limit::exceeded()) } else { Ok(n) }
 }
 
 /// The product of `sizes` where it fits.
@@ -233,6 +246,9 @@ fn read_error(file: &Path, codec: Codec, error: &io::Error) -> DataError {
     let name = codec.name();
     if error.kind() == ErrorKind::OutOfMemory {
         return DataError::content(file, Position::File, "the data do not fit into the memory of this machine");
+    }
+    if error.kind() == ErrorKind::FileTooLarge && error.raw_os_error().is_none() {
+        return DataError::content(file, Position::File, error.to_string()).with_hint(limit::HINT);
     }
     if error.raw_os_error().is_some() || codec == Codec::Plain {
         return DataError::path(file, format!("cannot be read: {error}"));

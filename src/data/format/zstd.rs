@@ -17,7 +17,7 @@ pub(super) struct Zstd<R> {
 impl<R: BufRead> Zstd<R> {
     pub(super) fn new(inner: R) -> Self {
         let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(WINDOW);
+        decoder.set_max_window_size(WINDOW.min(super::limit::get()));
         Self { inner, decoder, in_frame: false }
     }
 

@@ -1,6 +1,7 @@
 //! The tar archive around CIFAR's files, read front to back.
 
 use super::{Batch, CifarConfig, Found, LONGEST_NAMES, N_PIXELS, Records, check_labels, names_or_digits, parse_names};
+use crate::data::format::limit;
 use crate::data::format::open::{Source, fill, looks_like};
 use crate::data::{DataError, Position};
 use std::io;
@@ -59,7 +60,7 @@ type NamesFile = (String, Vec<u8>);
 fn read_entries(file: &Path, source: Source) -> Result<(Vec<Entry>, Vec<NamesFile>), DataError> {
     let fail = |error: io::Error| damaged(file, &error);
     let mut archive = Archive::new(source);
-    let (mut batches, mut names_files, mut long_path) = (Vec::new(), Vec::new(), None);
+    let (mut batches, mut names_files, mut long_path, mut total) = (Vec::new(), Vec::new(), None, 0u64);
     // Raw: otherwise the headers of long paths would be read into memory whatever their size.
     for entry in archive.entries().map_err(fail)?.raw(true) {
         let mut entry = entry.map_err(fail)?;
@@ -78,6 +79,8 @@ fn read_entries(file: &Path, source: Source) -> Result<(Vec<Entry>, Vec<NamesFil
         let name = path.trim_end_matches('\0').rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
         let (size, mut bytes) = (entry.size(), Vec::new());
         if let Some(batch) = Batch::of(&name) {
+            total = total.saturating_add(size);
+            limit::check(file, total)?;
             if fill(&mut entry, &mut bytes, size, 0).map_err(fail)? < size {
                 return Err(damaged(file, &io::ErrorKind::UnexpectedEof.into()));
             }

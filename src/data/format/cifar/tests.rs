@@ -32,7 +32,7 @@ fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn load(dir: impl AsRef<Path>) -> Result<Dataset, DataError> {
-    CifarConfig { dir: dir.as_ref().to_path_buf(), labels: None }.load()
+    CifarConfig { dir: dir.as_ref().to_path_buf(), labels: None, weights: None }.load()
 }
 
 const NAMES: &[u8] = b"ant\nbee\ncat\r\n\n";
@@ -45,6 +45,16 @@ fn small() -> Vec<(&'static str, Vec<u8>)> {
         ("batches.meta.txt", NAMES.to_vec()),
         ("readme.html", b"<html>".to_vec()),
     ]
+}
+
+#[test]
+fn weights_come_in_the_order_of_the_batches() {
+    let dir = folder(&small());
+    let path = dir.path().join("weights.txt");
+    std::fs::write(&path, "2\n0\n3\n").unwrap();
+    let mut config = CifarConfig { dir: dir.path().to_path_buf(), labels: None, weights: Some(path) };
+    assert_eq!(config.load().unwrap().weights, Some(vec![2.0, 0.0, 3.0, 1.0, 1.0]));
+    assert_eq!(config.paths_mut().len(), 2);
 }
 
 #[test]
@@ -81,7 +91,8 @@ fn cifar_100_has_two_labels() {
     ]);
     let data = load(dir.path()).unwrap();
     assert_eq!((data.labels.as_slice(), data.n_classes(), data.notes.len()), (&[0, 99, 0][..], 100, 2));
-    let coarse = CifarConfig { dir: dir.path().to_path_buf(), labels: Some(CifarLabels::Coarse) }.load().unwrap();
+    let coarse =
+        CifarConfig { dir: dir.path().to_path_buf(), labels: Some(CifarLabels::Coarse), weights: None }.load().unwrap();
     assert_eq!((coarse.labels.as_slice(), coarse.class_names.join(" ")), (&[1, 0, 0][..], "fish flowers".to_owned()));
     let table = read_table(&dir.path().join("test.bin"), None).unwrap();
     assert_eq!((table.features.n_rows(), table.class_names.unwrap().len()), (1, 100));
@@ -147,7 +158,7 @@ fn bad_files_say_where_and_what() {
         assert!(error.contains(expected), "{error}\nexpected {expected}");
     }
     let dir = folder(&small());
-    let config = CifarConfig { dir: dir.path().to_path_buf(), labels: Some(CifarLabels::Coarse) };
+    let config = CifarConfig { dir: dir.path().to_path_buf(), labels: Some(CifarLabels::Coarse), weights: None };
     assert!(config.load().unwrap_err().to_string().contains("`labels` is given, but the files are those of CIFAR-10"));
     let error = load(dir.path().join("readme.html")).unwrap_err().to_string();
     assert!(error.ends_with("found an HTML or XML page, expected a folder or a tar archive"), "{error}");

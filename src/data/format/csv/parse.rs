@@ -5,7 +5,7 @@
 use crate::data::format::columns::{Column, Complaint, Plan, Role, Special};
 use crate::data::format::float::{number, prefix};
 use crate::data::format::open::Source;
-use crate::data::format::{quote, weights};
+use crate::data::format::{limit, quote, weights};
 use crate::data::{DataError, LabelColumn, Position};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -89,6 +89,7 @@ pub(super) fn read(
             rows.weights.extend_from_slice(&piece.weights);
             n_lines += piece.n_lines;
         }
+        limit::check(&file, 4 * rows.values.len() as u64)?;
         (block, carry) = next?;
         at = 0;
     }
@@ -312,8 +313,10 @@ impl<'a> Text<'a> {
     /// All rows of the text.
     fn piece(mut self, plan: &Plan) -> Result<Piece, Fault> {
         let mut piece = Piece::default();
+        // A cell has a byte and something behind it: blank lines make no rows, whatever the header promises.
         let n_rows = memchr::memchr_iter(b'\n', self.bytes).count() + 1;
-        piece.values.reserve_exact(n_rows * plan.n_features);
+        let most = (self.bytes.len() / 2).saturating_add(plan.n_features);
+        piece.values.reserve_exact(n_rows.saturating_mul(plan.n_features).min(most));
         loop {
             self.skip_blank_lines();
             if self.at == self.bytes.len() {

@@ -13,12 +13,25 @@ fn expected(i: usize) -> Vec<u8> {
 
 #[test]
 fn folders_are_classes_in_the_order_of_their_names() {
-    let config = ImagesConfig { train: fixture("train"), test: Some(fixture("test")) };
+    let config = ImagesConfig { train: fixture("train"), test: Some(fixture("test")), weights: None };
     let data = config.load().unwrap();
     let Features::U8(images) = &data.features else { panic!("expected bytes") };
     assert_eq!(images.values(), (0..4).flat_map(expected).collect::<Vec<u8>>());
     assert_eq!(data.image_shape, Some(ImageShape { channels: 3, height: 3, width: 4 }));
     assert_eq!((data.labels, data.class_names.join(" "), data.n_train), (vec![0, 0, 1, 1], "ant bee".into(), 3));
+}
+
+#[test]
+fn weights_come_in_the_order_of_the_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.txt");
+    fs::write(&path, "2\n1\n0.5\n").unwrap();
+    let mut config = ImagesConfig { train: fixture("train"), test: Some(fixture("test")), weights: Some(path.clone()) };
+    assert_eq!(config.load().unwrap().weights, Some(vec![2.0, 1.0, 0.5, 1.0]));
+    assert_eq!(config.paths_mut().len(), 3);
+    fs::write(&path, "2\n1\n").unwrap();
+    let error = config.load().unwrap_err().to_string();
+    assert!(error.ends_with("weights.txt: found 2 weights, expected 3, one a row of the train part"), "{error}");
 }
 
 #[test]
@@ -53,7 +66,8 @@ fn odd_files_are_named() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         path
     };
-    let load = || ImagesConfig { train: folder.path().to_path_buf(), test: None }.load().map(|d| d.n_train);
+    let load =
+        || ImagesConfig { train: folder.path().to_path_buf(), test: None, weights: None }.load().map(|d| d.n_train);
     let problem = || load().unwrap_err().to_string();
     assert!(problem().ends_with("holds no PNG or JPEG file in a folder of its own class"));
     fs::copy(fixture("train/ant/0.png"), at("a/0.png")).unwrap();
@@ -79,7 +93,7 @@ fn odd_files_are_named() {
         assert!(load().unwrap_err().hint.is_some());
     }
     fs::remove_file(at("b/1.png")).unwrap();
-    let elsewhere = ImagesConfig { train: folder.path().to_path_buf(), test: Some(fixture("test")) };
+    let elsewhere = ImagesConfig { train: folder.path().to_path_buf(), test: Some(fixture("test")), weights: None };
     let error = elsewhere.load().unwrap_err().to_string();
     assert!(error.contains("label `bee` does not occur in the train part"), "{error}");
 }

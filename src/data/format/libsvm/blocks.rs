@@ -1,6 +1,7 @@
 //! The whole file, in blocks of lines that are read and parsed at the same time, and cut into pieces for all cores.
 
 use super::line;
+use crate::data::format::limit;
 use crate::data::format::open::{Source, looks_like};
 use crate::data::{Csr, DataError, LabelColumn, Position};
 use rayon::prelude::*;
@@ -46,6 +47,7 @@ pub(super) fn read(mut source: Source, labelled: bool) -> Result<(Csr, LabelColu
             n_lines += piece.n_lines;
             features.append(&piece.features);
         }
+        limit::check(&file, 8 * (features.nnz() as u64 + features.n_rows() as u64))?;
         (block, carry) = next?;
     }
     features.shrink_to_fit();

@@ -147,7 +147,10 @@ fn the_format_is_told_by_the_content() {
     let path = folder.path().join("x");
     std::fs::write(&path, "12\n").unwrap();
     let error = read_table(&path, None).unwrap_err();
-    assert!(error.to_string().ends_with("found text, expected one of npy, images, idx, cifar, libsvm, csv"), "{error}");
+    assert!(
+        error.to_string().ends_with("found text, expected one of npy, parquet, images, idx, cifar, libsvm, csv"),
+        "{error}"
+    );
 }
 
 #[test]

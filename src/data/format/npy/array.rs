@@ -1,7 +1,8 @@
 //! One array: its header, and its elements as features, labels or weights.
 
+use crate::data::format::float::half;
 use crate::data::format::open::{Source, looks_like};
-use crate::data::format::{quote, weights};
+use crate::data::format::{limit, quote, weights};
 use crate::data::{DataError, Dense, Features, ImageShape, LabelColumn, Position};
 use std::path::PathBuf;
 
@@ -61,6 +62,9 @@ impl Array {
         if n_bytes == 0 {
             return Err(wrong(format!("the shape is {}, which holds nothing", shown(&shape))));
         }
+        // Elements become floats, unless they are bytes or text.
+        let kept = if matches!((kind, size), (b'f' | b'i' | b'u', 2..)) { n_bytes / size as u64 * 4 } else { n_bytes };
+        limit::check(&file, kept)?;
         Ok(Self { file, source, kind, size, big, fortran, shape, n_bytes })
     }
 
@@ -200,7 +204,8 @@ impl Array {
         let bits = u64::from_le_bytes(bytes);
         let spare = 64 - 8 * self.size.min(8);
         match (self.kind, self.size) {
-            (b'f', 2) => half(bits),
+            #[allow(clippy::cast_possible_truncation)]
+            (b'f', 2) => half(bits as u16),
             #[allow(clippy::cast_possible_truncation)]
             (b'f', 4) => f64::from(f32::from_bits(bits as u32)),
             (b'f', _) => f64::from_bits(bits),
@@ -276,19 +281,6 @@ impl Array {
 
 fn shown(shape: &[usize]) -> String {
     format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))
-}
-
-/// `f16` by its bits.
-#[allow(clippy::cast_possible_truncation)]
-fn half(bits: u64) -> f64 {
-    let (exponent, fraction) = ((bits >> 10) & 31, (bits & 1023) as u32);
-    let size = match exponent {
-        0 => f64::from(fraction) * 2f64.powi(-24),
-        31 if fraction == 0 => f64::INFINITY,
-        31 => f64::NAN,
-        e => f64::from(1024 + fraction) * 2f64.powi(e as i32 - 25),
-    };
-    if bits & 0x8000 == 0 { size } else { -size }
 }
 
 /// Kind, bytes and byte order (true for big-endian) of a descriptor such as `<f4`.

@@ -43,7 +43,7 @@ impl Archive {
     /// Reads the directory of an archive; one from a pipe, or compressed once more, is kept in memory.
     pub(super) fn open(mut source: Source) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
-        let bytes = if file.is_file() && source.is_plain() {
+        let bytes = if source.reopen()?.is_some() {
             Bytes::File
         } else {
             let mut all = Vec::new();

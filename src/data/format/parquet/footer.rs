@@ -49,8 +49,10 @@ pub(super) struct Element {
     pub(super) converted: Option<i64>,
     pub(super) scale: i64,
     /// The number of the logical type, and of an integer its bits and sign.
-    pub(super) logical: Option<(i64, Option<(i64, bool)>)>,
+    pub(super) logical: Option<Logical>,
 }
+
+type Logical = (i64, Option<(i64, bool)>);
 
 impl Footer {
     /// Reads the metadata, without the length and the magic behind them.
@@ -133,7 +135,7 @@ impl Element {
 }
 
 /// The union of logical types: one field, whose number says which.
-fn logical(t: &mut Thrift<'_>, scale: &mut i64) -> Result<Option<(i64, Option<(i64, bool)>)>, Problem> {
+fn logical(t: &mut Thrift<'_>, scale: &mut i64) -> Result<Option<Logical>, Problem> {
     let mut found = None;
     t.structure(|t, which, kind| {
         let (mut bits, mut signed) = (None, None);

@@ -212,7 +212,7 @@ fn unpack<'a>(codec: i64, raw: &'a [u8], size: usize, page: &'a mut Vec<u8>) -> 
             };
             reader.by_ref().take(size as u64 + 1).read_to_end(page).map_err(|e| damaged(&e.to_string()))?;
         }
-        3 | 4 | 5 => {
+        3..=5 => {
             let name = ["LZO", "Brotli", "Hadoop's LZ4"][usize::try_from(codec - 3).unwrap_or_default()];
             return Err(format!("it is compressed by {name}, expected none, snappy, gzip, zstd or lz4_raw"));
         }

@@ -6,7 +6,7 @@
 //! rounds. Data: 49,000 random rows of 3,072 bytes, mean-centred, 10 classes, Weston-Watkins with a regularised bias.
 //!
 //! - gradient: scores, loss, backward pass and regulariser on a batch that lies on the device (`autodiff`), or XᵀQ + λW by hand
-//!   (`analytic`); nothing else.
+//!   (`analytic`); nothing else. `fused` is one pass over rows where they lie.
 //! - batch: draw, gather, cast, centre, move to the device; on one thread.
 //! - step: the solver of the library as `train` runs it: batch, gradient, update, a loss logged every 100 steps; with the batch
 //!   prepared by a second thread, and without.
@@ -18,9 +18,9 @@ use burn_svm::data::{Center, Dense, Features, Scale, Scaler};
 use burn_svm::device::{self, Backend, OpenDevice};
 use burn_svm::loss::{Formulation, Loss, MarginLoss, Power};
 use burn_svm::model::{BiasRule, LinearSvm};
-use burn_svm::objective::Objective;
+use burn_svm::objective::{FusedPass, Objective};
 use burn_svm::solver::sgd::sampler::{Sampler, Sampling};
-use burn_svm::solver::{GradientRoute, LogEntry, Observer, Problem, SgdConfig, SolverConfig};
+use burn_svm::solver::{GradientRoute, LogEntry, Observer, Problem, Route, SgdConfig, SolverConfig};
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ impl Part {
 
 struct Case<'a> {
     device: &'a OpenDevice,
-    route: GradientRoute,
+    route: Route,
     batch_size: usize,
     source: Source<'a>,
     objective: &'a Objective,
@@ -132,10 +132,13 @@ impl Case<'_> {
 
     fn gradients(&self, count: usize) -> Duration {
         let plain = &self.device.device;
+        if self.route == Route::Fused {
+            return self.passes(count);
+        }
         let batch = self.source.gather(&self.sampler().next_batch()).to_device(plain);
         let tied = match self.route {
-            GradientRoute::Autodiff => plain.clone().autodiff(),
-            GradientRoute::Analytic => plain.clone(),
+            Route::Autodiff => plain.clone().autodiff(),
+            Route::Analytic | Route::Fused => plain.clone(),
         };
         let weight = (0..N_FEATURES * N_CLASSES).map(|i| 1e-4 * (i as f32).sin()).collect();
         let model = LinearSvm::from_values(weight, Some(vec![0.0; N_CLASSES]), N_CLASSES, &tied);
@@ -143,11 +146,23 @@ impl Case<'_> {
         let start = Instant::now();
         for _ in 0..count {
             match self.route {
-                GradientRoute::Autodiff => autodiff(&model, loss.as_ref(), &batch),
-                GradientRoute::Analytic => analytic(&model, loss.as_ref(), &batch),
+                Route::Autodiff => autodiff(&model, loss.as_ref(), &batch),
+                Route::Analytic | Route::Fused => analytic(&model, loss.as_ref(), &batch),
             }
         }
         let _ = plain.sync();
+        start.elapsed()
+    }
+
+    /// The fused pass reads the rows where they lie: there is no batch beside it.
+    fn passes(&self, count: usize) -> Duration {
+        let rows = self.sampler().next_batch();
+        let weight: Vec<f32> = (0..N_FEATURES * N_CLASSES).map(|i| 1e-4 * (i as f32).sin()).collect();
+        let mut pass = FusedPass::new(self.source, N_CLASSES, self.objective).expect("dense rows");
+        let start = Instant::now();
+        for _ in 0..count {
+            black_box(pass.at(&weight, Some(&[0.0; N_CLASSES]), &rows));
+        }
         start.elapsed()
     }
 
@@ -166,7 +181,11 @@ impl Case<'_> {
             n_classes: N_CLASSES,
             objective: self.objective,
             device: self.device,
-            gradient: self.route,
+            gradient: match self.route {
+                Route::Autodiff => GradientRoute::Autodiff,
+                Route::Analytic => GradientRoute::Analytic,
+                Route::Fused => GradientRoute::Fused,
+            },
             seed: 0,
             threads,
             early_stopping: None,
@@ -222,7 +241,8 @@ fn main() {
     let mut cases = Vec::new();
     for &batch_size in &options.batches {
         for device in &devices {
-            for route in GradientRoute::ALL {
+            let fused = device.name.backend == Backend::Flex;
+            for route in Route::ALL.into_iter().filter(|route| fused || *route != Route::Fused) {
                 cases.push(Case { device, route, batch_size, source, objective: &objective, rows: &rows });
             }
         }

@@ -8,6 +8,10 @@
 //! `lambda` itself, as CS231n's `reg` (reg·ΣW², so λ = 2·reg), or as LIBLINEAR's `c` (C = 1/(λ·n)).
 //! Imports `loss`, `model`, `data`, `metric`.
 
+mod fused;
+
+pub use fused::{FusedGradient, FusedPass, fused_loss};
+
 use crate::bounded::{NonNegative, Positive};
 use crate::data::Features;
 use crate::data::batch::Batch;

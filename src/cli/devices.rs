@@ -2,6 +2,7 @@
 
 use super::{DevicesArgs, Failure, print, print_json};
 use crate::device::{self, Backend, DeviceName};
+use crate::kernel::Ceilings;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -9,12 +10,19 @@ use std::process::ExitCode;
 pub(super) fn run(args: &DevicesArgs) -> Result<ExitCode, Failure> {
     let default = DeviceName::default();
     let backends: Vec<(Backend, Vec<String>)> = Backend::ALL.into_iter().map(|b| (b, found(b))).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let measured = args.measure.then(|| Ceilings::measure(args.threads.map_or(cores, usize::from)));
     if args.json {
         let list: Vec<Value> = backends
             .iter()
             .map(|(b, adapters)| json!({"backend": b.name(), "compiled_in": b.compiled_in(), "devices": adapters}))
             .collect();
-        print_json(&json!({"backends": list, "default": default.to_string()}))?;
+        let mut found = json!({"backends": list, "default": default.to_string()});
+        if let Some(Ceilings { threads, read, flops }) = measured {
+            let (read, flops) = (read.round(), flops.round());
+            found["measured"] = json!({"threads": threads, "read_bytes_per_second": read, "flops_per_second": flops});
+        }
+        print_json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = format!("{:<9} {:<12} devices\n", "backend", "compiled in");
@@ -30,8 +38,16 @@ pub(super) fn run(args: &DevicesArgs) -> Result<ExitCode, Failure> {
             let _ = writeln!(out, "{:<22} {line}", "");
         });
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let _ = writeln!(out, "\nUsed unless a configuration or --device says otherwise: {default}, {cores} threads.");
+    if let Some(Ceilings { threads, read, flops }) = measured {
+        let _ = writeln!(
+            out,
+            "Measured with {threads} threads: reads {:.1} GB/s from an array of {} MB, multiplies and adds {:.0} Gflop/s in f32.",
+            read / 1e9,
+            Ceilings::BYTES >> 20,
+            flops / 1e9
+        );
+    }
     print(&out)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -265,6 +265,12 @@ struct ExportArgs {
 
 #[derive(Debug, Args)]
 struct DevicesArgs {
+    /// Measure read bandwidth and multiply-add rate of the processor, which takes some seconds and 512 MB
+    #[arg(long)]
+    measure: bool,
+    /// Threads that are measured together [default: all cores]
+    #[arg(long, value_name = "N", requires = "measure", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,

@@ -28,7 +28,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     RunFolder::check(&path, args.force).map_err(RunError::from)?;
     let prepared = run::prepare(&config)?;
     let mut folder = RunFolder::create(&path, &config.text, args.force).map_err(RunError::from)?;
-    announce(messages, &prepared, &device);
+    announce(messages, &config, &prepared, &device);
     if let Some(warning) = unstable(&config, &prepared) {
         messages.warning(&warning);
     }
@@ -92,10 +92,11 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
     }
 }
 
-fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {
+fn announce(messages: Messages, config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice) {
     let Prepared { data, split, notes, .. } = prepared;
+    let route = config.run.solver.route(&prepared.problem(config, device));
     messages.line(&format!(
-        "{} train, {} validation, {} test rows; {} features ({}), {} classes; device {}",
+        "{} train, {} validation, {} test rows; {} features ({}), {} classes; device {}{}",
         split.train.len(),
         split.validation.len(),
         split.test.len(),
@@ -103,6 +104,7 @@ fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {
         data.features.kind(),
         data.n_classes(),
         device.label(),
+        route.map_or_else(String::new, |route| format!(", gradient {}", route.name())),
     ));
     notes.iter().for_each(|note| messages.note(note));
     if device.is_software_adapter() {

@@ -8,13 +8,14 @@ use crate::data::batch::Source;
 use crate::device::OpenDevice;
 use crate::loss::Loss;
 use crate::model::LinearSvm;
-use crate::objective::Objective;
+use crate::objective::{FusedPass, Objective};
 use burn::tensor::Device;
 
 /// How far a score is moved to see whether its row lies beside a kink, relative to the largest score of the row, at least 1.
 const NEAR: [f64; 4] = [1e-7, 1e-6, 1e-5, 1e-4];
 
-/// Compares the gradient of the objective over `rows` on a device, by autodiff and by hand, with the f64 reference.
+/// Compares the gradient of the objective over `rows` on a device, by autodiff, by hand and, where training has that route, in one
+/// fused pass, with the f64 reference.
 ///
 /// Dense and sparse rows go the way that training takes. A row whose margins lie so near a kink that the device's precision
 /// decides is counted, and there the reference takes the device's side.
@@ -37,7 +38,10 @@ pub fn compare_on_device(
         return Err(GradcheckError::NoRows);
     }
     let host = Host { source, rows, n_classes, weight, bias };
-    let measured = host.on_device(objective, &open.device)?;
+    let mut measured = host.on_device(objective, &open.device)?;
+    if FusedPass::serves(source.features, open) {
+        measured.fused = host.fused(objective);
+    }
     Ok(host.judge(objective, &measured, open.label()))
 }
 
@@ -45,6 +49,8 @@ pub fn compare_on_device(
 struct Measured {
     analytic: Gradient,
     autodiff: Gradient,
+    /// The gradient of the fused pass and its Q, where training has that route.
+    fused: Option<(Gradient, Vec<f64>)>,
     /// `[n_samples, n_classes]`
     scores: Vec<f64>,
     /// `[n_samples, n_classes]`
@@ -68,7 +74,24 @@ impl Host<'_> {
         let scores = plain.scores(&batch.rows, offset.as_ref());
         let precision = format!("{:?}", scores.dtype()).to_lowercase();
         let q = to_host(loss.gradient(scores.clone(), batch.labels))?;
-        Ok(Measured { analytic, autodiff, scores: to_host(scores)?, q, precision })
+        Ok(Measured { analytic, autodiff, fused: None, scores: to_host(scores)?, q, precision })
+    }
+
+    /// The fused pass of training.
+    #[allow(clippy::cast_precision_loss)]
+    fn fused(&self, objective: &Objective) -> Option<(Gradient, Vec<f64>)> {
+        let mut q = vec![0.0f32; self.rows.len() * self.n_classes];
+        let mut pass = FusedPass::new(self.source, self.n_classes, objective)?;
+        let found = pass.with_slopes(self.weight, self.bias, self.rows, &mut q);
+        let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+        let mut q: Vec<f64> = wide(q);
+        for (q, &row) in q.chunks_exact_mut(self.n_classes).zip(self.rows) {
+            let share = self.source.weight(row) / self.rows.len() as f64;
+            if share > 0.0 {
+                q.iter_mut().for_each(|q| *q /= share);
+            }
+        }
+        Some((Gradient { weight: wide(found.weight), bias: found.bias.map(wide) }, q))
     }
 
     /// Compares with the reference.
@@ -81,6 +104,11 @@ impl Host<'_> {
         let reference = data.plus(&penalty);
         let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
         let off = scores.iter().zip(&measured.scores).fold(0.0, |m, (a, b)| larger(m, (a - b).abs()));
+        // Rounded in another order, its rows beside a kink may be others.
+        let fused_vs_reference = measured.fused.as_ref().map(|(fused, fused_q)| {
+            let (q, _) = self.reference_q(&objective.loss, &scores, fused_q);
+            relative(fused.distance(&self.gradient(&q).plus(&penalty)), scale)
+        });
         let errors = [
             relative(off, largest),
             relative(measured.autodiff.distance(&measured.analytic), scale),
@@ -96,8 +124,9 @@ impl Host<'_> {
             autodiff_vs_analytic: errors[1],
             autodiff_vs_reference: errors[2],
             analytic_vs_reference: errors[3],
+            fused_vs_reference,
             tolerance: DEVICE_TOLERANCE,
-            ok: errors.iter().all(|e| *e <= DEVICE_TOLERANCE),
+            ok: errors.into_iter().chain(fused_vs_reference).all(|e| e <= DEVICE_TOLERANCE),
         }
     }
 
@@ -282,6 +311,14 @@ mod tests {
             let mut wrong = measure();
             wrong.scores[1] = f64::NAN;
             assert!(!host.judge(objective, &wrong, String::new()).ok);
+            let mut wrong = measure();
+            assert_eq!(right.fused_vs_reference, None);
+            wrong.fused = host.fused(objective);
+            let found = host.judge(objective, &wrong, String::new());
+            assert!(found.ok && found.fused_vs_reference.unwrap() < 1e-6, "{found:?}");
+            wrong.fused.as_mut().unwrap().0.weight[2] *= 1.001;
+            let found = host.judge(objective, &wrong, String::new());
+            assert!(!found.ok && found.fused_vs_reference.unwrap() > 1e-5, "{found:?}");
             // A wrong row of Q far from a kink is not followed.
             let mut wrong = measure();
             wrong.q[0] += 1.0;

@@ -215,6 +215,9 @@ pub struct DeviceComparison {
     pub autodiff_vs_reference: f64,
     /// Analytic on the device against the f64 reference.
     pub analytic_vs_reference: f64,
+    /// The fused pass over the same rows against the f64 reference; `None` where training has no fused route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fused_vs_reference: Option<f64>,
     /// What each of the errors may be.
     pub tolerance: f64,
     /// Whether they are.

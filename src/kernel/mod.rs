@@ -2,11 +2,15 @@
 //!
 //! Everything here works in f32 or f64 ([`Real`]) and is dispatched once a call to AVX-512, AVX2, NEON or scalar code by
 //! `pulp`. Dense rows live in a [`RowBlock`], weights for them in [`ClassWeights`], weights for sparse rows in
-//! [`FeatureWeights`]. Nothing here starts threads. Imports nothing of the crate.
+//! [`FeatureWeights`]; [`in_place`] reads dense rows where they lie. Nothing here but [`Ceilings`], which measures the processor, starts
+//! threads. Imports nothing of the crate.
 
+mod ceilings;
 mod dense;
+pub mod in_place;
 mod sparse;
 
+pub use ceilings::Ceilings;
 pub use dense::{ClassWeights, RowBlock};
 pub use sparse::FeatureWeights;
 
@@ -16,12 +20,14 @@ use pulp::Simd;
 pub trait Real:
     Copy
     + Default
-    + PartialEq
+    + PartialOrd
     + Send
     + Sync
     + std::fmt::Debug
     + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
     + std::ops::Mul<Output = Self>
+    + std::ops::Neg<Output = Self>
     + std::ops::AddAssign
     + 'static
 {

@@ -394,16 +394,13 @@ impl Loss {
                 Formulation::WestonWatkins | Formulation::CrammerSinger | Formulation::TopK => -q.iter().sum::<f64>(),
             };
         } else {
+            q.copy_from_slice(scores);
             match self.formulation {
-                Formulation::WestonWatkins => {
-                    weston_watkins::gradient_of_row(scores, label, self.margin, self.power, q)
-                }
-                Formulation::CrammerSinger => {
-                    crammer_singer::gradient_of_row(scores, label, self.margin, self.power, q)
-                }
-                Formulation::OneVsRest => one_vs_rest::gradient_of_row(scores, label, self.margin, self.power, q),
-                Formulation::TopK => top_k::gradient_of_row(scores, label, self.margin, self.k, q),
-            }
+                Formulation::WestonWatkins => weston_watkins::charge(q, label, self.margin, self.power),
+                Formulation::CrammerSinger => crammer_singer::charge(q, label, self.margin, self.power),
+                Formulation::OneVsRest => one_vs_rest::charge(q, label, self.margin, self.power),
+                Formulation::TopK => top_k::charge(q, label, self.margin, self.k),
+            };
         }
         let weight = self.class_weight(label);
         q.iter_mut().for_each(|v| *v *= weight);

@@ -2,9 +2,10 @@
 
 use super::smooth::Smooth;
 use super::{
-    MarginLoss, Power, assert_smoothing, assert_valid, index_mask, label_mask, weigh_gradient, weigh_rows,
+    MarginLoss, Power, assert_smoothing, assert_valid, charge, index_mask, label_mask, weigh_gradient, weigh_rows,
     weights_tensor,
 };
+use crate::kernel::Real;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
@@ -199,11 +200,11 @@ pub(crate) fn of_row(scores: &[f64], label: usize, margin: f64, power: Power) ->
     worst_class(scores, label, margin).map_or(0.0, |(_, z)| power.of(z))
 }
 
-/// The gradient of [`of_row`].
-pub(crate) fn gradient_of_row(scores: &[f64], label: usize, margin: f64, power: Power, q: &mut [f64]) {
-    q.fill(0.0);
-    if let Some((j, z)) = worst_class(scores, label, margin) {
-        q[j] = power.slope(z);
-        q[label] = -q[j];
-    }
+/// Turns the scores of a row into its gradient and returns its loss, before class weights. Scores of −∞ stand for no class.
+#[inline(always)]
+pub(crate) fn charge<T: Real>(scores: &mut [T], label: usize, margin: T, power: Power) -> T {
+    let correct = std::mem::replace(&mut scores[label], T::from_f64(f64::NEG_INFINITY));
+    let (loss, slope) = charge::worst(scores, correct, margin, power);
+    scores[label] = -slope;
+    loss
 }

@@ -6,9 +6,10 @@
 //! - on a tie the **lowest class index** wins;
 //! - the true class is masked before any reduction, so that a certain sample has a loss of exactly 0.
 //!
-//! Imports only `bounded`. [`Loss`] is the one list of formulations; [`MarginLoss`] is what a loss of your own implements.
+//! Imports only `bounded` and `kernel`. [`Loss`] is the one list of formulations; [`MarginLoss`] is what a loss of your own implements.
 
 mod block;
+mod charge;
 mod choice;
 pub mod crammer_singer;
 pub mod dual;

@@ -2,8 +2,9 @@
 
 use super::smooth::Smooth;
 use super::{
-    MarginLoss, Power, assert_smoothing, assert_valid, label_mask, weigh_gradient, weigh_rows, weights_tensor,
+    MarginLoss, Power, assert_smoothing, assert_valid, charge, label_mask, weigh_gradient, weigh_rows, weights_tensor,
 };
+use crate::kernel::Real;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
@@ -177,10 +178,11 @@ pub(crate) fn of_row(scores: &[f64], label: usize, margin: f64, power: Power) ->
     (0..scores.len()).map(|j| power.of(margin_of(scores, j, label, margin))).sum()
 }
 
-/// The gradient of [`of_row`].
-pub(crate) fn gradient_of_row(scores: &[f64], label: usize, margin: f64, power: Power, q: &mut [f64]) {
-    for (j, q) in q.iter_mut().enumerate() {
-        let slope = power.slope(margin_of(scores, j, label, margin));
-        *q = if j == label { -slope } else { slope };
-    }
+/// Turns the scores of a row into its gradient and returns its loss, before class weights. Scores of −∞ stand for no class.
+#[inline(always)]
+pub(crate) fn charge<T: Real>(scores: &mut [T], label: usize, margin: T, power: Power) -> T {
+    scores[label] = -scores[label];
+    let (loss, _) = charge::all(scores, T::default(), margin, power);
+    scores[label] = -scores[label];
+    loss
 }

@@ -223,16 +223,19 @@ pub(crate) fn of_margins(margins: &[f64], k: usize) -> f64 {
     sum / k as f64
 }
 
-/// The gradient of [`of_row`].
+/// Turns the scores of a row into its gradient and returns its loss, before class weights.
 #[allow(clippy::cast_precision_loss)]
-pub(crate) fn gradient_of_row(scores: &[f64], label: usize, margin: f64, k: usize, q: &mut [f64]) {
-    q.fill(0.0);
-    let mut total = 0.0;
-    for (j, z) in worst_classes(scores, label, margin, k) {
-        q[j] = Power::One.slope(z) / k as f64;
-        total += q[j];
+pub(crate) fn charge(scores: &mut [f64], label: usize, margin: f64, k: usize) -> f64 {
+    let worst = worst_classes(scores, label, margin, k);
+    scores.fill(0.0);
+    let (mut loss, mut total) = (0.0, 0.0);
+    for (j, z) in worst {
+        scores[j] = Power::One.slope(z) / k as f64;
+        loss += Power::One.of(z);
+        total += scores[j];
     }
-    q[label] = -total;
+    scores[label] = -total;
+    loss / k as f64
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use super::smooth::Smooth;
 use super::{
-    MarginLoss, Power, assert_smoothing, assert_valid, label_mask, weigh_gradient, weigh_rows, weights_tensor,
+    MarginLoss, Power, assert_smoothing, assert_valid, charge, label_mask, weigh_gradient, weigh_rows, weights_tensor,
 };
+use crate::kernel::Real;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
@@ -181,13 +182,11 @@ pub(crate) fn of_row(scores: &[f64], label: usize, margin: f64, power: Power) ->
     scores.iter().enumerate().map(charge).sum()
 }
 
-/// The gradient of [`of_row`].
-pub(crate) fn gradient_of_row(scores: &[f64], label: usize, margin: f64, power: Power, q: &mut [f64]) {
-    let correct = scores[label];
-    let mut total = 0.0;
-    for (j, s) in scores.iter().enumerate() {
-        q[j] = if j == label { 0.0 } else { power.slope(margin + s - correct) };
-        total += q[j];
-    }
-    q[label] = -total;
+/// Turns the scores of a row into its gradient and returns its loss, before class weights. Scores of −∞ stand for no class.
+#[inline(always)]
+pub(crate) fn charge<T: Real>(scores: &mut [T], label: usize, margin: T, power: Power) -> T {
+    let correct = std::mem::replace(&mut scores[label], T::from_f64(f64::NEG_INFINITY));
+    let (loss, total) = charge::all(scores, correct, margin, power);
+    scores[label] = -total;
+    loss
 }

@@ -3,10 +3,14 @@
 //! Scores are computed on the host in f64 with the preprocessing folded into the weights, whatever device trained them, so
 //! that every report of an objective or an accuracy comes from one evaluator.
 
+// Index loops over slices of one length: what the compiler turns into vectors.
+#![allow(clippy::needless_range_loop)]
+
 use super::BiasRule;
 use super::liblinear::Liblinear;
 use crate::calibration::Calibrator;
-use crate::data::{Center, Features, ImageShape, Scale, Scaler};
+use crate::data::{Center, Dense, Features, ImageShape, Scale, Scaler};
+use crate::kernel::{Work, vectorized};
 use crate::loss::Loss;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -65,7 +69,7 @@ pub struct Classifier {
 const CHUNK: usize = 512;
 /// Rows whose products with one class run side by side.
 const ROWS: usize = 4;
-const LANES: usize = 4;
+const LANES: usize = 8;
 
 /// Weights for raw features: `s = r·(x·weight + offset) + bias`.
 struct Folded {
@@ -221,46 +225,83 @@ impl Folded {
     }
 
     fn dense_scores(&self, features: &Features, rows: &[u32], cells: &mut [f64], scores: &mut [f64]) {
-        let d = self.n_features;
-        for (out, &row) in cells.chunks_exact_mut(d).zip(rows) {
-            features.for_each_cell(row as usize, |j, x| {
-                if j < d {
-                    out[j] = f64::from(x);
-                }
-            });
+        match features {
+            Features::U8(dense) => vectorized(DenseScores { folded: self, dense, rows, cells, scores }),
+            Features::F32(dense) => vectorized(DenseScores { folded: self, dense, rows, cells, scores }),
+            Features::Sparse(_) => unreachable!("sparse rows go another way"),
         }
-        for (c, w) in self.weight.chunks_exact(d).enumerate() {
-            let products = dot_rows(cells, w);
-            for (i, p) in products.into_iter().enumerate() {
-                scores[i * self.n_classes + c] = p;
+    }
+}
+
+/// The scores of up to `ROWS` dense rows.
+struct DenseScores<'a, T> {
+    folded: &'a Folded,
+    dense: &'a Dense<T>,
+    rows: &'a [u32],
+    cells: &'a mut [f64],
+    scores: &'a mut [f64],
+}
+
+impl<T: Copy + Into<f64>> Work for DenseScores<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let (d, k) = (self.folded.n_features, self.folded.n_classes);
+        for i in 0..self.rows.len() {
+            let cells = self.dense.row(self.rows[i] as usize);
+            let out = &mut self.cells[i * d..(i + 1) * d];
+            // Features that the model does not have are left out, those that the rows do not have are zero.
+            for j in 0..d.min(cells.len()) {
+                out[j] = cells[j].into();
+            }
+        }
+        for c in 0..k {
+            let products = dot_rows(self.cells, &self.folded.weight[c * d..(c + 1) * d]);
+            for i in 0..ROWS {
+                self.scores[i * k + c] = products[i];
             }
         }
     }
 }
 
 /// The products of `ROWS` rows of `cells` with one vector, in `LANES` partial sums each.
+#[inline(always)]
 fn dot_rows(cells: &[f64], w: &[f64]) -> [f64; ROWS] {
     let d = w.len();
-    let rows: [&[f64]; ROWS] = std::array::from_fn(|i| &cells[i * d..(i + 1) * d]);
+    let mut rows: [&[f64]; ROWS] = [&[]; ROWS];
+    for i in 0..ROWS {
+        rows[i] = &cells[i * d..(i + 1) * d];
+    }
     let mut sums = [[0.0; LANES]; ROWS];
     let whole = d - d % LANES;
-    for j in (0..whole).step_by(LANES) {
-        for (sum, row) in sums.iter_mut().zip(rows) {
+    let mut j = 0;
+    while j < whole {
+        for i in 0..ROWS {
             for l in 0..LANES {
-                sum[l] += row[j + l] * w[j + l];
+                sums[i][l] += rows[i][j + l] * w[j + l];
             }
         }
+        j += LANES;
     }
-    std::array::from_fn(|i| {
-        let tail: f64 = rows[i][whole..].iter().zip(&w[whole..]).map(|(x, w)| x * w).sum();
-        sums[i].iter().sum::<f64>() + tail
-    })
+    let mut products = [0.0; ROWS];
+    for i in 0..ROWS {
+        let (mut sum, mut tail) = (0.0, 0.0);
+        for l in 0..LANES {
+            sum += sums[i][l];
+        }
+        for j in whole..d {
+            tail += rows[i][j] * w[j];
+        }
+        products[i] = sum + tail;
+    }
+    products
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Csr, Dense};
+    use crate::data::Csr;
     use crate::loss::{Formulation, Power};
 
     fn classifier(scaler: Scaler, d: usize) -> Classifier {

@@ -309,7 +309,7 @@ fn blank_result(
         version: env!("CARGO_PKG_VERSION").into(),
         config: config.name(),
         device: device.label(),
-        gradient: config.run.solver.uses_gradients().then(|| config.run.gradient.name().into()),
+        gradient: config.run.solver.route(&prepared.problem(config, device)).map(|route| route.name().into()),
         n_samples: prepared.split.train.len(),
         n_features: prepared.data.features.n_features(),
         n_classes: prepared.data.n_classes(),

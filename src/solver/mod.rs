@@ -15,7 +15,7 @@ pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 use crate::data::batch::Source;
 use crate::device::OpenDevice;
 use crate::loss::{LabelOutOfRange, check_labels};
-use crate::objective::Objective;
+use crate::objective::{FusedPass, Objective};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -42,12 +42,13 @@ impl SolverConfig {
         }
     }
 
-    /// Whether the `gradient` of the configuration means anything to it.
+    /// The route that the gradient takes for a problem; `None` for a solver without one.
     #[must_use]
-    pub const fn uses_gradients(&self) -> bool {
+    pub fn route(&self, problem: &Problem<'_>) -> Option<Route> {
         match self {
-            Self::Sgd(_) | Self::Lbfgs(_) => true,
-            Self::Dual(_) => false,
+            Self::Sgd(_) => Some(problem.route()),
+            Self::Lbfgs(_) => Some(lbfgs::route(problem)),
+            Self::Dual(_) => None,
         }
     }
 
@@ -78,20 +79,35 @@ impl SolverConfig {
     }
 }
 
-/// `gradient` of the configuration: how the gradient of the objective is had.
+/// `gradient` of the configuration: how the gradient of the objective is to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GradientRoute {
-    /// Burn's automatic differentiation of the loss.
+    /// The fastest of the others that there is for the solver, the rows and the device.
     #[default]
+    Auto,
+    /// [`Route::Autodiff`]
     Autodiff,
-    /// The gradient by hand: XᵀQ + λW.
+    /// [`Route::Analytic`]
     Analytic,
+    /// [`Route::Fused`], or [`Route::Analytic`] where there is no fused pass.
+    Fused,
 }
 
-impl GradientRoute {
+/// How the gradient of the objective is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// Burn's automatic differentiation of the loss.
+    Autodiff,
+    /// The gradient by hand, XᵀQ + λW, in tensor operations.
+    Analytic,
+    /// The gradient by hand in one pass over rows that stay where they lie ([`crate::objective::FusedPass`]).
+    Fused,
+}
+
+impl Route {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Autodiff, Self::Analytic];
+    pub const ALL: [Self; 3] = [Self::Autodiff, Self::Analytic, Self::Fused];
 
     /// The name as the configuration spells it.
     #[must_use]
@@ -99,6 +115,7 @@ impl GradientRoute {
         match self {
             Self::Autodiff => "autodiff",
             Self::Analytic => "analytic",
+            Self::Fused => "fused",
         }
     }
 }
@@ -129,6 +146,18 @@ pub struct Problem<'a> {
 }
 
 impl Problem<'_> {
+    /// The route of a single-precision gradient.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        let fused = FusedPass::serves(self.source.features, self.device);
+        match self.gradient {
+            GradientRoute::Autodiff => Route::Autodiff,
+            GradientRoute::Analytic => Route::Analytic,
+            GradientRoute::Auto | GradientRoute::Fused if fused => Route::Fused,
+            GradientRoute::Auto | GradientRoute::Fused => Route::Analytic,
+        }
+    }
+
     /// The weight of a row in the objective: its own times that of its class.
     #[must_use]
     pub fn row_weight(&self, row: u32) -> f64 {
@@ -154,8 +183,8 @@ pub struct LogEntry {
     pub seconds: f64,
 }
 
-/// Told how a solver is getting on.
-pub trait Observer {
+/// Told how a solver is getting on, from the thread that it runs in.
+pub trait Observer: Send {
     /// Before each of several runs that belong together: what it is about.
     fn stage(&mut self, name: &str) {
         let _ = name;

@@ -382,6 +382,18 @@ fn devices_lists_every_backend() {
     let json: Value = serde_json::from_str(&desk.succeed(&["devices", "--json"]).stdout).unwrap();
     assert_eq!(json["backends"].as_array().unwrap().len(), burn_svm::device::Backend::ALL.len());
     assert_eq!(json["default"], "flex");
+    assert!(json["measured"].is_null() && !listed.contains("Measured"), "{listed}");
+}
+
+#[test]
+fn devices_measures_the_processor_when_asked() {
+    let desk = Desk::new();
+    let listed = desk.succeed(&["devices", "--measure", "--threads", "1", "--json"]).stdout;
+    let json: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(json["measured"]["threads"], 1);
+    for rate in ["read_bytes_per_second", "flops_per_second"] {
+        assert!(json["measured"][rate].as_f64().unwrap() > 1e7, "{listed}");
+    }
 }
 
 fn diverge(desk: &Desk, more: &[&str]) -> Outcome {

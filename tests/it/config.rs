@@ -465,7 +465,12 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "2:10: `flex:1` is not a device: expected `flex`, `ndarray`, `wgpu`, `wgpu:cpu`, `wgpu:0`, `vulkan` or `cuda:0`",
         REFERENCE,
     ),
-    ("seed = 0", "gradient = \"fused\"", "2:12: unknown variant `fused`, expected `autodiff` or `analytic`", REFERENCE),
+    (
+        "seed = 0",
+        "gradient = \"fast\"",
+        "2:12: unknown variant `fast`, expected one of `auto`, `autodiff`, `analytic`, `fused`",
+        REFERENCE,
+    ),
     // Not TOML.
     ("seed = 0", "seed = ", "2:8: string values must be quoted, expected literal string", TOML),
     ("seed = 0", "seed = 0\nseed = 1", "3:1: duplicate key", TOML),

@@ -82,7 +82,7 @@ fn digits(
 #[test]
 fn digits_pass_on_every_device() {
     for open in devices() {
-        let (mut errors, mut kinks) = ([0.0f64; 3], 0);
+        let (mut errors, mut kinks) = ([0.0f64; 4], 0);
         let mut largest = 0.0f64;
         for kind in kinds() {
             let class_weights =
@@ -98,10 +98,12 @@ fn digits_pass_on_every_device() {
             assert!(report.verdict.max_relative_error <= 1e-7, "{}", report.verdict);
             assert_eq!(report.coordinates.len(), 40);
             let device = report.device.unwrap();
+            assert_eq!(device.fused_vs_reference.is_some(), open.label() == "flex");
             for (e, found) in errors.iter_mut().zip([
                 device.autodiff_vs_analytic,
                 device.autodiff_vs_reference,
                 device.analytic_vs_reference,
+                device.fused_vs_reference.unwrap_or(0.0),
             ]) {
                 *e = e.max(found);
             }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn analytic_and_autodiff_are_the_naive_loops_kinks_included(case in grid_case()) {
+    fn every_route_is_the_naive_loops_kinks_included(case in grid_case()) {
         let k = case.n_classes;
         let expected = naive(&case.loss, &case.scores, &case.labels, k).1;
         for target in cpu_targets() {
@@ -26,6 +26,10 @@ proptest! {
             let autodiff = target.autodiff(&case.loss, &case.scores, &case.labels, k);
             let off = worst(&autodiff, &analytic);
             prop_assert!(off <= target.tolerance(), "autodiff {} {:?}: {off} {autodiff:?}", target.name, target.dtype);
+            if !target.is_double() {
+                let off = worst(&target.fused(&case.loss, &case.scores, &case.labels, k), &expected);
+                prop_assert!(off <= target.tolerance(), "fused: {off}");
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod export; // models in the formats of other programs, read back by small reade
 #[cfg(feature = "fetch")]
 mod fetch; // downloads from servers that behave and from those that do not: nothing bad gets the final name
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
+mod fused; // the fused pass: naive loops on every shape, storage, preprocessing and number of threads
 mod gradcheck; // the gradient check as a library user and its report meet it
 mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense
 mod half; // f16 and bf16 scores, class indices that those types cannot tell apart, labels out of range

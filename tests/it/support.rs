@@ -1,8 +1,12 @@
 //! Devices, tensors and generators that the tests of losses and gradients share.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn_svm::data::batch::Source;
+use burn_svm::data::{Dense, Features, Scaler};
 use burn_svm::device::{DeviceName, OpenDevice, open};
 use burn_svm::loss::{Formulation, Loss, Power};
+use burn_svm::model::BiasRule;
+use burn_svm::objective::{FusedPass, Objective};
 use burn_svm::reference::{
     LossAndGradient, Sample, crammer_singer_naive, one_vs_rest_naive, smoothed_naive, top_k_naive, weston_watkins_naive,
 };
@@ -74,6 +78,19 @@ impl Target {
     pub fn analytic(&self, loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> Vec<f64> {
         let module = loss.init(&self.device);
         host(module.gradient(self.scores(scores, n_classes), self.labels(labels)))
+    }
+
+    /// The gradient by the fused pass: with the identity for rows the weights are the scores.
+    pub fn fused(&self, loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> Vec<f64> {
+        let n = labels.len();
+        let identity: Vec<u8> = (0..n * n).map(|i| u8::from(i / n == i % n)).collect();
+        let (features, scaler) = (Features::U8(Dense::new(n, identity)), Scaler::default());
+        let source = Source { features: &features, labels, scaler: &scaler, weights: None };
+        let objective = Objective { loss: loss.clone(), lambda: 0.0, bias: BiasRule::None };
+        let scores: Vec<f32> = scores.iter().map(|&s| s as f32).collect();
+        let rows: Vec<u32> = (0..n as u32).collect();
+        let found = FusedPass::new(source, n_classes, &objective).unwrap().at(&scores, None, &rows);
+        found.weight.iter().map(|&q| f64::from(q) * n as f64).collect()
     }
 
     /// The gradient by automatic differentiation of the summed loss, `[n, n_classes]`.

@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "device",
             "bounded",
             "fetch",
+            "kernel",
         ],
     ),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
@@ -66,11 +67,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded", "fetch"]),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
-    ("objective", &["loss", "model", "data", "metric", "bounded"]),
-    ("model", &["loss", "calibration", "data", "device", "bounded"]),
+    ("objective", &["loss", "model", "data", "metric", "device", "bounded", "kernel"]),
+    ("model", &["loss", "calibration", "data", "device", "bounded", "kernel"]),
     // Naive loops, the reference of the losses.
     ("reference", &["loss", "bounded"]),
-    ("loss", &["bounded"]),
+    ("loss", &["bounded", "kernel"]),
     ("calibration", &["metric", "bounded"]),
     ("data", &["device", "bounded"]),
     ("metric", &[]),

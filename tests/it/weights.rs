@@ -148,11 +148,11 @@ fn a_weight_is_a_number_of_copies_for_the_exact_solver() {
 }
 
 #[test]
-fn both_routes_of_sgd_descend_to_the_weighted_optimum() {
+fn every_route_of_sgd_descend_to_the_weighted_optimum() {
     let dual = "[loss.weston_watkins]\npower = 2\n[solver.dual]\ngap = 1e-9\nepochs = 50000\n";
     let [(train, weights), _] = weighted_and_copied();
     let best = solve(&train, weights.as_deref(), dual, "autodiff").0;
-    for route in ["autodiff", "analytic"] {
+    for route in ["autodiff", "analytic", "fused"] {
         let sgd =
             "[loss.weston_watkins]\npower = 2\n[solver.sgd]\nlearning_rate = 0.05\nbatch_size = 30\nepochs = 600\n";
         let found = solve(&train, weights.as_deref(), sgd, route).0;

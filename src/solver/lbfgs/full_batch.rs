@@ -8,7 +8,7 @@ use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
 use crate::objective::{mean_loss, mean_loss_gradient};
 use crate::solver::dual::Precision;
-use crate::solver::{GradientRoute, Problem, SolveError};
+use crate::solver::{Problem, Route, SolveError};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
@@ -118,14 +118,14 @@ impl<'a> FullBatch<'a> {
         let scores = model.scores(&rows, self.offset.as_ref());
         #[allow(clippy::cast_precision_loss)]
         let n = scores.dims()[0] as f64;
-        match self.problem.gradient {
-            GradientRoute::Analytic => {
+        match super::route(self.problem) {
+            Route::Analytic | Route::Fused => {
                 let loss = mean_loss(self.loss.as_ref(), scores.clone(), batch);
                 let q = mean_loss_gradient(self.loss.as_ref(), scores, batch).mul_scalar(n);
                 let (weight, bias) = model.backward(&rows, self.offset.as_ref(), q);
                 (loss.mul_scalar(n), weight, bias)
             }
-            GradientRoute::Autodiff => {
+            Route::Autodiff => {
                 let loss = mean_loss(self.loss.as_ref(), scores, batch);
                 let gradients = loss.backward();
                 let Linear { weight, bias } = &model.linear;
@@ -142,9 +142,9 @@ impl Function for FullBatch<'_> {
     #[allow(clippy::cast_precision_loss)]
     fn at(&mut self, at: Vec<f64>) -> Result<Point, SolveError> {
         self.passes += 1;
-        let device = match self.problem.gradient {
-            GradientRoute::Autodiff => self.device.clone().autodiff(),
-            GradientRoute::Analytic => self.device.clone(),
+        let device = match super::route(self.problem) {
+            Route::Autodiff => self.device.clone().autodiff(),
+            Route::Analytic | Route::Fused => self.device.clone(),
         };
         let model = self.model(&at, &device);
         let (mut losses, mut weight, mut bias) = (Vec::new(), None::<Tensor<2>>, None::<Tensor<1>>);

@@ -26,7 +26,7 @@ mod line_search;
 
 use super::dual::Precision;
 use super::stop::StopReason;
-use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
+use super::{Certificate, Fit, LogEntry, Observer, Problem, Route, SolveError};
 use crate::bounded::Positive;
 use crate::model::BiasRule;
 use full_batch::FullBatch;
@@ -64,6 +64,11 @@ impl Default for LbfgsConfig {
             precision: None,
         }
     }
+}
+
+/// The route of the gradient: there is no fused pass in double precision, by hand is the faster of the others.
+pub(super) fn route(problem: &Problem<'_>) -> Route {
+    if problem.route() == Route::Autodiff { Route::Autodiff } else { Route::Analytic }
 }
 
 /// Runs the solver; see the module's documentation.

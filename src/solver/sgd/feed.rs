@@ -8,8 +8,18 @@ use std::thread::Scope;
 /// Batches that are ready before the step that asks for them.
 const AHEAD: usize = 2;
 
-/// Where the next batch comes from. The sequence is the same either way.
+/// The rows of a step: gathered, or their indices where they are read in place.
+pub enum Drawn {
+    /// Ready to be moved to the device.
+    Gathered(HostBatch),
+    /// Rows of the data set.
+    Rows(Vec<u32>),
+}
+
+/// Where the next batch comes from. The sequence is the same every way.
 pub enum Feed<'a> {
+    /// Drawn when asked for, and not gathered.
+    InPlace(Box<Sampler>),
     /// Prepared when asked for.
     Inline(Source<'a>, Box<Sampler>),
     /// Prepared ahead by a thread.
@@ -44,10 +54,11 @@ impl<'a> Feed<'a> {
     }
 
     /// The next batch; `None` when the thread is gone.
-    pub fn next_batch(&mut self) -> Option<HostBatch> {
+    pub fn next_batch(&mut self) -> Option<Drawn> {
         match self {
-            Self::Inline(source, sampler) => Some(source.gather(&sampler.next_batch())),
-            Self::Ahead(receiver) => receiver.recv().ok(),
+            Self::InPlace(sampler) => Some(Drawn::Rows(sampler.next_batch())),
+            Self::Inline(source, sampler) => Some(Drawn::Gathered(source.gather(&sampler.next_batch()))),
+            Self::Ahead(receiver) => receiver.recv().ok().map(Drawn::Gathered),
         }
     }
 }

@@ -18,17 +18,17 @@ pub mod schedule;
 pub mod stacked;
 
 use super::stop::{Best, StopReason, WatchedMetric, is_diverged};
-use super::{Fit, GradientRoute, LogEntry, Observer, Problem, SolveError};
+use super::{Fit, LogEntry, Observer, Problem, Route, SolveError};
 use crate::data::batch::Batch;
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
-use crate::objective::{mean_loss, mean_loss_gradient};
+use crate::objective::{FusedPass, mean_loss, mean_loss_gradient};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use config::SgdConfig;
 use draws::{estimate_rows, initial_values};
-use feed::Feed;
+use feed::{Drawn, Feed};
 use sampler::Sampler;
 pub use schedule::Schedule;
 use std::time::{Duration, Instant};
@@ -43,6 +43,8 @@ struct Stepper<'a> {
     problem: &'a Problem<'a>,
     loss: Box<dyn MarginLoss>,
     offset: Option<Tensor<2>>,
+    /// On the fused route.
+    fused: Option<FusedPass<'a>>,
     optimizer: ModuleOptimizer,
 }
 
@@ -86,28 +88,60 @@ impl Stepper<'_> {
         gradients
     }
 
+    /// The gradient in one pass over rows where they lie, registered for the parameters of `model`; the objective where it is
+    /// wanted.
+    fn fused(
+        &mut self,
+        model: &LinearSvm,
+        rows: &[u32],
+        device: &Device,
+        want_loss: bool,
+    ) -> Result<(GradientsParams, Option<Tensor<1>>), SolveError> {
+        let (problem, linear) = (self.problem, &model.linear);
+        let Some(pass) = &mut self.fused else {
+            return Err(SolveError::Device("there is no fused pass for these rows".into()));
+        };
+        let weight = linear.weight.val().inner().into_data();
+        let bias = linear.bias.as_ref().map(|b| b.val().inner().into_data());
+        let weight = slice(&weight)?;
+        let bias = bias.as_ref().map(slice).transpose()?;
+        let found = pass.at(weight, bias, rows);
+        let penalty = || problem.objective.penalty(weight, bias);
+        let logged = want_loss.then(|| Tensor::from_data([found.data_loss + penalty()], device));
+        let mut gradients = GradientsParams::new();
+        let dw = TensorData::new(found.weight, linear.weight.shape());
+        gradients.register::<2>(linear.weight.id, Tensor::from_data(dw, device));
+        if let (Some(owner), Some(db)) = (&linear.bias, found.bias) {
+            gradients.register::<1>(owner.id, Tensor::from_data(&db[..], device));
+        }
+        Ok((gradients, logged))
+    }
+
+    /// One update of the model by the rows that were drawn; the objective before it where that is wanted.
     fn step(
         &mut self,
         model: LinearSvm,
-        batch: &Batch,
-        learning_rate: f64,
-        want_loss: bool,
-    ) -> (LinearSvm, Option<Tensor<1>>) {
-        match self.problem.gradient {
-            GradientRoute::Autodiff => {
-                let total = self.objective(&model, batch);
-                let logged = want_loss.then(|| total.clone().inner());
-                let gradients = GradientsParams::from_grads(total.backward(), &model);
-                (self.optimizer.step(learning_rate, model, gradients), logged)
+        drawn: Drawn,
+        device: &Device,
+        (learning_rate, want_loss): (f64, bool),
+    ) -> Result<(LinearSvm, Option<Tensor<1>>), SolveError> {
+        let (gradients, logged) = match drawn {
+            Drawn::Rows(rows) => self.fused(&model, &rows, device, want_loss)?,
+            Drawn::Gathered(host) => {
+                let batch = host.to_device(device);
+                if self.problem.route() == Route::Autodiff {
+                    let total = self.objective(&model, &batch);
+                    let logged = want_loss.then(|| total.clone().inner());
+                    (GradientsParams::from_grads(total.backward(), &model), logged)
+                } else {
+                    // The optimiser wants parameters that are tied to autodiff; the gradient is computed on untied ones.
+                    let plain = model.valid();
+                    let logged = want_loss.then(|| self.objective(&plain, &batch));
+                    (self.analytic(&plain, &model, &batch), logged)
+                }
             }
-            GradientRoute::Analytic => {
-                // The optimiser wants parameters that are tied to autodiff; the gradient is computed on untied ones.
-                let plain = model.valid();
-                let logged = want_loss.then(|| self.objective(&plain, batch));
-                let gradients = self.analytic(&plain, &model, batch);
-                (self.optimizer.step(learning_rate, model, gradients), logged)
-            }
-        }
+        };
+        Ok((self.optimizer.step(learning_rate, model, gradients), logged))
     }
 
     /// Rows that are scored at once when a split is measured.
@@ -166,6 +200,9 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         problem,
         loss: problem.objective.loss.init(&device),
         offset: problem.source.sparse_offset(&device),
+        fused: (problem.route() == Route::Fused)
+            .then(|| FusedPass::new(problem.source, problem.n_classes, problem.objective))
+            .flatten(),
         optimizer: config.build_optimizer(),
     };
     let n = problem.train.len();
@@ -187,11 +224,26 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         best: problem.early_stopping.map(Best::new),
         best_step: None,
     };
-    let model = std::thread::scope(|scope| {
-        let feed = Feed::start(scope, problem.source, sampler, steps, problem.threads > 1);
-        run.descend(model, feed, observer)
-    })?;
+    let model = if run.stepper.fused.is_some() {
+        // In a thread of the pool, whose others are at hand for each step.
+        rayon::scope(|_| run.descend(model, Feed::InPlace(Box::new(sampler)), observer))?
+    } else {
+        std::thread::scope(|scope| {
+            let feed = Feed::start(scope, problem.source, sampler, steps, problem.threads > 1);
+            run.descend(model, feed, observer)
+        })?
+    };
     run.finish(&model)
+}
+
+/// Single-precision values in host memory.
+fn slice(data: &TensorData) -> Result<&[f32], SolveError> {
+    data.as_slice::<f32>().map_err(|e| SolveError::Device(format!("{e:?}")))
+}
+
+/// The values of a tensor on the host.
+fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, SolveError> {
+    tensor.into_data().try_to_vec_as::<f32>().map_err(|e| SolveError::Device(format!("{e:?}")))
 }
 
 /// The state of a run besides the model.
@@ -223,15 +275,14 @@ impl Run<'_> {
         let n = self.stepper.problem.train.len();
         self.clock = Instant::now();
         for step in 0..self.steps {
-            let Some(host) = feed.next_batch() else {
+            let Some(drawn) = feed.next_batch() else {
                 return Err(SolveError::Device("the thread that prepares batches ended early".into()));
             };
-            let batch = host.to_device(&self.device);
             let last = step + 1 == self.steps;
             let log = step % config.log_every.get() as u64 == 0 || last;
             let rate = config.learning_rate_at(step, self.steps);
             let loss;
-            (model, loss) = self.stepper.step(model, &batch, rate, log);
+            (model, loss) = self.stepper.step(model, drawn, &self.device, (rate, log))?;
             self.made = step + 1;
             if let Some(loss) = loss
                 && self.log_loss(step, loss, observer)?
@@ -318,11 +369,8 @@ impl Run<'_> {
 
     /// Reads the parameters back.
     fn finish(self, model: &LinearSvm) -> Result<Fit, SolveError> {
-        let read = |data: burn::tensor::TensorData| {
-            data.try_to_vec_as::<f32>().map_err(|e| SolveError::Device(format!("{e:?}")))
-        };
-        let weight = read(model.linear.weight.val().into_data())?;
-        let bias = model.linear.bias.as_ref().map(|b| read(b.val().into_data())).transpose()?;
+        let weight = values(model.linear.weight.val())?;
+        let bias = model.linear.bias.as_ref().map(|b| values(b.val())).transpose()?;
         let finite = weight.iter().chain(bias.iter().flatten()).all(|w| w.is_finite());
         let stop = match self.stop {
             StopReason::Finished | StopReason::EarlyStopping | StopReason::Interrupted if !finite => {

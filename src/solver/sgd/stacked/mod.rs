@@ -14,7 +14,7 @@
 mod columns;
 
 use super::draws::initial_values;
-use super::feed::Feed;
+use super::feed::{Drawn, Feed};
 use super::optimizer::OptimizerName;
 use super::sampler::Sampler;
 use super::{SgdConfig, StopReason, is_diverged};
@@ -165,7 +165,7 @@ impl<'a> Stack<'a> {
         let clock = Instant::now();
         let autodiff = self.problem.gradient == GradientRoute::Autodiff;
         for step in 0..self.steps {
-            let Some(host) = feed.next_batch() else {
+            let Some(Drawn::Gathered(host)) = feed.next_batch() else {
                 return Err(SolveError::Device("the thread that prepares batches ended early".into()));
             };
             let batch = host.to_device(&self.device);

@@ -1,0 +1,444 @@
+//! Dense rows where they lie, bytes or floats: scores and gradient without a copy of the rows.
+//!
+//! A cell is converted and centred in a register, once for up to ten classes. Both products go by parts of the features, so that
+//! what is used again and again, the part of the weights or the sums, stays in registers and in the first-level cache. The sums
+//! of a score and of a gradient are added up in an order that depends on the shape alone.
+
+// Index loops over arrays of known length: what the compiler keeps in registers.
+#![allow(clippy::needless_range_loop)]
+
+use super::{Aligned, padded};
+use pulp::{Simd, WithSimd};
+
+/// Features of a part.
+pub const PART: usize = 256;
+/// Rows that [`PackedWeights::scores`] takes at once.
+pub const GROUP: usize = 16;
+/// The widest vector in floats.
+const WIDEST: usize = 16;
+
+/// A number as it is stored in a row.
+pub trait Cell: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
+    /// As a float.
+    fn value(self) -> f32;
+}
+
+impl Cell for u8 {
+    #[inline(always)]
+    fn value(self) -> f32 {
+        f32::from(self)
+    }
+}
+
+impl Cell for f32 {
+    #[inline(always)]
+    fn value(self) -> f32 {
+        self
+    }
+}
+
+const fn lanes<S: Simd>() -> usize {
+    size_of::<S::f32s>() / size_of::<f32>()
+}
+
+/// The first cells as a vector.
+#[inline(always)]
+fn load<S: Simd, C: Cell>(cells: &[C]) -> S::f32s {
+    #[inline(always)]
+    fn first<S: Simd, C: Cell, const L: usize>(cells: &[C]) -> S::f32s {
+        let cells = &cells[..L];
+        let mut values = [0.0f32; L];
+        for l in 0..L {
+            values[l] = cells[l].value();
+        }
+        S::as_simd_f32s(&values).0[0]
+    }
+    match lanes::<S>() {
+        16 => first::<S, C, 16>(cells),
+        8 => first::<S, C, 8>(cells),
+        4 => first::<S, C, 4>(cells),
+        2 => first::<S, C, 2>(cells),
+        _ => first::<S, C, 1>(cells),
+    }
+}
+
+/// A matrix of rows where it lies, of which some are taken by index; `x − shift` is what counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a, C> {
+    cells: &'a [C],
+    n_features: usize,
+    shift: &'a Shift,
+}
+
+/// What is subtracted from each feature.
+#[derive(Debug, Clone)]
+pub struct Shift(Aligned<f32>);
+
+impl Shift {
+    /// Of the given mean, or nothing.
+    #[must_use]
+    pub fn new(n_features: usize, mean: Option<&[f32]>) -> Self {
+        let mut values = Aligned::zeros(padded(n_features));
+        if let Some(mean) = mean {
+            values.get_mut()[..n_features].copy_from_slice(mean);
+        }
+        Self(values)
+    }
+}
+
+impl<'a, C: Cell> Rows<'a, C> {
+    /// Row-major `cells`, `n_features` to a row.
+    ///
+    /// # Panics
+    /// When the cells do not fill rows, or the shift is of another width (programming errors).
+    #[must_use]
+    pub fn new(cells: &'a [C], n_features: usize, shift: &'a Shift) -> Self {
+        assert!(n_features > 0 && cells.len().is_multiple_of(n_features), "cells that do not fill rows");
+        assert!(shift.0.get().len() == padded(n_features), "a shift of another width");
+        Self { cells, n_features, shift }
+    }
+
+    /// The cells of a row from feature `start` to the end of the part.
+    #[inline(always)]
+    fn part(&self, row: u32, start: usize, len: usize) -> &'a [C] {
+        let first = row as usize * self.n_features + start;
+        &self.cells[first..first + len]
+    }
+
+    /// Vector `l` of a part of a row, centred; zero beyond the end of the row.
+    #[inline(always)]
+    fn centred<S: Simd>(simd: S, part: &[C], l: usize, shift: S::f32s) -> S::f32s {
+        let at = l * lanes::<S>();
+        let x = if at + lanes::<S>() <= part.len() {
+            load::<S, C>(&part[at..])
+        } else {
+            let mut last = [C::default(); WIDEST];
+            last[..part.len() - at].copy_from_slice(&part[at..]);
+            load::<S, C>(&last)
+        };
+        simd.sub_f32s(x, shift)
+    }
+}
+
+/// Features `start..start + len` of the parts, `width` floats each, padded with zeros.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: usize,
+    len: usize,
+    width: usize,
+}
+
+impl Span {
+    const fn of(part: usize, n_features: usize) -> Self {
+        let start = part * PART;
+        let left = n_features - start;
+        let len = if left < PART { left } else { PART };
+        Self { start, len, width: padded(len) }
+    }
+}
+
+/// How classes are taken: ten at once where there are registers for it, and the rest in one or two groups of up to five.
+#[inline(always)]
+fn next_columns<S: Simd>(left: usize) -> usize {
+    match left {
+        10.. if S::REGISTER_COUNT >= 32 => 10,
+        9.. => 5,
+        8 | 7 => 4,
+        6 => 3,
+        _ => left,
+    }
+}
+
+/// Weights in parts of 256 features, within a part class after class.
+#[derive(Debug, Clone)]
+pub struct PackedWeights {
+    values: Aligned<f32>,
+    n_features: usize,
+    n_classes: usize,
+}
+
+impl PackedWeights {
+    /// All zero.
+    #[must_use]
+    pub fn zeros(n_features: usize, n_classes: usize) -> Self {
+        Self { values: Aligned::zeros(padded(n_features) * n_classes), n_features, n_classes }
+    }
+
+    /// From row-major `[n_features, n_classes]`, each feature divided by its `scale`.
+    pub fn pack(&mut self, rows: &[f32], scale: Option<&[f32]>) {
+        let k = self.n_classes;
+        for (p, part) in self.values.get_mut().chunks_mut(PART * k).enumerate() {
+            let span = Span::of(p, self.n_features);
+            let rows = &rows[span.start * k..(span.start + span.len) * k];
+            // Sixteen features at a time: a cache line of each class.
+            for first in (0..span.len).step_by(WIDEST) {
+                let count = WIDEST.min(span.len - first);
+                let block = &rows[first * k..(first + count) * k];
+                for class in 0..k {
+                    let line = &mut part[class * span.width + first..][..count];
+                    for (l, w) in line.iter_mut().enumerate() {
+                        *w = block[l * k + class];
+                    }
+                    if let Some(scale) = scale {
+                        line.iter_mut().zip(&scale[span.start + first..]).for_each(|(w, s)| *w /= s);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The scores x·W of up to [`GROUP`] rows, `[rows, stride]` of which the first `n_classes` of each row are written.
+    pub fn scores<C: Cell>(&self, rows: Rows<'_, C>, indices: &[u32], out: &mut [f32], stride: usize) {
+        assert!(indices.len() <= GROUP, "more rows than a group has");
+        pulp::Arch::new().dispatch(Scores { rows, indices, weights: self, out, stride });
+    }
+}
+
+struct Scores<'a, C> {
+    rows: Rows<'a, C>,
+    indices: &'a [u32],
+    weights: &'a PackedWeights,
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl<C: Cell> WithSimd for Scores<'_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut column = 0;
+        while column < self.weights.n_classes {
+            let count = next_columns::<S>(self.weights.n_classes - column);
+            match count {
+                10 => self.columns::<S, 2, 10>(simd, column),
+                5 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 5>(simd, column),
+                5 => self.columns::<S, 2, 5>(simd, column),
+                4 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 4>(simd, column),
+                4 => self.columns::<S, 2, 4>(simd, column),
+                3 => self.columns::<S, 2, 3>(simd, column),
+                2 => self.columns::<S, 4, 2>(simd, column),
+                _ => self.columns::<S, 4, 1>(simd, column),
+            }
+            column += count;
+        }
+    }
+}
+
+impl<C: Cell> Scores<'_, C> {
+    /// N columns, R rows at a time, part by part; what has been summed lies aside meanwhile.
+    #[inline(always)]
+    fn columns<S: Simd, const R: usize, const N: usize>(&mut self, simd: S, column: usize) {
+        let zero = simd.splat_f32s(0.0);
+        let mut sums = [[zero; N]; GROUP];
+        let k = self.weights.n_classes;
+        for (p, part) in self.weights.values.get().chunks(PART * k).enumerate() {
+            let span = Span::of(p, self.weights.n_features);
+            let w = &part[column * span.width..(column + N) * span.width];
+            let mut row = 0;
+            while row + R <= self.indices.len() {
+                self.tile::<S, R, N>(simd, span, w, row, &mut sums);
+                row += R;
+            }
+            while row < self.indices.len() {
+                self.tile::<S, 1, N>(simd, span, w, row, &mut sums);
+                row += 1;
+            }
+        }
+        for row in 0..self.indices.len() {
+            let out = &mut self.out[row * self.stride + column..][..N];
+            for c in 0..N {
+                out[c] = simd.reduce_sum_f32s(sums[row][c]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const N: usize>(
+        &self,
+        simd: S,
+        span: Span,
+        weights: &[f32],
+        row: usize,
+        sums: &mut [[S::f32s; N]; GROUP],
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        let n = span.len.div_ceil(lanes::<S>());
+        let whole = span.len / lanes::<S>();
+        let shift = &S::as_simd_f32s(&self.rows.shift.0.get()[span.start..span.start + span.width]).0[..n];
+        let mut w: [&[S::f32s]; N] = [&[]; N];
+        for c in 0..N {
+            w[c] = &S::as_simd_f32s(&weights[c * span.width..(c + 1) * span.width]).0[..n];
+        }
+        let mut x: [&[C]; R] = [&[]; R];
+        let mut tile = [[zero; N]; R];
+        for r in 0..R {
+            x[r] = &self.rows.part(self.indices[row + r], span.start, span.len)[..span.len];
+            tile[r] = sums[row + r];
+        }
+        for l in 0..whole {
+            let mut cells = [zero; R];
+            for r in 0..R {
+                cells[r] = simd.sub_f32s(load::<S, C>(&x[r][l * lanes::<S>()..]), shift[l]);
+            }
+            for c in 0..N {
+                for r in 0..R {
+                    tile[r][c] = simd.mul_add_e_f32s(cells[r], w[c][l], tile[r][c]);
+                }
+            }
+        }
+        if whole < n {
+            for r in 0..R {
+                let cells = Rows::<C>::centred(simd, x[r], whole, shift[whole]);
+                for c in 0..N {
+                    tile[r][c] = simd.mul_add_e_f32s(cells, w[c][whole], tile[r][c]);
+                }
+            }
+        }
+        for r in 0..R {
+            sums[row + r] = tile[r];
+        }
+    }
+}
+
+/// The gradient with respect to some features and classes: the sums Σ_i (x_i − shift)·q_i, class after class.
+#[derive(Debug, Clone)]
+pub struct GradientTile {
+    values: Aligned<f32>,
+    span: Span,
+    first_class: usize,
+    n_classes: usize,
+}
+
+impl GradientTile {
+    /// Zero, for the features of a part and the classes `first_class..first_class + n_classes`.
+    #[must_use]
+    pub fn new(part: usize, n_features: usize, first_class: usize, n_classes: usize) -> Self {
+        let span = Span::of(part, n_features);
+        Self { values: Aligned::zeros(span.width * n_classes), span, first_class, n_classes }
+    }
+
+    /// Zero again.
+    pub fn clear(&mut self) {
+        self.values.get_mut().fill(0.0);
+    }
+
+    /// Adds `Σ_i (x_i − shift)·q_i`, with `q` `[indices, stride]` over all classes.
+    pub fn add<C: Cell>(&mut self, rows: Rows<'_, C>, indices: &[u32], q: &[f32], stride: usize) {
+        pulp::Arch::new().dispatch(Add { rows, indices, q, stride, tile: self });
+    }
+
+    /// The first feature, and the number of features.
+    #[must_use]
+    pub const fn features(&self) -> (usize, usize) {
+        (self.span.start, self.span.len)
+    }
+
+    /// Adds the sums to `out`, rows `[features, row]` of which the classes of the tile are touched.
+    pub fn unpack(&self, out: &mut [f32], row: usize) {
+        let values = self.values.get();
+        for first in (0..self.span.len).step_by(WIDEST) {
+            let count = WIDEST.min(self.span.len - first);
+            for class in 0..self.n_classes {
+                let line = &values[class * self.span.width + first..][..count];
+                let out = &mut out[first * row + self.first_class + class..];
+                for (l, v) in line.iter().enumerate() {
+                    out[l * row] += v;
+                }
+            }
+        }
+    }
+}
+
+struct Add<'a, C> {
+    rows: Rows<'a, C>,
+    indices: &'a [u32],
+    q: &'a [f32],
+    stride: usize,
+    tile: &'a mut GradientTile,
+}
+
+impl<C: Cell> WithSimd for Add<'_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut column = 0;
+        while column < self.tile.n_classes {
+            let count = next_columns::<S>(self.tile.n_classes - column);
+            match count {
+                10 => self.columns::<S, 2, 10>(simd, column),
+                5 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 5>(simd, column),
+                5 => self.columns::<S, 2, 5>(simd, column),
+                4 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 4>(simd, column),
+                4 => self.columns::<S, 2, 4>(simd, column),
+                3 => self.columns::<S, 2, 3>(simd, column),
+                2 => self.columns::<S, 4, 2>(simd, column),
+                _ => self.columns::<S, 4, 1>(simd, column),
+            }
+            column += count;
+        }
+    }
+}
+
+impl<C: Cell> Add<'_, C> {
+    /// N columns, V vectors of features at a time.
+    #[inline(always)]
+    fn columns<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize) {
+        let (n, whole) = (self.tile.span.len.div_ceil(lanes::<S>()), self.tile.span.len / lanes::<S>());
+        let mut l = 0;
+        while l + V <= whole {
+            self.vectors::<S, V, N>(simd, column, l);
+            l += V;
+        }
+        while l < n {
+            self.vectors::<S, 1, N>(simd, column, l);
+            l += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn vectors<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize, l: usize) {
+        let span = self.tile.span;
+        let zero = simd.splat_f32s(0.0);
+        let shifts = S::as_simd_f32s(&self.rows.shift.0.get()[span.start..span.start + span.width]).0;
+        let mut shift = [zero; V];
+        for v in 0..V {
+            shift[v] = shifts[l + v];
+        }
+        let mut sums = [[zero; N]; V];
+        let first = self.tile.first_class + column;
+        let whole = (l + V) * lanes::<S>() <= span.len;
+        for i in 0..self.indices.len() {
+            let q = &self.q[i * self.stride + first..][..N];
+            let part = self.rows.part(self.indices[i], span.start, span.len);
+            let mut x = [zero; V];
+            if whole {
+                let part = &part[l * lanes::<S>()..][..V * lanes::<S>()];
+                for v in 0..V {
+                    x[v] = simd.sub_f32s(load::<S, C>(&part[v * lanes::<S>()..]), shift[v]);
+                }
+            } else {
+                for v in 0..V {
+                    x[v] = Rows::<C>::centred(simd, part, l + v, shift[v]);
+                }
+            }
+            for c in 0..N {
+                let factor = simd.splat_f32s(q[c]);
+                for v in 0..V {
+                    sums[v][c] = simd.mul_add_e_f32s(x[v], factor, sums[v][c]);
+                }
+            }
+        }
+        for c in 0..N {
+            let start = (column + c) * span.width;
+            let out = S::as_mut_simd_f32s(&mut self.tile.values.get_mut()[start..start + span.width]).0;
+            for v in 0..V {
+                out[l + v] = simd.add_f32s(out[l + v], sums[v][c]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

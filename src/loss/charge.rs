@@ -1,0 +1,170 @@
+//! What a row costs and its gradient in one go and in place: the loops that the formulations share, in single or double precision.
+//!
+//! A class that is not charged has the score −∞: its margin is not met, whatever the others are.
+
+// Index loops over arrays of known length: what the compiler turns into vectors.
+#![allow(clippy::needless_range_loop)]
+
+use super::{Formulation, Loss, Power, crammer_singer, one_vs_rest, weston_watkins};
+use crate::kernel::Real;
+
+/// Numbers that are worked on together.
+const LANES: usize = 8;
+
+/// max(0, z)^p, which keeps a NaN, and its slope, 0 where the margin is exactly met.
+#[inline(always)]
+fn charge<T: Real>(z: T, power: Power) -> (T, T) {
+    let zero = T::default();
+    let hinge = if z <= zero { zero } else { z };
+    match power {
+        Power::One => (hinge, if z > zero { T::from_f64(1.0) } else { zero }),
+        Power::Two => (hinge * hinge, if z > zero { z + z } else { zero }),
+    }
+}
+
+/// The margin (s − correct) + margin, −∞ for a score of −∞ even where the label's own is that.
+#[inline(always)]
+fn margin_of<T: Real>(score: T, correct: T, margin: T) -> T {
+    if score == T::from_f64(f64::NEG_INFINITY) { score } else { (score - correct) + margin }
+}
+
+/// Turns scores into the slopes of the margins z = (s − correct) + margin; Σ max(0, z)^p and the sum of the slopes.
+#[inline(always)]
+pub(super) fn all<T: Real>(scores: &mut [T], correct: T, margin: T, power: Power) -> (T, T) {
+    let (mut loss, mut total) = ([T::default(); LANES], [T::default(); LANES]);
+    let whole = scores.len() / LANES * LANES;
+    let mut at = 0;
+    while at < whole {
+        let group = &mut scores[at..at + LANES];
+        for l in 0..LANES {
+            let (value, slope) = charge(margin_of(group[l], correct, margin), power);
+            loss[l] += value;
+            total[l] += slope;
+            group[l] = slope;
+        }
+        at += LANES;
+    }
+    let rest = &mut scores[whole..];
+    for l in 0..rest.len() {
+        let (value, slope) = charge(margin_of(rest[l], correct, margin), power);
+        loss[l] += value;
+        total[l] += slope;
+        rest[l] = slope;
+    }
+    (sum(loss), sum(total))
+}
+
+/// Turns scores into the slope of the largest margin (s − correct) + margin, the lowest index on a tie, and 0 elsewhere; the
+/// largest margin to the power, and the slope. A NaN is the largest margin, with slope 0.
+#[inline(always)]
+pub(super) fn worst<T: Real>(scores: &mut [T], correct: T, margin: T, power: Power) -> (T, T) {
+    let zero = T::default();
+    let (mut largest, mut index, mut invalid) = (T::from_f64(f64::NEG_INFINITY), 0, zero);
+    for j in 0..scores.len() {
+        let z = margin_of(scores[j], correct, margin);
+        if z > largest {
+            (largest, index) = (z, j);
+        }
+        // 0 of a number, NaN of a NaN; an infinite margin must not become one.
+        invalid += if z == z { zero } else { z };
+        scores[j] = zero;
+    }
+    let (value, slope) = charge(largest, power);
+    if invalid == invalid {
+        scores[index] = slope;
+        (value, slope)
+    } else {
+        (invalid, zero)
+    }
+}
+
+#[inline(always)]
+fn sum<T: Real>(values: [T; LANES]) -> T {
+    let mut sum = T::default();
+    for l in 0..LANES {
+        sum += values[l];
+    }
+    sum
+}
+
+impl Loss {
+    /// Turns the scores of a row into its gradient and returns its loss, class weight included: [`Loss::of_row`] and
+    /// [`Loss::gradient_of_row`] in one go, in single precision. Scores beyond `n_classes` are −∞ and become 0. Top-k and what is
+    /// smoothed go through double precision.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)]
+    pub(crate) fn charge_row(&self, scores: &mut [f32], n_classes: usize, label: usize) -> f32 {
+        let (margin, weight) = (self.margin as f32, self.class_weight(label) as f32);
+        let loss = match self.formulation {
+            _ if self.smoothing > 0.0 => return self.charge_in_double(scores, n_classes, label),
+            Formulation::TopK => return self.charge_in_double(scores, n_classes, label),
+            Formulation::WestonWatkins => weston_watkins::charge(scores, label, margin, self.power),
+            Formulation::CrammerSinger => crammer_singer::charge(scores, label, margin, self.power),
+            Formulation::OneVsRest => one_vs_rest::charge(scores, label, margin, self.power),
+        };
+        if weight == 1.0 {
+            return loss;
+        }
+        for j in 0..scores.len() {
+            scores[j] *= weight;
+        }
+        weight * loss
+    }
+
+    #[inline(never)]
+    #[allow(clippy::cast_possible_truncation)]
+    fn charge_in_double(&self, scores: &mut [f32], n_classes: usize, label: usize) -> f32 {
+        let wide: Vec<f64> = scores[..n_classes].iter().map(|&s| f64::from(s)).collect();
+        let mut q = vec![0.0; n_classes];
+        self.gradient_of_row(&wide, label, &mut q);
+        scores.fill(0.0);
+        scores.iter_mut().zip(&q).for_each(|(s, &q)| *s = q as f32);
+        self.of_row(&wide, label) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scores on a grid: margins are met exactly and tie.
+    fn losses() -> Vec<Loss> {
+        let plain = |f: Formulation| f.powers().iter().map(move |&p| Loss::new(f, 1.0, p));
+        let more = |l: Loss| {
+            let smooth = Loss { smoothing: 0.5, power: Power::One, ..l.clone() };
+            [Loss { class_weights: Some((0..12).map(|c| f64::from(c) / 4.0).collect()), ..l.clone() }, smooth, l]
+        };
+        Formulation::ALL.into_iter().flat_map(plain).flat_map(more).collect()
+    }
+
+    #[test]
+    fn a_row_is_charged_as_the_host_charges_it() {
+        for loss in losses() {
+            for seed in 0..300usize {
+                let k = 2 + seed % 11;
+                let label = seed % k;
+                let wide: Vec<f64> = (0..k).map(|j| ((seed * 31 + j * j * 17) % 9) as f64 / 2.0 - 2.0).collect();
+                let mut q = vec![0.0; k];
+                loss.gradient_of_row(&wide, label, &mut q);
+                let mut row: Vec<f32> = wide.iter().map(|&s| s as f32).collect();
+                row.resize(k.next_multiple_of(8), f32::NEG_INFINITY);
+                let value = loss.charge_row(&mut row, k, label);
+                assert_eq!(value, loss.of_row(&wide, label) as f32, "{loss:?} {wide:?} {label}");
+                let expected = q.iter().map(|&q| q as f32).chain(std::iter::repeat_n(0.0, row.len() - k));
+                assert!(row.iter().zip(expected).all(|(a, b)| *a == b), "{loss:?} {wide:?} {label}: {row:?} {q:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_score_that_is_no_number_costs_no_number() {
+        for loss in losses() {
+            for label in [0, 1] {
+                let weight = loss.class_weight(label);
+                let mut row = [0.0, 1.0, f32::NAN, f32::NEG_INFINITY];
+                let value = loss.charge_row(&mut row, 3, label);
+                assert!(value.is_nan() || loss.smoothing > 0.0, "{loss:?} {weight} {label}: {value}");
+            }
+        }
+    }
+}

@@ -21,33 +21,45 @@
 //! One-vs-rest falls apart into binary steps. References: Y. Wang and C. Scott, *An Exact Solver for the Weston-Watkins SVM
 //! Subproblem*, ICML 2021; S. Keerthi et al., *A Sequential Dual Method for Large Scale Multi-class Linear SVMs*, KDD 2008.
 
-// Index loops over slices of one length: what the compiler turns into vectors.
-#![allow(clippy::needless_range_loop)]
-
-use super::block::{Block, LANES, project};
+use super::block::{Block, project};
 use super::{Formulation, Loss, Power, top_k};
+use pulp::{Scalar, Simd};
 
-/// Scratch space of [`Loss::dual_visit`].
+/// Numbers that are worked on together.
+pub const LANES: usize = super::block::LANES;
+
+/// The length of a row of scores or dual variables for the exact solver: `n_classes` rounded up to whole [`LANES`]. Scores are
+/// padded with −∞, dual variables with 0.
+#[must_use]
+#[inline(always)]
+pub const fn padded(n_classes: usize) -> usize {
+    n_classes.next_multiple_of(LANES)
+}
+
+/// Scratch space of [`Loss::dual_visit`], each part padded.
 #[derive(Debug)]
 pub struct Scratch {
-    /// G, padded with −∞.
+    /// G, −∞ at the label of a difference loss.
     margins: Vec<f64>,
     v: Vec<f64>,
     new: Vec<f64>,
-    /// β(new) − β(old) of the visit, `[n_classes]` and padding.
+    /// β(new) − β(old) of the visit.
     change: Vec<f64>,
+    /// 0, 1, 2, ..
+    places: Vec<f64>,
 }
 
 impl Scratch {
     /// For `n_classes` classes.
     #[must_use]
     pub fn new(n_classes: usize) -> Self {
-        let padded = n_classes.next_multiple_of(LANES);
-        let fill = |value: f64| vec![value; padded];
-        Self { margins: fill(f64::NEG_INFINITY), v: fill(f64::NEG_INFINITY), new: fill(0.0), change: fill(0.0) }
+        let fill = |value: f64| vec![value; padded(n_classes)];
+        let (margins, v) = (fill(f64::NEG_INFINITY), fill(f64::NEG_INFINITY));
+        let places = (0..padded(n_classes)).map(place).collect();
+        Self { margins, v, new: fill(0.0), change: fill(0.0), places }
     }
 
-    /// β(new) − β(old) of the last visit that changed anything; longer than `n_classes`, with zeros at the end.
+    /// β(new) − β(old) of the last visit that changed anything, padded with zeros.
     #[must_use]
     #[inline(always)]
     pub fn change(&self) -> &[f64] {
@@ -64,6 +76,13 @@ pub struct Sample {
     pub square: f64,
     /// c_i = weight_i/(λn), class weight included.
     pub cost: f64,
+}
+
+/// The number of a class in a vector.
+#[inline(always)]
+#[allow(clippy::cast_precision_loss)]
+fn place(class: usize) -> f64 {
+    class as f64
 }
 
 /// What a visit to a sample found, and whether it changed anything.
@@ -98,15 +117,22 @@ impl Loss {
     ///
     /// `a` holds the old variables and gets the new ones, `[n_classes]`. `c` includes the class weight.
     pub fn dual_step(&self, scores: &[f64], label: usize, q: f64, c: f64, a: &mut [f64]) {
-        let mut scratch = Scratch::new(scores.len());
-        self.dual_visit(Sample { label, square: q, cost: c }, scores, a, -1.0, &mut scratch);
+        let k = scores.len();
+        let (mut wide, mut block) = (vec![f64::NEG_INFINITY; padded(k)], vec![0.0; padded(k)]);
+        wide[..k].copy_from_slice(scores);
+        block[..k].copy_from_slice(a);
+        let sample = Sample { label, square: q, cost: c };
+        self.dual_visit(Scalar::new(), sample, &wide, &mut block, -1.0, &mut Scratch::new(k));
+        a.copy_from_slice(&block[..k]);
     }
 
     /// Measures a sample's loss and its share of the gap at its scores, and solves its block exactly unless that share is at most
-    /// `tolerance`. `a` holds the old variables and gets the new ones; β's change is left in `scratch`.
+    /// `tolerance`. `a` holds the old variables and gets the new ones; β's change is left in `scratch`. Scores and variables are
+    /// [`padded`].
     #[inline(always)]
-    pub fn dual_visit(
+    pub fn dual_visit<S: Simd>(
         &self,
+        simd: S,
         sample: Sample,
         scores: &[f64],
         a: &mut [f64],
@@ -114,102 +140,126 @@ impl Loss {
         scratch: &mut Scratch,
     ) -> Visit {
         let Sample { label, square: q, cost: c } = sample;
-        let k = a.len();
         if c <= 0.0 {
             let changed = a.iter().any(|&a| a != 0.0);
-            self.dual_coefficients(label, a, &mut scratch.change[..k]);
+            self.dual_coefficients(label, a, &mut scratch.change);
             scratch.change.iter_mut().for_each(|b| *b = -*b);
             a.fill(0.0);
             return Visit { loss: 0.0, gap: 0.0, changed };
         }
-        let (loss, gap) = self.dual_measure(sample, scores, a, &mut scratch.margins);
+        let (loss, gap) = self.dual_measure(simd, sample, scores, a, scratch);
         if gap <= tolerance {
             return Visit { loss, gap, changed: false };
         }
-        let Scratch { margins, v, new, change } = scratch;
-        let padded = v.len();
-        let (margins, new, change) = (&margins[..padded], &mut new[..padded], &mut change[..padded]);
         // A row of zeros has no curvature; a tiny one keeps the step finite and exact.
         let q = q.max(f64::MIN_POSITIVE.sqrt());
         if self.formulation == Formulation::OneVsRest {
-            new[..k].copy_from_slice(a);
-            self.binary_steps(self.power, scores, label, q, c, &mut new[..k]);
+            self.binary_steps(simd, q, c, a, scratch);
         } else {
-            let mut sum = 0.0;
-            for j in 0..k {
-                sum += a[j];
+            let (old, margins) = (S::as_simd_f64s(a).0, S::as_simd_f64s(&scratch.margins).0);
+            let wanted = S::as_mut_simd_f64s(&mut scratch.v).0;
+            let mut sums = simd.splat_f64s(0.0);
+            for &old in old {
+                sums = simd.add_f64s(sums, old);
             }
-            let inverse = 1.0 / q;
-            for j in 0..k {
-                v[j] = margins[j] * inverse + (a[j] + sum);
+            let sum = simd.reduce_sum_f64s(sums);
+            let (sums, inverse) = (simd.splat_f64s(sum), simd.splat_f64s(1.0 / q));
+            for ((wanted, &margins), &old) in wanted.iter_mut().zip(margins).zip(old) {
+                *wanted = simd.mul_add_e_f64s(margins, inverse, simd.add_f64s(old, sums));
             }
-            project(v, self.block(q, c), sum, new);
+            project(simd, &scratch.v, self.block(q, c), sum, &mut scratch.new);
         }
-        let (mut sum, mut moved) = (0.0, 0.0);
-        for j in 0..k {
-            let difference = new[j] - a[j];
-            moved += difference.abs();
-            sum += difference;
-            change[j] = -difference;
-            a[j] = new[j];
-        }
-        if self.formulation == Formulation::OneVsRest {
-            change[label] = -change[label];
-        } else {
-            change[label] += sum;
-        }
-        // A NaN counts as a change, and comes to light in the gap.
-        Visit { loss, gap, changed: moved != 0.0 }
+        let changed = self.take_over(simd, label, a, scratch);
+        Visit { loss, gap, changed }
     }
 
-    /// c·ℓ and the share of the gap; the margins G (−∞ at the label of a difference loss) are left in `margins`.
+    /// Puts the new variables into `a` and β's change into `scratch`; whether there is one. (No write of a single lane: the vector
+    /// that is read next would have to wait for it.)
     #[inline(always)]
-    fn dual_measure(&self, sample: Sample, scores: &[f64], a: &[f64], margins: &mut [f64]) -> (f64, f64) {
+    fn take_over<S: Simd>(&self, simd: S, label: usize, a: &mut [f64], scratch: &mut Scratch) -> bool {
+        let (new, places) = (S::as_simd_f64s(&scratch.new).0, S::as_simd_f64s(&scratch.places).0);
+        let old = S::as_mut_simd_f64s(a).0;
+        let change = S::as_mut_simd_f64s(&mut scratch.change).0;
+        let zero = simd.splat_f64s(0.0);
+        let (mut sums, mut moved) = (zero, zero);
+        for ((change, &new), old) in change.iter_mut().zip(new).zip(old) {
+            let fall = simd.sub_f64s(*old, new);
+            moved = simd.add_f64s(moved, simd.max_f64s(fall, simd.sub_f64s(zero, fall)));
+            sums = simd.sub_f64s(sums, fall);
+            *change = fall;
+            *old = new;
+        }
+        let (sign, sum) =
+            if self.formulation == Formulation::OneVsRest { (-1.0, 0.0) } else { (1.0, simd.reduce_sum_f64s(sums)) };
+        let (sign, sum, label) = (simd.splat_f64s(sign), simd.splat_f64s(sum), simd.splat_f64s(place(label)));
+        for (change, &place) in change.iter_mut().zip(places) {
+            let own = simd.mul_add_e_f64s(*change, sign, sum);
+            *change = simd.select_f64s(simd.equal_f64s(place, label), own, *change);
+        }
+        // A NaN counts as a change, and comes to light in the gap.
+        simd.reduce_sum_f64s(moved) != 0.0
+    }
+
+    /// c·ℓ and the share of the gap; the margins G are left in `scratch`.
+    #[inline(always)]
+    fn dual_measure<S: Simd>(
+        &self,
+        simd: S,
+        sample: Sample,
+        scores: &[f64],
+        a: &[f64],
+        scratch: &mut Scratch,
+    ) -> (f64, f64) {
         let Sample { label, cost: c, .. } = sample;
-        let k = a.len();
-        let (scores, margins) = (&scores[..k], &mut margins[..k]);
         let own = scores[label];
         let one_vs_rest = self.formulation == Formulation::OneVsRest;
-        let shift = if one_vs_rest { self.margin } else { self.margin - own };
-        for j in 0..k {
-            margins[j] = scores[j] + shift;
-        }
-        margins[label] = if one_vs_rest { self.margin - own } else { f64::NEG_INFINITY };
-        let (mut linear, mut sum, mut square, mut top) = (0.0, 0.0, 0.0, f64::NEG_INFINITY);
-        for j in 0..k {
-            let (g, a) = (margins[j], a[j]);
-            linear += if a == 0.0 { 0.0 } else { a * g };
+        let shift = simd.splat_f64s(if one_vs_rest { self.margin } else { self.margin - own });
+        let at_label = simd.splat_f64s(if one_vs_rest { self.margin - own } else { f64::NEG_INFINITY });
+        let (zero, label) = (simd.splat_f64s(0.0), simd.splat_f64s(place(label)));
+        let (mut linear, mut sum, mut square) = (zero, zero, zero);
+        let mut tops = simd.splat_f64s(f64::NEG_INFINITY);
+        let (wide, variables) = (S::as_simd_f64s(scores).0, S::as_simd_f64s(a).0);
+        let places = S::as_simd_f64s(&scratch.places).0;
+        let margins = S::as_mut_simd_f64s(&mut scratch.margins).0;
+        for (((margins, &scores), &a), &place) in margins.iter_mut().zip(wide).zip(variables).zip(places) {
+            let g = simd.select_f64s(simd.equal_f64s(place, label), at_label, simd.add_f64s(scores, shift));
+            *margins = g;
+            // −∞ times zero is nothing.
+            linear = simd.add_f64s(linear, simd.select_f64s(simd.equal_f64s(a, zero), zero, simd.mul_f64s(a, g)));
             // Not `max`, which would swallow a NaN.
-            let hinge = if g <= 0.0 { 0.0 } else { g };
-            sum += hinge;
-            square += hinge * hinge;
-            top = if g <= top { top } else { g };
+            let hinge = simd.select_f64s(simd.less_than_or_equal_f64s(g, zero), zero, g);
+            sum = simd.add_f64s(sum, hinge);
+            square = simd.mul_add_e_f64s(hinge, hinge, square);
+            tops = simd.max_f64s(tops, g);
         }
         let loss = match (self.formulation, self.power) {
-            _ if self.smoothing > 0.0 => self.smoothed_of_margins(margins),
-            (Formulation::TopK, _) => top_k::of_margins(margins, self.k),
-            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::One) => sum,
-            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::Two) => square,
-            (Formulation::CrammerSinger, power) => power.of(top),
+            _ if self.smoothing > 0.0 => self.smoothed_of_margins(&scratch.margins),
+            (Formulation::TopK, _) => top_k::of_margins(&scratch.margins, self.k),
+            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::One) => simd.reduce_sum_f64s(sum),
+            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::Two) => simd.reduce_sum_f64s(square),
+            // The maximum passes a NaN over; the sum does not.
+            (Formulation::CrammerSinger, _) if simd.reduce_sum_f64s(sum).is_nan() => f64::NAN,
+            (Formulation::CrammerSinger, power) => power.of(simd.reduce_max_f64s(tops)),
         };
-        (c * loss, c * loss - linear + self.dual_penalty(c, a))
+        let penalty = if self.has_penalty() { self.dual_penalty(c, a) } else { 0.0 };
+        (c * loss, c * loss - simd.reduce_sum_f64s(linear) + penalty)
     }
 
     /// One-vs-rest: a ← clip(a + (Δ − f·s − γa/c)/(q + γ/c), 0, c), or with the square max(0, a + (Δ − f·s − a/(2c))/(q + 1/(2c))).
     #[inline(always)]
-    fn binary_steps(&self, power: Power, scores: &[f64], label: usize, q: f64, c: f64, a: &mut [f64]) {
-        for (j, (a, &s)) in a.iter_mut().zip(scores).enumerate() {
-            let margin = if j == label { self.margin - s } else { self.margin + s };
-            *a = match power {
-                Power::One => {
-                    let curvature = self.smoothing / c;
-                    (*a + (margin - *a * curvature) / (q + curvature)).clamp(0.0, c)
-                }
-                Power::Two => {
-                    let curvature = 1.0 / (2.0 * c);
-                    (*a + (margin - *a * curvature) / (q + curvature)).max(0.0)
-                }
-            };
+    fn binary_steps<S: Simd>(&self, simd: S, q: f64, c: f64, a: &[f64], scratch: &mut Scratch) {
+        let (curvature, hi) = match self.power {
+            Power::One => (self.smoothing / c, c),
+            Power::Two => (1.0 / (2.0 * c), f64::INFINITY),
+        };
+        let (inverse, zero, hi) = (simd.splat_f64s(1.0 / (q + curvature)), simd.splat_f64s(0.0), simd.splat_f64s(hi));
+        let curvature = simd.splat_f64s(curvature);
+        let (old, margins) = (S::as_simd_f64s(a).0, S::as_simd_f64s(&scratch.margins).0);
+        let new = S::as_mut_simd_f64s(&mut scratch.new).0;
+        for ((new, &margins), &old) in new.iter_mut().zip(margins).zip(old) {
+            let slope = simd.sub_f64s(margins, simd.mul_f64s(old, curvature));
+            let step = simd.mul_add_e_f64s(slope, inverse, old);
+            *new = simd.max_f64s(simd.min_f64s(step, hi), zero);
         }
     }
 
@@ -228,14 +278,25 @@ impl Loss {
     }
 
     /// A sample's c·ℓ and its share of the duality gap, `c·ℓ − Σ_j a_j·G_j + penalty(a)`; the latter never below 0 but for
-    /// rounding.
+    /// rounding. Scores and variables are [`padded`].
     #[must_use]
     #[inline(always)]
-    pub fn dual_bounds(&self, sample: Sample, scores: &[f64], a: &[f64], scratch: &mut Scratch) -> (f64, f64) {
+    pub fn dual_bounds<S: Simd>(
+        &self,
+        simd: S,
+        sample: Sample,
+        scores: &[f64],
+        a: &[f64],
+        scratch: &mut Scratch,
+    ) -> (f64, f64) {
         if sample.cost <= 0.0 {
             return (0.0, 0.0);
         }
-        self.dual_measure(sample, scores, a, &mut scratch.margins)
+        self.dual_measure(simd, sample, scores, a, scratch)
+    }
+
+    const fn has_penalty(&self) -> bool {
+        matches!(self.power, Power::Two) && !matches!(self.formulation, Formulation::TopK) || self.smoothing > 0.0
     }
 
     /// What the squared losses subtract in the dual, Σa²/(4c), or (Σa)²/(4c) for Crammer-Singer; and smoothed ones, γΣa²/(2c).

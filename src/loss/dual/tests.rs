@@ -1,6 +1,12 @@
 use super::*;
 use proptest::prelude::*;
 
+fn wide(values: &[f64], padding: f64) -> Vec<f64> {
+    let mut wide = values.to_vec();
+    wide.resize(padded(values.len()), padding);
+    wide
+}
+
 /// The block's objective: Σ a·G − ½q(‖a − a_old‖² + (Σ(a − a_old))²) − penalty(a), or its separable form.
 fn block_value(loss: &Loss, scores: &[f64], label: usize, q: f64, c: f64, old: &[f64], a: &[f64]) -> f64 {
     let mut value = -loss.dual_penalty(c, a);
@@ -107,6 +113,6 @@ proptest! {
             a[0] = 0.0;
         }
         let sample = Sample { label: 0, square: 1.0, cost: c };
-        prop_assert!(loss.dual_bounds(sample, &scores, &a, &mut Scratch::new(k)).1 >= -1e-12);
+        prop_assert!(loss.dual_bounds(Scalar::new(), sample, &wide(&scores, f64::NEG_INFINITY), &wide(&a, 0.0), &mut Scratch::new(k)).1 >= -1e-12);
     }
 }

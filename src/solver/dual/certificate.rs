@@ -60,8 +60,8 @@ impl Ascent<'_, '_> {
         self.problem.train.iter().enumerate().for_each(|(i, &row)| place[row as usize] = i);
         // Costs have the weights in them already.
         let plain = Loss { class_weights: None, ..state.loss.clone() };
-        for ((sample, &row), a) in state.samples.iter().zip(&state.rows).zip(state.a.chunks_exact_mut(k)) {
-            let i = place[row as usize];
+        for ((sample, &row), a) in state.samples.iter().zip(&state.rows).zip(state.a.chunks_exact_mut(state.stride)) {
+            let (i, a) = (place[row as usize], &mut a[..k]);
             plain.gradient_of_row(&scores[i * k..(i + 1) * k], sample.label, a);
             a.iter_mut().for_each(|q| *q = sample.cost * q.abs());
             if plain.formulation != Formulation::OneVsRest {
@@ -80,7 +80,7 @@ impl Ascent<'_, '_> {
             .state
             .samples
             .iter()
-            .zip(self.state.a.chunks_exact(k))
+            .zip(self.state.a.chunks_exact(self.state.stride))
             .map(|(s, a)| if s.cost > 0.0 { self.state.loss.dual_penalty(s.cost, a) } else { 0.0 })
             .sum();
         let curvature = 2.0 * (self.half_square()? + penalty);

@@ -4,11 +4,13 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::sweep::{Changes, Rows};
+use super::state::State;
+use super::sweep::{Blocks, Changes, Rows, in_blocks};
 use super::team::{Part, Team};
 use crate::data::Features;
 use crate::data::batch::Source;
 use crate::kernel::{ClassWeights, Real, RowBlock, Work, vectorized};
+use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use std::ops::Range;
 use std::thread::Scope;
@@ -42,15 +44,58 @@ enum Job {
     Weights,
 }
 
-/// The features of one thread.
-struct Slice<'a, T> {
+/// Dense rows where they are, and what is done to them as they are read.
+pub(super) struct Preprocess<'a, T> {
     source: Source<'a>,
     features: Range<usize>,
-    weights: ClassWeights<T>,
-    rows: RowBlock<T>,
     /// 1/scale and −mean/scale.
     inverse: Option<Vec<T>>,
     offset: Option<Vec<T>>,
+}
+
+impl<'a, T: Real> Preprocess<'a, T> {
+    pub fn new(source: Source<'a>, features: Range<usize>) -> Self {
+        let scaler = source.scaler;
+        let scale = scaler.scale.as_ref().map(|s| &s[features.clone()]);
+        let inverse = scale.map(|s| s.iter().map(|&s| T::from_f64(1.0 / f64::from(s))).collect());
+        let offset = scaler.mean.as_ref().map(|m| {
+            let divisor = |j: usize| scale.map_or(1.0, |s| f64::from(s[j]));
+            let mean = m[features.clone()].iter().enumerate();
+            mean.map(|(j, &m)| T::from_f64(-f64::from(m) / divisor(j))).collect()
+        });
+        Self { source, features, inverse, offset }
+    }
+}
+
+/// Writes a preprocessed row, or the part of it that a [`Preprocess`] is for, to the start of `out`.
+pub(super) struct Load<'a, 'p, T> {
+    pub from: &'a Preprocess<'p, T>,
+    pub row: u32,
+    pub out: &'a mut [T],
+}
+
+impl<T: Real> Work for Load<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Preprocess { source, features, inverse, offset } = self.from;
+        let (row, out) = (self.row as usize, self.out);
+        let (inverse, offset) = (inverse.as_deref(), offset.as_deref());
+        let factor = source.scaler.row_factor(source.features, row);
+        match source.features {
+            Features::U8(d) => Write { x: &d.row(row)[features.clone()], inverse, offset, factor, out }.run(),
+            Features::F32(d) => Write { x: &d.row(row)[features.clone()], inverse, offset, factor, out }.run(),
+            Features::Sparse(_) => unreachable!("sparse rows have a solver of their own"),
+        }
+    }
+}
+
+/// The features of one thread.
+struct Slice<'a, T> {
+    preprocess: Preprocess<'a, T>,
+    weights: ClassWeights<T>,
+    rows: RowBlock<T>,
     values: Vec<T>,
     out: Vec<T>,
 }
@@ -76,38 +121,19 @@ impl<'a, T: Real> DenseRows<'a, T> {
 
 impl<'a, T: Real> Slice<'a, T> {
     fn new(source: Source<'a>, features: Range<usize>, n_classes: usize) -> Self {
-        let scaler = source.scaler;
-        let scale = scaler.scale.as_ref().map(|s| &s[features.clone()]);
-        let inverse = scale.map(|s| s.iter().map(|&s| T::from_f64(1.0 / f64::from(s))).collect());
-        let offset = scaler.mean.as_ref().map(|m| {
-            let divisor = |j: usize| scale.map_or(1.0, |s| f64::from(s[j]));
-            let mean = m[features.clone()].iter().enumerate();
-            mean.map(|(j, &m)| T::from_f64(-f64::from(m) / divisor(j))).collect()
-        });
         let width = features.len();
         Self {
-            source,
-            features,
+            preprocess: Preprocess::new(source, features),
             weights: ClassWeights::zeros(width, n_classes),
             rows: RowBlock::new(BLOCK, width),
-            inverse,
-            offset,
             values: Vec::new(),
             out: Vec::new(),
         }
     }
 
     fn load(&mut self, next: &[u32]) {
-        let source = self.source;
         for (out, &row) in self.rows.rows_mut().zip(next) {
-            let range = self.features.clone();
-            let (inverse, offset) = (self.inverse.as_deref(), self.offset.as_deref());
-            let factor = source.scaler.row_factor(source.features, row as usize);
-            match source.features {
-                Features::U8(d) => vectorized(Write { x: &d.row(row as usize)[range], inverse, offset, factor, out }),
-                Features::F32(d) => vectorized(Write { x: &d.row(row as usize)[range], inverse, offset, factor, out }),
-                Features::Sparse(_) => unreachable!("sparse rows have a solver of their own"),
-            }
+            vectorized(Load { from: &self.preprocess, row, out });
         }
     }
 
@@ -209,13 +235,8 @@ impl<T: Real> Rows for DenseRows<'_, T> {
         Ok(())
     }
 
-    #[allow(clippy::cast_possible_truncation)]
-    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
-        let parts = self.team.call(Job::Gram { n: self.loaded });
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = parts.iter().map(|part| part[i]).sum::<f64>() as f32;
-        }
-        Ok(())
+    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+        in_blocks(self, order, state, scratch)
     }
 
     fn block_size(&self) -> usize {
@@ -232,5 +253,16 @@ impl<T: Real> Rows for DenseRows<'_, T> {
 
     fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
         Ok(self.team.call(Job::Weights).concat())
+    }
+}
+
+impl<T: Real> Blocks for DenseRows<'_, T> {
+    #[allow(clippy::cast_possible_truncation)]
+    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
+        let parts = self.team.call(Job::Gram { n: self.loaded });
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = parts.iter().map(|part| part[i]).sum::<f64>() as f32;
+        }
+        Ok(())
     }
 }

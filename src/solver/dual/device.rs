@@ -1,8 +1,10 @@
 //! Dense rows on an accelerator: the same steps through Burn's products on the device of the run.
 
 use super::dense::BLOCK;
-use super::sweep::{Changes, Rows};
+use super::state::State;
+use super::sweep::{Blocks, Changes, Rows, in_blocks};
 use crate::data::batch::Source;
+use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -77,10 +79,8 @@ impl Rows for DeviceRows<'_> {
         Ok(())
     }
 
-    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
-        let product = self.loaded.clone().matmul(self.loaded.clone().transpose()).into_data();
-        out.copy_from_slice(&product.try_to_vec_as::<f32>().map_err(failed)?);
-        Ok(())
+    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+        in_blocks(self, order, state, scratch)
     }
 
     fn block_size(&self) -> usize {
@@ -97,5 +97,13 @@ impl Rows for DeviceRows<'_> {
 
     fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
         self.weight.to_data().try_to_vec_as::<f64>().map_err(failed)
+    }
+}
+
+impl Blocks for DeviceRows<'_> {
+    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
+        let product = self.loaded.clone().matmul(self.loaded.clone().transpose()).into_data();
+        out.copy_from_slice(&product.try_to_vec_as::<f32>().map_err(failed)?);
+        Ok(())
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn balance(state: &mut State<'_>) {
     let k = state.n_classes;
     let factors =
         if state.loss.formulation == Formulation::OneVsRest { binary_factors(state) } else { flow_factors(state) };
-    for (sample, a) in state.samples.iter().zip(state.a.chunks_exact_mut(k)) {
+    for (sample, a) in state.samples.iter().zip(state.a.chunks_exact_mut(state.stride)) {
         let factors = &factors[sample.label * k..(sample.label + 1) * k];
         a.iter_mut().zip(factors).for_each(|(a, f)| *a *= f);
     }
@@ -71,7 +71,7 @@ pub(super) fn balance(state: &mut State<'_>) {
 fn flows(state: &State<'_>) -> Vec<f64> {
     let k = state.n_classes;
     let mut flows = vec![0.0; k * k];
-    for (sample, a) in state.samples.iter().zip(state.a.chunks_exact(k)) {
+    for (sample, a) in state.samples.iter().zip(state.a.chunks_exact(state.stride)) {
         flows[sample.label * k..(sample.label + 1) * k].iter_mut().zip(a).for_each(|(f, a)| *f += a);
     }
     flows

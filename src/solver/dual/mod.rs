@@ -17,6 +17,7 @@ pub mod certificate;
 mod dense;
 mod device;
 mod free;
+mod narrow;
 mod sparse;
 mod state;
 mod sweep;
@@ -393,6 +394,8 @@ fn rows<'scope, 'env>(
         Features::Sparse(csr) if double => Box::new(sparse::SparseRows::<f64>::new(problem, csr, scope)),
         Features::Sparse(csr) => Box::new(sparse::SparseRows::<f32>::new(problem, csr, scope)),
         _ if !problem.device.name.backend.is_cpu() => Box::new(device::DeviceRows::new(problem, double)),
+        _ if double && narrow::suits::<f64>(problem) => Box::new(narrow::NarrowRows::<f64>::new(problem)),
+        _ if !double && narrow::suits::<f32>(problem) => Box::new(narrow::NarrowRows::<f32>::new(problem)),
         _ if double => Box::new(dense::DenseRows::<f64>::new(problem, scope)),
         _ => Box::new(dense::DenseRows::<f32>::new(problem, scope)),
     }

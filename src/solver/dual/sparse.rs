@@ -12,11 +12,13 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::sweep::{Changes, Rows};
+use super::state::State;
+use super::sweep::{Blocks, Changes, Rows, in_blocks};
 use super::team::{Part, Team};
 use crate::data::Csr;
 use crate::data::batch::Source;
 use crate::kernel::{FeatureWeights, Real, Work, vectorized};
+use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -334,23 +336,8 @@ impl<T: Real> Rows for SparseRows<'_, T> {
         Ok(())
     }
 
-    #[allow(clippy::cast_possible_truncation)]
-    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
-        if let Some(part) = self.team.alone() {
-            out[0] = self.shared.facts[part.loaded.rows[0] as usize].square as f32;
-            return Ok(());
-        }
-        let (count, n) = (self.team.len(), out.len().isqrt());
-        let parts = self.team.call(Job::Gram { count });
-        for (first, part) in parts.iter().enumerate() {
-            let mut products = part.iter();
-            for i in (first..n).step_by(count) {
-                for (j, &product) in products.by_ref().take(i + 1).enumerate() {
-                    (out[i * n + j], out[j * n + i]) = (product as f32, product as f32);
-                }
-            }
-        }
-        Ok(())
+    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+        in_blocks(self, order, state, scratch)
     }
 
     fn block_size(&self) -> usize {
@@ -370,6 +357,27 @@ impl<T: Real> Rows for SparseRows<'_, T> {
         let mut rows = vec![0.0; self.shared.csr.n_features() * self.n_classes];
         self.join(&parts, &mut rows);
         Ok(rows)
+    }
+}
+
+impl<T: Real> Blocks for SparseRows<'_, T> {
+    #[allow(clippy::cast_possible_truncation)]
+    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
+        if let Some(part) = self.team.alone() {
+            out[0] = self.shared.facts[part.loaded.rows[0] as usize].square as f32;
+            return Ok(());
+        }
+        let (count, n) = (self.team.len(), out.len().isqrt());
+        let parts = self.team.call(Job::Gram { count });
+        for (first, part) in parts.iter().enumerate() {
+            let mut products = part.iter();
+            for i in (first..n).step_by(count) {
+                for (j, &product) in products.by_ref().take(i + 1).enumerate() {
+                    (out[i * n + j], out[j * n + i]) = (product as f32, product as f32);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,8 +3,9 @@
 #![allow(clippy::needless_range_loop)]
 
 use crate::loss::Loss;
-use crate::loss::dual::{Sample, Scratch};
+use crate::loss::dual::{Sample, Scratch, padded};
 use crate::solver::Problem;
+use pulp::Simd;
 
 /// A row that is found at its optimum sleeps for one epoch, then 3, 7, 15, and never more than this.
 const LONGEST_SLEEP: u8 = 16;
@@ -16,6 +17,14 @@ const SETTLED: f64 = 0.1;
 pub(super) struct Bounds {
     pub primal: f64,
     pub gap: f64,
+}
+
+impl std::ops::Add for Bounds {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { primal: self.primal + other.primal, gap: self.gap + other.gap }
+    }
 }
 
 impl Bounds {
@@ -31,9 +40,11 @@ pub(super) struct State<'a> {
     /// Indices into the data set.
     pub rows: Vec<u32>,
     pub samples: Vec<Sample>,
-    /// `[n_train, n_classes]`.
+    /// `[n_train, stride]`
     pub a: Vec<f64>,
     pub n_classes: usize,
+    /// The classes with their padding.
+    pub stride: usize,
     /// The value of the constant feature; 0 without one.
     pub bias_scale: f64,
     /// The weights of the constant feature.
@@ -67,8 +78,9 @@ impl<'a> State<'a> {
             loss,
             rows,
             samples,
-            a: vec![0.0; n * k],
+            a: vec![0.0; n * padded(k)],
             n_classes: k,
+            stride: padded(k),
             bias_scale: 0.0,
             constant: vec![0.0; k],
             offset: vec![0.0; k],
@@ -125,19 +137,21 @@ impl<'a> State<'a> {
 
     /// What was last seen of all rows, without the regulariser.
     pub fn estimate(&self) -> Bounds {
-        let mut sum = Bounds { primal: 0.0, gap: 0.0 };
-        for seen in &self.seen {
-            sum.primal += seen.primal;
-            sum.gap += seen.gap;
+        let (chunks, rest) = self.seen.as_chunks::<8>();
+        let mut sums = [Bounds { primal: 0.0, gap: 0.0 }; 8];
+        for seen in chunks {
+            for l in 0..8 {
+                sums[l] = sums[l] + seen[l];
+            }
         }
-        sum
+        sums.iter().chain(rest).fold(Bounds { primal: 0.0, gap: 0.0 }, |sum, seen| sum + *seen)
     }
 
     /// Measures a row at its scores and wakes it where it was wrong to sleep.
     #[inline(always)]
-    pub fn measure(&mut self, i: usize, scores: &[f64], scratch: &mut Scratch) -> Bounds {
-        let k = self.n_classes;
-        let (primal, gap) = self.loss.dual_bounds(self.samples[i], scores, &self.a[i * k..(i + 1) * k], scratch);
+    pub fn measure<S: Simd>(&mut self, simd: S, i: usize, scores: &[f64], scratch: &mut Scratch) -> Bounds {
+        let a = &self.a[i * self.stride..(i + 1) * self.stride];
+        let (primal, gap) = self.loss.dual_bounds(simd, self.samples[i], scores, a, scratch);
         self.seen[i] = Bounds { primal, gap };
         if gap > self.tolerance {
             self.sleep[i] = 0;
@@ -148,8 +162,8 @@ impl<'a> State<'a> {
 
     /// β of row i, `[n_classes]`.
     pub fn beta(&self, i: usize, out: &mut [f64]) {
-        let k = self.n_classes;
-        self.loss.dual_coefficients(self.samples[i].label, &self.a[i * k..(i + 1) * k], out);
+        let a = &self.a[i * self.stride..(i + 1) * self.stride];
+        self.loss.dual_coefficients(self.samples[i].label, a, out);
     }
 
     /// ½‖w_B‖² of the constant feature.
@@ -157,14 +171,23 @@ impl<'a> State<'a> {
         self.constant.iter().map(|w| w * w).sum::<f64>() / 2.0
     }
 
-    /// Adds the bias to scores `[rows, n_classes]`.
-    #[inline(always)]
-    pub fn add_shift(&self, scores: &mut [f64]) {
-        let k = self.n_classes;
-        for row in scores.chunks_exact_mut(k) {
-            for j in 0..k {
-                row[j] += self.bias_scale * self.constant[j] + self.offset[j];
-            }
+    /// What is added to every row of scores, padded with −∞.
+    pub fn shift(&self, out: &mut Vec<f64>) {
+        out.clear();
+        out.extend(self.constant.iter().zip(&self.offset).map(|(w, o)| self.bias_scale * w + o));
+        out.resize(self.stride, f64::NEG_INFINITY);
+    }
+}
+
+/// Scores `[rows, n_classes]` with the bias added and their padding, `[rows, stride]`.
+#[inline(always)]
+pub(super) fn widen(scores: &[f64], n_classes: usize, shift: &[f64], out: &mut [f64]) {
+    for (row, out) in scores.chunks_exact(n_classes).zip(out.chunks_exact_mut(shift.len())) {
+        for j in 0..n_classes {
+            out[j] = row[j] + shift[j];
+        }
+        for j in n_classes..shift.len() {
+            out[j] = f64::NEG_INFINITY;
         }
     }
 }

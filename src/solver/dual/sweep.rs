@@ -1,6 +1,6 @@
 //! Passes over the rows: an epoch of block steps, a measurement, and W(a) rebuilt.
 //!
-//! An epoch takes the rows that are due in random order, a block at a time. The scores of a block are computed in one go; while
+//! An epoch takes the rows that are due in random order. Narrow rows come one by one (`narrow`), others a block at a time. The scores of a block are computed in one go; while
 //! its rows are solved one after another, a change of one reaches the scores of the others through the Gram matrix
 //! `K = X_B·X_Bᵀ`, and W gets the changes of the whole block in one go, together with the scores of the next block. These are the
 //! steps of plain coordinate ascent in the same order, at the price of matrix products. The blocks are new ones every epoch: with
@@ -10,10 +10,10 @@
 // Index loops over slices of one length: what the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
-use super::state::{Bounds, State};
-use crate::kernel::{self, Work};
-use crate::loss::dual::{Sample, Scratch};
+use super::state::{Bounds, State, widen};
+use crate::loss::dual::{LANES, Sample, Scratch};
 use crate::solver::SolveError;
+use pulp::{Simd, WithSimd};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -39,8 +39,8 @@ pub(super) trait Rows {
     /// for, `[rows, n_classes]`.
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError>;
 
-    /// The Gram matrix of the rows loaded last, `[rows, rows]`.
-    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError>;
+    /// Takes rows to their maximisers one after another, each at the weights that the one before has left.
+    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError>;
 
     /// How many rows are loaded at once.
     fn block_size(&self) -> usize;
@@ -55,6 +55,12 @@ pub(super) trait Rows {
     fn weights(&mut self) -> Result<Vec<f64>, SolveError>;
 }
 
+/// Rows whose weights are changed a block at a time.
+pub(super) trait Blocks: Rows {
+    /// The Gram matrix of the rows loaded last, `[rows, rows]`.
+    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError>;
+}
+
 /// One pass over the rows that are due in random order, every one to its maximiser. Returns the number of rows visited.
 pub(super) fn epoch(
     rows: &mut dyn Rows,
@@ -64,8 +70,21 @@ pub(super) fn epoch(
 ) -> Result<usize, SolveError> {
     let mut order = state.due();
     order.shuffle(rng);
+    rows.ascend(&order, state, scratch)?;
+    state.epoch += 1;
+    Ok(order.len())
+}
+
+/// [`Rows::ascend`] in blocks.
+pub(super) fn in_blocks(
+    rows: &mut impl Blocks,
+    order: &[usize],
+    state: &mut State<'_>,
+    scratch: &mut Scratch,
+) -> Result<(), SolveError> {
     let k = state.n_classes;
     let (mut load, mut scores, mut gram, mut changes) = (Vec::new(), Vec::new(), Vec::new(), Changes::default());
+    let (mut wide, mut shift) = (Vec::new(), Vec::new());
     for block in order.chunks(rows.block_size()) {
         load.clear();
         load.extend(block.iter().map(|&i| state.rows[i]));
@@ -74,40 +93,44 @@ pub(super) fn epoch(
         rows.turn(&changes, &load, Some(&mut scores))?;
         rows.gram(&mut gram)?;
         changes.clear();
-        let (scores, changes) = (&mut scores, &mut changes);
-        kernel::vectorized(SolveBlock { state, block, gram: &gram, scores, changes, scratch });
+        wide.resize(block.len() * state.stride, 0.0);
+        state.shift(&mut shift);
+        let (gram, scores, wide, shift, changes) = (&gram, &scores, &mut wide, &shift, &mut changes);
+        pulp::Arch::new().dispatch(SolveBlock { state, block, gram, scores, wide, shift, changes, scratch });
     }
-    rows.turn(&changes, &[], None)?;
-    state.epoch += 1;
-    Ok(order.len())
+    rows.turn(&changes, &[], None)
 }
 
-/// Solves the rows of a block one after another. `scores` follow every change, `changes` collects those of β.
+/// Solves the rows of a block one after another. `wide` follows every change, `changes` collects those of β.
 struct SolveBlock<'a, 's> {
     state: &'a mut State<'s>,
     block: &'a [usize],
     gram: &'a [f32],
-    scores: &'a mut [f64],
+    scores: &'a [f64],
+    /// Scores with their padding.
+    wide: &'a mut [f64],
+    shift: &'a [f64],
     changes: &'a mut Changes,
     scratch: &'a mut Scratch,
 }
 
-impl Work for SolveBlock<'_, '_> {
+impl WithSimd for SolveBlock<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        let Self { state, block, gram, scores, changes, scratch } = self;
-        let (k, n) = (state.n_classes, block.len());
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { state, block, gram, scores, wide, shift, changes, scratch } = self;
+        let (k, stride, n) = (state.n_classes, state.stride, block.len());
         let square = state.bias_scale * state.bias_scale;
-        state.add_shift(scores);
+        widen(scores, k, shift, wide);
         for p in 0..n {
             let i = block[p];
             let products = &gram[p * n..][..n];
             let visit = state.loss.dual_visit(
+                simd,
                 Sample { square: f64::from(products[p]) + square, ..state.samples[i] },
-                &scores[p * k..(p + 1) * k],
-                &mut state.a[i * k..(i + 1) * k],
+                &wide[p * stride..(p + 1) * stride],
+                &mut state.a[i * stride..(i + 1) * stride],
                 state.tolerance,
                 scratch,
             );
@@ -115,19 +138,21 @@ impl Work for SolveBlock<'_, '_> {
             if !visit.changed {
                 continue;
             }
-            let change = &scratch.change()[..k];
+            let (change, _) = scratch.change().as_chunks::<LANES>();
             changes.positions.push(p);
-            changes.values.extend_from_slice(change);
+            changes.values.extend_from_slice(&scratch.change()[..k]);
             for later in p + 1..n {
                 let product = f64::from(products[later]) + square;
-                let scores = &mut scores[later * k..][..k];
-                for j in 0..k {
-                    scores[j] += product * change[j];
+                let (scores, _) = wide[later * stride..][..stride].as_chunks_mut::<LANES>();
+                for (scores, change) in scores.iter_mut().zip(change) {
+                    for l in 0..LANES {
+                        scores[l] += product * change[l];
+                    }
                 }
             }
             let constant = &mut state.constant[..k];
             for j in 0..k {
-                constant[j] += state.bias_scale * change[j];
+                constant[j] += state.bias_scale * scratch.change()[j];
             }
         }
     }
@@ -137,21 +162,22 @@ impl Work for SolveBlock<'_, '_> {
 struct Measure<'a, 's> {
     state: &'a mut State<'s>,
     first: usize,
-    scores: &'a mut [f64],
+    scores: &'a [f64],
+    wide: &'a mut [f64],
+    shift: &'a [f64],
     scratch: &'a mut Scratch,
 }
 
-impl Work for Measure<'_, '_> {
+impl WithSimd for Measure<'_, '_> {
     type Output = Bounds;
 
     #[inline(always)]
-    fn run(self) -> Bounds {
-        let Self { state, first, scores, scratch } = self;
-        let k = state.n_classes;
-        state.add_shift(scores);
+    fn with_simd<S: Simd>(self, simd: S) -> Bounds {
+        let Self { state, first, scores, wide, shift, scratch } = self;
+        widen(scores, state.n_classes, shift, wide);
         let mut sum = Bounds { primal: 0.0, gap: 0.0 };
-        for p in 0..scores.len() / k {
-            let row = state.measure(first + p, &scores[p * k..(p + 1) * k], scratch);
+        for (p, scores) in wide.chunks_exact(shift.len()).enumerate() {
+            let row = state.measure(simd, first + p, scores, scratch);
             sum.primal += row.primal;
             sum.gap += row.gap;
         }
@@ -167,14 +193,17 @@ fn chunks(rows: &dyn Rows, state: &State<'_>) -> Vec<std::ops::Range<usize>> {
 
 /// Every row's loss and share of the gap at W as it is; the primal without its regulariser.
 pub(super) fn measure(rows: &mut dyn Rows, state: &mut State<'_>, scratch: &mut Scratch) -> Result<Bounds, SolveError> {
-    let (mut scores, mut load) = (Vec::new(), Vec::new());
+    let (mut scores, mut load, mut wide, mut shift) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    state.shift(&mut shift);
     let (nothing, mut sum) = (Changes::default(), Bounds { primal: 0.0, gap: 0.0 });
     for range in chunks(rows, state) {
         load.clear();
         load.extend_from_slice(&state.rows[range.clone()]);
         scores.resize(range.len() * state.n_classes, 0.0);
         rows.turn(&nothing, &load, Some(&mut scores))?;
-        let part = kernel::vectorized(Measure { state, first: range.start, scores: &mut scores, scratch });
+        wide.resize(range.len() * state.stride, 0.0);
+        let (scores, wide, shift) = (&scores, &mut wide, &shift);
+        let part = pulp::Arch::new().dispatch(Measure { state, first: range.start, scores, wide, shift, scratch });
         sum.primal += part.primal;
         sum.gap += part.gap;
     }

@@ -316,6 +316,27 @@ thread_local! {
 
 /// Runs driver code that may panic inside Burn; `None` when it did. Of a panic in this thread nothing reaches stderr.
 fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    caught(work).ok()
+}
+
+/// Runs work on a device. Burn panics where a driver fails or an adapter is lost: the first line of what it says is the error.
+/// A panic on the processor is a mistake of this program, and stays one.
+///
+/// # Errors
+/// What the panic says.
+pub fn guarded<T>(device: &OpenDevice, work: impl FnOnce() -> T) -> Result<T, String> {
+    if device.name.backend.is_cpu() {
+        return Ok(work());
+    }
+    caught(work).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let first = text.and_then(|text| text.lines().next().map(str::to_owned));
+        first.filter(|line| !line.is_empty()).unwrap_or_else(|| "it does not say why".into())
+    })
+}
+
+fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     // One hook for the whole process: taking it out and putting it back would race with other threads.
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -326,9 +347,9 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
             }
         }));
     });
-    QUIET.set(true);
-    let result = catch_unwind(AssertUnwindSafe(work)).ok();
-    QUIET.set(false);
+    let before = QUIET.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(before);
     result
 }
 

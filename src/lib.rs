@@ -49,7 +49,7 @@
 //!        loss · model
 //!        calibration
 //!        data · metric
-//!        device · bounded · kernel · fetch
+//!        device · bounded · durable · kernel · fetch
 //! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
@@ -60,6 +60,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod durable;
 pub mod fetch;
 pub mod gradcheck;
 pub mod kernel;

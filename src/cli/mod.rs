@@ -14,6 +14,7 @@ mod predict;
 mod progress;
 mod report;
 mod search;
+mod selfcheck;
 mod train;
 
 use crate::bounded::Fraction;
@@ -69,6 +70,8 @@ enum Command {
     Fetch(FetchArgs),
     /// List what is compiled in, what this machine has, and which would be used
     Devices(DevicesArgs),
+    /// Hold what a device computes against f64 on the host, as a table
+    Selfcheck(SelfcheckArgs),
 }
 
 fn assignment(text: &str) -> Result<(Vec<String>, Value), String> {
@@ -121,8 +124,11 @@ struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Overwrite the run that --out holds
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     force: bool,
+    /// Go on with the run that --out holds, or the newest of this configuration in runs/, from its last checkpoint
+    #[arg(long)]
+    resume: bool,
     /// Print nothing but warnings and errors
     #[arg(long, short)]
     quiet: bool,
@@ -276,6 +282,16 @@ struct DevicesArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct SelfcheckArgs {
+    /// The device to check: flex, ndarray, wgpu, wgpu:cpu, wgpu:0, vulkan, cuda:0 ...
+    #[arg(long, value_name = "D")]
+    device: Option<DeviceName>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 /// Why a command ended without doing its work.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -298,7 +314,11 @@ impl Failure {
                 DataErrorKind::Content => 1,
             },
             Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
-                RecordError::Taken { .. } | RecordError::NotARun { .. } | RecordError::Io { .. } => 2,
+                RecordError::Taken { .. }
+                | RecordError::NotARun { .. }
+                | RecordError::Busy { .. }
+                | RecordError::Differs { .. }
+                | RecordError::Io { .. } => 2,
                 RecordError::Content { .. } => 1,
             },
             Self::Run(RunError::Model(ModelFileError::Io { .. })) => 2,
@@ -322,9 +342,11 @@ impl Failure {
             Self::Fetch(e) => Some(e.hint().to_owned()),
             Self::Run(RunError::Solve(e)) => Some(e.hint().to_owned()),
             Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
-                RecordError::Taken { .. } => {
-                    Some("name another folder with --out, or overwrite it with --force".into())
-                }
+                RecordError::Taken { .. } => Some(
+                    "go on with it with --resume, name another folder with --out, or overwrite it with --force".into(),
+                ),
+                RecordError::Busy { .. } => Some("wait for it to end, or name another folder with --out".into()),
+                RecordError::Differs { hint, .. } => Some(hint.clone()),
                 RecordError::NotARun { .. } => Some("RUN_DIR is a folder that `burn-svm train` made".into()),
                 RecordError::Io { .. } => Some("a run folder is a folder that can be written".into()),
                 RecordError::Content { .. } => Some("the file was changed or cut off: train again".into()),
@@ -352,6 +374,7 @@ pub fn run() -> ExitCode {
         Command::Fetch(args) => fetch::run(args),
         Command::Export(args) => export::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Selfcheck(args) => selfcheck::run(args),
     };
     result.unwrap_or_else(|failure| {
         output::error(&failure.to_string(), failure.hint().as_deref());

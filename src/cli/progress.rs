@@ -33,6 +33,8 @@ pub struct Progress {
     messages: Messages,
     bar: Option<ProgressBar>,
     steps: u64,
+    /// The first step of this process, which may go on where another ended.
+    first: Option<u64>,
     start: Instant,
     /// When the newest bounds were shown.
     newest: Instant,
@@ -50,7 +52,8 @@ impl Progress {
             let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10)).with_style(style)
         });
-        Self { messages, bar, steps: 0, start: Instant::now(), newest: Instant::now(), accuracy: None, stop }
+        let now = Instant::now();
+        Self { messages, bar, steps: 0, first: None, start: now, newest: now, accuracy: None, stop }
     }
 
     /// Removes the bar.
@@ -63,10 +66,11 @@ impl Progress {
     #[allow(clippy::cast_precision_loss)]
     fn rate_and_rest(&self, step: u64) -> String {
         let seconds = self.start.elapsed().as_secs_f64();
-        if step == 0 || seconds <= 0.0 {
+        let made = step - self.first.unwrap_or(step).min(step);
+        if made == 0 || seconds <= 0.0 {
             return String::new();
         }
-        let rate = step as f64 / seconds;
+        let rate = made as f64 / seconds;
         format!(", {rate:.0} steps/s, {:.1} s left", self.steps.saturating_sub(step) as f64 / rate)
     }
 }
@@ -78,8 +82,12 @@ impl Observer for Progress {
         }
     }
 
+    fn warning(&mut self, text: &str) {
+        self.messages.warning(text);
+    }
+
     fn start(&mut self, steps: u64) {
-        self.steps = steps;
+        (self.steps, self.first) = (steps, None);
         self.start = Instant::now();
         if let Some(bar) = &self.bar {
             bar.set_length(steps);
@@ -88,7 +96,12 @@ impl Observer for Progress {
     }
 
     fn step(&mut self, step: u64) {
+        let first = *self.first.get_or_insert(step.saturating_sub(1));
         if let Some(bar) = &self.bar {
+            if step == first + 1 && first > 0 {
+                // Its rate and the time left go by what this process has done.
+                bar.reset_eta();
+            }
             bar.set_position(step);
         }
     }

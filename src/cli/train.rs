@@ -6,10 +6,12 @@ use super::{Failure, TrainArgs, print, print_json};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
 use crate::loss::Power;
-use crate::run::record::{self, RunFolder, RunResult};
+use crate::run::record::{self, RecordError, RunFolder, RunResult};
+use crate::run::resume::{self, Standing};
 use crate::run::{self, Prepared, RunError};
 use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::{SolverConfig, StopReason};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::progress::INTERRUPTED;
@@ -22,12 +24,35 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let config =
         LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;
-    let path = args.out.clone().unwrap_or_else(|| record::fresh_folder(&config.name()));
+    let path = args
+        .out
+        .clone()
+        .or_else(|| resume::newest_folder(&config.name()).filter(|_| args.resume))
+        .unwrap_or_else(|| record::fresh_folder(&config.name()));
     // Asked first, because a run that cannot be kept is not worth reading the data for; made last, so that data that cannot
     // be read leaves no folder behind.
-    RunFolder::check(&path, args.force).map_err(RunError::from)?;
+    RunFolder::check(&path, args.force || args.resume).map_err(RunError::from)?;
+    let standing =
+        if args.resume { resume::standing(&path, &config).map_err(RunError::from)? } else { Standing::Fresh };
+    if let Standing::Finished(result) = &standing {
+        messages.note(&format!("{}: the run is finished, nothing is left to do", path.display()));
+        return again(args, result, &path);
+    }
     let prepared = run::prepare(&config)?;
-    let mut folder = RunFolder::create(&path, &config.text, args.force).map_err(RunError::from)?;
+    let mut folder = match standing {
+        Standing::Stopped => {
+            let resumed = resume::resume(&path, &config, &prepared, device.label()).map_err(RunError::from)?;
+            resumed.notes.iter().for_each(|note| messages.warning(note));
+            messages.note(&format!("going on from {}", resumed.from));
+            resumed.folder
+        }
+        Standing::Fresh | Standing::Finished(_) => {
+            if args.resume {
+                messages.note(&format!("{}: there is no checkpoint, the run begins", path.display()));
+            }
+            RunFolder::create(&path, &config.text, args.force || args.resume).map_err(RunError::from)?
+        }
+    };
     announce(messages, &config, &prepared, &device);
     if let Some(warning) = unstable(&config, &prepared) {
         messages.warning(&warning);
@@ -35,16 +60,14 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let mut progress = Progress::new(messages, super::progress::on_ctrl_c());
     let finished = run::train(&config, &prepared, &device, &mut folder, &mut progress);
     progress.finish();
+    if finished.is_err() && resume::has_checkpoint(&path) {
+        messages.note(&format!("the last checkpoint is kept. To go on: {}", command(&path)));
+    }
     let finished = finished?;
     if finished.result.calibration.as_ref().is_some_and(|c| c.temperature_at_end) {
         messages.warning(ENDLESS);
     }
-    crate::plot::draw(&path, crate::plot::Format::default())?;
-    if args.json {
-        print_json(&finished.result)?;
-    } else if !args.quiet {
-        print(&output::summary(&finished.result, &finished.stop.to_string(), &path.display().to_string()))?;
-    }
+    report(args, &finished.result, &finished.stop.to_string(), &path)?;
     Ok(match finished.stop {
         StopReason::Finished | StopReason::GapReached | StopReason::GradientReached | StopReason::EarlyStopping => {
             ExitCode::SUCCESS
@@ -54,7 +77,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             ExitCode::SUCCESS
         }
         StopReason::Interrupted => {
-            messages.note("stopped early; the model as it stood is in the run folder");
+            let to_go_on = command(&path);
+            messages.note(&format!("stopped early; the model as it stood is in the run folder. To go on: {to_go_on}"));
             ExitCode::from(INTERRUPTED)
         }
         StopReason::Diverged { step } => {
@@ -65,6 +89,36 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// How to go on with a run.
+fn command(path: &Path) -> String {
+    format!("burn-svm train {} --out {} --resume", path.join("config.toml").display(), path.display())
+}
+
+/// Draws the figures and prints the result.
+fn report(args: &TrainArgs, result: &RunResult, stop: &str, path: &Path) -> Result<(), Failure> {
+    crate::plot::draw(path, crate::plot::Format::default())?;
+    if args.json {
+        print_json(result)?;
+    } else if !args.quiet {
+        print(&output::summary(result, stop, &path.display().to_string()))?;
+    }
+    Ok(())
+}
+
+/// What a finished run has to say, said again.
+fn again(args: &TrainArgs, result: &RunResult, path: &Path) -> Result<ExitCode, Failure> {
+    if args.json {
+        // As it was written: a number that is read need not be printed the same.
+        let file = path.join("result.json");
+        let text =
+            std::fs::read_to_string(&file).map_err(|source| RunError::Record(RecordError::Io { file, source }))?;
+        print(&text)?;
+    } else {
+        report(args, result, &result.stop_reason.replace('_', " "), path)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What is known of a solution that is not as good as was asked for.

@@ -21,7 +21,7 @@ use crate::loss::{LossConfig, Power};
 use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
 use crate::solver::sgd::{Schedule, SgdConfig};
-use crate::solver::{EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
+use crate::solver::{CheckpointConfig, EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Value};
@@ -108,6 +108,9 @@ pub struct RunConfig {
     /// `[calibration]`
     #[serde(default)]
     pub calibration: CalibrationConfig,
+    /// `[checkpoint]`
+    #[serde(default)]
+    pub checkpoint: CheckpointConfig,
     /// `[search]`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Box<SearchConfig>>,

@@ -40,6 +40,12 @@ impl<T: Real> FeatureWeights<T> {
         self.values.get().chunks_exact(self.width).flat_map(|row| row[..self.n_classes].iter().copied()).collect()
     }
 
+    /// Puts the weights of feature `j`, `[n_classes]`.
+    pub fn set_feature(&mut self, j: usize, values: &[f64]) {
+        let row = &mut self.values.get_mut()[j * self.width..][..self.n_classes];
+        row.iter_mut().zip(values).for_each(|(w, &value)| *w = T::from_f64(value));
+    }
+
     /// ‖W‖² with the sum in f64.
     #[must_use]
     pub fn square(&self) -> f64 {

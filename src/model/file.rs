@@ -9,6 +9,7 @@ use super::classifier::{Classifier, Origin};
 use super::liblinear::{self, Liblinear, LiblinearSolver};
 use crate::calibration::Calibrator;
 use crate::data::Scaler;
+use crate::durable;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -202,15 +203,13 @@ impl Classifier {
         })
     }
 
-    /// Writes the model file under a temporary name and renames it, so that a half file never passes for a whole one.
+    /// Writes the model file, all or nothing: a half file never passes for a whole one.
     ///
     /// # Errors
     /// [`ModelFileError::Io`] when the file cannot be written.
     pub fn save(&self, file: &Path) -> Result<(), ModelFileError> {
         let io = |source| ModelFileError::Io { file: file.to_path_buf(), source };
-        let partial = file.with_extension("safetensors.partial");
-        std::fs::write(&partial, self.to_bytes()).map_err(io)?;
-        std::fs::rename(&partial, file).map_err(io)
+        durable::write(file, &self.to_bytes()).map_err(io)
     }
 
     /// Reads a model file, or the one in a run folder, or a model file of LIBLINEAR, told by its first word.

@@ -10,6 +10,7 @@ mod scale;
 pub mod search;
 pub mod templates;
 
+use crate::durable;
 use crate::model::Classifier;
 use crate::model::file::ModelFileError;
 use crate::run::record::RecordError;
@@ -92,7 +93,7 @@ impl Sheet {
     fn write(&mut self, name: &str, content: Result<Vec<u8>, String>) -> Result<(), PlotError> {
         let file = self.folder.join(name);
         let failed = |problem: String| PlotError::Draw { file: file.clone(), problem };
-        std::fs::write(&file, content.map_err(failed)?).map_err(|e| failed(e.to_string()))?;
+        durable::write(&file, &content.map_err(failed)?).map_err(|e| failed(e.to_string()))?;
         self.drawn.files.push(file);
         Ok(())
     }

@@ -3,12 +3,17 @@
 //! Imports everything below; draws nothing and prints nothing.
 
 pub mod certify;
+pub mod checkpoint;
 mod fitted;
 mod labelled;
 pub mod measure;
+mod memory;
 pub mod path;
 pub mod record;
 pub mod recorded;
+mod recorder;
+pub mod resume;
+pub mod selfcheck;
 mod wanted;
 
 pub use fitted::Fitted;
@@ -26,7 +31,9 @@ use crate::metric::Confusion;
 use crate::model::file::ModelFileError;
 use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Objective, Strength};
-use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, SolveError, SolverConfig, StopReason};
+use crate::solver::{Fit, Observer, Problem, SolveError, SolverConfig, StopReason};
+use recorder::Recorder;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Anything that can end a command.
@@ -147,6 +154,7 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
             format!("solver.sgd.batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
     }
+    memory::check(run, &data.features, n_train, data.n_classes()).map_err(|(problem, hint)| refused(problem, &hint))?;
     let Fitted { scaler, objective, strength } = Fitted::new(config, &data, &split.train, None)?;
     let notes = std::mem::take(&mut data.notes);
     Ok(Prepared { data, split, scaler, objective, strength, notes, load: start.elapsed() })
@@ -189,49 +197,6 @@ pub struct Finished {
     pub model: Option<Classifier>,
 }
 
-/// Passes what the solver says on to the run folder, and to the observer of the caller.
-struct Recorder<'a> {
-    folder: &'a mut RunFolder,
-    observer: &'a mut dyn Observer,
-    failure: Option<RecordError>,
-}
-
-impl Observer for Recorder<'_> {
-    fn stage(&mut self, name: &str) {
-        self.observer.stage(name);
-    }
-
-    fn start(&mut self, steps: u64) {
-        self.observer.start(steps);
-    }
-
-    fn step(&mut self, step: u64) {
-        self.observer.step(step);
-    }
-
-    fn log(&mut self, entry: &LogEntry) {
-        if let Err(error) = self.folder.log(entry) {
-            self.failure.get_or_insert(error);
-        }
-        self.observer.log(entry);
-    }
-
-    fn bounds(&mut self, entry: &LogEntry, certificate: &Certificate, active: f64) {
-        if let Err(error) = self.folder.log(entry) {
-            self.failure.get_or_insert(error);
-        }
-        if let Err(error) = self.folder.bounds(certificate) {
-            self.failure.get_or_insert(error);
-        }
-        self.observer.bounds(entry, certificate, active);
-    }
-
-    fn interrupted(&self) -> bool {
-        // A run whose records cannot be written is stopped at once, not at its end.
-        self.failure.is_some() || self.observer.interrupted()
-    }
-}
-
 /// Trains as configured and leaves everything but the figures in the run folder.
 ///
 /// # Errors
@@ -247,11 +212,16 @@ pub fn train(
         return path::train(config, solver, prepared, device, folder, observer);
     }
     let problem = prepared.problem(config, device);
-    let mut recorder = Recorder { folder, observer, failure: None };
-    let fit = config.run.solver.solve(&problem, &mut recorder)?;
-    if let Some(failure) = recorder.failure {
-        return Err(failure.into());
-    }
+    let shared = Mutex::new(&mut *folder);
+    let mut recorder = Recorder::new(&shared, observer, config, prepared, device);
+    let fit = device::guarded(device, || {
+        if let Some(warning) = selfcheck::disagreement(&problem)? {
+            recorder.warning(&warning);
+        }
+        Ok::<_, RunError>(config.run.solver.solve(&problem, &mut recorder)?)
+    });
+    let fit = fit.map_err(SolveError::Device)??;
+    recorder.failure()?;
     finish(outcome(config, prepared, device, &prepared.objective, prepared.strength, fit), prepared, folder)
 }
 
@@ -288,13 +258,19 @@ fn outcome(
 }
 
 /// Saves the model and the result.
-fn finish(outcome: Outcome, prepared: &Prepared, folder: &RunFolder) -> Result<Finished, RunError> {
-    let Outcome { result, stop, model, confusion } = outcome;
+fn finish(outcome: Outcome, prepared: &Prepared, folder: &mut RunFolder) -> Result<Finished, RunError> {
+    let Outcome { mut result, stop, model, confusion } = outcome;
+    if let Some(name) = folder.name() {
+        name.clone_into(&mut result.config);
+    }
     if let (Some(model), Some(confusion)) = (&model, &confusion) {
         folder.confusion(rows_to_report(&prepared.split).0, confusion, &model.class_names)?;
         model.save(&folder.path().join("model.safetensors"))?;
     }
     folder.finish(&result)?;
+    if stop != StopReason::Interrupted {
+        folder.drop_checkpoints()?;
+    }
     Ok(Finished { result, stop, model })
 }
 

@@ -1,13 +1,16 @@
 //! A regularisation path: a model for each of several C, and the one that validation prefers. `metrics.csv` has a row for each C.
 
 use super::record::{self, RunFolder, rounded};
+use super::recorder::{Recorder, lock};
 use super::{Finished, Outcome, Prepared, RunError, RunResult, finish, outcome};
 use crate::config::LoadedConfig;
-use crate::device::OpenDevice;
+use crate::device::{self, OpenDevice};
+use crate::model::Classifier;
 use crate::objective::{Objective, Strength};
 use crate::solver::dual;
-use crate::solver::{DualConfig, Fit, LogEntry, Observer, StopReason};
+use crate::solver::{Certificate, DualConfig, Fit, LogEntry, Observer, Snapshot, SolveError, StopReason};
 use serde::{Deserialize, Serialize};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// One C of a regularisation path: a row of `path.csv`.
@@ -63,49 +66,147 @@ pub(super) fn train(
     let problem = prepared.problem(config, device);
     let strengths = config.run.objective.strengths(prepared.split.train.len());
     let lambdas: Vec<f64> = strengths.iter().map(|s| s.lambda).collect();
-    let mut points: Vec<PathPoint> = Vec::new();
-    let mut best: Option<Outcome> = None;
-    let mut stops = Vec::new();
-    let (mut solve, mut evaluate, mut steps, mut epochs) = (Duration::ZERO, 0.0, 0, 0.0);
-    dual::solve_path(solver, &problem, &lambdas, observer, &mut |i, fit: Fit| {
-        solve += fit.solve;
-        let outcome = point(config, prepared, device, strengths[i], fit);
-        evaluate += outcome.result.seconds_evaluate;
-        steps += outcome.result.steps;
-        epochs += outcome.result.epochs;
-        let row = PathPoint::of(&outcome.result);
-        if let Some(model) = &outcome.model {
-            model.save(&folder.path_model(row.c)?)?;
+    let mut path =
+        Path { config, prepared, device, points: Vec::new(), stops: Vec::new(), best: None, totals: Totals::default() };
+    let done = Mutex::new(folder.done_before()?);
+    for (i, earlier) in lock(&done).iter().enumerate() {
+        path.add(strengths[i], earlier.fit(&folder.path_model(strengths[i].c.unwrap_or(f64::INFINITY))?)?);
+    }
+    let shared = Mutex::new(&mut *folder);
+    let mut recorder = Recorder::new(&shared, observer, config, prepared, device);
+    recorder.done = Some(&done);
+    let mut each = |i: usize, fit: Fit| {
+        let finished = Done::of(&fit);
+        let (row, model) = path.add(strengths[i], fit);
+        let mut folder = lock(&shared);
+        if let Some(model) = &model {
+            model.save(&folder.path_model(path.points[i].c)?)?;
         }
-        folder.log(&LogEntry {
-            step: steps,
-            epoch: epochs,
-            loss: outcome.result.objective,
-            train_accuracy: outcome.result.train_accuracy,
-            validation_accuracy: outcome.result.validation_accuracy,
-            seconds: solve.as_secs_f64(),
-        })?;
-        points.push(row);
-        stops.push(outcome.stop);
-        folder.write_path(&points)?;
-        let better = |old: &Outcome| match (outcome.result.validation_accuracy, old.result.validation_accuracy) {
-            (Some(new), Some(old)) => new > old,
-            _ => true,
-        };
-        if best.as_ref().is_none_or(better) {
-            best = Some(outcome);
-        }
+        folder.log(&row)?;
+        folder.write_path(&path.points)?;
+        lock(&done).extend(finished);
         Ok::<(), RunError>(())
-    })?;
+    };
+    let solved = device::guarded(device, || dual::solve_path(solver, &problem, &lambdas, &mut recorder, &mut each));
+    solved.map_err(SolveError::Device)??;
+    recorder.failure()?;
+    let Path { best, points, stops, totals, .. } = path;
     let Some(mut best) = best else {
         unreachable!("a path has at least one C");
     };
-    best.result.seconds_solve = solve.as_secs_f64();
-    best.result.seconds_evaluate = evaluate;
+    best.result.seconds_solve = totals.solve.as_secs_f64();
+    best.result.seconds_evaluate = totals.evaluate;
     best.result.peak_rss_bytes = record::peak_rss_bytes();
     best.result.path = Some(points);
     best.stop = stop_of_all(&stops);
     finish(best, prepared, folder)
+}
+
+/// What the models of a path come to together.
+#[derive(Default)]
+struct Totals {
+    solve: Duration,
+    evaluate: f64,
+    steps: u64,
+    epochs: f64,
+}
+
+/// A path as far as it is solved.
+struct Path<'a> {
+    config: &'a LoadedConfig,
+    prepared: &'a Prepared,
+    device: &'a OpenDevice,
+    points: Vec<PathPoint>,
+    stops: Vec<StopReason>,
+    best: Option<Outcome>,
+    totals: Totals,
+}
+
+impl Path<'_> {
+    /// Measures the model of the next C; returns its row of `metrics.csv`, and the model.
+    fn add(&mut self, strength: Strength, fit: Fit) -> (LogEntry, Option<Classifier>) {
+        let totals = &mut self.totals;
+        totals.solve += fit.solve;
+        let outcome = point(self.config, self.prepared, self.device, strength, fit);
+        let result = &outcome.result;
+        totals.evaluate += result.seconds_evaluate;
+        totals.steps += result.steps;
+        totals.epochs += result.epochs;
+        let row = LogEntry {
+            step: totals.steps,
+            epoch: totals.epochs,
+            loss: result.objective,
+            train_accuracy: result.train_accuracy,
+            validation_accuracy: result.validation_accuracy,
+            seconds: totals.solve.as_secs_f64(),
+        };
+        self.points.push(PathPoint::of(result));
+        self.stops.push(outcome.stop);
+        let model = outcome.model.clone();
+        let better = |old: &Outcome| match (outcome.result.validation_accuracy, old.result.validation_accuracy) {
+            (Some(new), Some(old)) => new > old,
+            _ => true,
+        };
+        if self.best.as_ref().is_none_or(better) {
+            self.best = Some(outcome);
+        }
+        (row, model)
+    }
+}
+
+/// What a checkpoint keeps of a C that is done; its weights are in `path/`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    steps: u64,
+    epochs: f64,
+    stop: StopReason,
+    solve: Duration,
+    certificate: Option<Certificate>,
+}
+
+/// How the solver of a path may end with a C.
+const STOPS: [StopReason; 3] = [StopReason::GapReached, StopReason::EpochLimit, StopReason::TimeLimit];
+
+impl Done {
+    /// `None` for a C that was interrupted.
+    fn of(fit: &Fit) -> Option<Self> {
+        let Fit { steps, epochs, stop, solve, certificate, .. } = *fit;
+        (stop != StopReason::Interrupted).then_some(Self { steps, epochs, stop, solve, certificate })
+    }
+
+    /// Adds what is done to a snapshot.
+    pub fn keep(done: &[Self], snapshot: &mut Snapshot) {
+        let stop = |done: &Self| STOPS.iter().position(|stop| *stop == done.stop).unwrap_or(0) as u64;
+        #[allow(clippy::cast_possible_truncation)]
+        let counts = done.iter().flat_map(|d| [d.steps, stop(d), d.solve.as_nanos() as u64]).collect::<Vec<u64>>();
+        let numbers = done.iter().flat_map(|d| {
+            let c = d.certificate.map(|c| [c.primal, c.dual, c.relative_gap]).unwrap_or([f64::NAN; 3]);
+            [d.epochs, c[0], c[1], c[2]]
+        });
+        snapshot.put("path.numbers", numbers.collect::<Vec<f64>>());
+        snapshot.put("path.counts", counts);
+    }
+
+    /// Takes it out again.
+    pub fn take(snapshot: &mut Snapshot) -> Result<Vec<Self>, SolveError> {
+        let (counts, numbers) = (snapshot.take::<u64>("path.counts")?, snapshot.take::<f64>("path.numbers")?);
+        let each = counts.chunks_exact(3).zip(numbers.chunks_exact(4)).map(|(c, n)| Self {
+            steps: c[0],
+            epochs: n[0],
+            stop: STOPS.get(usize::try_from(c[1]).unwrap_or(usize::MAX)).copied().unwrap_or(StopReason::EpochLimit),
+            solve: Duration::from_nanos(c[2]),
+            certificate: (!n[1].is_nan()).then_some(Certificate { primal: n[1], dual: n[2], relative_gap: n[3] }),
+        });
+        Ok(each.collect())
+    }
+
+    /// As the solver gave it back, with the weights of its model file.
+    fn fit(&self, file: &std::path::Path) -> Result<Fit, RunError> {
+        let model = Classifier::load(file)?;
+        let Self { steps, epochs, stop, solve, certificate } = *self;
+        let (weight, bias) = (model.weight, model.bias);
+        Ok(Fit { weight, bias, steps, epochs, stop, solve, evaluate: Duration::ZERO, certificate, best_step: None })
+    }
 }
 
 /// How the path as a whole ended: interrupted, else the way in which one of its models stopped short, else as the first did.

@@ -1,17 +1,19 @@
 //! The run folder: what a run leaves behind; `recorded` reads it again.
 //!
 //! `config.toml` as used, `metrics.csv` as it grows, `bounds.csv` of a solver that proves some, `model.safetensors`,
-//! `confusion.csv`, `result.json`, `figures/`. A file gets its final name only when it is whole; `metrics.csv` and `bounds.csv`
+//! `confusion.csv`, `result.json`, `figures/`, and while it runs `checkpoint/`. A file gets its final name only when it is whole; `metrics.csv` and `bounds.csv`
 //! are the exceptions, they grow line by line.
 
+use super::checkpoint::{Checkpoint, Shelf};
 use super::measure::CalibrationReport;
-use super::path::PathPoint;
+use super::path::{Done, PathPoint};
 use super::recorded::BoundsRow;
+use crate::durable;
 use crate::metric::Confusion;
-use crate::solver::{Certificate, LogEntry};
+use crate::solver::{Certificate, LogEntry, Snapshot, SolveError};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A run folder that cannot be made, written or read.
@@ -32,6 +34,20 @@ pub enum RecordError {
         /// What was looked for.
         missing: &'static str,
     },
+    /// Another process is writing the run.
+    #[error("{folder}: another process is writing this run")]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A run cannot go on, because its checkpoint is of something else.
+    #[error("{problem}")]
+    Differs {
+        /// What differs.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// The system refused.
     #[error("{file}: {source}")]
     Io {
@@ -50,7 +66,7 @@ pub enum RecordError {
     },
 }
 
-fn failed(file: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
+pub(super) fn failed(file: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
     move |source| RecordError::Io { file: file.to_path_buf(), source }
 }
 
@@ -108,6 +124,10 @@ pub struct RunFolder {
     bounds: Option<csv::Writer<fs::File>>,
     /// Where the solver is, for the rows of `bounds.csv`.
     last: Option<LogEntry>,
+    shelf: Shelf,
+    /// Where to go on from, and the name that the run had.
+    snapshot: Option<Snapshot>,
+    name: Option<String>,
 }
 
 impl RunFolder {
@@ -132,11 +152,74 @@ impl RunFolder {
     pub fn create(path: &Path, config: &str, force: bool) -> Result<Self, RecordError> {
         Self::check(path, force)?;
         fs::create_dir_all(path).map_err(failed(path))?;
+        // First, because it says whether another process is writing here.
+        let metrics = csv::Writer::from_writer(lines(path, "metrics.csv", b"")?);
         remove_earlier(path)?;
+        let mut shelf = Shelf::of(path);
+        shelf.clear()?;
         write_whole(&path.join("config.toml"), config.as_bytes())?;
-        let metrics = path.join("metrics.csv");
-        let file = fs::File::create(&metrics).map_err(failed(&metrics))?;
-        Ok(Self { path: path.to_path_buf(), metrics: csv::Writer::from_writer(file), bounds: None, last: None })
+        let path = path.to_path_buf();
+        Ok(Self { path, metrics, bounds: None, last: None, shelf, snapshot: None, name: None })
+    }
+
+    /// Goes on where a checkpoint was made: with its rows, and no others.
+    ///
+    /// # Errors
+    /// [`RecordError::Busy`] when another process is writing it, [`RecordError::Io`] when it cannot be written.
+    pub(super) fn go_on(path: &Path, config: &str, shelf: Shelf, from: Checkpoint) -> Result<Self, RecordError> {
+        let Checkpoint { mut snapshot, identity, .. } = from;
+        let mut rows = |name: &str| snapshot.take::<u8>(name).ok();
+        let (metrics, bounds) = (rows("metrics.csv").unwrap_or_default(), rows("bounds.csv"));
+        let appending = |name: &str, rows: &[u8]| {
+            let file = lines(path, name, rows)?;
+            Ok(csv::WriterBuilder::new().has_headers(rows.is_empty()).from_writer(file))
+        };
+        let metrics = appending("metrics.csv", &metrics)?;
+        let bounds = match bounds {
+            Some(rows) => Some(appending("bounds.csv", &rows)?),
+            None => {
+                remove(&path.join("bounds.csv"))?;
+                None
+            }
+        };
+        for stale in ["result.json", "confusion.csv"] {
+            remove(&path.join(stale))?;
+        }
+        write_whole(&path.join("config.toml"), config.as_bytes())?;
+        let (path, name) = (path.to_path_buf(), Some(identity.name));
+        Ok(Self { path, metrics, bounds, last: None, shelf, snapshot: Some(snapshot), name })
+    }
+
+    /// What the solver of a run that goes on begins with.
+    pub(super) fn take_snapshot(&mut self) -> Option<Snapshot> {
+        self.snapshot.take()
+    }
+
+    /// The values of a path that were done before.
+    pub(super) fn done_before(&mut self) -> Result<Vec<Done>, SolveError> {
+        self.snapshot.as_mut().map_or_else(|| Ok(Vec::new()), Done::take)
+    }
+
+    /// The name of the run where it is not that of the configuration file.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Writes a checkpoint, with the rows as they are.
+    pub(super) fn keep(&mut self, mut checkpoint: Checkpoint) -> Result<(), RecordError> {
+        for name in ["metrics.csv", "bounds.csv"] {
+            let file = self.path.join(name);
+            if name == "metrics.csv" || self.bounds.is_some() {
+                checkpoint.snapshot.put(name, fs::read(&file).map_err(failed(&file))?);
+            }
+        }
+        self.shelf.add(&checkpoint).map(drop)
+    }
+
+    /// Removes the checkpoints of a run that is finished.
+    pub(super) fn drop_checkpoints(&mut self) -> Result<(), RecordError> {
+        self.shelf.clear()
     }
 
     /// The folder.
@@ -165,7 +248,7 @@ impl RunFolder {
         let file = self.path.join("bounds.csv");
         let writer = match &mut self.bounds {
             Some(writer) => writer,
-            none => none.insert(csv::Writer::from_writer(fs::File::create(&file).map_err(failed(&file))?)),
+            none => none.insert(csv::Writer::from_writer(lines(&self.path, "bounds.csv", b"")?)),
         };
         let Certificate { primal, dual, relative_gap } = *certificate;
         let (epoch, seconds) = self.last.map_or((0.0, 0.0), |e| (rounded(e.epoch), rounded(e.seconds)));
@@ -259,21 +342,33 @@ fn remove_earlier(path: &Path) -> Result<(), RecordError> {
     });
     let named = ["result.json", "model.safetensors", "confusion.csv", "bounds.csv", "path.csv"];
     for stale in named.into_iter().map(|name| path.join(name)).chain(models) {
-        match fs::remove_file(&stale) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&stale)(error)),
-            _ => {}
-        }
+        remove(&stale)?;
     }
     Ok(())
 }
 
-/// Writes a file under a temporary name and renames it.
+/// Writes a file, all or nothing.
 pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), RecordError> {
-    let mut partial = file.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    fs::write(&partial, bytes).map_err(failed(&partial))?;
-    fs::rename(&partial, file).map_err(failed(file))
+    durable::write(file, bytes).map_err(failed(file))
+}
+
+fn remove(file: &Path) -> Result<(), RecordError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(file)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A file that grows line by line, with the lines that it begins with. While it is open, no other process gets it this way.
+fn lines(folder: &Path, name: &str, rows: &[u8]) -> Result<fs::File, RecordError> {
+    let path = folder.join(name);
+    let mut file = fs::File::options().write(true).create(true).truncate(false).open(&path).map_err(failed(&path))?;
+    // Locks of Windows would keep readers away, too; and where a file system has none, there is nothing to be had.
+    if cfg!(unix) && matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+        return Err(RecordError::Busy { folder: folder.to_path_buf() });
+    }
+    file.set_len(0).and_then(|()| file.write_all(rows)).map_err(failed(&path))?;
+    Ok(file)
 }
 
 /// A name for a run that has none: `runs/<name>-<UTC time>`, with a number behind it where that is taken.

@@ -1,10 +1,11 @@
 //! What a run folder holds, read back: for figures and reports of any finished run.
 
 use super::path::PathPoint;
-use super::record::{MetricsRow, RecordError};
+use super::record::{MetricsRow, RecordError, failed};
 use crate::metric::Confusion;
 use crate::solver::LogEntry;
 use serde::{Deserialize, Serialize};
+use std::fs;
 use std::path::Path;
 
 /// The rows of a run's `metrics.csv`.
@@ -17,7 +18,8 @@ pub fn read_metrics(folder: &Path) -> Result<Vec<LogEntry>, RecordError> {
         return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: "metrics.csv" });
     }
     let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
-    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
+    let text = whole_lines(&file)?;
+    let mut reader = csv::Reader::from_reader(text.as_slice());
     let rows = reader.deserialize::<MetricsRow>().map(|row| {
         row.map(|r| LogEntry {
             step: r.step,
@@ -29,6 +31,13 @@ pub fn read_metrics(folder: &Path) -> Result<Vec<LogEntry>, RecordError> {
         })
     });
     rows.collect::<Result<_, _>>().map_err(wrong)
+}
+
+/// The lines of a file that grows. A last one without an end is not counted: a full disk or a crash cut it off.
+fn whole_lines(file: &Path) -> Result<Vec<u8>, RecordError> {
+    let mut text = fs::read(file).map_err(failed(file))?;
+    text.truncate(text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1));
+    Ok(text)
 }
 
 /// A row of `bounds.csv`: what the exact solver had proved after so many passes.
@@ -56,7 +65,8 @@ pub fn read_bounds(folder: &Path) -> Result<Option<Vec<BoundsRow>>, RecordError>
         return Ok(None);
     }
     let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
-    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
+    let text = whole_lines(&file)?;
+    let mut reader = csv::Reader::from_reader(text.as_slice());
     reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(wrong)
 }
 

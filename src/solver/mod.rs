@@ -2,11 +2,13 @@
 //!
 //! A solver never prints and never touches files. Imports `objective` and what lies below it.
 
+pub mod checkpoint;
 pub mod dual;
 pub mod lbfgs;
 pub mod sgd;
 pub mod stop;
 
+pub use checkpoint::{CheckpointConfig, Snapshot};
 pub use dual::DualConfig;
 pub use lbfgs::LbfgsConfig;
 pub use sgd::SgdConfig;
@@ -190,6 +192,11 @@ pub trait Observer: Send {
         let _ = name;
     }
 
+    /// Something that is probably wrong with the run.
+    fn warning(&mut self, text: &str) {
+        let _ = text;
+    }
+
     /// Before the first step: how many there will be at most.
     fn start(&mut self, steps: u64) {
         let _ = steps;
@@ -218,6 +225,21 @@ pub trait Observer: Send {
     /// True when the run should end after the step in hand.
     fn interrupted(&self) -> bool {
         false
+    }
+
+    /// Asked once before the first step: where to go on from, `None` to begin.
+    fn resume(&mut self) -> Option<Snapshot> {
+        None
+    }
+
+    /// Asked between two steps: whether to keep what is needed to go on from there.
+    fn wants_snapshot(&mut self) -> bool {
+        false
+    }
+
+    /// What is needed to go on from here; given where it is wanted, and before a run ends because it was interrupted.
+    fn snapshot(&mut self, snapshot: Snapshot) {
+        let _ = snapshot;
     }
 }
 
@@ -277,6 +299,9 @@ pub enum SolveError {
     /// Without a regulariser there is no dual.
     #[error("[solver.dual] needs a regulariser, but lambda is 0")]
     NoRegulariser,
+    /// What was kept of an earlier run is not of this one.
+    #[error("the checkpoint does not fit this run: {0}")]
+    Snapshot(String),
     /// Weak duality was violated beyond rounding: a bug, or numbers outside the range of the precision in use.
     #[error("the duality gap came out as {gap} at a primal objective of {primal}")]
     NegativeGap {
@@ -295,6 +320,7 @@ impl SolveError {
             Self::Device(_) => "`burn-svm devices` lists the devices; `--device flex` always works",
             Self::NoRegulariser => "[solver.sgd] can",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
+            Self::Snapshot(_) => "train from the beginning, with --force instead of --resume",
             Self::Kinks(_) => SMOOTH_HINT,
             Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",
             Self::NegativeGap { .. } => {

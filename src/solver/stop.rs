@@ -78,6 +78,18 @@ impl<T: Clone> Best<T> {
         self.waited >= self.rule.patience.get()
     }
 
+    /// What was best so far (its value, its step and its state), and the evaluations since then.
+    #[must_use]
+    pub fn parts(&self) -> (Option<(f64, u64, &T)>, usize) {
+        (self.held.as_ref().map(|(value, step, state)| (*value, *step, state)), self.waited)
+    }
+
+    /// The same again.
+    #[must_use]
+    pub const fn of_parts(rule: EarlyStopping, held: Option<(f64, u64, T)>, waited: usize) -> Self {
+        Self { rule, held, waited }
+    }
+
     /// The best state and the step that led to it.
     #[must_use]
     pub fn into_best(self) -> Option<(u64, T)> {

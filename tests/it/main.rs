@@ -5,6 +5,7 @@ mod config; // mistakes in configurations and arguments: exit code 2, where and 
 mod errata; // what the tutorial and its comments get wrong, each in numbers
 mod evaluation; // measures and probabilities: the numbers of scikit-learn and SciPy, and the commands that show them
 mod export; // models in the formats of other programs, read back by small readers of their own
+mod faults; // kills, full disks, folders that cannot be written or are gone, data that change, sizes beyond the memory
 #[cfg(feature = "fetch")]
 mod fetch; // downloads from servers that behave and from those that do not: nothing bad gets the final name
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
@@ -22,7 +23,9 @@ mod optimizers; // the optimisers by name: each trains, the plain ones make the 
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
 mod reference_config; // configs/reference.toml names every key of the code, and nothing else
+mod resume; // checkpoints: pieces make the whole byte for byte, under every solver; what is refused, and with which sentence
 mod search; // `burn-svm search`: ranked tables, budgets, mistakes, kills
+mod selfcheck; // the parity table of a device against f64 loops
 mod solvers; // the exact solver: certified optima, monotone duals, one optimum for every storage
 mod stacked; // stacked training: each member as if alone, whatever its neighbours do
 mod support; // devices, tensors and generators of the tests of losses and gradients

@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
-    ("plot", &["search", "run", "solver", "loss", "model", "data", "metric"]),
+    ("plot", &["search", "run", "solver", "loss", "model", "data", "metric", "durable"]),
     // Drives the pipeline many times over.
     (
         "search",
@@ -46,6 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metric",
             "device",
             "bounded",
+            "durable",
         ],
     ),
     (
@@ -62,13 +63,14 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metric",
             "device",
             "bounded",
+            "durable",
         ],
     ),
     ("config", &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded", "fetch"]),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
     ("objective", &["loss", "model", "data", "metric", "device", "bounded", "kernel"]),
-    ("model", &["loss", "calibration", "data", "device", "bounded", "kernel"]),
+    ("model", &["loss", "calibration", "data", "device", "bounded", "durable", "kernel"]),
     // Naive loops, the reference of the losses.
     ("reference", &["loss", "bounded"]),
     ("loss", &["bounded", "kernel"]),
@@ -77,6 +79,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("metric", &[]),
     ("device", &[]),
     ("bounded", &[]),
+    ("durable", &[]),
     ("kernel", &[]),
     // Where data sets are published, and how they are downloaded.
     ("fetch", &[]),

@@ -15,7 +15,7 @@ mod onnx;
 use super::classifier::Classifier;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 /// The format of an exported model.
@@ -81,16 +81,12 @@ pub struct Exported {
 }
 
 impl Exported {
-    /// Writes the file under a temporary name and renames it, so that a half file never passes for a whole one.
+    /// Writes the file, all or nothing: a half file never passes for a whole one.
     ///
     /// # Errors
     /// What the system says.
     pub fn save(&self, file: &Path) -> io::Result<()> {
-        let mut partial = file.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let written = std::fs::write(&partial, &self.bytes).and_then(|()| std::fs::rename(&partial, file));
-        written.inspect_err(|_| drop(std::fs::remove_file(&partial)))
+        crate::durable::write(file, &self.bytes)
     }
 }
 

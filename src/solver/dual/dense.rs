@@ -42,6 +42,8 @@ enum Job {
     Square,
     /// Answers with W, row-major.
     Weights,
+    /// Takes over W of all features, row-major.
+    Hold(Vec<f64>),
 }
 
 /// Dense rows where they are, and what is done to them as they are read.
@@ -104,6 +106,8 @@ pub(super) struct DenseRows<'a, T> {
     team: Team<Slice<'a, T>, Job>,
     block_size: usize,
     loaded: usize,
+    n_features: usize,
+    n_classes: usize,
 }
 
 impl<'a, T: Real> DenseRows<'a, T> {
@@ -115,7 +119,8 @@ impl<'a, T: Real> DenseRows<'a, T> {
         let (d, k) = (source.features.n_features(), problem.n_classes);
         let count = part_count(problem);
         let parts = (0..count).map(|t| Slice::new(source, t * d / count..(t + 1) * d / count, k)).collect();
-        Self { team: Team::new(scope, parts), block_size: if count > 1 { BLOCK } else { block_size(d, k) }, loaded: 0 }
+        let block_size = if count > 1 { BLOCK } else { block_size(d, k) };
+        Self { team: Team::new(scope, parts), block_size, loaded: 0, n_features: d, n_classes: k }
     }
 }
 
@@ -167,6 +172,11 @@ impl<T: Real> Part<Job> for Slice<'_, T> {
             }
             Job::Square => vec![self.weights.square()],
             Job::Weights => self.weights.to_rows().into_iter().map(Real::to_f64).collect(),
+            Job::Hold(values) => {
+                let k = self.weights.n_classes();
+                self.weights = ClassWeights::from_rows(&values[self.features.start * k..self.features.end * k], k);
+                Vec::new()
+            }
         }
     }
 }
@@ -253,6 +263,15 @@ impl<T: Real> Rows for DenseRows<'_, T> {
 
     fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
         Ok(self.team.call(Job::Weights).concat())
+    }
+
+    fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {
+        self.team.call(Job::Hold(values.to_vec()));
+        Ok(())
+    }
+
+    fn held_len(&self) -> usize {
+        self.n_features * self.n_classes
     }
 }
 

@@ -98,6 +98,16 @@ impl Rows for DeviceRows<'_> {
     fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
         self.weight.to_data().try_to_vec_as::<f64>().map_err(failed)
     }
+
+    fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {
+        let shape = [self.source.features.n_features(), self.n_classes];
+        self.weight = Tensor::from_data(TensorData::new(values.to_vec(), shape), (&self.device, self.dtype));
+        Ok(())
+    }
+
+    fn held_len(&self) -> usize {
+        self.source.features.n_features() * self.n_classes
+    }
 }
 
 impl Blocks for DeviceRows<'_> {

@@ -38,8 +38,8 @@ const ALIKE: f64 = 0.98;
 /// The outer steps of a run.
 #[derive(Debug, Default)]
 pub(super) struct Multipliers {
-    last: Vec<f64>,
-    length: f64,
+    pub last: Vec<f64>,
+    pub length: f64,
 }
 
 impl Multipliers {

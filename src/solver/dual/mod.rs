@@ -14,71 +14,32 @@
 //! Derived in `docs/math.md`.
 
 pub mod certificate;
+mod config;
 mod dense;
 mod device;
 mod free;
 mod narrow;
+mod resume;
 mod sparse;
 mod state;
 mod sweep;
 mod team;
 
+use super::checkpoint::Clock;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
-use crate::bounded::{Fraction, Positive};
 use crate::data::{Features, streams};
 use crate::loss::Formulation;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
+pub use config::{DualConfig, Precision};
 use free::Multipliers;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use state::{Bounds, State};
-use std::num::NonZeroUsize;
 use std::thread::Scope;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use sweep::Rows;
-
-/// The `[solver.dual]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DualConfig {
-    /// Stop at this relative duality gap, (primal − dual)/primal.
-    pub gap: Fraction,
-    /// And never later than after this many passes over the training rows.
-    pub epochs: NonZeroUsize,
-    /// Or after this many seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seconds: Option<Positive>,
-    /// On a path of several C, start each from the dual variables of the one before.
-    pub warm_start: bool,
-    /// The precision of the passes; by default single, and double where the gap asked for needs it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub precision: Option<Precision>,
-}
-
-/// `precision` of the `[solver.dual]` table: of W and of products with it; dual variables and sums are in double precision always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// Single.
-    F32,
-    /// Double.
-    F64,
-}
-
-impl Default for DualConfig {
-    fn default() -> Self {
-        Self {
-            gap: Fraction::new(1e-3).unwrap_or_else(|_| unreachable!("1e-3 is a fraction")),
-            epochs: NonZeroUsize::MIN.saturating_add(999),
-            seconds: None,
-            warm_start: true,
-            precision: None,
-        }
-    }
-}
 
 /// Below this relative gap single-precision passes cannot certify; double precision takes over.
 const SINGLE_PRECISION_GAP: f64 = 3e-6;
@@ -103,10 +64,17 @@ impl Bounds {
 /// # Errors
 /// [`SolveError`] when the device fails, there is no regulariser, or the gap comes out negative.
 pub fn solve(config: &DualConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
-    std::thread::scope(|scope| Ascent::new(config, problem, scope)?.run(observer))
+    std::thread::scope(|scope| {
+        let mut ascent = Ascent::new(config, problem, scope)?;
+        if let Some(snapshot) = observer.resume() {
+            ascent.restore(snapshot)?;
+        }
+        ascent.run(observer)
+    })
 }
 
-/// Solves for several λ, one after another; `each` is given the position in `lambdas` and what came out.
+/// Solves for several λ, one after another; `each` is given the position in `lambdas` and what came out. A run that goes on
+/// begins at the λ that was being solved.
 ///
 /// # Errors
 /// As [`solve`], or what `each` returns.
@@ -119,8 +87,16 @@ pub fn solve_path<E: From<SolveError>>(
 ) -> Result<(), E> {
     std::thread::scope(|scope| {
         let mut ascent = Ascent::new(config, problem, scope)?;
-        for (i, &lambda) in lambdas.iter().enumerate() {
-            ascent.move_to(lambda, config.warm_start && i > 0)?;
+        let resumed = observer.resume().map(|snapshot| ascent.restore(snapshot)).transpose()?;
+        if let Some(place) = resumed.filter(|&place| place >= lambdas.len()) {
+            let problem = format!("it is at place {place} of a path of {}", lambdas.len());
+            return Err(SolveError::Snapshot(problem).into());
+        }
+        for (i, &lambda) in lambdas.iter().enumerate().skip(resumed.unwrap_or(0)) {
+            if resumed != Some(i) {
+                ascent.move_to(lambda, config.warm_start && i > 0)?;
+                ascent.place = i;
+            }
             observer.stage(&format!("C {:e}", cost(lambda, problem.train.len())));
             let fit = ascent.run(observer)?;
             let interrupted = fit.stop == StopReason::Interrupted;
@@ -140,6 +116,20 @@ struct Best {
     bias: Vec<f64>,
 }
 
+/// When the next measurement of all rows is due.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Not before so many rows were visited, and what was visited at the last.
+    next: u64,
+    measured: u64,
+    /// The gap of a measurement against what had been met before it.
+    optimism: f64,
+}
+
+impl Pace {
+    const START: Self = Self { next: 0, measured: 0, optimism: 0.5 };
+}
+
 /// The solver with its variables: it can run, be moved to another λ, and run again.
 struct Ascent<'scope, 'env> {
     config: &'env DualConfig,
@@ -152,7 +142,10 @@ struct Ascent<'scope, 'env> {
     rng: ChaCha8Rng,
     scratch: Scratch,
     best: Option<Best>,
-    start: Instant,
+    clock: Clock,
+    /// Of λ on a path.
+    place: usize,
+    pace: Pace,
     /// Sweeps over the rows that were due, and the rows visited in them.
     sweeps: u64,
     visited: u64,
@@ -173,7 +166,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         problem: &'env Problem<'env>,
         scope: &'scope Scope<'scope, 'env>,
     ) -> Result<Self, SolveError> {
-        let start = Instant::now();
+        let clock = Clock::after(Duration::ZERO);
         let lambda = problem.objective.lambda;
         if lambda <= 0.0 {
             return Err(SolveError::NoRegulariser);
@@ -199,7 +192,9 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             rng,
             scratch: Scratch::new(problem.n_classes),
             best: None,
-            start,
+            clock,
+            place: 0,
+            pace: Pace::START,
             sweeps: 0,
             visited: 0,
             smallest: f64::INFINITY,
@@ -214,7 +209,8 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
     /// # Errors
     /// [`SolveError`] when the device fails.
     fn move_to(&mut self, lambda: f64, warm: bool) -> Result<(), SolveError> {
-        self.start = Instant::now();
+        self.clock = Clock::after(Duration::ZERO);
+        self.pace = Pace::START;
         self.state.rescale(self.lambda / lambda, warm);
         self.lambda = lambda;
         (self.best, self.sweeps, self.visited) = (None, 0, 0);
@@ -231,39 +227,47 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         let target = self.config.gap.get();
         let n = self.state.rows.len() as u64;
         let limit = (self.config.epochs.get() as u64).saturating_mul(n);
-        let (mut next, mut measured, mut optimism) = (0, 0, 0.5);
         observer.start(self.config.epochs.get() as u64);
         loop {
+            let interrupted = observer.interrupted();
+            if interrupted || observer.wants_snapshot() {
+                observer.snapshot(self.snapshot()?);
+            }
+            if interrupted {
+                let now = self.measure_afresh()?;
+                self.report(observer, now);
+                return self.finish(StopReason::Interrupted, now);
+            }
             self.visited += sweep::epoch(&mut *self.rows, &mut self.state, &mut self.scratch, &mut self.rng)? as u64;
             self.sweeps += 1;
             observer.step(self.visited / n);
             let estimate = self.estimate()?;
             self.state.settle_at(target, estimate.primal);
-            let time_up = self.config.seconds.is_some_and(|s| self.start.elapsed().as_secs_f64() >= s.get());
-            let last = self.visited >= limit || time_up || observer.interrupted();
+            let time_up = self.config.seconds.is_some_and(|s| self.clock.elapsed().as_secs_f64() >= s.get());
+            let last = self.visited >= limit || time_up;
             if self.needs_double(estimate) {
                 self.widen()?;
             }
             // A measurement costs about half a pass: one where what was met promises success, no sooner than after a pass and a
             // twentieth of the run, and one every five passes to show and to wake rows.
-            let promising = estimate.relative() * optimism <= target && self.visited >= next;
-            if !(promising || last || self.visited >= measured + 5 * n) {
+            let pace = self.pace;
+            let promising = estimate.relative() * pace.optimism <= target && self.visited >= pace.next;
+            if !(promising || last || self.visited >= pace.measured + 5 * n) {
                 self.correct_bias();
                 continue;
             }
             let mut now = self.measure()?;
-            next = self.visited + n.max(self.visited / 20);
-            measured = self.visited;
-            optimism = (now.relative() / estimate.relative()).clamp(0.1, 1.0);
+            self.pace = Pace {
+                next: self.visited + n.max(self.visited / 20),
+                measured: self.visited,
+                optimism: (now.relative() / estimate.relative()).clamp(0.1, 1.0),
+            };
             if now.relative() <= target || last {
-                sweep::rebuild(&mut *self.rows, &mut self.state)?;
-                now = self.measure()?;
+                now = self.measure_afresh()?;
             }
             self.report(observer, now);
             let stop = if now.relative() <= target {
                 StopReason::GapReached
-            } else if observer.interrupted() {
-                StopReason::Interrupted
             } else if time_up {
                 StopReason::TimeLimit
             } else if last {
@@ -327,6 +331,12 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         }
     }
 
+    /// With W(a) from the dual variables alone.
+    fn measure_afresh(&mut self) -> Result<Bounds, SolveError> {
+        sweep::rebuild(&mut *self.rows, &mut self.state)?;
+        self.measure()
+    }
+
     fn needs_double(&self, estimate: Bounds) -> bool {
         let near = self.config.gap.get() < SINGLE_PRECISION_GAP && estimate.relative() <= 3.0 * SINGLE_PRECISION_GAP;
         !self.double && self.config.precision.is_none() && (near || self.stuck >= STUCK)
@@ -350,7 +360,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             loss: Some(self.lambda * bounds.primal),
             train_accuracy: None,
             validation_accuracy: None,
-            seconds: self.start.elapsed().as_secs_f64(),
+            seconds: self.clock.elapsed().as_secs_f64(),
         };
         observer.bounds(&entry, &bounds.certificate(self.lambda), self.state.active());
     }
@@ -371,7 +381,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             steps: self.sweeps,
             epochs: self.epochs(),
             stop,
-            solve: self.start.elapsed(),
+            solve: self.clock.elapsed(),
             evaluate: Duration::ZERO,
             certificate: Some(bounds.certificate(self.lambda)),
             best_step: None,

@@ -174,4 +174,13 @@ impl<T: Real> Rows for NarrowRows<'_, T> {
     fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
         Ok(self.weights.to_rows().into_iter().map(Real::to_f64).collect())
     }
+
+    fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {
+        values.chunks_exact(self.n_classes).enumerate().for_each(|(j, row)| self.weights.set_feature(j, row));
+        Ok(())
+    }
+
+    fn held_len(&self) -> usize {
+        self.features.len() * self.n_classes
+    }
 }

@@ -68,6 +68,10 @@ enum Job<T> {
     Square,
     /// Answers with W of the classes of a part, row-major.
     Weights,
+    /// Answers with V, τ and g of the classes of a part, row-major.
+    Held,
+    /// Takes over V, τ and g of so many classes, row-major.
+    Hold { values: Vec<f64>, n_classes: usize },
 }
 
 /// The classes of one thread.
@@ -208,6 +212,23 @@ impl<'a, T: Real> Classes<'a, T> {
     }
 }
 
+impl<T: Real> Classes<'_, T> {
+    /// Takes V, τ and g of these classes out of those of all `n_classes`.
+    fn hold(&mut self, values: &[f64], n_classes: usize) {
+        let d = self.shared.csr.n_features();
+        for (j, row) in values.chunks_exact(n_classes).enumerate() {
+            let own = &row[self.classes.clone()];
+            if j < d {
+                self.weights.set_feature(j, own);
+            } else if j == d {
+                self.tau.copy_from_slice(own);
+            } else {
+                self.g.copy_from_slice(own);
+            }
+        }
+    }
+}
+
 /// Adds `x βᵀ` of changes of loaded rows to the weights of a part's classes.
 struct Add<'w, 'a, T> {
     part: &'w mut Classes<'a, T>,
@@ -290,6 +311,15 @@ impl<T: Real> Part<Job<T>> for Classes<'_, T> {
             Job::Square if self.shared.center.is_none() => vec![self.weights.square()],
             Job::Square => vec![self.dense_weights().iter().map(|w| w * w).sum()],
             Job::Weights => self.dense_weights(),
+            Job::Held => {
+                let mut held: Vec<f64> = self.weights.to_rows().into_iter().map(Real::to_f64).collect();
+                held.extend(self.tau.iter().chain(&self.g));
+                held
+            }
+            Job::Hold { values, n_classes } => {
+                self.hold(values, *n_classes);
+                Vec::new()
+            }
         }
     }
 }
@@ -358,6 +388,23 @@ impl<T: Real> Rows for SparseRows<'_, T> {
         self.join(&parts, &mut rows);
         Ok(rows)
     }
+
+    /// V, τ and g below each other, `[n_features + 2, n_classes]`.
+    fn held(&mut self) -> Result<Vec<f64>, SolveError> {
+        let parts = self.team.call(Job::Held);
+        let mut rows = vec![0.0; self.held_len()];
+        self.join(&parts, &mut rows);
+        Ok(rows)
+    }
+
+    fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {
+        self.team.call(Job::Hold { values: values.to_vec(), n_classes: self.n_classes });
+        Ok(())
+    }
+
+    fn held_len(&self) -> usize {
+        (self.shared.csr.n_features() + 2) * self.n_classes
+    }
 }
 
 impl<T: Real> Blocks for SparseRows<'_, T> {
@@ -382,46 +429,4 @@ impl<T: Real> Blocks for SparseRows<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::{Center, Scale, Scaler};
-
-    #[test]
-    fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
-        let mut csr = Csr::new(7);
-        for i in 0..9u32 {
-            for j in (0..7).filter(|j| (i * 3 + j) % 4 != 0) {
-                csr.push_cell(j, f32::from(u8::try_from((i * 5 + j * 3) % 7).unwrap()) - 2.0);
-            }
-            csr.finish_row();
-        }
-        let features = crate::data::Features::Sparse(csr.clone());
-        let rows: Vec<u32> = (0..9).collect();
-        for (center, scale) in [(Center::None, Scale::None), (Center::Mean, Scale::Std), (Center::Mean, Scale::UnitRow)]
-        {
-            let scaler = Scaler::fit(&features, &rows, center, scale);
-            let source = Source { features: &features, labels: &[0; 9], scaler: &scaler, weights: None };
-            let shared = Arc::new(Shared::new(source, &csr));
-            let mut loaded = Loaded::<f64>::default();
-            loaded.load(&shared, &rows);
-            let loaded = Arc::new(loaded);
-            let mut dense = vec![vec![0.0; 7]; 9];
-            for (row, out) in dense.iter_mut().enumerate() {
-                scaler.write_row_wide(&features, row, out);
-            }
-            for place in 0..2 {
-                let mut part = Classes::<f64>::new(Arc::clone(&shared), place, place..place + 1);
-                part.loaded = Arc::clone(&loaded);
-                let mut found = part.products(2).into_iter();
-                for i in (place..9).step_by(2) {
-                    for j in 0..=i {
-                        let expected: f64 = dense[i].iter().zip(&dense[j]).map(|(a, b)| a * b).sum();
-                        let found = found.next().unwrap();
-                        assert!((found - expected).abs() < 1e-5, "{center:?} {scale:?} {i} {j}: {found} {expected}");
-                    }
-                }
-                assert_eq!(found.next(), None);
-            }
-        }
-    }
-}
+mod tests;

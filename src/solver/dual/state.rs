@@ -54,8 +54,8 @@ pub(super) struct State<'a> {
     /// c·ℓ of each row and its share of the gap when it was last met.
     pub seen: Vec<Bounds>,
     /// The first epoch in which a row is due again, and how long it slept last.
-    due: Vec<u32>,
-    sleep: Vec<u8>,
+    pub(super) due: Vec<u32>,
+    pub(super) sleep: Vec<u8>,
     pub epoch: u32,
     /// A row whose share of the gap is no more than this is left alone.
     pub tolerance: f64,

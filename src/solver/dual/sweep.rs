@@ -53,6 +53,26 @@ pub(super) trait Rows {
 
     /// W `[n_features, n_classes]` for preprocessed features.
     fn weights(&mut self) -> Result<Vec<f64>, SolveError>;
+
+    /// W as it is held, to the last bit; W itself, where that is what is held.
+    fn held(&mut self) -> Result<Vec<f64>, SolveError> {
+        self.weights()
+    }
+
+    /// Takes back what [`Rows::held`] gave, with no changes pending. The length is checked by [`hold`].
+    fn hold(&mut self, values: &[f64]) -> Result<(), SolveError>;
+
+    /// How many numbers [`Rows::held`] gives.
+    fn held_len(&self) -> usize;
+}
+
+/// Takes back what [`Rows::held`] gave.
+pub(super) fn hold(rows: &mut dyn Rows, values: &[f64]) -> Result<(), SolveError> {
+    let expected = rows.held_len();
+    if values.len() != expected {
+        return Err(SolveError::Snapshot(format!("the weights are {} numbers, expected {expected}", values.len())));
+    }
+    rows.hold(values)
 }
 
 /// Rows whose weights are changed a block at a time.

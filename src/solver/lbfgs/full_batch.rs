@@ -7,12 +7,12 @@ use crate::data::batch::{Batch, Rows, SparseRows};
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
 use crate::objective::{mean_loss, mean_loss_gradient};
+use crate::solver::checkpoint::Clock;
 use crate::solver::dual::Precision;
 use crate::solver::{Problem, Route, SolveError};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
-use std::time::Instant;
 
 /// Cells of the features (of the scores' cells for sparse rows) that are multiplied at once.
 const CHUNK_CELLS: usize = 1 << 22;
@@ -29,12 +29,12 @@ pub(super) struct FullBatch<'a> {
     device: Device,
     passes: u64,
     most_passes: u64,
-    /// When the time is up: the start and the seconds.
-    clock: (Instant, f64),
+    /// When the time is up: that of the solver and the seconds.
+    clock: (Clock, f64),
 }
 
 impl<'a> FullBatch<'a> {
-    pub fn new(config: &LbfgsConfig, problem: &'a Problem<'a>, start: Instant) -> Result<Self, SolveError> {
+    pub fn new(config: &LbfgsConfig, problem: &'a Problem<'a>, clock: Clock) -> Result<Self, SolveError> {
         let device = problem.device.device.clone();
         let double = device.supports_dtype(DType::F64);
         let dtype = match config.precision {
@@ -64,7 +64,7 @@ impl<'a> FullBatch<'a> {
             device,
             passes: 0,
             most_passes: config.epochs.get() as u64,
-            clock: (start, config.seconds.map_or(f64::INFINITY, crate::bounded::Positive::get)),
+            clock: (clock, config.seconds.map_or(f64::INFINITY, crate::bounded::Positive::get)),
         };
         if bytes <= RESIDENT_BYTES {
             batch.resident = Some(problem.train.chunks(chunk).map(|rows| batch.gather(rows)).collect());
@@ -90,6 +90,11 @@ impl<'a> FullBatch<'a> {
     /// Passes over the training rows so far.
     pub fn passes(&self) -> u64 {
         self.passes
+    }
+
+    /// Goes on after so many passes.
+    pub fn set_passes(&mut self, passes: u64) {
+        self.passes = passes;
     }
 
     pub fn is_double(&self) -> bool {

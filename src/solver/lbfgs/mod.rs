@@ -23,7 +23,9 @@
 
 mod full_batch;
 mod line_search;
+mod resume;
 
+use super::checkpoint::Clock;
 use super::dual::Precision;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Observer, Problem, Route, SolveError};
@@ -34,7 +36,7 @@ use line_search::{Function as _, Point, Search};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The `[solver.lbfgs]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,27 +83,51 @@ pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Obs
     if !loss.is_smooth() {
         return Err(SolveError::Kinks(format!("{} at power {}", loss.formulation.name(), i64::from(loss.power))));
     }
-    let start = Instant::now();
-    let mut batch = FullBatch::new(config, problem, start)?;
+    let mut kept = observer.resume();
+    let clock = Clock::after(kept.as_mut().map_or(Ok(Duration::ZERO), |kept| kept.take_time("elapsed"))?);
+    let mut batch = FullBatch::new(config, problem, clock)?;
     observer.start(config.epochs.get() as u64);
-    let mut here = batch.at(vec![0.0; batch.len()])?;
-    let goal = config.tolerance.get() * norm(&here.gradient);
-    let (mut pairs, mut made) = (Pairs::new(config.memory.get()), 0u64);
+    let mut at = match kept {
+        Some(kept) => Descent::restore(kept, config, &mut batch)?,
+        None => Descent::begin(config, &mut batch)?,
+    };
     let stop = loop {
-        let certificate = certificate(problem, &batch, &here);
-        log(observer, &batch, made, &here, certificate, start);
-        if let Some(stop) = ended(config, &batch, &here, goal, observer, start) {
+        let interrupted = observer.interrupted();
+        if interrupted || observer.wants_snapshot() {
+            observer.snapshot(at.snapshot(&batch, clock));
+        }
+        let certificate = certificate(problem, &batch, &at.here);
+        log(observer, &batch, &at, certificate, clock);
+        if let Some(stop) = ended(config, &batch, &at, interrupted, clock) {
             break stop;
         }
-        let Some(there) = next(&mut batch, &mut pairs, &here)? else {
+        let Some(there) = next(&mut batch, &mut at.pairs, &at.here)? else {
             break if batch.is_exhausted() { limit(config, &batch) } else { StopReason::NoProgress };
         };
-        pairs.push(&here, &there);
-        here = there;
-        made += 1;
-        observer.step(made);
+        at.pairs.push(&at.here, &there);
+        at.here = there;
+        at.made += 1;
+        observer.step(at.made);
     };
-    Ok(finish(problem, &batch, &here, made, stop, start.elapsed()))
+    Ok(finish(problem, &batch, &at, stop, clock.elapsed()))
+}
+
+/// Where the run is.
+struct Descent {
+    here: Point,
+    pairs: Pairs,
+    /// Steps.
+    made: u64,
+    /// The norm of the gradient at which it ends.
+    goal: f64,
+}
+
+impl Descent {
+    fn begin(config: &LbfgsConfig, batch: &mut FullBatch<'_>) -> Result<Self, SolveError> {
+        let here = batch.at(vec![0.0; batch.len()])?;
+        let goal = config.tolerance.get() * norm(&here.gradient);
+        Ok(Self { here, pairs: Pairs::new(config.memory.get()), made: 0, goal })
+    }
 }
 
 /// One step from `here`; along the gradient where the curvature in memory leads nowhere. `None` when there is no lower point.
@@ -127,21 +153,20 @@ fn next(batch: &mut FullBatch<'_>, pairs: &mut Pairs, here: &Point) -> Result<Op
 fn ended(
     config: &LbfgsConfig,
     batch: &FullBatch<'_>,
-    here: &Point,
-    goal: f64,
-    observer: &dyn Observer,
-    start: Instant,
+    at: &Descent,
+    interrupted: bool,
+    clock: Clock,
 ) -> Option<StopReason> {
-    if !here.value.is_finite() {
+    if !at.here.value.is_finite() {
         return Some(StopReason::Diverged { step: 0 });
     }
-    if norm(&here.gradient) <= goal {
+    if norm(&at.here.gradient) <= at.goal {
         return Some(StopReason::GradientReached);
     }
-    if observer.interrupted() {
+    if interrupted {
         return Some(StopReason::Interrupted);
     }
-    let late = config.seconds.is_some_and(|s| start.elapsed().as_secs_f64() >= s.get());
+    let late = config.seconds.is_some_and(|s| clock.elapsed().as_secs_f64() >= s.get());
     (late || batch.is_exhausted()).then(|| limit(config, batch))
 }
 
@@ -172,18 +197,17 @@ fn certificate(problem: &Problem<'_>, batch: &FullBatch<'_>, here: &Point) -> Op
 fn log(
     observer: &mut dyn Observer,
     batch: &FullBatch<'_>,
-    step: u64,
-    here: &Point,
+    at: &Descent,
     certificate: Option<Certificate>,
-    start: Instant,
+    clock: Clock,
 ) {
     let entry = LogEntry {
-        step,
+        step: at.made,
         epoch: batch.passes() as f64,
-        loss: Some(here.value),
+        loss: Some(at.here.value),
         train_accuracy: None,
         validation_accuracy: None,
-        seconds: start.elapsed().as_secs_f64(),
+        seconds: clock.elapsed().as_secs_f64(),
     };
     match certificate {
         Some(certificate) => observer.bounds(&entry, &certificate, 1.0),
@@ -192,25 +216,18 @@ fn log(
 }
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-fn finish(
-    problem: &Problem<'_>,
-    batch: &FullBatch<'_>,
-    here: &Point,
-    steps: u64,
-    stop: StopReason,
-    solve: Duration,
-) -> Fit {
+fn finish(problem: &Problem<'_>, batch: &FullBatch<'_>, at: &Descent, stop: StopReason, solve: Duration) -> Fit {
     let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
-    let (weight, bias) = here.at.split_at(batch.n_weights());
+    let (weight, bias) = at.here.at.split_at(batch.n_weights());
     Fit {
         weight: single(weight),
         bias: problem.objective.bias.has_bias().then(|| single(bias)),
-        steps,
+        steps: at.made,
         epochs: batch.passes() as f64,
         stop,
         solve,
         evaluate: Duration::ZERO,
-        certificate: certificate(problem, batch, here),
+        certificate: certificate(problem, batch, &at.here),
         best_step: None,
     }
 }

@@ -13,6 +13,7 @@ mod draws;
 pub mod feed;
 pub mod optimizer;
 mod options;
+mod resume;
 pub mod sampler;
 pub mod schedule;
 pub mod stacked;
@@ -195,7 +196,7 @@ impl Stepper<'_> {
 pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
     let device = problem.device.device.clone();
     let (weight, bias) = initial_values(problem, config.init_std.get());
-    let model = LinearSvm::from_values(weight, bias, problem.n_classes, &device.clone().autodiff());
+    let model = resume::model(weight, bias, problem.n_classes, &device);
     let stepper = Stepper {
         problem,
         loss: problem.objective.loss.init(&device),
@@ -207,7 +208,7 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
     };
     let n = problem.train.len();
     let steps = config.total_steps(n);
-    let sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
+    let mut sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
     observer.start(steps);
     let mut run = Run {
         config,
@@ -224,12 +225,18 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         best: problem.early_stopping.map(Best::new),
         best_step: None,
     };
+    let model = match observer.resume() {
+        None => model,
+        Some(snapshot) => run.restore(snapshot)?,
+    };
+    sampler.skip(run.made);
+    let left = steps - run.made;
     let model = if run.stepper.fused.is_some() {
         // In a thread of the pool, whose others are at hand for each step.
         rayon::scope(|_| run.descend(model, Feed::InPlace(Box::new(sampler)), observer))?
     } else {
         std::thread::scope(|scope| {
-            let feed = Feed::start(scope, problem.source, sampler, steps, problem.threads > 1);
+            let feed = Feed::start(scope, problem.source, sampler, left, problem.threads > 1);
             run.descend(model, feed, observer)
         })?
     };
@@ -274,7 +281,7 @@ impl Run<'_> {
         let config = self.config;
         let n = self.stepper.problem.train.len();
         self.clock = Instant::now();
-        for step in 0..self.steps {
+        for step in self.made..self.steps {
             let Some(drawn) = feed.next_batch() else {
                 return Err(SolveError::Device("the thread that prepares batches ended early".into()));
             };
@@ -297,7 +304,7 @@ impl Run<'_> {
                 self.stop = StopReason::EarlyStopping;
                 break;
             }
-            if observer.interrupted() && !last {
+            if !last && self.pass_by(&model, observer)? {
                 self.stop = StopReason::Interrupted;
                 break;
             }

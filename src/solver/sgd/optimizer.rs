@@ -11,6 +11,7 @@ pub use super::options::{
 
 use super::SgdConfig;
 use super::options::{share, single};
+use super::resume::{placed, placed_group};
 use burn::grad_clipping::GradientClipping;
 use burn::module::ParamGroup;
 use burn::optim::momentum::MomentumConfig;
@@ -123,53 +124,61 @@ impl SgdConfig {
     #[must_use]
     pub fn build_optimizer(&self) -> ModuleOptimizer {
         let optimizer = match self.optimizer {
-            OptimizerName::Sgd => Sgd::new().init(),
+            OptimizerName::Sgd => placed(Sgd::new().build()),
             OptimizerName::Momentum => momentum(self.momentum.as_ref(), false),
             OptimizerName::Nesterov => momentum(self.nesterov.as_ref(), true),
             OptimizerName::Adam => {
                 let o = self.adam.clone().unwrap_or_default();
-                AdamConfig::new()
-                    .with_beta_1(share(o.beta_1))
-                    .with_beta_2(share(o.beta_2))
-                    .with_epsilon(single(o.epsilon))
-                    .with_amsgrad(o.amsgrad)
-                    .init()
+                placed(
+                    AdamConfig::new()
+                        .with_beta_1(share(o.beta_1))
+                        .with_beta_2(share(o.beta_2))
+                        .with_epsilon(single(o.epsilon))
+                        .with_amsgrad(o.amsgrad)
+                        .build(),
+                )
             }
-            OptimizerName::AdamW => adamw(&self.adamw.clone().unwrap_or_default()).init(),
+            OptimizerName::AdamW => placed(adamw(&self.adamw.clone().unwrap_or_default()).build()),
             OptimizerName::RmsProp => {
                 let o = self.rmsprop.clone().unwrap_or_default();
-                RmsPropConfig::new()
-                    .with_alpha(share(o.alpha))
-                    .with_momentum(share(o.momentum))
-                    .with_epsilon(single(o.epsilon))
-                    .with_centered(o.centered)
-                    .init()
+                placed(
+                    RmsPropConfig::new()
+                        .with_alpha(share(o.alpha))
+                        .with_momentum(share(o.momentum))
+                        .with_epsilon(single(o.epsilon))
+                        .with_centered(o.centered)
+                        .build(),
+                )
             }
             OptimizerName::AdaGrad => {
                 let o = self.adagrad.clone().unwrap_or_default();
-                AdaGradConfig::new().with_lr_decay(o.lr_decay.get()).with_epsilon(single(o.epsilon)).init()
+                placed(AdaGradConfig::new().with_lr_decay(o.lr_decay.get()).with_epsilon(single(o.epsilon)).build())
             }
             OptimizerName::Lion => {
                 let o = self.lion.clone().unwrap_or_default();
-                LionConfig::new().with_beta_1(share(o.beta_1)).with_beta_2(share(o.beta_2)).init()
+                placed(LionConfig::new().with_beta_1(share(o.beta_1)).with_beta_2(share(o.beta_2)).build())
             }
             OptimizerName::Adan => {
                 let o = self.adan.clone().unwrap_or_default();
-                AdanConfig::new()
-                    .with_beta_1(share(o.beta_1))
-                    .with_beta_2(share(o.beta_2))
-                    .with_beta_3(share(o.beta_3))
-                    .with_epsilon(single(o.epsilon))
-                    .init()
+                placed(
+                    AdanConfig::new()
+                        .with_beta_1(share(o.beta_1))
+                        .with_beta_2(share(o.beta_2))
+                        .with_beta_3(share(o.beta_3))
+                        .with_epsilon(single(o.epsilon))
+                        .build(),
+                )
             }
             OptimizerName::Lamb => {
                 let o = self.lamb.clone().unwrap_or_default();
-                LambConfig::new()
-                    .with_beta_1(share(o.beta_1))
-                    .with_beta_2(share(o.beta_2))
-                    .with_epsilon(single(o.epsilon))
-                    .with_use_trust_ratio(o.trust_ratio)
-                    .init()
+                placed(
+                    LambConfig::new()
+                        .with_beta_1(share(o.beta_1))
+                        .with_beta_2(share(o.beta_2))
+                        .with_epsilon(single(o.epsilon))
+                        .with_use_trust_ratio(o.trust_ratio)
+                        .build(),
+                )
             }
             OptimizerName::Adafactor => adafactor(&self.adafactor.clone().unwrap_or_default()),
             OptimizerName::Muon => return self.muon(),
@@ -191,19 +200,24 @@ impl SgdConfig {
                 MuonRate::Original => AdjustLrFn::Original,
                 MuonRate::MatchAdamw => AdjustLrFn::MatchRmsAdamW,
             })
-            .init();
+            .build();
+        let weights = placed(weights);
         let weights = match self.clipping() {
             None => weights,
             Some(clipping) => weights.with_grad_clipping(clipping),
         };
-        weights.with_group(ParamGroup::from_path(BIAS), adamw(&AdamOptions::default()).build(), self.clipping())
+        weights.with_group(
+            ParamGroup::from_path(BIAS),
+            placed_group(adamw(&AdamOptions::default()).build()),
+            self.clipping(),
+        )
     }
 }
 
 fn momentum(options: Option<&MomentumOptions>, nesterov: bool) -> ModuleOptimizer {
     let o = options.cloned().unwrap_or_default();
     let config = MomentumConfig { momentum: o.momentum.get(), dampening: o.dampening.get(), nesterov };
-    Sgd::new().with_momentum(Some(config)).init()
+    placed(Sgd::new().with_momentum(Some(config)).build())
 }
 
 fn adamw(o: &AdamOptions) -> AdamWConfig {
@@ -216,12 +230,12 @@ fn adamw(o: &AdamOptions) -> AdamWConfig {
 }
 
 fn adafactor(o: &AdafactorOptions) -> ModuleOptimizer {
-    AdafactorConfig::new()
+    let config = AdafactorConfig::new()
         .with_epsilon_1(single(o.epsilon_1))
         .with_epsilon_2(single(o.epsilon_2))
         .with_clip_threshold(single(o.clip_threshold))
         .with_decay_rate(-o.decay.get())
         .with_relative_step(o.relative_step)
-        .with_scale_parameter(o.scale_parameter)
-        .init()
+        .with_scale_parameter(o.scale_parameter);
+    placed(config.build())
 }

@@ -39,6 +39,28 @@ impl Sampler {
         Self { rng, rows: rows.to_vec(), sampling, batch_size, next: 0 }
     }
 
+    /// Goes on as if `batches` batches had been drawn.
+    pub fn skip(&mut self, batches: u64) {
+        match self.sampling {
+            Sampling::WithReplacement => {
+                let n = self.rows.len();
+                for _ in 0..batches.saturating_mul(self.batch_size as u64) {
+                    self.rng.random_range(0..n);
+                }
+            }
+            Sampling::Shuffle => {
+                // Only the permutations draw.
+                let per_epoch = self.rows.len().div_ceil(self.batch_size.max(1)) as u64;
+                for _ in 0..batches / per_epoch {
+                    self.rows.shuffle(&mut self.rng);
+                }
+                for _ in 0..batches % per_epoch {
+                    self.next_batch();
+                }
+            }
+        }
+    }
+
     /// The rows of the next batch.
     pub fn next_batch(&mut self) -> Vec<u32> {
         match self.sampling {
@@ -78,6 +100,23 @@ mod tests {
             orders.push(order);
         }
         assert_ne!(orders[0], orders[1]);
+    }
+
+    #[test]
+    fn skipped_batches_are_those_that_would_have_been_drawn() {
+        let rows: Vec<u32> = (100..117).collect();
+        for (sampling, batch_size) in
+            [(Sampling::Shuffle, 5), (Sampling::Shuffle, 17), (Sampling::Shuffle, 50), (Sampling::WithReplacement, 6)]
+        {
+            let mut drawn = Sampler::new(&rows, sampling, batch_size, 3);
+            for batches in 0..12 {
+                let mut skipped = Sampler::new(&rows, sampling, batch_size, 3);
+                skipped.skip(batches);
+                let mut whole = drawn.clone();
+                assert!((0..7).all(|_| whole.next_batch() == skipped.next_batch()), "{sampling:?} {batches}");
+                drawn.next_batch();
+            }
+        }
     }
 
     #[test]

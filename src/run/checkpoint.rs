@@ -1,0 +1,401 @@
+//! Checkpoints: a run as files from which it goes on.
+//!
+//! `checkpoint/<number>.safetensors`, the newest with the largest number, the last two kept, each whole or not there. The tensors
+//! are the variables of the solver ([`Snapshot`]) and the rows of `metrics.csv` and `bounds.csv` up to that step; the metadata
+//! says of what they are: configuration, data, device. A digest over all of it tells damage. Removed when the run is finished.
+
+use super::Prepared;
+use super::record::{RecordError, failed};
+use crate::config::LoadedConfig;
+use crate::data::Features;
+use crate::durable::{self, Digest};
+use crate::solver::Snapshot;
+use crate::solver::checkpoint::Values;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The format version that this program writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The folder within a run folder.
+pub const FOLDER: &str = "checkpoint";
+
+/// Checkpoints that are kept.
+const KEPT: usize = 2;
+const FORMAT: &str = "burn-svm checkpoint";
+/// A digest that is yet to be filled in.
+const BLANK: &str = "0000000000000000";
+/// Numbers that are written at once.
+const PIECE: usize = 1 << 16;
+
+/// Of what a checkpoint is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The name of the configuration.
+    pub name: String,
+    /// Its text as used.
+    pub config: String,
+    /// The digest of all rows, labels, weights and names of the data.
+    pub data: String,
+    /// How much data there is, in words.
+    pub shape: String,
+    /// The device, with the adapter's name.
+    pub device: String,
+    /// Threads of the CPU.
+    pub threads: usize,
+}
+
+impl Identity {
+    /// Of a run.
+    #[must_use]
+    pub fn of(config: &LoadedConfig, prepared: &Prepared, device: String) -> Self {
+        let data = &prepared.data;
+        let (n, d, k) = (data.features.n_rows(), data.features.n_features(), data.n_classes());
+        Self {
+            name: config.name(),
+            config: config.text.clone(),
+            data: fingerprint(prepared),
+            shape: format!("{n} rows of {d} features in {k} classes"),
+            device,
+            threads: super::threads(config),
+        }
+    }
+}
+
+/// The digest of the data as they were read: what a run cannot go on without.
+fn fingerprint(prepared: &Prepared) -> String {
+    let data = &prepared.data;
+    let mut digest = Digest::default();
+    digest.number(data.n_train as u64);
+    digest.number(data.features.n_features() as u64);
+    match &data.features {
+        Features::U8(dense) => digest.bytes(dense.values()),
+        Features::F32(dense) => digest.words(dense.values().iter().map(|v| v.to_bits())),
+        Features::Sparse(csr) => {
+            for i in 0..csr.n_rows() {
+                let (indices, values) = csr.row(i);
+                digest.words(indices.iter().copied());
+                digest.words(values.iter().map(|v| v.to_bits()));
+            }
+        }
+    }
+    digest.words(data.labels.iter().copied());
+    if let Some(weights) = &data.weights {
+        digest.words(weights.iter().map(|w| w.to_bits()));
+    }
+    data.class_names.iter().for_each(|name| digest.bytes(name.as_bytes()));
+    digest.hex()
+}
+
+/// A run between two steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Of what.
+    pub identity: Identity,
+    /// The steps or epochs made, for people.
+    pub progress: u64,
+    /// The solver's variables, and `metrics.csv` and `bounds.csv` as they were.
+    pub snapshot: Snapshot,
+}
+
+/// A file that is no checkpoint for this program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is cut off or changed.
+    Damaged(String),
+    /// A newer program wrote it.
+    Newer(String),
+}
+
+impl Values {
+    const fn kind(&self) -> (&'static str, usize) {
+        match self {
+            Self::U8(v) => ("U8", v.len()),
+            Self::U32(v) => ("U32", 4 * v.len()),
+            Self::U64(v) => ("U64", 8 * v.len()),
+            Self::F32(v) => ("F32", 4 * v.len()),
+            Self::F64(v) => ("F64", 8 * v.len()),
+        }
+    }
+
+    /// The little-endian bytes, piece by piece.
+    fn pieces(&self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        fn of<T: Copy, const N: usize>(
+            values: &[T],
+            bytes: impl Fn(T) -> [u8; N],
+            each: &mut impl FnMut(&[u8]) -> io::Result<()>,
+        ) -> io::Result<()> {
+            values
+                .chunks(PIECE)
+                .try_for_each(|piece| each(&piece.iter().flat_map(|&value| bytes(value)).collect::<Vec<u8>>()))
+        }
+        match self {
+            Self::U8(v) => of(v, |x| [x], &mut each),
+            Self::U32(v) => of(v, u32::to_le_bytes, &mut each),
+            Self::U64(v) => of(v, u64::to_le_bytes, &mut each),
+            Self::F32(v) => of(v, f32::to_le_bytes, &mut each),
+            Self::F64(v) => of(v, f64::to_le_bytes, &mut each),
+        }
+    }
+
+    fn of_view(view: &TensorView<'_>) -> Option<Self> {
+        fn of<T, const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+            bytes.chunks_exact(N).filter_map(|b| b.try_into().ok()).map(number).collect()
+        }
+        let bytes = view.data();
+        Some(match view.dtype() {
+            Dtype::U8 => Self::U8(bytes.to_vec()),
+            Dtype::U32 => Self::U32(of(bytes, u32::from_le_bytes)),
+            Dtype::U64 => Self::U64(of(bytes, u64::from_le_bytes)),
+            Dtype::F32 => Self::F32(of(bytes, f32::from_le_bytes)),
+            Dtype::F64 => Self::F64(of(bytes, f64::from_le_bytes)),
+            _ => return None,
+        })
+    }
+}
+
+impl Checkpoint {
+    fn header(&self) -> Vec<u8> {
+        let Identity { name, config, data, shape, device, threads } = &self.identity;
+        let mut header = BTreeMap::new();
+        let mut start = 0;
+        for (name, values) in self.snapshot.entries() {
+            let (dtype, len) = values.kind();
+            let count = len / if len == 0 { 1 } else { bytes_of(dtype) };
+            header
+                .insert(name.as_str(), json!({"dtype": dtype, "shape": [count], "data_offsets": [start, start + len]}));
+            start += len;
+        }
+        let metadata = json!({
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION.to_string(),
+            "program": env!("CARGO_PKG_VERSION"),
+            "checksum": BLANK,
+            "progress": self.progress.to_string(),
+            "name": name,
+            "config": config,
+            "data": data,
+            "shape": shape,
+            "device": device,
+            "threads": threads.to_string(),
+        });
+        header.insert("__metadata__", metadata);
+        let mut text = serde_json::to_string(&header).unwrap_or_default().into_bytes();
+        text.resize(text.len().next_multiple_of(8), b' ');
+        text
+    }
+
+    /// Writes the file, all or nothing.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when the system refuses.
+    pub fn save(&self, file: &Path) -> Result<(), RecordError> {
+        let mut header = self.header();
+        let mut digest = Digest::default();
+        digest.bytes(&header);
+        for values in self.snapshot.entries().values() {
+            let mut own = Digest::default();
+            let _ = values.pieces(|piece| {
+                own.bytes(piece);
+                Ok(())
+            });
+            digest.bytes(own.hex().as_bytes());
+        }
+        fill_in(&mut header, &digest.hex());
+        durable::write_with(file, |out| {
+            out.write_all(&(header.len() as u64).to_le_bytes())?;
+            out.write_all(&header)?;
+            self.snapshot.entries().values().try_for_each(|values| values.pieces(|piece| out.write_all(piece)))
+        })
+        .map_err(failed(file))
+    }
+
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    /// [`Unusable`] when it is cut off, changed, of another kind or of a newer program.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unusable> {
+        let damaged = |problem: &str| Unusable::Damaged(problem.to_owned());
+        let (header_len, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|_| damaged("it is cut off or no checkpoint"))?;
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        let text = |key: &str| metadata.get(key).cloned().ok_or_else(|| damaged(&format!("it has no `{key}`")));
+        if text("format")? != FORMAT {
+            return Err(damaged("it is another kind of file"));
+        }
+        let version = text("format_version")?;
+        if version.parse::<u32>().map_or(true, |v| v == 0 || v > FORMAT_VERSION) {
+            let program = metadata.get("program").map_or("?", String::as_str);
+            return Err(Unusable::Newer(format!(
+                "it has format version `{version}`, written by burn-svm {program}; this program reads up to {FORMAT_VERSION}"
+            )));
+        }
+        let tensors = SafeTensors::deserialize(bytes).map_err(|_| damaged("it is cut off"))?;
+        let mut header = bytes[8..8 + header_len].to_vec();
+        fill_in(&mut header, BLANK);
+        let entries = verified(&header, &tensors, &metadata)?;
+        let count = |key: &str| text(key)?.parse::<u64>().map_err(|_| damaged(&format!("`{key}` is no number")));
+        Ok(Self {
+            identity: Identity {
+                name: text("name")?,
+                config: text("config")?,
+                data: text("data")?,
+                shape: text("shape")?,
+                device: text("device")?,
+                threads: usize::try_from(count("threads")?).unwrap_or(usize::MAX),
+            },
+            progress: count("progress")?,
+            snapshot: Snapshot::of(entries),
+        })
+    }
+}
+
+/// The numbers of a file whose digest is right.
+fn verified(
+    header: &[u8],
+    tensors: &SafeTensors<'_>,
+    metadata: &HashMap<String, String>,
+) -> Result<BTreeMap<String, Values>, Unusable> {
+    let mut views: Vec<(String, TensorView<'_>)> = tensors.tensors();
+    views.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut digest = Digest::default();
+    digest.bytes(header);
+    let mut entries = BTreeMap::new();
+    for (name, view) in views {
+        let values = Values::of_view(&view).ok_or_else(|| Unusable::Damaged(format!("`{name}` is of another type")))?;
+        let mut own = Digest::default();
+        let _ = values.pieces(|piece| {
+            own.bytes(piece);
+            Ok(())
+        });
+        digest.bytes(own.hex().as_bytes());
+        entries.insert(name, values);
+    }
+    if metadata.get("checksum").map(String::as_str) != Some(&digest.hex()) {
+        return Err(Unusable::Damaged("its checksum is wrong".into()));
+    }
+    Ok(entries)
+}
+
+fn bytes_of(dtype: &str) -> usize {
+    match dtype {
+        "U8" => 1,
+        "U32" | "F32" => 4,
+        _ => 8,
+    }
+}
+
+/// Puts a digest where the header has one; inside text the quotes would be escaped.
+fn fill_in(header: &mut [u8], digest: &str) {
+    const KEY: &[u8] = b"\"checksum\":\"";
+    if let Some(at) = header.windows(KEY.len()).position(|w| w == KEY) {
+        let at = at + KEY.len();
+        if let Some(place) = header.get_mut(at..at + digest.len()) {
+            place.copy_from_slice(digest.as_bytes());
+        }
+    }
+}
+
+/// The checkpoints of a run folder.
+#[derive(Debug)]
+pub struct Shelf {
+    folder: PathBuf,
+    /// The number of the next.
+    next: u64,
+    /// Those that are known to be good, the oldest first.
+    good: Vec<u64>,
+}
+
+impl Shelf {
+    /// Of a run folder.
+    #[must_use]
+    pub fn of(run: &Path) -> Self {
+        let folder = run.join(FOLDER);
+        let next = numbers(&folder).last().map_or(1, |last| last + 1);
+        Self { folder, next, good: Vec::new() }
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        numbers(&self.folder).is_empty()
+    }
+
+    fn file(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{number:06}.safetensors"))
+    }
+
+    /// The newest checkpoint that can be read, its file, and what is wrong with those after it.
+    ///
+    /// # Errors
+    /// [`RecordError::Differs`] when a newer program wrote it, [`RecordError::Content`] when none can be read.
+    pub fn newest(&mut self) -> Result<(Checkpoint, PathBuf, Vec<String>), RecordError> {
+        let mut notes = Vec::new();
+        for number in numbers(&self.folder).into_iter().rev() {
+            let file = self.file(number);
+            let read = fs::read(&file).map_err(|e| Unusable::Damaged(e.to_string()));
+            match read.and_then(|bytes| Checkpoint::from_bytes(&bytes)) {
+                Ok(checkpoint) => {
+                    self.good = vec![number];
+                    return Ok((checkpoint, file, notes));
+                }
+                Err(Unusable::Damaged(problem)) => notes.push(format!("{} cannot be used: {problem}", file.display())),
+                Err(Unusable::Newer(problem)) => {
+                    let problem = format!("{}: {problem}", file.display());
+                    return Err(RecordError::Differs { problem, hint: "go on with the program that wrote it".into() });
+                }
+            }
+        }
+        Err(RecordError::Content { file: self.folder.clone(), problem: notes.join("; ") })
+    }
+
+    /// Adds a checkpoint, and removes all but the last two that are good.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when it cannot be written.
+    pub fn add(&mut self, checkpoint: &Checkpoint) -> Result<PathBuf, RecordError> {
+        if !self.folder.is_dir() {
+            // Not with the folders above it: a run folder that was removed stays removed.
+            fs::create_dir(&self.folder).map_err(failed(&self.folder))?;
+        }
+        let file = self.file(self.next);
+        checkpoint.save(&file)?;
+        self.good.push(self.next);
+        self.next += 1;
+        let first = self.good.len().saturating_sub(KEPT);
+        self.good.drain(..first);
+        for number in numbers(&self.folder).into_iter().filter(|number| !self.good.contains(number)) {
+            // One too many does no harm.
+            let _ = fs::remove_file(self.file(number));
+        }
+        Ok(file)
+    }
+
+    /// Removes them all, and what was left half written.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when the system refuses.
+    pub fn clear(&mut self) -> Result<(), RecordError> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&self.folder)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The numbers of the checkpoints in a folder, in order.
+fn numbers(folder: &Path) -> Vec<u64> {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let number = |name: std::ffi::OsString| name.to_str()?.strip_suffix(".safetensors")?.parse().ok();
+    let mut numbers: Vec<u64> = names.filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[cfg(test)]
+mod tests;

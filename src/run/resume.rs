@@ -1,0 +1,213 @@
+//! Going on with a run that was ended: what its folder holds, and whether it is the same run.
+
+use super::checkpoint::{Identity, Shelf};
+use super::record::{RecordError, RunFolder, RunResult, failed};
+use super::{LoadedConfig, Prepared};
+use crate::config::RunConfig;
+use crate::solver::SolverConfig;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a run folder has to go on from.
+#[derive(Debug)]
+pub enum Standing {
+    /// Nothing: the run begins.
+    Fresh,
+    /// A checkpoint.
+    Stopped,
+    /// The run is finished.
+    Finished(Box<RunResult>),
+}
+
+/// Keys that a run may be given anew: its model agrees within rounding, or altogether. The data are known by their digest.
+const FREE: [&str; 5] = ["device", "threads", "data", "checkpoint", "search"];
+/// Differences that are named.
+const NAMED: usize = 3;
+
+fn other_run(folder: &Path, problem: String) -> RecordError {
+    RecordError::Differs {
+        problem,
+        hint: format!(
+            "`burn-svm train {config} --out {folder} --resume` goes on with the run as it is; another run needs another --out, or --force",
+            config = folder.join("config.toml").display(),
+            folder = folder.display()
+        ),
+    }
+}
+
+/// What `path` has to go on from, for a run of `config`.
+///
+/// # Errors
+/// [`RecordError::Differs`] when it holds another run, [`RecordError::Io`] or [`RecordError::Content`] when it cannot be read.
+pub fn standing(path: &Path, config: &LoadedConfig) -> Result<Standing, RecordError> {
+    // A finished run has no checkpoints; if it was ended before the last was removed, the end of it is done again.
+    if has_checkpoint(path) {
+        return Ok(Standing::Stopped);
+    }
+    let result = path.join("result.json");
+    let finished = if result.exists() {
+        let text = fs::read_to_string(&result).map_err(failed(&result))?;
+        let found: RunResult = serde_json::from_str(&text)
+            .map_err(|e| RecordError::Content { file: result.clone(), problem: e.to_string() })?;
+        Some(found).filter(|found| found.stop_reason != "interrupted")
+    } else {
+        None
+    };
+    let used = path.join("config.toml");
+    if used.exists() {
+        let text = fs::read_to_string(&used).map_err(failed(&used))?;
+        same_config(path, &text, config)?;
+    }
+    Ok(finished.map_or(Standing::Fresh, |result| Standing::Finished(Box::new(result))))
+}
+
+/// The newest run of a configuration that has not been given a folder by name: `runs/<name>-<time>`.
+#[must_use]
+pub fn newest_folder(name: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir("runs").ok()?.flatten();
+    let ours = |path: &PathBuf| {
+        let rest = path.file_name().and_then(|f| f.to_str()).and_then(|f| f.strip_prefix(name)?.strip_prefix('-'));
+        rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '-')) && path.is_dir()
+    };
+    entries.map(|entry| entry.path()).filter(ours).max()
+}
+
+/// Whether a run folder holds a checkpoint.
+#[must_use]
+pub fn has_checkpoint(path: &Path) -> bool {
+    !Shelf::of(path).is_empty()
+}
+
+/// A run folder that goes on, and what the user should know about it.
+#[derive(Debug)]
+pub struct Resumed {
+    /// The folder.
+    pub folder: RunFolder,
+    /// From where.
+    pub from: String,
+    /// Checkpoints that were damaged, and what may make the model another one.
+    pub notes: Vec<String>,
+}
+
+/// Goes on with the run in `path` from its newest checkpoint.
+///
+/// # Errors
+/// [`RecordError::Differs`] when that is of another configuration, other data or a newer program; [`RecordError::Content`] when
+/// none can be read; [`RecordError::Busy`] or [`RecordError::Io`] when the folder cannot be had.
+pub fn resume(path: &Path, config: &LoadedConfig, prepared: &Prepared, device: String) -> Result<Resumed, RecordError> {
+    let mut shelf = Shelf::of(path);
+    let (checkpoint, file, mut notes) = shelf.newest()?;
+    let (was, now) = (&checkpoint.identity, Identity::of(config, prepared, device));
+    same_config(path, &was.config, config)?;
+    if was.data != now.data {
+        let what = if was.shape == now.shape {
+            format!("there are still {}, but not the same ones", now.shape)
+        } else {
+            format!("the run had {}, there are now {}", was.shape, now.shape)
+        };
+        return Err(RecordError::Differs {
+            problem: format!("{}: cannot go on with other data: {what}", path.display()),
+            hint: "put the files back as they were, or train from the beginning with --force".into(),
+        });
+    }
+    if was.device != now.device {
+        notes.push(format!(
+            "the run was on {}, and goes on on {}: its model will agree within rounding with that of a run on one device",
+            was.device, now.device
+        ));
+    } else if was.threads != now.threads {
+        notes.push(format!(
+            "the run had {}, and goes on with {}: its model will agree within rounding with that of a run that never stopped",
+            count(was.threads),
+            count(now.threads)
+        ));
+    }
+    let unit = if matches!(config.run.solver, SolverConfig::Dual(_)) { "epoch" } else { "step" };
+    let from = format!("{} ({unit} {})", file.display(), checkpoint.progress);
+    let folder = RunFolder::go_on(path, &config.text, shelf, checkpoint)?;
+    Ok(Resumed { folder, from, notes })
+}
+
+fn count(threads: usize) -> String {
+    if threads == 1 { "1 thread".into() } else { format!("{threads} threads") }
+}
+
+/// Holds two configurations against each other, but for what a run may be given anew.
+fn same_config(folder: &Path, of_run: &str, now: &LoadedConfig) -> Result<(), RecordError> {
+    let used = folder.join("config.toml");
+    let was = LoadedConfig::parse(of_run, &used, &[]).map_err(|e| RecordError::Content {
+        file: used.clone(),
+        problem: format!("this program does not understand the configuration of the run: {}", e.problem),
+    })?;
+    let differences = differences(&was.run, &now.run);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let more = differences.len().saturating_sub(NAMED);
+    let mut named = differences.into_iter().take(NAMED).collect::<Vec<_>>().join("; ");
+    if more > 0 {
+        named.push_str(&format!("; and {more} more"));
+    }
+    Err(other_run(folder, format!("{}: cannot go on with another configuration: {named}", folder.display())))
+}
+
+fn differences(was: &RunConfig, now: &RunConfig) -> Vec<String> {
+    let table = |config: &RunConfig| {
+        let mut table = toml::Table::try_from(config).unwrap_or_default();
+        FREE.iter().for_each(|key| drop(table.remove(*key)));
+        table
+    };
+    let mut found = Vec::new();
+    compare("", &table(was), &table(now), &mut found);
+    found
+}
+
+fn compare(path: &str, was: &toml::Table, now: &toml::Table, found: &mut Vec<String>) {
+    let mut keys: Vec<&String> = was.keys().chain(now.keys().filter(|key| !was.contains_key(*key))).collect();
+    keys.sort_unstable();
+    for key in keys {
+        let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (was.get(key), now.get(key)) {
+            (Some(toml::Value::Table(was)), Some(toml::Value::Table(now))) => compare(&name, was, now, found),
+            (was, now) if was != now => {
+                let say = |value: Option<&toml::Value>| match value {
+                    None => "not set".to_owned(),
+                    Some(toml::Value::Table(_)) => "a table".to_owned(),
+                    Some(value) => value.to_string(),
+                };
+                found.push(format!("{name} was {}, is {}", say(was), say(now)));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "[data.digits]\n[objective]\nlambda = 1e-3\n[loss.weston_watkins]\n[solver.sgd]\n";
+
+    #[test]
+    fn configurations_differ_in_what_makes_another_model() {
+        let config = |extra: &str| LoadedConfig::parse(&format!("{extra}\n{SMALL}"), Path::new("x"), &[]).unwrap().run;
+        let lines = |extra: &str| differences(&config(""), &config(extra));
+        for same in ["", "device = \"ndarray\"", "threads = 3", "[checkpoint]\nevery_steps = 3"] {
+            assert_eq!(lines(same), Vec::<String>::new());
+        }
+        assert_eq!(lines("seed = 1"), ["seed was 0, is 1"]);
+        assert_eq!(lines("[early_stopping]"), ["early_stopping was not set, is a table"]);
+        let solver = |solver: &str| {
+            let text = SMALL.replace("[solver.sgd]", solver);
+            LoadedConfig::parse(&text, Path::new("x"), &[]).unwrap().run
+        };
+        assert_eq!(
+            differences(&config(""), &solver("[solver.sgd]\nlearning_rate = 0.02\nsteps = 3")),
+            ["solver.sgd.learning_rate was 0.01, is 0.02", "solver.sgd.steps was not set, is 3"]
+        );
+        assert_eq!(
+            differences(&config(""), &solver("[solver.dual]")),
+            ["solver.dual was not set, is a table", "solver.sgd was a table, is not set"]
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! The variables of the exact solver between two sweeps, kept and taken up again to the last bit.
+//!
+//! W is kept as it is held, and not rebuilt from the dual variables: it has the rounding of the run in it, and with that the steps
+//! that follow.
+
+use super::free::Multipliers;
+use super::{Ascent, Best, Bounds, Pace, SolveError, rows, sweep};
+use crate::solver::Snapshot;
+use crate::solver::checkpoint::Clock;
+
+impl Ascent<'_, '_> {
+    /// What is needed to go on from here.
+    pub(super) fn snapshot(&mut self) -> Result<Snapshot, SolveError> {
+        let mut kept = Snapshot::default();
+        self.state.keep(&mut kept);
+        kept.put("weights", self.rows.held()?);
+        kept.put_one("double", u8::from(self.double));
+        kept.put_one("lambda", self.lambda);
+        kept.put_one("place", self.place as u64);
+        let position = self.rng.get_word_pos();
+        #[allow(clippy::cast_possible_truncation)]
+        kept.put("generator", vec![position as u64, (position >> 64) as u64]);
+        kept.put("counts", vec![self.sweeps, self.visited, u64::from(self.stuck)]);
+        kept.put_one("smallest", self.smallest);
+        kept.put("pace", vec![self.pace.next, self.pace.measured]);
+        kept.put_one("optimism", self.pace.optimism);
+        kept.put("multipliers.last", self.multipliers.last.clone());
+        kept.put_one("multipliers.length", self.multipliers.length);
+        kept.put_time("elapsed", self.clock.elapsed());
+        if let Some(Best { primal, weight, bias }) = &self.best {
+            kept.put_one("best.primal", *primal);
+            kept.put("best.weight", weight.clone());
+            kept.put("best.bias", bias.clone());
+        }
+        Ok(kept)
+    }
+
+    /// Goes back to what was kept; returns the place on the path.
+    ///
+    /// # Errors
+    /// [`SolveError::Snapshot`] when it is not of this problem, [`SolveError::Device`] when the device fails.
+    pub(super) fn restore(&mut self, mut kept: Snapshot) -> Result<usize, SolveError> {
+        let (d, k) = (self.problem.source.features.n_features(), self.state.n_classes);
+        self.state.take_up(&mut kept)?;
+        let double = kept.take_one::<u8>("double")? != 0;
+        if double != self.double {
+            self.double = double;
+            self.rows = rows(self.problem, double, self.scope);
+        }
+        sweep::hold(&mut *self.rows, &kept.take::<f64>("weights")?)?;
+        self.lambda = kept.take_one("lambda")?;
+        let position = kept.take_exactly::<u64>("generator", 2)?;
+        self.rng.set_word_pos(u128::from(position[0]) | u128::from(position[1]) << 64);
+        let counts = kept.take_exactly::<u64>("counts", 3)?;
+        (self.sweeps, self.visited) = (counts[0], counts[1]);
+        self.stuck = u32::try_from(counts[2]).unwrap_or(u32::MAX);
+        self.smallest = kept.take_one("smallest")?;
+        let pace = kept.take_exactly::<u64>("pace", 2)?;
+        self.pace = Pace { next: pace[0], measured: pace[1], optimism: kept.take_one("optimism")? };
+        self.multipliers =
+            Multipliers { last: kept.take("multipliers.last")?, length: kept.take_one("multipliers.length")? };
+        self.best = if kept.has("best.primal") {
+            Some(Best {
+                primal: kept.take_one("best.primal")?,
+                weight: kept.take_exactly("best.weight", d * k)?,
+                bias: kept.take_exactly("best.bias", k)?,
+            })
+        } else {
+            None
+        };
+        self.clock = Clock::after(kept.take_time("elapsed")?);
+        Ok(usize::try_from(kept.take_one::<u64>("place")?).unwrap_or(usize::MAX))
+    }
+}
+
+impl super::State<'_> {
+    fn keep(&self, kept: &mut Snapshot) {
+        // Without the padding of its rows, which is zero.
+        let dual = self.a.chunks_exact(self.stride).flat_map(|a| &a[..self.n_classes]);
+        kept.put("dual", dual.copied().collect::<Vec<f64>>());
+        kept.put("cost", self.samples.iter().map(|s| s.cost).collect::<Vec<f64>>());
+        kept.put("square", self.samples.iter().map(|s| s.square).collect::<Vec<f64>>());
+        kept.put("constant", self.constant.clone());
+        kept.put("offset", self.offset.clone());
+        kept.put("seen.primal", self.seen.iter().map(|s| s.primal).collect::<Vec<f64>>());
+        kept.put("seen.gap", self.seen.iter().map(|s| s.gap).collect::<Vec<f64>>());
+        kept.put("due", self.due.clone());
+        kept.put("sleep", self.sleep.clone());
+        kept.put_one("epoch", self.epoch);
+        kept.put_one("tolerance", self.tolerance);
+    }
+
+    fn take_up(&mut self, kept: &mut Snapshot) -> Result<(), SolveError> {
+        let (n, k) = (self.rows.len(), self.n_classes);
+        let dual = kept.take_exactly::<f64>("dual", n * k)?;
+        self.a.fill(0.0);
+        for (a, kept) in self.a.chunks_exact_mut(self.stride).zip(dual.chunks_exact(k)) {
+            a[..k].copy_from_slice(kept);
+        }
+        let costs = kept.take_exactly::<f64>("cost", n)?;
+        self.samples.iter_mut().zip(costs).for_each(|(sample, cost)| sample.cost = cost);
+        let squares = kept.take_exactly::<f64>("square", n)?;
+        self.samples.iter_mut().zip(squares).for_each(|(sample, square)| sample.square = square);
+        self.constant = kept.take_exactly("constant", k)?;
+        self.offset = kept.take_exactly("offset", k)?;
+        let (primal, gap) = (kept.take_exactly("seen.primal", n)?, kept.take_exactly("seen.gap", n)?);
+        self.seen = primal.into_iter().zip(gap).map(|(primal, gap)| Bounds { primal, gap }).collect();
+        self.due = kept.take_exactly("due", n)?;
+        self.sleep = kept.take_exactly("sleep", n)?;
+        self.epoch = kept.take_one("epoch")?;
+        self.tolerance = kept.take_one("tolerance")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! Products of sparse rows against those of dense ones.
+
+use super::*;
+use crate::data::{Center, Scale, Scaler};
+
+#[test]
+fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
+    let mut csr = Csr::new(7);
+    for i in 0..9u32 {
+        for j in (0..7).filter(|j| (i * 3 + j) % 4 != 0) {
+            csr.push_cell(j, f32::from(u8::try_from((i * 5 + j * 3) % 7).unwrap()) - 2.0);
+        }
+        csr.finish_row();
+    }
+    let features = crate::data::Features::Sparse(csr.clone());
+    let rows: Vec<u32> = (0..9).collect();
+    for (center, scale) in [(Center::None, Scale::None), (Center::Mean, Scale::Std), (Center::Mean, Scale::UnitRow)] {
+        let scaler = Scaler::fit(&features, &rows, center, scale);
+        let source = Source { features: &features, labels: &[0; 9], scaler: &scaler, weights: None };
+        let shared = Arc::new(Shared::new(source, &csr));
+        let mut loaded = Loaded::<f64>::default();
+        loaded.load(&shared, &rows);
+        let loaded = Arc::new(loaded);
+        let mut dense = vec![vec![0.0; 7]; 9];
+        for (row, out) in dense.iter_mut().enumerate() {
+            scaler.write_row_wide(&features, row, out);
+        }
+        for place in 0..2 {
+            let mut part = Classes::<f64>::new(Arc::clone(&shared), place, place..place + 1);
+            part.loaded = Arc::clone(&loaded);
+            let mut found = part.products(2).into_iter();
+            for i in (place..9).step_by(2) {
+                for j in 0..=i {
+                    let expected: f64 = dense[i].iter().zip(&dense[j]).map(|(a, b)| a * b).sum();
+                    let found = found.next().unwrap();
+                    assert!((found - expected).abs() < 1e-5, "{center:?} {scale:?} {i} {j}: {found} {expected}");
+                }
+            }
+            assert_eq!(found.next(), None);
+        }
+    }
+}

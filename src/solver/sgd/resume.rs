@@ -1,0 +1,169 @@
+//! A run of minibatch descent between two steps, kept and taken up again to the last bit.
+//!
+//! The batches are not kept: a new sampler draws and drops those that were made. The state of the optimiser is kept as Burn
+//! writes it (burnpack). Burn's own `load_record` first brings it to the device that the build prefers, whether or not the
+//! machine has that; [`Placed`] brings it to the device of the run.
+
+use super::{Best, Run, SolveError, values};
+use crate::model::LinearSvm;
+use crate::solver::{Observer, Snapshot};
+use burn::module::{Param, ParamId};
+use burn::nn::Linear;
+use burn::optim::{LearningRate, ModuleOptimizer, Optimizer, OptimizerRecord, RecordState, StateSink, StateSource};
+use burn::tensor::{Bytes, Device, Tensor};
+use std::cell::RefCell;
+use std::time::Instant;
+
+/// The model of a run on the device with autodiff. Its parameters have the same numbers in every process: the optimiser's state
+/// is kept by them.
+pub(super) fn model(weight: Vec<f32>, bias: Option<Vec<f32>>, n_classes: usize, device: &Device) -> LinearSvm {
+    let svm = LinearSvm::from_values(weight, bias, n_classes, &device.clone().autodiff());
+    let Linear { weight, bias } = svm.linear;
+    LinearSvm { linear: Linear { weight: numbered(weight, 1), bias: bias.map(|bias| numbered(bias, 2)) } }
+}
+
+fn numbered<const D: usize>(parameter: Param<Tensor<D>>, number: u64) -> Param<Tensor<D>> {
+    let (_, value, mapper) = parameter.consume();
+    Param::from_mapped_value(ParamId::from(number), value, mapper)
+}
+
+thread_local! {
+    /// Where the state of an optimiser goes that is being read.
+    static HOME: RefCell<Option<Device>> = const { RefCell::new(None) };
+}
+
+/// An optimiser whose state is read to the device of the run.
+#[derive(Clone)]
+struct Placed<O>(O);
+
+/// Its state.
+#[derive(Clone)]
+struct PlacedState<S>(S);
+
+/// As Burn's `init`, but its state can be read on any machine.
+pub(super) fn placed(optimizer: impl Optimizer) -> ModuleOptimizer {
+    ModuleOptimizer::from(Placed(optimizer))
+}
+
+/// The same for one group of parameters.
+pub(super) fn placed_group(optimizer: impl Optimizer) -> impl Optimizer {
+    Placed(optimizer)
+}
+
+impl<O: Optimizer> Optimizer for Placed<O> {
+    type State<const D: usize> = PlacedState<O::State<D>>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        tensor: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<Self::State<D>>,
+    ) -> (Tensor<D>, Option<Self::State<D>>) {
+        let (tensor, state) = self.0.step(rate, tensor, gradient, state.map(|state| state.0));
+        (tensor, state.map(PlacedState))
+    }
+
+    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
+        PlacedState(O::to_device(state.0, device))
+    }
+}
+
+impl<S: RecordState> RecordState for PlacedState<S> {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        self.0.state_flatten(prefix, out);
+    }
+
+    fn state_unflatten(prefix: &str, source: &mut StateSource, device: &Device) -> Option<Self> {
+        let device = HOME.with_borrow(Clone::clone).unwrap_or_else(|| device.clone());
+        S::state_unflatten(prefix, source, &device).map(PlacedState)
+    }
+}
+
+/// The optimiser with its state as it was kept, on `device`.
+fn restored(optimizer: ModuleOptimizer, kept: Vec<u8>, device: &Device) -> Result<ModuleOptimizer, SolveError> {
+    let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(kept))
+        .map_err(|e| SolveError::Snapshot(format!("the state of the optimiser: {e:?}")))?;
+    HOME.set(Some(device.clone()));
+    let optimizer = optimizer.load_record(record);
+    HOME.set(None);
+    Ok(optimizer)
+}
+
+impl Run<'_> {
+    /// Between two steps: keeps what is wanted; true when the run should end.
+    pub(super) fn pass_by(&mut self, model: &LinearSvm, observer: &mut dyn Observer) -> Result<bool, SolveError> {
+        let interrupted = observer.interrupted();
+        if interrupted || observer.wants_snapshot() {
+            self.pause()?;
+            observer.snapshot(self.snapshot(model)?);
+            self.clock = Instant::now();
+        }
+        Ok(interrupted)
+    }
+
+    fn snapshot(&self, model: &LinearSvm) -> Result<Snapshot, SolveError> {
+        let mut kept = Snapshot::default();
+        put_model(&mut kept, "", model)?;
+        let state = self.stepper.optimizer.into_bytes().map_err(|e| SolveError::Device(format!("{e:?}")))?;
+        kept.put("optimizer", state.to_vec());
+        kept.put_one("made", self.made);
+        kept.put("first_loss", self.first_loss.into_iter().collect::<Vec<f64>>());
+        kept.put_time("solving", self.solving);
+        kept.put_time("evaluating", self.evaluating);
+        if let Some(best) = &self.best {
+            let (held, waited) = best.parts();
+            kept.put_one("best.waited", waited as u64);
+            if let Some((value, step, model)) = held {
+                kept.put_one("best.value", value);
+                kept.put_one("best.step", step);
+                put_model(&mut kept, "best.", model)?;
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Goes back to what was kept; returns the model.
+    ///
+    /// # Errors
+    /// [`SolveError::Snapshot`] when it is not of this problem.
+    pub(super) fn restore(&mut self, mut kept: Snapshot) -> Result<LinearSvm, SolveError> {
+        let model = self.take_model(&mut kept, "")?;
+        let made: u64 = kept.take_one("made")?;
+        if made > self.steps {
+            return Err(SolveError::Snapshot(format!("it is at step {made} of {}", self.steps)));
+        }
+        self.made = made;
+        let optimizer = self.config.build_optimizer();
+        self.stepper.optimizer = restored(optimizer, kept.take("optimizer")?, &self.device)?;
+        self.first_loss = kept.take::<f64>("first_loss")?.first().copied();
+        self.solving = kept.take_time("solving")?;
+        self.evaluating = kept.take_time("evaluating")?;
+        if let Some(rule) = self.stepper.problem.early_stopping {
+            let waited = usize::try_from(kept.take_one::<u64>("best.waited")?).unwrap_or(usize::MAX);
+            let held = if kept.has("best.value") {
+                Some((kept.take_one("best.value")?, kept.take_one("best.step")?, self.take_model(&mut kept, "best.")?))
+            } else {
+                None
+            };
+            self.best = Some(Best::of_parts(rule, held, waited));
+        }
+        Ok(model)
+    }
+
+    fn take_model(&self, kept: &mut Snapshot, prefix: &str) -> Result<LinearSvm, SolveError> {
+        let problem = self.stepper.problem;
+        let k = problem.n_classes;
+        let weight = kept.take_exactly(&format!("{prefix}weight"), problem.source.features.n_features() * k)?;
+        let bias = problem.objective.bias.has_bias().then(|| kept.take_exactly(&format!("{prefix}bias"), k));
+        Ok(model(weight, bias.transpose()?, k, &self.device))
+    }
+}
+
+fn put_model(kept: &mut Snapshot, prefix: &str, model: &LinearSvm) -> Result<(), SolveError> {
+    kept.put(&format!("{prefix}weight"), values(model.linear.weight.val())?);
+    if let Some(bias) = &model.linear.bias {
+        kept.put(&format!("{prefix}bias"), values(bias.val())?);
+    }
+    Ok(())
+}

@@ -1,8 +1,13 @@
 //! The run folder: what a run leaves behind; `recorded` reads it again.
 //!
 //! `config.toml` as used, `metrics.csv` as it grows, `bounds.csv` of a solver that proves some, `model.safetensors`,
-//! `confusion.csv`, `result.json`, `figures/`, and while it runs `checkpoint/`. A file gets its final name only when it is whole; `metrics.csv` and `bounds.csv`
-//! are the exceptions, they grow line by line.
+//! `confusion.csv`, `result.json`, `figures/`, and while it runs `checkpoint/`. A file gets its final name only when it is whole;
+//! `metrics.csv` and `bounds.csv` are the exceptions, they grow line by line.
+
+mod error;
+
+pub use error::RecordError;
+pub(super) use error::failed;
 
 use super::checkpoint::{Checkpoint, Shelf};
 use super::measure::CalibrationReport;
@@ -15,60 +20,6 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-
-/// A run folder that cannot be made, written or read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordError {
-    /// The folder holds a run already.
-    #[error("{folder}: holds a run already")]
-    Taken {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The folder is not a run.
-    #[error("{folder}: is not a run folder: there is no `{missing}`")]
-    NotARun {
-        /// The folder.
-        folder: PathBuf,
-        /// What was looked for.
-        missing: &'static str,
-    },
-    /// Another process is writing the run.
-    #[error("{folder}: another process is writing this run")]
-    Busy {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A run cannot go on, because its checkpoint is of something else.
-    #[error("{problem}")]
-    Differs {
-        /// What differs.
-        problem: String,
-        /// What to do about it.
-        hint: String,
-    },
-    /// The system refused.
-    #[error("{file}: {source}")]
-    Io {
-        /// The file or folder.
-        file: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A file of the run does not hold what it should.
-    #[error("{file}: {problem}")]
-    Content {
-        /// The file.
-        file: PathBuf,
-        /// What was found.
-        problem: String,
-    },
-}
-
-pub(super) fn failed(file: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
-    move |source| RecordError::Io { file: file.to_path_buf(), source }
-}
 
 /// The numbers of a finished run; `null` where not applicable. The keys are the contract of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

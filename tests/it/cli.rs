@@ -159,7 +159,10 @@ fn a_run_is_not_overwritten_unless_forced() {
     let before = desk.bytes("run/model.safetensors");
     let refused = desk.run(&["train", "my.toml", "--out", "run", "--set", "seed=1"]);
     assert_eq!((refused.code, refused.problem()), (Some(2), "run: holds a run already"));
-    assert_eq!(refused.hint(), "name another folder with --out, or overwrite it with --force");
+    assert_eq!(
+        refused.hint(),
+        "go on with it with --resume, name another folder with --out, or overwrite it with --force"
+    );
     assert_eq!(desk.bytes("run/model.safetensors"), before);
     desk.succeed(&["train", "my.toml", "--out", "run", "--set", "seed=1", "--force", "-q"]);
     assert_ne!(desk.bytes("run/model.safetensors"), before);
@@ -453,7 +456,8 @@ fn ctrl_c_finishes_the_step_and_keeps_the_model() {
     let mut rest = String::new();
     errors.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
-    assert!(rest.ends_with("note: stopped early; the model as it stood is in the run folder\n"), "{rest}");
+    let note = "note: stopped early; the model as it stood is in the run folder. To go on: burn-svm train run/config.toml --out run --resume\n";
+    assert!(rest.ends_with(note), "{rest}");
     let result = desk.json("run/result.json");
     assert_eq!(result["stop_reason"], "interrupted");
     assert!(result["objective"].as_f64().unwrap().is_finite() && result["steps"].as_u64().unwrap() > 0);
@@ -478,6 +482,7 @@ fn help_names_every_option() {
                 "--threads <N>",
                 "--out <DIR>",
                 "--force",
+                "--resume",
                 "--quiet",
                 "--json",
             ][..],
@@ -490,6 +495,7 @@ fn help_names_every_option() {
         ),
         ("plot", &["RUN_DIR", "--format <F>"]),
         ("devices", &["--json"]),
+        ("selfcheck", &["--device <D>", "--json"]),
     ] {
         assert!(whole.contains(&format!("\n  {command} ")), "{command}: {whole}");
         let text = help(&[command, "--help"]);

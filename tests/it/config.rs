@@ -546,7 +546,11 @@ const ARGUMENTS: &[(&[&str], &str, &str)] = &[
     (&["again.toml"], "unexpected argument 'again.toml' found", ""),
     (&["--quiet=1"], "unexpected value '1' for '--quiet' found; no more were expected", ""),
     // The run folder.
-    (&["--out", "taken"], "taken: holds a run already", "name another folder with --out, or overwrite it with --force"),
+    (
+        &["--out", "taken"],
+        "taken: holds a run already",
+        "go on with it with --resume, name another folder with --out, or overwrite it with --force",
+    ),
     (&["--out", "my.toml"], "my.toml: is a file, expected a folder", "a run folder is a folder that can be written"),
     (
         &["--out", "my.toml/run"],

@@ -221,6 +221,38 @@ fn a_run_on_an_adapter_goes_on_there_or_on_the_processor() {
     }
 }
 
+/// What a driver does whose adapter is lost: it panics in the middle of a run.
+struct Lost(u64);
+
+impl Observer for Lost {
+    fn step(&mut self, _: u64) {
+        self.0 += 1;
+        assert!(self.0 < 5, "Parent device is lost\nand more that nobody wants to read");
+    }
+
+    fn log(&mut self, _: &LogEntry) {}
+}
+
+#[test]
+fn a_lost_adapter_is_a_sentence_and_the_run_goes_on_on_the_processor() {
+    if wgpu_cpu().is_none() {
+        return;
+    }
+    let set = ["device=wgpu:cpu", "checkpoint.every_steps=2", "solver.sgd.epochs=1", "solver.sgd.batch_size=200"];
+    let sets: Vec<_> = set.iter().map(|s| parse_assignment(s).unwrap()).collect();
+    let config = LoadedConfig::parse(&sgd(""), Path::new("test.toml"), &sets).unwrap();
+    let prepared = run::prepare(&config).unwrap();
+    let device = run::open_device(&config).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = RunFolder::create(folder.path(), &config.text, true).unwrap();
+    let error = run::train(&config, &prepared, &device, &mut record, &mut Lost(0)).unwrap_err();
+    assert_eq!(error.to_string(), "the device failed: Parent device is lost");
+    drop(record);
+    assert!(resume::has_checkpoint(folder.path()));
+    let on_flex = [&set[1..], &["device=flex"]].concat();
+    assert_eq!(train(&sgd(""), &on_flex, folder.path(), u64::MAX), StopReason::Finished);
+}
+
 /// A folder in which a run of [`SMALL`] was ended after its third checkpoint.
 fn stopped() -> Desk {
     let desk = Desk::new();

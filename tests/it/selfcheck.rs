@@ -15,7 +15,7 @@ fn the_processor_agrees_with_the_reference() {
         "top-k, power 1: loss",
         "training: 50 steps of SGD, weights",
         "exact solver, gap 1e-3: objective above the optimum",
-        "L-BFGS, gradient 1e-4: objective above the optimum",
+        "L-BFGS, gradient 1e-5: objective above the optimum",
     ] {
         assert!(outcome.stdout.contains(what), "{what}\n{}", outcome.stdout);
     }

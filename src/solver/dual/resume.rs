@@ -69,7 +69,8 @@ impl Ascent<'_, '_> {
             None
         };
         self.clock = Clock::after(kept.take_time("elapsed")?);
-        Ok(usize::try_from(kept.take_one::<u64>("place")?).unwrap_or(usize::MAX))
+        self.place = usize::try_from(kept.take_one::<u64>("place")?).unwrap_or(usize::MAX);
+        Ok(self.place)
     }
 }
 

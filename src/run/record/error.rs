@@ -1,0 +1,58 @@
+//! A run folder that cannot be made, written, read or gone on with.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A run folder that cannot be made, written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The folder holds a run already.
+    #[error("{folder}: holds a run already")]
+    Taken {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder is not a run.
+    #[error("{folder}: is not a run folder: there is no `{missing}`")]
+    NotARun {
+        /// The folder.
+        folder: PathBuf,
+        /// What was looked for.
+        missing: &'static str,
+    },
+    /// Another process is writing the run.
+    #[error("{folder}: another process is writing this run")]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A run cannot go on, because its checkpoint is of something else.
+    #[error("{problem}")]
+    Differs {
+        /// What differs.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The system refused.
+    #[error("{file}: {source}")]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file of the run does not hold what it should.
+    #[error("{file}: {problem}")]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What was found.
+        problem: String,
+    },
+}
+
+pub(in crate::run) fn failed(file: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
+    move |source| RecordError::Io { file: file.to_path_buf(), source }
+}

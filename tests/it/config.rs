@@ -24,13 +24,13 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[split]\n",
         "[splt]\n",
-        "6:2: unknown field `splt`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`, `calibration`, `search`",
+        "6:2: unknown field `splt`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`, `calibration`, `checkpoint`, `search`",
         "did you mean `split`?",
     ),
     (
         "seed = 0",
         "sed = 0",
-        "2:1: unknown field `sed`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`, `calibration`, `search`",
+        "2:1: unknown field `sed`, expected one of `seed`, `device`, `threads`, `gradient`, `data`, `split`, `preprocess`, `objective`, `loss`, `solver`, `early_stopping`, `calibration`, `checkpoint`, `search`",
         "did you mean `seed`?",
     ),
     (

@@ -1,7 +1,7 @@
 //! Checkpoints: a run that was stopped anywhere and goes on leaves the files of one that never stopped, to the last byte; what is
 //! not the same run is refused with what differs.
 
-use crate::program::{Case, Desk, SMALL, Verdict};
+use crate::program::{Case, Desk, SMALL, Verdict, repository};
 use crate::support::wgpu_cpu;
 use burn_svm::config::{LoadedConfig, parse_assignment};
 use burn_svm::model::Classifier;
@@ -309,6 +309,25 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_it() {
     );
     assert!(outcome.stderr.contains("note: going on from run/checkpoint/000003.safetensors (step 12)\n"));
     assert_eq!(desk.bytes("run/model.safetensors"), desk.bytes("whole/model.safetensors"));
+}
+
+/// A checkpoint of format version 1, after 20 of 60 steps; it must go on for ever.
+#[test]
+fn version_1_goes_on_for_ever() {
+    let desk = Desk::new();
+    let fixture = |name: &str| repository(&format!("tests/fixtures/checkpoint-v1.{name}"));
+    desk.write("run/checkpoint/000001.safetensors", fs::read(fixture("safetensors")).unwrap());
+    let outcome = desk.succeed(&["train", &fixture("toml"), "--out", "run", "--resume"]);
+    assert!(
+        outcome.stderr.contains("going on from run/checkpoint/000001.safetensors (step 20)\n"),
+        "{}",
+        outcome.stderr
+    );
+    let result = desk.json("run/result.json");
+    assert_eq!((result["stop_reason"].as_str(), result["steps"].as_u64()), (Some("finished"), Some(60)));
+    assert!(result["test_accuracy"].as_f64().unwrap() > 0.9, "{result}");
+    let steps: Vec<u64> = run::recorded::read_metrics(&desk.path("run")).unwrap().iter().map(|row| row.step).collect();
+    assert!(steps.starts_with(&[0, 10, 15, 20, 30]), "rows of before and after: {steps:?}");
 }
 
 #[test]

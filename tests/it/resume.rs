@@ -127,6 +127,7 @@ fn batches_schedules_and_routes_go_on_too() {
         ["threads=2", "solver.sgd.optimizer=adam"],
         ["device=ndarray", "solver.sgd.optimizer=momentum"],
         ["preprocess.bias=none", "calibration.method=temperature"],
+        ["gradient=fused", "solver.sgd.optimizer=adam"],
     ] {
         pieces_make_the_whole(&sgd(""), &set, &[1, 12, 5]);
     }
@@ -182,6 +183,14 @@ fn the_exact_solver_goes_on_to_the_same_certificate() {
     pieces_make_the_whole(&dual("gap = 1e-7\n"), &[], &[5, 20, 20]);
     pieces_make_the_whole(&dual("gap = 1e-4\n"), &["preprocess.bias=free"], &[3, 7]);
     pieces_make_the_whole(&dual("gap = 0\nepochs = 12\n"), &["device=ndarray"], &[1, 4]);
+    // Rows that are too wide to come one by one, of which several threads share the features.
+    let desk = Desk::new();
+    let row = |i: u32| (0..300u32).map(|j| format!(",{}", (i * 31 + j * j * 7 + i * j) % 11)).collect::<String>();
+    desk.write("wide.csv", (0..240).map(|i| format!("{}{}\n", i % 4, row(i))).collect::<String>());
+    let wide = format!("[data.csv]\nlabel = 1\ntrain = {:?}", desk.path("wide.csv").to_str().unwrap());
+    for threads in ["threads=1", "threads=2"] {
+        pieces_make_the_whole(&dual("gap = 1e-3\n").replace("[data.digits]", &wide), &[threads], &[2, 5]);
+    }
 }
 
 #[test]

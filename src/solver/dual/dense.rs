@@ -174,7 +174,8 @@ impl<T: Real> Part<Job> for Slice<'_, T> {
             Job::Weights => self.weights.to_rows().into_iter().map(Real::to_f64).collect(),
             Job::Hold(values) => {
                 let k = self.weights.n_classes();
-                self.weights = ClassWeights::from_rows(&values[self.features.start * k..self.features.end * k], k);
+                let own = &self.preprocess.features;
+                self.weights = ClassWeights::from_rows(&values[own.start * k..own.end * k], k);
                 Vec::new()
             }
         }

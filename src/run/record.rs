@@ -401,6 +401,7 @@ mod tests {
         fs::write(run.path_model(0.5).unwrap(), "model").unwrap();
         run.write_path(&[]).unwrap();
         fs::write(folder.path().join("path/notes.txt"), "mine").unwrap();
+        drop(run);
         RunFolder::create(folder.path(), "", true).unwrap();
         assert!(!folder.path().join("path/c-0.5.safetensors").exists() && !folder.path().join("path.csv").exists());
         assert!(folder.path().join("path/notes.txt").exists());

@@ -39,6 +39,8 @@ PYTHON = {
     "X = f.iloc[:, :-1].to_numpy('f4'); y = f.iloc[:, -1].to_numpy()",
     "pandas read_csv, pyarrow": "import pandas as p; f = p.read_csv({file!r}, engine='pyarrow'); X = f.iloc[:, :-1].to_numpy('f4'); "
     "y = f.iloc[:, -1].to_numpy()",
+    "numpy loadtxt": "import numpy as n; X = n.loadtxt({file!r}, 'f4', delimiter=',', skiprows=1, usecols=range(50)); "
+    "y = n.loadtxt({file!r}, 'U3', delimiter=',', skiprows=1, usecols=50)",
     "sklearn load_svmlight_file": "from sklearn.datasets import load_svmlight_file as l; X, y = l({file!r}, dtype='f4')",
     "numpy, gzip": "import gzip, numpy as n; X = n.frombuffer(gzip.open({file!r}).read(), 'u1', offset=16)",
 }
@@ -89,7 +91,7 @@ def main():
         write_files(folder)
         table, text, mnist = folder / "table.csv", folder / "table.libsvm", here / "data/mnist/train-images-idx3-ubyte.gz"
         groups = {
-            "csv": (table, f"[data.csv]\ntrain = '{table}'\nlabel = 'kind'", [n for n in PYTHON if "csv" in n]),
+            "csv": (table, f"[data.csv]\ntrain = '{table}'\nlabel = 'kind'", [n for n in PYTHON if "csv" in n or "loadtxt" in n]),
             "libsvm": (text, f"[data.libsvm]\ntrain = '{text}'", ["sklearn load_svmlight_file"]),
             "MNIST idx.gz": (mnist, f"[data.idx]\ntrain_images = '{mnist}'\ntrain_labels = "
                              f"'{mnist.parent / 'train-labels-idx1-ubyte.gz'}'", ["numpy, gzip"]),

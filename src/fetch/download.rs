@@ -5,18 +5,22 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::{StatusCode, header};
 
 /// Rounds over the addresses; what has arrived is kept between them.
 const ROUNDS: usize = 2;
 const BLOCK: usize = 1 << 16;
+/// Bytes a second below which a server stalls, however regularly it sends.
+const SLOWEST: u64 = 64;
 
 /// Downloads data sets.
 #[derive(Debug)]
 pub struct Fetcher {
     agent: Agent,
+    /// How long a server may say nothing, or next to nothing.
+    patience: Duration,
     /// Instead of the official addresses; tests only.
     addresses: Option<Vec<String>>,
 }
@@ -37,7 +41,8 @@ impl From<String> for Trouble {
 
 impl Default for Fetcher {
     fn default() -> Self {
-        Self { agent: agent(Duration::from_secs(30), true), addresses: None }
+        let patience = Duration::from_secs(30);
+        Self { agent: agent(patience, true), patience, addresses: None }
     }
 }
 
@@ -70,7 +75,7 @@ impl Fetcher {
     #[doc(hidden)]
     #[must_use]
     pub fn from_test_servers(addresses: Vec<String>, patience: Duration) -> Self {
-        Self { agent: agent(patience, false), addresses: Some(addresses) }
+        Self { agent: agent(patience, false), patience, addresses: Some(addresses) }
     }
 
     /// Fetches a data set into its folder below `dir` and gives that folder.
@@ -135,6 +140,10 @@ impl Fetcher {
             return Ok(());
         }
         let part = into.join(format!("{}.part", file.name));
+        // A link would make the download write where it points.
+        if fs::symlink_metadata(&part).is_ok_and(|metadata| metadata.is_symlink()) {
+            fs::remove_file(&part).map_err(io_error(&part))?;
+        }
         let official: Vec<String> = set.addresses.iter().map(|&a| a.to_owned()).collect();
         let addresses = self.addresses.as_ref().unwrap_or(&official);
         let mut reasons: Vec<String> = Vec::new();
@@ -213,7 +222,7 @@ impl Fetcher {
         let mut out = OpenOptions::new().create(true).append(true).open(part).map_err(local)?;
         out.set_len(done).map_err(local)?;
         observer(FetchEvent::Begin { name: file.name, done, total: file.bytes, address });
-        receive(&mut body.as_reader(), &mut out, done, file, observer)
+        receive(&mut body.as_reader(), &mut out, done, file, self.patience, observer)
             .and_then(|()| out.sync_all().map_err(local))
             .map_err(|trouble| match trouble {
                 Trouble::Local(FetchError::Io { source, .. }) => local(source),
@@ -228,9 +237,11 @@ fn receive(
     out: &mut File,
     mut done: u64,
     file: &RemoteFile,
+    patience: Duration,
     observer: &mut dyn FnMut(FetchEvent<'_>),
 ) -> Result<(), Trouble> {
     let mut block = vec![0; BLOCK];
+    let (mut watched, mut before) = (Instant::now(), done);
     loop {
         let n = match body.read(&mut block) {
             Ok(n) => n,
@@ -247,6 +258,12 @@ fn receive(
         out.write_all(&block[..n]).map_err(|source| Trouble::Local(FetchError::Io { file: PathBuf::new(), source }))?;
         done += n as u64;
         observer(FetchEvent::Bytes(done));
+        if watched.elapsed() > 2 * patience {
+            if done - before < SLOWEST * 2 * patience.as_secs().max(1) {
+                return Err(format!("ended after {done} of {} bytes: next to nothing arrives", file.bytes).into());
+            }
+            (watched, before) = (Instant::now(), done);
+        }
     }
     if done < file.bytes {
         return Err(format!("ended after {done} of {} bytes", file.bytes).into());

@@ -100,6 +100,35 @@ fn stalls(stream: &mut TcpStream, _: Option<usize>) {
     thread::sleep(PATIENCE * 10);
 }
 
+/// A byte now and then: no single wait is long.
+fn drips(stream: &mut TcpStream, _: Option<usize>) {
+    send(stream, "200 OK\r\nContent-Length: 10000", b"");
+    for byte in content() {
+        if stream.write_all(&[byte]).is_err() {
+            return;
+        }
+        thread::sleep(PATIENCE / 4);
+    }
+}
+
+fn chunked_and_cut(stream: &mut TcpStream, _: Option<usize>) {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\nfffffff\r\n56789");
+}
+
+fn chunked_without_sense(stream: &mut TcpStream, _: Option<usize>) {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n01234");
+}
+
+fn endless_headers(stream: &mut TcpStream, _: Option<usize>) {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+    let line = format!("X-Padding: {}\r\n", "x".repeat(1000));
+    while stream.write_all(line.as_bytes()).is_ok() {}
+}
+
+fn lies_about_its_encoding(stream: &mut TcpStream, _: Option<usize>) {
+    send(stream, "200 OK\r\nContent-Length: 10000\r\nContent-Encoding: gzip", &content()[..5000]);
+}
+
 fn says_nothing(_: &mut TcpStream, _: Option<usize>) {
     thread::sleep(PATIENCE * 10);
 }
@@ -190,6 +219,10 @@ fn nothing_bad_gets_the_final_name() {
         ("closes", closes_early as Answer, "ended after 3000 of 10000 bytes", Some(6000)),
         ("no length, too short", without_length_and_short, "ended after 4000 of 10000 bytes", Some(4000)),
         ("stalls", stalls, "ended after 2000 of 10000 bytes: timeout", Some(2000)),
+        ("chunks, cut off", chunked_and_cut, "ended after 10 of 10000 bytes", Some(10)),
+        ("chunks without sense", chunked_without_sense, "ended after 0 of 10000 bytes", Some(0)),
+        ("endless headers", endless_headers, "", None),
+        ("an encoding that was not asked for", lies_about_its_encoding, "ended after ", Some(5000)),
         ("says nothing", says_nothing, "timeout", None),
         ("another file", another_file, "its SHA-256 is ", None),
         ("another length", another_length, "the server has 12 bytes, expected 10000", None),
@@ -213,6 +246,29 @@ fn nothing_bad_gets_the_final_name() {
         let (good, _) = serve(vec![well]);
         assert_whole(&desk, &fetch(&desk, &[&good]));
     }
+}
+
+#[test]
+fn a_server_that_drips_is_given_up() {
+    let desk = Desk::new();
+    let (slow, _) = serve(vec![drips]);
+    let (good, _) = serve(vec![well]);
+    let outcome = fetch(&desk, &[&slow, &good]);
+    assert!(outcome.failures[0].contains("of 10000 bytes: next to nothing arrives"), "{:?}", outcome.failures);
+    assert_whole(&desk, &outcome);
+    assert!(outcome.begun[1] > 3, "what dripped in is kept: {:?}", outcome.begun);
+}
+
+/// A link under the name of a half file would make the download write where the link points.
+#[test]
+#[cfg(unix)]
+fn a_link_is_not_written_through() {
+    let desk = Desk::new();
+    desk.write("precious", "mine").write("data/digits/other", "");
+    std::os::unix::fs::symlink(desk.path("precious"), desk.path("data/digits/file.gz.part")).unwrap();
+    let (address, _) = serve(vec![well]);
+    assert_whole(&desk, &fetch(&desk, &[&address]));
+    assert_eq!(desk.read("precious"), "mine");
 }
 
 #[test]

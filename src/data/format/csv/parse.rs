@@ -41,6 +41,17 @@ struct Piece {
     n_lines: usize,
 }
 
+impl Piece {
+    /// Puts the rows of others behind its own.
+    fn append(&mut self, pieces: Vec<Self>) {
+        for piece in pieces {
+            self.labels.append(&piece.labels);
+            self.values.extend_from_slice(&piece.values);
+            self.weights.extend_from_slice(&piece.weights);
+        }
+    }
+}
+
 /// What is wrong in a piece: the line, from 0, and the words.
 struct Fault {
     line: usize,
@@ -77,22 +88,23 @@ pub(super) fn read(
         DataError::content(&file, position, problem).with_hint(hint)
     })?;
     let (mut at, mut n_lines) = if has_header { (text.at, text.line) } else { start };
-    let mut rows = Piece::default();
+    let (mut rows, mut parsed) = (Piece::default(), Vec::new());
     while !block.is_empty() {
         let (pieces, next) = rayon::join(
             || parse(&block[at..], delimiter, &plan, n_lines, &file),
-            || next_block(&mut source, std::mem::take(&mut carry)),
+            || {
+                rows.append(std::mem::take(&mut parsed));
+                limit::check(&file, 4 * rows.values.len() as u64)?;
+                next_block(&mut source, std::mem::take(&mut carry))
+            },
         );
-        for piece in pieces? {
-            rows.labels.append(&piece.labels);
-            rows.values.extend_from_slice(&piece.values);
-            rows.weights.extend_from_slice(&piece.weights);
-            n_lines += piece.n_lines;
-        }
-        limit::check(&file, 4 * rows.values.len() as u64)?;
+        parsed = pieces?;
+        n_lines += parsed.iter().map(|piece| piece.n_lines).sum::<usize>();
         (block, carry) = next?;
         at = 0;
     }
+    rows.append(parsed);
+    limit::check(&file, 4 * rows.values.len() as u64)?;
     if rows.values.is_empty() {
         return Err(whole("found no row of data").with_hint("is there more than a header?"));
     }

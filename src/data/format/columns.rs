@@ -60,7 +60,7 @@ pub struct Special {
 /// What a model expects of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The number of features.
+    /// The number of features; 0 where any table will do.
     pub n_features: usize,
     /// Their names, in order, where the model knows them.
     pub feature_names: Option<Vec<String>>,

@@ -141,10 +141,10 @@ fn named(path: &Path) -> bool {
 pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     refuse_binary(&source)?;
     let none = Wanted::default();
-    let (special, n_features) = (&wanted.unwrap_or(&none).special, wanted.map(|w| w.n_features));
+    let special = &wanted.unwrap_or(&none).special;
     let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter));
     let rows = parse::read(source, delimiter.map(|d| d.0), header, special, |names, n_columns| match wanted {
-        Some(wanted) if n_features.is_some() => Plan::for_model(names, n_columns, wanted),
+        Some(wanted) if wanted.n_features > 0 => Plan::for_model(names, n_columns, wanted),
         _ => Plan::of_table(names, n_columns, special, None),
     })?;
     let labels = (!rows.labels.is_empty()).then_some(rows.labels);

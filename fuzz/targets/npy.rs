@@ -1,0 +1,10 @@
+//! NumPy's arrays and archives.
+#![no_main]
+
+use burn_svm::data::format::Format;
+use burn_svm_fuzz::{init, read};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(init: init(), |data: &[u8]| {
+    read(Some(Format::Npy), data, None);
+});

@@ -90,6 +90,7 @@ def main():
     tables = [line[1:] for line in reference.splitlines() if line.startswith("#[")]
     put("config", "tables", "\n".join(tables).encode())
     put("model", "v1", (fixtures / "model-v1.safetensors").read_bytes())
+    put("checkpoint", "v1", (fixtures / "checkpoint-v1.safetensors").read_bytes())
     for path in (fixtures / "liblinear").glob("*.model"):
         put("liblinear", path.name, path.read_bytes().removeprefix(b"solver_type "))
     put("predict", "libsvm", b"1 1:0.5 3:-2\n2 2:1\n")

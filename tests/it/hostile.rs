@@ -1,7 +1,7 @@
 //! Files from a stranger: small ones that unpack to large ones, and headers that promise what is not there. With a limit every
 //! format ends with exit code 1 and a sentence, in the memory that the limit allows.
 
-use crate::program::{Case, Desk, SMALL, Verdict};
+use crate::program::{Case, Desk, SMALL, Verdict, outcome, repository};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
@@ -102,6 +102,21 @@ fn a_bomb_ends_with_a_sentence_and_not_with_the_machine() {
         "{}",
         outcome.stderr
     );
+}
+
+/// What comes by standard input is called `stdin` in messages, and a file may have that name.
+#[test]
+fn standard_input_is_not_a_file_of_that_name() {
+    let desk = Desk::new();
+    let fixture = |name: &str| repository(&format!("tests/fixtures/formats/{name}"));
+    let data = format!("[data.parquet]\ntrain = '{}'\nlabel = 'kind'\nweights = 'weight'", fixture("pandas.parquet"));
+    desk.write("my.toml", SMALL.replace("[data.digits]", &data));
+    desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    let own = desk.succeed(&["predict", "run", &fixture("pandas.parquet")]).stdout;
+    desk.write("stdin", "PAR1 and nothing else PAR1");
+    let input = std::fs::File::open(fixture("pandas.parquet")).unwrap();
+    let found = outcome(desk.command(&["predict", "run", "-"]).stdin(input));
+    assert_eq!((found.code, found.stdout), (Some(0), own), "{}", found.stderr);
 }
 
 /// A header of many columns over blank lines asked for memory for all the cells that the lines could have had.

@@ -8,6 +8,7 @@
 Files are written to a temporary folder: a csv of 100,000 rows of 50 numbers with six digits, and libsvm text of 60,000 rows of 100
 cells. MNIST is read from data/mnist where it is there. Every reading is a process of its own, the contestants take turns, and the
 time is that of the reading call alone (burn-svm: `seconds_load` of its result). The first round warms the file cache and is dropped.
+Processor time is given, too, which other programs disturb less: burn-svm's is that of the whole process with all its threads.
 """
 
 import argparse
@@ -44,14 +45,15 @@ PYTHON = {
     "sklearn load_svmlight_file": "from sklearn.datasets import load_svmlight_file as l; X, y = l({file!r}, dtype='f4')",
     "numpy, gzip": "import gzip, numpy as n; X = n.frombuffer(gzip.open({file!r}).read(), 'u1', offset=16)",
 }
-TIMED = "import time\n{imports}\nt = time.perf_counter()\n{code}\nprint(time.perf_counter() - t)"
+TIMED = "import time\n{imports}\nt, c = time.perf_counter(), time.process_time()\n{code}\nprint(time.perf_counter() - t, time.process_time() - c)"
 
 
 def python(name, file):
     code = PYTHON[name].format(file=str(file))
     imports, _, rest = code.partition("; ")
     out = subprocess.run([sys.executable, "-c", TIMED.format(imports=imports, code=rest)], capture_output=True, text=True, check=True)
-    return float(out.stdout)
+    seconds, processor = map(float, out.stdout.split())
+    return seconds, processor
 
 
 def ours(data, folder):
@@ -59,10 +61,13 @@ def ours(data, folder):
     config.write_text(CONFIG.format(data=data))
     program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", here / "target")) / "release" / "burn-svm"
     command = [program, "train", config, "--out", folder / "run", "--force", "--json", "-q"]
+    before = os.times()
     out = subprocess.run(command, capture_output=True, text=True, cwd=here)
     if out.returncode:
         sys.exit(out.stderr)
-    return json.loads(out.stdout)["seconds_load"]
+    after = os.times()
+    processor = after.children_user - before.children_user + after.children_system - before.children_system
+    return json.loads(out.stdout)["seconds_load"], processor
 
 
 def write_files(folder):
@@ -104,22 +109,24 @@ def main():
             for round_ in range(arguments.rounds + 1):
                 load = os.getloadavg()[0]
                 runs = [("burn-svm", ours(data, folder))] + [(n, python(n, file)) for n in names]
-                rows += [(group, n, round_, s, file.stat().st_size, load) for n, s in runs if round_]
-    print("| file | MB | reader | median s | min s | MB/s | times burn-svm |\n|---|---|---|---|---|---|---|")
+                rows += [(group, n, round_, s, file.stat().st_size, load, c) for n, (s, c) in runs if round_]
+    print("| file | MB | reader | median s | min s | MB/s | times burn-svm | processor s |\n|---|---|---|---|---|---|---|---|")
     for group in groups:
-        times = {}
+        times, processor = {}, {}
         for row in rows:
             if row[0] == group:
                 times.setdefault(row[1], []).append(row[3])
+                processor.setdefault(row[1], []).append(row[6])
                 size = row[4] / 1e6
         for reader, seconds in times.items():
             median = statistics.median(seconds)
             ratio = median / statistics.median(times["burn-svm"])
-            print(f"| {group} | {size:.1f} | {reader} | {median:.3f} | {min(seconds):.3f} | {size / median:.0f} | {ratio:.1f} |")
+            used = statistics.median(processor[reader])
+            print(f"| {group} | {size:.1f} | {reader} | {median:.3f} | {min(seconds):.3f} | {size / median:.0f} | {ratio:.1f} | {used:.3f} |")
     if arguments.csv:
         with open(arguments.csv, "w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["file", "reader", "round", "seconds", "bytes", "load_average"])
+            writer.writerow(["file", "reader", "round", "seconds", "bytes", "load_average", "processor_seconds"])
             writer.writerows(rows)
 
 

@@ -39,6 +39,7 @@
 //!
 //! ```text
 //! main → cli
+//!        report
 //!        plot
 //!        search
 //!        run
@@ -70,6 +71,7 @@ pub mod model;
 pub mod objective;
 pub mod plot;
 pub mod reference;
+pub mod report;
 pub mod run;
 pub mod search;
 pub mod solver;

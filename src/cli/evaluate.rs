@@ -1,6 +1,6 @@
 //! `burn-svm evaluate`
 
-use super::{EvaluateArgs, Failure, print, print_json, report};
+use super::{EvaluateArgs, Failure, evaluation, print, print_json};
 use crate::calibration::Calibrator;
 use crate::config::LoadedConfig;
 use crate::model::Classifier;
@@ -27,7 +27,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     if args.json {
         print_json(&as_json(&model, name, &evaluation, calibration))?;
     } else {
-        print(&report::evaluation(&report::Evaluated {
+        print(&evaluation::text(&evaluation::Evaluated {
             name,
             evaluation: &evaluation,
             loss: model.loss().map(ToString::to_string),

@@ -5,6 +5,7 @@
 mod certify;
 mod devices;
 mod evaluate;
+mod evaluation;
 mod export;
 mod fetch;
 mod gradcheck;
@@ -27,6 +28,7 @@ use crate::gradcheck::GradcheckError;
 use crate::model::export::ExportFormat;
 use crate::model::file::ModelFileError;
 use crate::plot::PlotError;
+use crate::report::ReportError;
 use crate::run::{RecordError, RunError};
 use clap::{Args, Parser, Subcommand};
 use std::num::NonZeroUsize;
@@ -64,6 +66,8 @@ enum Command {
     Search(SearchArgs),
     /// Draw the figures of a finished run or search again
     Plot(PlotArgs),
+    /// Write one self-contained HTML page about a run or a search
+    Report(ReportArgs),
     /// Write a model in the format of another program: NumPy, LIBLINEAR, ONNX
     Export(ExportArgs),
     /// Download the official files of mnist, fashion-mnist or cifar10, and check them
@@ -247,6 +251,13 @@ struct PlotArgs {
 }
 
 #[derive(Debug, Args)]
+struct ReportArgs {
+    /// The folder of a run or a search
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct FetchArgs {
     /// mnist, fashion-mnist, cifar10
     #[arg(value_name = "DATASET")]
@@ -300,6 +311,8 @@ enum Failure {
     #[error(transparent)]
     Plot(#[from] PlotError),
     #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error("cannot write to {to}: {source}")]
     Output { to: String, source: std::io::Error },
@@ -313,7 +326,9 @@ impl Failure {
                 DataErrorKind::Path => 2,
                 DataErrorKind::Content => 1,
             },
-            Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
+            Self::Run(RunError::Record(e))
+            | Self::Plot(PlotError::Record(e))
+            | Self::Report(ReportError::Record(e)) => match e {
                 RecordError::Taken { .. }
                 | RecordError::NotARun { .. }
                 | RecordError::Busy { .. }
@@ -327,6 +342,7 @@ impl Failure {
             Self::Run(RunError::Gradcheck(GradcheckError::NoCpuBackend)) => 2,
             Self::Run(RunError::Model(_) | RunError::Solve(_) | RunError::Gradcheck(_) | RunError::Mismatch { .. })
             | Self::Plot(PlotError::Draw { .. } | PlotError::Model(_))
+            | Self::Report(ReportError::Draw { .. } | ReportError::Model(_))
             | Self::Output { .. } => 1,
         }
     }
@@ -336,12 +352,16 @@ impl Failure {
             Self::Run(RunError::Config(e)) => e.hint.clone(),
             Self::Run(RunError::Device(e)) => Some(e.hint.clone()),
             Self::Run(RunError::Data(e)) => e.hint.clone(),
-            Self::Run(RunError::Model(e)) | Self::Plot(PlotError::Model(e)) => Some(e.hint().to_owned()),
+            Self::Run(RunError::Model(e)) | Self::Plot(PlotError::Model(e)) | Self::Report(ReportError::Model(e)) => {
+                Some(e.hint().to_owned())
+            }
             Self::Run(RunError::Mismatch { hint, .. }) => Some(hint.clone()),
             Self::Run(RunError::Gradcheck(e)) => Some(e.hint().to_owned()),
             Self::Fetch(e) => Some(e.hint().to_owned()),
             Self::Run(RunError::Solve(e)) => Some(e.hint().to_owned()),
-            Self::Run(RunError::Record(e)) | Self::Plot(PlotError::Record(e)) => match e {
+            Self::Run(RunError::Record(e))
+            | Self::Plot(PlotError::Record(e))
+            | Self::Report(ReportError::Record(e)) => match e {
                 RecordError::Taken { .. } => Some(
                     "go on with it with --resume, name another folder with --out, or overwrite it with --force".into(),
                 ),
@@ -351,7 +371,7 @@ impl Failure {
                 RecordError::Io { .. } => Some("a run folder is a folder that can be written".into()),
                 RecordError::Content { .. } => Some("the file was changed or cut off: train again".into()),
             },
-            Self::Plot(PlotError::Draw { .. }) | Self::Output { .. } => None,
+            Self::Plot(PlotError::Draw { .. }) | Self::Report(ReportError::Draw { .. }) | Self::Output { .. } => None,
         }
     }
 }
@@ -371,6 +391,7 @@ pub fn run() -> ExitCode {
         Command::Gradcheck(args) => gradcheck::run(args),
         Command::Search(args) => search::run(args),
         Command::Plot(args) => plot::run(args),
+        Command::Report(args) => report::run(args),
         Command::Fetch(args) => fetch::run(args),
         Command::Export(args) => export::run(args),
         Command::Devices(args) => devices::run(args),

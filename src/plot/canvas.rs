@@ -213,7 +213,7 @@ pub(super) fn fitted(name: &str, size: f64, width: f64) -> String {
     (0..chars.len()).rev().map(cut).find(|text| text_width(text, size) <= width).unwrap_or_default()
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {

@@ -5,8 +5,9 @@
 pub mod canvas;
 pub mod confusion;
 pub mod curves;
+mod frame;
 pub mod pixels;
-mod scale;
+pub(crate) mod scale;
 pub mod search;
 pub mod templates;
 

@@ -9,17 +9,17 @@ const EACH: usize = 10;
 
 /// Numbers along a line.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     log: bool,
     low: f64,
     high: f64,
     /// Every value once, ascending.
-    pub(super) values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 impl Axis {
     /// The axis of finite values; `None` where there are not two different ones.
-    pub(super) fn new(values: impl Iterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn new(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         values.dedup();
@@ -32,14 +32,31 @@ impl Axis {
         Some(Self { log, low: of(first), high: of(last), values })
     }
 
+    /// A plain axis from the smallest to the largest of some finite values; a single value is in its middle.
+    pub(crate) fn even(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let (low, high) =
+            values.filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if low > high {
+            return None;
+        }
+        let pad = if low < high { 0.0 } else { low.abs().max(1.0) / 2.0 };
+        let (low, high) = (low - pad, high + pad);
+        Some(Self { log: false, low, high, values: vec![low, high] })
+    }
+
+    /// Whether values are placed by their logarithm.
+    pub(crate) const fn is_log(&self) -> bool {
+        self.log
+    }
+
     /// Where a value is, 0 at the lowest and 1 at the highest.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let value = if self.log { value.log10() } else { value };
         (value - self.low) / (self.high - self.low)
     }
 
     /// The places with their labels: of a few values each, of many the decades or five even ones.
-    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         let labelled = |v: f64| (self.at(v), short(v));
         if self.values.len() <= EACH {
             return self.values.iter().map(|&v| labelled(v)).collect();
@@ -62,7 +79,7 @@ impl Axis {
 }
 
 /// A number in three significant digits.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }
@@ -71,7 +88,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// Dark for the lowest, light for the highest: equal steps of lightness, told apart by every kind of sight.
-pub(super) fn color(share: f64) -> RGBColor {
+pub(crate) fn color(share: f64) -> RGBColor {
     const ANCHORS: [[f64; 3]; 6] = [
         [43.0, 20.0, 90.0],
         [62.0, 74.0, 137.0],
@@ -87,6 +104,12 @@ pub(super) fn color(share: f64) -> RGBColor {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let mix = |c: usize| (ANCHORS[piece][c] + (ANCHORS[piece + 1][c] - ANCHORS[piece][c]) * part).round() as u8;
     RGBColor(mix(0), mix(1), mix(2))
+}
+
+/// The same as a style sheet writes it.
+pub(crate) fn hex(share: f64) -> String {
+    let RGBColor(r, g, b) = color(share);
+    format!("#{r:02x}{g:02x}{b:02x}")
 }
 
 #[cfg(test)]

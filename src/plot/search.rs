@@ -1,6 +1,7 @@
 //! What a search has found: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
 
-use super::canvas::{Figure, GRID, INK, Pen, QUIET, Text, failed};
+use super::canvas::{Figure, INK, Pen, QUIET, Text, failed};
+use super::frame::{Frame, inset, inset_ticks, range};
 use super::pixels::text_width;
 use super::scale::{Axis, color, short};
 use crate::search::ledger::Entry;
@@ -16,14 +17,14 @@ const MOST_CELLS: usize = 24;
 
 /// A key whose values are numbers.
 #[derive(Debug)]
-struct Key {
+pub(crate) struct Key {
     key: String,
-    name: String,
-    axis: Axis,
+    pub(crate) name: String,
+    pub(crate) axis: Axis,
 }
 
 impl Key {
-    fn of(&self, standing: &Standing) -> Option<f64> {
+    pub(crate) fn of(&self, standing: &Standing) -> Option<f64> {
         standing.values.get(&self.key)?.parse().ok()
     }
 }
@@ -65,6 +66,10 @@ impl<'a> Found<'a> {
         });
         let below = format!("{name} · {} trials, {}", record.standings.len(), judged(record));
         Some(Self { record, entries, below, keys })
+    }
+
+    pub(crate) fn keys(&self) -> &[Key] {
+        &self.keys
     }
 
     fn pair(&self) -> Option<(&Key, &Key)> {
@@ -113,80 +118,6 @@ fn judged(record: &SearchRecord) -> String {
         0 => format!("{} on {} validation rows", facts.metric, facts.validation_rows),
         k => format!("{} by {k}-fold cross-validation", facts.metric),
     }
-}
-
-/// The lowest and highest of some numbers, or 0 and 1.
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    if low < high {
-        (low, high)
-    } else if low == high {
-        (low - 0.5, high + 0.5)
-    } else {
-        (0.0, 1.0)
-    }
-}
-
-/// A rectangle in points with axes.
-struct Frame {
-    left: f64,
-    top: f64,
-    width: f64,
-    height: f64,
-}
-
-impl Frame {
-    fn x(&self, share: f64) -> f64 {
-        self.left + self.width * share
-    }
-
-    fn y(&self, share: f64) -> f64 {
-        self.top + self.height * (1.0 - share)
-    }
-
-    /// Lines, ticks and names; `pad` is the empty share at either end of both axes.
-    fn axes<B: DrawingBackend>(
-        &self,
-        pen: &Pen<'_, B>,
-        (x, x_name): (&[(f64, String)], &str),
-        (y, y_name): (&[(f64, String)], &str),
-        grid: bool,
-    ) -> Result<(), String> {
-        let mut last = f64::NEG_INFINITY;
-        for (share, label) in x {
-            let at = self.x(*share);
-            if grid {
-                pen.line((at, self.top), (at, self.top + self.height), GRID, 1.0)?;
-            }
-            let half = text_width(label, 11.0) / 2.0;
-            if at - half > last + 4.0 {
-                pen.text(label, Text::new(at, self.top + self.height + 14.0, 11.0).centred())?;
-                last = at + half;
-            }
-        }
-        let mut last = f64::INFINITY;
-        for (share, label) in y {
-            let at = self.y(*share);
-            if grid {
-                pen.line((self.left, at), (self.left + self.width, at), GRID, 1.0)?;
-            }
-            if at < last - 13.0 {
-                pen.text(label, Text::new(self.left - 7.0, at, 11.0).right())?;
-                last = at;
-            }
-        }
-        pen.text(x_name, Text::new(self.x(0.5), self.top + self.height + 34.0, 12.0).color(QUIET).centred())?;
-        pen.text(y_name, Text::new(self.left, self.top - 14.0, 12.0).color(QUIET).right())
-    }
-}
-
-/// Pulls shares away from the ends of an axis.
-fn inset(share: f64) -> f64 {
-    0.05 + 0.9 * share
-}
-
-fn inset_ticks(axis: &Axis) -> Vec<(f64, String)> {
-    axis.ticks().into_iter().map(|(share, label)| (inset(share), label)).collect()
 }
 
 /// A scale of colours from low to high, below a heading.

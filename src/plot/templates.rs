@@ -33,6 +33,31 @@ pub struct Templates {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoPicture(pub String);
 
+/// The shape of the images that a model scores.
+fn shape_of(model: &Classifier) -> Result<ImageShape, NoPicture> {
+    let shape = model.image_shape.ok_or_else(|| NoPicture("the rows are not images".into()))?;
+    let ImageShape { channels, height, width } = shape;
+    if !matches!(channels, 1 | 3) || channels * height * width != model.n_features() {
+        let problem = format!("images of {channels} channels, expected 1 (grey) or 3 (red, green, blue)");
+        return Err(NoPicture(problem));
+    }
+    Ok(shape)
+}
+
+/// The smallest and the largest weight.
+fn ends(model: &Classifier) -> (f32, f32) {
+    model.weight.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)))
+}
+
+/// The picture of each class by itself, a pixel a weight, on one scale.
+///
+/// # Errors
+/// [`NoPicture`] where the rows are no images of one or three channels.
+pub(crate) fn tiles(model: &Classifier) -> Result<Vec<Pixels>, NoPicture> {
+    let (shape, ends) = (shape_of(model)?, ends(model));
+    Ok((0..model.n_classes()).map(|c| tile(model, shape, c, 1, ends)).collect())
+}
+
 impl Templates {
     /// The pictures of a model, `run` being the name of its run.
     ///
@@ -40,15 +65,10 @@ impl Templates {
     /// [`NoPicture`] where the rows are no images of one or three channels.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub fn new(model: &Classifier, run: &str) -> Result<Self, NoPicture> {
-        let shape = model.image_shape.ok_or_else(|| NoPicture("the rows are not images".into()))?;
-        let ImageShape { channels, height, width } = shape;
-        if !matches!(channels, 1 | 3) || channels * height * width != model.n_features() {
-            let problem = format!("images of {channels} channels, expected 1 (grey) or 3 (red, green, blue)");
-            return Err(NoPicture(problem));
-        }
+        let shape = shape_of(model)?;
+        let ImageShape { height, width, .. } = shape;
         let k = model.n_classes();
-        let (low, high) =
-            model.weight.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)));
+        let (low, high) = ends(model);
         // Tiles of a shape of 16:9 or so; with fewer classes than columns, one row.
         let columns = ((k as f64 * 1.8 * height as f64 / width as f64).sqrt().ceil() as usize).clamp(1, k);
         let gap = if columns > 20 { 3.0 } else { 8.0 };

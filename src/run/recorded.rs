@@ -1,12 +1,25 @@
 //! What a run folder holds, read back: for figures and reports of any finished run.
 
 use super::path::PathPoint;
-use super::record::{MetricsRow, RecordError, failed};
+use super::record::{MetricsRow, RecordError, RunResult, failed};
 use crate::metric::Confusion;
 use crate::solver::LogEntry;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
+
+/// What a run's `result.json` says.
+///
+/// # Errors
+/// [`RecordError`] when the folder is not a finished run, or the file is damaged.
+pub fn read_result(folder: &Path) -> Result<RunResult, RecordError> {
+    let file = folder.join("result.json");
+    if !file.exists() {
+        return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: "result.json" });
+    }
+    let text = std::fs::read_to_string(&file).map_err(|source| RecordError::Io { file: file.clone(), source })?;
+    serde_json::from_str(&text).map_err(|e| RecordError::Content { file, problem: e.to_string() })
+}
 
 /// The rows of a run's `metrics.csv`.
 ///

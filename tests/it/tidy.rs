@@ -11,6 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "report",
             "plot",
             "search",
             "run",
@@ -29,6 +30,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "kernel",
         ],
     ),
+    // Reads the folder of a run or a search, and its data once more.
+    ("report", &["plot", "search", "run", "config", "solver", "model", "data", "metric"]),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
     ("plot", &["search", "run", "solver", "loss", "model", "data", "metric", "durable"]),
     // Drives the pipeline many times over.

@@ -1,0 +1,165 @@
+//! The text of `burn-svm evaluate`.
+
+use super::output::{number, percent};
+use crate::metric::{ClassReport, Confusion};
+use crate::objective::Evaluation;
+use crate::run::measure::Comparison;
+use std::fmt::Write as _;
+
+/// What there is to say.
+pub(super) struct Evaluated<'a> {
+    /// What the rows are called.
+    pub(super) name: &'a str,
+    pub(super) evaluation: &'a Evaluation,
+    /// The loss in words; `None` where the model's is no margin loss.
+    pub(super) loss: Option<String>,
+    /// Method and quality of the probabilities.
+    pub(super) calibration: Option<(&'static str, Comparison)>,
+    pub(super) class_names: &'a [String],
+}
+
+/// Classes of which each has a line; of more only the worst have.
+const MOST_LINES: usize = 100;
+/// How many of them.
+const WORST: usize = 20;
+
+/// Accuracy, probabilities, per-class table and confusion matrix.
+pub(super) fn text(evaluated: &Evaluated<'_>) -> String {
+    let Evaluated { name, evaluation, loss, calibration, class_names } = evaluated;
+    let confusion = &evaluation.confusion;
+    let mut out = String::new();
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(out, "{name:<12} {value}");
+    };
+    row("accuracy", percent(confusion.accuracy()));
+    row("balanced", format!("{} (mean recall)", percent(confusion.balanced_accuracy())));
+    for (k, share) in &evaluation.top_k {
+        row(&format!("top-{k}"), percent(*share));
+    }
+    row(
+        "data loss",
+        loss.as_ref().map_or_else(
+            || "unknown: the model was trained for another loss than a margin loss".into(),
+            |loss| format!("{} ({loss})", number(evaluation.data_loss)),
+        ),
+    );
+    if let Some((method, Comparison { before, after })) = calibration {
+        row("log loss", format!("{} ({} before {method})", number(after.log_loss), number(before.log_loss)));
+        row("Brier score", format!("{} ({} before)", number(after.brier), number(before.brier)));
+        let errors = [after, before].map(|q| q.expected_calibration_error);
+        row("calibration", format!("expected error {:.4} ({:.4} before)", errors[0], errors[1]));
+    }
+    let head = format!("{} rows: {name}\n", confusion.total());
+    head + &out + "\n" + &class_table(confusion, class_names) + "\n" + &confusion_table(confusion, class_names)
+}
+
+/// A line a class, or a line for the worst of many; `-` where 0 would be divided by 0.
+fn class_table(confusion: &Confusion, names: &[String]) -> String {
+    let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).clamp(13, 30);
+    let mut out = format!("{:<wide$} {:>9} {:>9} {:>9} {:>9}\n", "class", "precision", "recall", "F1", "rows");
+    let mut line = |name: &str, c: &ClassReport| {
+        let share = |value: f64, of: bool| if of { format!("{value:.4}") } else { "-".to_owned() };
+        let (precision, recall) = (share(c.precision, c.predicted > 0), share(c.recall, c.support > 0));
+        let f1 = share(c.f1, c.occurs());
+        let name = shortened(name, wide);
+        let _ = writeln!(out, "{name:<wide$} {precision:>9} {recall:>9} {f1:>9} {:>9}", c.support);
+    };
+    let classes = confusion.classes();
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    if classes.len() > MOST_LINES {
+        order.retain(|&k| classes[k].occurs());
+        order.sort_by(|&a, &b| classes[a].f1.total_cmp(&classes[b].f1));
+        order.truncate(WORST);
+    }
+    order.iter().for_each(|&k| line(&names[k], &classes[k]));
+    line("macro mean", &confusion.mean(false));
+    line("weighted mean", &confusion.mean(true));
+    if classes.len() > MOST_LINES {
+        let _ = writeln!(out, "(the {} lowest F1 of {} classes; --json has all)", order.len(), classes.len());
+    }
+    let absent = classes.iter().filter(|c| !c.occurs()).count();
+    if absent > 0 {
+        let _ = writeln!(out, "({absent} of {} classes are not met here and left out of the means)", classes.len());
+    }
+    out
+}
+
+fn shortened(name: &str, width: usize) -> String {
+    if name.chars().count() <= width {
+        return name.to_owned();
+    }
+    name.chars().take(width - 1).chain(std::iter::once('…')).collect()
+}
+
+/// Rows of true classes, columns of predicted ones; only the most confused pairs where the matrix is too wide to read.
+fn confusion_table(confusion: &Confusion, names: &[String]) -> String {
+    const WIDEST: usize = 26;
+    let mut out = String::new();
+    let k = confusion.n_classes();
+    if k > WIDEST {
+        out.push_str("most confused (true → predicted)\n");
+        for (count, i, j) in confusion.most_confused(20) {
+            let _ = writeln!(out, "{count:>7}  {} → {}", names[i], names[j]);
+        }
+        return out;
+    }
+    let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(1).clamp(1, 10);
+    let cell = (0..k * k).map(|i| confusion.count(i / k, i % k)).max().unwrap_or(0).to_string().len().max(wide.min(6));
+    out.push_str("confusion (rows: true, columns: predicted)\n");
+    let _ = write!(out, "{:<wide$}", "");
+    names.iter().for_each(|name| {
+        let _ = write!(out, " {:>cell$}", shortened(name, cell));
+    });
+    out.push('\n');
+    for (i, name) in names.iter().enumerate() {
+        let _ = write!(out, "{:<wide$}", shortened(name, wide));
+        for j in 0..k {
+            let _ = write!(out, " {:>cell$}", confusion.count(i, j));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_confusions_become_a_list_of_pairs() {
+        let names: Vec<String> = (0..30).map(|i| format!("class {i}")).collect();
+        let mut confusion = Confusion::new(30);
+        confusion.add(3, 4);
+        confusion.add(3, 4);
+        confusion.add(5, 5);
+        assert_eq!(
+            confusion_table(&confusion, &names),
+            "most confused (true → predicted)\n      2  class 3 → class 4\n"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_divided_is_a_dash() {
+        let names = ["a", "b", "c"].map(String::from);
+        let mut confusion = Confusion::new(3);
+        confusion.add(0, 0);
+        confusion.add(0, 1);
+        let table = class_table(&confusion, &names);
+        let lines: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(lines[1], ["a", "1.0000", "0.5000", "0.6667", "2"]);
+        assert_eq!(lines[2], ["b", "0.0000", "-", "0.0000", "0"]);
+        assert_eq!(lines[3], ["c", "-", "-", "-", "0"]);
+        assert_eq!(table.lines().last(), Some("(1 of 3 classes are not met here and left out of the means)"));
+    }
+
+    #[test]
+    fn of_many_classes_the_worst_have_a_line() {
+        let names: Vec<String> = (0..300).map(|i| format!("class {i}")).collect();
+        let mut confusion = Confusion::new(300);
+        (0..300).for_each(|i| confusion.add(i, if i == 7 { 8 } else { i }));
+        let table = class_table(&confusion, &names);
+        assert_eq!(table.lines().count(), 1 + WORST + 2 + 1);
+        assert!(table.lines().nth(1).unwrap().starts_with("class 7 "), "{table}");
+        assert!(table.ends_with("(the 20 lowest F1 of 300 classes; --json has all)\n"));
+    }
+}

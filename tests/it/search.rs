@@ -203,7 +203,7 @@ fn random_trials_and_budgets() {
     assert_eq!(table(&desk, "u"), rows);
 }
 
-/// The number of kills in the test of them; 20 with `BURN_SVM_KILLS=20`.
+/// The number of kills in the test of them; 20 with `BURN_SVM_KILLS=20`. A search that is killed more often lasts longer.
 fn kills() -> u64 {
     std::env::var("BURN_SVM_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(5)
 }
@@ -211,7 +211,8 @@ fn kills() -> u64 {
 #[test]
 fn a_search_that_is_killed_again_and_again_ends_with_the_same_table() {
     let space = "\"solver.sgd.learning_rate\" = { log = [1e-4, 1e-1], points = 4 }\n\"objective.lambda\" = [1e-3, 1e-2]\n\"solver.sgd.optimizer\" = [\"sgd\", \"lamb\"]\n";
-    let config = searching("folds = 3\nstacked = 4\nrefit = true", space).replace("epochs = 2", "epochs = 60");
+    let config = searching("folds = 3\nstacked = 4\nrefit = true", space)
+        .replace("epochs = 2", &format!("epochs = {}", 12 * kills()));
     let (desk, _) = search(&config, &["-q"]);
     let whole = table(&desk, "s");
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();

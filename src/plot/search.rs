@@ -157,8 +157,7 @@ impl Figure for Scatter<'_> {
     fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String> {
         pen.heading(24.0, "Accuracy of every trial", std::slice::from_ref(&self.found.below))?;
         let standings = &self.found.record.standings;
-        let of: [(&str, fn(&Standing) -> Option<f64>); 2] =
-            [("train", |s| s.train_accuracy), ("validation", |s| s.accuracy)];
+        let of: [Measure; 2] = [("train", |s| s.train_accuracy), ("validation", |s| s.accuracy)];
         for ((name, value), left) in of.into_iter().zip([90.0, 585.0]) {
             let frame = Frame { left, top: 112.0, width: 380.0, height: 280.0 };
             frame.axes(
@@ -279,6 +278,11 @@ impl Figure for HeatMap<'_> {
     }
 }
 
+/// A name and what it is of a trial.
+type Measure = (&'static str, fn(&Standing) -> Option<f64>);
+/// Places along the first key with the best score there, by the bits of the place.
+type Line = BTreeMap<u64, (f64, f64)>;
+
 /// See [`Found::curves`].
 #[derive(Debug)]
 pub struct Parallel<'a> {
@@ -325,7 +329,7 @@ impl Parallel<'_> {
         let name = self.found.record.facts.metric.replace('_', " ");
         frame.axes(pen, (&inset_ticks(&x.axis), &x.name), (&ticks, &name), true)?;
         let second = self.found.keys.get(1);
-        let mut lines: BTreeMap<u64, (f64, BTreeMap<u64, (f64, f64)>)> = BTreeMap::new();
+        let mut lines: BTreeMap<u64, (f64, Line)> = BTreeMap::new();
         // Ranked: the first of a place is its best. Positive numbers are in the order of their bits.
         for standing in standings {
             let (Some(at), Some(score)) = (x.of(standing), self.found.score(standing)) else { continue };

@@ -99,6 +99,9 @@ pub fn solve(
     stack.finish()
 }
 
+/// Weights `[D, K]` and bias of a member.
+type Parameters = (Vec<f32>, Option<Vec<f32>>);
+
 /// Where a member is.
 #[derive(Debug, Clone)]
 struct State {
@@ -256,13 +259,12 @@ impl<'a> Stack<'a> {
     fn finish(self) -> Result<Vec<Grown>, SolveError> {
         let epochs = |steps: u64| self.config.epochs_after(steps, self.problem.train.len());
         let share = self.solving / self.members.len().max(1) as u32;
-        let mut weights: Vec<Option<(Vec<f32>, Option<Vec<f32>>)>> = vec![None; self.members.len()];
+        let mut weights: Vec<Option<Parameters>> = vec![None; self.members.len()];
         for (&member, values) in self.alive.iter().zip(self.columns.read()?) {
             weights[member] = Some(values);
         }
         let grown = self.states.into_iter().zip(weights).map(|(state, weights)| {
-            let is_finite =
-                |(w, b): &(Vec<f32>, Option<Vec<f32>>)| w.iter().chain(b.iter().flatten()).all(|v| v.is_finite());
+            let is_finite = |(w, b): &Parameters| w.iter().chain(b.iter().flatten()).all(|v| v.is_finite());
             let weights = weights.filter(|w| state.lost.is_none() && is_finite(w));
             let stop = match (state.lost, &weights) {
                 (Some(step), _) => StopReason::Diverged { step },

@@ -27,7 +27,7 @@ use crate::loss::Loss;
 use rayon::prelude::*;
 
 /// Bytes of rows between two meetings of the threads, and the bounds of their number.
-const BLOCK_BYTES: usize = 2 << 20;
+const BLOCK_BYTES: usize = 3 << 18;
 const BLOCK_ROWS: (usize, usize) = (64, 2_048);
 /// Rows of a small batch that are one piece of work; a group has up to [`GROUP`].
 const FEW: usize = 8;
@@ -94,6 +94,8 @@ pub(crate) struct Target<'a, L> {
     pub loss: &'a Loss,
     /// The label of a row of the matrix and its share of the sum, without the weight of its class.
     pub label: L,
+    /// λ
+    pub lambda: f32,
     /// Where Q is wanted: `[indices, n_classes]`.
     pub q: Option<&'a mut [f32]>,
 }
@@ -140,8 +142,8 @@ impl Workspace {
         self.n_classes.next_multiple_of(LANES)
     }
 
-    /// One pass: adds the gradient with respect to the weights to `of_weight` (row-major) and that of the bias to `of_bias`;
-    /// returns the summed loss.
+    /// One pass: writes λW plus the gradient with respect to the weights to `of_weight` (row-major), adds that of the bias to
+    /// `of_bias`, and returns the summed loss.
     pub fn pass<L: Fn(u32) -> (usize, f32) + Sync>(
         &mut self,
         rows: &DenseRows<'_>,
@@ -185,7 +187,7 @@ impl Workspace {
             }
             done += indices.len();
         }
-        self.unpack(rows.scale, of_weight, parallel);
+        self.unpack(rows.scale, (weight, target.lambda), of_weight, parallel);
         sum
     }
 
@@ -226,20 +228,20 @@ impl Workspace {
         }
     }
 
-    /// Adds the tiles to the row-major gradient.
-    fn unpack(&self, scale: Option<&[f32]>, out: &mut [f32], parallel: bool) {
+    /// λW plus the tiles, row-major.
+    fn unpack(&self, scale: Option<&[f32]>, (weight, lambda): (&[f32], f32), out: &mut [f32], parallel: bool) {
         let k = self.n_classes;
         let per_part = self.tiles.len() / self.n_features.div_ceil(PART);
         let unpack = |(out, tiles): (&mut [f32], &[GradientTile])| {
-            let Some(scale) = scale else {
-                tiles.iter().for_each(|tile| tile.unpack(out, k));
-                return;
-            };
-            let mut sums = vec![0.0; out.len()];
-            tiles.iter().for_each(|tile| tile.unpack(&mut sums, k));
             let (start, len) = tiles[0].features();
-            let rows = out.chunks_exact_mut(k).zip(sums.chunks_exact(k)).zip(&scale[start..start + len]);
-            rows.for_each(|((out, sums), scale)| out.iter_mut().zip(sums).for_each(|(o, v)| *o += v / scale));
+            let weight = &weight[start * k..(start + len) * k];
+            out.fill(0.0);
+            tiles.iter().for_each(|tile| tile.unpack(out, k));
+            if let Some(scale) = scale {
+                let rows = out.chunks_exact_mut(k).zip(&scale[start..start + len]);
+                rows.for_each(|(out, scale)| out.iter_mut().for_each(|v| *v /= scale));
+            }
+            out.iter_mut().zip(weight).for_each(|(v, w)| *v += lambda * w);
         };
         if parallel {
             out.par_chunks_mut(PART * k).zip(self.tiles.par_chunks(per_part)).for_each(unpack);
@@ -358,14 +360,14 @@ impl<'a> FusedPass<'a> {
         assert!(weight.len() == d * k && bias.is_none_or(|b| b.len() == k), "parameters of another shape");
         let Objective { loss, lambda, bias: rule } = self.objective;
         let factor = (lambda * rule.penalty_factor()) as f32;
-        let mut of_weight: Vec<f32> = weight.iter().map(|w| *lambda as f32 * w).collect();
+        let mut of_weight = vec![0.0; d * k];
         let mut of_bias: Vec<f32> = match bias {
             Some(bias) => bias.iter().map(|b| factor * b).collect(),
             None => vec![0.0; self.work.n_classes],
         };
         let (source, n) = (self.source, rows.len() as f64);
         let label = |row: u32| (source.labels[row as usize] as usize, (source.weight(row) / n) as f32);
-        let target = Target { indices: rows, loss, label, q };
+        let target = Target { indices: rows, loss, label, lambda: *lambda as f32, q };
         let data_loss = self.work.pass(&self.rows, (weight, bias), target, (&mut of_weight, &mut of_bias));
         FusedGradient { data_loss, weight: of_weight, bias: bias.map(|_| of_bias) }
     }

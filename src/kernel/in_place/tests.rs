@@ -60,4 +60,7 @@ fn products_of_every_shape_are_those_of_the_loops() {
         }
     }
     check(3, 40, 1000, |i| (i % 256) as u8);
+    for d in [1023, 1024, 1025, 2100] {
+        check(5, d, 11, |i| (value(i) * 255.0 + 128.0) as u8);
+    }
 }

@@ -64,7 +64,7 @@ fn pass(x: &[f32], weight: &[f32], bias: &[f32], labels: &[usize], loss: &Loss) 
     let indices: Vec<u32> = (0..n as u32).collect();
     let share = (1.0 / n as f64) as f32;
     let label = |row: u32| (labels[row as usize], share);
-    let target = Target { indices: &indices, loss, label, q: Some(&mut found.q) };
+    let target = Target { indices: &indices, loss, label, lambda: 0.0, q: Some(&mut found.q) };
     found.loss = Workspace::new(d, k).pass(&rows, (weight, Some(bias)), target, (&mut found.weight, &mut found.bias));
     found
 }

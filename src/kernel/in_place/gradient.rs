@@ -1,0 +1,144 @@
+//! The second product, Σ_i (x_i − shift)·q_i, a part of the features and some classes at a time.
+
+use super::{Cell, PART, Rows, Span, WIDEST, lanes, load, next_columns};
+use crate::kernel::Aligned;
+use pulp::{Simd, WithSimd};
+
+/// The gradient with respect to some features and classes: the sums Σ_i (x_i − shift)·q_i, class after class.
+#[derive(Debug, Clone)]
+pub struct GradientTile {
+    values: Aligned<f32>,
+    span: Span,
+    first_class: usize,
+    n_classes: usize,
+}
+
+impl GradientTile {
+    /// Zero, for the features of a part and the classes `first_class..first_class + n_classes`.
+    #[must_use]
+    pub fn new(part: usize, n_features: usize, first_class: usize, n_classes: usize) -> Self {
+        let span = Span::of(part, PART, n_features);
+        Self { values: Aligned::zeros(span.width * n_classes), span, first_class, n_classes }
+    }
+
+    /// Zero again.
+    pub fn clear(&mut self) {
+        self.values.get_mut().fill(0.0);
+    }
+
+    /// Adds `Σ_i (x_i − shift)·q_i`, with `q` `[indices, stride]` over all classes.
+    pub fn add<C: Cell>(&mut self, rows: Rows<'_, C>, indices: &[u32], q: &[f32], stride: usize) {
+        pulp::Arch::new().dispatch(Add { rows, indices, q, stride, tile: self });
+    }
+
+    /// The first feature, and the number of features.
+    #[must_use]
+    pub const fn features(&self) -> (usize, usize) {
+        (self.span.start, self.span.len)
+    }
+
+    /// Adds the sums to `out`, rows `[features, row]` of which the classes of the tile are touched.
+    pub fn unpack(&self, out: &mut [f32], row: usize) {
+        let values = self.values.get();
+        for first in (0..self.span.len).step_by(WIDEST) {
+            let count = WIDEST.min(self.span.len - first);
+            for class in 0..self.n_classes {
+                let line = &values[class * self.span.width + first..][..count];
+                let out = &mut out[first * row + self.first_class + class..];
+                for (l, v) in line.iter().enumerate() {
+                    out[l * row] += v;
+                }
+            }
+        }
+    }
+}
+
+struct Add<'a, C> {
+    rows: Rows<'a, C>,
+    indices: &'a [u32],
+    q: &'a [f32],
+    stride: usize,
+    tile: &'a mut GradientTile,
+}
+
+impl<C: Cell> WithSimd for Add<'_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut column = 0;
+        while column < self.tile.n_classes {
+            let count = next_columns::<S>(self.tile.n_classes - column);
+            match count {
+                10 => self.columns::<S, 2, 10>(simd, column),
+                5 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 5>(simd, column),
+                5 => self.columns::<S, 2, 5>(simd, column),
+                4 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 4>(simd, column),
+                4 => self.columns::<S, 2, 4>(simd, column),
+                3 => self.columns::<S, 2, 3>(simd, column),
+                2 => self.columns::<S, 4, 2>(simd, column),
+                _ => self.columns::<S, 4, 1>(simd, column),
+            }
+            column += count;
+        }
+    }
+}
+
+impl<C: Cell> Add<'_, C> {
+    /// N columns, V vectors of features at a time.
+    #[inline(always)]
+    fn columns<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize) {
+        let (n, whole) = (self.tile.span.len.div_ceil(lanes::<S>()), self.tile.span.len / lanes::<S>());
+        let mut l = 0;
+        while l + V <= whole {
+            self.vectors::<S, V, N>(simd, column, l);
+            l += V;
+        }
+        while l < n {
+            self.vectors::<S, 1, N>(simd, column, l);
+            l += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn vectors<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize, l: usize) {
+        let span = self.tile.span;
+        let zero = simd.splat_f32s(0.0);
+        let shifts = S::as_simd_f32s(&self.rows.shift.0.get()[span.start..span.start + span.width]).0;
+        let mut shift = [zero; V];
+        for v in 0..V {
+            shift[v] = shifts[l + v];
+        }
+        let mut sums = [[zero; N]; V];
+        let first = self.tile.first_class + column;
+        let whole = (l + V) * lanes::<S>() <= span.len;
+        for i in 0..self.indices.len() {
+            let q = &self.q[i * self.stride + first..][..N];
+            let part = self.rows.part(self.indices[i], span.start, span.len);
+            let mut x = [zero; V];
+            if whole {
+                let part = &part[l * lanes::<S>()..][..V * lanes::<S>()];
+                for v in 0..V {
+                    x[v] = simd.sub_f32s(load::<S, C>(&part[v * lanes::<S>()..]), shift[v]);
+                }
+            } else {
+                for v in 0..V {
+                    x[v] = Rows::<C>::centred(simd, part, l + v, shift[v]);
+                }
+            }
+            for c in 0..N {
+                let factor = simd.splat_f32s(q[c]);
+                for v in 0..V {
+                    sums[v][c] = simd.mul_add_e_f32s(x[v], factor, sums[v][c]);
+                }
+            }
+        }
+        for c in 0..N {
+            let start = (column + c) * span.width;
+            let out = S::as_mut_simd_f32s(&mut self.tile.values.get_mut()[start..start + span.width]).0;
+            for v in 0..V {
+                out[l + v] = simd.add_f32s(out[l + v], sums[v][c]);
+            }
+        }
+    }
+}

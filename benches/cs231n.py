@@ -220,7 +220,7 @@ def main():
     counts = [1] if cores == 1 else [1, cores]
     runs = {}
     for threads in counts:
-        for gradient in ("autodiff", "analytic"):
+        for gradient in ("autodiff", "analytic", "fused"):
             runs[f"burn-svm flex {gradient}", threads] = lambda s, g=gradient, t=threads: run_burn(args.burn_svm, "flex", g, t, args.data, s)
     runs["burn-svm ndarray autodiff", cores] = lambda s: run_burn(args.burn_svm, "ndarray", "autodiff", cores, args.data, s)
     for kind in ("numpy-f32 notebook", "numpy-f32", "numpy-f64"):

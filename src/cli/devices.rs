@@ -42,7 +42,7 @@ pub(super) fn run(args: &DevicesArgs) -> Result<ExitCode, Failure> {
     if let Some(Ceilings { threads, read, flops }) = measured {
         let _ = writeln!(
             out,
-            "Measured with {threads} threads: reads {:.1} GB/s from an array of {} MB, multiplies and adds {:.0} Gflop/s in f32.",
+            "Measured (threads: {threads}): reads {:.1} GB/s from an array of {} MB, multiplies and adds {:.0} Gflop/s in f32.",
             read / 1e9,
             Ceilings::BYTES >> 20,
             flops / 1e9

@@ -5,7 +5,7 @@
 //! of a score and of a gradient are added up in an order that depends on the shape alone.
 
 // Index loops over arrays of known length: what the compiler keeps in registers.
-#![allow(clippy::needless_range_loop)]
+#![allow(clippy::needless_range_loop, clippy::manual_memcpy)]
 
 mod gradient;
 

@@ -59,23 +59,23 @@ pub(super) fn all<T: Real>(scores: &mut [T], correct: T, margin: T, power: Power
 #[inline(always)]
 pub(super) fn worst<T: Real>(scores: &mut [T], correct: T, margin: T, power: Power) -> (T, T) {
     let zero = T::default();
-    let (mut largest, mut index, mut invalid) = (T::from_f64(f64::NEG_INFINITY), 0, zero);
+    let (mut largest, mut index, mut invalid) = (T::from_f64(f64::NEG_INFINITY), 0, None);
     for j in 0..scores.len() {
         let z = margin_of(scores[j], correct, margin);
         if z > largest {
             (largest, index) = (z, j);
         }
-        // 0 of a number, NaN of a NaN; an infinite margin must not become one.
-        invalid += if z == z { zero } else { z };
+        if z.partial_cmp(&z).is_none() {
+            invalid = Some(z);
+        }
         scores[j] = zero;
     }
-    let (value, slope) = charge(largest, power);
-    if invalid == invalid {
-        scores[index] = slope;
-        (value, slope)
-    } else {
-        (invalid, zero)
+    if let Some(invalid) = invalid {
+        return (invalid, zero);
     }
+    let (value, slope) = charge(largest, power);
+    scores[index] = slope;
+    (value, slope)
 }
 
 #[inline(always)]

@@ -100,6 +100,9 @@ pub(crate) struct Target<'a, L> {
     pub q: Option<&'a mut [f32]>,
 }
 
+/// Scores of a group, its part of the bias's gradient, and its loss, as iterators zip them.
+type Scored<'a> = ((&'a mut [f32], &'a mut [f32]), &'a mut f64);
+
 /// Room to work in, for one shape.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -202,7 +205,7 @@ impl Workspace {
     ) {
         let (stride, n_classes, weights, bias) = (self.stride(), self.n_classes, &self.weights, &self.bias[..]);
         let factors = rows.factors.as_deref();
-        let charge = |(((q, biases), sum), indices): (((&mut [f32], &mut [f32]), &mut f64), &[u32])| {
+        let charge = |(((q, biases), sum), indices): (Scored<'_>, &[u32])| {
             weights.scores(matrix, indices, q, stride);
             let label = &target.label;
             *sum = vectorized(Charge { q, biases, indices, factors, bias, n_classes, loss: target.loss, label });

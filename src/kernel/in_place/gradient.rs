@@ -1,5 +1,8 @@
 //! The second product, Σ_i (x_i − shift)·q_i, a part of the features and some classes at a time.
 
+// Index loops over arrays of known length: what the compiler keeps in registers.
+#![allow(clippy::needless_range_loop, clippy::manual_memcpy)]
+
 use super::{Cell, PART, Rows, Span, WIDEST, lanes, load, next_columns};
 use crate::kernel::Aligned;
 use pulp::{Simd, WithSimd};

@@ -5,7 +5,7 @@
 //! double precision on the host.
 
 use super::{LoadedConfig, OpenDevice, Prepared, RunError, prepare};
-use crate::gradcheck::compare_on_device;
+use crate::gradcheck::{DeviceComparison, compare_on_device};
 use crate::loss::{Formulation, Loss, Power};
 use crate::objective::{Objective, mean_loss};
 use crate::solver::sgd::sampler::{Sampler, Sampling};
@@ -274,17 +274,20 @@ pub(super) fn disagreement(problem: &Problem<'_>) -> Result<Option<String>, RunE
     let weight = drawn(d * k).iter().map(|w| w / (d as f32).sqrt()).collect::<Vec<f32>>();
     let bias = problem.objective.bias.has_bias().then(|| drawn(k));
     let found = compare_on_device(problem.source, rows, k, problem.objective, &weight, bias.as_deref(), device)?;
+    Ok(objection(&found, &device.name.to_string()))
+}
+
+/// The sentence of a comparison that did not come out well.
+fn objection(found: &DeviceComparison, name: &str) -> Option<String> {
     let worst = [found.scores, found.autodiff_vs_reference, found.analytic_vs_reference]
         .into_iter()
         .fold(0.0, |worst: f64, error| if error > worst || error.is_nan() { error } else { worst });
-    Ok((!found.ok).then(|| {
+    (!found.ok).then(|| {
         format!(
-            "{} disagrees with the processor on the first rows: relative error {worst:.1e}, {:.0e} is allowed; `burn-svm selfcheck --device {}` says more",
-            device.label(),
-            found.tolerance,
-            device.name
+            "{} disagrees with the processor on the first rows: relative error {worst:.1e}, {:.0e} is allowed; `burn-svm selfcheck --device {name}` says more",
+            found.device, found.tolerance,
         )
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -294,6 +297,22 @@ mod tests {
     #[test]
     fn a_table_with_one_wrong_line_is_wrong() {
         assert!(line("x", 1e-6, 1e-5).ok && !line("x", 1e-4, 1e-5).ok && !line("x", f64::NAN, 1e-5).ok);
+    }
+
+    #[test]
+    fn a_run_on_a_device_that_disagrees_warns() {
+        let config = loaded(TRAINING).unwrap();
+        let prepared = prepare(&config).unwrap();
+        let device = crate::device::open_cpu().unwrap();
+        let (source, k) = (prepared.source(), prepared.data.n_classes());
+        let (weight, rows) = (drawn(source.features.n_features() * k), &prepared.split.train[..64]);
+        let found = compare_on_device(source, rows, k, &prepared.objective, &weight, None, &device).unwrap();
+        assert_eq!(objection(&found, "flex"), None);
+        let wrong = DeviceComparison { ok: false, scores: 0.25, ..found };
+        assert_eq!(
+            objection(&wrong, "wgpu:0").unwrap(),
+            "flex disagrees with the processor on the first rows: relative error 2.5e-1, 1e-5 is allowed; `burn-svm selfcheck --device wgpu:0` says more"
+        );
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod report; // `burn-svm report`: pages for every kind of run and search, whole 
 mod resume; // checkpoints: pieces make the whole byte for byte, under every solver; what is refused, and with which sentence
 mod search; // `burn-svm search`: ranked tables, budgets, mistakes, kills
 mod selfcheck; // the parity table of a device against f64 loops
+mod soak; // an hour in one process, by command: memory and open files stay where they are
 mod solvers; // the exact solver: certified optima, monotone duals, one optimum for every storage
 mod stacked; // stacked training: each member as if alone, whatever its neighbours do
 mod support; // devices, tensors and generators of the tests of losses and gradients

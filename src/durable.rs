@@ -21,7 +21,7 @@ pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Writes what `content` writes to `file`, all or nothing.
 ///
 /// # Errors
-/// As [`write`], or what `content` returns.
+/// As [`write()`], or what `content` returns.
 pub fn write_with(file: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(PARTIAL);

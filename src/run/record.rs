@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The numbers of a finished run; `null` where not applicable. The keys are the contract of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -310,12 +311,23 @@ fn remove(file: &Path) -> Result<(), RecordError> {
     }
 }
 
+/// Whether another process holds a file, and goes on holding it: a child of this one does, too, between its birth and its first
+/// step.
+fn is_taken(file: &fs::File) -> bool {
+    (0..100).all(|look| {
+        if look > 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))
+    })
+}
+
 /// A file that grows line by line, with the lines that it begins with. While it is open, no other process gets it this way.
 fn lines(folder: &Path, name: &str, rows: &[u8]) -> Result<fs::File, RecordError> {
     let path = folder.join(name);
     let mut file = fs::File::options().write(true).create(true).truncate(false).open(&path).map_err(failed(&path))?;
     // Locks of Windows would keep readers away, too; and where a file system has none, there is nothing to be had.
-    if cfg!(unix) && matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+    if cfg!(unix) && is_taken(&file) {
         return Err(RecordError::Busy { folder: folder.to_path_buf() });
     }
     file.set_len(0).and_then(|()| file.write_all(rows)).map_err(failed(&path))?;

@@ -52,7 +52,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     let value: f64 = digits.trim().parse().map_err(|_| expected())?;
     let bytes = value * f64::from(1u32 << (shift / 2)).powi(2);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    if bytes >= 1.0 && bytes < 1.8e19 { Ok(bytes as u64) } else { Err(expected()) }
+    if (1.0..1.8e19).contains(&bytes) { Ok(bytes as u64) } else { Err(expected()) }
 }
 
 /// An amount of memory as people write it.

@@ -39,6 +39,16 @@ use std::time::{Duration, Instant};
 const EVALUATION_ROWS: usize = 2_048;
 const EVALUATION_CELLS: usize = 1 << 24;
 
+/// Steps after which autodiff is made to forget the parameters of earlier steps.
+const FORGET: u32 = 64;
+
+/// Burn's autodiff keeps a note of every parameter that an optimiser returns, until a backward pass looks for those that nobody
+/// holds any more. The routes that have no backward pass of their own make one here, of nothing: else every step would leave some
+/// kilobytes behind.
+fn forget(device: &Device) {
+    let _ = Tensor::<1>::zeros([1], &device.clone().autodiff()).require_grad().backward();
+}
+
 /// One update, and the objective before it where it is asked for.
 struct Stepper<'a> {
     problem: &'a Problem<'a>,
@@ -46,6 +56,8 @@ struct Stepper<'a> {
     offset: Option<Tensor<2>>,
     /// On the fused route.
     fused: Option<FusedPass<'a>>,
+    /// Steps since autodiff was last made to forget.
+    unseen: u32,
     optimizer: ModuleOptimizer,
 }
 
@@ -142,7 +154,13 @@ impl Stepper<'_> {
                 }
             }
         };
-        Ok((self.optimizer.step(learning_rate, model, gradients), logged))
+        let model = self.optimizer.step(learning_rate, model, gradients);
+        self.unseen += 1;
+        if self.unseen == FORGET {
+            self.unseen = 0;
+            forget(device);
+        }
+        Ok((model, logged))
     }
 
     /// Rows that are scored at once when a split is measured.
@@ -204,6 +222,7 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         fused: (problem.route() == Route::Fused)
             .then(|| FusedPass::new(problem.source, problem.n_classes, problem.objective))
             .flatten(),
+        unseen: 0,
         optimizer: config.build_optimizer(),
     };
     let n = problem.train.len();
@@ -240,7 +259,10 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
             run.descend(model, feed, observer)
         })?
     };
-    run.finish(&model)
+    let fit = run.finish(&model);
+    drop(model);
+    forget(&problem.device.device);
+    fit
 }
 
 /// Single-precision values in host memory.

@@ -8,6 +8,7 @@ use crate::metric::{ClassReport, Confusion};
 use crate::plot::confusion::Matrix;
 use crate::plot::{canvas, templates};
 use crate::run::RunResult;
+use crate::run::path::PathPoint;
 use crate::run::recorded::{BoundsRow, ConfusionRecord};
 use crate::solver::LogEntry;
 use std::fmt::Write as _;
@@ -33,7 +34,7 @@ pub(super) fn number(value: f64) -> String {
 pub(super) fn sections(found: &Findings) -> Result<String, ReportError> {
     let mut out = head(&found.result);
     out += &section("certificate", "Certificate", &certificate(&found.result));
-    out += &section("curves", "Curves", &all_curves(&found.metrics, found.bounds.as_deref()));
+    out += &section("curves", "Curves", &all_curves(found));
     if let Some(record) = &found.confusion {
         let name = format!("Confusion on the {} split", record.split);
         out += &section("confusion", &name, &matrix(record).map_err(|problem| found.failed(problem))?);
@@ -78,12 +79,39 @@ fn certificate(result: &RunResult) -> String {
     format!("<p>{}</p>", text(sentence))
 }
 
-fn all_curves(metrics: &[LogEntry], bounds: Option<&[BoundsRow]>) -> String {
+fn all_curves(found: &Findings) -> String {
+    let charts = match &found.result.path {
+        // What was logged belongs to several models, one after the other.
+        Some(points) => over_c(points),
+        None => over_steps(&found.metrics, found.bounds.as_deref()),
+    };
+    if charts.is_empty() { charts } else { format!("<div class=\"charts\">{charts}</div>") }
+}
+
+const fn series(name: &'static str, color: &'static str, points: Vec<(f64, f64)>) -> Series {
+    Series { name, color, points }
+}
+
+/// The models of a path.
+fn over_c(points: &[PathPoint]) -> String {
+    let of = |value: fn(&PathPoint) -> Option<f64>| -> Vec<(f64, f64)> {
+        points.iter().filter_map(|p| value(p).map(|v| (p.c.log10(), v))).collect()
+    };
+    let accuracies = [
+        series("train", "--c1", of(|p| p.train_accuracy)),
+        series("validation", "--c2", of(|p| p.validation_accuracy)),
+        series("test", "--c3", of(|p| p.test_accuracy)),
+    ];
+    let loss = [series("mean loss of the training rows", "--c1", of(|p| p.data_loss))];
+    curves("accuracy of the model for each C", "log10 C", &accuracies, true)
+        + &curves("data loss of the model for each C", "log10 C", &loss, false)
+}
+
+fn over_steps(metrics: &[LogEntry], bounds: Option<&[BoundsRow]>) -> String {
     #[allow(clippy::cast_precision_loss)]
     let of = |value: fn(&LogEntry) -> Option<f64>| -> Vec<(f64, f64)> {
         metrics.iter().filter_map(|e| value(e).map(|v| (e.step as f64, v))).collect()
     };
-    let series = |name, color, points| Series { name, color, points };
     let mut charts = curves("loss", "step", &[series("objective as logged", "--c1", of(|e| e.loss))], false);
     let accuracies = [
         series("train (sample)", "--c1", of(|e| e.train_accuracy)),
@@ -97,7 +125,7 @@ fn all_curves(metrics: &[LogEntry], bounds: Option<&[BoundsRow]>) -> String {
         let gaps = of(|r| r.relative_gap).into_iter().filter(|p| p.1 > 0.0).collect();
         charts += &curves("relative gap", "epoch", &[series("(primal − dual)/primal", "--c3", gaps)], false);
     }
-    if charts.is_empty() { charts } else { format!("<div class=\"charts\">{charts}</div>") }
+    charts
 }
 
 /// Cells to read where there are few classes, else the figure.

@@ -130,7 +130,9 @@ fn certificates_paths_and_runs_without_a_model() {
     let solved = SMALL.replace("[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n", "[solver.dual]\n");
     desk.write("my.toml", solved.replace("lambda = 1e-3", "c = [0.01, 0.1]"));
     desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
-    has(&report(&desk, "run"), &["certificate", "path", "curves", "weights"]);
+    let page = report(&desk, "run");
+    has(&page, &["certificate", "path", "curves", "weights"]);
+    assert!(page.contains("log10 C") && !page.contains("objective as logged"), "curves of a path are over C");
     // A run that diverged has no model, no confusion and no certificate.
     desk.write("bad.toml", SMALL.replace("learning_rate = 0.01", "learning_rate = 1e9").replace("1e-3", "1.0"));
     assert_eq!(desk.run(&["train", "bad.toml", "--out", "bad", "-q"]).code, Some(1));

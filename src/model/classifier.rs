@@ -3,14 +3,11 @@
 //! Scores are computed on the host in f64 with the preprocessing folded into the weights, whatever device trained them, so
 //! that every report of an objective or an accuracy comes from one evaluator.
 
-// Index loops over slices of one length: what the compiler turns into vectors.
-#![allow(clippy::needless_range_loop)]
-
 use super::BiasRule;
 use super::liblinear::Liblinear;
 use crate::calibration::Calibrator;
-use crate::data::{Center, Dense, Features, ImageShape, Scale, Scaler};
-use crate::kernel::{Work, vectorized};
+use crate::data::{Center, Features, ImageShape, Scale, Scaler};
+use crate::kernel::{ClassWeights, RowBlock};
 use crate::loss::Loss;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -67,15 +64,14 @@ pub struct Classifier {
 
 /// Rows that are scored together by one thread.
 const CHUNK: usize = 512;
-/// Rows whose products with one class run side by side.
-const ROWS: usize = 4;
-const LANES: usize = 8;
+/// Rows that are widened and multiplied at a time: they and the weights stay in the second-level cache.
+const ROWS: usize = 8;
 
 /// Weights for raw features: `s = r·(x·weight + offset) + bias`.
 struct Folded {
     n_features: usize,
     n_classes: usize,
-    /// `[n_features, n_classes]` for sparse rows, `[n_classes, n_features]` for dense ones.
+    /// `[n_features, n_classes]`
     weight: Vec<f64>,
     offset: Vec<f64>,
     bias: Vec<f64>,
@@ -138,18 +134,18 @@ impl Classifier {
         if self.scaler.unit_row {
             return None;
         }
-        let folded = self.fold(false);
+        let folded = self.fold();
         let bias = folded.bias.iter().zip(&folded.offset).map(|(b, o)| b + o).collect();
         Some((folded.weight, bias))
     }
 
     /// Weights divided by the scale of their feature, and the bias, in f64: for rows that were centred and brought to unit length.
     pub(super) fn scaled_weights(&self) -> (Vec<f64>, Vec<f64>) {
-        let folded = self.fold(false);
+        let folded = self.fold();
         (folded.weight, folded.bias)
     }
 
-    fn fold(&self, by_class: bool) -> Folded {
+    fn fold(&self) -> Folded {
         let (d, k) = (self.n_features(), self.n_classes());
         let (wide, bias) = self.wide();
         let mut weight = vec![0.0; d * k];
@@ -160,7 +156,7 @@ impl Classifier {
             for c in 0..k {
                 let w = wide[j * k + c] / scale;
                 offset[c] -= mean * w;
-                weight[if by_class { c * d + j } else { j * k + c }] = w;
+                weight[j * k + c] = w;
             }
         }
         Folded { n_features: d, n_classes: k, weight, offset, bias }
@@ -177,17 +173,20 @@ impl Classifier {
         init: impl Fn() -> T + Sync,
         visit: impl Fn(&mut T, usize, &[f64]) + Sync,
     ) -> Vec<T> {
-        let folded = self.fold(!matches!(features, Features::Sparse(_)));
+        let folded = self.fold();
+        let is_dense = !matches!(features, Features::Sparse(_));
+        let by_class = is_dense.then(|| ClassWeights::<f64>::from_rows(&folded.weight, folded.n_classes));
         let chunk = |(index, rows): (usize, &[u32])| {
             let mut state = init();
             let mut scores = vec![0.0; ROWS * folded.n_classes];
-            let mut cells = vec![0.0; ROWS * folded.n_features];
+            let mut cells = is_dense.then(|| RowBlock::new(ROWS, folded.n_features));
             for (block, group) in rows.chunks(ROWS).enumerate() {
-                match features {
-                    Features::Sparse(_) => folded.sparse_scores(features, group, &mut scores),
-                    Features::U8(_) | Features::F32(_) => {
-                        folded.dense_scores(features, group, &mut cells, &mut scores);
+                match (&by_class, &mut cells) {
+                    (Some(weights), Some(cells)) => {
+                        folded.widen(features, group, cells);
+                        weights.scores(cells, group.len(), &mut scores, folded.n_classes);
                     }
+                    _ => folded.sparse_scores(features, group, &mut scores),
                 }
                 for (i, &row) in group.iter().enumerate() {
                     let scores = &mut scores[i * folded.n_classes..(i + 1) * folded.n_classes];
@@ -224,84 +223,26 @@ impl Folded {
         }
     }
 
-    fn dense_scores(&self, features: &Features, rows: &[u32], cells: &mut [f64], scores: &mut [f64]) {
-        match features {
-            Features::U8(dense) => vectorized(DenseScores { folded: self, dense, rows, cells, scores }),
-            Features::F32(dense) => vectorized(DenseScores { folded: self, dense, rows, cells, scores }),
-            Features::Sparse(_) => unreachable!("sparse rows go another way"),
+    /// Dense rows in double precision. Features that the model does not have are left out, those that the rows do not have stay zero.
+    fn widen(&self, features: &Features, rows: &[u32], block: &mut RowBlock<f64>) {
+        fn widen<T: Copy + Into<f64>>(cells: &[T], out: &mut [f64]) {
+            out.iter_mut().zip(cells).for_each(|(out, &cell)| *out = cell.into());
         }
-    }
-}
-
-/// The scores of up to `ROWS` dense rows.
-struct DenseScores<'a, T> {
-    folded: &'a Folded,
-    dense: &'a Dense<T>,
-    rows: &'a [u32],
-    cells: &'a mut [f64],
-    scores: &'a mut [f64],
-}
-
-impl<T: Copy + Into<f64>> Work for DenseScores<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let (d, k) = (self.folded.n_features, self.folded.n_classes);
-        for i in 0..self.rows.len() {
-            let cells = self.dense.row(self.rows[i] as usize);
-            let out = &mut self.cells[i * d..(i + 1) * d];
-            // Features that the model does not have are left out, those that the rows do not have are zero.
-            for j in 0..d.min(cells.len()) {
-                out[j] = cells[j].into();
-            }
-        }
-        for c in 0..k {
-            let products = dot_rows(self.cells, &self.folded.weight[c * d..(c + 1) * d]);
-            for i in 0..ROWS {
-                self.scores[i * k + c] = products[i];
+        for (out, &row) in block.rows_mut().zip(rows) {
+            let out = &mut out[..self.n_features];
+            match features {
+                Features::U8(dense) => widen(dense.row(row as usize), out),
+                Features::F32(dense) => widen(dense.row(row as usize), out),
+                Features::Sparse(_) => unreachable!("sparse rows go another way"),
             }
         }
     }
-}
-
-/// The products of `ROWS` rows of `cells` with one vector, in `LANES` partial sums each.
-#[inline(always)]
-fn dot_rows(cells: &[f64], w: &[f64]) -> [f64; ROWS] {
-    let d = w.len();
-    let mut rows: [&[f64]; ROWS] = [&[]; ROWS];
-    for i in 0..ROWS {
-        rows[i] = &cells[i * d..(i + 1) * d];
-    }
-    let mut sums = [[0.0; LANES]; ROWS];
-    let whole = d - d % LANES;
-    let mut j = 0;
-    while j < whole {
-        for i in 0..ROWS {
-            for l in 0..LANES {
-                sums[i][l] += rows[i][j + l] * w[j + l];
-            }
-        }
-        j += LANES;
-    }
-    let mut products = [0.0; ROWS];
-    for i in 0..ROWS {
-        let (mut sum, mut tail) = (0.0, 0.0);
-        for l in 0..LANES {
-            sum += sums[i][l];
-        }
-        for j in whole..d {
-            tail += rows[i][j] * w[j];
-        }
-        products[i] = sum + tail;
-    }
-    products
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Csr;
+    use crate::data::{Csr, Dense};
     use crate::loss::{Formulation, Power};
 
     fn classifier(scaler: Scaler, d: usize) -> Classifier {

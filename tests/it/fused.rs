@@ -141,6 +141,8 @@ fn odd_shapes_are_the_naive_loops() {
         (3, 19, 1000),
         (20, 5, 101),
         (9, 3073, 10),
+        // Two pieces, the second shorter; with bytes, and many times a block of rows.
+        (2_101, 40, 101),
     ];
     for (n, d, k) in shapes {
         for formulation in Formulation::ALL {
@@ -195,7 +197,8 @@ fn preprocessing_weights_and_repeated_rows_are_those_of_the_loops() {
 
 #[test]
 fn any_number_of_threads_adds_up_in_one_order() {
-    for (n, d, k) in [(200, 700, 10), (3_000, 16, 3), (700, 40, 100)] {
+    // Two, two and four pieces.
+    for (n, d, k) in [(700, 1_000, 10), (20_000, 16, 20), (1_100, 150, 100)] {
         let case = Case::exact(n, d, k, hinge(Formulation::WestonWatkins));
         let weight = (0..d * k).map(|i| value(i) as f32).collect();
         let case = Case { weight, ..case };
@@ -221,6 +224,28 @@ fn a_second_batch_does_not_remember_the_first() {
     let nothing = of(&mut pass, &[]);
     assert_eq!(nothing.data_loss, 0.0);
     assert!(nothing.weight.iter().zip(&case.weight).all(|(g, w)| *g == 0.25 * w));
+}
+
+#[test]
+fn hits_are_the_rows_whose_label_is_on_top_the_lowest_index_on_a_tie() {
+    for (n, d, k) in [(1, 1, 2), (37, 5, 3), (1_300, 20, 11)] {
+        for factor in [1.0, 0.0] {
+            // Exact scores, so that many tie; all of them at the weights 0.
+            let case = Case::exact(n, d, k, hinge(Formulation::WestonWatkins));
+            let weight: Vec<f32> = case.weight.iter().map(|w| w * factor).collect();
+            let bias: Vec<f32> = case.bias.iter().flatten().map(|b| b * factor).collect();
+            let Features::U8(cells) = &case.features else { unreachable!() };
+            let expected = case.rows.iter().filter(|&&row| {
+                let score = |c: usize| -> f32 {
+                    bias[c] + (0..d).map(|j| f32::from(cells.row(row as usize)[j]) * weight[j * k + c]).sum::<f32>()
+                };
+                let best = (0..k).fold(0, |best, c| if score(c) > score(best) { c } else { best });
+                best == case.labels[row as usize] as usize
+            });
+            let mut pass = FusedPass::new(case.source(), k, &case.objective).unwrap();
+            assert_eq!(pass.hits(&weight, Some(&bias), &case.rows), expected.count(), "{n} x {d}, {k} classes");
+        }
+    }
 }
 
 #[test]

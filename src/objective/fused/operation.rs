@@ -1,6 +1,7 @@
 //! The fused pass as a Burn operation with a backward pass of its own.
 
-use super::{Cells, DenseRows, Target, Workspace};
+use super::rows::{Cells, DenseRows};
+use super::workspace::{Target, Workspace};
 use crate::kernel::in_place::Shift;
 use crate::loss::Loss;
 use crate::model::LinearSvm;

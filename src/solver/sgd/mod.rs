@@ -188,9 +188,14 @@ impl Stepper<'_> {
 
     /// The share of `rows` that the model gets right, measured on the device with one read at the end.
     #[allow(clippy::cast_precision_loss)]
-    fn accuracy(&self, model: &LinearSvm, rows: &[u32], device: &Device) -> Result<Option<f64>, SolveError> {
+    fn accuracy(&mut self, model: &LinearSvm, rows: &[u32], device: &Device) -> Result<Option<f64>, SolveError> {
         if rows.is_empty() {
             return Ok(None);
+        }
+        if let Some(pass) = &mut self.fused {
+            let weight = values(model.linear.weight.val().inner())?;
+            let bias = model.linear.bias.as_ref().map(|b| values(b.val().inner())).transpose()?;
+            return Ok(Some(pass.hits(&weight, bias.as_deref(), rows) as f64 / rows.len() as f64));
         }
         let model = model.clone().valid();
         let mut right: Option<Tensor<1, Int>> = None;

@@ -1,0 +1,76 @@
+//! Dense rows where they lie, with their preprocessing.
+
+use crate::data::Features;
+use crate::data::batch::Source;
+use crate::kernel::in_place::{PackedWeights, Rows, Shift};
+use rayon::prelude::*;
+
+/// A dense matrix where it lies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cells<'a> {
+    Bytes(&'a [u8]),
+    Floats(&'a [f32]),
+}
+
+/// Dense rows with the preprocessing that goes with them.
+#[derive(Debug)]
+pub(crate) struct DenseRows<'a> {
+    pub cells: Cells<'a>,
+    pub n_features: usize,
+    /// What is subtracted from each feature before anything else.
+    pub shift: Shift,
+    /// What each feature is divided by.
+    pub scale: Option<&'a [f32]>,
+    /// The factor of each row of the matrix.
+    pub factors: Option<Vec<f32>>,
+}
+
+impl<'a> DenseRows<'a> {
+    /// The rows of a source; `None` where they are sparse.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn of_source(source: &Source<'a>) -> Option<Self> {
+        let Source { features, scaler, .. } = *source;
+        let cells = match features {
+            Features::U8(dense) => Cells::Bytes(dense.values()),
+            Features::F32(dense) => Cells::Floats(dense.values()),
+            Features::Sparse(_) => return None,
+        };
+        let factor = |row| scaler.row_factor(features, row) as f32;
+        Some(Self {
+            cells,
+            n_features: features.n_features(),
+            shift: Shift::new(features.n_features(), scaler.mean.as_deref()),
+            scale: scaler.scale.as_deref(),
+            factors: scaler.unit_row.then(|| (0..features.n_rows()).into_par_iter().map(factor).collect()),
+        })
+    }
+
+    /// The factor of a row of the matrix.
+    #[inline(always)]
+    pub fn factor(&self, index: u32) -> f32 {
+        match &self.factors {
+            Some(factors) => factors[index as usize],
+            None => 1.0,
+        }
+    }
+
+    /// The scores (x − shift)·W of up to [`GROUP`](crate::kernel::in_place::GROUP) rows, without their factors, `[rows, stride]`.
+    pub fn scores(&self, weights: &PackedWeights, indices: &[u32], out: &mut [f32], stride: usize) {
+        match self.cells {
+            Cells::Bytes(cells) => {
+                weights.scores(Rows::new(cells, self.n_features, &self.shift), indices, out, stride);
+            }
+            Cells::Floats(cells) => {
+                weights.scores(Rows::new(cells, self.n_features, &self.shift), indices, out, stride);
+            }
+        }
+    }
+
+    /// The length of a row in memory.
+    pub const fn row_bytes(&self) -> usize {
+        match self.cells {
+            Cells::Bytes(_) => self.n_features,
+            Cells::Floats(_) => 4 * self.n_features,
+        }
+    }
+}

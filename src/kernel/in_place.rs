@@ -85,20 +85,20 @@ fn load<S: Simd, C: Cell>(cells: &[C]) -> S::f32s {
 pub struct Rows<'a, C> {
     cells: &'a [C],
     n_features: usize,
-    shift: &'a Shift,
+    shift: &'a PerFeature,
 }
 
-/// What is subtracted from each feature.
+/// A number of each feature: what is subtracted from it, or a factor.
 #[derive(Debug, Clone)]
-pub struct Shift(Aligned<f32>);
+pub struct PerFeature(Aligned<f32>);
 
-impl Shift {
-    /// Of the given mean, or nothing.
+impl PerFeature {
+    /// The given ones, or zeros.
     #[must_use]
-    pub fn new(n_features: usize, mean: Option<&[f32]>) -> Self {
+    pub fn new(n_features: usize, of: Option<&[f32]>) -> Self {
         let mut values = Aligned::zeros(padded(n_features));
-        if let Some(mean) = mean {
-            values.get_mut()[..n_features].copy_from_slice(mean);
+        if let Some(of) = of {
+            values.get_mut()[..n_features].copy_from_slice(of);
         }
         Self(values)
     }
@@ -110,7 +110,7 @@ impl<'a, C: Cell> Rows<'a, C> {
     /// # Panics
     /// When the cells do not fill rows, or the shift is of another width (programming errors).
     #[must_use]
-    pub fn new(cells: &'a [C], n_features: usize, shift: &'a Shift) -> Self {
+    pub fn new(cells: &'a [C], n_features: usize, shift: &'a PerFeature) -> Self {
         assert!(n_features > 0 && cells.len().is_multiple_of(n_features), "cells that do not fill rows");
         assert!(shift.0.get().len() == padded(n_features), "a shift of another width");
         Self { cells, n_features, shift }
@@ -204,6 +204,22 @@ impl PackedWeights {
                 }
             }
         }
+    }
+
+    /// Row-major `[n_features, n_classes]`, each feature multiplied by its `scale`: what [`PackedWeights::pack`] was given.
+    #[must_use]
+    pub fn to_rows(&self, scale: Option<&[f32]>) -> Vec<f32> {
+        let k = self.n_classes;
+        let mut rows = vec![0.0; self.n_features * k];
+        for (p, part) in self.values.get().chunks(WIDE * k).enumerate() {
+            let span = Span::of(p, WIDE, self.n_features);
+            for class in 0..k {
+                for (j, w) in part[class * span.width..][..span.len].iter().enumerate() {
+                    rows[(span.start + j) * k + class] = w * scale.map_or(1.0, |scale| scale[span.start + j]);
+                }
+            }
+        }
+        rows
     }
 
     /// The scores x·W of up to [`GROUP`] rows, `[rows, stride]` of which the first `n_classes` of each row are written.

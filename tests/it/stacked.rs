@@ -124,7 +124,7 @@ const WW: &str = "[loss.weston_watkins]";
 const SHORT: &str = "batch_size = 50\nsteps = 60\nlog_every = 20\ninit_std = 1e-2\n";
 
 #[test]
-fn rates_strengths_and_losses_of_a_stack_are_those_of_single_runs_on_both_routes() {
+fn rates_strengths_and_losses_of_a_stack_are_those_of_single_runs_on_every_route() {
     let members: &[Own<'_>] = &[
         (0.01, 1e-3, WW),
         (0.1, 1e-2, "[loss.crammer_singer]\nmargin = 2.0"),
@@ -134,7 +134,7 @@ fn rates_strengths_and_losses_of_a_stack_are_those_of_single_runs_on_both_routes
         (0.05, 1e-3, "[loss.weston_watkins]\nclass_weights = \"balanced\"\nsmoothing = 0.5"),
         (0.02, 1e-1, "[loss.crammer_singer]\nmargin = 2.0"),
     ];
-    for route in ["autodiff", "analytic"] {
+    for route in ["autodiff", "analytic", "fused"] {
         for bias in ["regularised", "free", "none"] {
             let preprocess = format!("{SCALED}\nbias = \"{bias}\"");
             let text = shared("digits", &preprocess, &format!("gradient = \"{route}\""), SHORT);
@@ -211,6 +211,36 @@ fn sparse_rows_and_row_weights_are_stacked_too() {
     }
     let momentum = format!("optimizer = \"momentum\"\n{SHORT}");
     same(&shared(&data, SCALED, "", &momentum), members, &flex(), 3e-4);
+}
+
+/// Floats that are read where they lie, with every preprocessing and a factor that goes into the weights now and then.
+#[test]
+fn dense_tables_with_row_weights_are_stacked_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = String::from("label,weight");
+    (0..37).for_each(|j| table += &format!(",x{j}"));
+    for i in 0..300u32 {
+        table += &format!("\nc{},{}", i % 4, 0.5 + f64::from(i % 3));
+        (0..37u32)
+            .for_each(|j| table += &format!(",{}", f64::from((i * 7 + j * 13) % 11 + i % 4 * (j % 5)) / 7.0 + 3.0));
+    }
+    let path = folder.path().join("x.csv").to_str().unwrap().replace('\\', "/");
+    std::fs::write(&path, table).unwrap();
+    let data = format!("csv]\ntrain = \"{path}\"\nlabel = \"label\"\nweights = \"weight\"\n[split");
+    // 1 − ηλ = 0.1 brings the factor below the smallest every five steps.
+    let members: &[Own<'_>] =
+        &[(0.1, 1e-3, WW), (0.1, 9.0, WW), (0.02, 1e-2, "[loss.crammer_singer]"), (1.0, 9.0, WW), (0.05, 0.1, WW)];
+    for preprocess in [
+        "center = \"none\"",
+        SCALED,
+        "center = \"mean\"\nscale = \"minmax\"",
+        "scale = \"unit-row\"\ncenter = \"mean\"\nbias = \"free\"",
+    ] {
+        for threads in [1, 2] {
+            let top = format!("gradient = \"fused\"\nthreads = {threads}");
+            same(&shared(&data, preprocess, &top, SHORT), members, &flex(), 3e-4);
+        }
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! The second product, Σ_i (x_i − shift)·q_i, a part of the features and some classes at a time.
+//! The second product, Σ_i (x_i − shift)·q_i, a part of the features and some classes at a time: for itself, or added to weights.
 
 // Index loops over arrays of known length: what the compiler keeps in registers.
 #![allow(clippy::needless_range_loop, clippy::manual_memcpy)]
 
-use super::{Cell, PART, Rows, Span, WIDEST, lanes, load, next_columns};
+use super::{Cell, PART, PackedWeights, PerFeature, Rows, Span, WIDE, WIDEST, lanes, load, next_columns};
 use crate::kernel::Aligned;
 use pulp::{Simd, WithSimd};
 
@@ -31,7 +31,10 @@ impl GradientTile {
 
     /// Adds `Σ_i (x_i − shift)·q_i`, with `q` `[indices, stride]` over all classes.
     pub fn add<C: Cell>(&mut self, rows: Rows<'_, C>, indices: &[u32], q: &[f32], stride: usize) {
-        pulp::Arch::new().dispatch(Add { rows, indices, q, stride, tile: self });
+        let Self { values, span, first_class, n_classes } = self;
+        let sums = Sums { values: values.get_mut(), class: span.width, offset: 0, span: *span, gain: None };
+        let classes = (*first_class, *n_classes);
+        pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes, sums });
     }
 
     /// The first feature, and the number of features.
@@ -56,12 +59,43 @@ impl GradientTile {
     }
 }
 
+impl PackedWeights {
+    /// Adds `gain_j·Σ_i (x_ij − shift_j)·q_i`, with `q` `[indices, stride]` over all classes.
+    pub fn add<C: Cell>(
+        &mut self,
+        rows: Rows<'_, C>,
+        indices: &[u32],
+        q: &[f32],
+        stride: usize,
+        gain: Option<&PerFeature>,
+    ) {
+        let (n_features, n_classes) = (self.n_features, self.n_classes);
+        for part in 0..n_features.div_ceil(PART) {
+            let (wide, span) = (Span::of(part * PART / WIDE, WIDE, n_features), Span::of(part, PART, n_features));
+            let values = &mut self.values.get_mut()[wide.start * n_classes..][..wide.width * n_classes];
+            let sums = Sums { values, class: wide.width, offset: span.start - wide.start, span, gain };
+            pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes: (0, n_classes), sums });
+        }
+    }
+}
+
+/// Where sums go: those of class `c` to `values[c·class + offset..]`, times the gain of their feature.
+struct Sums<'a> {
+    values: &'a mut [f32],
+    class: usize,
+    offset: usize,
+    span: Span,
+    gain: Option<&'a PerFeature>,
+}
+
 struct Add<'a, C> {
     rows: Rows<'a, C>,
     indices: &'a [u32],
     q: &'a [f32],
     stride: usize,
-    tile: &'a mut GradientTile,
+    /// The first class of the sums among those of `q`, and their number.
+    classes: (usize, usize),
+    sums: Sums<'a>,
 }
 
 impl<C: Cell> WithSimd for Add<'_, C> {
@@ -70,8 +104,8 @@ impl<C: Cell> WithSimd for Add<'_, C> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let mut column = 0;
-        while column < self.tile.n_classes {
-            let count = next_columns::<S>(self.tile.n_classes - column);
+        while column < self.classes.1 {
+            let count = next_columns::<S>(self.classes.1 - column);
             match count {
                 10 => self.columns::<S, 2, 10>(simd, column),
                 5 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 5>(simd, column),
@@ -91,7 +125,7 @@ impl<C: Cell> Add<'_, C> {
     /// N columns, V vectors of features at a time.
     #[inline(always)]
     fn columns<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize) {
-        let (n, whole) = (self.tile.span.len.div_ceil(lanes::<S>()), self.tile.span.len / lanes::<S>());
+        let (n, whole) = (self.sums.span.len.div_ceil(lanes::<S>()), self.sums.span.len / lanes::<S>());
         let mut l = 0;
         while l + V <= whole {
             self.vectors::<S, V, N>(simd, column, l);
@@ -105,7 +139,7 @@ impl<C: Cell> Add<'_, C> {
 
     #[inline(always)]
     fn vectors<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize, l: usize) {
-        let span = self.tile.span;
+        let span = self.sums.span;
         let zero = simd.splat_f32s(0.0);
         let shifts = S::as_simd_f32s(&self.rows.shift.0.get()[span.start..span.start + span.width]).0;
         let mut shift = [zero; V];
@@ -113,7 +147,7 @@ impl<C: Cell> Add<'_, C> {
             shift[v] = shifts[l + v];
         }
         let mut sums = [[zero; N]; V];
-        let first = self.tile.first_class + column;
+        let first = self.classes.0 + column;
         let whole = (l + V) * lanes::<S>() <= span.len;
         for i in 0..self.indices.len() {
             let q = &self.q[i * self.stride + first..][..N];
@@ -136,11 +170,18 @@ impl<C: Cell> Add<'_, C> {
                 }
             }
         }
-        for c in 0..N {
-            let start = (column + c) * span.width;
-            let out = S::as_mut_simd_f32s(&mut self.tile.values.get_mut()[start..start + span.width]).0;
+        let mut gain = [simd.splat_f32s(1.0); V];
+        if let Some(of) = self.sums.gain {
+            let of = S::as_simd_f32s(&of.0.get()[span.start..span.start + span.width]).0;
             for v in 0..V {
-                out[l + v] = simd.add_f32s(out[l + v], sums[v][c]);
+                gain[v] = of[l + v];
+            }
+        }
+        for c in 0..N {
+            let start = (column + c) * self.sums.class + self.sums.offset;
+            let out = S::as_mut_simd_f32s(&mut self.sums.values[start..start + span.width]).0;
+            for v in 0..V {
+                out[l + v] = simd.mul_add_e_f32s(sums[v][c], gain[v], out[l + v]);
             }
         }
     }

@@ -7,7 +7,7 @@ fn value(i: usize) -> f32 {
 fn check<C: Cell>(n: usize, d: usize, k: usize, cell: impl Fn(usize) -> C) {
     let cells: Vec<C> = (0..n * d).map(cell).collect();
     let mean: Vec<f32> = (0..d).map(|j| value(j + 3) * 5.0).collect();
-    let shift = Shift::new(d, Some(&mean));
+    let shift = PerFeature::new(d, Some(&mean));
     let rows = Rows::new(&cells, d, &shift);
     let x = |i: u32, j: usize| f64::from(cells[i as usize * d + j].value()) - f64::from(mean[j]);
     // Backwards, and the last row twice.
@@ -30,6 +30,8 @@ fn check<C: Cell>(n: usize, d: usize, k: usize, cell: impl Fn(usize) -> C) {
         }
         assert!(scores[r * stride + k..(r + 1) * stride].iter().all(|v| *v == 7.0));
     }
+    let back = packed.to_rows(Some(&scale));
+    assert!(back.iter().zip(&w).all(|(a, b)| (a - b).abs() < 1e-6));
     let q: Vec<f32> = (0..indices.len() * stride).map(|i| value(i + 11)).collect();
     let mut gradient = vec![0.0; d * k];
     for part in 0..d.div_ceil(PART) {
@@ -40,11 +42,20 @@ fn check<C: Cell>(n: usize, d: usize, k: usize, cell: impl Fn(usize) -> C) {
             tile.unpack(&mut gradient[start * k..], k);
         }
     }
+    let gain: Vec<f32> = (0..d).map(|j| 1.0 - (j % 4) as f32 / 2.0).collect();
+    let (mut plain, mut gained) = (PackedWeights::zeros(d, k), packed.clone());
+    plain.add(rows, &indices, &q, stride, None);
+    gained.add(rows, &indices, &q, stride, Some(&PerFeature::new(d, Some(&gain))));
+    let (plain, gained) = (plain.to_rows(None), gained.to_rows(None));
     for j in 0..d {
         for c in 0..k {
-            let terms: Vec<f64> =
+            let mut terms: Vec<f64> =
                 indices.iter().enumerate().map(|(r, &i)| x(i, j) * f64::from(q[r * stride + c])).collect();
             close(gradient[j * k + c], &terms);
+            close(plain[j * k + c], &terms);
+            terms.iter_mut().for_each(|term| *term *= f64::from(gain[j]));
+            terms.push(f64::from(w[j * k + c]) / f64::from(scale[j]));
+            close(gained[j * k + c], &terms);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rows::{Cells, DenseRows};
 use super::workspace::{Target, Workspace};
-use crate::kernel::in_place::Shift;
+use crate::kernel::in_place::PerFeature;
 use crate::loss::Loss;
 use crate::model::LinearSvm;
 use burn::nn::loss::Reduction;
@@ -60,7 +60,7 @@ fn pass(x: &[f32], weight: &[f32], bias: &[f32], labels: &[usize], loss: &Loss) 
     if n == 0 {
         return found;
     }
-    let shift = Shift::new(d, None);
+    let shift = PerFeature::new(d, None);
     let rows = DenseRows { cells: Cells::Floats(x), n_features: d, shift, scale: None, factors: None };
     let indices: Vec<u32> = (0..n as u32).collect();
     let share = (1.0 / n as f64) as f32;

@@ -2,7 +2,7 @@
 
 use crate::data::Features;
 use crate::data::batch::Source;
-use crate::kernel::in_place::{PackedWeights, Rows, Shift};
+use crate::kernel::in_place::{PackedWeights, PerFeature, Rows};
 use rayon::prelude::*;
 
 /// A dense matrix where it lies.
@@ -18,7 +18,7 @@ pub(crate) struct DenseRows<'a> {
     pub cells: Cells<'a>,
     pub n_features: usize,
     /// What is subtracted from each feature before anything else.
-    pub shift: Shift,
+    pub shift: PerFeature,
     /// What each feature is divided by.
     pub scale: Option<&'a [f32]>,
     /// The factor of each row of the matrix.
@@ -39,7 +39,7 @@ impl<'a> DenseRows<'a> {
         Some(Self {
             cells,
             n_features: features.n_features(),
-            shift: Shift::new(features.n_features(), scaler.mean.as_deref()),
+            shift: PerFeature::new(features.n_features(), scaler.mean.as_deref()),
             scale: scaler.scale.as_deref(),
             factors: scaler.unit_row.then(|| (0..features.n_rows()).into_par_iter().map(factor).collect()),
         })
@@ -62,6 +62,25 @@ impl<'a> DenseRows<'a> {
             }
             Cells::Floats(cells) => {
                 weights.scores(Rows::new(cells, self.n_features, &self.shift), indices, out, stride);
+            }
+        }
+    }
+
+    /// Adds `gain_j·Σ_i (x_ij − shift_j)·q_i` to the weights, with `q` `[indices, stride]`.
+    pub fn add(
+        &self,
+        weights: &mut PackedWeights,
+        indices: &[u32],
+        q: &[f32],
+        stride: usize,
+        gain: Option<&PerFeature>,
+    ) {
+        match self.cells {
+            Cells::Bytes(cells) => {
+                weights.add(Rows::new(cells, self.n_features, &self.shift), indices, q, stride, gain);
+            }
+            Cells::Floats(cells) => {
+                weights.add(Rows::new(cells, self.n_features, &self.shift), indices, q, stride, gain);
             }
         }
     }

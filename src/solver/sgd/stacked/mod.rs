@@ -12,6 +12,7 @@
 //! the learning rate, can be stacked ([`hindrance`]).
 
 mod columns;
+mod in_place;
 
 use super::draws::initial_values;
 use super::feed::{Drawn, Feed};
@@ -91,24 +92,89 @@ pub fn solve(
     let steps = config.total_steps(problem.train.len());
     observer.start(steps);
     let sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
+    if in_place::serves(config, problem)
+        && let Some(outcome) = in_place::descend(config, problem, members, sampler.clone(), observer)
+    {
+        return Ok(outcome.grown(config, problem));
+    }
     let mut stack = Stack::new(config, problem, members, steps);
     std::thread::scope(|scope| {
         let feed = Feed::start(scope, problem.source, sampler, steps, problem.threads > 1);
         stack.descend(feed, observer)
     })?;
-    stack.finish()
+    Ok(stack.outcome()?.grown(config, problem))
 }
 
 /// Weights `[D, K]` and bias of a member.
 type Parameters = (Vec<f32>, Option<Vec<f32>>);
 
+/// Below and above this the factor of a block is multiplied into its weights.
+const SMALLEST: f64 = 1e-4;
+const LARGEST: f64 = 1e4;
+
 /// Where a member is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct State {
     first_loss: Option<f64>,
     curve: Vec<(u64, f64)>,
     /// Set once it has diverged: the logged step.
     lost: Option<u64>,
+}
+
+impl State {
+    /// Notes the objective of a logged step; true where it has diverged.
+    fn note(&mut self, step: u64, loss: f64) -> bool {
+        let first = *self.first_loss.get_or_insert(loss);
+        if loss.is_finite() {
+            self.curve.push((step, loss));
+        }
+        if is_diverged(loss, first) {
+            self.lost = Some(step);
+        }
+        self.lost.is_some()
+    }
+}
+
+/// A stack at its end; states and weights in the order of the members.
+struct Outcome {
+    states: Vec<State>,
+    /// Of those that have not diverged.
+    weights: Vec<Option<Parameters>>,
+    made: u64,
+    stop: StopReason,
+    solving: Duration,
+}
+
+impl Outcome {
+    #[allow(clippy::cast_possible_truncation)]
+    fn grown(self, config: &SgdConfig, problem: &Problem<'_>) -> Vec<Grown> {
+        let share = self.solving / self.states.len().max(1) as u32;
+        let grown = self.states.into_iter().zip(self.weights).map(|(state, weights)| {
+            let is_finite = |(w, b): &Parameters| w.iter().chain(b.iter().flatten()).all(|v| v.is_finite());
+            let weights = weights.filter(|w| state.lost.is_none() && is_finite(w));
+            let stop = match (state.lost, &weights) {
+                (Some(step), _) => StopReason::Diverged { step },
+                (None, None) => StopReason::Diverged { step: self.made },
+                (None, Some(_)) => self.stop,
+            };
+            // Alone, a run ends with the logged step that shows the divergence.
+            let made = state.lost.map_or(self.made, |step| step + 1);
+            let (weight, bias) = weights.unwrap_or_default();
+            let fit = Fit {
+                weight,
+                bias,
+                steps: made,
+                epochs: config.epochs_after(made, problem.train.len()),
+                stop,
+                solve: share,
+                evaluate: Duration::ZERO,
+                certificate: None,
+                best_step: None,
+            };
+            Grown { fit, curve: state.curve }
+        });
+        grown.collect()
+    }
 }
 
 /// A stack at work. `alive` holds the members in the order of their blocks.
@@ -147,7 +213,7 @@ impl<'a> Stack<'a> {
             losses.iter().enumerate().map(|(i, loss)| Block { loss: loss.init(&device), members: count(i) }).collect();
         let initial = alive.iter().map(|&m| initial_values(problem, members[m].init_std)).collect();
         let columns = Columns::new(config, problem, initial, &device);
-        let states = vec![State { first_loss: None, curve: Vec::new(), lost: None }; members.len()];
+        let states = vec![State::default(); members.len()];
         Self {
             config,
             problem,
@@ -223,15 +289,7 @@ impl<'a> Stack<'a> {
             // Without a regulariser weights beyond all measure are no loss: 0·∞ would be one.
             let lambda = self.members[member].lambda;
             let penalty = if lambda == 0.0 { 0.0 } else { lambda / 2.0 * (weight + factor * bias) };
-            let loss = data + penalty;
-            let first = *state.first_loss.get_or_insert(loss);
-            if loss.is_finite() {
-                state.curve.push((step, loss));
-            }
-            if is_diverged(loss, first) {
-                state.lost = Some(step);
-                lost[at] = true;
-            }
+            lost[at] = state.note(step, data + penalty);
         }
         if lost.contains(&true) {
             self.switch_off(&lost);
@@ -255,38 +313,12 @@ impl<'a> Stack<'a> {
         self.alive.retain(|_| !lost.next().copied().unwrap_or(false));
     }
 
-    #[allow(clippy::cast_possible_truncation)]
-    fn finish(self) -> Result<Vec<Grown>, SolveError> {
-        let epochs = |steps: u64| self.config.epochs_after(steps, self.problem.train.len());
-        let share = self.solving / self.members.len().max(1) as u32;
+    fn outcome(self) -> Result<Outcome, SolveError> {
         let mut weights: Vec<Option<Parameters>> = vec![None; self.members.len()];
         for (&member, values) in self.alive.iter().zip(self.columns.read()?) {
             weights[member] = Some(values);
         }
-        let grown = self.states.into_iter().zip(weights).map(|(state, weights)| {
-            let is_finite = |(w, b): &Parameters| w.iter().chain(b.iter().flatten()).all(|v| v.is_finite());
-            let weights = weights.filter(|w| state.lost.is_none() && is_finite(w));
-            let stop = match (state.lost, &weights) {
-                (Some(step), _) => StopReason::Diverged { step },
-                (None, None) => StopReason::Diverged { step: self.made },
-                (None, Some(_)) => self.stop,
-            };
-            // Alone, a run ends with the logged step that shows the divergence.
-            let made = state.lost.map_or(self.made, |step| step + 1);
-            let (weight, bias) = weights.unwrap_or_default();
-            let fit = Fit {
-                weight,
-                bias,
-                steps: made,
-                epochs: epochs(made),
-                stop,
-                solve: share,
-                evaluate: Duration::ZERO,
-                certificate: None,
-                best_step: None,
-            };
-            Grown { fit, curve: state.curve }
-        });
-        Ok(grown.collect())
+        let Self { states, made, stop, solving, .. } = self;
+        Ok(Outcome { states, weights, made, stop, solving })
     }
 }

@@ -10,7 +10,7 @@
 
 mod fused;
 
-pub(crate) use fused::DenseRows;
+pub(crate) use fused::{DenseRows, linger};
 pub use fused::{FusedGradient, FusedPass, fused_loss};
 
 use crate::bounded::{NonNegative, Positive};

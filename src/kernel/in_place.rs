@@ -9,15 +9,15 @@
 
 mod gradient;
 
-pub use gradient::GradientTile;
+pub use gradient::{GradientTile, WeightPart};
 
 use super::{Aligned, padded};
 use pulp::{Simd, WithSimd};
 
 /// Features of a part of the gradient: the pieces that threads share.
 pub const PART: usize = 256;
-/// Features of a part of the weights: those of ten classes stay in the first-level cache while sixteen rows go by.
-const WIDE: usize = 1_024;
+/// Features of a part of the weights: those of ten classes stay in the first-level cache while sixteen rows go by. A multiple of [`PART`].
+const WIDE: usize = 512;
 /// Rows that [`PackedWeights::scores`] takes at once.
 pub const GROUP: usize = 16;
 /// The widest vector in floats.
@@ -168,7 +168,7 @@ fn next_columns<S: Simd>(left: usize) -> usize {
     }
 }
 
-/// Weights in parts of 1,024 features, within a part class after class.
+/// Weights in parts of 512 features, within a part class after class.
 #[derive(Debug, Clone)]
 pub struct PackedWeights {
     values: Aligned<f32>,

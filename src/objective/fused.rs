@@ -10,10 +10,12 @@
 //! Bytes and floats are read where they lie, by index: no batch is gathered, cast or centred in memory. Every sum is added up in an
 //! order that depends on shapes alone, so that any number of threads gives the same bits.
 
+mod linger;
 mod operation;
 mod rows;
 mod workspace;
 
+pub(crate) use linger::linger;
 pub use operation::fused_loss;
 pub(crate) use rows::DenseRows;
 

@@ -7,6 +7,9 @@ use super::{Cell, PART, PackedWeights, PerFeature, Rows, Span, WIDE, WIDEST, lan
 use crate::kernel::Aligned;
 use pulp::{Simd, WithSimd};
 
+/// Rows whose products are summed before they are added to weights.
+const ROWS: usize = 512;
+
 /// The gradient with respect to some features and classes: the sums Σ_i (x_i − shift)·q_i, class after class.
 #[derive(Debug, Clone)]
 pub struct GradientTile {
@@ -32,7 +35,7 @@ impl GradientTile {
     /// Adds `Σ_i (x_i − shift)·q_i`, with `q` `[indices, stride]` over all classes.
     pub fn add<C: Cell>(&mut self, rows: Rows<'_, C>, indices: &[u32], q: &[f32], stride: usize) {
         let Self { values, span, first_class, n_classes } = self;
-        let sums = Sums { values: values.get_mut(), class: span.width, offset: 0, span: *span, gain: None };
+        let sums = Sums { values: values.get_mut(), class: span.width, offset: 0, span: *span, keep: None, gain: None };
         let classes = (*first_class, *n_classes);
         pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes, sums });
     }
@@ -59,32 +62,59 @@ impl GradientTile {
     }
 }
 
+/// Some features of [`PackedWeights`], to be changed by one thread.
+#[derive(Debug)]
+pub struct WeightPart<'a> {
+    values: &'a mut [f32],
+    wide: Span,
+    n_features: usize,
+    n_classes: usize,
+}
+
 impl PackedWeights {
-    /// Adds `gain_j·Σ_i (x_ij − shift_j)·q_i`, with `q` `[indices, stride]` over all classes.
+    /// All features, part by part.
+    pub fn parts_mut(&mut self) -> Vec<WeightPart<'_>> {
+        let (n_features, n_classes) = (self.n_features, self.n_classes);
+        let parts = self.values.get_mut().chunks_mut(WIDE * n_classes).enumerate();
+        let part = |(part, values)| {
+            let wide = Span::of(part, WIDE, n_features);
+            WeightPart { values, wide, n_features, n_classes }
+        };
+        parts.map(part).collect()
+    }
+}
+
+impl WeightPart<'_> {
+    /// `w_jc ← keep_c·w_jc + gain_j·Σ_i (x_ij − shift_j)·q_ic` for the features of the part, with `q` `[indices, stride]`.
     pub fn add<C: Cell>(
         &mut self,
         rows: Rows<'_, C>,
         indices: &[u32],
-        q: &[f32],
-        stride: usize,
+        (q, stride): (&[f32], usize),
+        keep: &[f32],
         gain: Option<&PerFeature>,
     ) {
-        let (n_features, n_classes) = (self.n_features, self.n_classes);
-        for part in 0..n_features.div_ceil(PART) {
-            let (wide, span) = (Span::of(part * PART / WIDE, WIDE, n_features), Span::of(part, PART, n_features));
-            let values = &mut self.values.get_mut()[wide.start * n_classes..][..wide.width * n_classes];
-            let sums = Sums { values, class: wide.width, offset: span.start - wide.start, span, gain };
-            pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes: (0, n_classes), sums });
+        for part in self.wide.start / PART..(self.wide.start + self.wide.len).div_ceil(PART) {
+            let span = Span::of(part, PART, self.n_features);
+            // Sums in single precision are kept short.
+            for (block, indices) in indices.chunks(ROWS).enumerate() {
+                let keep = (block == 0).then_some(keep);
+                let offset = span.start - self.wide.start;
+                let sums = Sums { values: self.values, class: self.wide.width, offset, span, keep, gain };
+                let q = &q[block * ROWS * stride..];
+                pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes: (0, self.n_classes), sums });
+            }
         }
     }
 }
 
-/// Where sums go: those of class `c` to `values[c·class + offset..]`, times the gain of their feature.
+/// Where sums go: to `values[c·class + offset..]` of class `c`, which is kept by its factor; times the gain of their feature.
 struct Sums<'a> {
     values: &'a mut [f32],
     class: usize,
     offset: usize,
     span: Span,
+    keep: Option<&'a [f32]>,
     gain: Option<&'a PerFeature>,
 }
 
@@ -180,8 +210,13 @@ impl<C: Cell> Add<'_, C> {
         for c in 0..N {
             let start = (column + c) * self.sums.class + self.sums.offset;
             let out = S::as_mut_simd_f32s(&mut self.sums.values[start..start + span.width]).0;
+            let keep = match self.sums.keep {
+                Some(keep) => simd.splat_f32s(keep[column + c]),
+                None => simd.splat_f32s(1.0),
+            };
             for v in 0..V {
-                out[l + v] = simd.mul_add_e_f32s(sums[v][c], gain[v], out[l + v]);
+                let kept = simd.mul_f32s(out[l + v], keep);
+                out[l + v] = simd.mul_add_e_f32s(sums[v][c], gain[v], kept);
             }
         }
     }

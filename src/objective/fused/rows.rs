@@ -2,7 +2,7 @@
 
 use crate::data::Features;
 use crate::data::batch::Source;
-use crate::kernel::in_place::{PackedWeights, PerFeature, Rows};
+use crate::kernel::in_place::{PackedWeights, PerFeature, Rows, WeightPart};
 use rayon::prelude::*;
 
 /// A dense matrix where it lies.
@@ -66,22 +66,18 @@ impl<'a> DenseRows<'a> {
         }
     }
 
-    /// Adds `gain_j·Σ_i (x_ij − shift_j)·q_i` to the weights, with `q` `[indices, stride]`.
+    /// `w_jc ← keep_c·w_jc + gain_j·Σ_i (x_ij − shift_j)·q_ic` for the features of a part, with `q` `[indices, stride]`.
     pub fn add(
         &self,
-        weights: &mut PackedWeights,
+        part: &mut WeightPart<'_>,
         indices: &[u32],
-        q: &[f32],
-        stride: usize,
+        q: (&[f32], usize),
+        keep: &[f32],
         gain: Option<&PerFeature>,
     ) {
         match self.cells {
-            Cells::Bytes(cells) => {
-                weights.add(Rows::new(cells, self.n_features, &self.shift), indices, q, stride, gain);
-            }
-            Cells::Floats(cells) => {
-                weights.add(Rows::new(cells, self.n_features, &self.shift), indices, q, stride, gain);
-            }
+            Cells::Bytes(cells) => part.add(Rows::new(cells, self.n_features, &self.shift), indices, q, keep, gain),
+            Cells::Floats(cells) => part.add(Rows::new(cells, self.n_features, &self.shift), indices, q, keep, gain),
         }
     }
 

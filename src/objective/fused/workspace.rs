@@ -3,15 +3,13 @@
 // Index loops over slices of one length: what the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
+use super::linger::linger;
 use super::rows::{Cells, DenseRows};
 use crate::kernel::in_place::{Cell, GROUP, GradientTile, PART, PackedWeights, Rows};
 use crate::kernel::{Work, vectorized};
 use crate::loss::Loss;
 use crate::metric::argmax;
 use rayon::prelude::*;
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 /// Bytes of rows of a block, which stays in the second-level cache from the scores to the gradient, and the bounds of their number.
 const BLOCK_BYTES: usize = 3 << 18;
@@ -27,9 +25,6 @@ const PIECE_ROWS: (usize, usize) = (64, 512);
 const SMALL: usize = 1 << 19;
 /// the gradients of all have up to this many bytes.
 const PIECES_BYTES: usize = 64 << 20;
-/// How long a thread waits for the next pass before it sleeps, and its looks between two glances at the clock.
-const MOMENT: Duration = Duration::from_micros(200);
-const LOOKS: usize = 32;
 /// Scores of a row lie in whole groups of this many.
 const LANES: usize = 8;
 
@@ -202,27 +197,6 @@ impl Workspace {
         } else {
             out.chunks_mut(PART * k).enumerate().for_each(unpack);
         }
-    }
-}
-
-/// Keeps up to `count − 1` other threads of the pool awake for a moment after a pass: the next one may come soon, and to wake a
-/// thread takes as long as a small pass.
-fn linger(count: usize) {
-    static WAITING: AtomicUsize = AtomicUsize::new(0);
-    let Some(own) = rayon::current_thread_index() else { return };
-    while WAITING.load(Ordering::Relaxed) < count.min(rayon::current_num_threads()) - 1 {
-        WAITING.fetch_add(1, Ordering::Relaxed);
-        rayon::spawn(move || {
-            let start = Instant::now();
-            // Who has called has better things to do.
-            while rayon::current_thread_index() != Some(own) && start.elapsed() < MOMENT {
-                if rayon::yield_now() == Some(rayon::Yield::Executed) {
-                    break;
-                }
-                (0..LOOKS).for_each(|_| spin_loop());
-            }
-            WAITING.fetch_sub(1, Ordering::Relaxed);
-        });
     }
 }
 

@@ -171,6 +171,11 @@ impl SgdConfig {
         self.learning_rate.get() * self.rate_factor(step, steps)
     }
 
+    /// Whether the loss of a step is logged: every `log_every` steps, and that of the last.
+    pub(super) fn is_logged(&self, step: u64, steps: u64) -> bool {
+        step.is_multiple_of(self.log_every.get() as u64) || step + 1 == steps
+    }
+
     /// The names of the option tables that are set but belong to no optimiser or schedule in use, with what is in use.
     #[must_use]
     pub fn idle_table(&self) -> Option<(&'static str, &'static str, &'static str)> {

@@ -11,6 +11,7 @@
 pub mod config;
 mod draws;
 pub mod feed;
+mod in_place;
 pub mod optimizer;
 mod options;
 mod resume;
@@ -30,6 +31,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use config::SgdConfig;
 use draws::{estimate_rows, initial_values};
 use feed::{Drawn, Feed};
+use in_place::Alone;
 use sampler::Sampler;
 pub use schedule::Schedule;
 use std::time::{Duration, Instant};
@@ -56,6 +58,8 @@ struct Stepper<'a> {
     offset: Option<Tensor<2>>,
     /// On the fused route.
     fused: Option<FusedPass<'a>>,
+    /// On the fused route where weights can change where they lie.
+    alone: Option<Alone<'a>>,
     /// Steps since autodiff was last made to forget.
     unseen: u32,
     optimizer: ModuleOptimizer,
@@ -139,6 +143,10 @@ impl Stepper<'_> {
         (learning_rate, want_loss): (f64, bool),
     ) -> Result<(LinearSvm, Option<Tensor<1>>), SolveError> {
         let (gradients, logged) = match drawn {
+            Drawn::Rows(rows) if let Some(alone) = &mut self.alone => {
+                let logged = alone.step(&model, self.problem, &rows, (learning_rate, want_loss))?;
+                return Ok((model, logged.map(|loss| Tensor::from_data([loss], device))));
+            }
             Drawn::Rows(rows) => self.fused(&model, &rows, device, want_loss)?,
             Drawn::Gathered(host) => {
                 let batch = host.to_device(device);
@@ -161,6 +169,13 @@ impl Stepper<'_> {
             forget(device);
         }
         Ok((model, logged))
+    }
+
+    /// The model with the weights as they are.
+    fn current(&mut self, model: LinearSvm, device: &Device) -> LinearSvm {
+        let Some((weight, bias)) = self.alone.as_mut().and_then(Alone::take) else { return model };
+        forget(device);
+        resume::model(weight, bias, self.problem.n_classes, device)
     }
 
     /// Rows that are scored at once when a split is measured.
@@ -227,6 +242,7 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         fused: (problem.route() == Route::Fused)
             .then(|| FusedPass::new(problem.source, problem.n_classes, problem.objective))
             .flatten(),
+        alone: Alone::new(config, problem),
         unseen: 0,
         optimizer: config.build_optimizer(),
     };
@@ -313,7 +329,7 @@ impl Run<'_> {
                 return Err(SolveError::Device("the thread that prepares batches ended early".into()));
             };
             let last = step + 1 == self.steps;
-            let log = step % config.log_every.get() as u64 == 0 || last;
+            let log = config.is_logged(step, self.steps);
             let rate = config.learning_rate_at(step, self.steps);
             let loss;
             (model, loss) = self.stepper.step(model, drawn, &self.device, (rate, log))?;
@@ -325,13 +341,16 @@ impl Run<'_> {
             }
             let epoch_ends = config.epochs_after(step, n).floor() < config.epochs_after(self.made, n).floor();
             let watched = self.best.is_some() || observer.wants_accuracies();
-            let enough = watched && (epoch_ends || last) && self.log_accuracies(&model, observer)?;
+            let enough = watched && (epoch_ends || last) && {
+                model = self.stepper.current(model, &self.device);
+                self.log_accuracies(&model, observer)?
+            };
             observer.step(self.made);
             if enough && !last {
                 self.stop = StopReason::EarlyStopping;
                 break;
             }
-            if !last && self.pass_by(&model, observer)? {
+            if !last && self.pass_by(&mut model, observer)? {
                 self.stop = StopReason::Interrupted;
                 break;
             }
@@ -341,7 +360,7 @@ impl Run<'_> {
             self.best_step = Some(step);
             return Ok(best);
         }
-        Ok(model)
+        Ok(self.stepper.current(model, &self.device))
     }
 
     /// Waits for the device and stops the clock of the solver.

@@ -92,9 +92,10 @@ fn restored(optimizer: ModuleOptimizer, kept: Vec<u8>, device: &Device) -> Resul
 
 impl Run<'_> {
     /// Between two steps: keeps what is wanted; true when the run should end.
-    pub(super) fn pass_by(&mut self, model: &LinearSvm, observer: &mut dyn Observer) -> Result<bool, SolveError> {
+    pub(super) fn pass_by(&mut self, model: &mut LinearSvm, observer: &mut dyn Observer) -> Result<bool, SolveError> {
         let interrupted = observer.interrupted();
         if interrupted || observer.wants_snapshot() {
+            *model = self.stepper.current(model.clone(), &self.device);
             self.pause()?;
             observer.snapshot(self.snapshot(model)?);
             self.clock = Instant::now();

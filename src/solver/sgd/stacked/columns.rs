@@ -1,6 +1,5 @@
 //! The weights of a stack on a device, and their update.
 
-use super::{LARGEST, SMALLEST};
 use crate::data::Features;
 use crate::data::batch::Rows;
 use crate::model::LinearSvm;
@@ -11,6 +10,10 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+/// Below and above this the factor of a block is multiplied into its weights.
+const SMALLEST: f64 = 1e-4;
+const LARGEST: f64 = 1e4;
 
 /// Weights and bias of all blocks.
 ///

@@ -12,10 +12,11 @@
 //! the learning rate, can be stacked ([`hindrance`]).
 
 mod columns;
-mod in_place;
+mod teams;
 
 use super::draws::initial_values;
 use super::feed::{Drawn, Feed};
+use super::in_place::Parameters;
 use super::optimizer::OptimizerName;
 use super::sampler::Sampler;
 use super::{SgdConfig, StopReason, is_diverged};
@@ -92,8 +93,8 @@ pub fn solve(
     let steps = config.total_steps(problem.train.len());
     observer.start(steps);
     let sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
-    if in_place::serves(config, problem)
-        && let Some(outcome) = in_place::descend(config, problem, members, sampler.clone(), observer)
+    if teams::serves(config, problem)
+        && let Some(outcome) = teams::descend(config, problem, members, sampler.clone(), observer)
     {
         return Ok(outcome.grown(config, problem));
     }
@@ -104,13 +105,6 @@ pub fn solve(
     })?;
     Ok(stack.outcome()?.grown(config, problem))
 }
-
-/// Weights `[D, K]` and bias of a member.
-type Parameters = (Vec<f32>, Option<Vec<f32>>);
-
-/// Below and above this the factor of a block is multiplied into its weights.
-const SMALLEST: f64 = 1e-4;
-const LARGEST: f64 = 1e4;
 
 /// Where a member is.
 #[derive(Debug, Clone, Default)]
@@ -240,7 +234,7 @@ impl<'a> Stack<'a> {
             let batch = host.to_device(&self.device);
             let last = step + 1 == self.steps;
             let scores = self.columns.scores(&batch.rows);
-            let log = step % self.config.log_every.get() as u64 == 0 || last;
+            let log = self.config.is_logged(step, self.steps);
             let losses = log.then(|| self.objectives(&scores, &batch));
             let q = block_gradient(&self.blocks, scores, &batch, autodiff);
             let factor = self.config.rate_factor(step, self.steps);

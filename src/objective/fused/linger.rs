@@ -1,0 +1,30 @@
+//! Threads that wait for the next small piece of work before they sleep.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a thread waits for the next pass before it sleeps, and its looks between two glances at the clock.
+const MOMENT: Duration = Duration::from_micros(200);
+const LOOKS: usize = 32;
+
+/// Keeps up to `count − 1` other threads of the pool awake for a moment after a pass: the next one may come soon, and to wake a
+/// thread takes as long as a small pass.
+pub(crate) fn linger(count: usize) {
+    static WAITING: AtomicUsize = AtomicUsize::new(0);
+    let Some(own) = rayon::current_thread_index() else { return };
+    while WAITING.load(Ordering::Relaxed) < count.min(rayon::current_num_threads()) - 1 {
+        WAITING.fetch_add(1, Ordering::Relaxed);
+        rayon::spawn(move || {
+            let start = Instant::now();
+            // Who has called has better things to do.
+            while rayon::current_thread_index() != Some(own) && start.elapsed() < MOMENT {
+                if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                    break;
+                }
+                (0..LOOKS).for_each(|_| spin_loop());
+            }
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}

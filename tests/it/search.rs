@@ -295,12 +295,13 @@ fn ctrl_c_while_the_best_is_trained_once_more_loses_nothing() {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     lines.by_ref().find(|line| line.contains("is trained once more, on 1438 rows")).unwrap();
     let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let stderr: Vec<String> = lines.collect();
+    let code = child.wait().unwrap().code();
     if !sent.is_ok_and(|s| s.success()) {
         println!("skipped: there is no `kill`");
         return;
     }
-    let stderr: Vec<String> = lines.collect();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr:?}");
+    assert_eq!(code, Some(130), "{stderr:?}");
     assert!(stderr.iter().any(|line| line.contains("--resume takes the search up")), "{stderr:?}");
     let json = desk.json("k/search.json");
     assert_eq!((json["end"].as_str(), json["fits"].as_u64()), (Some("interrupted"), Some(3)));

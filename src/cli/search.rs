@@ -7,6 +7,7 @@ use crate::config::LoadedConfig;
 use crate::run::{self, RunError, record};
 use crate::search::ledger::Ledger;
 use crate::search::rank::Standing;
+use crate::search::refit::FOLDER;
 use crate::search::space::short_names;
 use crate::search::table::{self, SearchRecord};
 use crate::search::{End, Outcome, Plan, Progress, Watcher};
@@ -45,7 +46,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, Failure> {
     if outcome.end != End::Interrupted {
         crate::plot::draw_search(&folder, crate::plot::Format::default())?;
         if outcome.refit.is_some() {
-            crate::plot::draw(&folder.join("best"), crate::plot::Format::default())?;
+            crate::plot::draw(&folder.join(FOLDER), crate::plot::Format::default())?;
         }
     }
     if args.json {
@@ -203,6 +204,17 @@ impl Watcher for Bar {
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("step {step}/{steps}"));
         }
+    }
+
+    fn stage(&mut self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(text.to_owned()),
+            None => self.messages.line(text),
+        }
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.messages.warning(text);
     }
 
     fn done(&mut self, progress: &Progress) {

@@ -17,6 +17,9 @@ const DECADES: f64 = 30.0;
 
 type Points = Vec<(f64, f64)>;
 
+/// Sizes that are drawn. No run has larger ones; a file may, and the ticks of an axis beyond them are never at an end.
+const LARGEST: f64 = 1e100;
+
 /// How the values of an axis are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
@@ -144,6 +147,12 @@ impl Panel {
 
 impl Curves {
     fn of(title: &'static str, name: &str, mut panels: Vec<Panel>) -> Option<Self> {
+        for panel in &mut panels {
+            // NaN is in no range.
+            let drawn = |v: f64| (-LARGEST..=LARGEST).contains(&v);
+            let meant = |v: f64| panel.unit == Unit::Number || (0.0..=1.0).contains(&v);
+            panel.series.iter_mut().for_each(|s| s.points.retain(|p| drawn(p.0) && drawn(p.1) && meant(p.1)));
+        }
         panels.iter_mut().for_each(|panel| panel.series.retain(|s| !s.points.is_empty()));
         panels.retain(|panel| !panel.series.is_empty());
         (!panels.is_empty()).then(|| Self { title, below: name.to_owned(), panels })
@@ -171,7 +180,7 @@ impl Figure for Curves {
             if panel.unit == Unit::Percent {
                 let pad = ((high - low) * 0.1).max(0.01);
                 axes(pen, &area, panel, (low - pad).max(0.0)..(high + pad).min(1.0), percent)?;
-            } else if low > 0.0 && high / low > DECADES {
+            } else if low > 1.0 / LARGEST && high / low > DECADES {
                 axes(pen, &area, panel, (low / 1.5..high * 1.5).log_scale(), power_of_ten)?;
             } else {
                 // A curve of one value gets an axis of a tenth of it on either side.
@@ -211,7 +220,9 @@ where
 {
     let (first, last) = range(panel.all().map(|p| p.0));
     let first = if !panel.decades && (first <= last * 0.2 || first == last) { 0.0 } else { first };
-    let last = if last > first { last } else { first + 1.0 };
+    // Of places that can hardly be told apart the ticks could not be told apart at all.
+    let first = if last - first > 1e-9 * last.abs() || panel.decades { first } else { 0.0 };
+    let last = if last - first > 1e-9 * last.abs() { last } else { first + 1.0 };
     let mut chart = ChartBuilder::on(area)
         .margin_top(pen.unit(6.0))
         .margin_right(pen.unit(24.0))
@@ -363,6 +374,45 @@ mod tests {
         assert!(svg(&path(&[point(0.5, 0.5)], "x").unwrap()).is_ok() && path(&[], "x").is_none());
         let labels = [(-4.0, 3.0, "1e-4"), (-2.5, 3.0, ""), (0.5, 1.0, "3.16228"), (-3.0, 3.0, "0.001")];
         labels.iter().for_each(|&(log, span, text)| assert_eq!(decade(log, span), text));
+    }
+
+    /// Each of these had no end to the ticks of an axis, or would have.
+    #[test]
+    fn numbers_that_no_run_has_are_drawn_or_left_out() {
+        const HUGE: f64 = 1e308;
+        let far = 18_446_744_073_709_551_615;
+        for steps in [[far - 4_096, far], [0, far], [far, far]] {
+            for losses in
+                [[0.02, HUGE], [-HUGE, HUGE], [HUGE, HUGE], [5e-324, 1.0], [1e-308, 1e308], [0.5, 0.5 + 1e-16]]
+            {
+                let metrics: Vec<LogEntry> = steps.iter().zip(losses).map(|(&s, l)| entry(s, l)).collect();
+                if let Some(figure) = loss(&metrics, "x") {
+                    assert!(svg(&figure).is_ok() && png(&figure).is_ok(), "{steps:?} {losses:?}");
+                }
+            }
+        }
+        let row = |epoch: f64| BoundsRow { epoch, primal: HUGE, dual: -HUGE, relative_gap: 5e-324, seconds: -1.0 };
+        for epochs in [[f64::NAN, f64::INFINITY], [0.0, HUGE], [1.0, 1.0 + f64::EPSILON], [-1.0, -HUGE]] {
+            assert!(bounds(&epochs.map(row), "x").is_none_or(|figure| svg(&figure).is_ok()), "{epochs:?}");
+        }
+        let point = |c: f64, value: f64| PathPoint {
+            c,
+            lambda: 1.0,
+            objective: None,
+            data_loss: Some(value),
+            dual_objective: None,
+            relative_gap: None,
+            epochs: 1.0,
+            stop_reason: String::new(),
+            train_accuracy: Some(value),
+            validation_accuracy: Some(0.5),
+            test_accuracy: None,
+            seconds: 0.0,
+        };
+        for (c, value) in [([-1.0, 0.0], -1.0), ([1.0, 1.0 + f64::EPSILON], HUGE), ([1e-320, HUGE], 7.0)] {
+            let points = [point(c[0], value), point(c[1], 0.02)];
+            assert!(path(&points, "x").is_none_or(|figure| svg(&figure).is_ok()), "{c:?}");
+        }
     }
 
     #[test]

@@ -94,22 +94,40 @@ impl<'a> Found<'a> {
         fits.then_some(HeatMap { found: self, x, y })
     }
 
-    /// The logged losses of every trial, and the score along the first key.
-    #[must_use]
-    pub fn curves(&self) -> Option<Parallel<'_>> {
+    /// The losses of every trial as logged on the first fold at the last rung that it reached: its number, steps and losses. What
+    /// diverged ends at infinity.
+    pub(crate) fn losses(&self) -> Vec<(usize, Vec<(f64, f64)>)> {
         let mut losses: BTreeMap<usize, (usize, Vec<(f64, f64)>)> = BTreeMap::new();
-        for fit in self.entries.iter().flat_map(|e| &e.fits).filter(|f| f.fold == 0 && f.curve.len() > 1) {
+        for fit in self.entries.iter().flat_map(|e| &e.fits).filter(|f| f.fold == 0 && !f.curve.is_empty()) {
             #[allow(clippy::cast_precision_loss)]
-            let points = fit.curve.iter().filter(|p| p.1 > 0.0 && p.1.is_finite()).map(|p| (p.0 as f64, p.1)).collect();
+            let of = |step: u64, loss: f64| (step as f64, loss);
+            let mut points: Vec<(f64, f64)> = fit.curve.iter().map(|p| of(p.0, p.1)).collect();
+            points.retain(|p| p.1 > 0.0 && p.1.is_finite());
+            if fit.stop == "diverged" {
+                points.push(of(fit.steps.saturating_sub(1), f64::INFINITY));
+            }
             let place = losses.entry(fit.trial).or_insert((fit.rung, Vec::new()));
             if fit.rung >= place.0 {
                 *place = (fit.rung, points);
             }
         }
-        let losses: Vec<(usize, Vec<(f64, f64)>)> =
-            losses.into_iter().map(|(trial, (_, points))| (trial, points)).filter(|(_, p)| p.len() > 1).collect();
+        losses.into_iter().map(|(trial, (_, points))| (trial, points)).filter(|(_, p)| p.len() > 1).collect()
+    }
+
+    /// The losses of every trial, and the score along the first key.
+    #[must_use]
+    pub fn curves(&self) -> Option<Parallel<'_>> {
+        let losses = self.losses();
         (!losses.is_empty() || !self.keys.is_empty()).then_some(Parallel { found: self, losses })
     }
+}
+
+/// Where a figure of losses ends: what diverges would leave no room for the others.
+pub(crate) fn ceiling(points: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (start, most) = points.filter(|p| p.1.is_finite()).fold((0.0, 0.0), |(start, most): (f64, f64), p| {
+        (if p.0 == 0.0 { start.max(p.1) } else { start }, most.max(p.1))
+    });
+    if start > 0.0 { 3.0 * start } else { most }
 }
 
 fn judged(record: &SearchRecord) -> String {
@@ -297,9 +315,7 @@ impl Parallel<'_> {
         let ends = range(standings.iter().filter_map(|s| self.found.score(s)));
         let points = || self.losses.iter().flat_map(|(_, p)| p.iter().copied());
         let steps = Axis::new(points().map(|p| p.0 + 1.0));
-        // What diverges would leave no room for the others.
-        let start = points().filter(|p| p.0 == 0.0).map(|p| p.1).fold(0.0, f64::max);
-        let top = if start > 0.0 { 3.0 * start } else { f64::INFINITY };
+        let top = ceiling(points());
         let losses = Axis::new(points().map(|p| p.1.min(top)));
         let (Some(steps), Some(losses)) = (steps, losses) else { return Ok(()) };
         let steps = Axis::new([0.0, steps.values[steps.values.len() - 1] - 1.0].into_iter()).unwrap_or(steps);

@@ -29,6 +29,18 @@ pub(super) struct Dot {
     pub(super) tip: String,
 }
 
+/// One of many curves.
+pub(super) struct Line {
+    pub(super) points: Vec<(f64, f64)>,
+    /// `None` for what diverged.
+    pub(super) tone: Option<String>,
+    pub(super) best: bool,
+    pub(super) tip: String,
+}
+
+/// Points of all the lines of a chart together, at most; a page of a large search stays small.
+const POINTS: usize = 12_000;
+
 fn x_of(share: f64) -> f64 {
     LEFT + (WIDTH - LEFT - RIGHT) * share
 }
@@ -165,10 +177,75 @@ pub(super) fn scatter(
             ),
         };
     }
-    let stops: Vec<String> = (0..=5).map(|i| crate::plot::scale::hex(f64::from(i) / 5.0)).collect();
-    let bar = format!("<span class=\"bar\" style=\"background:linear-gradient(90deg,{})\"></span>", stops.join(","));
-    let caption = format!("{}: {}{bar}{}; upwards {}", text(title), text(&ends[0]), text(&ends[1]), text(y_name));
+    let caption = format!("{}: {}; upwards {}", text(title), color_bar(ends), text(y_name));
     format!("<figure><figcaption>{caption}</figcaption>{}</figure>", svg(title, &out))
+}
+
+/// The scale of colours between what its ends stand for.
+fn color_bar(ends: &[String; 2]) -> String {
+    let stops: Vec<String> = (0..=5).map(|i| crate::plot::scale::hex(f64::from(i) / 5.0)).collect();
+    let stops = stops.join(",");
+    let bar = format!("<span class=\"bar\" style=\"background:linear-gradient(90deg,{stops})\"></span>");
+    format!("{}{bar}{}", text(&ends[0]), text(&ends[1]))
+}
+
+/// Many curves, coloured by a value whose ends are given; values above `top` are drawn there. The last of the lines is on top. The
+/// script of the page finds the line that is nearest to the pointer, and what its values are there.
+pub(super) fn lines(
+    title: &str,
+    (x_name, y_name): (&str, &str),
+    all: &[Line],
+    top: f64,
+    (name, ends): (&str, &[String; 2]),
+) -> String {
+    let points = || all.iter().flat_map(|line| line.points.iter().copied());
+    let values = || points().map(|p| p.1.min(top));
+    let (Some(x), Some(y)) = (Axis::even(points().map(|p| p.0)), Axis::new(values()).or_else(|| Axis::even(values())))
+    else {
+        return String::new();
+    };
+    let ticks = if y.is_log() { y.ticks() } else { even(&y, short) };
+    let whole = x.values[x.values.len() - 1] >= 20.0;
+    let mut out = frame(&even(&x, |v| if whole { format!("{v:.0}") } else { short(v) }), &ticks, x_name);
+    let each = (POINTS / all.len().max(1)).clamp(8, 50);
+    out.push_str("<g class=\"lines\">\n");
+    for line in all {
+        let place = |p: (f64, f64)| (x_of(x.at(p.0)), y_of(y.at(p.1.min(top))));
+        let places: Vec<(f64, f64)> = thinned(&line.points, each).map(place).collect();
+        let Some(&(end_x, end_y)) = places.last() else { continue };
+        let path: Vec<String> = places.iter().map(|p| format!("{:.1},{:.1}", p.0, p.1)).collect();
+        let class = match (&line.tone, line.best) {
+            (None, _) => "gone",
+            (Some(_), true) => "top",
+            (Some(_), false) => "one",
+        };
+        let stroke = line.tone.as_ref().map_or_else(String::new, |tone| format!(" stroke=\"{tone}\""));
+        let (path, tip) = (path.join(" "), text(&line.tip));
+        let _ = writeln!(out, "<polyline class=\"{class}\"{stroke} points=\"{path}\" data-tip=\"{tip}\"/>");
+        if line.tone.is_none() {
+            let _ = writeln!(out, "<path class=\"lost\" d=\"M{:.1} {:.1}l8 8m0 -8l-8 8\"/>", end_x - 4.0, end_y - 4.0);
+        }
+    }
+    out.push_str("</g>\n");
+    // The places of the ends of both axes and what is there, for the script.
+    let (x_ends, y_ends) = ([x.values[0], x.values[x.values.len() - 1]], [y.values[0], y.values[y.values.len() - 1]]);
+    let axes = [x_of(0.0), x_of(1.0), y_of(0.0), y_of(1.0), x_ends[0], x_ends[1], y_ends[0], y_ends[1]];
+    let axes: Vec<String> = axes.iter().map(ToString::to_string).collect();
+    let log = if y.is_log() { " data-log=\"y\"" } else { "" };
+    let picture = svg(title, &out).replacen(
+        "<svg ",
+        &format!("<svg data-near=\"{}\"{log} data-x=\"{}\" data-y=\"{}\" ", axes.join(" "), text(x_name), text(y_name)),
+        1,
+    );
+    let caption = format!("{}, coloured by {}: {}", text(title), text(name), color_bar(ends));
+    format!("<figure class=\"whole\"><figcaption>{caption}</figcaption>{picture}</figure>")
+}
+
+/// At most so many points, the first and the last among them.
+fn thinned(points: &[(f64, f64)], most: usize) -> impl Iterator<Item = (f64, f64)> {
+    let n = points.len();
+    let kept = n.min(most);
+    (0..kept).map(move |i| points[if kept < 2 { 0 } else { i * (n - 1) / (kept - 1) }])
 }
 
 #[cfg(test)]
@@ -196,5 +273,31 @@ mod tests {
             );
             assert!(!out.contains("NaN") && !out.contains("inf"), "{points:?}\n{out}");
         }
+    }
+
+    #[test]
+    fn a_thousand_lines_are_a_small_picture_and_what_diverged_ends_at_the_top() {
+        let line = |i: usize, tone: Option<&str>, points: Vec<(f64, f64)>| Line {
+            points,
+            tone: tone.map(str::to_owned),
+            best: i == 0,
+            tip: format!("rank {i}, <trial>"),
+        };
+        let of = |all: &[Line], top: f64| {
+            lines("loss", ("step", "loss"), all, top, ("accuracy", &["0 %".into(), "9 %".into()]))
+        };
+        let curve = |i: usize| (0..100).map(|s| (f64::from(s), 1.0 + i as f64 / (1.0 + f64::from(s)))).collect();
+        let many: Vec<Line> = (0..1000).map(|i| line(i, Some("#ffffff"), curve(i))).collect();
+        let picture = of(&many, 3000.0);
+        assert_eq!(picture.matches("<polyline").count(), 1000);
+        assert_eq!(picture.matches("class=\"top\"").count(), 1);
+        assert!(picture.len() < 300_000 && picture.contains("rank 7, &lt;trial&gt;"), "{}", picture.len());
+        let lost =
+            of(&[line(1, None, vec![(0.0, 2.0), (5.0, f64::INFINITY)]), line(0, Some("#000000"), curve(0))], 6.0);
+        let end = format!("{:.1},{:.1}\" data-tip=\"rank 1", x_of(5.0 / 99.0), y_of(1.0));
+        assert!(lost.contains(&end) && lost.contains("class=\"gone\"") && lost.contains("class=\"lost\""), "{lost}");
+        assert!(!lost.contains("NaN") && !lost.contains("inf"), "{lost}");
+        assert_eq!((of(&[], 1.0), of(&[line(0, None, vec![])], 1.0)), (String::new(), String::new()));
+        assert!(of(&[line(0, None, vec![(3.0, 1.0), (3.0, 1.0)])], 1.0).contains("<polyline"));
     }
 }

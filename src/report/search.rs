@@ -1,14 +1,15 @@
 //! The sections of a search.
 
-use super::chart::{Dot, Series, curves, scatter};
+use super::chart::{Dot, Line, Series, curves, lines, scatter};
 use super::html::{facts, note, section, table, text, tiles};
 use super::run::{number, percent};
 use crate::plot::scale::{Axis, hex};
-use crate::plot::search::{Found, Key};
+use crate::plot::search::{Found, Key, ceiling};
 use crate::search::ledger::Entry;
 use crate::search::rank::Standing;
 use crate::search::space::short_names;
 use crate::search::table::SearchRecord;
+use std::collections::BTreeMap;
 
 /// Every section of a search, without those of its best run.
 pub(super) fn sections(record: &SearchRecord, entries: &[Entry], config: &str) -> String {
@@ -80,13 +81,44 @@ fn pictures(record: &SearchRecord, found: &Found<'_>) -> String {
         ];
         charts += &curves("accuracy", &name, &series, true);
     }
+    charts += &losses(record, found);
     if charts.is_empty() {
         return charts;
     }
-    format!(
-        "<div class=\"charts\">{charts}</div>{}",
-        note("Point at a trial for its values. A cross is a trial that diverged; the ring is the best.")
-    )
+    let mut words = "Point at a trial for its values. A cross is a trial that diverged; the best is ringed.".to_owned();
+    if record.facts.folds.max(record.facts.repeats) > 1 {
+        words += " Losses are those of the first fold.";
+    }
+    format!("<div class=\"charts\">{charts}</div>{}", note(words))
+}
+
+/// Trials whose losses are drawn, the best of all.
+const MOST_LINES: usize = 1000;
+
+/// The losses of all trials over their steps.
+fn losses(record: &SearchRecord, found: &Found<'_>) -> String {
+    let mut points: BTreeMap<usize, Vec<(f64, f64)>> = found.losses().into_iter().collect();
+    let scores = || record.standings.iter().filter_map(|s| s.score);
+    let (low, high) = scores().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let is_loss = record.facts.metric == "loss";
+    let share = |v: f64| if high > low { (v - low) / (high - low) } else { 0.5 };
+    let line = |standing: &Standing| {
+        Some(Line {
+            points: points.remove(&standing.trial)?,
+            tone: standing.score.map(|v| hex(if is_loss { 1.0 - share(v) } else { share(v) })),
+            best: standing.rank == 1,
+            tip: tip(record, standing),
+        })
+    };
+    let mut all: Vec<Line> = record.standings.iter().take(MOST_LINES).filter_map(line).collect();
+    // The best last, on top.
+    all.reverse();
+    let top = ceiling(all.iter().flat_map(|line| line.points.iter().copied()));
+    let mut ends = if low > high { [String::new(), String::new()] } else { [score(record, low), score(record, high)] };
+    if is_loss {
+        ends.reverse();
+    }
+    lines("loss of every trial", ("step", "loss"), &all, top, (&record.facts.metric.replace('_', " "), &ends))
 }
 
 type Measure = (&'static str, fn(&Standing) -> Option<f64>);

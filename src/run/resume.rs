@@ -56,7 +56,15 @@ pub fn standing(path: &Path, config: &LoadedConfig) -> Result<Standing, RecordEr
     let used = path.join("config.toml");
     if used.exists() {
         let text = fs::read_to_string(&used).map_err(failed(&used))?;
-        same_config(path, &text, config)?;
+        let changed = same_config(path, &text, config)?;
+        if let (Some(_), Some(changed)) = (&finished, changed) {
+            return Err(RecordError::Differs {
+                problem: format!("{}: the run is finished and its checkpoints are gone: {changed}", path.display()),
+                hint: "a run goes on to another end only while it has a checkpoint, after Ctrl-C for example; train from the \
+                       beginning with --force, or into another --out"
+                    .into(),
+            });
+        }
     }
     Ok(finished.map_or(Standing::Fresh, |result| Standing::Finished(Box::new(result))))
 }
@@ -98,7 +106,17 @@ pub fn resume(path: &Path, config: &LoadedConfig, prepared: &Prepared, device: S
     let mut shelf = Shelf::of(path);
     let (checkpoint, file, mut notes) = shelf.newest()?;
     let (was, now) = (&checkpoint.identity, Identity::of(config, prepared, device));
-    same_config(path, &was.config, config)?;
+    let changed = same_config(path, &was.config, config)?;
+    if let Some(steps) = total_steps(config, prepared).filter(|&steps| steps < checkpoint.progress) {
+        return Err(RecordError::Differs {
+            problem: format!(
+                "{}: the run is at step {} already, and would now end with step {steps}",
+                path.display(),
+                checkpoint.progress
+            ),
+            hint: "ask for more steps, or for a shorter run in another --out".into(),
+        });
+    }
     if was.data != now.data {
         let what = if was.shape == now.shape {
             format!("there are still {}, but not the same ones", now.shape)
@@ -123,7 +141,8 @@ pub fn resume(path: &Path, config: &LoadedConfig, prepared: &Prepared, device: S
         ));
     }
     let unit = if matches!(config.run.solver, SolverConfig::Dual(_)) { "epoch" } else { "step" };
-    let from = format!("{} ({unit} {})", file.display(), checkpoint.progress);
+    let changed = changed.map_or_else(String::new, |changed| format!("; {changed}"));
+    let from = format!("{} ({unit} {}){changed}", file.display(), checkpoint.progress);
     let folder = RunFolder::go_on(path, &config.text, shelf, checkpoint)?;
     Ok(Resumed { folder, from, notes })
 }
@@ -132,26 +151,62 @@ fn count(threads: usize) -> String {
     if threads == 1 { "1 thread".into() } else { format!("{threads} threads") }
 }
 
-/// Holds two configurations against each other, but for what a run may be given anew.
-fn same_config(folder: &Path, of_run: &str, now: &LoadedConfig) -> Result<(), RecordError> {
+/// Keys that say where a run ends and nothing of the way there: a run that was stopped may be given others.
+fn ends(config: &RunConfig) -> &'static [&'static str] {
+    match &config.solver {
+        SolverConfig::Sgd(sgd) if sgd.schedule.knows_the_end() => &[],
+        SolverConfig::Sgd(_) => &["solver.sgd.steps", "solver.sgd.epochs"],
+        // The values of C that are done have ended as they were told.
+        SolverConfig::Dual(_) if config.objective.is_path() => &[],
+        SolverConfig::Dual(_) => &["solver.dual.epochs", "solver.dual.seconds"],
+        SolverConfig::Lbfgs(_) => &["solver.lbfgs.epochs", "solver.lbfgs.seconds"],
+    }
+}
+
+/// The steps of `[solver.sgd]`, where they are fixed.
+fn total_steps(config: &LoadedConfig, prepared: &Prepared) -> Option<u64> {
+    match &config.run.solver {
+        SolverConfig::Sgd(sgd) => Some(sgd.total_steps(prepared.split.train.len())),
+        SolverConfig::Dual(_) | SolverConfig::Lbfgs(_) => None,
+    }
+}
+
+/// Holds two configurations against each other, but for what a run may be given anew; says what has changed of where it ends.
+fn same_config(folder: &Path, of_run: &str, now: &LoadedConfig) -> Result<Option<String>, RecordError> {
     let used = folder.join("config.toml");
     let was = LoadedConfig::parse(of_run, &used, &[]).map_err(|e| RecordError::Content {
         file: used.clone(),
         problem: format!("this program does not understand the configuration of the run: {}", e.problem),
     })?;
     let differences = differences(&was.run, &now.run);
-    if differences.is_empty() {
-        return Ok(());
+    let named = |all: &[&Difference]| {
+        let named: Vec<&str> = all.iter().take(NAMED).map(|d| d.sentence.as_str()).collect();
+        let more = all.len().saturating_sub(NAMED);
+        named.join("; ") + &if more > 0 { format!("; and {more} more") } else { String::new() }
+    };
+    let (of_end, other): (Vec<&Difference>, Vec<&Difference>) =
+        differences.iter().partition(|d| ends(&now.run).contains(&d.key.as_str()));
+    if other.is_empty() {
+        return Ok((!of_end.is_empty()).then(|| named(&of_end)));
     }
-    let more = differences.len().saturating_sub(NAMED);
-    let mut named = differences.into_iter().take(NAMED).collect::<Vec<_>>().join("; ");
-    if more > 0 {
-        named.push_str(&format!("; and {more} more"));
+    let all: Vec<&Difference> = differences.iter().collect();
+    let mut problem = format!("{}: cannot go on with another configuration: {}", folder.display(), named(&all));
+    if let SolverConfig::Sgd(sgd) = &now.run.solver
+        && sgd.schedule.knows_the_end()
+        && other.iter().all(|d| ["solver.sgd.steps", "solver.sgd.epochs"].contains(&d.key.as_str()))
+    {
+        problem += &format!("; every learning rate of the schedule `{}` depends on it", sgd.schedule.name());
     }
-    Err(other_run(folder, format!("{}: cannot go on with another configuration: {named}", folder.display())))
+    Err(other_run(folder, problem))
 }
 
-fn differences(was: &RunConfig, now: &RunConfig) -> Vec<String> {
+/// A key that two configurations have differently.
+struct Difference {
+    key: String,
+    sentence: String,
+}
+
+fn differences(was: &RunConfig, now: &RunConfig) -> Vec<Difference> {
     let table = |config: &RunConfig| {
         let mut table = toml::Table::try_from(config).unwrap_or_default();
         FREE.iter().for_each(|key| drop(table.remove(*key)));
@@ -162,7 +217,7 @@ fn differences(was: &RunConfig, now: &RunConfig) -> Vec<String> {
     found
 }
 
-fn compare(path: &str, was: &toml::Table, now: &toml::Table, found: &mut Vec<String>) {
+fn compare(path: &str, was: &toml::Table, now: &toml::Table, found: &mut Vec<Difference>) {
     let mut keys: Vec<&String> = was.keys().chain(now.keys().filter(|key| !was.contains_key(*key))).collect();
     keys.sort_unstable();
     for key in keys {
@@ -175,7 +230,8 @@ fn compare(path: &str, was: &toml::Table, now: &toml::Table, found: &mut Vec<Str
                     Some(toml::Value::Table(_)) => "a table".to_owned(),
                     Some(value) => value.to_string(),
                 };
-                found.push(format!("{name} was {}, is {}", say(was), say(now)));
+                let sentence = format!("{name} was {}, is {}", say(was), say(now));
+                found.push(Difference { key: name, sentence });
             }
             _ => {}
         }
@@ -191,7 +247,8 @@ mod tests {
     #[test]
     fn configurations_differ_in_what_makes_another_model() {
         let config = |extra: &str| LoadedConfig::parse(&format!("{extra}\n{SMALL}"), Path::new("x"), &[]).unwrap().run;
-        let lines = |extra: &str| differences(&config(""), &config(extra));
+        let sentences = |all: Vec<Difference>| all.into_iter().map(|d| d.sentence).collect::<Vec<_>>();
+        let lines = |extra: &str| sentences(differences(&config(""), &config(extra)));
         for same in ["", "device = \"ndarray\"", "threads = 3", "[checkpoint]\nevery_steps = 3"] {
             assert_eq!(lines(same), Vec::<String>::new());
         }
@@ -202,11 +259,11 @@ mod tests {
             LoadedConfig::parse(&text, Path::new("x"), &[]).unwrap().run
         };
         assert_eq!(
-            differences(&config(""), &solver("[solver.sgd]\nlearning_rate = 0.02\nsteps = 3")),
+            sentences(differences(&config(""), &solver("[solver.sgd]\nlearning_rate = 0.02\nsteps = 3"))),
             ["solver.sgd.learning_rate was 0.01, is 0.02", "solver.sgd.steps was not set, is 3"]
         );
         assert_eq!(
-            differences(&config(""), &solver("[solver.dual]")),
+            sentences(differences(&config(""), &solver("[solver.dual]"))),
             ["solver.dual was not set, is a table", "solver.sgd was a table, is not set"]
         );
     }

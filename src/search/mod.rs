@@ -13,19 +13,21 @@ pub mod folds;
 pub mod ledger;
 pub mod plan;
 pub mod rank;
+pub mod refit;
 pub mod space;
 pub mod table;
 
 use crate::config::search::{HalvingConfig, Resource, SearchConfig};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::device::OpenDevice;
-use crate::run::{self, Fitted, Prepared, RunError, RunFolder};
+use crate::run::{self, Prepared, RunError, RunResult};
 use crate::solver::{LogEntry, Observer, SolverConfig};
 use fit::{Bench, Rung};
 use folds::Fold;
 use ledger::{Entry, Ledger};
 use plan::{Group, Kind, Sizes};
 use rank::Standing;
+use refit::Refit;
 use space::Trial;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -54,6 +56,10 @@ pub trait Watcher: Send {
     fn start(&mut self, trials: usize, folds: usize, total: usize, done: usize);
     /// Within a job: steps made of so many.
     fn step(&mut self, step: u64, steps: u64);
+    /// Something begins that is to be known of.
+    fn stage(&mut self, text: &str);
+    /// Something that the user should know.
+    fn warning(&mut self, text: &str);
     /// After a job.
     fn done(&mut self, progress: &Progress);
     /// True when the search should end with the step in hand.
@@ -85,8 +91,8 @@ pub struct Outcome {
     pub stacked: usize,
     /// Reasons, with how many trials each concerns.
     pub alone: Vec<(&'static str, usize)>,
-    /// The model of the best trial, trained on training and validation rows.
-    pub refit: Option<run::Finished>,
+    /// Of the best trial, trained on training and validation rows.
+    pub refit: Option<Box<RunResult>>,
 }
 
 /// A search that is ready to run: everything that can be wrong with a configuration has been looked for.
@@ -171,7 +177,7 @@ impl<'a> Plan<'a> {
             total,
             start: Instant::now(),
             ledger: Mutex::new(ledger),
-            watcher: Mutex::new(watcher),
+            watcher: Mutex::new(&mut *watcher),
         };
         let end = session.climb()?;
         let ledger = session.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +186,12 @@ impl<'a> Plan<'a> {
         let facts = table::Facts::of(self, &prepared, device, folds, &ledger.entries);
         table::write(folder, self, &outcome, &facts)?;
         if self.search.refit && end != End::Interrupted {
-            outcome.refit = self.refit(&outcome, &mut prepared, device, folder)?;
+            let ranked = &outcome.standings;
+            match refit::refit(ranked, &self.trials, &mut prepared, device, folder, done > 0, watcher)? {
+                Refit::Nothing => {}
+                Refit::Done(result) => outcome.refit = Some(result),
+                Refit::Interrupted => outcome.end = End::Interrupted,
+            }
             table::write(folder, self, &outcome, &facts)?;
         }
         Ok(outcome)
@@ -201,33 +212,6 @@ impl<'a> Plan<'a> {
         }
         Outcome { standings, end, trials: self.trials.len(), stacked, alone, refit: None }
     }
-
-    /// Trains the best trial on training and validation rows; `None` where every trial diverged.
-    fn refit(
-        &self,
-        outcome: &Outcome,
-        prepared: &mut Prepared,
-        device: &OpenDevice,
-        folder: &Path,
-    ) -> Result<Option<run::Finished>, RunError> {
-        let Some(best) = outcome.standings.first().filter(|s| s.score.is_some()) else {
-            return Ok(None);
-        };
-        let config = self.trials[best.trial].config.on_all_rows()?;
-        prepared.split.train = folds::pool(&prepared.split);
-        prepared.split.validation = Vec::new();
-        let Fitted { scaler, objective, strength } = Fitted::new(&config, &prepared.data, &prepared.split.train, None)?;
-        (prepared.scaler, prepared.objective, prepared.strength) = (scaler, objective, strength);
-        let mut run_folder = RunFolder::create(&folder.join("best"), &config.text, true)?;
-        run::train(&config, prepared, device, &mut run_folder, &mut Silent).map(Some)
-    }
-}
-
-/// Hears and says nothing.
-struct Silent;
-
-impl Observer for Silent {
-    fn log(&mut self, _: &LogEntry) {}
 }
 
 /// A search at work.

@@ -125,7 +125,7 @@ pub(super) fn write(folder: &Path, plan: &Plan<'_>, outcome: &Outcome, facts: &F
         stacked: outcome.stacked,
         alone: outcome.alone.iter().map(|(r, n)| Alone { reason: (*r).to_owned(), trials: *n }).collect(),
         standings: outcome.standings.clone(),
-        refit: outcome.refit.as_ref().map(|f| f.result.clone()),
+        refit: outcome.refit.as_deref().cloned(),
     };
     let mut text = serde_json::to_string_pretty(&record).unwrap_or_default();
     text.push('\n');

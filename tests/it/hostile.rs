@@ -2,8 +2,11 @@
 //! format ends with exit code 1 and a sentence, in the memory that the limit allows.
 
 use crate::program::{Case, Desk, SMALL, Verdict, outcome, repository};
+use burn_svm::{plot, report};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::io::Write;
 
 /// Gzip of the same bytes again and again: `n` MiB in a thousandth of that.
@@ -135,4 +138,106 @@ fn blank_lines_under_a_wide_header_cost_nothing() {
     desk.write("csv.toml", SMALL.replace("[data.digits]", "[data.csv]\ntrain = 'x.csv'\nlabel = 'c0'"));
     let outcome = desk.run(&["train", "csv.toml", "--out", "other", "--memory", "64M"]);
     assert_eq!((outcome.code, outcome.problem()), (Some(1), "x.csv: found no row of data"));
+}
+
+/// What a number in a file of a stranger may be instead.
+const NASTY: [&str; 16] = [
+    "-1",
+    "0",
+    "-0.0",
+    "1e308",
+    "-1e308",
+    "1e-320",
+    "18446744073709551615",
+    "9007199254740993",
+    "4294967296",
+    "1000000000",
+    "null",
+    "NaN",
+    "inf",
+    "1e999",
+    "\"\"",
+    "",
+];
+
+/// A text with one of its numbers replaced, a line twice, a piece gone, or an end cut off.
+fn changed(text: &str, rng: &mut ChaCha8Rng) -> String {
+    let bytes = text.as_bytes();
+    let of_number = |b: u8| b.is_ascii_digit() || b"+-.".contains(&b);
+    let at = rng.random_range(0..bytes.len());
+    let numbers: Vec<usize> =
+        (0..bytes.len()).filter(|&i| bytes[i].is_ascii_digit() && (i == 0 || !of_number(bytes[i - 1]))).collect();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let whole = |out: Vec<u8>| String::from_utf8_lossy(&out).into_owned();
+    match rng.random_range(0..8) {
+        0 => whole(bytes[..at].to_vec()),
+        1 => whole([&bytes[..at], &bytes[(at + rng.random_range(1..40)).min(bytes.len())..]].concat()),
+        2 => {
+            let line = rng.random_range(0..lines.len());
+            [&lines[..=line], &lines[line..]].concat().concat()
+        }
+        _ if numbers.is_empty() => String::new(),
+        _ => {
+            let from = numbers[rng.random_range(0..numbers.len())];
+            let len = bytes[from..].iter().position(|&b| !of_number(b)).unwrap_or(bytes.len() - from);
+            let other = NASTY[rng.random_range(0..NASTY.len())];
+            format!("{}{other}{}", &text[..from], &text[from + len..])
+        }
+    }
+}
+
+/// Folders of runs and searches are given away. Whatever their files hold is drawn or refused with a sentence, in seconds.
+/// `BURN_SVM_CHANGES` says how often; 100 times without.
+#[test]
+fn a_folder_of_a_stranger_is_drawn_or_refused() {
+    let times = std::env::var("BURN_SVM_CHANGES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let desk = Desk::new();
+    let space = "[search]\nrefit = true\n[search.space]\n\"solver.sgd.learning_rate\" = [1e-3, 1e-2, 1e9]\n\"objective.lambda\" = [1e-3, 1.0]\n";
+    desk.write("s.toml", SMALL.replace("test = 0.2", "test = 0.2\nvalidation = 0.2") + space);
+    desk.succeed(&["search", "s.toml", "--out", "s", "-q"]);
+    let solved = SMALL.replace("[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n", "[solver.dual]\n");
+    desk.write("r.toml", &solved).write("p.toml", solved.replace("lambda = 1e-3", "c = [0.01, 0.1]"));
+    ["r", "p"].iter().for_each(|run| drop(desk.succeed(&["train", &format!("{run}.toml"), "--out", run, "-q"])));
+    let files = [
+        "s/search.json",
+        "s/trials.jsonl",
+        "s/best/result.json",
+        "s/best/metrics.csv",
+        "s/best/confusion.csv",
+        "r/result.json",
+        "r/metrics.csv",
+        "r/bounds.csv",
+        "r/confusion.csv",
+        "p/path.csv",
+    ];
+    let mut rng = ChaCha8Rng::seed_from_u64(times);
+    let mut refused = 0;
+    for time in 0..times {
+        let file = files[time as usize % files.len()];
+        let whole = desk.read(file);
+        assert!(whole.lines().count() > 0, "{file} is empty");
+        let text = changed(&whole, &mut rng);
+        desk.write(file, &text);
+        let folder = desk.path(&file[..1]);
+        let start = std::time::Instant::now();
+        let done = std::panic::catch_unwind(|| {
+            let page = report::write(&folder).map(drop).map_err(|e| e.to_string());
+            let both = plot::Format::Both;
+            let drawn = match file.split('/').collect::<Vec<_>>()[..] {
+                ["s", "best", _] => plot::draw(&folder.join("best"), both),
+                ["s", _] => plot::draw_search(&folder, both),
+                _ => plot::draw(&folder, both),
+            };
+            page.and(drawn.map(drop).map_err(|e| e.to_string()))
+        });
+        let done = done.unwrap_or_else(|_| panic!("change {time} of {file} panics:\n{text}"));
+        assert!(start.elapsed().as_secs() < 60, "change {time} of {file} takes {:?}:\n{text}", start.elapsed());
+        if let Err(problem) = done {
+            assert!(problem.contains(&file[2..]) && problem.lines().count() == 1, "change {time} of {file}: {problem}");
+            refused += 1;
+        }
+        desk.write(file, &whole);
+    }
+    println!("{refused} of {times} changes were refused");
+    assert!(0 < refused && refused < times);
 }

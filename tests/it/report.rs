@@ -149,15 +149,21 @@ fn a_search_shows_every_trial_and_its_best_run() {
     let page = report(&desk, "s");
     has(&page, &["trials", "ranking", "judged", "search", "confusion", "weights"]);
     for trial in 0..6 {
-        // Once in each of the two charts.
-        assert_eq!(page.matches(&format!(", trial {trial}\n")).count(), 2, "trial {trial}");
+        // Once in each of the three charts.
+        assert_eq!(page.matches(&format!(", trial {trial}\n")).count(), 3, "trial {trial}");
     }
+    // A line each, the best one above the others, what diverged marked.
+    let diverged =
+        desk.json("s/search.json")["standings"].as_array().unwrap().iter().filter(|s| s["stop"] == "diverged").count();
+    let count = |class: &str| page.matches(&format!("<polyline class=\"{class}\"")).count();
+    assert!(diverged > 0 && page.contains("<svg data-near="));
+    assert_eq!((count("one"), count("top"), count("gone")), (5 - diverged, 1, diverged));
     assert!(page.contains("standard error of") && page.contains("class=\"ring\"") && page.contains("class=\"lost\""));
     if let Some(width) = width_on_a_phone(&desk, &page) {
         assert!(width <= 360, "the page is {width} wide on a phone of 360");
     }
-    // One key alone is a curve; keys that are no numbers are a table only.
-    for (space, section) in
+    // One key alone is a curve; of keys that are no numbers there are the losses.
+    for (space, along) in
         [("\"objective.lambda\" = [1e-3, 1e-2]", true), ("\"preprocess.scale\" = [\"none\", \"std\"]", false)]
     {
         desk.write(
@@ -165,7 +171,9 @@ fn a_search_shows_every_trial_and_its_best_run() {
             SMALL.replace("test = 0.2", "test = 0.2\nvalidation = 0.2") + "[search.space]\n" + space + "\n",
         );
         desk.succeed(&["search", "one.toml", "--out", "t", "--force", "-q"]);
-        assert_eq!(report(&desk, "t").contains("id=\"trials\""), section, "{space}");
+        let page = report(&desk, "t");
+        assert!(page.contains("<svg data-near="), "{space}");
+        assert_eq!(page.contains("<figcaption>accuracy<i "), along, "{space}");
     }
 }
 

@@ -171,6 +171,38 @@ fn sparse_rows_go_on_under_every_solver() {
     );
 }
 
+/// A run that was stopped goes on to another end, and is then the run that had this end from the beginning.
+fn ends_elsewhere(text: &str, short: &[&str], long: &[&str], steps: u64) {
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let stop = train(text, long, whole.path(), u64::MAX);
+    assert_eq!(train(text, short, cut.path(), steps), StopReason::Interrupted, "{short:?}: {steps} steps are too many");
+    assert_eq!(train(text, long, cut.path(), u64::MAX), stop, "{long:?}");
+    let bytes = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+    // The metadata hold the configuration with the end that the run came to.
+    assert!(bytes(cut.path()) == bytes(whole.path()), "{long:?}: the models differ");
+    for rows in ["metrics.csv", "bounds.csv"] {
+        let of = |folder: &Path| without_seconds(&folder.join(rows));
+        assert_eq!(of(cut.path()), of(whole.path()), "{long:?}: {rows}");
+    }
+}
+
+#[test]
+fn a_stopped_run_goes_on_to_another_end() {
+    for options in
+        ["", "optimizer = \"adam\"\nschedule = \"noam\"\nwarmup_steps = 20\n", "schedule = \"exponential\"\n"]
+    {
+        ends_elsewhere(&sgd(options), &[], &["solver.sgd.epochs=7"], 12);
+    }
+    // Fewer than were asked for, and as many as are made.
+    ends_elsewhere(&sgd(""), &[], &["solver.sgd.epochs=2"], 12);
+    let by_steps = sgd("").replace("epochs = 4", "steps = 30");
+    ends_elsewhere(&by_steps, &[], &["solver.sgd.steps=50"], 29);
+    ends_elsewhere(&dual("gap = 1e-4\n"), &["solver.dual.epochs=6"], &["solver.dual.epochs=900"], 5);
+    ends_elsewhere(&dual("gap = 1e-4\n"), &["solver.dual.seconds=1e9"], &["solver.dual.epochs=7"], 5);
+    let lbfgs = format!("{DATA}[objective]\nlambda = 1e-3\n[loss.one_vs_rest]\npower = 2\n[solver.lbfgs]\n");
+    ends_elsewhere(&lbfgs, &["solver.lbfgs.epochs=12"], &["solver.lbfgs.epochs=900"], 5);
+}
+
 fn dual(options: &str) -> String {
     format!("{DATA}[objective]\nc = 0.1\n[loss.crammer_singer]\n[solver.dual]\n{options}")
 }
@@ -401,6 +433,33 @@ fn what_is_not_the_same_run_is_refused() {
         2,
         "done: cannot go on with another configuration: objective.lambda was 0.001, is 0.002; solver.sgd.learning_rate was 0.01, is 0.02",
         &own.replace("run/config", "done/config").replace("--out run", "--out done"),
+    );
+    refuse(
+        "a finished run that is to end later",
+        &desk,
+        &["my.toml", "--out", "done", "--resume", "--set", "solver.sgd.epochs=9"],
+        2,
+        "done: the run is finished and its checkpoints are gone: solver.sgd.epochs was 2.0, is 9.0",
+        "a run goes on to another end only while it has a checkpoint, after Ctrl-C for example; train from the beginning with --force, or into another --out",
+    );
+    let stopped = stopped();
+    refuse(
+        "an end that lies behind",
+        &stopped,
+        &["my.toml", "--out", "run", "--resume", "--set", "solver.sgd.epochs=1"],
+        2,
+        "run: the run is at step 13 already, and would now end with step 12",
+        "ask for more steps, or for a shorter run in another --out",
+    );
+    stopped.write("cosine.toml", SMALL.replace("epochs = 2", "epochs = 2\nschedule = \"cosine\""));
+    train(&stopped.read("cosine.toml"), &[], &stopped.path("cosine"), 3);
+    refuse(
+        "an end that every step knows",
+        &stopped,
+        &["cosine.toml", "--out", "cosine", "--resume", "--set", "solver.sgd.epochs=9"],
+        2,
+        "cosine: cannot go on with another configuration: solver.sgd.epochs was 2.0, is 9.0; every learning rate of the schedule `cosine` depends on it",
+        &own.replace("run/config", "cosine/config").replace("--out run", "--out cosine"),
     );
     desk.write("file", "");
     refuse(

@@ -3,6 +3,7 @@
 use crate::program::{Case, Desk, Outcome, SMALL, Verdict};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 /// A search over digits that trains for some milliseconds; the tables behind it may go on.
@@ -278,6 +279,48 @@ fn an_interrupted_search_says_how_to_go_on() {
         assert!(stderr.contains("--resume takes the search up"), "{stderr}");
         assert!(desk.path("s/search.json").exists());
     }
+}
+
+#[test]
+fn ctrl_c_while_the_best_is_trained_once_more_loses_nothing() {
+    let desk = Desk::new();
+    desk.write("my.toml", searching("refit = true", RATES).replace("epochs = 2", "epochs = 1500"));
+    desk.succeed(&["search", "my.toml", "--out", "s", "-q"]);
+    let mut child = desk
+        .command(&["search", "my.toml", "--out", "k"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    lines.by_ref().find(|line| line.contains("is trained once more, on 1438 rows")).unwrap();
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let stderr: Vec<String> = lines.collect();
+    let code = child.wait().unwrap().code();
+    if !sent.is_ok_and(|s| s.success()) {
+        println!("skipped: there is no `kill`");
+        return;
+    }
+    assert_eq!(code, Some(130), "{stderr:?}");
+    assert!(stderr.iter().any(|line| line.contains("--resume takes the search up")), "{stderr:?}");
+    let json = desk.json("k/search.json");
+    assert_eq!((json["end"].as_str(), json["fits"].as_u64()), (Some("interrupted"), Some(3)));
+    assert!(json["refit"].is_null());
+    let done = desk.read("k/trials.jsonl");
+    // Taken up, it goes on from the checkpoint to the same bytes, and then is not done again.
+    let resume = ["search", "my.toml", "--out", "k", "--resume"];
+    let outcome = desk.succeed(&resume);
+    assert!(outcome.stderr.contains("going on from k/best/checkpoint"), "{}", outcome.stderr);
+    assert_eq!(desk.read("k/trials.jsonl"), done);
+    assert_eq!(desk.bytes("k/best/model.safetensors"), desk.bytes("s/best/model.safetensors"));
+    let refit = desk.json("k/search.json")["refit"].clone();
+    assert_eq!(refit["test_accuracy"], desk.json("s/search.json")["refit"]["test_accuracy"]);
+    let outcome = desk.succeed(&resume);
+    assert!(!outcome.stderr.contains("once more"), "{}", outcome.stderr);
+    assert_eq!(desk.json("k/search.json")["refit"], refit);
+    // A search that begins anew takes nothing of an earlier one's.
+    let outcome = desk.succeed(&["search", "my.toml", "--out", "k", "--force"]);
+    assert!(outcome.stderr.contains("once more") && !outcome.stderr.contains("going on"), "{}", outcome.stderr);
 }
 
 /// What the `[search]` table and what is behind it become, the problem behind `my.toml: `, the hint.

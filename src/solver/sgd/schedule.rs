@@ -90,6 +90,15 @@ impl Schedule {
             Self::Noam => "noam",
         }
     }
+
+    /// Whether the learning rate of a step depends on how many steps there are in all.
+    #[must_use]
+    pub const fn knows_the_end(self) -> bool {
+        match self {
+            Self::Linear | Self::Cosine => true,
+            Self::Constant | Self::Exponential | Self::Step | Self::Noam => false,
+        }
+    }
 }
 
 impl SgdConfig {
@@ -180,6 +189,16 @@ mod tests {
             Schedule::Cosine => LrSchedulerConfig::Cosine(BurnCosine::new(1.0, steps).with_min_lr(0.1)),
             Schedule::Exponential => LrSchedulerConfig::Exponential(BurnExponential::new(1.0, 0.9)),
             Schedule::Step => LrSchedulerConfig::Step(BurnStep::new(1.0, 7).with_gamma(0.5)),
+        }
+    }
+
+    #[test]
+    fn a_schedule_knows_the_end_where_its_factors_depend_on_it() {
+        use Schedule::{Constant, Cosine, Exponential, Linear, Noam, Step};
+        for schedule in [Constant, Linear, Cosine, Exponential, Step, Noam] {
+            let config = config(schedule, WARMUP);
+            let same = (0..STEPS).all(|step| config.rate_factor(step, STEPS) == config.rate_factor(step, 2 * STEPS));
+            assert_eq!(same, !schedule.knows_the_end(), "{schedule:?}");
         }
     }
 

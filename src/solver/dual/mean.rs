@@ -8,7 +8,7 @@
 //! ```
 //!
 //! with every summand at least 0 again. Sweep t counts with the weight t³ (O. Shamir and T. Zhang, *Stochastic Gradient Descent for
-//! Non-smooth Optimization*, ICML 2013). Whether the mean or W(a) is measured is decided by measuring both now and then.
+//! Non-smooth Optimization*, ICML 2013). Whether the mean or W(a) is measured is decided now and then.
 
 use super::state::Bounds;
 use super::{Ascent, Best, SolveError, sweep};
@@ -81,23 +81,25 @@ impl Ascent<'_, '_> {
         Ok(())
     }
 
-    /// Measures W(a) or the mean, with `now_and_then` both at times, and keeps the best primal point.
-    pub(super) fn measure_points(&mut self, now_and_then: bool) -> Result<Bounds, SolveError> {
-        self.mean.measured += u64::from(now_and_then);
-        // At the second measurement, the eighth, the 32nd ..
+    /// Measures the mean where it leads, W(a) where not, and keeps the best primal point. With an estimate of the primal at W(a) the
+    /// mean has its chance at the second measurement, the eighth, the 32nd ..: it leads when it is below the estimate, or else
+    /// below W(a), which is then measured, too.
+    pub(super) fn measure_points(&mut self, estimate: Option<Bounds>) -> Result<Bounds, SolveError> {
+        self.mean.measured += u64::from(estimate.is_some());
         let turn = self.mean.measured.is_power_of_two() && !self.mean.measured.trailing_zeros().is_multiple_of(2);
-        let both = now_and_then && turn && self.mean.count > 1;
-        let mean = self.mean.count > 1 && (both || self.mean.leads);
-        let at_dual = if both || !mean { Some(self.measure_dual()?) } else { None };
-        let at_mean = if mean { Some(self.measure_mean()?) } else { None };
-        if let (Some(w), Some(v)) = (at_dual, at_mean) {
-            self.mean.leads = v.primal < w.primal;
+        let chance = estimate.filter(|_| turn);
+        if self.mean.count < 2 || !(self.mean.leads || chance.is_some()) {
+            return self.measure_dual();
         }
-        let measured = [at_dual, at_mean].into_iter().flatten();
-        let Some(now) = measured.min_by(|a, b| a.primal.total_cmp(&b.primal)) else {
-            unreachable!("one of the two is measured");
-        };
-        Ok(now)
+        let mean = self.measure_mean()?;
+        let Some(estimate) = chance else { return Ok(mean) };
+        self.mean.leads = mean.primal < estimate.primal;
+        if self.mean.leads {
+            return Ok(mean);
+        }
+        let dual = self.measure_dual()?;
+        self.mean.leads = mean.primal < dual.primal;
+        Ok(if self.mean.leads { mean } else { dual })
     }
 
     fn measure_dual(&mut self) -> Result<Bounds, SolveError> {

@@ -48,6 +48,8 @@ use sweep::Rows;
 const SINGLE_PRECISION_GAP: f64 = 3e-6;
 /// Single precision is given up, too, when this many measurements in a row bring the gap down by less than a twentieth.
 const STUCK: u32 = 4;
+/// Passes over the rows up to which a measurement is a large part of a run.
+const SHORT: u64 = 20;
 /// A gap below minus this share of the primal is no rounding, but a bug.
 const NEGATIVE_GAP: f64 = 1e-6;
 
@@ -266,13 +268,18 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
                 self.correct_bias();
                 continue;
             }
-            let mut now = self.measure(false)?;
+            // In a short run, where success is likely, W(a) is put together again first: then the measurement is the certificate.
+            let fresh = last || (promising && self.visited < SHORT * n);
+            if fresh {
+                sweep::rebuild(&mut *self.rows, &mut self.state)?;
+            }
+            let mut now = self.measure(Some(estimate))?;
             self.pace = Pace {
                 next: self.visited + n.max(self.visited / 20),
                 measured: self.visited,
                 optimism: (now.relative() / estimate.relative()).clamp(0.1, 1.0),
             };
-            if now.relative() <= target || last {
+            if now.relative() <= target && !fresh {
                 now = self.measure_afresh()?;
             }
             self.report(observer, now);
@@ -313,14 +320,15 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         }
     }
 
-    /// The smallest primal so far against the dual at W(a). The `last` measurement of a run is of the better point alone.
-    fn measure(&mut self, last: bool) -> Result<Bounds, SolveError> {
+    /// The smallest primal so far against the dual at W(a). With an estimate of the primal at W(a) it is found out now and then whether
+    /// the mean is the better point.
+    fn measure(&mut self, estimate: Option<Bounds>) -> Result<Bounds, SolveError> {
         if self.is_free() {
             self.multipliers.step(&mut self.state);
             free::balance(&mut self.state);
             sweep::rebuild(&mut *self.rows, &mut self.state)?;
         }
-        let now = self.measure_points(!last)?;
+        let now = self.measure_points(estimate)?;
         if !now.gap.is_finite() || now.gap < -NEGATIVE_GAP * now.primal.abs() {
             return Err(SolveError::NegativeGap { gap: format!("{:e}", now.gap), primal: format!("{:e}", now.primal) });
         }
@@ -337,7 +345,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
     /// With W(a) from the dual variables alone.
     fn measure_afresh(&mut self) -> Result<Bounds, SolveError> {
         sweep::rebuild(&mut *self.rows, &mut self.state)?;
-        self.measure(true)
+        self.measure(None)
     }
 
     fn needs_double(&self, estimate: Bounds) -> bool {

@@ -29,6 +29,7 @@ pub trait Real:
     + std::ops::Mul<Output = Self>
     + std::ops::Neg<Output = Self>
     + std::ops::AddAssign
+    + Into<f64>
     + 'static
 {
     /// A vector of the instruction set.

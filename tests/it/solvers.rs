@@ -70,7 +70,8 @@ fn small_problems_reach_their_certified_optima() {
         let optimum = row["objective_mean_form"].as_f64().unwrap();
         let (fit, _) = solve(&text(&data, c, name, power, "regularised", 5e-7));
         let Certificate { primal, dual, .. } = fit.certificate.unwrap();
-        let slack = 1e-9 * optimum;
+        // Rows are kept in single precision, which moves the optimum by up to about 1e-8 of itself.
+        let slack = 1e-8 * optimum;
         assert!(dual <= optimum + slack && optimum <= primal + slack, "{set} {loss} {c}: {dual} {optimum} {primal}");
         assert!((primal - optimum) / optimum <= 1e-6, "{set} {loss} {c}: {primal} against {optimum}");
         checked += 1;
@@ -78,21 +79,51 @@ fn small_problems_reach_their_certified_optima() {
     assert!(checked >= 20, "only {checked} rows were checked");
 }
 
-/// Optima of larger sets, known to lie between two bounds: ours must meet them.
+/// The data tables of the larger sets, each with its preprocessing.
+fn larger(set: &str) -> Option<String> {
+    let libsvm = |name| shared(name).map(|path| format!("[data.libsvm]\ntrain = {path:?}\n[preprocess]\n"));
+    match set {
+        "letter.scale" => libsvm("data/libsvm/letter.scale"),
+        "news20-bydate" => libsvm("data/libsvm/news20-bydate.bz2"),
+        "mnist" => {
+            let images = shared("data/mnist/train-images-idx3-ubyte.gz")?;
+            let labels = shared("data/mnist/train-labels-idx1-ubyte.gz")?;
+            let table = format!("[data.idx]\ntrain_images = {images:?}\ntrain_labels = {labels:?}\n");
+            Some(table + "[preprocess]\nscale = \"pixel\"\n")
+        }
+        "cifar-small" => {
+            let dir = shared("data/cifar-10-binary-small.tar.gz")?;
+            Some(format!("[data.cifar]\ndir = {dir:?}\n[preprocess]\ncenter = \"mean\"\nscale = \"pixel\"\n"))
+        }
+        "cs231n" => {
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/cifar-10-batches-bin");
+            if !dir.exists() {
+                println!("skipped: no CIFAR-10 in {}", dir.display());
+                return None;
+            }
+            let split = "[split]\nvalidation = 1000\nmethod = \"last\"\n";
+            Some(format!("[data.cifar]\ndir = {dir:?}\n{split}[preprocess]\ncenter = \"mean\"\n"))
+        }
+        other => panic!("{other} is no set of this test"),
+    }
+}
+
+/// Optima of larger sets, known to lie between two bounds: ours must meet them. All losses on text and images; the weakly
+/// regularised ones of MNIST take longer than a test should.
 #[test]
 fn the_bounds_of_larger_sets_overlap_the_known_ones() {
     let Some(file) = shared("reference/optima.json") else { return };
     let optima: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let mut checked = 0;
+    let (mut checked, mut skipped) = (0, 0);
     for row in optima["larger"].as_array().unwrap() {
         let (set, c) = (row["set"].as_str().unwrap(), row["C"].as_f64().unwrap());
-        let name = match set {
-            "letter.scale" => "data/libsvm/letter.scale",
-            "news20-bydate" => "data/libsvm/news20-bydate.bz2",
-            // Text only: images take longer than a test should.
-            _ => continue,
+        if set == "mnist" && c > 0.01 {
+            continue;
+        }
+        let Some(data) = larger(set) else {
+            skipped += 1;
+            continue;
         };
-        let Some(data) = shared(name) else { return };
         let (loss, power) = match row["loss"].as_str().unwrap() {
             "ww" => ("weston_watkins", 1),
             "ww2" => ("weston_watkins", 2),
@@ -101,13 +132,15 @@ fn the_bounds_of_larger_sets_overlap_the_known_ones() {
         let scale = c * row["n"].as_f64().unwrap();
         let (lower, upper) =
             (row["lower_bound"].as_f64().unwrap() / scale, row["objective_C_form"].as_f64().unwrap() / scale);
-        let (fit, _) = solve(&text(&data, c, loss, power, "regularised", 1e-3));
+        let (fit, _) = solve(&format!(
+            "{data}bias = \"regularised\"\n[objective]\nc = {c:?}\n[loss.{loss}]\npower = {power}\n[solver.dual]\ngap = 1e-3\n"
+        ));
         let Certificate { primal, dual, relative_gap } = fit.certificate.unwrap();
         assert!(relative_gap <= 1e-3, "{set} {loss} {c}: {relative_gap}");
         assert!(dual <= upper && lower <= primal, "{set} {loss} {c}: [{dual}, {primal}] and [{lower}, {upper}]");
         checked += 1;
     }
-    assert_eq!(checked, 7);
+    assert_eq!(checked + skipped, 15, "{skipped} skipped");
 }
 
 #[test]

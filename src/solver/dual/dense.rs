@@ -34,8 +34,8 @@ fn part_count(problem: &Problem<'_>) -> usize {
 enum Job {
     /// Adds the changes of the rows loaded before, loads the next, and answers with their scores where they are wanted.
     Turn { done: Changes, next: Vec<u32>, scores: bool },
-    /// Answers with the Gram matrix of the loaded rows.
-    Gram { n: usize },
+    /// The same with scores, and answers with the Gram matrix of the rows loaded after them.
+    Block { done: Changes, next: Vec<u32> },
     /// W = 0
     Clear,
     /// Answers with ‖W‖².
@@ -105,7 +105,6 @@ struct Slice<'a, T> {
 pub(super) struct DenseRows<'a, T> {
     team: Team<Slice<'a, T>, Job>,
     block_size: usize,
-    loaded: usize,
     n_features: usize,
     n_classes: usize,
 }
@@ -120,7 +119,7 @@ impl<'a, T: Real> DenseRows<'a, T> {
         let count = part_count(problem);
         let parts = (0..count).map(|t| Slice::new(source, t * d / count..(t + 1) * d / count, k)).collect();
         let block_size = if count > 1 { BLOCK } else { block_size(d, k) };
-        Self { team: Team::new(scope, parts), block_size, loaded: 0, n_features: d, n_classes: k }
+        Self { team: Team::new(scope, parts), block_size, n_features: d, n_classes: k }
     }
 }
 
@@ -136,7 +135,11 @@ impl<'a, T: Real> Slice<'a, T> {
         }
     }
 
-    fn load(&mut self, next: &[u32]) {
+    /// Adds the changes of the rows loaded before, and loads the next.
+    fn add_and_load(&mut self, done: &Changes, next: &[u32]) {
+        self.values.clear();
+        self.values.extend(done.values.iter().map(|&v| T::from_f64(v)));
+        self.weights.add(&self.rows, &done.positions, &self.values);
         for (out, &row) in self.rows.rows_mut().zip(next) {
             vectorized(Load { from: &self.preprocess, row, out });
         }
@@ -157,15 +160,20 @@ impl<T: Real> Part<Job> for Slice<'_, T> {
     fn act(&mut self, job: &Job) -> Vec<f64> {
         match job {
             Job::Turn { done, next, scores } => {
-                self.values.clear();
-                self.values.extend(done.values.iter().map(|&v| T::from_f64(v)));
-                self.weights.add(&self.rows, &done.positions, &self.values);
-                self.load(next);
+                self.add_and_load(done, next);
                 let k = self.weights.n_classes();
                 let n = if *scores { next.len() } else { 0 };
                 self.answer(n * k, |part, out| part.weights.scores(&part.rows, n, out, k))
             }
-            Job::Gram { n } => self.answer(n * n, |part, out| part.rows.gram(*n, out)),
+            Job::Block { done, next } => {
+                self.add_and_load(done, next);
+                let (n, k) = (next.len(), self.weights.n_classes());
+                self.answer(n * (k + n), |part, out| {
+                    let (scores, gram) = out.split_at_mut(n * k);
+                    part.weights.scores(&part.rows, n, scores, k);
+                    part.rows.gram(n, gram);
+                })
+            }
             Job::Clear => {
                 self.weights.clear();
                 Vec::new()
@@ -234,7 +242,6 @@ impl<X: Copy + Into<f64>, T: Real> Work for Write<'_, X, T> {
 
 impl<T: Real> Rows for DenseRows<'_, T> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
-        self.loaded = next.len();
         let job = Job::Turn { done: done.clone(), next: next.to_vec(), scores: scores.is_some() };
         let parts = self.team.call(job);
         if let Some(scores) = scores {
@@ -278,10 +285,14 @@ impl<T: Real> Rows for DenseRows<'_, T> {
 
 impl<T: Real> Blocks for DenseRows<'_, T> {
     #[allow(clippy::cast_possible_truncation)]
-    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
-        let parts = self.team.call(Job::Gram { n: self.loaded });
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = parts.iter().map(|part| part[i]).sum::<f64>() as f32;
+    fn begin(&mut self, done: &Changes, next: &[u32], scores: &mut [f64], gram: &mut [f32]) -> Result<(), SolveError> {
+        let parts = self.team.call(Job::Block { done: done.clone(), next: next.to_vec() });
+        let count = scores.len();
+        for (i, sum) in scores.iter_mut().enumerate() {
+            *sum = parts.iter().map(|part| part[i]).sum();
+        }
+        for (i, sum) in gram.iter_mut().enumerate() {
+            *sum = parts.iter().map(|part| part[count + i]).sum::<f64>() as f32;
         }
         Ok(())
     }

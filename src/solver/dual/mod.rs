@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Every summand of the gap is at least 0, so that nothing cancels; a sample whose summand is as good as nothing sleeps for an
-//! epoch, then for three, up to sixteen, unless a measurement of all rows wakes it. The smallest primal that was measured and
+//! epoch, then for three, up to 63, unless a measurement of all rows wakes it. The smallest primal that was measured and
 //! the newest dual make the certificate. `sweep` holds the passes, `dense`, `sparse` and `device` how rows are multiplied.
 //! Derived in `docs/math.md`.
 
@@ -18,12 +18,14 @@ mod config;
 mod dense;
 mod device;
 mod free;
+mod mean;
 mod narrow;
 mod resume;
 mod sparse;
 mod state;
 mod sweep;
 mod team;
+mod walk;
 
 use super::checkpoint::Clock;
 use super::stop::StopReason;
@@ -34,6 +36,7 @@ use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
 pub use config::{DualConfig, Precision};
 use free::Multipliers;
+use mean::Mean;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use state::{Bounds, State};
@@ -45,6 +48,8 @@ use sweep::Rows;
 const SINGLE_PRECISION_GAP: f64 = 3e-6;
 /// Single precision is given up, too, when this many measurements in a row bring the gap down by less than a twentieth.
 const STUCK: u32 = 4;
+/// Passes over the rows up to which a measurement is a large part of a run.
+const SHORT: u64 = 20;
 /// A gap below minus this share of the primal is no rounding, but a bug.
 const NEGATIVE_GAP: f64 = 1e-6;
 
@@ -154,6 +159,9 @@ struct Ascent<'scope, 'env> {
     stuck: u32,
     /// Of a free bias.
     multipliers: Multipliers,
+    /// Of W over the sweeps, and after how many visits the next comes in, where one is kept.
+    mean: Mean,
+    mean_after: Option<u64>,
 }
 
 impl<'scope, 'env> Ascent<'scope, 'env> {
@@ -200,6 +208,8 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             smallest: f64::INFINITY,
             stuck: 0,
             multipliers: Multipliers::default(),
+            mean: Mean::default(),
+            mean_after: mean::interval(problem),
         })
     }
 
@@ -215,6 +225,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         self.lambda = lambda;
         (self.best, self.sweeps, self.visited) = (None, 0, 0);
         (self.smallest, self.stuck) = (f64::INFINITY, 0);
+        self.mean.clear();
         sweep::rebuild(&mut *self.rows, &mut self.state)
     }
 
@@ -240,6 +251,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             }
             self.visited += sweep::epoch(&mut *self.rows, &mut self.state, &mut self.scratch, &mut self.rng)? as u64;
             self.sweeps += 1;
+            self.average()?;
             observer.step(self.visited / n);
             let estimate = self.estimate()?;
             self.state.settle_at(target, estimate.primal);
@@ -256,13 +268,18 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
                 self.correct_bias();
                 continue;
             }
-            let mut now = self.measure()?;
+            // In a short run, where success is likely, W(a) is put together again first: then the measurement is the certificate.
+            let fresh = last || (promising && self.visited < SHORT * n);
+            if fresh {
+                sweep::rebuild(&mut *self.rows, &mut self.state)?;
+            }
+            let mut now = self.measure(Some(estimate))?;
             self.pace = Pace {
                 next: self.visited + n.max(self.visited / 20),
                 measured: self.visited,
                 optimism: (now.relative() / estimate.relative()).clamp(0.1, 1.0),
             };
-            if now.relative() <= target || last {
+            if now.relative() <= target && !fresh {
                 now = self.measure_afresh()?;
             }
             self.report(observer, now);
@@ -303,15 +320,15 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         }
     }
 
-    /// The smallest primal so far against the dual at W(a).
-    fn measure(&mut self) -> Result<Bounds, SolveError> {
+    /// The smallest primal so far against the dual at W(a). With an estimate of the primal at W(a) it is found out now and then whether
+    /// the mean is the better point.
+    fn measure(&mut self, estimate: Option<Bounds>) -> Result<Bounds, SolveError> {
         if self.is_free() {
             self.multipliers.step(&mut self.state);
             free::balance(&mut self.state);
             sweep::rebuild(&mut *self.rows, &mut self.state)?;
         }
-        let mut now = sweep::measure(&mut *self.rows, &mut self.state, &mut self.scratch)?;
-        now.primal += self.half_square()?;
+        let now = self.measure_points(estimate)?;
         if !now.gap.is_finite() || now.gap < -NEGATIVE_GAP * now.primal.abs() {
             return Err(SolveError::NegativeGap { gap: format!("{:e}", now.gap), primal: format!("{:e}", now.primal) });
         }
@@ -321,20 +338,14 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             (self.smallest, self.stuck) = (now.gap, 0);
         }
         let dual = now.primal - now.gap;
-        match &self.best {
-            Some(best) if best.primal <= now.primal => Ok(Bounds { primal: best.primal, gap: best.primal - dual }),
-            _ => {
-                let (weight, bias) = (self.rows.weights()?, self.state.bias());
-                self.best = Some(Best { primal: now.primal, weight, bias });
-                Ok(now)
-            }
-        }
+        let primal = self.best.as_ref().map_or(now.primal, |best| best.primal);
+        Ok(Bounds { primal, gap: primal - dual })
     }
 
     /// With W(a) from the dual variables alone.
     fn measure_afresh(&mut self) -> Result<Bounds, SolveError> {
         sweep::rebuild(&mut *self.rows, &mut self.state)?;
-        self.measure()
+        self.measure(None)
     }
 
     fn needs_double(&self, estimate: Bounds) -> bool {

@@ -6,11 +6,11 @@
 use super::dense::{Load, Preprocess};
 use super::state::State;
 use super::sweep::{Changes, Rows};
-use crate::kernel::{FeatureWeights, Real, Work, vectorized};
-use crate::loss::dual::{LANES, Scratch};
+use super::walk::{GROUP, Singles, walk};
+use crate::kernel::{FeatureWeights, Real, Work};
+use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use pulp::{Simd, WithSimd};
-use std::hint::black_box;
 
 /// Rows that are loaded at once to be measured.
 const BLOCK: usize = 32;
@@ -28,8 +28,10 @@ pub(super) struct NarrowRows<'a, T> {
     weights: FeatureWeights<T>,
     /// 0, 1, 2, ..: every feature.
     features: Vec<u32>,
-    /// The loaded rows, `[BLOCK, n_features]`.
+    /// The loaded rows, `[BLOCK, n_features]`; in a walk the rows at hand and those that come next, a [`GROUP`] each.
     rows: Vec<T>,
+    /// Where the rows at hand begin: 0 or `GROUP`.
+    at_hand: usize,
     /// A row's scores or change, with the padding of the weights.
     line: Vec<T>,
     n_classes: usize,
@@ -44,6 +46,7 @@ impl<'a, T: Real> NarrowRows<'a, T> {
             preprocess: Preprocess::new(problem.source, 0..d),
             features: (0..d as u32).collect(),
             rows: vec![T::default(); BLOCK * d],
+            at_hand: 0,
             line: vec![T::default(); weights.width()],
             n_classes: k,
             weights,
@@ -59,11 +62,11 @@ struct Turn<'w, 'a, T> {
     scores: Option<&'w mut [f64]>,
 }
 
-impl<T: Real> Work for Turn<'_, '_, T> {
+impl<T: Real> WithSimd for Turn<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let NarrowRows { preprocess, weights, features, rows, line, n_classes, .. } = self.rows;
         let (d, k) = (features.len(), *n_classes);
         for (&p, change) in self.done.positions.iter().zip(self.done.values.chunks_exact(k)) {
@@ -71,13 +74,13 @@ impl<T: Real> Work for Turn<'_, '_, T> {
                 line[j] = T::from_f64(change[j]);
             }
             line[k..].fill(T::default());
-            weights.add(features, &rows[p * d..(p + 1) * d], line);
+            weights.add(simd, features, &rows[p * d..(p + 1) * d], line);
         }
         for (&row, out) in self.next.iter().zip(rows.chunks_exact_mut(d)) {
             Load { from: preprocess, row, out }.run();
         }
         for (scores, x) in self.scores.into_iter().flat_map(|s| s.chunks_exact_mut(k)).zip(rows.chunks_exact(d)) {
-            weights.scores(features, x, line);
+            weights.scores(simd, features, x, line);
             for j in 0..k {
                 scores[j] = line[j].to_f64();
             }
@@ -85,77 +88,59 @@ impl<T: Real> Work for Turn<'_, '_, T> {
     }
 }
 
-/// Rows one after another: score, solve, add.
-struct Walk<'w, 'a, 's, T> {
-    rows: &'w mut NarrowRows<'a, T>,
-    order: &'w [usize],
-    state: &'w mut State<'s>,
-    /// What is added to the scores, and room for them.
-    shift: &'w mut [f64],
-    scores: &'w mut [f64],
-    scratch: &'w mut Scratch,
-}
-
-impl<T: Real> WithSimd for Walk<'_, '_, '_, T> {
-    type Output = ();
+impl<T: Real> Singles for NarrowRows<'_, T> {
+    #[inline(always)]
+    fn fetch(&mut self, rows: &[u32]) {
+        let d = self.features.len();
+        let next = &mut self.rows[(GROUP - self.at_hand) * d..][..GROUP * d];
+        for p in 0..rows.len() {
+            Load { from: &self.preprocess, row: rows[p], out: &mut next[p * d..(p + 1) * d] }.run();
+        }
+    }
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, order, state, shift, scores, scratch } = self;
-        let NarrowRows { preprocess, weights, features, rows, line, .. } = rows;
-        let (d, k, stride) = (features.len(), state.n_classes, state.stride);
-        let (mut row, rest) = rows.split_at_mut(d);
-        let (mut following, constant) = (&mut rest[..d], state.bias_scale * state.bias_scale);
-        let Some(first) = order.first() else { return };
-        Load { from: preprocess, row: state.rows[*first], out: &mut *row }.run();
-        for (visit, &i) in order.iter().enumerate() {
-            // What the next visit needs is asked for now: it is on its way while this one computes.
-            if let Some(&next) = order.get(visit + 1) {
-                Load { from: preprocess, row: state.rows[next], out: &mut *following }.run();
-                for line in 0..stride / LANES {
-                    black_box(state.a[next * stride + line * LANES]);
-                }
-                black_box(state.samples[next].cost);
-            }
-            let sample = &mut state.samples[i];
-            if sample.square == 0.0 {
-                sample.square = constant + row.iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
-            }
-            let sample = *sample;
-            weights.scores(features, row, line);
-            let scores = &mut scores[..stride];
-            for j in 0..stride {
-                scores[j] = line[j].to_f64() + shift[j];
-            }
-            let a = &mut state.a[i * stride..(i + 1) * stride];
-            let visit = state.loss.dual_visit(simd, sample, scores, a, state.tolerance, scratch);
-            state.note(i, visit.loss, visit.gap);
-            if visit.changed {
-                let change = &scratch.change()[..stride];
-                for j in 0..stride {
-                    line[j] = T::from_f64(change[j]);
-                    shift[j] += constant * change[j];
-                }
-                weights.add(features, row, line);
-                for j in 0..k {
-                    state.constant[j] += state.bias_scale * change[j];
-                }
-            }
-            std::mem::swap(&mut row, &mut following);
+    fn advance(&mut self) {
+        self.at_hand = GROUP - self.at_hand;
+    }
+
+    #[inline(always)]
+    fn square(&self, place: usize) -> f64 {
+        let d = self.features.len();
+        self.rows[(self.at_hand + place) * d..][..d].iter().map(|v| v.to_f64() * v.to_f64()).sum()
+    }
+
+    #[inline(always)]
+    fn scores<S: Simd>(&mut self, simd: S, place: usize, out: &mut [f64]) {
+        let Self { weights, features, rows, line, at_hand, .. } = self;
+        let (d, stride) = (features.len(), out.len());
+        weights.scores(simd, features, &rows[(*at_hand + place) * d..][..d], line);
+        let line = &line[..stride];
+        for j in 0..stride {
+            out[j] = line[j].to_f64();
         }
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, place: usize, change: &[f64]) {
+        let Self { weights, features, rows, line, at_hand, .. } = self;
+        let (d, stride) = (features.len(), change.len());
+        let (own, padding) = line.split_at_mut(stride);
+        for j in 0..stride {
+            own[j] = T::from_f64(change[j]);
+        }
+        padding.fill(T::default());
+        weights.add(simd, features, &rows[(*at_hand + place) * d..][..d], line);
     }
 }
 
 impl<T: Real> Rows for NarrowRows<'_, T> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
-        vectorized(Turn { rows: self, done, next, scores });
+        pulp::Arch::new().dispatch(Turn { rows: self, done, next, scores });
         Ok(())
     }
 
     fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
-        let (mut shift, mut scores) = (Vec::new(), vec![0.0; state.stride]);
-        state.shift(&mut shift);
-        pulp::Arch::new().dispatch(Walk { rows: self, order, state, shift: &mut shift, scores: &mut scores, scratch });
+        walk(self, order, state, scratch);
         Ok(())
     }
 

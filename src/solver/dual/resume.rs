@@ -4,6 +4,7 @@
 //! that follow.
 
 use super::free::Multipliers;
+use super::mean::Mean;
 use super::{Ascent, Best, Bounds, Pace, SolveError, rows, sweep};
 use crate::solver::Snapshot;
 use crate::solver::checkpoint::Clock;
@@ -26,6 +27,10 @@ impl Ascent<'_, '_> {
         kept.put_one("optimism", self.pace.optimism);
         kept.put("multipliers.last", self.multipliers.last.clone());
         kept.put_one("multipliers.length", self.multipliers.length);
+        let mean = &self.mean;
+        kept.put("mean.held", mean.held.clone());
+        kept.put("mean.constant", mean.constant.clone());
+        kept.put("mean.counts", vec![mean.count, mean.visited, mean.measured, u64::from(mean.leads)]);
         kept.put_time("elapsed", self.clock.elapsed());
         if let Some(Best { primal, weight, bias }) = &self.best {
             kept.put_one("best.primal", *primal);
@@ -59,6 +64,21 @@ impl Ascent<'_, '_> {
         self.pace = Pace { next: pace[0], measured: pace[1], optimism: kept.take_one("optimism")? };
         self.multipliers =
             Multipliers { last: kept.take("multipliers.last")?, length: kept.take_one("multipliers.length")? };
+        // What an earlier version has kept has no mean: it begins here.
+        self.mean = if kept.has("mean.counts") {
+            let counts = kept.take_exactly::<u64>("mean.counts", 4)?;
+            let (held, constant) = if counts[0] > 0 { (self.rows.held_len(), k) } else { (0, 0) };
+            Mean {
+                held: kept.take_exactly("mean.held", held)?,
+                constant: kept.take_exactly("mean.constant", constant)?,
+                count: counts[0],
+                visited: counts[1],
+                measured: counts[2],
+                leads: counts[3] != 0,
+            }
+        } else {
+            Mean::default()
+        };
         self.best = if kept.has("best.primal") {
             Some(Best {
                 primal: kept.take_one("best.primal")?,

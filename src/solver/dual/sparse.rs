@@ -15,11 +15,13 @@
 use super::state::State;
 use super::sweep::{Blocks, Changes, Rows, in_blocks};
 use super::team::{Part, Team};
+use super::walk::walk;
 use crate::data::Csr;
 use crate::data::batch::Source;
-use crate::kernel::{FeatureWeights, Real, Work, vectorized};
+use crate::kernel::{FeatureWeights, Real};
 use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ use std::thread::Scope;
 
 /// Rows of a block where threads share the classes.
 const BLOCK: usize = 8;
+/// Rows that are measured at once on one thread, where a walk takes them one at a time.
+const MEASURED: usize = 32;
 /// Stored cells of a row times classes below which threads would spend their time meeting.
 const WORTHWHILE: usize = 10_000;
 
@@ -87,6 +91,8 @@ struct Classes<'a, T> {
     g: Vec<f64>,
     /// A row's scores or change, with the padding of the weights.
     line: Vec<T>,
+    /// The rows that come after those loaded, in a walk.
+    coming: Loaded<T>,
     /// A row with its zeros, for products among rows.
     dense: Vec<f32>,
 }
@@ -170,7 +176,8 @@ impl<'a, T: Real> Classes<'a, T> {
         let weights = FeatureWeights::zeros(shared.csr.n_features(), k);
         let line = vec![T::default(); weights.width()];
         let (tau, g) = (vec![0.0; k], vec![0.0; k]);
-        Self { shared, loaded: Arc::default(), place, classes, weights, tau, g, line, dense: Vec::new() }
+        let (loaded, coming, dense) = (Arc::default(), Loaded::default(), Vec::new());
+        Self { shared, loaded, place, classes, weights, tau, g, line, coming, dense }
     }
 
     /// Every `count`-th row of the Gram matrix from this part's first on, up to the diagonal.
@@ -236,11 +243,11 @@ struct Add<'w, 'a, T> {
     n_classes: usize,
 }
 
-impl<T: Real> Work for Add<'_, '_, T> {
+impl<T: Real> WithSimd for Add<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Classes { shared, loaded, classes, weights, tau, g, line, .. } = self.part;
         let k = classes.len();
         for (done, &p) in self.done.positions.iter().enumerate() {
@@ -251,7 +258,7 @@ impl<T: Real> Work for Add<'_, '_, T> {
                 line[c] = T::from_f64(factor * change[c]);
             }
             line[k..].fill(T::default());
-            weights.add(indices, values, line);
+            weights.add(simd, indices, values, line);
             if shared.center.is_some() {
                 for c in 0..k {
                     tau[c] += factor * change[c];
@@ -268,17 +275,17 @@ struct Score<'w, 'a, T> {
     scores: &'w mut [f64],
 }
 
-impl<T: Real> Work for Score<'_, '_, T> {
+impl<T: Real> WithSimd for Score<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Classes { shared, loaded, classes, weights, tau, g, line, .. } = self.part;
         let k = classes.len();
         for p in 0..loaded.rows.len() {
             let (indices, values) = loaded.cells(shared, p);
             let RowFacts { factor, product, .. } = shared.facts[loaded.rows[p] as usize];
-            weights.scores(indices, values, line);
+            weights.scores(simd, indices, values, line);
             let scores = &mut self.scores[p * k..][..k];
             for c in 0..k {
                 let shift = (shared.center_square - product) * tau[c] - g[c];
@@ -293,11 +300,11 @@ impl<T: Real> Part<Job<T>> for Classes<'_, T> {
         match job {
             Job::Turn { done, next, scores } => {
                 let n_classes = done.values.len() / done.positions.len().max(1);
-                vectorized(Add { part: self, done, n_classes });
+                pulp::Arch::new().dispatch(Add { part: self, done, n_classes });
                 self.loaded = Arc::clone(next);
                 let mut out = vec![0.0; if *scores { next.rows.len() * self.classes.len() } else { 0 }];
                 if *scores {
-                    vectorized(Score { part: self, scores: &mut out });
+                    pulp::Arch::new().dispatch(Score { part: self, scores: &mut out });
                 }
                 out
             }
@@ -349,11 +356,11 @@ impl<'a, T: Real> SparseRows<'a, T> {
 impl<T: Real> Rows for SparseRows<'_, T> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
         if let Some(part) = self.team.alone() {
-            vectorized(Add { part, done, n_classes: self.n_classes });
+            pulp::Arch::new().dispatch(Add { part, done, n_classes: self.n_classes });
             let loaded = Arc::make_mut(&mut part.loaded);
             loaded.load(&self.shared, next);
             if let Some(scores) = scores {
-                vectorized(Score { part, scores });
+                pulp::Arch::new().dispatch(Score { part, scores });
             }
             return Ok(());
         }
@@ -367,11 +374,15 @@ impl<T: Real> Rows for SparseRows<'_, T> {
     }
 
     fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+        if let Some(part) = self.team.alone() {
+            walk(part, order, state, scratch);
+            return Ok(());
+        }
         in_blocks(self, order, state, scratch)
     }
 
     fn block_size(&self) -> usize {
-        if self.team.len() == 1 { 1 } else { BLOCK }
+        if self.team.len() == 1 { MEASURED } else { BLOCK }
     }
 
     fn clear(&mut self) {
@@ -409,11 +420,8 @@ impl<T: Real> Rows for SparseRows<'_, T> {
 
 impl<T: Real> Blocks for SparseRows<'_, T> {
     #[allow(clippy::cast_possible_truncation)]
-    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError> {
-        if let Some(part) = self.team.alone() {
-            out[0] = self.shared.facts[part.loaded.rows[0] as usize].square as f32;
-            return Ok(());
-        }
+    fn begin(&mut self, done: &Changes, next: &[u32], scores: &mut [f64], out: &mut [f32]) -> Result<(), SolveError> {
+        self.turn(done, next, Some(scores))?;
         let (count, n) = (self.team.len(), out.len().isqrt());
         let parts = self.team.call(Job::Gram { count });
         for (first, part) in parts.iter().enumerate() {
@@ -428,5 +436,6 @@ impl<T: Real> Blocks for SparseRows<'_, T> {
     }
 }
 
+mod single;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::solver::Problem;
 use pulp::Simd;
 
 /// A row that is found at its optimum sleeps for one epoch, then 3, 7, 15, and never more than this.
-const LONGEST_SLEEP: u8 = 16;
+const LONGEST_SLEEP: u8 = 63;
 /// A row is at its optimum when its share of the gap is below this share of what the stopping rule allows an average row.
 const SETTLED: f64 = 0.1;
 
@@ -92,9 +92,16 @@ impl<'a> State<'a> {
         }
     }
 
-    /// The rows that are due in this epoch.
+    /// The rows that are due in this epoch. (Without a branch: which rows are due is anybody's guess.)
     pub fn due(&self) -> Vec<usize> {
-        (0..self.rows.len()).filter(|&i| self.due[i] <= self.epoch).collect()
+        let mut order = vec![0; self.due.len()];
+        let mut count = 0;
+        for i in 0..self.due.len() {
+            order[count] = i;
+            count += usize::from(self.due[i] <= self.epoch);
+        }
+        order.truncate(count);
+        order
     }
 
     /// Notes what a visit found.
@@ -147,14 +154,19 @@ impl<'a> State<'a> {
         sums.iter().chain(rest).fold(Bounds { primal: 0.0, gap: 0.0 }, |sum, seen| sum + *seen)
     }
 
-    /// Measures a row at its scores and wakes it where it was wrong to sleep.
+    /// Measures a row at its scores and has it visited next where it was wrong to sleep. `own` are the scores of W(a); those of other
+    /// weights say nothing of where the row itself is.
     #[inline(always)]
-    pub fn measure<S: Simd>(&mut self, simd: S, i: usize, scores: &[f64], scratch: &mut Scratch) -> Bounds {
+    pub fn measure<S: Simd>(&mut self, simd: S, i: usize, scores: &[f64], scratch: &mut Scratch, own: bool) -> Bounds {
         let a = &self.a[i * self.stride..(i + 1) * self.stride];
         let (primal, gap) = self.loss.dual_bounds(simd, self.samples[i], scores, a, scratch);
-        self.seen[i] = Bounds { primal, gap };
+        if own {
+            self.seen[i] = Bounds { primal, gap };
+        }
         if gap > self.tolerance {
-            self.sleep[i] = 0;
+            if own {
+                self.sleep[i] = 0;
+            }
             self.due[i] = self.epoch;
         }
         Bounds { primal, gap }

@@ -77,8 +77,8 @@ pub(super) fn hold(rows: &mut dyn Rows, values: &[f64]) -> Result<(), SolveError
 
 /// Rows whose weights are changed a block at a time.
 pub(super) trait Blocks: Rows {
-    /// The Gram matrix of the rows loaded last, `[rows, rows]`.
-    fn gram(&mut self, out: &mut [f32]) -> Result<(), SolveError>;
+    /// [`Rows::turn`] with scores, and the Gram matrix of the rows that it loads, `[rows, rows]`.
+    fn begin(&mut self, done: &Changes, next: &[u32], scores: &mut [f64], gram: &mut [f32]) -> Result<(), SolveError>;
 }
 
 /// One pass over the rows that are due in random order, every one to its maximiser. Returns the number of rows visited.
@@ -110,8 +110,7 @@ pub(super) fn in_blocks(
         load.extend(block.iter().map(|&i| state.rows[i]));
         scores.resize(block.len() * k, 0.0);
         gram.resize(block.len() * block.len(), 0.0);
-        rows.turn(&changes, &load, Some(&mut scores))?;
-        rows.gram(&mut gram)?;
+        rows.begin(&changes, &load, &mut scores, &mut gram)?;
         changes.clear();
         wide.resize(block.len() * state.stride, 0.0);
         state.shift(&mut shift);
@@ -186,6 +185,7 @@ struct Measure<'a, 's> {
     wide: &'a mut [f64],
     shift: &'a [f64],
     scratch: &'a mut Scratch,
+    own: bool,
 }
 
 impl WithSimd for Measure<'_, '_> {
@@ -193,11 +193,11 @@ impl WithSimd for Measure<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Bounds {
-        let Self { state, first, scores, wide, shift, scratch } = self;
+        let Self { state, first, scores, wide, shift, scratch, own } = self;
         widen(scores, state.n_classes, shift, wide);
         let mut sum = Bounds { primal: 0.0, gap: 0.0 };
         for (p, scores) in wide.chunks_exact(shift.len()).enumerate() {
-            let row = state.measure(simd, first + p, scores, scratch);
+            let row = state.measure(simd, first + p, scores, scratch, own);
             sum.primal += row.primal;
             sum.gap += row.gap;
         }
@@ -211,8 +211,14 @@ fn chunks(rows: &dyn Rows, state: &State<'_>) -> Vec<std::ops::Range<usize>> {
     (0..n).step_by(size).map(|start| start..(start + size).min(n)).collect()
 }
 
-/// Every row's loss and share of the gap at W as it is; the primal without its regulariser.
-pub(super) fn measure(rows: &mut dyn Rows, state: &mut State<'_>, scratch: &mut Scratch) -> Result<Bounds, SolveError> {
+/// Every row's loss and share of the gap at the weights as they are, W(a) where they are its `own`; the primal without its
+/// regulariser.
+pub(super) fn measure(
+    rows: &mut dyn Rows,
+    state: &mut State<'_>,
+    scratch: &mut Scratch,
+    own: bool,
+) -> Result<Bounds, SolveError> {
     let (mut scores, mut load, mut wide, mut shift) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     state.shift(&mut shift);
     let (nothing, mut sum) = (Changes::default(), Bounds { primal: 0.0, gap: 0.0 });
@@ -223,7 +229,7 @@ pub(super) fn measure(rows: &mut dyn Rows, state: &mut State<'_>, scratch: &mut 
         rows.turn(&nothing, &load, Some(&mut scores))?;
         wide.resize(range.len() * state.stride, 0.0);
         let (scores, wide, shift) = (&scores, &mut wide, &shift);
-        let part = pulp::Arch::new().dispatch(Measure { state, first: range.start, scores, wide, shift, scratch });
+        let part = pulp::Arch::new().dispatch(Measure { state, first: range.start, scores, wide, shift, scratch, own });
         sum.primal += part.primal;
         sum.gap += part.gap;
     }

@@ -10,7 +10,7 @@
 
 mod fused;
 
-pub use fused::{FusedGradient, FusedPass, fused_loss};
+pub use fused::{DeviceBatch, DeviceGradient, DevicePass, FusedGradient, FusedPass, ResidentLimits, fused_loss};
 
 use crate::bounded::{NonNegative, Positive};
 use crate::data::Features;

@@ -6,6 +6,8 @@
 //! threads. Imports nothing of the crate.
 
 mod ceilings;
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+pub mod cube;
 mod dense;
 pub mod in_place;
 mod sparse;

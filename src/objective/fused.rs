@@ -13,8 +13,14 @@
 // Index loops over slices of one length: what the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+mod device;
+#[cfg(not(all(feature = "cube", not(feature = "fusion"))))]
+#[path = "fused/no_device.rs"]
+mod device;
 mod operation;
 
+pub use device::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
 pub use operation::fused_loss;
 
 use super::Objective;

@@ -11,6 +11,7 @@
 pub mod config;
 mod draws;
 pub mod feed;
+mod on_device;
 pub mod optimizer;
 mod options;
 mod resume;
@@ -23,7 +24,7 @@ use super::{Fit, LogEntry, Observer, Problem, Route, SolveError};
 use crate::data::batch::Batch;
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
-use crate::objective::{FusedPass, mean_loss, mean_loss_gradient};
+use crate::objective::{DevicePass, FusedPass, mean_loss, mean_loss_gradient};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -54,8 +55,9 @@ struct Stepper<'a> {
     problem: &'a Problem<'a>,
     loss: Box<dyn MarginLoss>,
     offset: Option<Tensor<2>>,
-    /// On the fused route.
+    /// On the fused route, on the processor or on a GPU.
     fused: Option<FusedPass<'a>>,
+    on_device: Option<DevicePass<'a>>,
     /// Steps since autodiff was last made to forget.
     unseen: u32,
     optimizer: ModuleOptimizer,
@@ -64,9 +66,13 @@ struct Stepper<'a> {
 impl Stepper<'_> {
     /// Mean loss of the batch plus the regulariser, `[1]`.
     fn objective(&self, model: &LinearSvm, batch: &Batch) -> Tensor<1> {
-        let objective = self.problem.objective;
         let scores = model.scores(&batch.rows, self.offset.as_ref());
-        let data = mean_loss(self.loss.as_ref(), scores, batch);
+        self.penalised(mean_loss(self.loss.as_ref(), scores, batch), model)
+    }
+
+    /// A data loss plus the regulariser, `[1]`.
+    fn penalised(&self, data: Tensor<1>, model: &LinearSvm) -> Tensor<1> {
+        let objective = self.problem.objective;
         if objective.lambda == 0.0 {
             return data;
         }
@@ -138,9 +144,11 @@ impl Stepper<'_> {
         device: &Device,
         (learning_rate, want_loss): (f64, bool),
     ) -> Result<(LinearSvm, Option<Tensor<1>>), SolveError> {
-        let (gradients, logged) = match drawn {
-            Drawn::Rows(rows) => self.fused(&model, &rows, device, want_loss)?,
-            Drawn::Gathered(host) => {
+        let (gradients, logged) = match (drawn, &self.on_device) {
+            (Drawn::Rows(rows), Some(pass)) => self.on_device(pass, &model, pass.gather(&rows), want_loss),
+            (Drawn::Gathered(host), Some(pass)) => self.on_device(pass, &model, pass.upload(host), want_loss),
+            (Drawn::Rows(rows), None) => self.fused(&model, &rows, device, want_loss)?,
+            (Drawn::Gathered(host), None) => {
                 let batch = host.to_device(device);
                 if self.problem.route() == Route::Autodiff {
                     let total = self.objective(&model, &batch);
@@ -174,7 +182,7 @@ impl Stepper<'_> {
         let model = model.clone().valid();
         let mut total: Option<Tensor<1>> = None;
         for chunk in rows.chunks(self.evaluation_rows()) {
-            let batch = self.problem.source.gather(chunk).to_device(device);
+            let batch = self.batch(chunk, device);
             let scores = model.scores(&batch.rows, self.offset.as_ref());
             let sum = mean_loss(self.loss.as_ref(), scores, &batch).mul_scalar(chunk.len() as f64);
             total = Some(total.map_or(sum.clone(), |t| t.add(sum)));
@@ -195,7 +203,7 @@ impl Stepper<'_> {
         let model = model.clone().valid();
         let mut right: Option<Tensor<1, Int>> = None;
         for chunk in rows.chunks(self.evaluation_rows()) {
-            let batch = self.problem.source.gather(chunk).to_device(device);
+            let batch = self.batch(chunk, device);
             let hits = model.predict(&batch.rows, self.offset.as_ref()).equal(batch.labels).int().sum();
             right = Some(right.map_or(hits.clone(), |sum| sum.add(hits)));
         }
@@ -219,9 +227,10 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         problem,
         loss: problem.objective.loss.init(&device),
         offset: problem.source.sparse_offset(&device),
-        fused: (problem.route() == Route::Fused)
+        fused: (problem.route() == Route::Fused && FusedPass::serves(problem.source.features, problem.device))
             .then(|| FusedPass::new(problem.source, problem.n_classes, problem.objective))
             .flatten(),
+        on_device: on_device::pass(config, problem),
         unseen: 0,
         optimizer: config.build_optimizer(),
     };
@@ -229,6 +238,9 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
     let steps = config.total_steps(n);
     let mut sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
     observer.start(steps);
+    if let Some(text) = on_device::notice(config, problem, stepper.on_device.as_ref()) {
+        observer.warning(&text);
+    }
     let mut run = Run {
         config,
         stepper,
@@ -250,9 +262,12 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
     };
     sampler.skip(run.made);
     let left = steps - run.made;
+    let resident = run.stepper.on_device.as_ref().is_some_and(|pass| pass.n_chunks().is_some());
     let model = if run.stepper.fused.is_some() {
         // In a thread of the pool, whose others are at hand for each step.
         rayon::scope(|_| run.descend(model, Feed::InPlace(Box::new(sampler)), observer))?
+    } else if resident {
+        run.descend(model, Feed::InPlace(Box::new(sampler)), observer)?
     } else {
         std::thread::scope(|scope| {
             let feed = Feed::start(scope, problem.source, sampler, left, problem.threads > 1);

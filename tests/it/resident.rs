@@ -146,7 +146,6 @@ fn a_score_that_is_no_number_costs_no_number() {
             assert!(gradient.data_loss.is_nan(), "{formulation:?} {k}");
             assert!(slopes.iter().all(|q| q.is_finite()), "{formulation:?} {k}: {slopes:?}");
             let own: Vec<f32> = slopes.chunks(k).map(|row| row[2]).collect();
-            // Row 3 has the label 1 + 15 mod k.
             assert!(own.iter().all(|&q| q == 0.0), "{formulation:?} {k}: {own:?}");
         }
     }

@@ -13,7 +13,7 @@
 use super::{FusedGradient, Objective};
 use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Rows, Source};
-use crate::device::{Backend, OpenDevice};
+use crate::device::OpenDevice;
 use crate::kernel::cube::{
     ChargeKind, Charges, HostCells, Labels, MemoryLimits, Penalty, Preprocessing, ResidentRows, Shares, charge, finish,
     float, floats, int, places,
@@ -107,7 +107,7 @@ impl<'a> DevicePass<'a> {
     #[must_use]
     pub const fn serves(features: &Features, device: &OpenDevice) -> bool {
         let dense = !matches!(features, Features::Sparse(_));
-        dense && matches!(device.name.backend, Backend::Wgpu | Backend::Vulkan | Backend::Cuda)
+        dense && device.name.backend.has_kernels()
     }
 
     /// For the dense rows of a source, which are brought to the device where the limits allow it; `None` where rows are sparse or the

@@ -13,7 +13,8 @@ use burn::tensor::{Device, Tensor};
 /// The pass on a GPU for a problem whose fused route goes there.
 pub(super) fn pass<'a>(config: &SgdConfig, problem: &'a Problem<'_>) -> Option<DevicePass<'a>> {
     let there = problem.route() == Route::Fused && DevicePass::serves(problem.source.features, problem.device);
-    let limits = ResidentLimits { memory: 1_000_000 * config.resident_mb as u64, ..ResidentLimits::default() };
+    let limits =
+        ResidentLimits { memory: 1_000_000u64.saturating_mul(config.resident_mb as u64), ..ResidentLimits::default() };
     let device = &problem.device.device;
     there.then(|| DevicePass::new(problem.source, problem.n_classes, problem.objective, device, limits)).flatten()
 }

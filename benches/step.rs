@@ -12,13 +12,13 @@
 //!   prepared by a second thread, and without.
 
 use burn::nn::loss::Reduction;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use burn_svm::data::batch::{Batch, Source};
 use burn_svm::data::{Center, Dense, Features, Scale, Scaler};
 use burn_svm::device::{self, Backend, OpenDevice};
 use burn_svm::loss::{Formulation, Loss, MarginLoss, Power};
 use burn_svm::model::{BiasRule, LinearSvm};
-use burn_svm::objective::{FusedPass, Objective};
+use burn_svm::objective::{DevicePass, FusedPass, Objective, ResidentLimits};
 use burn_svm::solver::sgd::sampler::{Sampler, Sampling};
 use burn_svm::solver::{GradientRoute, LogEntry, Observer, Problem, Route, SgdConfig, SolverConfig};
 use std::hint::black_box;
@@ -154,10 +154,24 @@ impl Case<'_> {
         start.elapsed()
     }
 
-    /// The fused pass reads the rows where they lie: there is no batch beside it.
+    /// The fused pass reads the rows where they lie: there is no batch beside it. On a GPU it gathers them first.
     fn passes(&self, count: usize) -> Duration {
         let rows = self.sampler().next_batch();
         let weight: Vec<f32> = (0..N_FEATURES * N_CLASSES).map(|i| 1e-4 * (i as f32).sin()).collect();
+        let device = &self.device.device;
+        if DevicePass::serves(self.source.features, self.device) {
+            let limits = ResidentLimits::default();
+            let pass = DevicePass::new(self.source, N_CLASSES, self.objective, device, limits).expect("dense rows");
+            let weight = Tensor::<2>::from_data(TensorData::new(weight, [N_FEATURES, N_CLASSES]), device);
+            let bias = Tensor::<1>::zeros([N_CLASSES], device);
+            let _ = device.sync();
+            let start = Instant::now();
+            for _ in 0..count {
+                black_box(pass.gradient(&weight, Some(&bias), pass.gather(&rows), false));
+            }
+            let _ = device.sync();
+            return start.elapsed();
+        }
         let mut pass = FusedPass::new(self.source, N_CLASSES, self.objective).expect("dense rows");
         let start = Instant::now();
         for _ in 0..count {
@@ -241,7 +255,7 @@ fn main() {
     let mut cases = Vec::new();
     for &batch_size in &options.batches {
         for device in &devices {
-            let fused = device.name.backend == Backend::Flex;
+            let fused = device.name.backend == Backend::Flex || DevicePass::serves(&features, device);
             for route in Route::ALL.into_iter().filter(|route| fused || *route != Route::Fused) {
                 cases.push(Case { device, route, batch_size, source, objective: &objective, rows: &rows });
             }

@@ -58,6 +58,12 @@ impl Backend {
     pub const fn is_cpu(self) -> bool {
         matches!(self, Self::Flex | Self::NdArray)
     }
+
+    /// Whether it runs the kernels of `kernel::cube`, where this build has them.
+    #[must_use]
+    pub const fn has_kernels(self) -> bool {
+        matches!(self, Self::Wgpu | Self::Vulkan | Self::Cuda)
+    }
 }
 
 /// Which of a backend's devices.

@@ -11,7 +11,7 @@
 mod fused;
 
 pub(crate) use fused::{DenseRows, linger};
-pub use fused::{FusedGradient, FusedPass, fused_loss};
+pub use fused::{DeviceBatch, DeviceGradient, DevicePass, FusedGradient, FusedPass, ResidentLimits, fused_loss};
 
 use crate::bounded::{NonNegative, Positive};
 use crate::data::Features;

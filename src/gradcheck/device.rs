@@ -3,12 +3,12 @@
 use super::report::DeviceComparison;
 use super::routes::{Gradient, Route, relative, to_host};
 use super::{DEVICE_TOLERANCE, GradcheckError};
-use crate::data::Features;
 use crate::data::batch::Source;
+use crate::data::{Dense, Features};
 use crate::device::OpenDevice;
 use crate::loss::Loss;
 use crate::model::LinearSvm;
-use crate::objective::{FusedPass, Objective};
+use crate::objective::{DevicePass, FusedGradient, FusedPass, Objective, ResidentLimits};
 use burn::tensor::Device;
 
 /// How far a score is moved to see whether its row lies beside a kink, relative to the largest score of the row, at least 1.
@@ -41,6 +41,8 @@ pub fn compare_on_device(
     let mut measured = host.on_device(objective, &open.device)?;
     if FusedPass::serves(source.features, open) {
         measured.fused = host.fused(objective);
+    } else if DevicePass::serves(source.features, open) {
+        measured.fused = host.fused_on_device(objective, &open.device)?;
     }
     Ok(host.judge(objective, &measured, open.label()))
 }
@@ -78,11 +80,41 @@ impl Host<'_> {
     }
 
     /// The fused pass of training.
-    #[allow(clippy::cast_precision_loss)]
     fn fused(&self, objective: &Objective) -> Option<(Gradient, Vec<f64>)> {
         let mut q = vec![0.0f32; self.rows.len() * self.n_classes];
         let mut pass = FusedPass::new(self.source, self.n_classes, objective)?;
         let found = pass.with_slopes(self.weight, self.bias, self.rows, &mut q);
+        Some(self.plain(found, q))
+    }
+
+    /// The pass of training on a GPU, over the rows in question alone, so that no more than those go there.
+    fn fused_on_device(
+        &self,
+        objective: &Objective,
+        device: &Device,
+    ) -> Result<Option<(Gradient, Vec<f64>)>, GradcheckError> {
+        let Source { features, labels, weights, .. } = self.source;
+        let d = features.n_features();
+        let rows = || self.rows.iter().map(|&row| row as usize);
+        let features = match features {
+            Features::U8(dense) => Features::U8(Dense::new(d, rows().flat_map(|i| dense.row(i).to_vec()).collect())),
+            Features::F32(dense) => Features::F32(Dense::new(d, rows().flat_map(|i| dense.row(i).to_vec()).collect())),
+            Features::Sparse(_) => return Ok(None),
+        };
+        let labels: Vec<u32> = rows().map(|i| labels[i]).collect();
+        let weights: Option<Vec<f32>> = weights.map(|w| rows().map(|i| w[i]).collect());
+        let source = Source { features: &features, labels: &labels, weights: weights.as_deref(), ..self.source };
+        let limits = ResidentLimits::default();
+        let Some(pass) = DevicePass::new(source, self.n_classes, objective, device, limits) else { return Ok(None) };
+        #[allow(clippy::cast_possible_truncation)]
+        let all: Vec<u32> = (0..self.rows.len() as u32).collect();
+        let (found, q) = pass.at(self.weight, self.bias, &all).map_err(GradcheckError::Device)?;
+        Ok(Some(self.plain(found, q)))
+    }
+
+    /// What a fused pass found, in f64, and Q without the weights of the rows.
+    #[allow(clippy::cast_precision_loss)]
+    fn plain(&self, found: FusedGradient, q: Vec<f32>) -> (Gradient, Vec<f64>) {
         let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
         let mut q: Vec<f64> = wide(q);
         for (q, &row) in q.chunks_exact_mut(self.n_classes).zip(self.rows) {
@@ -91,7 +123,7 @@ impl Host<'_> {
                 q.iter_mut().for_each(|q| *q /= share);
             }
         }
-        Some((Gradient { weight: wide(found.weight), bias: found.bias.map(wide) }, q))
+        (Gradient { weight: wide(found.weight), bias: found.bias.map(wide) }, q)
     }
 
     /// Compares with the reference.

@@ -2,10 +2,12 @@
 //!
 //! Everything here works in f32 or f64 ([`Real`]) and is dispatched once a call to AVX-512, AVX2, NEON or scalar code by
 //! `pulp`. Dense rows live in a [`RowBlock`], weights for them in [`ClassWeights`], weights for sparse rows in
-//! [`FeatureWeights`]; [`in_place`] reads dense rows where they lie. Nothing here but [`Ceilings`], which measures the processor, starts
-//! threads. Imports nothing of the crate.
+//! [`FeatureWeights`]; [`in_place`] reads dense rows where they lie; `cube`, where the build has it, holds kernels for GPUs. Nothing
+//! here but [`Ceilings`], which measures the processor, starts threads. Imports nothing of the crate.
 
 mod ceilings;
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+pub mod cube;
 mod dense;
 pub mod in_place;
 mod sparse;

@@ -10,11 +10,17 @@
 //! Bytes and floats are read where they lie, by index: no batch is gathered, cast or centred in memory. Every sum is added up in an
 //! order that depends on shapes alone, so that any number of threads gives the same bits.
 
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+mod device;
+#[cfg(not(all(feature = "cube", not(feature = "fusion"))))]
+#[path = "fused/no_device.rs"]
+mod device;
 mod linger;
 mod operation;
 mod rows;
 mod workspace;
 
+pub use device::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
 pub(crate) use linger::linger;
 pub use operation::fused_loss;
 pub(crate) use rows::DenseRows;

@@ -152,6 +152,9 @@ fn of_a_loss(
     let compared = compare_on_device(source, rows, k, &objective, &weight, Some(&bias), device)?;
     lines.push(line(format!("{name}: gradient by autodiff"), compared.autodiff_vs_reference, OF_A_PASS));
     lines.push(line(format!("{name}: gradient by hand"), compared.analytic_vs_reference, OF_A_PASS));
+    if let Some(error) = compared.fused_vs_reference {
+        lines.push(line(format!("{name}: gradient of the fused pass"), error, OF_A_PASS));
+    }
     Ok(())
 }
 
@@ -281,6 +284,7 @@ pub(super) fn disagreement(problem: &Problem<'_>) -> Result<Option<String>, RunE
 fn objection(found: &DeviceComparison, name: &str) -> Option<String> {
     let worst = [found.scores, found.autodiff_vs_reference, found.analytic_vs_reference]
         .into_iter()
+        .chain(found.fused_vs_reference)
         .fold(0.0, |worst: f64, error| if error > worst || error.is_nan() { error } else { worst });
     (!found.ok).then(|| {
         format!(

@@ -17,7 +17,7 @@ pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 use crate::data::batch::Source;
 use crate::device::OpenDevice;
 use crate::loss::{LabelOutOfRange, check_labels};
-use crate::objective::{FusedPass, Objective};
+use crate::objective::{DevicePass, FusedPass, Objective};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -103,7 +103,8 @@ pub enum Route {
     Autodiff,
     /// The gradient by hand, XᵀQ + λW, in tensor operations.
     Analytic,
-    /// The gradient by hand in one pass over rows that stay where they lie ([`crate::objective::FusedPass`]).
+    /// The gradient by hand in one pass over rows that stay where they lie ([`crate::objective::FusedPass`]); on a GPU over rows that stay
+    /// there, with the margins in one kernel ([`crate::objective::DevicePass`]).
     Fused,
 }
 
@@ -151,7 +152,8 @@ impl Problem<'_> {
     /// The route of a single-precision gradient.
     #[must_use]
     pub fn route(&self) -> Route {
-        let fused = FusedPass::serves(self.source.features, self.device);
+        let features = self.source.features;
+        let fused = FusedPass::serves(features, self.device) || DevicePass::serves(features, self.device);
         match self.gradient {
             GradientRoute::Autodiff => Route::Autodiff,
             GradientRoute::Analytic => Route::Analytic,

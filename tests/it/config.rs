@@ -18,7 +18,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         RATE,
         "learning_rte = 0.01",
-        "19:1: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `warmup_steps`, `clip_norm`, `clip_value`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`, `linear`, `cosine`, `exponential`, `step`",
+        "19:1: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `warmup_steps`, `clip_norm`, `clip_value`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `resident_mb`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`, `linear`, `cosine`, `exponential`, `step`",
         "did you mean `learning_rate`?",
     ),
     (
@@ -503,7 +503,7 @@ const ARGUMENTS: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["--set", "solver.sgd.learning_rte=1"],
-        "my.toml:21:1: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `warmup_steps`, `clip_norm`, `clip_value`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`, `linear`, `cosine`, `exponential`, `step` (a line that --set made)",
+        "my.toml:21:1: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `warmup_steps`, `clip_norm`, `clip_value`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `resident_mb`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`, `linear`, `cosine`, `exponential`, `step` (a line that --set made)",
         "did you mean `learning_rate`?",
     ),
     (

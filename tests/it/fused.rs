@@ -1,7 +1,7 @@
 //! The fused pass beside naive loops: shapes, storages, preprocessing, weights, threads.
 
 use crate::program::Desk;
-use crate::support::{cpu_devices, devices, host, kinds, naive_of, worst};
+use crate::support::{cpu_devices, devices, host, kinds, naive_of, wgpu_cpu, worst};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::nn::loss::Reduction;
@@ -13,26 +13,27 @@ use burn_svm::model::{BiasRule, LinearSvm};
 use burn_svm::objective::{FusedGradient, FusedPass, Objective, fused_loss};
 use burn_svm::reference::Sample;
 
-fn value(i: usize) -> f64 {
+pub fn value(i: usize) -> f64 {
     ((i * 7919 + 13) % 1009) as f64 / 1009.0 - 0.5
 }
 
-struct Case {
-    features: Features,
-    labels: Vec<u32>,
-    n_classes: usize,
-    scaler: Scaler,
-    weights: Option<Vec<f32>>,
-    objective: Objective,
-    weight: Vec<f32>,
-    bias: Option<Vec<f32>>,
-    rows: Vec<u32>,
+/// A gradient to compute. What is found on a GPU is held against it too.
+pub struct Case {
+    pub features: Features,
+    pub labels: Vec<u32>,
+    pub n_classes: usize,
+    pub scaler: Scaler,
+    pub weights: Option<Vec<f32>>,
+    pub objective: Objective,
+    pub weight: Vec<f32>,
+    pub bias: Option<Vec<f32>>,
+    pub rows: Vec<u32>,
 }
 
 impl Case {
     /// Bytes on a grid with weights on a grid: in single precision, too, every score is exact, and margins are met and tie.
-    fn exact(n: usize, d: usize, n_classes: usize, loss: Loss) -> Self {
-        let labels = (0..n).map(|i| ((i * 5 + 1) % n_classes) as u32).collect();
+    pub fn exact(n: usize, d: usize, n_classes: usize, loss: Loss) -> Self {
+        let labels = (0..n).map(|i| ((i * 7 + i / 5 + 1) % n_classes) as u32).collect();
         let cells = (0..n * d).map(|i| ((i * 31 + i / d) % 4) as u8).collect();
         let bias: Vec<f32> = (0..n_classes).map(|c| (c % 3) as f32 / 2.0 - 0.5).collect();
         Self {
@@ -48,7 +49,7 @@ impl Case {
         }
     }
 
-    fn source(&self) -> Source<'_> {
+    pub fn source(&self) -> Source<'_> {
         let Self { features, labels, scaler, .. } = self;
         Source { features, labels, scaler, weights: self.weights.as_deref() }
     }
@@ -96,7 +97,12 @@ impl Case {
     }
 
     fn check(&self, tolerance: f64) {
-        let (found, (loss, weight, bias, size)) = (self.fused(), self.naive());
+        self.check_that(&self.fused(), tolerance);
+    }
+
+    /// Holds what was found against the loops.
+    pub fn check_that(&self, found: &FusedGradient, tolerance: f64) {
+        let (loss, weight, bias, size) = self.naive();
         let what = || {
             let (n, d) = (self.rows.len(), self.features.n_features());
             format!("{} x {d} {}, {}: {:?}", n, self.features.kind(), self.n_classes, self.objective.loss)
@@ -114,7 +120,7 @@ impl Case {
     }
 }
 
-fn hinge(formulation: Formulation) -> Loss {
+pub fn hinge(formulation: Formulation) -> Loss {
     Loss::new(formulation, 1.0, Power::One)
 }
 
@@ -349,6 +355,36 @@ fn the_operation_refuses_labels_that_are_no_classes() {
     let labels = Tensor::<1, Int>::from_data([0, 3], &device);
     let loss = hinge(Formulation::CrammerSinger);
     println!("{}", fused_loss(&head(4, 3, true, &device), tensor([2, 4], 7, &device), labels, &loss));
+}
+
+/// Under autodiff it is the operation that answers, not tensor operations, which take any label.
+#[test]
+#[should_panic(expected = "a label is not a class: 3 classes")]
+fn the_operation_answers_under_autodiff() {
+    let Some(device) = burn_svm::device::cpu() else { panic!("a label is not a class: 3 classes") };
+    let tied = &device.autodiff();
+    let labels = Tensor::<1, Int>::from_data([0, 3], tied);
+    let loss = hinge(Formulation::WestonWatkins);
+    println!("{}", fused_loss(&head(4, 3, true, tied), tensor([2, 4], 7, tied), labels, &loss));
+}
+
+/// On a GPU nobody waits to look at the labels.
+#[test]
+fn a_label_that_is_no_class_costs_no_number_on_a_gpu() {
+    let Some(open) = wgpu_cpu() else { return };
+    if cfg!(feature = "fusion") {
+        return;
+    }
+    for device in [open.device.clone(), open.device.clone().autodiff()] {
+        for formulation in [Formulation::WestonWatkins, Formulation::CrammerSinger, Formulation::OneVsRest] {
+            for label in [3, -1, 2] {
+                let labels = Tensor::<1, Int>::from_data([0, label], &device);
+                let head = head(4, 3, true, &device);
+                let value = fused_loss(&head, tensor([2, 4], 7, &device), labels, &hinge(formulation));
+                assert_eq!(host(value)[0].is_nan(), label != 2, "{formulation:?} {label}");
+            }
+        }
+    }
 }
 
 /// Steps without a backward pass of their own leave nothing behind in autodiff: a parameter a step would be 40 MB here.

@@ -23,7 +23,8 @@ mod optimizers; // the optimisers by name: each trains, the plain ones make the 
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
 mod reference_config; // configs/reference.toml names every key of the code, and nothing else
-mod report; // `burn-svm report`: pages for every kind of run and search, whole and as wide as a phone
+mod report;
+mod resident; // `burn-svm report`: pages for every kind of run and search, whole and as wide as a phone
 mod resume; // checkpoints: pieces make the whole byte for byte, under every solver; what is refused, and with which sentence
 mod search; // `burn-svm search`: ranked tables, budgets, mistakes, kills
 mod selfcheck; // the parity table of a device against f64 loops

@@ -348,7 +348,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     (
         "",
         "\"solver.sgd.learning_rte\" = [1.0]\n",
-        "search.space: with solver.sgd.learning_rte = 1.0: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `warmup_steps`, `clip_norm`, `clip_value`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`, `linear`, `cosine`, `exponential`, `step`",
+        "search.space: with solver.sgd.learning_rte = 1.0: unknown field `learning_rte`, expected one of `optimizer`, `learning_rate`, `schedule`, `warmup_steps`, `clip_norm`, `clip_value`, `batch_size`, `sampling`, `steps`, `epochs`, `init_std`, `log_every`, `resident_mb`, `momentum`, `nesterov`, `adam`, `adamw`, `rmsprop`, `adagrad`, `lion`, `adan`, `lamb`, `adafactor`, `muon`, `linear`, `cosine`, `exponential`, `step`",
         "did you mean `learning_rate`?",
     ),
     (

@@ -12,6 +12,7 @@ fn the_processor_agrees_with_the_reference() {
         "weston-watkins, power 1: loss",
         "crammer-singer, power 2: gradient by autodiff",
         "one-vs-rest, power 2: gradient by hand",
+        "crammer-singer, power 1: gradient of the fused pass",
         "top-k, power 1: loss",
         "training: 50 steps of SGD, weights",
         "exact solver, gap 1e-3: objective above the optimum",
@@ -36,6 +37,8 @@ fn an_adapter_agrees_with_the_reference() {
     }
     let outcome = Desk::new().succeed(&["selfcheck", "--device", "wgpu:cpu"]);
     assert!(outcome.stdout.starts_with("wgpu:cpu (") && !outcome.stdout.contains("WRONG"), "{}", outcome.stdout);
+    let fused = outcome.stdout.matches("gradient of the fused pass").count();
+    assert_eq!(fused, if cfg!(feature = "fusion") { 0 } else { 7 }, "{}", outcome.stdout);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use burn_svm::data::{Dense, Features, Scaler};
 use burn_svm::device::{DeviceName, OpenDevice, open};
 use burn_svm::loss::{Formulation, Loss, Power};
 use burn_svm::model::BiasRule;
-use burn_svm::objective::{FusedPass, Objective};
+use burn_svm::objective::{DevicePass, FusedPass, Objective, ResidentLimits};
 use burn_svm::reference::{
     LossAndGradient, Sample, crammer_singer_naive, one_vs_rest_naive, smoothed_naive, top_k_naive, weston_watkins_naive,
 };
@@ -80,8 +80,28 @@ impl Target {
         host(module.gradient(self.scores(scores, n_classes), self.labels(labels)))
     }
 
-    /// The gradient by the fused pass: with the identity for rows the weights are the scores.
-    pub fn fused(&self, loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> Vec<f64> {
+    /// The gradient by every route that there is here, `[n, n_classes]` each.
+    pub fn routes(
+        &self,
+        loss: &Loss,
+        scores: &[f64],
+        labels: &[u32],
+        n_classes: usize,
+    ) -> Vec<(&'static str, Vec<f64>)> {
+        let mut routes = vec![
+            ("analytic", self.analytic(loss, scores, labels, n_classes)),
+            ("autodiff", self.autodiff(loss, scores, labels, n_classes)),
+        ];
+        routes.extend(self.fused(loss, scores, labels, n_classes).map(|q| ("fused", q)));
+        routes
+    }
+
+    /// The gradient by the fused pass, on the host or on a GPU: with the identity for rows the weights are the scores. `None` in double
+    /// precision, and on a GPU in a build that has none.
+    pub fn fused(&self, loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> Option<Vec<f64>> {
+        if self.is_double() {
+            return None;
+        }
         let n = labels.len();
         let identity: Vec<u8> = (0..n * n).map(|i| u8::from(i / n == i % n)).collect();
         let (features, scaler) = (Features::U8(Dense::new(n, identity)), Scaler::default());
@@ -89,8 +109,13 @@ impl Target {
         let objective = Objective { loss: loss.clone(), lambda: 0.0, bias: BiasRule::None };
         let scores: Vec<f32> = scores.iter().map(|&s| s as f32).collect();
         let rows: Vec<u32> = (0..n as u32).collect();
-        let found = FusedPass::new(source, n_classes, &objective).unwrap().at(&scores, None, &rows);
-        found.weight.iter().map(|&q| f64::from(q) * n as f64).collect()
+        let found = if self.name.starts_with("wgpu") {
+            let limits = ResidentLimits::default();
+            DevicePass::new(source, n_classes, &objective, &self.device, limits)?.at(&scores, None, &rows).unwrap().0
+        } else {
+            FusedPass::new(source, n_classes, &objective).unwrap().at(&scores, None, &rows)
+        };
+        Some(found.weight.iter().map(|&q| f64::from(q) * n as f64).collect())
     }
 
     /// The gradient by automatic differentiation of the summed loss, `[n, n_classes]`.

@@ -43,6 +43,8 @@ pub struct SgdConfig {
     pub init_std: NonNegative,
     /// Steps between two logged losses.
     pub log_every: NonZeroUsize,
+    /// Megabytes (10⁶ bytes) of rows that may stay on a GPU; more are moved batch by batch.
+    pub resident_mb: usize,
     /// Options of `momentum`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<MomentumOptions>,
@@ -106,6 +108,7 @@ impl Default for SgdConfig {
             epochs: None,
             init_std: NonNegative::new(0.0).unwrap_or_else(|_| unreachable!("0 is not negative")),
             log_every: one.saturating_add(99),
+            resident_mb: 2_000,
             momentum: None,
             nesterov: None,
             adam: None,

@@ -16,7 +16,7 @@ use crate::kernel::in_place::{GROUP, PackedWeights, PerFeature};
 use crate::kernel::{Work, vectorized};
 use crate::loss::Loss;
 use crate::model::LinearSvm;
-use crate::objective::{DenseRows, linger};
+use crate::objective::{DenseRows, FusedPass, linger};
 use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::sgd::{SgdConfig, values};
 use crate::solver::{Problem, Route, SolveError};
@@ -64,7 +64,8 @@ impl<'a> Alone<'a> {
     /// and no scale, by which weights would be divided and multiplied when they are read and kept.
     pub fn new(config: &SgdConfig, problem: &Problem<'a>) -> Option<Self> {
         let plain = config.optimizer == OptimizerName::Sgd && config.clip_value.is_none() && config.clip_norm.is_none();
-        if !plain || problem.route() != Route::Fused {
+        let on_host = FusedPass::serves(problem.source.features, problem.device);
+        if !plain || !on_host || problem.route() != Route::Fused {
             return None;
         }
         let table = Table::new(problem.source)?;

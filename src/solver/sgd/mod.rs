@@ -11,7 +11,9 @@
 pub mod config;
 mod draws;
 pub mod feed;
+mod gradient;
 mod in_place;
+mod on_device;
 pub mod optimizer;
 mod options;
 mod resume;
@@ -21,13 +23,12 @@ pub mod stacked;
 
 use super::stop::{Best, StopReason, WatchedMetric, is_diverged};
 use super::{Fit, LogEntry, Observer, Problem, Route, SolveError};
-use crate::data::batch::Batch;
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
-use crate::objective::{FusedPass, mean_loss, mean_loss_gradient};
+use crate::objective::{DevicePass, FusedPass, mean_loss};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 pub use config::SgdConfig;
 use draws::{estimate_rows, initial_values};
 use feed::{Drawn, Feed};
@@ -56,84 +57,18 @@ struct Stepper<'a> {
     problem: &'a Problem<'a>,
     loss: Box<dyn MarginLoss>,
     offset: Option<Tensor<2>>,
-    /// On the fused route.
+    /// On the fused route, on the processor or on a GPU.
     fused: Option<FusedPass<'a>>,
     /// On the fused route where weights can change where they lie.
     alone: Option<Alone<'a>>,
+    /// The rows on a GPU.
+    on_device: Option<DevicePass<'a>>,
     /// Steps since autodiff was last made to forget.
     unseen: u32,
     optimizer: ModuleOptimizer,
 }
 
 impl Stepper<'_> {
-    /// Mean loss of the batch plus the regulariser, `[1]`.
-    fn objective(&self, model: &LinearSvm, batch: &Batch) -> Tensor<1> {
-        let objective = self.problem.objective;
-        let scores = model.scores(&batch.rows, self.offset.as_ref());
-        let data = mean_loss(self.loss.as_ref(), scores, batch);
-        if objective.lambda == 0.0 {
-            return data;
-        }
-        let weight = model.linear.weight.val();
-        let mut total = data.add(weight.clone().mul(weight).sum().mul_scalar(objective.lambda / 2.0));
-        let factor = objective.bias.penalty_factor();
-        if let Some(bias) = model.linear.bias.as_ref().filter(|_| factor > 0.0) {
-            let bias = bias.val();
-            total = total.add(bias.clone().mul(bias).sum().mul_scalar(factor * objective.lambda / 2.0));
-        }
-        total
-    }
-
-    /// XᵀQ/n + λW and its bias part, by hand, at the values of `model`, registered for the parameters of `owner`.
-    fn analytic(&self, model: &LinearSvm, owner: &LinearSvm, batch: &Batch) -> GradientsParams {
-        let objective = self.problem.objective;
-        let scores = model.scores(&batch.rows, self.offset.as_ref());
-        let q = mean_loss_gradient(self.loss.as_ref(), scores, batch);
-        let (mut dw, db) = model.backward(&batch.rows, self.offset.as_ref(), q);
-        if objective.lambda > 0.0 {
-            dw = model.linear.weight.val().mul_scalar(objective.lambda).add(dw);
-        }
-        let mut gradients = GradientsParams::new();
-        gradients.register::<2>(owner.linear.weight.id, dw);
-        if let (Some(owner), Some(bias), Some(mut db)) = (&owner.linear.bias, &model.linear.bias, db) {
-            let factor = objective.lambda * objective.bias.penalty_factor();
-            if factor > 0.0 {
-                db = db.add(bias.val().mul_scalar(factor));
-            }
-            gradients.register::<1>(owner.id, db);
-        }
-        gradients
-    }
-
-    /// The gradient in one pass over rows where they lie, registered for the parameters of `model`; the objective where it is
-    /// wanted.
-    fn fused(
-        &mut self,
-        model: &LinearSvm,
-        rows: &[u32],
-        device: &Device,
-        want_loss: bool,
-    ) -> Result<(GradientsParams, Option<Tensor<1>>), SolveError> {
-        let (problem, linear) = (self.problem, &model.linear);
-        let Some(pass) = &mut self.fused else {
-            return Err(SolveError::Device("there is no fused pass for these rows".into()));
-        };
-        let weight = linear.weight.val().inner().into_data();
-        let bias = linear.bias.as_ref().map(|b| b.val().inner().into_data());
-        let weight = slice(&weight)?;
-        let bias = bias.as_ref().map(slice).transpose()?;
-        let found = pass.at(weight, bias, rows);
-        let penalty = || problem.objective.penalty(weight, bias);
-        let logged = want_loss.then(|| Tensor::from_data([found.data_loss + penalty()], device));
-        let mut gradients = GradientsParams::new();
-        let dw = TensorData::new(found.weight, linear.weight.shape());
-        gradients.register::<2>(linear.weight.id, Tensor::from_data(dw, device));
-        if let (Some(owner), Some(db)) = (&linear.bias, found.bias) {
-            gradients.register::<1>(owner.id, Tensor::from_data(&db[..], device));
-        }
-        Ok((gradients, logged))
-    }
-
     /// One update of the model by the rows that were drawn; the objective before it where that is wanted.
     fn step(
         &mut self,
@@ -142,13 +77,15 @@ impl Stepper<'_> {
         device: &Device,
         (learning_rate, want_loss): (f64, bool),
     ) -> Result<(LinearSvm, Option<Tensor<1>>), SolveError> {
-        let (gradients, logged) = match drawn {
-            Drawn::Rows(rows) if let Some(alone) = &mut self.alone => {
+        let (gradients, logged) = match (drawn, &self.on_device) {
+            (Drawn::Rows(rows), _) if let Some(alone) = &mut self.alone => {
                 let logged = alone.step(&model, self.problem, &rows, (learning_rate, want_loss))?;
                 return Ok((model, logged.map(|loss| Tensor::from_data([loss], device))));
             }
-            Drawn::Rows(rows) => self.fused(&model, &rows, device, want_loss)?,
-            Drawn::Gathered(host) => {
+            (Drawn::Rows(rows), Some(pass)) => self.on_device(pass, &model, pass.gather(&rows), want_loss),
+            (Drawn::Gathered(host), Some(pass)) => self.on_device(pass, &model, pass.upload(host), want_loss),
+            (Drawn::Rows(rows), None) => self.fused(&model, &rows, device, want_loss)?,
+            (Drawn::Gathered(host), None) => {
                 let batch = host.to_device(device);
                 if self.problem.route() == Route::Autodiff {
                     let total = self.objective(&model, &batch);
@@ -189,7 +126,7 @@ impl Stepper<'_> {
         let model = model.clone().valid();
         let mut total: Option<Tensor<1>> = None;
         for chunk in rows.chunks(self.evaluation_rows()) {
-            let batch = self.problem.source.gather(chunk).to_device(device);
+            let batch = self.batch(chunk, device);
             let scores = model.scores(&batch.rows, self.offset.as_ref());
             let sum = mean_loss(self.loss.as_ref(), scores, &batch).mul_scalar(chunk.len() as f64);
             total = Some(total.map_or(sum.clone(), |t| t.add(sum)));
@@ -215,7 +152,7 @@ impl Stepper<'_> {
         let model = model.clone().valid();
         let mut right: Option<Tensor<1, Int>> = None;
         for chunk in rows.chunks(self.evaluation_rows()) {
-            let batch = self.problem.source.gather(chunk).to_device(device);
+            let batch = self.batch(chunk, device);
             let hits = model.predict(&batch.rows, self.offset.as_ref()).equal(batch.labels).int().sum();
             right = Some(right.map_or(hits.clone(), |sum| sum.add(hits)));
         }
@@ -239,10 +176,11 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
         problem,
         loss: problem.objective.loss.init(&device),
         offset: problem.source.sparse_offset(&device),
-        fused: (problem.route() == Route::Fused)
+        fused: (problem.route() == Route::Fused && FusedPass::serves(problem.source.features, problem.device))
             .then(|| FusedPass::new(problem.source, problem.n_classes, problem.objective))
             .flatten(),
         alone: Alone::new(config, problem),
+        on_device: on_device::pass(config, problem),
         unseen: 0,
         optimizer: config.build_optimizer(),
     };
@@ -250,6 +188,9 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
     let steps = config.total_steps(n);
     let mut sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
     observer.start(steps);
+    if let Some(text) = on_device::notice(config, problem, stepper.on_device.as_ref()) {
+        observer.warning(&text);
+    }
     let mut run = Run {
         config,
         stepper,
@@ -271,9 +212,12 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
     };
     sampler.skip(run.made);
     let left = steps - run.made;
+    let resident = run.stepper.on_device.as_ref().is_some_and(|pass| pass.n_chunks().is_some());
     let model = if run.stepper.fused.is_some() {
         // In a thread of the pool, whose others are at hand for each step.
         rayon::scope(|_| run.descend(model, Feed::InPlace(Box::new(sampler)), observer))?
+    } else if resident {
+        run.descend(model, Feed::InPlace(Box::new(sampler)), observer)?
     } else {
         std::thread::scope(|scope| {
             let feed = Feed::start(scope, problem.source, sampler, left, problem.threads > 1);
@@ -284,11 +228,6 @@ pub fn solve(config: &SgdConfig, problem: &Problem<'_>, observer: &mut dyn Obser
     drop(model);
     forget(&problem.device.device);
     fit
-}
-
-/// Single-precision values in host memory.
-fn slice(data: &TensorData) -> Result<&[f32], SolveError> {
-    data.as_slice::<f32>().map_err(|e| SolveError::Device(format!("{e:?}")))
 }
 
 /// The values of a tensor on the host.

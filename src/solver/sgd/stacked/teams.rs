@@ -2,6 +2,7 @@
 //! second-level cache, and teams meet only where somebody looks at the run.
 
 use super::{Member, Outcome, State, initial_values};
+use crate::objective::FusedPass;
 use crate::solver::sgd::in_place::{Models, Parameters, Rule, Table};
 use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::sgd::sampler::Sampler;
@@ -17,7 +18,8 @@ const STEPS: u64 = 50;
 
 /// Whether a stack goes this way.
 pub(super) fn serves(config: &SgdConfig, problem: &Problem<'_>) -> bool {
-    config.optimizer == OptimizerName::Sgd && config.clip_value.is_none() && problem.route() == Route::Fused
+    let on_host = FusedPass::serves(problem.source.features, problem.device) && problem.route() == Route::Fused;
+    on_host && config.optimizer == OptimizerName::Sgd && config.clip_value.is_none()
 }
 
 /// What all teams share.

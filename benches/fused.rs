@@ -174,7 +174,10 @@ fn main() {
         options.rounds
     );
     println!("shape                    route         median       best  / fused      floor  / floor");
-    for shape in SHAPES.iter().filter(|shape| shape.name.contains(&options.only)) {
-        measure(shape, options.rounds, ceilings);
-    }
+    // In a thread of the pool, as training is.
+    rayon::scope(|_| {
+        for shape in SHAPES.iter().filter(|shape| shape.name.contains(&options.only)) {
+            measure(shape, options.rounds, ceilings);
+        }
+    });
 }

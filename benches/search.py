@@ -88,6 +88,7 @@ def main():
         return numpy_corner(args.data, args.corner)
     burn = lambda *sets: lambda: search(args.burn_svm, args.data, sets)
     contestants = {
+        "stacked, fused": burn("gradient=fused"),
         "stacked, by hand": burn("gradient=analytic"),
         "stacked, autodiff": burn("gradient=autodiff"),
         "one by one, autodiff": burn("gradient=autodiff", "search.stacked=1"),
@@ -100,8 +101,6 @@ def main():
         contestants["numpy notebook, 4 of 64"] = lambda: numpy(args.data)
     except ImportError:
         pass
-    if "fused" not in (ROOT / "configs/reference.toml").read_text():
-        contestants.pop("one by one, fused")
     contestants = {name: run for name, run in contestants.items() if args.only in name}
     rows = []
     for round_number in range(args.rounds):

@@ -35,7 +35,8 @@ impl GradientTile {
     /// Adds `Σ_i (x_i − shift)·q_i`, with `q` `[indices, stride]` over all classes.
     pub fn add<C: Cell>(&mut self, rows: Rows<'_, C>, indices: &[u32], q: &[f32], stride: usize) {
         let Self { values, span, first_class, n_classes } = self;
-        let sums = Sums { values: values.get_mut(), class: span.width, offset: 0, span: *span, keep: None, gain: None };
+        let sums =
+            Sums { values: values.get_mut(), class: span.width, offset: 0, span: *span, shrink: None, gain: None };
         let classes = (*first_class, *n_classes);
         pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes, sums });
     }
@@ -85,22 +86,22 @@ impl PackedWeights {
 }
 
 impl WeightPart<'_> {
-    /// `w_jc ← keep_c·w_jc + gain_j·Σ_i (x_ij − shift_j)·q_ic` for the features of the part, with `q` `[indices, stride]`.
+    /// `w_jc ← w_jc − shrink_c·w_jc + gain_j·Σ_i (x_ij − shift_j)·q_ic` for the features of the part, with `q` `[indices, stride]`.
     pub fn add<C: Cell>(
         &mut self,
         rows: Rows<'_, C>,
         indices: &[u32],
         (q, stride): (&[f32], usize),
-        keep: &[f32],
+        shrink: &[f32],
         gain: Option<&PerFeature>,
     ) {
         for part in self.wide.start / PART..(self.wide.start + self.wide.len).div_ceil(PART) {
             let span = Span::of(part, PART, self.n_features);
             // Sums in single precision are kept short.
             for (block, indices) in indices.chunks(ROWS).enumerate() {
-                let keep = (block == 0).then_some(keep);
+                let shrink = (block == 0).then_some(shrink);
                 let offset = span.start - self.wide.start;
-                let sums = Sums { values: self.values, class: self.wide.width, offset, span, keep, gain };
+                let sums = Sums { values: self.values, class: self.wide.width, offset, span, shrink, gain };
                 let q = &q[block * ROWS * stride..];
                 pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes: (0, self.n_classes), sums });
             }
@@ -108,13 +109,13 @@ impl WeightPart<'_> {
     }
 }
 
-/// Where sums go: to `values[c·class + offset..]` of class `c`, which is kept by its factor; times the gain of their feature.
+/// Where sums go: to `values[c·class + offset..]` of class `c`, less its share of what was there; times the gain of their feature.
 struct Sums<'a> {
     values: &'a mut [f32],
     class: usize,
     offset: usize,
     span: Span,
-    keep: Option<&'a [f32]>,
+    shrink: Option<&'a [f32]>,
     gain: Option<&'a PerFeature>,
 }
 
@@ -210,12 +211,12 @@ impl<C: Cell> Add<'_, C> {
         for c in 0..N {
             let start = (column + c) * self.sums.class + self.sums.offset;
             let out = S::as_mut_simd_f32s(&mut self.sums.values[start..start + span.width]).0;
-            let keep = match self.sums.keep {
-                Some(keep) => simd.splat_f32s(keep[column + c]),
-                None => simd.splat_f32s(1.0),
+            let less = match self.sums.shrink {
+                Some(shrink) => simd.splat_f32s(-shrink[column + c]),
+                None => zero,
             };
             for v in 0..V {
-                let kept = simd.mul_f32s(out[l + v], keep);
+                let kept = simd.mul_add_e_f32s(out[l + v], less, out[l + v]);
                 out[l + v] = simd.mul_add_e_f32s(sums[v][c], gain[v], kept);
             }
         }

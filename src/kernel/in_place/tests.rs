@@ -43,11 +43,11 @@ fn check<C: Cell>(n: usize, d: usize, k: usize, cell: impl Fn(usize) -> C) {
         }
     }
     let gain: Vec<f32> = (0..d).map(|j| 1.0 - (j % 4) as f32 / 2.0).collect();
-    let keep: Vec<f32> = (0..k).map(|c| 0.5 + c as f32).collect();
+    let shrink: Vec<f32> = (0..k).map(|c| 0.5 - c as f32).collect();
     let (mut plain, mut gained) = (PackedWeights::zeros(d, k), packed.clone());
-    plain.parts_mut().iter_mut().for_each(|part| part.add(rows, &indices, (&q, stride), &keep, None));
+    plain.parts_mut().iter_mut().for_each(|part| part.add(rows, &indices, (&q, stride), &shrink, None));
     let gains = PerFeature::new(d, Some(&gain));
-    gained.parts_mut().iter_mut().for_each(|part| part.add(rows, &indices, (&q, stride), &keep, Some(&gains)));
+    gained.parts_mut().iter_mut().for_each(|part| part.add(rows, &indices, (&q, stride), &shrink, Some(&gains)));
     let (plain, gained) = (plain.to_rows(None), gained.to_rows(None));
     for j in 0..d {
         for c in 0..k {
@@ -56,7 +56,7 @@ fn check<C: Cell>(n: usize, d: usize, k: usize, cell: impl Fn(usize) -> C) {
             close(gradient[j * k + c], &terms);
             close(plain[j * k + c], &terms);
             terms.iter_mut().for_each(|term| *term *= f64::from(gain[j]));
-            terms.push(f64::from(keep[c]) * f64::from(w[j * k + c]) / f64::from(scale[j]));
+            terms.push((1.0 - f64::from(shrink[c])) * f64::from(w[j * k + c]) / f64::from(scale[j]));
             close(gained[j * k + c], &terms);
         }
     }

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 const MOMENT: Duration = Duration::from_micros(200);
 const LOOKS: usize = 32;
 
-/// Keeps up to `count − 1` other threads of the pool awake for a moment after a pass: the next one may come soon, and to wake a
-/// thread takes as long as a small pass.
+/// Keeps the threads of the pool that share `count` pieces, besides the caller's own, awake for a moment after a pass: the next one
+/// may come soon, and to wake a thread takes as long as a small pass.
 pub(crate) fn linger(count: usize) {
     static WAITING: AtomicUsize = AtomicUsize::new(0);
-    let Some(own) = rayon::current_thread_index() else { return };
-    while WAITING.load(Ordering::Relaxed) < count.min(rayon::current_num_threads()) - 1 {
+    let own = rayon::current_thread_index();
+    let wanted = count.min(rayon::current_num_threads()) - usize::from(own.is_some());
+    while WAITING.load(Ordering::Relaxed) < wanted {
         WAITING.fetch_add(1, Ordering::Relaxed);
         rayon::spawn(move || {
             let start = Instant::now();
             // Who has called has better things to do.
-            while rayon::current_thread_index() != Some(own) && start.elapsed() < MOMENT {
+            while (own.is_none() || rayon::current_thread_index() != own) && start.elapsed() < MOMENT {
                 if rayon::yield_now() == Some(rayon::Yield::Executed) {
                     break;
                 }

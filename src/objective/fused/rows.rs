@@ -66,18 +66,18 @@ impl<'a> DenseRows<'a> {
         }
     }
 
-    /// `w_jc ← keep_c·w_jc + gain_j·Σ_i (x_ij − shift_j)·q_ic` for the features of a part, with `q` `[indices, stride]`.
+    /// `w_jc ← w_jc − shrink_c·w_jc + gain_j·Σ_i (x_ij − shift_j)·q_ic` for the features of a part, with `q` `[indices, stride]`.
     pub fn add(
         &self,
         part: &mut WeightPart<'_>,
         indices: &[u32],
         q: (&[f32], usize),
-        keep: &[f32],
+        shrink: &[f32],
         gain: Option<&PerFeature>,
     ) {
         match self.cells {
-            Cells::Bytes(cells) => part.add(Rows::new(cells, self.n_features, &self.shift), indices, q, keep, gain),
-            Cells::Floats(cells) => part.add(Rows::new(cells, self.n_features, &self.shift), indices, q, keep, gain),
+            Cells::Bytes(cells) => part.add(Rows::new(cells, self.n_features, &self.shift), indices, q, shrink, gain),
+            Cells::Floats(cells) => part.add(Rows::new(cells, self.n_features, &self.shift), indices, q, shrink, gain),
         }
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! s  = r·((x − mean)·V) + b                        scores of the batch, W = V·scale
 //! q  = ∂ℓ/∂s                                       each model's loss, each model's columns
-//! V ← (1 − ηλ)·V − η/scale² ⊙ Σ (x − mean) ⊗ r·q   a cell is read and written once; no gradient in memory
+//! V ← V − ηλ·V − η/scale² ⊙ Σ (x − mean) ⊗ r·q   a cell is read and written once; no gradient in memory
 //! ```
 //!
 //! Every sum has one order, whatever the number of threads.
@@ -94,8 +94,8 @@ impl<'a> Alone<'a> {
             objective.penalty(&weight, bias.as_deref())
         });
         let shrink = rate * objective.lambda;
-        let keep_bias = 1.0 - shrink * objective.bias.penalty_factor();
-        let rule = Rule { loss: &objective.loss, rate, keep: 1.0 - shrink, keep_bias };
+        let shrink_bias = shrink * objective.bias.penalty_factor();
+        let rule = Rule { loss: &objective.loss, rate, shrink, shrink_bias };
         let work = batch.len() * self.table.n_features() * problem.n_classes;
         let parallel = work > ALONE && rayon::current_num_threads() > 1;
         let data = models.step(&self.table, batch, &[rule], parallel)[0];
@@ -113,9 +113,9 @@ pub(super) struct Rule<'a> {
     pub loss: &'a Loss,
     /// η
     pub rate: f64,
-    /// 1 − ηλ, and what it is for the bias.
-    pub keep: f64,
-    pub keep_bias: f64,
+    /// ηλ, and what it is for the bias.
+    pub shrink: f64,
+    pub shrink_bias: f64,
 }
 
 /// Models side by side.
@@ -178,7 +178,7 @@ impl Models {
             table.rows.scores(weights, indices, q, columns);
             vectorized(Charge { shared: &shared, indices, q, of_bias, losses });
         };
-        let keep: Vec<f32> = rules.iter().flat_map(|rule| std::iter::repeat_n(rule.keep as f32, k)).collect();
+        let shrink: Vec<f32> = rules.iter().flat_map(|rule| std::iter::repeat_n(rule.shrink as f32, k)).collect();
         if parallel {
             let groups = self.q.par_chunks_mut(GROUP * columns).zip(self.of_bias.par_chunks_mut(columns));
             let groups = groups.zip(self.losses.par_chunks_mut(self.n_models));
@@ -190,9 +190,9 @@ impl Models {
         let q = (&self.q[..], columns);
         let mut parts = self.weights.parts_mut();
         if parallel {
-            parts.par_iter_mut().for_each(|part| table.rows.add(part, batch, q, &keep, table.gain.as_ref()));
+            parts.par_iter_mut().for_each(|part| table.rows.add(part, batch, q, &shrink, table.gain.as_ref()));
         } else {
-            parts.iter_mut().for_each(|part| table.rows.add(part, batch, q, &keep, table.gain.as_ref()));
+            parts.iter_mut().for_each(|part| table.rows.add(part, batch, q, &shrink, table.gain.as_ref()));
         }
         if parallel {
             linger(groups);
@@ -209,7 +209,7 @@ impl Models {
         for (c, b) in bias.iter_mut().enumerate() {
             let rule = &rules[c / self.n_classes];
             let gradient: f64 = self.of_bias.iter().skip(c).step_by(columns).map(|&v| f64::from(v)).sum();
-            *b = (rule.keep_bias * f64::from(*b) - rule.rate * gradient) as f32;
+            *b = ((1.0 - rule.shrink_bias) * f64::from(*b) - rule.rate * gradient) as f32;
         }
     }
 }

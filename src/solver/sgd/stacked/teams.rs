@@ -112,7 +112,7 @@ impl Team {
             let member = &shared.members[member];
             let rate = member.learning_rate * schedule;
             let shrink = rate * member.lambda;
-            Rule { loss: &member.loss, rate, keep: 1.0 - shrink, keep_bias: 1.0 - shrink * factor }
+            Rule { loss: &member.loss, rate, shrink, shrink_bias: shrink * factor }
         };
         let rules: Vec<Rule<'_>> = self.alive.iter().map(rule).collect();
         let losses = self.models.step(&shared.table, batch, &rules, false);

@@ -3,7 +3,7 @@
 // Index loops over arrays of known length: what the compiler keeps in registers.
 #![allow(clippy::needless_range_loop, clippy::manual_memcpy)]
 
-use super::{Cell, PART, PackedWeights, PerFeature, Rows, Span, WIDE, WIDEST, lanes, load, next_columns};
+use super::{Cell, PART, PackedWeights, PerFeature, Rows, Span, WIDE, lanes, load, next_columns};
 use crate::kernel::Aligned;
 use pulp::{Simd, WithSimd};
 
@@ -47,17 +47,18 @@ impl GradientTile {
         (self.span.start, self.span.len)
     }
 
+    /// Adds the sums of another tile of the same features and classes.
+    pub fn merge(&mut self, other: &Self) {
+        self.values.get_mut().iter_mut().zip(other.values.get()).for_each(|(v, w)| *v += w);
+    }
+
     /// Adds the sums to `out`, rows `[features, row]` of which the classes of the tile are touched.
     pub fn unpack(&self, out: &mut [f32], row: usize) {
         let values = self.values.get();
-        for first in (0..self.span.len).step_by(WIDEST) {
-            let count = WIDEST.min(self.span.len - first);
-            for class in 0..self.n_classes {
-                let line = &values[class * self.span.width + first..][..count];
-                let out = &mut out[first * row + self.first_class + class..];
-                for (l, v) in line.iter().enumerate() {
-                    out[l * row] += v;
-                }
+        for j in 0..self.span.len {
+            let out = &mut out[j * row + self.first_class..][..self.n_classes];
+            for (class, v) in out.iter_mut().enumerate() {
+                *v += values[class * self.span.width + j];
             }
         }
     }

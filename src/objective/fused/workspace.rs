@@ -171,7 +171,7 @@ impl Workspace {
 
     /// λW plus the tiles, row-major.
     fn unpack(
-        &self,
+        &mut self,
         count: usize,
         scale: Option<&[f32]>,
         (weight, lambda): (&[f32], f32),
@@ -180,22 +180,24 @@ impl Workspace {
     ) {
         let k = self.n_classes;
         let groups = k.div_ceil(CLASSES);
-        let unpack = |(part, out): (usize, &mut [f32])| {
-            let tiles = || self.pieces[..count].iter().flat_map(|p| &p.tiles[part * groups..(part + 1) * groups]);
-            let (start, len) = self.pieces[0].tiles[part * groups].features();
-            let weight = &weight[start * k..(start + len) * k];
+        let Some((first, others)) = self.pieces[..count].split_first_mut() else { return };
+        let unpack = |(part, (out, tiles)): (usize, (&mut [f32], &mut [GradientTile]))| {
+            let (start, len) = tiles[0].features();
             out.fill(0.0);
-            tiles().for_each(|tile| tile.unpack(out, k));
+            for (group, tile) in tiles.iter_mut().enumerate() {
+                others.iter().for_each(|piece| tile.merge(&piece.tiles[part * groups + group]));
+                tile.unpack(out, k);
+            }
             if let Some(scale) = scale {
                 let rows = out.chunks_exact_mut(k).zip(&scale[start..start + len]);
                 rows.for_each(|(out, scale)| out.iter_mut().for_each(|v| *v /= scale));
             }
-            out.iter_mut().zip(weight).for_each(|(v, w)| *v += lambda * w);
+            out.iter_mut().zip(&weight[start * k..(start + len) * k]).for_each(|(v, w)| *v += lambda * w);
         };
         if parallel {
-            out.par_chunks_mut(PART * k).enumerate().for_each(unpack);
+            out.par_chunks_mut(PART * k).zip(first.tiles.par_chunks_mut(groups)).enumerate().for_each(unpack);
         } else {
-            out.chunks_mut(PART * k).enumerate().for_each(unpack);
+            out.chunks_mut(PART * k).zip(first.tiles.chunks_mut(groups)).enumerate().for_each(unpack);
         }
     }
 }

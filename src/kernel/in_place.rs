@@ -168,6 +168,32 @@ fn next_columns<S: Simd>(left: usize) -> usize {
     }
 }
 
+/// Loops over some columns at a time.
+trait Columns {
+    /// N columns from `column` on, A rows or vectors of features at a time.
+    fn columns<S: Simd, const A: usize, const N: usize>(&mut self, simd: S, column: usize);
+}
+
+/// All columns, in tiles that fit the registers.
+#[inline(always)]
+fn by_columns<S: Simd, W: Columns>(work: &mut W, simd: S, n_columns: usize) {
+    let mut column = 0;
+    while column < n_columns {
+        let count = next_columns::<S>(n_columns - column);
+        match count {
+            10 => work.columns::<S, 2, 10>(simd, column),
+            5 if S::REGISTER_COUNT >= 32 => work.columns::<S, 4, 5>(simd, column),
+            5 => work.columns::<S, 2, 5>(simd, column),
+            4 if S::REGISTER_COUNT >= 32 => work.columns::<S, 4, 4>(simd, column),
+            4 => work.columns::<S, 2, 4>(simd, column),
+            3 => work.columns::<S, 2, 3>(simd, column),
+            2 => work.columns::<S, 4, 2>(simd, column),
+            _ => work.columns::<S, 4, 1>(simd, column),
+        }
+        column += count;
+    }
+}
+
 /// Weights in parts of 512 features, within a part class after class.
 #[derive(Debug, Clone)]
 pub struct PackedWeights {
@@ -243,42 +269,12 @@ impl<C: Cell> WithSimd for Scores<'_, C> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         self.fetch();
-        let mut column = 0;
-        while column < self.weights.n_classes {
-            let count = next_columns::<S>(self.weights.n_classes - column);
-            match count {
-                10 => self.columns::<S, 2, 10>(simd, column),
-                5 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 5>(simd, column),
-                5 => self.columns::<S, 2, 5>(simd, column),
-                4 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 4>(simd, column),
-                4 => self.columns::<S, 2, 4>(simd, column),
-                3 => self.columns::<S, 2, 3>(simd, column),
-                2 => self.columns::<S, 4, 2>(simd, column),
-                _ => self.columns::<S, 4, 1>(simd, column),
-            }
-            column += count;
-        }
+        let n_columns = self.weights.n_classes;
+        by_columns(&mut self, simd, n_columns);
     }
 }
 
-impl<C: Cell> Scores<'_, C> {
-    /// Reads a cell of each cache line of the rows: loads that do not wait for each other, where the products would wait for memory
-    /// at the beginning of each short run of cells. A third of the time of rows of floats.
-    #[inline(always)]
-    fn fetch(&self) {
-        let line = 64 / size_of::<C>();
-        let mut seen = 0;
-        for r in 0..self.indices.len() {
-            let cells = self.rows.part(self.indices[r], 0, self.rows.n_features);
-            let mut at = 0;
-            while at < cells.len() {
-                seen ^= cells[at].bits();
-                at += line;
-            }
-        }
-        std::hint::black_box(seen);
-    }
-
+impl<C: Cell> Columns for Scores<'_, C> {
     /// N columns, R rows at a time, part by part; what has been summed lies aside meanwhile.
     #[inline(always)]
     fn columns<S: Simd, const R: usize, const N: usize>(&mut self, simd: S, column: usize) {
@@ -304,6 +300,25 @@ impl<C: Cell> Scores<'_, C> {
                 out[c] = simd.reduce_sum_f32s(sums[row][c]);
             }
         }
+    }
+}
+
+impl<C: Cell> Scores<'_, C> {
+    /// Reads a cell of each cache line of the rows: loads that do not wait for each other, where the products would wait for memory
+    /// at the beginning of each short run of cells. A third of the time of rows of floats.
+    #[inline(always)]
+    fn fetch(&self) {
+        let line = 64 / size_of::<C>();
+        let mut seen = 0;
+        for r in 0..self.indices.len() {
+            let cells = self.rows.part(self.indices[r], 0, self.rows.n_features);
+            let mut at = 0;
+            while at < cells.len() {
+                seen ^= cells[at].bits();
+                at += line;
+            }
+        }
+        std::hint::black_box(seen);
     }
 
     #[inline(always)]

@@ -17,12 +17,14 @@ mod device;
 mod device;
 mod linger;
 mod operation;
+mod resident;
 mod rows;
 mod workspace;
 
-pub use device::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
+pub use device::{DeviceBatch, DevicePass};
 pub(crate) use linger::linger;
 pub use operation::fused_loss;
+pub use resident::{DeviceGradient, ResidentLimits};
 pub(crate) use rows::DenseRows;
 
 use super::Objective;

@@ -3,7 +3,7 @@
 // Index loops over arrays of known length: what the compiler keeps in registers.
 #![allow(clippy::needless_range_loop, clippy::manual_memcpy)]
 
-use super::{Cell, PART, PackedWeights, PerFeature, Rows, Span, WIDE, lanes, load, next_columns};
+use super::{Cell, Columns, PART, PackedWeights, PerFeature, Rows, Span, WIDE, by_columns, lanes, load};
 use crate::kernel::Aligned;
 use pulp::{Simd, WithSimd};
 
@@ -135,25 +135,12 @@ impl<C: Cell> WithSimd for Add<'_, C> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut column = 0;
-        while column < self.classes.1 {
-            let count = next_columns::<S>(self.classes.1 - column);
-            match count {
-                10 => self.columns::<S, 2, 10>(simd, column),
-                5 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 5>(simd, column),
-                5 => self.columns::<S, 2, 5>(simd, column),
-                4 if S::REGISTER_COUNT >= 32 => self.columns::<S, 4, 4>(simd, column),
-                4 => self.columns::<S, 2, 4>(simd, column),
-                3 => self.columns::<S, 2, 3>(simd, column),
-                2 => self.columns::<S, 4, 2>(simd, column),
-                _ => self.columns::<S, 4, 1>(simd, column),
-            }
-            column += count;
-        }
+        let n_columns = self.classes.1;
+        by_columns(&mut self, simd, n_columns);
     }
 }
 
-impl<C: Cell> Add<'_, C> {
+impl<C: Cell> Columns for Add<'_, C> {
     /// N columns, V vectors of features at a time.
     #[inline(always)]
     fn columns<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize) {
@@ -168,7 +155,9 @@ impl<C: Cell> Add<'_, C> {
             l += 1;
         }
     }
+}
 
+impl<C: Cell> Add<'_, C> {
     #[inline(always)]
     fn vectors<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize, l: usize) {
         let span = self.sums.span;

@@ -10,6 +10,7 @@
 //!
 //! Only the indices of a batch go to the device, and nothing comes back.
 
+use super::resident::{DeviceGradient, ResidentLimits};
 use super::{FusedGradient, Objective};
 use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Rows, Source};
@@ -40,21 +41,6 @@ pub(super) fn charges(loss: &Loss) -> Option<Charges> {
     Some(Charges { kind, squared: loss.power == Power::Two, margin: loss.margin as f32 })
 }
 
-/// What may stay on a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResidentLimits {
-    /// Bytes of all; a matrix that takes more is moved batch by batch. 0: nothing stays.
-    pub memory: u64,
-    /// Bytes of a buffer, where the device allows more.
-    pub buffer: u64,
-}
-
-impl Default for ResidentLimits {
-    fn default() -> Self {
-        Self { memory: 2_000_000_000, buffer: u64::MAX }
-    }
-}
-
 /// The matrix and what goes with it, on the device.
 #[derive(Debug)]
 struct Resident {
@@ -74,17 +60,6 @@ pub struct DeviceBatch {
     weights: Option<Tensor<1>>,
     /// Where labels and weights are those of the whole matrix: which of them.
     places: Option<Tensor<1, Int>>,
-}
-
-/// Gradients of the objective on the device.
-#[derive(Debug, Clone)]
-pub struct DeviceGradient {
-    /// (1/n) Σ weight_i·ℓ_i, `[1]`, without the regulariser; where it was asked for.
-    pub data_loss: Option<Tensor<1>>,
-    /// `[n_features, n_classes]`
-    pub weight: Tensor<2>,
-    /// `[n_classes]`
-    pub bias: Option<Tensor<1>>,
 }
 
 /// The data loss of batches of a source and the gradient of the objective, on a GPU.

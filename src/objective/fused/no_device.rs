@@ -1,5 +1,6 @@
 //! What stands for the pass on a GPU in a build without kernels for one: nothing is served, and none is ever made.
 
+use super::resident::{DeviceGradient, ResidentLimits};
 use super::{FusedGradient, Objective};
 use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Source};
@@ -8,29 +9,9 @@ use burn::tensor::{Device, Tensor};
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
-/// What may stay on a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ResidentLimits {
-    /// Bytes of all.
-    pub memory: u64,
-    /// Bytes of a buffer.
-    pub buffer: u64,
-}
-
 /// A batch of dense rows on the device.
 #[derive(Debug, Clone)]
 pub struct DeviceBatch(Infallible);
-
-/// Gradients of the objective on the device.
-#[derive(Debug, Clone)]
-pub struct DeviceGradient {
-    /// (1/n) Σ weight_i·ℓ_i, `[1]`, without the regulariser; where it was asked for.
-    pub data_loss: Option<Tensor<1>>,
-    /// `[n_features, n_classes]`
-    pub weight: Tensor<2>,
-    /// `[n_classes]`
-    pub bias: Option<Tensor<1>>,
-}
 
 /// The pass on a GPU, which this build does not have.
 #[derive(Debug)]

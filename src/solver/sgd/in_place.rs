@@ -30,6 +30,12 @@ const ALONE: usize = 1_000_000;
 /// Weights `[n_features, n_classes]`, row-major, and the bias of a model.
 pub(super) type Parameters = (Vec<f32>, Option<Vec<f32>>);
 
+/// Whether steps are of this kind: plain SGD, nothing clipped, on the fused route of the host.
+pub(super) fn serves(config: &SgdConfig, problem: &Problem<'_>) -> bool {
+    let plain = config.optimizer == OptimizerName::Sgd && config.clip_value.is_none() && config.clip_norm.is_none();
+    plain && problem.route() == Route::Fused && FusedPass::serves(problem.source.features, problem.device)
+}
+
 /// The rows of a source, and what goes with them.
 pub(super) struct Table<'a> {
     source: Source<'a>,
@@ -60,12 +66,10 @@ pub(super) struct Alone<'a> {
 }
 
 impl<'a> Alone<'a> {
-    /// Where a run goes this way: dense rows on the fused route, plain SGD, batches that the caches hold while they are read twice,
+    /// Where a run goes this way: where its steps are of this kind, with batches that the caches hold while they are read twice,
     /// and no scale, by which weights would be divided and multiplied when they are read and kept.
     pub fn new(config: &SgdConfig, problem: &Problem<'a>) -> Option<Self> {
-        let plain = config.optimizer == OptimizerName::Sgd && config.clip_value.is_none() && config.clip_norm.is_none();
-        let on_host = FusedPass::serves(problem.source.features, problem.device);
-        if !plain || !on_host || problem.route() != Route::Fused {
+        if !serves(config, problem) {
             return None;
         }
         let table = Table::new(problem.source)?;

@@ -65,7 +65,9 @@ pub trait FusedOperation: Backend {
         bias: FloatTensor<Self>,
         labels: IntTensor<Self>,
         loss: Loss,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        Self::fused_pass(x, weight, bias, labels, loss).0
+    }
 }
 
 /// The backward pass: the gradients of forward, times that of the loss; with respect to the rows, Q·Wᵀ.

@@ -67,16 +67,6 @@ impl FusedOperation for Flex {
             tensor(found.bias, vec![k]),
         )
     }
-
-    fn fused_loss(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        labels: IntTensor<Self>,
-        loss: Loss,
-    ) -> FloatTensor<Self> {
-        Self::fused_pass(x, weight, bias, labels, loss).0
-    }
 }
 
 fn class(label: i64) -> usize {

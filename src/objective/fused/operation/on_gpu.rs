@@ -39,14 +39,4 @@ impl FusedOperation for CubeBackend {
         let (dw, db) = finish(product, q.clone(), weight, Some(bias.clone()), penalty);
         (Self::float_sum(losses), q, dw, db.unwrap_or(bias))
     }
-
-    fn fused_loss(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        labels: IntTensor<Self>,
-        loss: Loss,
-    ) -> FloatTensor<Self> {
-        Self::fused_pass(x, weight, bias, labels, loss).0
-    }
 }

@@ -16,7 +16,7 @@ mod teams;
 
 use super::draws::initial_values;
 use super::feed::{Drawn, Feed};
-use super::in_place::Parameters;
+use super::in_place::{self, Parameters};
 use super::optimizer::OptimizerName;
 use super::sampler::Sampler;
 use super::{SgdConfig, StopReason, is_diverged};
@@ -93,7 +93,7 @@ pub fn solve(
     let steps = config.total_steps(problem.train.len());
     observer.start(steps);
     let sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
-    if teams::serves(config, problem)
+    if in_place::serves(config, problem)
         && let Some(outcome) = teams::descend(config, problem, members, sampler.clone(), observer)
     {
         return Ok(outcome.grown(config, problem));

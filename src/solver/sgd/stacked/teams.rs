@@ -2,12 +2,10 @@
 //! second-level cache, and teams meet only where somebody looks at the run.
 
 use super::{Member, Outcome, State, initial_values};
-use crate::objective::FusedPass;
 use crate::solver::sgd::in_place::{Models, Parameters, Rule, Table};
-use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::sgd::sampler::Sampler;
 use crate::solver::sgd::{SgdConfig, StopReason};
-use crate::solver::{Observer, Problem, Route};
+use crate::solver::{Observer, Problem};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -15,12 +13,6 @@ use std::time::Instant;
 const TEAM_BYTES: usize = 1 << 20;
 /// Steps that teams make between two meetings.
 const STEPS: u64 = 50;
-
-/// Whether a stack goes this way.
-pub(super) fn serves(config: &SgdConfig, problem: &Problem<'_>) -> bool {
-    let on_host = FusedPass::serves(problem.source.features, problem.device) && problem.route() == Route::Fused;
-    on_host && config.optimizer == OptimizerName::Sgd && config.clip_value.is_none()
-}
 
 /// What all teams share.
 struct Shared<'a> {

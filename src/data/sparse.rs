@@ -1,5 +1,7 @@
 //! Compressed sparse rows: what libsvm text becomes in memory.
 
+use super::Dense;
+
 /// Sparse rows in CSR form; a cell that is not stored is zero.
 ///
 /// Row `i` holds the pairs `(indices[k], values[k])` for `k` in `offsets[i]..offsets[i + 1]`, column indices strictly increasing.
@@ -51,6 +53,13 @@ impl Csr {
         self.offsets.push(self.indices.len());
     }
 
+    /// Where the rows begin among all cells, and where the last ends.
+    #[must_use]
+    #[inline(always)]
+    pub fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn n_rows(&self) -> usize {
@@ -71,6 +80,7 @@ impl Csr {
 
     /// Column indices and values of row `i`.
     #[must_use]
+    #[inline(always)]
     pub fn row(&self, i: usize) -> (&[u32], &[f32]) {
         let range = self.offsets[i]..self.offsets[i + 1];
         (&self.indices[range.clone()], &self.values[range])
@@ -118,6 +128,34 @@ impl Csr {
         if cells == 0.0 { 0.0 } else { self.nnz() as f64 / cells }
     }
 
+    /// The cells of dense rows that are not zero.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn from_dense<T: Copy + Default + PartialEq + Into<f32>>(dense: &Dense<T>) -> Self {
+        const RUN: usize = 8;
+        let (d, zeros) = (dense.n_features(), [T::default(); RUN]);
+        let stored = dense.values().iter().filter(|&&x| x != T::default()).count();
+        let mut csr = Self { n_features: d, ..Self::with_capacity(dense.n_rows(), stored) };
+        let (mut indices, mut values) = (vec![0; d + 1], vec![0.0; d + 1]);
+        for i in 0..dense.n_rows() {
+            let mut count = 0;
+            // Every cell is written, and the next one over it where it is zero: no branch a cell, one a run.
+            let mut keep = |j: usize, x: T| {
+                (indices[count], values[count]) = (j as u32, x.into());
+                count += usize::from(x != T::default());
+            };
+            let (runs, rest) = dense.row(i).as_chunks::<RUN>();
+            for (r, run) in runs.iter().enumerate().filter(|(_, run)| **run != zeros) {
+                run.iter().enumerate().for_each(|(l, &x)| keep(r * RUN + l, x));
+            }
+            rest.iter().enumerate().for_each(|(l, &x)| keep(runs.len() * RUN + l, x));
+            csr.indices.extend_from_slice(&indices[..count]);
+            csr.values.extend_from_slice(&values[..count]);
+            csr.finish_row();
+        }
+        csr
+    }
+
     /// The same matrix as row-major dense values.
     #[must_use]
     pub fn to_dense(&self) -> Vec<f32> {
@@ -154,6 +192,17 @@ mod tests {
         assert_eq!(csr.row(0), (&[0, 3][..], &[1.0, 2.0][..]));
         assert_eq!(csr.row(1), (&[][..], &[][..]));
         assert_eq!(csr.to_dense(), [1., 0., 0., 2., 0., 0., 0., 0., 0., 0., -1., 0.]);
+    }
+
+    #[test]
+    fn the_cells_of_dense_rows_that_are_not_zero() {
+        let csr = sample();
+        let dense = Dense::new(csr.n_features(), csr.to_dense());
+        assert_eq!(Csr::from_dense(&dense), csr);
+        let bytes: Vec<u8> = (0..19 * 5).map(|i| if i % 7 < 3 || i / 19 == 2 { 0 } else { i }).collect();
+        let csr = Csr::from_dense(&Dense::new(19, bytes.clone()));
+        assert_eq!(csr.to_dense(), bytes.iter().map(|&b| f32::from(b)).collect::<Vec<_>>());
+        assert_eq!(csr.nnz(), bytes.iter().filter(|b| **b != 0).count());
     }
 
     #[test]

@@ -16,7 +16,29 @@ pub use ceilings::Ceilings;
 pub use dense::{ClassWeights, RowBlock};
 pub use sparse::FeatureWeights;
 
+use branches::prefetch_read_data;
 use pulp::Simd;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Asks for a value that is needed soon: it comes to the first-level cache while the processor goes on.
+#[inline(always)]
+pub fn prefetch<T>(value: &T) {
+    prefetch_read_data::<T, 0>(value);
+}
+
+/// Asks for all of some values, a cache line after the other.
+#[inline(always)]
+pub fn prefetch_all<T>(values: &[T]) {
+    let per_line = const { if size_of::<T>() == 0 || size_of::<T>() > LINE { 1 } else { LINE / size_of::<T>() } };
+    let mut at = 0;
+    while at < values.len() {
+        prefetch(&values[at]);
+        at += per_line;
+    }
+    values.last().into_iter().for_each(prefetch);
+}
 
 /// Single or double precision, with the vectors of an instruction set.
 pub trait Real:

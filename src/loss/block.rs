@@ -33,25 +33,40 @@ fn total<S: Simd>(simd: S, v: &[S::f64s], t: f64, rate: f64, hi: f64) -> (f64, f
     (simd.reduce_sum_f64s(sums), simd.reduce_sum_f64s(inside))
 }
 
-/// The root of κ·Σa(t) − t, or of Σa(t) − cap where the cap binds, between `low`, where it is positive, and `high`, where it is
-/// not: Newton's method from `start`, exact once it is on the root's piece of the piecewise linear function, with a bisection
-/// wherever it would leave the bracket or come back to one of its ends (it can run in circles between two pieces).
+impl Block {
+    /// Where the root would be if the same coordinates were inside and at their bound as before, from the sum of v of those inside,
+    /// their number, and the sum `full` of those at their bound; `sum` is that of all old variables.
+    #[inline(always)]
+    pub fn guess(self, sum: f64, inside: f64, count: f64, full: f64) -> f64 {
+        const ROUNDING: f64 = 1e-9;
+        let Self { r, kappa, cap, .. } = self;
+        if sum >= cap * (1.0 - ROUNDING) {
+            (inside + r * (full - cap)) / count
+        } else {
+            kappa * (inside + r * full) / (r + kappa * count)
+        }
+    }
+}
+
+/// The t of the maximiser, between 0 and `high`, the largest v: the root of κ·Σa(t) − t up to t = κ·cap, of Σa(t) − cap beyond, which
+/// is one falling function of pieces that are linear. Newton's method from `start`, exact once it is on the root's piece, with a
+/// bisection wherever it would leave the bracket or come back to one of its ends (it can run in circles between two pieces).
 #[inline(always)]
-fn root<S: Simd>(
-    simd: S,
-    v: &[S::f64s],
-    block: Block,
-    capped: bool,
-    (mut low, mut high): (f64, f64),
-    start: f64,
-) -> f64 {
+fn root<S: Simd>(simd: S, v: &[S::f64s], block: Block, mut high: f64, start: f64) -> f64 {
     const ROUNDING: f64 = 4.0 * f64::EPSILON;
-    let rate = 1.0 / block.r;
-    let mut t = if start > low && start < high { start } else { low };
+    let (rate, limit) = (1.0 / block.r, block.kappa * block.cap);
+    let mut low = 0.0;
+    let mut t = if start > low && start < high {
+        start
+    } else if limit < high {
+        limit
+    } else {
+        low
+    };
     // Each bisection halves the bracket, so that 2,200 steps would do for any two doubles; a handful is usual.
     for _ in 0..2200 {
         let (sum, inside) = total(simd, v, t, rate, block.hi);
-        let (value, fall) = if capped {
+        let (value, fall) = if t > limit {
             (sum - block.cap, inside * rate)
         } else {
             (block.kappa * sum - t, block.kappa * inside * rate + 1.0)
@@ -70,10 +85,10 @@ fn root<S: Simd>(
     t
 }
 
-/// Writes the maximiser over the block to `a`, padded as `v`; the label's v, and whatever pads `v`, is −∞. `sum` is that of the
-/// old variables: where the search starts.
+/// Writes the maximiser over the block to `a`, padded as `v`; the label's v, and whatever pads `v`, is −∞. The search starts at
+/// `guess`.
 #[inline(always)]
-pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: Block, sum: f64, a: &mut [f64]) {
+pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: Block, guess: f64, a: &mut [f64]) {
     let (v, a) = (S::as_simd_f64s(v).0, S::as_mut_simd_f64s(a).0);
     let zero = simd.splat_f64s(0.0);
     let mut tops = zero;
@@ -85,14 +100,8 @@ pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: Block, sum: f64, a: &m
         a.fill(zero);
         return;
     }
-    let rate = 1.0 / block.r;
-    // κ·Σa(t) − t falls from a positive value at 0 to −top at the largest v; where it is still positive at t = κ·cap, the cap
-    // binds.
-    let limit = block.kappa * block.cap;
-    let capped = limit < top && total(simd, v, limit, rate, block.hi).0 >= block.cap;
-    let (low, start) = if capped { (limit, limit) } else { (0.0, block.kappa * sum) };
-    let t = simd.splat_f64s(root(simd, v, block, capped, (low, top), start));
-    let (rate, hi) = (simd.splat_f64s(rate), simd.splat_f64s(block.hi));
+    let t = simd.splat_f64s(root(simd, v, block, top, guess));
+    let (rate, hi) = (simd.splat_f64s(1.0 / block.r), simd.splat_f64s(block.hi));
     for (a, &v) in a.iter_mut().zip(v) {
         let z = simd.mul_f64s(simd.sub_f64s(v, t), rate);
         *a = simd.max_f64s(simd.min_f64s(z, hi), zero);

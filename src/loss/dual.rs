@@ -164,10 +164,21 @@ impl Loss {
             }
             let sum = simd.reduce_sum_f64s(sums);
             let (sums, inverse) = (simd.splat_f64s(sum), simd.splat_f64s(1.0 / q));
+            let (block, zero, one) = (self.block(q, c), simd.splat_f64s(0.0), simd.splat_f64s(1.0));
+            let hi = simd.splat_f64s(block.hi);
+            let (mut inside, mut count, mut full) = (zero, zero, zero);
             for ((wanted, &margins), &old) in wanted.iter_mut().zip(margins).zip(old) {
-                *wanted = simd.mul_add_e_f64s(margins, inverse, simd.add_f64s(old, sums));
+                let v = simd.mul_add_e_f64s(margins, inverse, simd.add_f64s(old, sums));
+                *wanted = v;
+                let (at_zero, at_hi) = (simd.equal_f64s(old, zero), simd.equal_f64s(old, hi));
+                let outside = simd.or_m64s(at_zero, at_hi);
+                inside = simd.add_f64s(inside, simd.select_f64s(outside, zero, v));
+                count = simd.add_f64s(count, simd.select_f64s(outside, zero, one));
+                full = simd.add_f64s(full, simd.select_f64s(at_hi, old, zero));
             }
-            project(simd, &scratch.v, self.block(q, c), sum, &mut scratch.new);
+            let (inside, count) = (simd.reduce_sum_f64s(inside), simd.reduce_sum_f64s(count));
+            let guess = block.guess(sum, inside, count, simd.reduce_sum_f64s(full));
+            project(simd, &scratch.v, block, guess, &mut scratch.new);
         }
         let changed = self.take_over(simd, label, a, scratch);
         Visit { loss, gap, changed }

@@ -1,6 +1,8 @@
 //! Dense rows on the processor: bytes or floats in place, cast block by block, multiplied by the kernels of this crate.
 //!
-//! Threads share the features: each holds its part of W and of the rows, so that one meeting a block is enough.
+//! Threads share the features: each holds its part of W and of the rows, so that one meeting a block is enough. While the caller solves
+//! a block, the others load the next and compute its Gram matrix, which waits for no weights; for that the caller has fewer
+//! features than they.
 
 #![allow(clippy::needless_range_loop)]
 
@@ -9,7 +11,7 @@ use super::sweep::{Blocks, Changes, Rows, in_blocks};
 use super::team::{Part, Team};
 use crate::data::Features;
 use crate::data::batch::Source;
-use crate::kernel::{ClassWeights, Real, RowBlock, Work, vectorized};
+use crate::kernel::{ClassWeights, Real, RowBlock, Work, prefetch_all, vectorized};
 use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use std::ops::Range;
@@ -19,6 +21,10 @@ use std::thread::Scope;
 pub(super) const BLOCK: usize = 32;
 /// Features below which a part is not worth a thread.
 const NARROWEST: usize = 1024;
+/// How many rows ahead a row is asked for.
+const AHEAD: usize = 2;
+/// What it takes to solve a row, in products: so many, and so many more for each class.
+const SOLVE: (usize, usize) = (6000, 300);
 
 /// Rows of a block: the Gram matrix costs a row `rows·d` operations against the `4·d·n_classes` of its scores and its update, and
 /// the corrections through it `rows·n_classes`.
@@ -30,12 +36,22 @@ fn part_count(problem: &Problem<'_>) -> usize {
     problem.threads.min(problem.source.features.n_features() / NARROWEST).max(1)
 }
 
+/// Where the features of the parts begin, and the end of the last: the first part has fewer, as its thread solves the blocks, too.
+fn borders(n_features: usize, n_classes: usize, block_size: usize, count: usize) -> Vec<usize> {
+    let solving = (SOLVE.0 + SOLVE.1 * n_classes) / (2 * n_classes + block_size / 2);
+    let others = ((n_features + solving) / count).min(n_features / (count - 1).max(1));
+    let first = n_features - others * (count - 1);
+    (0..=count).map(|t| if t == 0 { 0 } else { first + (t - 1) * others }).collect()
+}
+
 /// What the parts are asked to do.
 enum Job {
     /// Adds the changes of the rows loaded before, loads the next, and answers with their scores where they are wanted.
     Turn { done: Changes, next: Vec<u32>, scores: bool },
-    /// The same with scores, and answers with the Gram matrix of the rows loaded after them.
-    Block { done: Changes, next: Vec<u32> },
+    /// Loads the rows of the next [`Job::Advance`], and answers with their Gram matrix.
+    Prepare { next: Vec<u32> },
+    /// Adds the changes of the rows at hand, goes over to so many that were prepared, and answers with their scores.
+    Advance { done: Changes, n: usize },
     /// W = 0
     Clear,
     /// Answers with ‖W‖².
@@ -66,6 +82,26 @@ impl<'a, T: Real> Preprocess<'a, T> {
             mean.map(|(j, &m)| T::from_f64(-f64::from(m) / divisor(j))).collect()
         });
         Self { source, features, inverse, offset }
+    }
+
+    /// Loads rows to the start of a block.
+    fn load(&self, rows: &[u32], out: &mut RowBlock<T>) {
+        for (p, (out, &row)) in out.rows_mut().zip(rows).enumerate() {
+            if let Some(&row) = rows.get(p + AHEAD) {
+                self.prefetch(row);
+            }
+            vectorized(Load { from: self, row, out });
+        }
+    }
+
+    /// Asks for a row that is loaded soon.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32) {
+        match self.source.features {
+            Features::U8(d) => prefetch_all(&d.row(row as usize)[self.features.clone()]),
+            Features::F32(d) => prefetch_all(&d.row(row as usize)[self.features.clone()]),
+            Features::Sparse(_) => {}
+        }
     }
 }
 
@@ -98,12 +134,16 @@ struct Slice<'a, T> {
     preprocess: Preprocess<'a, T>,
     weights: ClassWeights<T>,
     rows: RowBlock<T>,
+    /// The rows that come after them, where another thread is at the rows.
+    prepared: RowBlock<T>,
     values: Vec<T>,
     out: Vec<T>,
 }
 
 pub(super) struct DenseRows<'a, T> {
     team: Team<Slice<'a, T>, Job>,
+    /// The other parts have been given the rows of the next block.
+    prepared: bool,
     block_size: usize,
     n_features: usize,
     n_classes: usize,
@@ -116,33 +156,51 @@ impl<'a, T: Real> DenseRows<'a, T> {
     {
         let source = problem.source;
         let (d, k) = (source.features.n_features(), problem.n_classes);
-        let count = part_count(problem);
-        let parts = (0..count).map(|t| Slice::new(source, t * d / count..(t + 1) * d / count, k)).collect();
-        let block_size = if count > 1 { BLOCK } else { block_size(d, k) };
-        Self { team: Team::new(scope, parts), block_size, n_features: d, n_classes: k }
+        let (count, block_size) = (part_count(problem), block_size(d, k));
+        let borders = borders(d, k, block_size, count);
+        let parts = borders.windows(2).enumerate();
+        let parts = parts.map(|(t, ends)| Slice::new(source, ends[0]..ends[1], k, t > 0)).collect();
+        Self { team: Team::new(scope, parts), prepared: false, block_size, n_features: d, n_classes: k }
     }
 }
 
 impl<'a, T: Real> Slice<'a, T> {
-    fn new(source: Source<'a>, features: Range<usize>, n_classes: usize) -> Self {
+    fn new(source: Source<'a>, features: Range<usize>, n_classes: usize, ahead: bool) -> Self {
         let width = features.len();
         Self {
             preprocess: Preprocess::new(source, features),
             weights: ClassWeights::zeros(width, n_classes),
             rows: RowBlock::new(BLOCK, width),
+            prepared: RowBlock::new(if ahead { BLOCK } else { 0 }, width),
             values: Vec::new(),
             out: Vec::new(),
         }
     }
 
-    /// Adds the changes of the rows loaded before, and loads the next.
-    fn add_and_load(&mut self, done: &Changes, next: &[u32]) {
+    /// Adds the changes of the rows loaded before.
+    fn add(&mut self, done: &Changes) {
         self.values.clear();
         self.values.extend(done.values.iter().map(|&v| T::from_f64(v)));
         self.weights.add(&self.rows, &done.positions, &self.values);
-        for (out, &row) in self.rows.rows_mut().zip(next) {
-            vectorized(Load { from: &self.preprocess, row, out });
-        }
+    }
+
+    fn load(&mut self, next: &[u32]) {
+        self.preprocess.load(next, &mut self.rows);
+    }
+
+    /// Scores and Gram matrix of the first `n` rows, one after the other.
+    fn scores_and_gram(&mut self, n: usize) -> Vec<f64> {
+        let k = self.weights.n_classes();
+        self.answer(n * (k + n), |part, out| {
+            let (scores, gram) = out.split_at_mut(n * k);
+            part.weights.scores(&part.rows, n, scores, k);
+            part.rows.gram(n, gram);
+        })
+    }
+
+    fn scores(&mut self, n: usize) -> Vec<f64> {
+        let k = self.weights.n_classes();
+        self.answer(n * k, |part, out| part.weights.scores(&part.rows, n, out, k))
     }
 
     /// The first `n` numbers of `out`, filled by `fill`, in double precision.
@@ -160,19 +218,18 @@ impl<T: Real> Part<Job> for Slice<'_, T> {
     fn act(&mut self, job: &Job) -> Vec<f64> {
         match job {
             Job::Turn { done, next, scores } => {
-                self.add_and_load(done, next);
-                let k = self.weights.n_classes();
-                let n = if *scores { next.len() } else { 0 };
-                self.answer(n * k, |part, out| part.weights.scores(&part.rows, n, out, k))
+                self.add(done);
+                self.load(next);
+                self.scores(if *scores { next.len() } else { 0 })
             }
-            Job::Block { done, next } => {
-                self.add_and_load(done, next);
-                let (n, k) = (next.len(), self.weights.n_classes());
-                self.answer(n * (k + n), |part, out| {
-                    let (scores, gram) = out.split_at_mut(n * k);
-                    part.weights.scores(&part.rows, n, scores, k);
-                    part.rows.gram(n, gram);
-                })
+            Job::Prepare { next } => {
+                self.preprocess.load(next, &mut self.prepared);
+                self.answer(next.len() * next.len(), |part, out| part.prepared.gram(next.len(), out))
+            }
+            Job::Advance { done, n } => {
+                self.add(done);
+                std::mem::swap(&mut self.rows, &mut self.prepared);
+                self.scores(*n)
             }
             Job::Clear => {
                 self.weights.clear();
@@ -285,14 +342,40 @@ impl<T: Real> Rows for DenseRows<'_, T> {
 
 impl<T: Real> Blocks for DenseRows<'_, T> {
     #[allow(clippy::cast_possible_truncation)]
-    fn begin(&mut self, done: &Changes, next: &[u32], scores: &mut [f64], gram: &mut [f32]) -> Result<(), SolveError> {
-        let parts = self.team.call(Job::Block { done: done.clone(), next: next.to_vec() });
-        let count = scores.len();
-        for (i, sum) in scores.iter_mut().enumerate() {
-            *sum = parts.iter().map(|part| part[i]).sum();
+    fn begin(
+        &mut self,
+        done: &Changes,
+        next: &[u32],
+        after: &[u32],
+        scores: &mut [f64],
+        gram: &mut [f32],
+    ) -> Result<(), SolveError> {
+        let (n, count) = (next.len(), scores.len());
+        if self.team.len() > 1 {
+            if !self.prepared {
+                self.team.post(Job::Prepare { next: next.to_vec() });
+            }
+            self.team.post(Job::Advance { done: done.clone(), n });
+            self.prepared = !after.is_empty();
+            if self.prepared {
+                self.team.post(Job::Prepare { next: after.to_vec() });
+            }
         }
-        for (i, sum) in gram.iter_mut().enumerate() {
-            *sum = parts.iter().map(|part| part[count + i]).sum::<f64>() as f32;
+        let own = self.team.own();
+        own.add(done);
+        own.load(next);
+        let own = own.scores_and_gram(n);
+        scores.copy_from_slice(&own[..count]);
+        for (product, own) in gram.iter_mut().zip(&own[count..]) {
+            *product = *own as f32;
+        }
+        if self.team.len() > 1 {
+            for part in self.team.collect() {
+                gram.iter_mut().zip(&part).for_each(|(sum, product)| *sum = (f64::from(*sum) + product) as f32);
+            }
+            for part in self.team.collect() {
+                scores.iter_mut().zip(&part).for_each(|(sum, score)| *sum += score);
+            }
         }
         Ok(())
     }

@@ -111,7 +111,14 @@ impl Rows for DeviceRows<'_> {
 }
 
 impl Blocks for DeviceRows<'_> {
-    fn begin(&mut self, done: &Changes, next: &[u32], scores: &mut [f64], out: &mut [f32]) -> Result<(), SolveError> {
+    fn begin(
+        &mut self,
+        done: &Changes,
+        next: &[u32],
+        _: &[u32],
+        scores: &mut [f64],
+        out: &mut [f32],
+    ) -> Result<(), SolveError> {
         self.turn(done, next, Some(scores))?;
         let product = self.loaded.clone().matmul(self.loaded.clone().transpose()).into_data();
         out.copy_from_slice(&product.try_to_vec_as::<f32>().map_err(failed)?);

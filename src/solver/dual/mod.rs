@@ -30,7 +30,7 @@ mod walk;
 use super::checkpoint::Clock;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
-use crate::data::{Features, streams};
+use crate::data::{Csr, Features, streams};
 use crate::loss::Formulation;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
@@ -40,6 +40,7 @@ use mean::Mean;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use state::{Bounds, State};
+use std::borrow::Cow;
 use std::thread::Scope;
 use std::time::Duration;
 use sweep::Rows;
@@ -412,12 +413,27 @@ fn rows<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
 ) -> Box<dyn Rows + 'scope> {
     match problem.source.features {
-        Features::Sparse(csr) if double => Box::new(sparse::SparseRows::<f64>::new(problem, csr, scope)),
-        Features::Sparse(csr) => Box::new(sparse::SparseRows::<f32>::new(problem, csr, scope)),
+        Features::Sparse(csr) => sparse_rows(problem, Cow::Borrowed(csr), double, scope),
         _ if !problem.device.name.backend.is_cpu() => Box::new(device::DeviceRows::new(problem, double)),
         _ if double && narrow::suits::<f64>(problem) => Box::new(narrow::NarrowRows::<f64>::new(problem)),
         _ if !double && narrow::suits::<f32>(problem) => Box::new(narrow::NarrowRows::<f32>::new(problem)),
-        _ if double => Box::new(dense::DenseRows::<f64>::new(problem, scope)),
-        _ => Box::new(dense::DenseRows::<f32>::new(problem, scope)),
+        _ => match sparse::copy(problem.source) {
+            Some(csr) => sparse_rows(problem, Cow::Owned(csr), double, scope),
+            None if double => Box::new(dense::DenseRows::<f64>::new(problem, scope)),
+            None => Box::new(dense::DenseRows::<f32>::new(problem, scope)),
+        },
+    }
+}
+
+fn sparse_rows<'scope, 'env>(
+    problem: &Problem<'env>,
+    csr: Cow<'env, Csr>,
+    double: bool,
+    scope: &'scope Scope<'scope, 'env>,
+) -> Box<dyn Rows + 'scope> {
+    if double {
+        Box::new(sparse::SparseRows::<f64>::new(problem, csr, scope))
+    } else {
+        Box::new(sparse::SparseRows::<f32>::new(problem, csr, scope))
     }
 }

@@ -6,7 +6,7 @@
 use super::dense::{Load, Preprocess};
 use super::state::State;
 use super::sweep::{Changes, Rows};
-use super::walk::{GROUP, Singles, walk};
+use super::walk::{Singles, walk};
 use crate::kernel::{FeatureWeights, Real, Work};
 use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
@@ -28,10 +28,8 @@ pub(super) struct NarrowRows<'a, T> {
     weights: FeatureWeights<T>,
     /// 0, 1, 2, ..: every feature.
     features: Vec<u32>,
-    /// The loaded rows, `[BLOCK, n_features]`; in a walk the rows at hand and those that come next, a [`GROUP`] each.
+    /// The loaded rows, `[BLOCK, n_features]`; in a walk the row at hand is the first.
     rows: Vec<T>,
-    /// Where the rows at hand begin: 0 or `GROUP`.
-    at_hand: usize,
     /// A row's scores or change, with the padding of the weights.
     line: Vec<T>,
     n_classes: usize,
@@ -46,7 +44,6 @@ impl<'a, T: Real> NarrowRows<'a, T> {
             preprocess: Preprocess::new(problem.source, 0..d),
             features: (0..d as u32).collect(),
             rows: vec![T::default(); BLOCK * d],
-            at_hand: 0,
             line: vec![T::default(); weights.width()],
             n_classes: k,
             weights,
@@ -89,31 +86,31 @@ impl<T: Real> WithSimd for Turn<'_, '_, T> {
 }
 
 impl<T: Real> Singles for NarrowRows<'_, T> {
+    /// Where a dense row lies takes no looking up.
     #[inline(always)]
-    fn fetch(&mut self, rows: &[u32]) {
+    fn announce(&self, _: u32) {}
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        self.preprocess.prefetch(row);
+    }
+
+    #[inline(always)]
+    fn bring(&mut self, row: u32) {
         let d = self.features.len();
-        let next = &mut self.rows[(GROUP - self.at_hand) * d..][..GROUP * d];
-        for p in 0..rows.len() {
-            Load { from: &self.preprocess, row: rows[p], out: &mut next[p * d..(p + 1) * d] }.run();
-        }
+        Load { from: &self.preprocess, row, out: &mut self.rows[..d] }.run();
     }
 
     #[inline(always)]
-    fn advance(&mut self) {
-        self.at_hand = GROUP - self.at_hand;
+    fn square(&self) -> f64 {
+        self.rows[..self.features.len()].iter().map(|v| v.to_f64() * v.to_f64()).sum()
     }
 
     #[inline(always)]
-    fn square(&self, place: usize) -> f64 {
-        let d = self.features.len();
-        self.rows[(self.at_hand + place) * d..][..d].iter().map(|v| v.to_f64() * v.to_f64()).sum()
-    }
-
-    #[inline(always)]
-    fn scores<S: Simd>(&mut self, simd: S, place: usize, out: &mut [f64]) {
-        let Self { weights, features, rows, line, at_hand, .. } = self;
+    fn scores<S: Simd>(&mut self, simd: S, out: &mut [f64]) {
+        let Self { weights, features, rows, line, .. } = self;
         let (d, stride) = (features.len(), out.len());
-        weights.scores(simd, features, &rows[(*at_hand + place) * d..][..d], line);
+        weights.scores(simd, features, &rows[..d], line);
         let line = &line[..stride];
         for j in 0..stride {
             out[j] = line[j].to_f64();
@@ -121,15 +118,15 @@ impl<T: Real> Singles for NarrowRows<'_, T> {
     }
 
     #[inline(always)]
-    fn add<S: Simd>(&mut self, simd: S, place: usize, change: &[f64]) {
-        let Self { weights, features, rows, line, at_hand, .. } = self;
+    fn add<S: Simd>(&mut self, simd: S, change: &[f64]) {
+        let Self { weights, features, rows, line, .. } = self;
         let (d, stride) = (features.len(), change.len());
         let (own, padding) = line.split_at_mut(stride);
         for j in 0..stride {
             own[j] = T::from_f64(change[j]);
         }
         padding.fill(T::default());
-        weights.add(simd, features, &rows[(*at_hand + place) * d..][..d], line);
+        weights.add(simd, features, &rows[..d], line);
     }
 }
 

@@ -17,15 +17,16 @@ use super::sweep::{Blocks, Changes, Rows, in_blocks};
 use super::team::{Part, Team};
 use super::walk::walk;
 use crate::data::Csr;
-use crate::data::batch::Source;
 use crate::kernel::{FeatureWeights, Real};
 use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::Scope;
+pub(super) use stored::copy;
+use stored::{Loaded, RowFacts, Shared};
 
 /// Rows of a block where threads share the classes.
 const BLOCK: usize = 8;
@@ -33,32 +34,6 @@ const BLOCK: usize = 8;
 const MEASURED: usize = 32;
 /// Stored cells of a row times classes below which threads would spend their time meeting.
 const WORTHWHILE: usize = 10_000;
-
-/// The loaded rows: their cells divided by the scale.
-#[derive(Debug, Clone)]
-struct Loaded<T> {
-    rows: Vec<u32>,
-    values: Vec<T>,
-    ends: Vec<usize>,
-}
-
-/// r, p and ‖r·(x̂ − m̂)‖² of a row.
-#[derive(Debug, Clone, Copy)]
-struct RowFacts {
-    factor: f64,
-    product: f64,
-    square: f64,
-}
-
-/// What the rows have in common.
-struct Shared<'a> {
-    csr: &'a Csr,
-    /// 1/scale and mean/scale of each feature.
-    inverse: Option<Vec<f64>>,
-    center: Option<Vec<f64>>,
-    center_square: f64,
-    facts: Vec<RowFacts>,
-}
 
 /// What the parts are asked to do.
 enum Job<T> {
@@ -91,8 +66,8 @@ struct Classes<'a, T> {
     g: Vec<f64>,
     /// A row's scores or change, with the padding of the weights.
     line: Vec<T>,
-    /// The rows that come after those loaded, in a walk.
-    coming: Loaded<T>,
+    /// The row that a walk is at.
+    at_hand: u32,
     /// A row with its zeros, for products among rows.
     dense: Vec<f32>,
 }
@@ -110,74 +85,14 @@ fn part_count(problem: &Problem<'_>, csr: &Csr) -> usize {
     problem.threads.min(cells * problem.n_classes / WORTHWHILE).clamp(1, problem.n_classes)
 }
 
-impl<T> Default for Loaded<T> {
-    fn default() -> Self {
-        Self { rows: Vec::new(), values: Vec::new(), ends: Vec::new() }
-    }
-}
-
-impl<T: Real> Loaded<T> {
-    #[inline(always)]
-    fn cells<'s>(&'s self, shared: &Shared<'s>, i: usize) -> (&'s [u32], &'s [T]) {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        (shared.csr.row(self.rows[i] as usize).0, &self.values[start..self.ends[i]])
-    }
-
-    fn load(&mut self, shared: &Shared<'_>, rows: &[u32]) {
-        self.rows.clear();
-        self.values.clear();
-        self.ends.clear();
-        self.rows.extend_from_slice(rows);
-        for &row in rows {
-            let (indices, values) = shared.csr.row(row as usize);
-            match &shared.inverse {
-                None => self.values.extend(values.iter().map(|&v| T::from_f64(v.into()))),
-                Some(inverse) => {
-                    let scaled = indices.iter().zip(values).map(|(&j, &v)| f64::from(v) * inverse[j as usize]);
-                    self.values.extend(scaled.map(T::from_f64));
-                }
-            }
-            self.ends.push(self.values.len());
-        }
-    }
-}
-
-impl<'a> Shared<'a> {
-    fn new(source: Source<'a>, csr: &'a Csr) -> Self {
-        let inverse: Option<Vec<f64>> =
-            source.scaler.scale.as_ref().map(|s| s.iter().map(|&s| 1.0 / f64::from(s)).collect());
-        let center: Option<Vec<f64>> = source.scaler.mean.as_ref().map(|m| {
-            m.iter().enumerate().map(|(j, &m)| f64::from(m) * inverse.as_ref().map_or(1.0, |i| i[j])).collect()
-        });
-        let center_square = center.as_ref().map_or(0.0, |c| c.iter().map(|m| m * m).sum());
-        let mut shared = Self { csr, inverse, center, center_square, facts: Vec::new() };
-        shared.facts = (0..csr.n_rows()).into_par_iter().map(|row| shared.facts_of(source, row)).collect();
-        shared
-    }
-
-    fn facts_of(&self, source: Source<'_>, row: usize) -> RowFacts {
-        let factor = source.scaler.row_factor(source.features, row);
-        let (mut product, mut square) = (0.0, self.center_square);
-        let (indices, values) = self.csr.row(row);
-        for (&j, &x) in indices.iter().zip(values) {
-            let j = j as usize;
-            let x = f64::from(x) * self.inverse.as_ref().map_or(1.0, |s| s[j]);
-            let m = self.center.as_ref().map_or(0.0, |c| c[j]);
-            product += x * m;
-            square += (x - m) * (x - m) - m * m;
-        }
-        RowFacts { factor, product, square: factor * factor * square.max(0.0) }
-    }
-}
-
 impl<'a, T: Real> Classes<'a, T> {
     fn new(shared: Arc<Shared<'a>>, place: usize, classes: Range<usize>) -> Self {
         let k = classes.len();
         let weights = FeatureWeights::zeros(shared.csr.n_features(), k);
         let line = vec![T::default(); weights.width()];
         let (tau, g) = (vec![0.0; k], vec![0.0; k]);
-        let (loaded, coming, dense) = (Arc::default(), Loaded::default(), Vec::new());
-        Self { shared, loaded, place, classes, weights, tau, g, line, coming, dense }
+        let (loaded, dense) = (Arc::default(), Vec::new());
+        Self { shared, loaded, place, classes, weights, tau, g, line, at_hand: 0, dense }
     }
 
     /// Every `count`-th row of the Gram matrix from this part's first on, up to the diagonal.
@@ -332,11 +247,11 @@ impl<T: Real> Part<Job<T>> for Classes<'_, T> {
 }
 
 impl<'a, T: Real> SparseRows<'a, T> {
-    pub fn new<'scope>(problem: &Problem<'a>, csr: &'a Csr, scope: &'scope Scope<'scope, '_>) -> Self
+    pub fn new<'scope>(problem: &Problem<'a>, csr: Cow<'a, Csr>, scope: &'scope Scope<'scope, '_>) -> Self
     where
         'a: 'scope,
     {
-        let (k, count) = (problem.n_classes, part_count(problem, csr));
+        let (k, count) = (problem.n_classes, part_count(problem, &csr));
         let shared = Arc::new(Shared::new(problem.source, csr));
         let classes: Vec<Range<usize>> = (0..count).map(|t| t * k / count..(t + 1) * k / count).collect();
         let part = |(place, classes): (usize, &Range<usize>)| Classes::new(Arc::clone(&shared), place, classes.clone());
@@ -420,7 +335,14 @@ impl<T: Real> Rows for SparseRows<'_, T> {
 
 impl<T: Real> Blocks for SparseRows<'_, T> {
     #[allow(clippy::cast_possible_truncation)]
-    fn begin(&mut self, done: &Changes, next: &[u32], scores: &mut [f64], out: &mut [f32]) -> Result<(), SolveError> {
+    fn begin(
+        &mut self,
+        done: &Changes,
+        next: &[u32],
+        _: &[u32],
+        scores: &mut [f64],
+        out: &mut [f32],
+    ) -> Result<(), SolveError> {
         self.turn(done, next, Some(scores))?;
         let (count, n) = (self.team.len(), out.len().isqrt());
         let parts = self.team.call(Job::Gram { count });
@@ -437,5 +359,6 @@ impl<T: Real> Blocks for SparseRows<'_, T> {
 }
 
 mod single;
+mod stored;
 #[cfg(test)]
 mod tests;

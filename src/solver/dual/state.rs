@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_range_loop)]
 
+use crate::kernel::{prefetch, prefetch_all};
 use crate::loss::Loss;
 use crate::loss::dual::{Sample, Scratch, padded};
 use crate::solver::Problem;
@@ -102,6 +103,14 @@ impl<'a> State<'a> {
         }
         order.truncate(count);
         order
+    }
+
+    /// Asks for what is known of a row that is visited soon.
+    #[inline(always)]
+    pub fn prefetch(&self, i: usize) {
+        prefetch(&self.rows[i]);
+        prefetch(&self.samples[i]);
+        prefetch_all(&self.a[i * self.stride..(i + 1) * self.stride]);
     }
 
     /// Notes what a visit found.

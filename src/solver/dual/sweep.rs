@@ -77,8 +77,16 @@ pub(super) fn hold(rows: &mut dyn Rows, values: &[f64]) -> Result<(), SolveError
 
 /// Rows whose weights are changed a block at a time.
 pub(super) trait Blocks: Rows {
-    /// [`Rows::turn`] with scores, and the Gram matrix of the rows that it loads, `[rows, rows]`.
-    fn begin(&mut self, done: &Changes, next: &[u32], scores: &mut [f64], gram: &mut [f32]) -> Result<(), SolveError>;
+    /// [`Rows::turn`] with scores, and the Gram matrix of the rows that it loads, `[rows, rows]`. What can be done for the rows
+    /// `after` them, which are the `next` of the next call unless there are none, may be done meanwhile.
+    fn begin(
+        &mut self,
+        done: &Changes,
+        next: &[u32],
+        after: &[u32],
+        scores: &mut [f64],
+        gram: &mut [f32],
+    ) -> Result<(), SolveError>;
 }
 
 /// One pass over the rows that are due in random order, every one to its maximiser. Returns the number of rows visited.
@@ -103,14 +111,17 @@ pub(super) fn in_blocks(
     scratch: &mut Scratch,
 ) -> Result<(), SolveError> {
     let k = state.n_classes;
-    let (mut load, mut scores, mut gram, mut changes) = (Vec::new(), Vec::new(), Vec::new(), Changes::default());
+    let (mut scores, mut gram, mut changes) = (Vec::new(), Vec::new(), Changes::default());
     let (mut wide, mut shift) = (Vec::new(), Vec::new());
-    for block in order.chunks(rows.block_size()) {
-        load.clear();
-        load.extend(block.iter().map(|&i| state.rows[i]));
+    let size = rows.block_size();
+    let load: Vec<u32> = order.iter().map(|&i| state.rows[i]).collect();
+    let mut coming = load.chunks(size);
+    for block in order.chunks(size) {
+        let next = coming.next().unwrap_or_default();
+        let after = coming.clone().next().unwrap_or_default();
         scores.resize(block.len() * k, 0.0);
         gram.resize(block.len() * block.len(), 0.0);
-        rows.begin(&changes, &load, &mut scores, &mut gram)?;
+        rows.begin(&changes, next, after, &mut scores, &mut gram)?;
         changes.clear();
         wide.resize(block.len() * state.stride, 0.0);
         state.shift(&mut shift);

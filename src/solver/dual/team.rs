@@ -1,9 +1,10 @@
 //! Threads that share the parts of the weights and meet many thousand times a second.
 //!
-//! A meeting takes some ten microseconds of work, less than it takes to wake a sleeping thread: who waits looks for a while before it
-//! sleeps. And nobody waits for a thread that has not begun: the caller does its part, then whatever the others have not taken
+//! Between two meetings lie some ten microseconds of work, less than it takes to wake a sleeping thread: who waits looks for a while
+//! before it sleeps. And nobody waits for a thread that has not begun: the caller does its part, then whatever the others have not taken
 //! up yet. Where the processor has no time for them the caller is alone, and no slower than with one thread.
 
+use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,14 +22,13 @@ pub(super) trait Part<J>: Send {
     fn act(&mut self, job: &J) -> Vec<f64>;
 }
 
-/// A part, and where its thread and the caller meet. Jobs are numbered.
+/// A part, and where its thread and the caller meet. Jobs are done in the order in which they were posted.
 struct Desk<P, J> {
     part: Mutex<P>,
-    job: Mutex<Option<Arc<J>>>,
-    result: Mutex<Vec<f64>>,
-    /// The newest job that lies here, that somebody has taken up, and that is done.
+    jobs: Mutex<VecDeque<Arc<J>>>,
+    results: Mutex<VecDeque<Vec<f64>>>,
+    /// How many jobs have been posted, and how many are done.
     posted: AtomicU64,
-    taken: AtomicU64,
     done: AtomicU64,
     asleep: AtomicBool,
     closed: AtomicBool,
@@ -51,23 +51,26 @@ fn lock<M>(mutex: &Mutex<M>) -> MutexGuard<'_, M> {
 }
 
 impl<P: Part<J>, J> Desk<P, J> {
-    /// Takes job `number` up and does it, unless somebody has.
-    fn work(&self, number: u64) -> bool {
-        if self.taken.compare_exchange(number - 1, number, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            return false;
-        }
-        let Some(job) = lock(&self.job).take() else {
-            return false;
+    /// Does the next job, with the part in hand.
+    fn work(&self, part: &mut P) {
+        let Some(job) = lock(&self.jobs).pop_front() else {
+            return;
         };
-        *lock(&self.result) = lock(&self.part).act(&job);
-        self.done.store(number, Ordering::Release);
-        true
+        let result = part.act(&job);
+        lock(&self.results).push_back(result);
+        self.done.fetch_add(1, Ordering::Release);
     }
 
-    /// Waits for a job that is being done.
-    fn wait(&self, number: u64) {
+    /// Sees to it that so many jobs are done: what the thread is not at is done here.
+    fn finish(&self, count: u64) {
         let start = Instant::now();
-        while self.done.load(Ordering::Acquire) != number {
+        while self.done.load(Ordering::Acquire) < count {
+            if let Ok(mut part) = self.part.try_lock() {
+                if self.done.load(Ordering::Acquire) < count {
+                    self.work(&mut part);
+                }
+                continue;
+            }
             (0..LOOKS).for_each(|_| spin_loop());
             if start.elapsed() > LOOK {
                 assert!(!self.dead.load(Ordering::Acquire), "a thread of the exact solver has panicked");
@@ -79,20 +82,20 @@ impl<P: Part<J>, J> Desk<P, J> {
     /// The life of the thread of this desk.
     fn serve(&self) {
         let _leaving = Leaving(&self.dead);
-        let mut seen = 0;
         let mut idle = Instant::now();
         while !self.closed.load(Ordering::Acquire) {
-            let posted = self.posted.load(Ordering::Acquire);
-            if posted > seen {
-                seen = posted;
-                self.work(posted);
+            if self.posted.load(Ordering::Acquire) > self.done.load(Ordering::Acquire) {
+                if let Ok(mut part) = self.part.try_lock() {
+                    self.work(&mut part);
+                }
                 idle = Instant::now();
                 continue;
             }
             (0..LOOKS).for_each(|_| spin_loop());
             if idle.elapsed() > LOOK {
                 self.asleep.store(true, Ordering::SeqCst);
-                if self.posted.load(Ordering::SeqCst) == seen && !self.closed.load(Ordering::SeqCst) {
+                let nothing = self.posted.load(Ordering::SeqCst) == self.done.load(Ordering::SeqCst);
+                if nothing && !self.closed.load(Ordering::SeqCst) {
                     std::thread::park();
                 }
                 self.asleep.store(false, Ordering::SeqCst);
@@ -106,7 +109,9 @@ impl<P: Part<J>, J> Desk<P, J> {
 pub(super) struct Team<P, J> {
     own: P,
     others: Vec<(Arc<Desk<P, J>>, Thread)>,
-    number: u64,
+    /// How many jobs the others have been given, and of how many the results were collected.
+    posted: u64,
+    collected: u64,
 }
 
 impl<P, J> Team<P, J>
@@ -128,10 +133,9 @@ where
             .map(|part| {
                 let desk = Arc::new(Desk {
                     part: Mutex::new(part),
-                    job: Mutex::new(None),
-                    result: Mutex::new(Vec::new()),
+                    jobs: Mutex::default(),
+                    results: Mutex::default(),
                     posted: AtomicU64::new(0),
-                    taken: AtomicU64::new(0),
                     done: AtomicU64::new(0),
                     asleep: AtomicBool::new(false),
                     closed: AtomicBool::new(false),
@@ -142,7 +146,7 @@ where
                 (desk, thread)
             })
             .collect();
-        Self { own, others, number: 0 }
+        Self { own, others, posted: 0, collected: 0 }
     }
 
     /// The only part, where there is but one.
@@ -155,7 +159,41 @@ where
         1 + self.others.len()
     }
 
-    /// Has every part do a job; the results in the order of the parts.
+    /// The caller's part.
+    pub fn own(&mut self) -> &mut P {
+        &mut self.own
+    }
+
+    /// Gives the other parts a job, and does not wait for it.
+    pub fn post(&mut self, job: J) {
+        self.give(&Arc::new(job));
+    }
+
+    fn give(&mut self, job: &Arc<J>) {
+        self.posted += 1;
+        for (desk, thread) in &self.others {
+            lock(&desk.jobs).push_back(Arc::clone(job));
+            desk.posted.store(self.posted, Ordering::SeqCst);
+            if desk.asleep.load(Ordering::SeqCst) {
+                thread.unpark();
+            }
+        }
+    }
+
+    /// The other parts' results of the first job that was posted and not collected yet.
+    ///
+    /// # Panics
+    /// When a thread has panicked.
+    pub fn collect(&mut self) -> Vec<Vec<f64>> {
+        self.collected += 1;
+        let results = self.others.iter().map(|(desk, _)| {
+            desk.finish(self.collected);
+            lock(&desk.results).pop_front().unwrap_or_default()
+        });
+        results.collect()
+    }
+
+    /// Has every part do a job, after what was posted and collected before; the results in the order of the parts.
     ///
     /// # Panics
     /// When a thread has panicked.
@@ -164,21 +202,9 @@ where
             return vec![self.own.act(&job)];
         }
         let job = Arc::new(job);
-        self.number += 1;
-        for (desk, thread) in &self.others {
-            *lock(&desk.job) = Some(Arc::clone(&job));
-            desk.posted.store(self.number, Ordering::SeqCst);
-            if desk.asleep.load(Ordering::SeqCst) {
-                thread.unpark();
-            }
-        }
+        self.give(&job);
         let mut results = vec![self.own.act(&job)];
-        for (desk, _) in &self.others {
-            if !desk.work(self.number) {
-                desk.wait(self.number);
-            }
-            results.push(std::mem::take(&mut *lock(&desk.result)));
-        }
+        results.extend(self.collect());
         results
     }
 }
@@ -218,6 +244,27 @@ mod tests {
                 let sum = f64::from(i);
                 assert_eq!(team.call(1.0), [[sum], [10.0 + sum], [20.0 + sum]]);
             }
+        });
+    }
+
+    #[test]
+    fn jobs_that_were_posted_are_done_in_their_order() {
+        std::thread::scope(|scope| {
+            let mut team = Team::new(scope, vec![Adder(0.0), Adder(10.0), Adder(20.0)]);
+            let (mut others, mut expected) = (0.0, 0.0);
+            team.post(0.0);
+            for i in 1..=2000 {
+                if i % 500 == 0 {
+                    std::thread::sleep(3 * LOOK);
+                }
+                others += f64::from(i);
+                team.post(f64::from(i));
+                assert_eq!(team.collect(), [[10.0 + expected], [20.0 + expected]]);
+                expected = others;
+                assert_eq!(team.own().act(&1.0), [f64::from(i)]);
+            }
+            assert_eq!(team.collect(), [[10.0 + expected], [20.0 + expected]]);
+            assert_eq!(team.call(0.0), [[2000.0], [10.0 + expected], [20.0 + expected]]);
         });
     }
 }

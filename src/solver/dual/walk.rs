@@ -3,30 +3,34 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::state::State;
-use crate::loss::dual::{LANES, Scratch};
+use crate::loss::dual::Scratch;
 use pulp::{Simd, WithSimd};
-use std::hint::black_box;
 
-/// Visits whose rows are brought near together: the time that memory takes to answer passes once for all of them.
-pub(super) const GROUP: usize = 4;
+/// How many visits ahead a row is asked for, before that what tells where it lies, and first its variables.
+const NEAR: usize = 4;
+const AHEAD: usize = 8;
+const FAR: usize = 12;
 
 /// What a walk asks of rows and weights.
 pub(super) trait Singles {
-    /// Brings near the rows of the next visits, at most [`GROUP`].
-    fn fetch(&mut self, rows: &[u32]);
+    /// Asks for what tells where a row lies.
+    fn announce(&self, row: u32);
 
-    /// The rows fetched last are at hand from now on, by their place among them.
-    fn advance(&mut self);
+    /// Asks for a row that is visited soon.
+    fn prefetch(&self, row: u32);
 
-    /// ‖x‖² of a row at hand.
-    fn square(&self, place: usize) -> f64;
+    /// Makes a row the one at hand.
+    fn bring(&mut self, row: u32);
 
-    /// Writes the scores of a row at hand, `[n_classes]` with any finite padding: no write of a single number, for which the
+    /// ‖x‖² of the row at hand.
+    fn square(&self) -> f64;
+
+    /// Writes the scores of the row at hand, `[n_classes]` with any finite padding: no write of a single number, for which the
     /// vectors that are read next would have to wait.
-    fn scores<S: Simd>(&mut self, simd: S, place: usize, out: &mut [f64]);
+    fn scores<S: Simd>(&mut self, simd: S, out: &mut [f64]);
 
-    /// `W += x·changeᵀ` for a row at hand; `change` is `[n_classes]`, padded with zeros.
-    fn add<S: Simd>(&mut self, simd: S, place: usize, change: &[f64]);
+    /// `W += x·changeᵀ` for the row at hand; `change` is `[n_classes]`, padded with zeros.
+    fn add<S: Simd>(&mut self, simd: S, change: &[f64]);
 }
 
 /// Takes the rows of `order` to their maximisers, each at the weights that the one before has left.
@@ -51,52 +55,38 @@ impl<R: Singles> WithSimd for Walk<'_, '_, R> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        self.fetch(0);
-        for first in (0..self.order.len()).step_by(GROUP) {
-            self.rows.advance();
-            self.fetch(first + GROUP);
-            let last = (first + GROUP).min(self.order.len());
-            for visit in first..last {
-                self.visit(simd, visit - first, self.order[visit]);
+        for visit in 0..FAR.min(self.order.len()) {
+            self.state.prefetch(self.order[visit]);
+        }
+        for visit in 0..self.order.len() {
+            if let Some(&i) = self.order.get(visit + FAR) {
+                self.state.prefetch(i);
             }
+            if let Some(&i) = self.order.get(visit + AHEAD) {
+                self.rows.announce(self.state.rows[i]);
+            }
+            if let Some(&i) = self.order.get(visit + NEAR) {
+                self.rows.prefetch(self.state.rows[i]);
+            }
+            self.visit(simd, self.order[visit]);
         }
     }
 }
 
 impl<R: Singles> Walk<'_, '_, R> {
-    /// Asks for what the visits from `first` on need, all at once: it is on its way while those before compute.
+    /// Puts row `i` of the state to its maximiser.
     #[inline(always)]
-    fn fetch(&mut self, first: usize) {
-        let Self { rows, order, state, .. } = self;
-        let order = order.get(first..).unwrap_or_default();
-        let order = &order[..order.len().min(GROUP)];
-        let mut list = [0; GROUP];
-        let mut touched = 0.0;
-        for p in 0..order.len() {
-            let i = order[p];
-            list[p] = state.rows[i];
-            let a = &state.a[i * state.stride..(i + 1) * state.stride];
-            for line in (0..state.stride).step_by(LANES) {
-                touched += a[line];
-            }
-            touched += state.samples[i].cost;
-        }
-        black_box(touched);
-        rows.fetch(&list[..order.len()]);
-    }
-
-    /// Puts the row of place `p`, row `i` of the state, to its maximiser.
-    #[inline(always)]
-    fn visit<S: Simd>(&mut self, simd: S, p: usize, i: usize) {
+    fn visit<S: Simd>(&mut self, simd: S, i: usize) {
         let Self { rows, state, shift, scores, scratch, .. } = self;
         let (k, stride) = (state.n_classes, state.stride);
         let constant = state.bias_scale * state.bias_scale;
+        rows.bring(state.rows[i]);
         let sample = &mut state.samples[i];
         if sample.square == 0.0 {
-            sample.square = constant + rows.square(p);
+            sample.square = constant + rows.square();
         }
         let sample = *sample;
-        rows.scores(simd, p, scores);
+        rows.scores(simd, scores);
         let (scores, shift) = (&mut scores[..stride], &mut shift[..stride]);
         for j in 0..stride {
             scores[j] += shift[j];
@@ -106,7 +96,7 @@ impl<R: Singles> Walk<'_, '_, R> {
         state.note(i, visit.loss, visit.gap);
         if visit.changed {
             let change = &scratch.change()[..stride];
-            rows.add(simd, p, change);
+            rows.add(simd, change);
             for j in 0..stride {
                 shift[j] += constant * change[j];
             }

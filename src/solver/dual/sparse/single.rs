@@ -3,51 +3,45 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::{Classes, RowFacts};
-use crate::kernel::Real;
+use crate::kernel::{Real, prefetch, prefetch_all};
 use crate::solver::dual::walk::Singles;
 use pulp::Simd;
-use std::hint::black_box;
 use std::sync::Arc;
 
-/// Numbers of four bytes in a cache line.
-const LINE: usize = 16;
-
 impl<T: Real> Singles for Classes<'_, T> {
-    /// Rows that are scaled are copied; others are only touched, a number of each cache line.
     #[inline(always)]
-    fn fetch(&mut self, rows: &[u32]) {
-        let Self { shared, coming, .. } = self;
-        if shared.inverse.is_some() {
-            return coming.load(shared, rows);
+    fn announce(&self, row: u32) {
+        prefetch(&self.shared.csr.offsets()[row as usize]);
+        prefetch(&self.shared.facts[row as usize]);
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        let (indices, values) = self.shared.csr.row(row as usize);
+        prefetch_all(indices);
+        prefetch_all(values);
+    }
+
+    /// Rows that are scaled are copied.
+    #[inline(always)]
+    fn bring(&mut self, row: u32) {
+        self.at_hand = row;
+        if self.shared.inverse.is_some() {
+            Arc::make_mut(&mut self.loaded).load(&self.shared, &[row]);
         }
-        coming.rows.clear();
-        coming.rows.extend_from_slice(rows);
-        let mut touched = 0;
-        for p in 0..rows.len() {
-            let (indices, values) = shared.csr.row(rows[p] as usize);
-            for i in (0..indices.len().min(values.len())).step_by(LINE) {
-                touched ^= indices[i] ^ values[i].to_bits();
-            }
-        }
-        black_box(touched);
     }
 
     #[inline(always)]
-    fn advance(&mut self) {
-        std::mem::swap(Arc::make_mut(&mut self.loaded), &mut self.coming);
+    fn square(&self) -> f64 {
+        self.shared.facts[self.at_hand as usize].square
     }
 
     #[inline(always)]
-    fn square(&self, place: usize) -> f64 {
-        self.shared.facts[self.loaded.rows[place] as usize].square
-    }
-
-    #[inline(always)]
-    fn scores<S: Simd>(&mut self, simd: S, place: usize, out: &mut [f64]) {
-        let Self { shared, loaded, weights, tau, g, line, .. } = self;
-        let row = loaded.rows[place] as usize;
+    fn scores<S: Simd>(&mut self, simd: S, out: &mut [f64]) {
+        let Self { shared, loaded, at_hand, weights, tau, g, line, .. } = self;
+        let row = *at_hand as usize;
         if shared.inverse.is_some() {
-            let (indices, values) = loaded.cells(shared, place);
+            let (indices, values) = loaded.cells(shared, 0);
             weights.scores(simd, indices, values, line);
         } else {
             let (indices, values) = shared.csr.row(row);
@@ -69,9 +63,9 @@ impl<T: Real> Singles for Classes<'_, T> {
     }
 
     #[inline(always)]
-    fn add<S: Simd>(&mut self, simd: S, place: usize, change: &[f64]) {
-        let Self { shared, loaded, weights, tau, g, line, .. } = self;
-        let row = loaded.rows[place] as usize;
+    fn add<S: Simd>(&mut self, simd: S, change: &[f64]) {
+        let Self { shared, loaded, at_hand, weights, tau, g, line, .. } = self;
+        let row = *at_hand as usize;
         let RowFacts { factor, product, .. } = shared.facts[row];
         let stride = change.len();
         let (own, padding) = line.split_at_mut(stride);
@@ -80,7 +74,7 @@ impl<T: Real> Singles for Classes<'_, T> {
         }
         padding.fill(T::default());
         if shared.inverse.is_some() {
-            let (indices, values) = loaded.cells(shared, place);
+            let (indices, values) = loaded.cells(shared, 0);
             weights.add(simd, indices, values, line);
         } else {
             let (indices, values) = shared.csr.row(row);

@@ -1,6 +1,7 @@
 //! Products of sparse rows against those of dense ones.
 
 use super::*;
+use crate::data::batch::Source;
 use crate::data::{Center, Scale, Scaler};
 
 #[test]
@@ -14,10 +15,15 @@ fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
     }
     let features = crate::data::Features::Sparse(csr.clone());
     let rows: Vec<u32> = (0..9).collect();
-    for (center, scale) in [(Center::None, Scale::None), (Center::Mean, Scale::Std), (Center::Mean, Scale::UnitRow)] {
+    for (center, scale) in [
+        (Center::None, Scale::None),
+        (Center::Mean, Scale::Std),
+        (Center::Mean, Scale::UnitRow),
+        (Center::Mean, Scale::Pixel),
+    ] {
         let scaler = Scaler::fit(&features, &rows, center, scale);
         let source = Source { features: &features, labels: &[0; 9], scaler: &scaler, weights: None };
-        let shared = Arc::new(Shared::new(source, &csr));
+        let shared = Arc::new(Shared::new(source, Cow::Borrowed(&csr)));
         let mut loaded = Loaded::<f64>::default();
         loaded.load(&shared, &rows);
         let loaded = Arc::new(loaded);

@@ -1,0 +1,128 @@
+//! What all parts know of the rows: the cells, and what centring and scaling make of each row.
+
+use crate::data::batch::Source;
+use crate::data::{Csr, Dense, Features};
+use crate::kernel::Real;
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// The share of cells up to which dense rows are better copied without their zeros, and how many rows tell.
+const SPARSE: f64 = 0.3;
+const SAMPLED: usize = 256;
+
+/// The loaded rows: their cells divided by the scale.
+#[derive(Debug, Clone)]
+pub(super) struct Loaded<T> {
+    pub rows: Vec<u32>,
+    pub values: Vec<T>,
+    ends: Vec<usize>,
+}
+
+/// r, p and ‖r·(x̂ − m̂)‖² of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowFacts {
+    pub factor: f64,
+    pub product: f64,
+    pub square: f64,
+}
+
+/// What the rows have in common.
+pub(super) struct Shared<'a> {
+    pub csr: Cow<'a, Csr>,
+    /// 1/scale and mean/scale of each feature; where the scale is the same for all, it is in the factors of the rows instead.
+    pub inverse: Option<Vec<f64>>,
+    pub center: Option<Vec<f64>>,
+    pub center_square: f64,
+    pub facts: Vec<RowFacts>,
+}
+
+impl<T> Default for Loaded<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), values: Vec::new(), ends: Vec::new() }
+    }
+}
+
+/// What all features are divided by, where that is one number.
+fn common_divisor(source: Source<'_>) -> Option<f64> {
+    let scale = source.scaler.scale.as_ref()?;
+    let first = *scale.first()?;
+    scale.iter().all(|&s| s == first).then(|| first.into())
+}
+
+/// The cells of dense rows that are not zero, where so few are not that it pays.
+pub(in crate::solver::dual) fn copy(source: Source<'_>) -> Option<Csr> {
+    let suits = source.scaler.scale.is_none() || common_divisor(source).is_some();
+    match source.features {
+        Features::U8(rows) if suits && sampled_density(rows) <= SPARSE => Some(Csr::from_dense(rows)),
+        Features::F32(rows) if suits && sampled_density(rows) <= SPARSE => Some(Csr::from_dense(rows)),
+        _ => None,
+    }
+}
+
+/// The share of cells that are not zero, in rows from all over.
+#[allow(clippy::cast_precision_loss)]
+fn sampled_density<T: Copy + Default + PartialEq>(rows: &Dense<T>) -> f64 {
+    let (mut stored, mut cells) = (0, 0);
+    for i in (0..rows.n_rows()).step_by(rows.n_rows().div_ceil(SAMPLED).max(1)) {
+        stored += rows.row(i).iter().filter(|&&x| x != T::default()).count();
+        cells += rows.n_features();
+    }
+    stored as f64 / cells as f64
+}
+
+impl<T: Real> Loaded<T> {
+    #[inline(always)]
+    pub fn cells<'s>(&'s self, shared: &'s Shared<'_>, i: usize) -> (&'s [u32], &'s [T]) {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        (shared.csr.row(self.rows[i] as usize).0, &self.values[start..self.ends[i]])
+    }
+
+    pub fn load(&mut self, shared: &Shared<'_>, rows: &[u32]) {
+        self.rows.clear();
+        self.values.clear();
+        self.ends.clear();
+        self.rows.extend_from_slice(rows);
+        for &row in rows {
+            let (indices, values) = shared.csr.row(row as usize);
+            match &shared.inverse {
+                None => self.values.extend(values.iter().map(|&v| T::from_f64(v.into()))),
+                Some(inverse) => {
+                    let scaled = indices.iter().zip(values).map(|(&j, &v)| f64::from(v) * inverse[j as usize]);
+                    self.values.extend(scaled.map(T::from_f64));
+                }
+            }
+            self.ends.push(self.values.len());
+        }
+    }
+}
+
+impl<'a> Shared<'a> {
+    pub fn new(source: Source<'a>, csr: Cow<'a, Csr>) -> Self {
+        let divisor = common_divisor(source);
+        let scale = source.scaler.scale.as_ref().filter(|_| divisor.is_none());
+        let inverse: Option<Vec<f64>> = scale.map(|s| s.iter().map(|&s| 1.0 / f64::from(s)).collect());
+        let center: Option<Vec<f64>> = source.scaler.mean.as_ref().map(|m| {
+            m.iter().enumerate().map(|(j, &m)| f64::from(m) * inverse.as_ref().map_or(1.0, |i| i[j])).collect()
+        });
+        let center_square = center.as_ref().map_or(0.0, |c| c.iter().map(|m| m * m).sum());
+        let mut shared = Self { csr, inverse, center, center_square, facts: Vec::new() };
+        let divisor = divisor.unwrap_or(1.0);
+        let rows = (0..shared.csr.n_rows()).into_par_iter();
+        shared.facts = rows.map(|row| shared.facts_of(source, row, divisor)).collect();
+        shared
+    }
+
+    fn facts_of(&self, source: Source<'_>, row: usize, divisor: f64) -> RowFacts {
+        let factor = source.scaler.row_factor(source.features, row) / divisor;
+        let (mut product, mut square) = (0.0, self.center_square);
+        let (indices, values) = self.csr.row(row);
+        for (&j, &x) in indices.iter().zip(values) {
+            let j = j as usize;
+            let x = f64::from(x) * self.inverse.as_ref().map_or(1.0, |s| s[j]);
+            let m = self.center.as_ref().map_or(0.0, |c| c[j]);
+            product += x * m;
+            square += (x - m) * (x - m) - m * m;
+        }
+        RowFacts { factor, product, square: factor * factor * square.max(0.0) }
+    }
+}

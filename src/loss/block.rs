@@ -2,6 +2,9 @@
 //!
 //! `a_j = clip((v_j − t)/r, 0, hi)` with `t = κ·Σa` where that keeps `Σa ≤ cap`, else the t with `Σa = cap`.
 
+// Index loops over slices of one length: iterators are not inlined into what is compiled for an instruction set.
+#![allow(clippy::needless_range_loop)]
+
 use pulp::Simd;
 
 /// Numbers that are worked on together; scratch space is padded to a multiple of it.
@@ -22,8 +25,8 @@ fn total<S: Simd>(simd: S, v: &[S::f64s], t: f64, rate: f64, hi: f64) -> (f64, f
     let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
     let (t, rate, hi) = (simd.splat_f64s(t), simd.splat_f64s(rate), simd.splat_f64s(hi));
     let (mut sums, mut inside) = (zero, zero);
-    for &v in v {
-        let z = simd.mul_f64s(simd.sub_f64s(v, t), rate);
+    for l in 0..v.len() {
+        let z = simd.mul_f64s(simd.sub_f64s(v[l], t), rate);
         let a = simd.max_f64s(simd.min_f64s(z, hi), zero);
         sums = simd.add_f64s(sums, a);
         // Strictly inside is what clipping leaves as it was, but for the ends.
@@ -89,11 +92,13 @@ fn root<S: Simd>(simd: S, v: &[S::f64s], block: Block, mut high: f64, start: f64
 /// `guess`.
 #[inline(always)]
 pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: Block, guess: f64, a: &mut [f64]) {
-    let (v, a) = (S::as_simd_f64s(v).0, S::as_mut_simd_f64s(a).0);
+    let a = S::as_mut_simd_f64s(a).0;
+    let n = a.len();
+    let v = &S::as_simd_f64s(v).0[..n];
     let zero = simd.splat_f64s(0.0);
     let mut tops = zero;
-    for &v in v {
-        tops = simd.max_f64s(tops, v);
+    for l in 0..v.len() {
+        tops = simd.max_f64s(tops, v[l]);
     }
     let top = simd.reduce_max_f64s(tops);
     if top <= 0.0 {
@@ -102,9 +107,9 @@ pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: Block, guess: f64, a: 
     }
     let t = simd.splat_f64s(root(simd, v, block, top, guess));
     let (rate, hi) = (simd.splat_f64s(1.0 / block.r), simd.splat_f64s(block.hi));
-    for (a, &v) in a.iter_mut().zip(v) {
-        let z = simd.mul_f64s(simd.sub_f64s(v, t), rate);
-        *a = simd.max_f64s(simd.min_f64s(z, hi), zero);
+    for l in 0..n {
+        let z = simd.mul_f64s(simd.sub_f64s(v[l], t), rate);
+        a[l] = simd.max_f64s(simd.min_f64s(z, hi), zero);
     }
 }
 

@@ -21,6 +21,9 @@
 //! One-vs-rest falls apart into binary steps. References: Y. Wang and C. Scott, *An Exact Solver for the Weston-Watkins SVM
 //! Subproblem*, ICML 2021; S. Keerthi et al., *A Sequential Dual Method for Large Scale Multi-class Linear SVMs*, KDD 2008.
 
+// Index loops over slices of one length: iterators are not inlined into what is compiled for an instruction set.
+#![allow(clippy::needless_range_loop)]
+
 use super::block::{Block, project};
 use super::{Formulation, Loss, Power, top_k};
 use pulp::{Scalar, Simd};
@@ -156,20 +159,23 @@ impl Loss {
         if self.formulation == Formulation::OneVsRest {
             self.binary_steps(simd, q, c, a, scratch);
         } else {
-            let (old, margins) = (S::as_simd_f64s(a).0, S::as_simd_f64s(&scratch.margins).0);
-            let wanted = S::as_mut_simd_f64s(&mut scratch.v).0;
+            let old = S::as_simd_f64s(a).0;
+            let n = old.len();
+            let margins = &S::as_simd_f64s(&scratch.margins).0[..n];
+            let wanted = &mut S::as_mut_simd_f64s(&mut scratch.v).0[..n];
             let mut sums = simd.splat_f64s(0.0);
-            for &old in old {
-                sums = simd.add_f64s(sums, old);
+            for l in 0..n {
+                sums = simd.add_f64s(sums, old[l]);
             }
             let sum = simd.reduce_sum_f64s(sums);
             let (sums, inverse) = (simd.splat_f64s(sum), simd.splat_f64s(1.0 / q));
             let (block, zero, one) = (self.block(q, c), simd.splat_f64s(0.0), simd.splat_f64s(1.0));
             let hi = simd.splat_f64s(block.hi);
             let (mut inside, mut count, mut full) = (zero, zero, zero);
-            for ((wanted, &margins), &old) in wanted.iter_mut().zip(margins).zip(old) {
-                let v = simd.mul_add_e_f64s(margins, inverse, simd.add_f64s(old, sums));
-                *wanted = v;
+            for l in 0..n {
+                let old = old[l];
+                let v = simd.mul_add_e_f64s(margins[l], inverse, simd.add_f64s(old, sums));
+                wanted[l] = v;
                 let (at_zero, at_hi) = (simd.equal_f64s(old, zero), simd.equal_f64s(old, hi));
                 let outside = simd.or_m64s(at_zero, at_hi);
                 inside = simd.add_f64s(inside, simd.select_f64s(outside, zero, v));
@@ -188,24 +194,25 @@ impl Loss {
     /// that is read next would have to wait for it.)
     #[inline(always)]
     fn take_over<S: Simd>(&self, simd: S, label: usize, a: &mut [f64], scratch: &mut Scratch) -> bool {
-        let (new, places) = (S::as_simd_f64s(&scratch.new).0, S::as_simd_f64s(&scratch.places).0);
         let old = S::as_mut_simd_f64s(a).0;
-        let change = S::as_mut_simd_f64s(&mut scratch.change).0;
+        let n = old.len();
+        let (new, places) = (&S::as_simd_f64s(&scratch.new).0[..n], &S::as_simd_f64s(&scratch.places).0[..n]);
+        let change = &mut S::as_mut_simd_f64s(&mut scratch.change).0[..n];
         let zero = simd.splat_f64s(0.0);
         let (mut sums, mut moved) = (zero, zero);
-        for ((change, &new), old) in change.iter_mut().zip(new).zip(old) {
-            let fall = simd.sub_f64s(*old, new);
+        for l in 0..n {
+            let fall = simd.sub_f64s(old[l], new[l]);
             moved = simd.add_f64s(moved, simd.max_f64s(fall, simd.sub_f64s(zero, fall)));
             sums = simd.sub_f64s(sums, fall);
-            *change = fall;
-            *old = new;
+            change[l] = fall;
+            old[l] = new[l];
         }
         let (sign, sum) =
             if self.formulation == Formulation::OneVsRest { (-1.0, 0.0) } else { (1.0, simd.reduce_sum_f64s(sums)) };
         let (sign, sum, label) = (simd.splat_f64s(sign), simd.splat_f64s(sum), simd.splat_f64s(place(label)));
-        for (change, &place) in change.iter_mut().zip(places) {
-            let own = simd.mul_add_e_f64s(*change, sign, sum);
-            *change = simd.select_f64s(simd.equal_f64s(place, label), own, *change);
+        for l in 0..n {
+            let own = simd.mul_add_e_f64s(change[l], sign, sum);
+            change[l] = simd.select_f64s(simd.equal_f64s(places[l], label), own, change[l]);
         }
         // A NaN counts as a change, and comes to light in the gap.
         simd.reduce_sum_f64s(moved) != 0.0
@@ -229,12 +236,14 @@ impl Loss {
         let (zero, label) = (simd.splat_f64s(0.0), simd.splat_f64s(place(label)));
         let (mut linear, mut sum, mut square) = (zero, zero, zero);
         let mut tops = simd.splat_f64s(f64::NEG_INFINITY);
-        let (wide, variables) = (S::as_simd_f64s(scores).0, S::as_simd_f64s(a).0);
-        let places = S::as_simd_f64s(&scratch.places).0;
-        let margins = S::as_mut_simd_f64s(&mut scratch.margins).0;
-        for (((margins, &scores), &a), &place) in margins.iter_mut().zip(wide).zip(variables).zip(places) {
-            let g = simd.select_f64s(simd.equal_f64s(place, label), at_label, simd.add_f64s(scores, shift));
-            *margins = g;
+        let variables = S::as_simd_f64s(a).0;
+        let n = variables.len();
+        let (scores, places) = (&S::as_simd_f64s(scores).0[..n], &S::as_simd_f64s(&scratch.places).0[..n]);
+        let margins = &mut S::as_mut_simd_f64s(&mut scratch.margins).0[..n];
+        for l in 0..n {
+            let a = variables[l];
+            let g = simd.select_f64s(simd.equal_f64s(places[l], label), at_label, simd.add_f64s(scores[l], shift));
+            margins[l] = g;
             // −∞ times zero is nothing.
             linear = simd.add_f64s(linear, simd.select_f64s(simd.equal_f64s(a, zero), zero, simd.mul_f64s(a, g)));
             // Not `max`, which would swallow a NaN.
@@ -265,12 +274,14 @@ impl Loss {
         };
         let (inverse, zero, hi) = (simd.splat_f64s(1.0 / (q + curvature)), simd.splat_f64s(0.0), simd.splat_f64s(hi));
         let curvature = simd.splat_f64s(curvature);
-        let (old, margins) = (S::as_simd_f64s(a).0, S::as_simd_f64s(&scratch.margins).0);
-        let new = S::as_mut_simd_f64s(&mut scratch.new).0;
-        for ((new, &margins), &old) in new.iter_mut().zip(margins).zip(old) {
-            let slope = simd.sub_f64s(margins, simd.mul_f64s(old, curvature));
-            let step = simd.mul_add_e_f64s(slope, inverse, old);
-            *new = simd.max_f64s(simd.min_f64s(step, hi), zero);
+        let old = S::as_simd_f64s(a).0;
+        let n = old.len();
+        let margins = &S::as_simd_f64s(&scratch.margins).0[..n];
+        let new = &mut S::as_mut_simd_f64s(&mut scratch.new).0[..n];
+        for l in 0..n {
+            let slope = simd.sub_f64s(margins[l], simd.mul_f64s(old[l], curvature));
+            let step = simd.mul_add_e_f64s(slope, inverse, old[l]);
+            new[l] = simd.max_f64s(simd.min_f64s(step, hi), zero);
         }
     }
 

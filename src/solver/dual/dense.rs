@@ -20,11 +20,11 @@ use std::thread::Scope;
 /// Rows of a block at most.
 pub(super) const BLOCK: usize = 32;
 /// Features below which a part is not worth a thread.
-const NARROWEST: usize = 1024;
+const NARROWEST: usize = 384;
 /// How many rows ahead a row is asked for.
 const AHEAD: usize = 2;
 /// What it takes to solve a row, in products: so many, and so many more for each class.
-const SOLVE: (usize, usize) = (6000, 300);
+const SOLVE: (usize, usize) = (18_000, 200);
 
 /// Rows of a block: the Gram matrix costs a row `rows·d` operations against the `4·d·n_classes` of its scores and its update, and
 /// the corrections through it `rows·n_classes`.
@@ -36,10 +36,14 @@ fn part_count(problem: &Problem<'_>) -> usize {
     problem.threads.min(problem.source.features.n_features() / NARROWEST).max(1)
 }
 
-/// Where the features of the parts begin, and the end of the last: the first part has fewer, as its thread solves the blocks, too.
+/// Where the features of the parts begin, and the end of the last. The first part has fewer, as its thread solves the blocks, too; but
+/// enough for the others to add changes and compute scores in the time that its own take with all else.
 fn borders(n_features: usize, n_classes: usize, block_size: usize, count: usize) -> Vec<usize> {
-    let solving = (SOLVE.0 + SOLVE.1 * n_classes) / (2 * n_classes + block_size / 2);
-    let others = ((n_features + solving) / count).min(n_features / (count - 1).max(1));
+    let (anytime, in_turn) = (block_size / 2, 2 * n_classes);
+    let all = anytime + in_turn;
+    let even = (n_features + (SOLVE.0 + SOLVE.1 * n_classes) / all) / count;
+    let in_time = n_features * all / (in_turn + (count - 1) * all);
+    let others = even.min(in_time);
     let first = n_features - others * (count - 1);
     (0..=count).map(|t| if t == 0 { 0 } else { first + (t - 1) * others }).collect()
 }
@@ -142,7 +146,7 @@ struct Slice<'a, T> {
 
 pub(super) struct DenseRows<'a, T> {
     team: Team<Slice<'a, T>, Job>,
-    /// The other parts have been given the rows of the next block.
+    /// The other parts have been given the rows of the next call.
     prepared: bool,
     block_size: usize,
     n_features: usize,
@@ -161,6 +165,15 @@ impl<'a, T: Real> DenseRows<'a, T> {
         let parts = borders.windows(2).enumerate();
         let parts = parts.map(|(t, ends)| Slice::new(source, ends[0]..ends[1], k, t > 0)).collect();
         Self { team: Team::new(scope, parts), prepared: false, block_size, n_features: d, n_classes: k }
+    }
+}
+
+impl<T: Real> DenseRows<'_, T> {
+    /// Adds the other parts' scores to those of the first.
+    fn take_scores(&mut self, scores: &mut [f64]) {
+        for part in self.team.collect() {
+            scores.iter_mut().zip(&part).for_each(|(sum, score)| *sum += score);
+        }
     }
 }
 
@@ -310,6 +323,25 @@ impl<T: Real> Rows for DenseRows<'_, T> {
         Ok(())
     }
 
+    fn look(&mut self, next: &[u32], after: &[u32], scores: &mut [f64]) -> Result<(), SolveError> {
+        let job = |next: &[u32]| Job::Turn { done: Changes::default(), next: next.to_vec(), scores: true };
+        let alone = self.team.len() == 1;
+        if !(alone || self.prepared) {
+            self.team.post(job(next));
+        }
+        self.prepared = !(alone || after.is_empty());
+        if self.prepared {
+            self.team.post(job(after));
+        }
+        let own = self.team.own();
+        own.load(next);
+        scores.copy_from_slice(&own.scores(next.len()));
+        if !alone {
+            self.take_scores(scores);
+        }
+        Ok(())
+    }
+
     fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
         in_blocks(self, order, state, scratch)
     }
@@ -373,9 +405,7 @@ impl<T: Real> Blocks for DenseRows<'_, T> {
             for part in self.team.collect() {
                 gram.iter_mut().zip(&part).for_each(|(sum, product)| *sum = (f64::from(*sum) + product) as f32);
             }
-            for part in self.team.collect() {
-                scores.iter_mut().zip(&part).for_each(|(sum, score)| *sum += score);
-            }
+            self.take_scores(scores);
         }
         Ok(())
     }

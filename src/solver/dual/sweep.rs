@@ -11,7 +11,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::state::{Bounds, State, widen};
-use crate::loss::dual::{LANES, Sample, Scratch};
+use crate::loss::dual::{Sample, Scratch};
 use crate::solver::SolveError;
 use pulp::{Simd, WithSimd};
 use rand::seq::SliceRandom;
@@ -38,6 +38,13 @@ pub(super) trait Rows {
     /// Adds `Σ x βᵀ` of the changes of the rows loaded before to W, then loads the next rows, and writes their scores where asked
     /// for, `[rows, n_classes]`.
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError>;
+
+    /// Loads rows and writes their scores, with no changes pending; the rows `after` them are the `next` of the next call, unless
+    /// there are none, and may be seen to meanwhile.
+    fn look(&mut self, next: &[u32], after: &[u32], scores: &mut [f64]) -> Result<(), SolveError> {
+        let _ = after;
+        self.turn(&Changes::default(), next, Some(scores))
+    }
 
     /// Takes rows to their maximisers one after another, each at the weights that the one before has left.
     fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError>;
@@ -168,16 +175,14 @@ impl WithSimd for SolveBlock<'_, '_> {
             if !visit.changed {
                 continue;
             }
-            let (change, _) = scratch.change().as_chunks::<LANES>();
+            let change = S::as_simd_f64s(&scratch.change()[..stride]).0;
             changes.positions.push(p);
             changes.values.extend_from_slice(&scratch.change()[..k]);
             for later in p + 1..n {
-                let product = f64::from(products[later]) + square;
-                let (scores, _) = wide[later * stride..][..stride].as_chunks_mut::<LANES>();
-                for (scores, change) in scores.iter_mut().zip(change) {
-                    for l in 0..LANES {
-                        scores[l] += product * change[l];
-                    }
+                let product = simd.splat_f64s(f64::from(products[later]) + square);
+                let scores = &mut S::as_mut_simd_f64s(&mut wide[later * stride..][..stride]).0[..change.len()];
+                for v in 0..change.len() {
+                    scores[v] = simd.mul_add_e_f64s(product, change[v], scores[v]);
                 }
             }
             let constant = &mut state.constant[..k];
@@ -230,14 +235,14 @@ pub(super) fn measure(
     scratch: &mut Scratch,
     own: bool,
 ) -> Result<Bounds, SolveError> {
-    let (mut scores, mut load, mut wide, mut shift) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut scores, mut wide, mut shift) = (Vec::new(), Vec::new(), Vec::new());
     state.shift(&mut shift);
-    let (nothing, mut sum) = (Changes::default(), Bounds { primal: 0.0, gap: 0.0 });
-    for range in chunks(rows, state) {
-        load.clear();
-        load.extend_from_slice(&state.rows[range.clone()]);
+    let mut sum = Bounds { primal: 0.0, gap: 0.0 };
+    let mut chunks = chunks(rows, state).into_iter().peekable();
+    while let Some(range) = chunks.next() {
+        let after = chunks.peek().cloned().unwrap_or_default();
         scores.resize(range.len() * state.n_classes, 0.0);
-        rows.turn(&nothing, &load, Some(&mut scores))?;
+        rows.look(&state.rows[range.clone()], &state.rows[after], &mut scores)?;
         wide.resize(range.len() * state.stride, 0.0);
         let (scores, wide, shift) = (&scores, &mut wide, &shift);
         let part = pulp::Arch::new().dispatch(Measure { state, first: range.start, scores, wide, shift, scratch, own });

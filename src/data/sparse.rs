@@ -1,6 +1,10 @@
 //! Compressed sparse rows: what libsvm text becomes in memory.
 
 use super::Dense;
+use rayon::prelude::*;
+
+/// Dense rows that a thread goes through at once.
+const ROWS: usize = 1024;
 
 /// Sparse rows in CSR form; a cell that is not stored is zero.
 ///
@@ -130,30 +134,36 @@ impl Csr {
 
     /// The cells of dense rows that are not zero.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation)]
-    pub fn from_dense<T: Copy + Default + PartialEq + Into<f32>>(dense: &Dense<T>) -> Self {
-        const RUN: usize = 8;
-        let (d, zeros) = (dense.n_features(), [T::default(); RUN]);
-        let stored = dense.values().iter().filter(|&&x| x != T::default()).count();
-        let mut csr = Self { n_features: d, ..Self::with_capacity(dense.n_rows(), stored) };
-        let (mut indices, mut values) = (vec![0; d + 1], vec![0.0; d + 1]);
-        for i in 0..dense.n_rows() {
-            let mut count = 0;
-            // Every cell is written, and the next one over it where it is zero: no branch a cell, one a run.
-            let mut keep = |j: usize, x: T| {
-                (indices[count], values[count]) = (j as u32, x.into());
-                count += usize::from(x != T::default());
-            };
-            let (runs, rest) = dense.row(i).as_chunks::<RUN>();
-            for (r, run) in runs.iter().enumerate().filter(|(_, run)| **run != zeros) {
-                run.iter().enumerate().for_each(|(l, &x)| keep(r * RUN + l, x));
-            }
-            rest.iter().enumerate().for_each(|(l, &x)| keep(runs.len() * RUN + l, x));
-            csr.indices.extend_from_slice(&indices[..count]);
-            csr.values.extend_from_slice(&values[..count]);
-            csr.finish_row();
+    pub fn from_dense<T: Copy + Default + PartialEq + Into<f32> + Sync>(dense: &Dense<T>) -> Self {
+        let n = dense.n_rows();
+        let stored = |i| dense.row(i).iter().filter(|&&x| x != T::default()).count();
+        let counts: Vec<usize> = (0..n).into_par_iter().map(stored).collect();
+        let mut offsets = vec![0; n + 1];
+        for i in 0..n {
+            offsets[i + 1] = offsets[i] + counts[i];
         }
-        csr
+        let (mut indices, mut values) = (vec![0; offsets[n]], vec![0.0; offsets[n]]);
+        let mut parts = Vec::new();
+        let (mut rest_i, mut rest_v) = (indices.as_mut_slice(), values.as_mut_slice());
+        for first in (0..n).step_by(ROWS) {
+            let last = (first + ROWS).min(n);
+            let (i, v);
+            (i, rest_i) = rest_i.split_at_mut(offsets[last] - offsets[first]);
+            (v, rest_v) = rest_v.split_at_mut(offsets[last] - offsets[first]);
+            parts.push((first..last, i, v));
+        }
+        parts.into_par_iter().for_each(|(rows, indices, values)| {
+            let mut gather = Gather::new(dense.n_features());
+            let mut done = 0;
+            for i in rows {
+                let (columns, cells) = gather.row(dense.row(i));
+                let end = done + columns.len();
+                indices[done..end].copy_from_slice(columns);
+                values[done..end].copy_from_slice(cells);
+                done = end;
+            }
+        });
+        Self { n_features: dense.n_features(), offsets, indices, values }
     }
 
     /// The same matrix as row-major dense values.
@@ -167,6 +177,38 @@ impl Csr {
             }
         }
         dense
+    }
+}
+
+/// Gathers the cells of a dense row that are not zero.
+struct Gather {
+    indices: Vec<u32>,
+    values: Vec<f32>,
+}
+
+impl Gather {
+    fn new(n_features: usize) -> Self {
+        // One more: what comes after the last cell is written, too.
+        Self { indices: vec![0; n_features + 1], values: vec![0.0; n_features + 1] }
+    }
+
+    /// Every cell is written, and the next one over it where it is zero: no branch a cell, one a run of them.
+    #[allow(clippy::cast_possible_truncation)]
+    fn row<T: Copy + Default + PartialEq + Into<f32>>(&mut self, row: &[T]) -> (&[u32], &[f32]) {
+        const RUN: usize = 8;
+        let Self { indices, values } = self;
+        let zeros = [T::default(); RUN];
+        let mut count = 0;
+        let mut keep = |j: usize, x: T| {
+            (indices[count], values[count]) = (j as u32, x.into());
+            count += usize::from(x != T::default());
+        };
+        let (runs, rest) = row.as_chunks::<RUN>();
+        for (r, run) in runs.iter().enumerate().filter(|(_, run)| **run != zeros) {
+            run.iter().enumerate().for_each(|(l, &x)| keep(r * RUN + l, x));
+        }
+        rest.iter().enumerate().for_each(|(l, &x)| keep(runs.len() * RUN + l, x));
+        (&indices[..count], &values[..count])
     }
 }
 

@@ -410,3 +410,26 @@ impl<T: Real> Blocks for DenseRows<'_, T> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_all_features_and_the_first_has_no_more_than_the_others() {
+        for d in [768, 3072, 12_288] {
+            for k in [2, 10, 1000] {
+                for count in 1..=d / NARROWEST {
+                    let borders = borders(d, k, block_size(d, k), count);
+                    assert_eq!((borders.len(), borders[0], borders[count]), (count + 1, 0, d));
+                    let widths: Vec<usize> = borders.windows(2).map(|ends| ends[1] - ends[0]).collect();
+                    assert!(
+                        widths[0] > 0 && widths.iter().all(|w| *w + count > widths[0]),
+                        "{d} {k} {count}: {widths:?}"
+                    );
+                    assert!(widths[1..].iter().all(|w| *w == widths[1]), "{d} {k} {count}: {widths:?}");
+                }
+            }
+        }
+    }
+}

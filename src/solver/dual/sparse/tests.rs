@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::data::batch::Source;
-use crate::data::{Center, Scale, Scaler};
+use crate::data::{Center, Dense, Features, Scale, Scaler};
 
 #[test]
 fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
@@ -45,4 +45,22 @@ fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
             assert_eq!(found.next(), None);
         }
     }
+}
+
+#[test]
+fn dense_rows_of_few_cells_are_copied_where_one_number_divides_all() {
+    let few: Vec<u8> = (0..40u8 * 5).map(|i| if i % 4 == 0 { i } else { 0 }).collect();
+    let many: Vec<u8> = (0..40u8 * 5).map(|i| if i % 4 == 0 { 0 } else { i }).collect();
+    let copied = |cells: &[u8], center, scale| {
+        let features = Features::U8(Dense::new(40, cells.to_vec()));
+        let rows: Vec<u32> = (0..5).collect();
+        let scaler = Scaler::fit(&features, &rows, center, scale);
+        copy(Source { features: &features, labels: &[0; 5], scaler: &scaler, weights: None })
+    };
+    for (center, scale) in [(Center::None, Scale::None), (Center::Mean, Scale::Pixel), (Center::None, Scale::UnitRow)] {
+        let csr = copied(&few, center, scale).expect("a quarter of the cells");
+        assert!(csr.to_dense().iter().zip(&few).all(|(a, b)| *a == f32::from(*b)));
+        assert_eq!(copied(&many, center, scale), None, "three quarters of the cells");
+    }
+    assert_eq!(copied(&few, Center::None, Scale::Std), None, "a scale a feature");
 }

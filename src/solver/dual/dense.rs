@@ -22,9 +22,9 @@ pub(super) const BLOCK: usize = 32;
 /// Features below which a part is not worth a thread.
 const NARROWEST: usize = 384;
 /// How many rows ahead a row is asked for.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 /// What it takes to solve a row, in products: so many, and so many more for each class.
-const SOLVE: (usize, usize) = (18_000, 200);
+const SOLVE: (usize, usize) = (12_000, 200);
 
 /// Rows of a block: the Gram matrix costs a row `rows·d` operations against the `4·d·n_classes` of its scores and its update, and
 /// the corrections through it `rows·n_classes`.
@@ -90,6 +90,7 @@ impl<'a, T: Real> Preprocess<'a, T> {
 
     /// Loads rows to the start of a block.
     fn load(&self, rows: &[u32], out: &mut RowBlock<T>) {
+        rows.iter().take(AHEAD).for_each(|&row| self.prefetch(row));
         for (p, (out, &row)) in out.rows_mut().zip(rows).enumerate() {
             if let Some(&row) = rows.get(p + AHEAD) {
                 self.prefetch(row);

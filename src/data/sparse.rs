@@ -10,16 +10,116 @@ const ROWS: usize = 1024;
 ///
 /// Row `i` holds the pairs `(indices[k], values[k])` for `k` in `offsets[i]..offsets[i + 1]`, column indices strictly increasing.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Csr {
+pub struct Csr<I = u32, V = f32> {
     n_features: usize,
     offsets: Vec<usize>,
-    indices: Vec<u32>,
-    values: Vec<f32>,
+    indices: Vec<I>,
+    values: Vec<V>,
+}
+
+/// The number of a column, in more or fewer bytes.
+pub trait Column: Copy + Default + Into<u32> + Send + Sync + 'static {
+    /// Column `j` of the first 65,536, or of as many as `u32` can tell apart.
+    fn of(j: usize) -> Self;
+}
+
+impl Column for u32 {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)]
+    fn of(j: usize) -> Self {
+        j as Self
+    }
+}
+
+impl Column for u16 {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)]
+    fn of(j: usize) -> Self {
+        j as Self
+    }
 }
 
 impl Default for Csr {
     fn default() -> Self {
         Self { n_features: 0, offsets: vec![0], indices: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<I, V> Csr<I, V> {
+    /// Where the rows begin among all cells, and where the last ends.
+    #[must_use]
+    #[inline(always)]
+    pub fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub const fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Number of stored cells.
+    #[must_use]
+    pub fn nnz(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Column indices and values of row `i`.
+    #[must_use]
+    #[inline(always)]
+    pub fn row(&self, i: usize) -> (&[I], &[V]) {
+        let range = self.offsets[i]..self.offsets[i + 1];
+        (&self.indices[range.clone()], &self.values[range])
+    }
+
+    /// The cells of dense rows that are not zero.
+    ///
+    /// # Panics
+    /// When there are more columns than `I` can tell apart (a programming error).
+    #[must_use]
+    pub fn from_dense(dense: &Dense<V>) -> Self
+    where
+        I: Column,
+        V: Copy + Default + PartialEq + Send + Sync,
+    {
+        let last: u32 = I::of(dense.n_features() - 1).into();
+        assert_eq!(last as usize, dense.n_features() - 1, "too many columns");
+        let n = dense.n_rows();
+        let stored = |i| dense.row(i).iter().filter(|&&x| x != V::default()).count();
+        let counts: Vec<usize> = (0..n).into_par_iter().map(stored).collect();
+        let mut offsets = vec![0; n + 1];
+        for i in 0..n {
+            offsets[i + 1] = offsets[i] + counts[i];
+        }
+        let (mut indices, mut values) = (vec![I::default(); offsets[n]], vec![V::default(); offsets[n]]);
+        let mut parts = Vec::new();
+        let (mut rest_i, mut rest_v) = (indices.as_mut_slice(), values.as_mut_slice());
+        for first in (0..n).step_by(ROWS) {
+            let last = (first + ROWS).min(n);
+            let (i, v);
+            (i, rest_i) = rest_i.split_at_mut(offsets[last] - offsets[first]);
+            (v, rest_v) = rest_v.split_at_mut(offsets[last] - offsets[first]);
+            parts.push((first..last, i, v));
+        }
+        parts.into_par_iter().for_each(|(rows, indices, values)| {
+            let mut gather = Gather::new(dense.n_features());
+            let mut done = 0;
+            for i in rows {
+                let (columns, cells) = gather.row(dense.row(i));
+                let end = done + columns.len();
+                indices[done..end].copy_from_slice(columns);
+                values[done..end].copy_from_slice(cells);
+                done = end;
+            }
+        });
+        Self { n_features: dense.n_features(), offsets, indices, values }
     }
 }
 
@@ -55,39 +155,6 @@ impl Csr {
     /// Closes the row that is being built.
     pub fn finish_row(&mut self) {
         self.offsets.push(self.indices.len());
-    }
-
-    /// Where the rows begin among all cells, and where the last ends.
-    #[must_use]
-    #[inline(always)]
-    pub fn offsets(&self) -> &[usize] {
-        &self.offsets
-    }
-
-    /// Number of rows.
-    #[must_use]
-    pub fn n_rows(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// Number of columns.
-    #[must_use]
-    pub const fn n_features(&self) -> usize {
-        self.n_features
-    }
-
-    /// Number of stored cells.
-    #[must_use]
-    pub fn nnz(&self) -> usize {
-        self.values.len()
-    }
-
-    /// Column indices and values of row `i`.
-    #[must_use]
-    #[inline(always)]
-    pub fn row(&self, i: usize) -> (&[u32], &[f32]) {
-        let range = self.offsets[i]..self.offsets[i + 1];
-        (&self.indices[range.clone()], &self.values[range])
     }
 
     /// Makes the matrix exactly `n_features` wide: wider by zeros, or narrower by dropping cells; returns how many were dropped.
@@ -132,40 +199,6 @@ impl Csr {
         if cells == 0.0 { 0.0 } else { self.nnz() as f64 / cells }
     }
 
-    /// The cells of dense rows that are not zero.
-    #[must_use]
-    pub fn from_dense<T: Copy + Default + PartialEq + Into<f32> + Sync>(dense: &Dense<T>) -> Self {
-        let n = dense.n_rows();
-        let stored = |i| dense.row(i).iter().filter(|&&x| x != T::default()).count();
-        let counts: Vec<usize> = (0..n).into_par_iter().map(stored).collect();
-        let mut offsets = vec![0; n + 1];
-        for i in 0..n {
-            offsets[i + 1] = offsets[i] + counts[i];
-        }
-        let (mut indices, mut values) = (vec![0; offsets[n]], vec![0.0; offsets[n]]);
-        let mut parts = Vec::new();
-        let (mut rest_i, mut rest_v) = (indices.as_mut_slice(), values.as_mut_slice());
-        for first in (0..n).step_by(ROWS) {
-            let last = (first + ROWS).min(n);
-            let (i, v);
-            (i, rest_i) = rest_i.split_at_mut(offsets[last] - offsets[first]);
-            (v, rest_v) = rest_v.split_at_mut(offsets[last] - offsets[first]);
-            parts.push((first..last, i, v));
-        }
-        parts.into_par_iter().for_each(|(rows, indices, values)| {
-            let mut gather = Gather::new(dense.n_features());
-            let mut done = 0;
-            for i in rows {
-                let (columns, cells) = gather.row(dense.row(i));
-                let end = done + columns.len();
-                indices[done..end].copy_from_slice(columns);
-                values[done..end].copy_from_slice(cells);
-                done = end;
-            }
-        });
-        Self { n_features: dense.n_features(), offsets, indices, values }
-    }
-
     /// The same matrix as row-major dense values.
     #[must_use]
     pub fn to_dense(&self) -> Vec<f32> {
@@ -181,27 +214,26 @@ impl Csr {
 }
 
 /// Gathers the cells of a dense row that are not zero.
-struct Gather {
-    indices: Vec<u32>,
-    values: Vec<f32>,
+struct Gather<I, V> {
+    indices: Vec<I>,
+    values: Vec<V>,
 }
 
-impl Gather {
+impl<I: Column, V: Copy + Default + PartialEq> Gather<I, V> {
     fn new(n_features: usize) -> Self {
         // One more: what comes after the last cell is written, too.
-        Self { indices: vec![0; n_features + 1], values: vec![0.0; n_features + 1] }
+        Self { indices: vec![I::default(); n_features + 1], values: vec![V::default(); n_features + 1] }
     }
 
     /// Every cell is written, and the next one over it where it is zero: no branch a cell, one a run of them.
-    #[allow(clippy::cast_possible_truncation)]
-    fn row<T: Copy + Default + PartialEq + Into<f32>>(&mut self, row: &[T]) -> (&[u32], &[f32]) {
+    fn row(&mut self, row: &[V]) -> (&[I], &[V]) {
         const RUN: usize = 8;
         let Self { indices, values } = self;
-        let zeros = [T::default(); RUN];
+        let zeros = [V::default(); RUN];
         let mut count = 0;
-        let mut keep = |j: usize, x: T| {
-            (indices[count], values[count]) = (j as u32, x.into());
-            count += usize::from(x != T::default());
+        let mut keep = |j: usize, x: V| {
+            (indices[count], values[count]) = (I::of(j), x);
+            count += usize::from(x != V::default());
         };
         let (runs, rest) = row.as_chunks::<RUN>();
         for (r, run) in runs.iter().enumerate().filter(|(_, run)| **run != zeros) {
@@ -242,8 +274,13 @@ mod tests {
         let dense = Dense::new(csr.n_features(), csr.to_dense());
         assert_eq!(Csr::from_dense(&dense), csr);
         let bytes: Vec<u8> = (0..19 * 5).map(|i| if i % 7 < 3 || i / 19 == 2 { 0 } else { i }).collect();
-        let csr = Csr::from_dense(&Dense::new(19, bytes.clone()));
-        assert_eq!(csr.to_dense(), bytes.iter().map(|&b| f32::from(b)).collect::<Vec<_>>());
+        let csr: Csr<u16, u8> = Csr::from_dense(&Dense::new(19, bytes.clone()));
+        let mut dense = vec![0; bytes.len()];
+        for i in 0..5 {
+            let (indices, values) = csr.row(i);
+            indices.iter().zip(values).for_each(|(&j, &v)| dense[i * 19 + usize::from(j)] = v);
+        }
+        assert_eq!(dense, bytes);
         assert_eq!(csr.nnz(), bytes.iter().filter(|b| **b != 0).count());
     }
 

@@ -68,7 +68,13 @@ impl<T: Real> FeatureWeights<T> {
 
     /// Writes `Σ x_j·w_j` over the stored cells to `out` `[width]`.
     #[inline(always)]
-    pub fn scores<S: Simd, X: Copy + Into<f64>>(&self, simd: S, indices: &[u32], values: &[X], out: &mut [T]) {
+    pub fn scores<S: Simd, I: Copy + Into<u32>, X: Copy + Into<f64>>(
+        &self,
+        simd: S,
+        indices: &[I],
+        values: &[X],
+        out: &mut [T],
+    ) {
         let (mut first, count) = (0, self.vectors::<S>());
         if count == 0 {
             return self.few(indices, values, out);
@@ -76,20 +82,20 @@ impl<T: Real> FeatureWeights<T> {
         while first < count {
             // Sums of up to four vectors stay in registers, those of several cells apart: they do not wait for each other.
             match count - first {
-                1 => self.run::<S, X, 1, 4>(simd, indices, values, first, out),
-                2 => self.run::<S, X, 2, 4>(simd, indices, values, first, out),
-                3 => self.run::<S, X, 3, 2>(simd, indices, values, first, out),
-                _ => self.run::<S, X, 4, 2>(simd, indices, values, first, out),
+                1 => self.run::<S, I, X, 1, 4>(simd, indices, values, first, out),
+                2 => self.run::<S, I, X, 2, 4>(simd, indices, values, first, out),
+                3 => self.run::<S, I, X, 3, 2>(simd, indices, values, first, out),
+                _ => self.run::<S, I, X, 4, 2>(simd, indices, values, first, out),
             }
             first += 4;
         }
     }
 
     #[inline(always)]
-    fn run<S: Simd, X: Copy + Into<f64>, const M: usize, const U: usize>(
+    fn run<S: Simd, I: Copy + Into<u32>, X: Copy + Into<f64>, const M: usize, const U: usize>(
         &self,
         simd: S,
-        indices: &[u32],
+        indices: &[I],
         values: &[X],
         first: usize,
         out: &mut [T],
@@ -102,7 +108,7 @@ impl<T: Real> FeatureWeights<T> {
         for i in 0..columns.len().min(cells.len()) {
             for u in 0..U {
                 let x = T::splat(simd, T::from_f64(cells[i][u].into()));
-                let line = &weights[columns[i][u] as usize * count + first..][..M];
+                let line = &weights[columns[i][u].into() as usize * count + first..][..M];
                 for m in 0..M {
                     sums[u][m] = T::mul_add(simd, x, line[m], sums[u][m]);
                 }
@@ -110,7 +116,7 @@ impl<T: Real> FeatureWeights<T> {
         }
         for i in 0..last_columns.len().min(last_cells.len()) {
             let x = T::splat(simd, T::from_f64(last_cells[i].into()));
-            let line = &weights[last_columns[i] as usize * count + first..][..M];
+            let line = &weights[last_columns[i].into() as usize * count + first..][..M];
             for m in 0..M {
                 sums[0][m] = T::mul_add(simd, x, line[m], sums[0][m]);
             }
@@ -127,7 +133,7 @@ impl<T: Real> FeatureWeights<T> {
 
     /// The same where the classes of a feature are fewer than a vector holds.
     #[inline(always)]
-    fn few<X: Copy + Into<f64>>(&self, indices: &[u32], values: &[X], out: &mut [T]) {
+    fn few<I: Copy + Into<u32>, X: Copy + Into<f64>>(&self, indices: &[I], values: &[X], out: &mut [T]) {
         const U: usize = 4;
         let (weights, _) = self.values.get().as_chunks::<FEW>();
         let mut sums = [[T::default(); FEW]; U];
@@ -136,14 +142,14 @@ impl<T: Real> FeatureWeights<T> {
         let (cells, last_cells) = values[..n].as_chunks::<U>();
         for i in 0..columns.len().min(cells.len()) {
             for u in 0..U {
-                let (x, line) = (T::from_f64(cells[i][u].into()), &weights[columns[i][u] as usize]);
+                let (x, line) = (T::from_f64(cells[i][u].into()), &weights[columns[i][u].into() as usize]);
                 for l in 0..FEW {
                     sums[u][l] += x * line[l];
                 }
             }
         }
         for i in 0..last_columns.len().min(last_cells.len()) {
-            let (x, line) = (T::from_f64(last_cells[i].into()), &weights[last_columns[i] as usize]);
+            let (x, line) = (T::from_f64(last_cells[i].into()), &weights[last_columns[i].into() as usize]);
             for l in 0..FEW {
                 sums[0][l] += x * line[l];
             }
@@ -156,18 +162,24 @@ impl<T: Real> FeatureWeights<T> {
 
     /// `w_j += x_j·change` for the stored cells; `change` `[width]`, zero in the padding.
     #[inline(always)]
-    pub fn add<S: Simd, X: Copy + Into<f64>>(&mut self, simd: S, indices: &[u32], values: &[X], change: &[T]) {
+    pub fn add<S: Simd, I: Copy + Into<u32>, X: Copy + Into<f64>>(
+        &mut self,
+        simd: S,
+        indices: &[I],
+        values: &[X],
+        change: &[T],
+    ) {
         match self.vectors::<S>() {
             0 => self.add_few(indices, values, change),
-            1 => self.add_run::<S, X, 1>(simd, indices, values, change),
-            2 => self.add_run::<S, X, 2>(simd, indices, values, change),
+            1 => self.add_run::<S, I, X, 1>(simd, indices, values, change),
+            2 => self.add_run::<S, I, X, 2>(simd, indices, values, change),
             count => {
                 let weights = T::lanes_mut::<S>(self.values.get_mut());
                 let change = &T::lanes::<S>(change)[..count];
                 let n = indices.len().min(values.len());
                 for i in 0..n {
                     let x = T::splat(simd, T::from_f64(values[i].into()));
-                    let line = &mut weights[indices[i] as usize * count..][..count];
+                    let line = &mut weights[indices[i].into() as usize * count..][..count];
                     for m in 0..count {
                         line[m] = T::mul_add(simd, x, change[m], line[m]);
                     }
@@ -177,10 +189,10 @@ impl<T: Real> FeatureWeights<T> {
     }
 
     #[inline(always)]
-    fn add_run<S: Simd, X: Copy + Into<f64>, const M: usize>(
+    fn add_run<S: Simd, I: Copy + Into<u32>, X: Copy + Into<f64>, const M: usize>(
         &mut self,
         simd: S,
-        indices: &[u32],
+        indices: &[I],
         values: &[X],
         change: &[T],
     ) {
@@ -191,7 +203,7 @@ impl<T: Real> FeatureWeights<T> {
         let (indices, values) = (&indices[..n], &values[..n]);
         for i in 0..n {
             let x = T::splat(simd, T::from_f64(values[i].into()));
-            let line = &mut weights[indices[i] as usize];
+            let line = &mut weights[indices[i].into() as usize];
             for m in 0..M {
                 line[m] = T::mul_add(simd, x, changes[m], line[m]);
             }
@@ -199,13 +211,13 @@ impl<T: Real> FeatureWeights<T> {
     }
 
     #[inline(always)]
-    fn add_few<X: Copy + Into<f64>>(&mut self, indices: &[u32], values: &[X], change: &[T]) {
+    fn add_few<I: Copy + Into<u32>, X: Copy + Into<f64>>(&mut self, indices: &[I], values: &[X], change: &[T]) {
         let (weights, _) = self.values.get_mut().as_chunks_mut::<FEW>();
         let change = &change[..FEW];
         let n = indices.len().min(values.len());
         let (indices, values) = (&indices[..n], &values[..n]);
         for i in 0..n {
-            let (x, line) = (T::from_f64(values[i].into()), &mut weights[indices[i] as usize]);
+            let (x, line) = (T::from_f64(values[i].into()), &mut weights[indices[i].into() as usize]);
             for l in 0..FEW {
                 line[l] += x * change[l];
             }

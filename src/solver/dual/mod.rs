@@ -30,7 +30,7 @@ mod walk;
 use super::checkpoint::Clock;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
-use crate::data::{Csr, Features, streams};
+use crate::data::{Features, streams};
 use crate::loss::Formulation;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
@@ -39,6 +39,7 @@ use free::Multipliers;
 use mean::Mean;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use sparse::{Bytes, Cells, Copied, Floats, Kind};
 use state::{Bounds, State};
 use std::borrow::Cow;
 use std::thread::Scope;
@@ -413,27 +414,28 @@ fn rows<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
 ) -> Box<dyn Rows + 'scope> {
     match problem.source.features {
-        Features::Sparse(csr) => sparse_rows(problem, Cow::Borrowed(csr), double, scope),
+        Features::Sparse(csr) => sparse_rows::<Floats>(problem, Cow::Borrowed(csr), double, scope),
         _ if !problem.device.name.backend.is_cpu() => Box::new(device::DeviceRows::new(problem, double)),
         _ if double && narrow::suits::<f64>(problem) => Box::new(narrow::NarrowRows::<f64>::new(problem)),
         _ if !double && narrow::suits::<f32>(problem) => Box::new(narrow::NarrowRows::<f32>::new(problem)),
         _ => match sparse::copy(problem.source) {
-            Some(csr) => sparse_rows(problem, Cow::Owned(csr), double, scope),
+            Some(Copied::Floats(csr)) => sparse_rows::<Floats>(problem, Cow::Owned(csr), double, scope),
+            Some(Copied::Bytes(csr)) => sparse_rows::<Bytes>(problem, Cow::Owned(csr), double, scope),
             None if double => Box::new(dense::DenseRows::<f64>::new(problem, scope)),
             None => Box::new(dense::DenseRows::<f32>::new(problem, scope)),
         },
     }
 }
 
-fn sparse_rows<'scope, 'env>(
+fn sparse_rows<'scope, 'env, K: Kind>(
     problem: &Problem<'env>,
-    csr: Cow<'env, Csr>,
+    csr: Cow<'env, Cells<K>>,
     double: bool,
     scope: &'scope Scope<'scope, 'env>,
 ) -> Box<dyn Rows + 'scope> {
     if double {
-        Box::new(sparse::SparseRows::<f64>::new(problem, csr, scope))
+        Box::new(sparse::SparseRows::<f64, K>::new(problem, csr, scope))
     } else {
-        Box::new(sparse::SparseRows::<f32>::new(problem, csr, scope))
+        Box::new(sparse::SparseRows::<f32, K>::new(problem, csr, scope))
     }
 }

@@ -16,7 +16,6 @@ use super::state::State;
 use super::sweep::{Blocks, Changes, Rows, in_blocks};
 use super::team::{Part, Team};
 use super::walk::walk;
-use crate::data::Csr;
 use crate::kernel::{FeatureWeights, Real};
 use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
@@ -25,7 +24,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::Scope;
-pub(super) use stored::copy;
+pub(super) use stored::{Bytes, Cells, Copied, Floats, Kind, copy};
 use stored::{Loaded, RowFacts, Shared};
 
 /// Rows of a block where threads share the classes.
@@ -54,8 +53,8 @@ enum Job<T> {
 }
 
 /// The classes of one thread.
-struct Classes<'a, T> {
-    shared: Arc<Shared<'a>>,
+struct Classes<'a, T, K: Kind> {
+    shared: Arc<Shared<'a, K>>,
     loaded: Arc<Loaded<T>>,
     /// The number of this part.
     place: usize,
@@ -72,21 +71,21 @@ struct Classes<'a, T> {
     dense: Vec<f32>,
 }
 
-pub(super) struct SparseRows<'a, T> {
-    shared: Arc<Shared<'a>>,
+pub(super) struct SparseRows<'a, T, K: Kind> {
+    shared: Arc<Shared<'a, K>>,
     n_classes: usize,
-    team: Team<Classes<'a, T>, Job<T>>,
+    team: Team<Classes<'a, T, K>, Job<T>>,
     /// The classes of each part.
     classes: Vec<Range<usize>>,
 }
 
-fn part_count(problem: &Problem<'_>, csr: &Csr) -> usize {
+fn part_count<K: Kind>(problem: &Problem<'_>, csr: &Cells<K>) -> usize {
     let cells = csr.nnz() / csr.n_rows().max(1);
     problem.threads.min(cells * problem.n_classes / WORTHWHILE).clamp(1, problem.n_classes)
 }
 
-impl<'a, T: Real> Classes<'a, T> {
-    fn new(shared: Arc<Shared<'a>>, place: usize, classes: Range<usize>) -> Self {
+impl<'a, T: Real, K: Kind> Classes<'a, T, K> {
+    fn new(shared: Arc<Shared<'a, K>>, place: usize, classes: Range<usize>) -> Self {
         let k = classes.len();
         let weights = FeatureWeights::zeros(shared.csr.n_features(), k);
         let line = vec![T::default(); weights.width()];
@@ -105,19 +104,19 @@ impl<'a, T: Real> Classes<'a, T> {
             for (&j, x) in indices.iter().zip(values) {
                 #[allow(clippy::cast_possible_truncation)]
                 let narrow = x.to_f64() as f32;
-                dense[j as usize] = narrow;
+                dense[j.into() as usize] = narrow;
             }
             let row = shared.facts[loaded.rows[i] as usize];
             for other in 0..i {
                 let (indices, values) = loaded.cells(shared, other);
                 let product: f64 =
-                    indices.iter().zip(values).map(|(&j, x)| f64::from(dense[j as usize]) * x.to_f64()).sum();
+                    indices.iter().zip(values).map(|(&j, x)| f64::from(dense[j.into() as usize]) * x.to_f64()).sum();
                 let column = shared.facts[loaded.rows[other] as usize];
                 let centred = product - row.product - column.product + shared.center_square;
                 gram.push(row.factor * column.factor * centred);
             }
             gram.push(row.square);
-            loaded.cells(shared, i).0.iter().for_each(|&j| dense[j as usize] = 0.0);
+            loaded.cells(shared, i).0.iter().for_each(|&j| dense[j.into() as usize] = 0.0);
         }
         gram
     }
@@ -134,7 +133,7 @@ impl<'a, T: Real> Classes<'a, T> {
     }
 }
 
-impl<T: Real> Classes<'_, T> {
+impl<T: Real, K: Kind> Classes<'_, T, K> {
     /// Takes V, τ and g of these classes out of those of all `n_classes`.
     fn hold(&mut self, values: &[f64], n_classes: usize) {
         let d = self.shared.csr.n_features();
@@ -152,13 +151,13 @@ impl<T: Real> Classes<'_, T> {
 }
 
 /// Adds `x βᵀ` of changes of loaded rows to the weights of a part's classes.
-struct Add<'w, 'a, T> {
-    part: &'w mut Classes<'a, T>,
+struct Add<'w, 'a, T, K: Kind> {
+    part: &'w mut Classes<'a, T, K>,
     done: &'w Changes,
     n_classes: usize,
 }
 
-impl<T: Real> WithSimd for Add<'_, '_, T> {
+impl<T: Real, K: Kind> WithSimd for Add<'_, '_, T, K> {
     type Output = ();
 
     #[inline(always)]
@@ -185,12 +184,12 @@ impl<T: Real> WithSimd for Add<'_, '_, T> {
 }
 
 /// Scores of the loaded rows for a part's classes, `[rows, classes]`.
-struct Score<'w, 'a, T> {
-    part: &'w mut Classes<'a, T>,
+struct Score<'w, 'a, T, K: Kind> {
+    part: &'w mut Classes<'a, T, K>,
     scores: &'w mut [f64],
 }
 
-impl<T: Real> WithSimd for Score<'_, '_, T> {
+impl<T: Real, K: Kind> WithSimd for Score<'_, '_, T, K> {
     type Output = ();
 
     #[inline(always)]
@@ -210,7 +209,7 @@ impl<T: Real> WithSimd for Score<'_, '_, T> {
     }
 }
 
-impl<T: Real> Part<Job<T>> for Classes<'_, T> {
+impl<T: Real, K: Kind> Part<Job<T>> for Classes<'_, T, K> {
     fn act(&mut self, job: &Job<T>) -> Vec<f64> {
         match job {
             Job::Turn { done, next, scores } => {
@@ -246,12 +245,12 @@ impl<T: Real> Part<Job<T>> for Classes<'_, T> {
     }
 }
 
-impl<'a, T: Real> SparseRows<'a, T> {
-    pub fn new<'scope>(problem: &Problem<'a>, csr: Cow<'a, Csr>, scope: &'scope Scope<'scope, '_>) -> Self
+impl<'a, T: Real, K: Kind> SparseRows<'a, T, K> {
+    pub fn new<'scope>(problem: &Problem<'a>, csr: Cow<'a, Cells<K>>, scope: &'scope Scope<'scope, '_>) -> Self
     where
         'a: 'scope,
     {
-        let (k, count) = (problem.n_classes, part_count(problem, &csr));
+        let (k, count) = (problem.n_classes, part_count::<K>(problem, &csr));
         let shared = Arc::new(Shared::new(problem.source, csr));
         let classes: Vec<Range<usize>> = (0..count).map(|t| t * k / count..(t + 1) * k / count).collect();
         let part = |(place, classes): (usize, &Range<usize>)| Classes::new(Arc::clone(&shared), place, classes.clone());
@@ -268,7 +267,7 @@ impl<'a, T: Real> SparseRows<'a, T> {
     }
 }
 
-impl<T: Real> Rows for SparseRows<'_, T> {
+impl<T: Real, K: Kind> Rows for SparseRows<'_, T, K> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
         if let Some(part) = self.team.alone() {
             pulp::Arch::new().dispatch(Add { part, done, n_classes: self.n_classes });
@@ -333,7 +332,7 @@ impl<T: Real> Rows for SparseRows<'_, T> {
     }
 }
 
-impl<T: Real> Blocks for SparseRows<'_, T> {
+impl<T: Real, K: Kind> Blocks for SparseRows<'_, T, K> {
     #[allow(clippy::cast_possible_truncation)]
     fn begin(
         &mut self,

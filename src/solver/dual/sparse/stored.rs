@@ -1,6 +1,7 @@
 //! What all parts know of the rows: the cells, and what centring and scaling make of each row.
 
 use crate::data::batch::Source;
+use crate::data::sparse::Column;
 use crate::data::{Csr, Dense, Features};
 use crate::kernel::Real;
 use rayon::prelude::*;
@@ -9,6 +10,38 @@ use std::borrow::Cow;
 /// The share of cells up to which dense rows are better copied without their zeros, and how many rows tell.
 const SPARSE: f64 = 0.3;
 const SAMPLED: usize = 256;
+
+/// How cells are stored.
+pub(in crate::solver::dual) trait Kind: Send + Sync + 'static {
+    type Column: Column;
+    type Value: Copy + Into<f64> + Send + Sync;
+}
+
+/// As sparse data are.
+pub(in crate::solver::dual) struct Floats;
+
+impl Kind for Floats {
+    type Column = u32;
+    type Value = f32;
+}
+
+/// Three bytes a cell, for bytes.
+pub(in crate::solver::dual) struct Bytes;
+
+impl Kind for Bytes {
+    type Column = u16;
+    type Value = u8;
+}
+
+/// The rows of a kind.
+pub(in crate::solver::dual) type Cells<K> = Csr<<K as Kind>::Column, <K as Kind>::Value>;
+
+/// A copy of dense rows without their zeros.
+#[derive(Debug, PartialEq)]
+pub(in crate::solver::dual) enum Copied {
+    Floats(Cells<Floats>),
+    Bytes(Cells<Bytes>),
+}
 
 /// The loaded rows: their cells divided by the scale.
 #[derive(Debug, Clone)]
@@ -27,8 +60,8 @@ pub(super) struct RowFacts {
 }
 
 /// What the rows have in common.
-pub(super) struct Shared<'a> {
-    pub csr: Cow<'a, Csr>,
+pub(super) struct Shared<'a, K: Kind> {
+    pub csr: Cow<'a, Cells<K>>,
     /// 1/scale and mean/scale of each feature; where the scale is the same for all, it is in the factors of the rows instead.
     pub inverse: Option<Vec<f64>>,
     pub center: Option<Vec<f64>>,
@@ -49,12 +82,16 @@ fn common_divisor(source: Source<'_>) -> Option<f64> {
     scale.iter().all(|&s| s == first).then(|| first.into())
 }
 
-/// The cells of dense rows that are not zero, where so few are not that it pays.
-pub(in crate::solver::dual) fn copy(source: Source<'_>) -> Option<Csr> {
-    let suits = source.scaler.scale.is_none() || common_divisor(source).is_some();
+/// The cells of dense rows that are not zero, where so few are not that it pays; the copy is smaller than the rows.
+pub(in crate::solver::dual) fn copy(source: Source<'_>) -> Option<Copied> {
+    if source.scaler.scale.is_some() && common_divisor(source).is_none() {
+        return None;
+    }
     match source.features {
-        Features::U8(rows) if suits && sampled_density(rows) <= SPARSE => Some(Csr::from_dense(rows)),
-        Features::F32(rows) if suits && sampled_density(rows) <= SPARSE => Some(Csr::from_dense(rows)),
+        Features::U8(rows) if rows.n_features() <= usize::from(u16::MAX) && sampled_density(rows) <= SPARSE => {
+            Some(Copied::Bytes(Csr::from_dense(rows)))
+        }
+        Features::F32(rows) if sampled_density(rows) <= SPARSE => Some(Copied::Floats(Csr::from_dense(rows))),
         _ => None,
     }
 }
@@ -72,12 +109,12 @@ fn sampled_density<T: Copy + Default + PartialEq>(rows: &Dense<T>) -> f64 {
 
 impl<T: Real> Loaded<T> {
     #[inline(always)]
-    pub fn cells<'s>(&'s self, shared: &'s Shared<'_>, i: usize) -> (&'s [u32], &'s [T]) {
+    pub fn cells<'s, K: Kind>(&'s self, shared: &'s Shared<'_, K>, i: usize) -> (&'s [K::Column], &'s [T]) {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         (shared.csr.row(self.rows[i] as usize).0, &self.values[start..self.ends[i]])
     }
 
-    pub fn load(&mut self, shared: &Shared<'_>, rows: &[u32]) {
+    pub fn load<K: Kind>(&mut self, shared: &Shared<'_, K>, rows: &[u32]) {
         self.rows.clear();
         self.values.clear();
         self.ends.clear();
@@ -87,7 +124,7 @@ impl<T: Real> Loaded<T> {
             match &shared.inverse {
                 None => self.values.extend(values.iter().map(|&v| T::from_f64(v.into()))),
                 Some(inverse) => {
-                    let scaled = indices.iter().zip(values).map(|(&j, &v)| f64::from(v) * inverse[j as usize]);
+                    let scaled = indices.iter().zip(values).map(|(&j, &v)| v.into() * inverse[j.into() as usize]);
                     self.values.extend(scaled.map(T::from_f64));
                 }
             }
@@ -96,8 +133,8 @@ impl<T: Real> Loaded<T> {
     }
 }
 
-impl<'a> Shared<'a> {
-    pub fn new(source: Source<'a>, csr: Cow<'a, Csr>) -> Self {
+impl<'a, K: Kind> Shared<'a, K> {
+    pub fn new(source: Source<'a>, csr: Cow<'a, Cells<K>>) -> Self {
         let divisor = common_divisor(source);
         let scale = source.scaler.scale.as_ref().filter(|_| divisor.is_none());
         let inverse: Option<Vec<f64>> = scale.map(|s| s.iter().map(|&s| 1.0 / f64::from(s)).collect());
@@ -117,8 +154,8 @@ impl<'a> Shared<'a> {
         let (mut product, mut square) = (0.0, self.center_square);
         let (indices, values) = self.csr.row(row);
         for (&j, &x) in indices.iter().zip(values) {
-            let j = j as usize;
-            let x = f64::from(x) * self.inverse.as_ref().map_or(1.0, |s| s[j]);
+            let j = j.into() as usize;
+            let x: f64 = x.into() * self.inverse.as_ref().map_or(1.0, |s| s[j]);
             let m = self.center.as_ref().map_or(0.0, |c| c[j]);
             product += x * m;
             square += (x - m) * (x - m) - m * m;

@@ -194,14 +194,16 @@ fn single_and_double_precision_certify_the_same_optimum() {
 #[test]
 fn sparse_and_dense_rows_have_one_optimum() {
     let folder = tempfile::tempdir().unwrap();
-    for n_features in [11u32, 400] {
+    // 200 features are narrow in single precision and not in double; with more rows than features there is a mean of W, too.
+    for (n_rows, n_features) in [(60u32, 11u32), (60, 400), (300, 200)] {
         let mut lines = [String::new(), String::new()];
-        for i in 0..60u32 {
+        for i in 0..n_rows {
             let label = i % 3;
             // Two cells of a row are stored in the sparse file; the dense one writes the zeros out.
             let stored = |j| j == (i * 37) % n_features || j == 3 * label;
-            let cells: Vec<f32> =
-                (0..n_features).map(|j| if stored(j) { ((i * 7 + j) % 5) as f32 - 1.5 } else { 0.0 }).collect();
+            let cells: Vec<f32> = (0..n_features)
+                .map(|j| if stored(j) { ((i * 7 + j + i / 60) % 5) as f32 - 1.5 } else { 0.0 })
+                .collect();
             for (line, dense) in lines.iter_mut().zip([false, true]) {
                 line.push_str(&label.to_string());
                 for (j, v) in cells.iter().enumerate().filter(|(_, v)| dense || **v != 0.0) {

@@ -112,7 +112,7 @@ impl Ascent<'_, '_> {
     fn measure_mean(&mut self) -> Result<Bounds, SolveError> {
         let (held, weights) = (self.rows.held()?, self.rows.weights()?);
         let constant = std::mem::replace(&mut self.state.constant, self.mean.constant.clone());
-        self.rows.hold(&self.mean.held)?;
+        sweep::hold(&mut *self.rows, &self.mean.held)?;
         let mut now = sweep::measure(&mut *self.rows, &mut self.state, &mut self.scratch, false)?;
         now.primal += self.half_square()?;
         let mean = self.rows.weights()?;

@@ -357,7 +357,12 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
 
     fn widen(&mut self) -> Result<(), SolveError> {
         self.double = true;
+        let held = self.rows.held_len();
         self.rows = rows(self.problem, true, self.scope);
+        if self.rows.held_len() != held {
+            // Another representation: what the mean holds is not its own.
+            self.mean.clear();
+        }
         sweep::rebuild(&mut *self.rows, &mut self.state)
     }
 

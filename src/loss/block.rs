@@ -51,8 +51,8 @@ impl Block {
     }
 }
 
-/// The t of the maximiser, between 0 and `high`, the largest v: the root of κ·Σa(t) − t up to t = κ·cap, of Σa(t) − cap beyond, which
-/// is one falling function of pieces that are linear. Newton's method from `start`, exact once it is on the root's piece, with a
+/// The t of the maximiser, between 0 and `high`, the largest v: the root of κ·Σa(t) − t up to t = κ·cap, of Σa(t) − cap beyond. Where
+/// the cap is finite κ is 1, so that this is one falling function of pieces that are linear. Newton's method from `start`, exact once it is on the root's piece, with a
 /// bisection wherever it would leave the bracket or come back to one of its ends (it can run in circles between two pieces).
 #[inline(always)]
 fn root<S: Simd>(simd: S, v: &[S::f64s], block: Block, mut high: f64, start: f64) -> f64 {
@@ -80,7 +80,7 @@ fn root<S: Simd>(simd: S, v: &[S::f64s], block: Block, mut high: f64, start: f64
             high = t;
         }
         let newton = if fall > 0.0 { t + value / fall } else { f64::NAN };
-        if (newton - t).abs() <= ROUNDING * t.abs() || high - low <= ROUNDING * high {
+        if value == 0.0 || (newton - t).abs() <= ROUNDING * t.abs() || high - low <= ROUNDING * high {
             break;
         }
         t = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };

@@ -31,6 +31,9 @@ use pulp::{Scalar, Simd};
 /// Numbers that are worked on together.
 pub const LANES: usize = super::block::LANES;
 
+/// A curvature q is as good as none when q·a is less than this share of the margins.
+const FLAT: f64 = 1e-7;
+
 /// The length of a row of scores or dual variables for the exact solver: `n_classes` rounded up to whole [`LANES`]. Scores are
 /// padded with −∞, dual variables with 0.
 #[must_use]
@@ -154,8 +157,10 @@ impl Loss {
         if gap <= tolerance {
             return Visit { loss, gap, changed: false };
         }
-        // A row of zeros has no curvature; a tiny one keeps the step finite and exact.
-        let q = q.max(f64::MIN_POSITIVE.sqrt());
+        // A row of zeros has no curvature. A little of it, a majoriser, keeps the digits of a beside G/q, and the step still ascends.
+        let least = FLAT * if matches!(self.power, Power::Two) { 0.5 / c } else { loss / (c * c) };
+        let flat = q < least;
+        let q = q.max(least).max(f64::MIN_POSITIVE.sqrt());
         if self.formulation == Formulation::OneVsRest {
             self.binary_steps(simd, q, c, a, scratch);
         } else {
@@ -185,6 +190,11 @@ impl Loss {
             let (inside, count) = (simd.reduce_sum_f64s(inside), simd.reduce_sum_f64s(count));
             let guess = block.guess(sum, inside, count, simd.reduce_sum_f64s(full));
             project(simd, &scratch.v, block, guess, &mut scratch.new);
+            if flat {
+                let sum: f64 = scratch.new.iter().sum();
+                let fit = if sum > block.cap { block.cap / sum } else { 1.0 };
+                scratch.new.iter_mut().for_each(|a| *a *= fit);
+            }
         }
         let changed = self.take_over(simd, label, a, scratch);
         Visit { loss, gap, changed }

@@ -262,8 +262,8 @@ fn threads_that_share_the_weights_reach_the_optimum_of_one() {
                 );
                 solve(&text).0.certificate.unwrap()
             };
-            for gap in [1e-3, 1e-7] {
-                let (one, two) = (with(1, gap), with(2, gap));
+            for (gap, threads) in [(1e-3, 2), (1e-3, 5), (1e-7, 2)] {
+                let (one, two) = (with(1, gap), with(threads, gap));
                 assert!(two.relative_gap <= gap, "{name} {preprocess}: {two:?}");
                 assert!(
                     two.dual <= one.primal * (1.0 + 1e-7) && one.dual <= two.primal * (1.0 + 1e-7),

@@ -189,6 +189,47 @@ fn single_and_double_precision_certify_the_same_optimum() {
 }
 
 /// The same rows sparse and dense, centred and scaled: one goes through `sparse.rs`, the other through `dense.rs`.
+/// A row without cells and without a bias has no curvature: its block is linear, and its loss is what it is at scores of zero.
+#[test]
+fn rows_of_zeros_are_solved() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut all, mut rest, mut empty) = (String::new(), String::new(), 0.0);
+    for i in 0..60u32 {
+        if i % 10 == 0 {
+            all.push_str(&format!("{}\n", i % 3));
+            empty += 1.0;
+            continue;
+        }
+        let line = format!("{} {}:{} {}:0.5\n", i % 3, i % 3 + 1, 1.0 + f64::from(i % 5) / 5.0, 4 + i % 3);
+        all.push_str(&line);
+        rest.push_str(&line);
+    }
+    let files = ["all.txt", "rest.txt"].map(|name| folder.path().join(name));
+    files.iter().zip([&all, &rest]).for_each(|(file, text)| std::fs::write(file, text).unwrap());
+    for c in [1e-6, 0.5, 100.0] {
+        // Each with its loss at scores of zero, three classes and a margin of 1.
+        for (loss, power, at_zero) in [
+            ("weston_watkins", 1, 2.0),
+            ("weston_watkins", 2, 2.0),
+            ("crammer_singer", 1, 1.0),
+            ("crammer_singer", 2, 1.0),
+            ("one_vs_rest", 1, 3.0),
+            ("one_vs_rest", 2, 3.0),
+            ("top_k]\nk = 2\n#", 1, 1.0),
+        ] {
+            let [all, rest] = files.clone().map(|file| {
+                let text = text(&file, c, loss, power, "none", 1e-7);
+                let text = if loss.starts_with("top_k") { text.replace("power = 1\n", "") } else { text };
+                solve(&text).0.certificate.unwrap()
+            });
+            assert!(all.relative_gap <= 1e-7, "{loss} {power} {c}: {all:?}");
+            // ½‖W‖² + C Σ ℓ of both.
+            let (all, rest) = (60.0 * c * all.primal, (60.0 - empty) * c * rest.primal + c * empty * at_zero);
+            assert!((all - rest).abs() <= 1e-6 * rest, "{loss} {power} {c}: {all} and {rest}");
+        }
+    }
+}
+
 /// Dense rows are solved feature by feature where they are narrow, as blocks, or copied without their zeros where those are many and all
 /// features have one scale.
 #[test]

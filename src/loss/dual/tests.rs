@@ -64,7 +64,7 @@ proptest! {
         scores in prop::collection::vec(-3.0f64..3.0, 2..8),
         start in prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), 0.0f64..1.0], 8),
         label in 0usize..8,
-        q in 0.05f64..20.0,
+        q in prop_oneof![6 => 0.05f64..20.0, 1 => Just(0.0), 1 => Just(1e-200), 1 => 1e-12f64..1e-6],
         c in 0.01f64..5.0,
         loss in any_loss(),
     ) {
@@ -81,7 +81,9 @@ proptest! {
         loss.dual_step(&scores, label, q, c, &mut a);
         prop_assert!(feasible(&loss, c, &a), "{loss:?} {a:?} c {c}");
         let best = block_value(&loss, &scores, label, q, c, &old, &a);
-        // Optimal for a concave function on a convex set: no feasible move along a coordinate or a pair improves.
+        // Optimal for a concave function on a convex set: no feasible move along a coordinate or a pair improves. A row that is
+        // as good as empty is solved as if it had a little curvature.
+        let tolerance = if q < 1e-5 { 1e-5 } else { 1e-10 };
         for i in 0..k {
             for j in 0..k {
                 for h in [1e-4, -1e-4] {
@@ -93,7 +95,7 @@ proptest! {
                     let allowed = loss.formulation == Formulation::OneVsRest || other[label] == 0.0;
                     if allowed && feasible(&loss, c, &other) {
                         let value = block_value(&loss, &scores, label, q, c, &old, &other);
-                        prop_assert!(value <= best + 1e-10 * (1.0 + best.abs()), "{loss:?} {a:?} -> {other:?}");
+                        prop_assert!(value <= best + tolerance * (1.0 + best.abs()), "{loss:?} {a:?} -> {other:?}");
                     }
                 }
             }

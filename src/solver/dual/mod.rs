@@ -10,7 +10,8 @@
 //!
 //! Every summand of the gap is at least 0, so that nothing cancels; a sample whose summand is as good as nothing sleeps for an
 //! epoch, then for three, up to 63, unless a measurement of all rows wakes it. The smallest primal that was measured and
-//! the newest dual make the certificate. `sweep` holds the passes, `dense`, `sparse` and `device` how rows are multiplied.
+//! the newest dual make the certificate. `sweep` holds the passes, `narrow`, `dense`, `sparse` and `device` how rows are
+//! multiplied.
 //! Derived in `docs/math.md`.
 
 pub mod certificate;

@@ -52,7 +52,14 @@ impl Ascent<'_, '_> {
             self.double = double;
             self.rows = rows(self.problem, double, self.scope);
         }
-        sweep::hold(&mut *self.rows, &kept.take::<f64>("weights")?)?;
+        // Another device may hold W in another way; then it is put together from the dual variables.
+        let weights = kept.take::<f64>("weights")?;
+        let elsewhere = weights.len() != self.rows.held_len() && [d * k, (d + 2) * k].contains(&weights.len());
+        if elsewhere {
+            sweep::rebuild(&mut *self.rows, &mut self.state)?;
+        } else {
+            sweep::hold(&mut *self.rows, &weights)?;
+        }
         self.lambda = kept.take_one("lambda")?;
         let position = kept.take_exactly::<u64>("generator", 2)?;
         self.rng.set_word_pos(u128::from(position[0]) | u128::from(position[1]) << 64);
@@ -65,7 +72,7 @@ impl Ascent<'_, '_> {
         self.multipliers =
             Multipliers { last: kept.take("multipliers.last")?, length: kept.take_one("multipliers.length")? };
         // What an earlier version has kept has no mean: it begins here.
-        self.mean = if kept.has("mean.counts") {
+        self.mean = if kept.has("mean.counts") && !elsewhere {
             let counts = kept.take_exactly::<u64>("mean.counts", 4)?;
             let (held, constant) = if counts[0] > 0 { (self.rows.held_len(), k) } else { (0, 0) };
             Mean {

@@ -1,4 +1,4 @@
-//! Sparse rows: stored cells in place, the weights of all classes of a feature side by side.
+//! Sparse rows, in place or copied from dense ones of few cells: the weights of all classes of a feature side by side.
 //!
 //! Rows keep their zeros under centring. With x̂ = x/scale and m̂ = mean/scale a preprocessed row is r·(x̂ − m̂), so that
 //! `W = V − m̂ τᵀ` with V = Σ r·x̂ βᵀ and τ = Σ r·β, and the scores of a row are
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A step touches the stored cells of its row and a few vectors of length `n_classes`. On one thread rows come one by one; several
-//! threads share the classes, each with its part of W, and meet once a block.
+//! threads share the classes, each with its part of W, and meet twice a block, for the scores and for the Gram matrix.
 
 #![allow(clippy::needless_range_loop)]
 

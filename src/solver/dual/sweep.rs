@@ -1,11 +1,11 @@
 //! Passes over the rows: an epoch of block steps, a measurement, and W(a) rebuilt.
 //!
-//! An epoch takes the rows that are due in random order. Narrow rows come one by one (`narrow`), others a block at a time. The scores of a block are computed in one go; while
-//! its rows are solved one after another, a change of one reaches the scores of the others through the Gram matrix
-//! `K = X_B·X_Bᵀ`, and W gets the changes of the whole block in one go, together with the scores of the next block. These are the
-//! steps of plain coordinate ascent in the same order, at the price of matrix products. The blocks are new ones every epoch: with
-//! blocks that stay, whose Gram matrices could be kept, the rows of a block always follow each other, and twice to three times as
-//! many epochs are needed.
+//! An epoch takes the rows that are due in random order. Narrow rows (`narrow`) and sparse ones on one thread come one by one
+//! (`walk`), others a block at a time. The scores of a block are computed in one go; while its rows are solved one after another, a
+//! change of one reaches the scores of the others through the Gram matrix `K = X_B·X_Bᵀ`, and W gets the changes of the whole block
+//! in one go, together with the scores of the next block. These are the steps of plain coordinate ascent in the same order, at the
+//! price of matrix products. The blocks are new ones every epoch: with blocks that stay, whose Gram matrices could be kept, the rows
+//! of a block always follow each other, and twice to three times as many epochs are needed.
 
 // Index loops over slices of one length: what the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]

@@ -85,8 +85,9 @@ impl<P: Part<J>, J> Desk<P, J> {
         let mut idle = Instant::now();
         while !self.closed.load(Ordering::Acquire) {
             if self.posted.load(Ordering::Acquire) > self.done.load(Ordering::Acquire) {
-                if let Ok(mut part) = self.part.try_lock() {
-                    self.work(&mut part);
+                match self.part.try_lock() {
+                    Ok(mut part) => self.work(&mut part),
+                    Err(_) => spin_loop(),
                 }
                 idle = Instant::now();
                 continue;
@@ -201,6 +202,7 @@ where
         if self.others.is_empty() {
             return vec![self.own.act(&job)];
         }
+        debug_assert_eq!(self.posted, self.collected, "results of jobs that were posted are left");
         let job = Arc::new(job);
         self.give(&job);
         let mut results = vec![self.own.act(&job)];

@@ -91,6 +91,13 @@ fn place(class: usize) -> f64 {
     class as f64
 }
 
+/// The curvature below which a block is as good as linear; `loss` is c·ℓ. (A call, so that nobody waits for it who does not need it.)
+#[cold]
+#[inline(never)]
+fn least_curvature(squared: bool, loss: f64, c: f64) -> f64 {
+    FLAT * if squared { 1.0 / c } else { loss / (c * c) }
+}
+
 /// What a visit to a sample found, and whether it changed anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit {
@@ -158,9 +165,9 @@ impl Loss {
             return Visit { loss, gap, changed: false };
         }
         // A row of zeros has no curvature. A little of it, a majoriser, keeps the digits of a beside G/q, and the step still ascends.
-        let least = FLAT * if matches!(self.power, Power::Two) { 0.5 / c } else { loss / (c * c) };
-        let flat = q < least;
-        let q = q.max(least).max(f64::MIN_POSITIVE.sqrt());
+        let squared = matches!(self.power, Power::Two);
+        let flat = if squared { q * c < FLAT } else { q * c * c < FLAT * loss };
+        let q = if flat { least_curvature(squared, loss, c) } else { q.max(f64::MIN_POSITIVE.sqrt()) };
         if self.formulation == Formulation::OneVsRest {
             self.binary_steps(simd, q, c, a, scratch);
         } else {

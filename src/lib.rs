@@ -74,4 +74,5 @@ pub mod reference;
 pub mod report;
 pub mod run;
 pub mod search;
+mod shown;
 pub mod solver;

@@ -9,16 +9,19 @@
 //! Imports `loss`, `model`, `data`, `metric`.
 
 mod fused;
+mod proof;
 
 pub(crate) use fused::{DenseRows, linger};
 pub use fused::{DeviceBatch, DeviceGradient, DevicePass, FusedGradient, FusedPass, ResidentLimits, fused_loss};
+pub(crate) use proof::{DualPoint, Proven};
 
 use crate::bounded::{NonNegative, Positive};
 use crate::data::Features;
-use crate::data::batch::Batch;
+use crate::data::batch::{Batch, Source};
+use crate::kernel::rounding::{Sum, UNIT, gamma};
 use crate::loss::{Loss, MarginLoss};
 use crate::metric::{Confusion, argmax};
-use crate::model::{BiasRule, Classifier};
+use crate::model::{BiasRule, Classifier, Scorer};
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
 use serde::de::{self, IntoDeserializer, Visitor};
@@ -268,6 +271,8 @@ pub struct Objective {
 pub struct Evaluation {
     /// (1/rows) Σ weight_i·ℓ_i; NaN where no loss was given.
     pub data_loss: f64,
+    /// What that is at most in exact numbers.
+    pub data_loss_at_most: f64,
     /// Predictions against labels.
     pub confusion: Confusion,
     /// Of the `top_k` asked for, the share of rows with the label among the k largest scores.
@@ -277,8 +282,8 @@ pub struct Evaluation {
 impl Objective {
     /// The penalty (λ/2)·‖W‖² + (λ/(2B²))·‖b‖², in f64.
     #[must_use]
-    pub fn penalty(&self, weight: &[f32], bias: Option<&[f32]>) -> f64 {
-        let square = |values: &[f32]| values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+    pub fn penalty<T: Copy + Into<f64>>(&self, weight: &[T], bias: Option<&[T]>) -> f64 {
+        let square = |values: &[T]| values.iter().map(|&v| v.into() * v.into()).sum::<f64>();
         let bias = bias.map_or(0.0, |b| self.bias.penalty_factor() * square(b));
         self.lambda / 2.0 * (square(weight) + bias)
     }
@@ -286,7 +291,6 @@ impl Objective {
     /// Data loss and predictions of a model on `rows`, in f64 on the host; `weights` holds one a row of the data set, as
     /// [`Dataset::weights`](crate::data::Dataset::weights) does. Accuracies count rows, whatever their weights.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)]
     pub fn evaluate<'a>(
         loss: impl Into<Option<&'a Loss>>,
         model: &Classifier,
@@ -296,28 +300,99 @@ impl Objective {
         rows: &[u32],
         top: &[usize],
     ) -> Evaluation {
-        let loss = loss.into();
-        // Predictions rather than a matrix a chunk: with many classes the matrices would be larger than the data.
-        let start = || (0.0f64, Vec::new(), vec![0u64; top.len()]);
-        let parts = model.fold_scores(features, rows, start, |(sum, predicted, hits), position, scores| {
-            let label = labels[rows[position] as usize] as usize;
-            let weight = weights.map_or(1.0, |w| f64::from(w[rows[position] as usize]));
-            *sum += loss.map_or(f64::NAN, |loss| weight * loss.of_row(scores, label));
-            predicted.push((label, argmax(scores)));
-            for (hit, &k) in hits.iter_mut().zip(top) {
-                *hit += u64::from(crate::metric::in_top_k(scores, label, k));
-            }
-        });
-        let (mut sum, mut confusion, mut hits) = (0.0, Confusion::new(model.n_classes()), vec![0u64; top.len()]);
-        for part in &parts {
-            sum += part.0;
-            part.1.iter().for_each(|&(label, predicted)| confusion.add(label, predicted));
-            hits.iter_mut().zip(&part.2).for_each(|(a, b)| *a += b);
-        }
-        let n = rows.len().max(1) as f64;
-        let top_k = top.iter().zip(hits).map(|(&k, h)| (k, h as f64 / n)).collect();
-        Evaluation { data_loss: sum / n, confusion, top_k }
+        evaluate(loss.into(), &model.scorer(), (features, labels, weights), rows, top)
     }
+
+    /// The objective over the training rows at weights `[n_features, n_classes]` and a bias for preprocessed features, with what the
+    /// evaluation of those rows found on the way.
+    #[must_use]
+    pub(crate) fn measure(
+        &self,
+        source: Source<'_>,
+        rows: &[u32],
+        n_classes: usize,
+        weight: &[f64],
+        bias: Option<&[f64]>,
+    ) -> Measured {
+        let scorer = Scorer::new(weight, bias, source.scaler, n_classes);
+        let data = (source.features, source.labels, source.weights);
+        let evaluation = evaluate(Some(&self.loss), &scorer, data, rows, &[]);
+        let square = |values: &[f64]| values.iter().map(|v| v * v).collect::<Sum>().value();
+        let of_bias = bias.map_or(0.0, |b| self.bias.penalty_factor() * square(b));
+        let penalty = self.lambda / 2.0 * (square(weight) + of_bias);
+        let (value, above) = (evaluation.data_loss + penalty, evaluation.data_loss_at_most + penalty);
+        Measured { value, at_most: (above * (1.0 + 16.0 * UNIT)).next_up(), evaluation }
+    }
+}
+
+/// An objective in f64.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Measured {
+    /// The value.
+    pub value: f64,
+    /// What it is at most in exact numbers.
+    pub at_most: f64,
+    /// Of the rows.
+    pub evaluation: Evaluation,
+}
+
+/// Rows of a chunk, added up.
+struct Part {
+    sum: Sum,
+    at_most: Sum,
+    /// Label and prediction of each row.
+    predicted: Vec<(usize, usize)>,
+    hits: Vec<u64>,
+    /// The loss with the margin that scores as wrong as they may be would need.
+    lifted: Option<Loss>,
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn evaluate(
+    loss: Option<&Loss>,
+    scorer: &Scorer<'_>,
+    (features, labels, weights): (&Features, &[u32], Option<&[f32]>),
+    rows: &[u32],
+    top: &[usize],
+) -> Evaluation {
+    // Predictions rather than a matrix a chunk: with many classes the matrices would be larger than the data.
+    let start = || Part {
+        sum: Sum::default(),
+        at_most: Sum::default(),
+        predicted: Vec::new(),
+        hits: vec![0u64; top.len()],
+        lifted: loss.cloned(),
+    };
+    let visit = |part: &mut Part, position: usize, scores: &[f64], error: f64| {
+        let label = labels[rows[position] as usize] as usize;
+        if let (Some(loss), Some(lifted)) = (loss, &mut part.lifted) {
+            let weight = weights.map_or(1.0, |w| f64::from(w[rows[position] as usize]));
+            part.sum.add(weight * loss.of_row(scores, label));
+            // A margin is a difference of two scores; every loss grows with each of its margins.
+            let largest = scores.iter().fold(0.0f64, |most, s| most.max(s.abs()));
+            lifted.margin = loss.margin + 2.0 * error + 8.0 * UNIT * (largest + loss.margin);
+            part.at_most.add(weight * lifted.of_row(scores, label));
+        }
+        part.predicted.push((label, argmax(scores)));
+        for (hit, &k) in part.hits.iter_mut().zip(top) {
+            *hit += u64::from(crate::metric::in_top_k(scores, label, k));
+        }
+    };
+    let parts = scorer.fold(features, rows, loss.is_some(), start, visit);
+    let mut confusion = Confusion::new(scorer.n_classes());
+    let (mut sum, mut at_most, mut hits) = (Sum::default(), Sum::default(), vec![0; top.len()]);
+    for part in &parts {
+        sum.merge(part.sum);
+        at_most.merge(part.at_most);
+        part.predicted.iter().for_each(|&(label, predicted)| confusion.add(label, predicted));
+        hits.iter_mut().zip(&part.hits).for_each(|(a, b)| *a += b);
+    }
+    let n = rows.len().max(1) as f64;
+    let top_k = top.iter().zip(hits).map(|(&k, h)| (k, h as f64 / n)).collect();
+    // The loss of a row is a sum over classes, or a maximum; smoothed ones have a division and a root in them.
+    let rounded = 1.0 + gamma(16 * scorer.n_classes() + 64);
+    let mean = |sum: Sum| if loss.is_some() { sum.value() / n } else { f64::NAN };
+    Evaluation { data_loss: mean(sum), data_loss_at_most: mean(at_most) * rounded, confusion, top_k }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::config::LoadedConfig;
 use crate::model::Classifier;
 use crate::run::certify::{Certified, Effort, certify, certify_by};
 use crate::run::{self, RunError};
+use crate::shown;
 use crate::solver::StopReason;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -60,7 +61,7 @@ fn as_json(certified: &Certified) -> serde_json::Value {
         "solver_objective": proof.fit.certificate.map(|c| c.primal),
         "solver_relative_gap": proof.fit.certificate.map(|c| c.relative_gap),
         "dual_objective": proof.tightened.dual,
-        "gap": proof.tightened.primal - proof.tightened.dual,
+        "gap": proof.tightened.gap(),
         "relative_gap": proof.tightened.relative_gap,
     })
 }
@@ -79,26 +80,26 @@ fn text(certified: &Certified) -> String {
     let _ = writeln!(out, "model        {}", number(proof.own.primal));
     let _ = writeln!(
         out,
-        "own bound    optimum at least {}, relative gap {:.2e} (from the model's scores, theta {})",
-        number(proof.own.dual),
-        proof.own.relative_gap,
+        "own bound    optimum at least {}, relative gap {} (from the model's scores, theta {})",
+        shown::at_least(proof.own.dual, number),
+        shown::gap(proof.own.relative_gap),
         number(proof.theta),
     );
     let _ = writeln!(
         out,
-        "tightened    optimum at least {}, relative gap {:.2e}: {}",
-        number(proof.tightened.dual),
-        proof.tightened.relative_gap,
+        "tightened    optimum at least {}, relative gap {}: {}",
+        shown::at_least(proof.tightened.dual, number),
+        shown::gap(proof.tightened.relative_gap),
         above(proof.tightened.primal, proof.tightened.dual),
     );
     if let Some(solver) = proof.fit.certificate {
         let _ = writeln!(
             out,
-            "solver       {} dual epochs from there, {:.2} s: objective {}, relative gap {:.2e} ({})",
+            "solver       {} dual epochs from there, {:.2} s: objective {}, relative gap {} ({})",
             number(proof.fit.epochs),
             proof.fit.solve.as_secs_f64(),
             number(solver.primal),
-            solver.relative_gap,
+            shown::gap(solver.relative_gap),
             proof.fit.stop,
         );
     }

@@ -18,13 +18,14 @@ pub(super) fn run(args: &GradcheckArgs) -> Result<ExitCode, Failure> {
         fits(model, &prepared)?;
     }
     prepared.notes.iter().for_each(|note| LOUD.note(note));
+    let given = model.as_ref().map(Classifier::narrow);
     let report = check_rows(&Request {
         source: prepared.source(),
         rows: &prepared.split.train,
         n_classes: prepared.data.n_classes(),
         objective: &prepared.objective,
-        weight: model.as_ref().map(|m| m.weight.as_slice()),
-        bias: model.as_ref().and_then(|m| m.bias.as_deref()),
+        weight: given.as_ref().map(|(weight, _)| weight.as_slice()),
+        bias: given.as_ref().and_then(|(_, bias)| bias.as_deref()),
         device: &device,
         coordinates: args.coordinates,
         seed: config.run.seed,

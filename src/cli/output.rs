@@ -3,6 +3,7 @@
 use crate::run::RunResult;
 use crate::run::measure::{CalibrationReport, Comparison};
 use crate::run::path::PathPoint;
+use crate::shown;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -114,7 +115,10 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
         row("objective", format!("{} (data loss {} + regulariser {penalty})", number(objective), number(data_loss)));
     }
     if let (Some(dual), Some(gap)) = (result.dual_objective, result.relative_gap) {
-        row("certificate", format!("optimum at least {}, relative gap {gap:.2e}", number(dual)));
+        row(
+            "certificate",
+            format!("optimum at least {}, relative gap {}", shown::at_least(dual, number), shown::gap(gap)),
+        );
     }
     let accuracies =
         [("train", result.train_accuracy), ("validation", result.validation_accuracy), ("test", result.test_accuracy)];

@@ -1,7 +1,8 @@
 //! A run as it goes: a bar on a terminal, plain lines elsewhere.
 
 use super::output::{Messages, number};
-use crate::solver::{Certificate, LogEntry, Observer};
+use crate::shown;
+use crate::solver::{LogEntry, Measurement, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -124,15 +125,20 @@ impl Observer for Progress {
         }
     }
 
-    fn bounds(&mut self, entry: &LogEntry, c: &Certificate, active: f64) {
-        let gap = format!("relative gap {:.1e}, {:.0} % of the rows active", c.relative_gap, 100.0 * active);
+    fn bounds(&mut self, entry: &LogEntry, m: &Measurement, active: f64) {
+        let about = if m.dual.is_some() { "" } else { "about " };
+        let gap = format!("relative gap {about}{:.1e}, {:.0} % of the rows active", m.relative_gap, 100.0 * active);
         match &self.bar {
-            Some(bar) => bar.set_message(format!("primal {}, {gap}", number(c.primal))),
+            Some(bar) => bar.set_message(format!("primal {}, {gap}", number(m.primal))),
             // A line for each of hundreds of measurements in a second would tell nobody anything.
             None if self.newest.elapsed() < BETWEEN_LINES && entry.step > 1 => {}
             None => {
                 self.newest = Instant::now();
-                let bounds = format!("primal {}, dual {}", number(c.primal), number(c.dual));
+                let dual = m
+                    .dual
+                    .map(|dual| format!(", optimum at least {}", shown::at_least(dual, number)))
+                    .unwrap_or_default();
+                let bounds = format!("primal {}{dual}", number(m.primal));
                 self.messages.line(&format!("epoch {:.1}: {bounds}, {gap}, {:.1} s", entry.epoch, entry.seconds));
             }
         }

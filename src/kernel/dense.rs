@@ -36,6 +36,12 @@ impl<T: Real> RowBlock<T> {
         self.values.get_mut().chunks_exact_mut(self.width)
     }
 
+    /// The rows one after another, each with its padding.
+    #[must_use]
+    pub fn values(&self) -> &[T] {
+        self.values.get()
+    }
+
     /// The Gram matrix of the first `n` rows, `[n, n]`.
     pub fn gram(&self, n: usize, out: &mut [T]) {
         for start in (0..n).step_by(GRAM_ROWS) {
@@ -93,6 +99,11 @@ impl<T: Real> ClassWeights<T> {
     /// All zero again.
     pub fn clear(&mut self) {
         self.values.get_mut().fill(T::default());
+    }
+
+    /// `W += V`, for weights of the same shape.
+    pub fn merge(&mut self, other: &Self) {
+        self.values.get_mut().iter_mut().zip(other.values.get()).for_each(|(w, &v)| *w = *w + v);
     }
 
     /// The number of classes.

@@ -10,6 +10,7 @@ mod ceilings;
 pub mod cube;
 mod dense;
 pub mod in_place;
+pub(crate) mod rounding;
 mod sparse;
 
 pub use ceilings::Ceilings;

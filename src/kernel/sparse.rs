@@ -41,6 +41,20 @@ impl<T: Real> FeatureWeights<T> {
         self.values.get().chunks_exact(self.width).flat_map(|row| row[..self.n_classes].iter().copied()).collect()
     }
 
+    /// [`FeatureWeights::to_rows`] in the memory that the weights have.
+    #[must_use]
+    pub fn into_rows(self) -> Vec<T> {
+        let (k, width) = (self.n_classes, self.width);
+        let Aligned { mut values, start, len } = self.values;
+        let n_features = len / width;
+        for j in 0..n_features {
+            let from = start + j * width;
+            values.copy_within(from..from + k, j * k);
+        }
+        values.truncate(n_features * k);
+        values
+    }
+
     /// Puts the weights of feature `j`, `[n_classes]`.
     pub fn set_feature(&mut self, j: usize, values: &[f64]) {
         let row = &mut self.values.get_mut()[j * self.width..][..self.n_classes];

@@ -334,6 +334,23 @@ impl Loss {
         self.dual_measure(simd, sample, scores, a, scratch)
     }
 
+    /// Brings dual variables `[n_classes]` of a sample into their set: what rounding has left outside is clipped, what is no number
+    /// is 0.
+    pub fn dual_clip(&self, label: usize, c: f64, a: &mut [f64]) {
+        let separable = self.formulation == Formulation::OneVsRest;
+        // q plays no part in the limits.
+        let Block { hi, cap, .. } = self.block(1.0, c);
+        let hi = if separable && self.power == Power::Two { f64::INFINITY } else { hi };
+        a.iter_mut().for_each(|a| *a = if c > 0.0 && *a > 0.0 { a.min(hi) } else { 0.0 });
+        if !separable {
+            a[label] = 0.0;
+        }
+        let sum: f64 = a.iter().sum();
+        if sum > cap {
+            a.iter_mut().for_each(|a| *a *= cap / sum);
+        }
+    }
+
     const fn has_penalty(&self) -> bool {
         matches!(self.power, Power::Two) && !matches!(self.formulation, Formulation::TopK) || self.smoothing > 0.0
     }

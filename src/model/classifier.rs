@@ -5,11 +5,10 @@
 
 use super::BiasRule;
 use super::liblinear::Liblinear;
+use super::scorer::Scorer;
 use crate::calibration::Calibrator;
 use crate::data::{Center, Features, ImageShape, Scale, Scaler};
-use crate::kernel::{ClassWeights, RowBlock};
 use crate::loss::Loss;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// What a model was trained for.
@@ -47,9 +46,9 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classifier {
     /// `[n_features, n_classes]`, row-major, for preprocessed features.
-    pub weight: Vec<f32>,
+    pub weight: Vec<f64>,
     /// `[n_classes]`.
-    pub bias: Option<Vec<f32>>,
+    pub bias: Option<Vec<f64>>,
     /// Fitted preprocessing.
     pub scaler: Scaler,
     /// Names in column order.
@@ -60,21 +59,6 @@ pub struct Classifier {
     pub image_shape: Option<ImageShape>,
     /// Where it comes from.
     pub origin: Origin,
-}
-
-/// Rows that are scored together by one thread.
-const CHUNK: usize = 512;
-/// Rows that are widened and multiplied at a time: they and the weights stay in the second-level cache.
-const ROWS: usize = 8;
-
-/// Weights for raw features: `s = r·(x·weight + offset) + bias`.
-struct Folded {
-    n_features: usize,
-    n_classes: usize,
-    /// `[n_features, n_classes]`
-    weight: Vec<f64>,
-    offset: Vec<f64>,
-    bias: Vec<f64>,
 }
 
 impl Classifier {
@@ -114,16 +98,18 @@ impl Classifier {
         }
     }
 
-    /// Weight and bias for preprocessed features in f64, zeros where there is no bias: those of a model that was read in double
-    /// precision lose nothing.
+    /// The bias, zeros where there is none.
     #[must_use]
-    pub fn wide(&self) -> (Vec<f64>, Vec<f64>) {
-        let widened = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-        let (weight, bias) = match &self.origin {
-            Origin::Trained(_) => (widened(&self.weight), self.bias.as_deref().map(widened)),
-            Origin::Liblinear(model) => (model.weight.clone(), model.bias.clone()),
-        };
-        (weight, bias.unwrap_or_else(|| vec![0.0; self.n_classes()]))
+    pub fn bias_or_zeros(&self) -> Vec<f64> {
+        self.bias.clone().unwrap_or_else(|| vec![0.0; self.n_classes()])
+    }
+
+    /// Weight and bias in single precision, as a device computes with them.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn narrow(&self) -> (Vec<f32>, Option<Vec<f32>>) {
+        let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        (narrow(&self.weight), self.bias.as_deref().map(narrow))
     }
 
     /// Weights and bias for raw features, in f64: `weight[j, k] / scale_j` and `bias_k − Σ_j mean_j·weight[j, k]/scale_j`.
@@ -134,32 +120,19 @@ impl Classifier {
         if self.scaler.unit_row {
             return None;
         }
-        let folded = self.fold();
-        let bias = folded.bias.iter().zip(&folded.offset).map(|(b, o)| b + o).collect();
-        Some((folded.weight, bias))
+        let (weight, offset, bias) = self.scorer().folded();
+        Some((weight, bias.iter().zip(&offset).map(|(b, o)| b + o).collect()))
     }
 
     /// Weights divided by the scale of their feature, and the bias, in f64: for rows that were centred and brought to unit length.
     pub(super) fn scaled_weights(&self) -> (Vec<f64>, Vec<f64>) {
-        let folded = self.fold();
-        (folded.weight, folded.bias)
+        let (weight, _, bias) = self.scorer().folded();
+        (weight, bias)
     }
 
-    fn fold(&self) -> Folded {
-        let (d, k) = (self.n_features(), self.n_classes());
-        let (wide, bias) = self.wide();
-        let mut weight = vec![0.0; d * k];
-        let mut offset = vec![0.0; k];
-        for j in 0..d {
-            let scale = self.scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
-            let mean = self.scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
-            for c in 0..k {
-                let w = wide[j * k + c] / scale;
-                offset[c] -= mean * w;
-                weight[j * k + c] = w;
-            }
-        }
-        Folded { n_features: d, n_classes: k, weight, offset, bias }
+    /// What scores raw rows.
+    pub(crate) fn scorer(&self) -> Scorer<'_> {
+        Scorer::new(&self.weight, self.bias.as_deref(), &self.scaler, self.n_classes())
     }
 
     /// Folds a function over the scores of the given rows, in parallel over fixed chunks; the results come in row order, so
@@ -173,33 +146,8 @@ impl Classifier {
         init: impl Fn() -> T + Sync,
         visit: impl Fn(&mut T, usize, &[f64]) + Sync,
     ) -> Vec<T> {
-        let folded = self.fold();
-        let is_dense = !matches!(features, Features::Sparse(_));
-        let by_class = is_dense.then(|| ClassWeights::<f64>::from_rows(&folded.weight, folded.n_classes));
-        let chunk = |(index, rows): (usize, &[u32])| {
-            let mut state = init();
-            let mut scores = vec![0.0; ROWS * folded.n_classes];
-            let mut cells = is_dense.then(|| RowBlock::new(ROWS, folded.n_features));
-            for (block, group) in rows.chunks(ROWS).enumerate() {
-                match (&by_class, &mut cells) {
-                    (Some(weights), Some(cells)) => {
-                        folded.widen(features, group, cells);
-                        weights.scores(cells, group.len(), &mut scores, folded.n_classes);
-                    }
-                    _ => folded.sparse_scores(features, group, &mut scores),
-                }
-                for (i, &row) in group.iter().enumerate() {
-                    let scores = &mut scores[i * folded.n_classes..(i + 1) * folded.n_classes];
-                    let factor = self.scaler.row_factor(features, row as usize);
-                    for (c, s) in scores.iter_mut().enumerate() {
-                        *s = factor * (*s + folded.offset[c]) + folded.bias[c];
-                    }
-                    visit(&mut state, index * CHUNK + block * ROWS + i, scores);
-                }
-            }
-            state
-        };
-        rows.par_chunks(CHUNK).enumerate().map(chunk).collect()
+        let visit = |state: &mut T, position: usize, scores: &[f64], _: f64| visit(state, position, scores);
+        self.scorer().fold(features, rows, false, init, visit)
     }
 
     /// The scores of the given rows, `[rows, n_classes]` row-major.
@@ -209,45 +157,15 @@ impl Classifier {
     }
 }
 
-impl Folded {
-    fn sparse_scores(&self, features: &Features, rows: &[u32], scores: &mut [f64]) {
-        let k = self.n_classes;
-        scores.fill(0.0);
-        for (scores, &row) in scores.chunks_exact_mut(k).zip(rows) {
-            features.for_each_cell(row as usize, |j, x| {
-                if j < self.n_features {
-                    let x = f64::from(x);
-                    scores.iter_mut().zip(&self.weight[j * k..(j + 1) * k]).for_each(|(s, w)| *s += x * w);
-                }
-            });
-        }
-    }
-
-    /// Dense rows in double precision. Features that the model does not have are left out, those that the rows do not have stay zero.
-    fn widen(&self, features: &Features, rows: &[u32], block: &mut RowBlock<f64>) {
-        fn widen<T: Copy + Into<f64>>(cells: &[T], out: &mut [f64]) {
-            out.iter_mut().zip(cells).for_each(|(out, &cell)| *out = cell.into());
-        }
-        for (out, &row) in block.rows_mut().zip(rows) {
-            let out = &mut out[..self.n_features];
-            match features {
-                Features::U8(dense) => widen(dense.row(row as usize), out),
-                Features::F32(dense) => widen(dense.row(row as usize), out),
-                Features::Sparse(_) => unreachable!("sparse rows go another way"),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::{Csr, Dense};
     use crate::loss::{Formulation, Power};
 
-    fn classifier(scaler: Scaler, d: usize) -> Classifier {
+    fn classifier(scaler: Scaler, d: u32) -> Classifier {
         Classifier {
-            weight: (0..d * 3).map(|i| (i as f32 * 0.37).sin()).collect(),
+            weight: (0..d * 3).map(|i| (f64::from(i) * 0.37).sin()).collect(),
             bias: Some(vec![0.5, -1.0, 0.25]),
             scaler,
             class_names: ["a", "b", "c"].map(String::from).to_vec(),
@@ -268,7 +186,7 @@ mod tests {
 
     #[test]
     fn folded_scores_equal_scores_of_preprocessed_rows() {
-        let d = 11;
+        let d = 11usize;
         let bytes: Vec<u8> = (0..d * 9).map(|i| ((i * 37) % 23) as u8).collect();
         let mut csr = Csr::new(d);
         for row in bytes.chunks(d) {
@@ -279,15 +197,15 @@ mod tests {
         let rows: Vec<u32> = vec![8, 0, 3, 3, 7, 1];
         for center in [Center::None, Center::Mean] {
             for scale in [Scale::None, Scale::Pixel, Scale::Std, Scale::Minmax, Scale::UnitRow] {
-                let model = classifier(Scaler::fit(&dense, &[0, 1, 2, 3, 4], center, scale), d);
+                let model = classifier(Scaler::fit(&dense, &[0, 1, 2, 3, 4], center, scale), 11);
                 for features in [&dense, &Features::Sparse(csr.clone())] {
                     let scores = model.scores(features, &rows);
                     let mut x = vec![0.0f32; d];
                     for (i, &row) in rows.iter().enumerate() {
                         model.scaler.write_row(features, row as usize, &mut x);
                         for c in 0..3 {
-                            let dot: f64 = (0..d).map(|j| f64::from(x[j]) * f64::from(model.weight[j * 3 + c])).sum();
-                            let expected = dot + f64::from(model.bias.as_ref().unwrap()[c]);
+                            let dot: f64 = (0..d).map(|j| f64::from(x[j]) * model.weight[j * 3 + c]).sum();
+                            let expected = dot + model.bias.as_ref().unwrap()[c];
                             let found = scores[i * 3 + c];
                             assert!((found - expected).abs() < 1e-4, "{center:?} {scale:?} {found} {expected}");
                         }

@@ -1,7 +1,8 @@
 //! The model file: safetensors, so that Python reads it in two lines.
 //!
 //! Tensors: `weight` `[n_features, n_classes]`, `bias` `[n_classes]`, both for preprocessed features, and `mean` and `scale`
-//! `[n_features]` where the preprocessing uses them. Metadata: every value is text, those that are not plain words are JSON.
+//! `[n_features]` where the preprocessing uses them. `weight` and `bias` are F32 where that holds every number of theirs exactly
+//! (format version 1), else F64 (format version 2): a model on the disk is the model that was measured. Metadata: every value is text, those that are not plain words are JSON.
 //! The header is written with sorted keys, so that equal models are equal byte for byte. LIBLINEAR's model files are read too:
 //! [`super::liblinear`].
 
@@ -16,8 +17,11 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-/// The format version that this program writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest format version that this program reads and writes: weights in double precision.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The format version of models whose numbers are all of single precision.
+const SINGLE_VERSION: u32 = 1;
 
 /// The version of the metadata `calibration`, which older files and models without one do not have.
 const CALIBRATION_VERSION: u32 = 1;
@@ -68,36 +72,67 @@ impl ModelFileError {
     }
 }
 
-fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+/// The numbers of a tensor in the order of the file.
+enum Numbers<'a> {
+    Single(&'a [f32]),
+    Double(&'a [f64]),
+    /// Numbers of single precision that are held in double.
+    Narrowed(&'a [f64]),
+}
+
+impl Numbers<'_> {
+    const fn dtype(&self) -> &'static str {
+        match self {
+            Self::Single(_) | Self::Narrowed(_) => "F32",
+            Self::Double(_) => "F64",
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Single(values) => values.iter().for_each(|v| out.extend(v.to_le_bytes())),
+            Self::Double(values) => values.iter().for_each(|v| out.extend(v.to_le_bytes())),
+            Self::Narrowed(values) => values.iter().for_each(|v| out.extend((*v as f32).to_le_bytes())),
+        }
+    }
+}
+
+/// Whether single precision holds a number to the last bit.
+#[allow(clippy::cast_possible_truncation)]
+fn is_single(value: f64) -> bool {
+    f64::from(value as f32).to_bits() == value.to_bits()
 }
 
 impl Classifier {
     /// The model as the bytes of a safetensors file.
     ///
     /// The `safetensors` crate keeps metadata in a hash map, whose order changes from run to run; the header is small, so it is
-    /// written here in sorted order. Weights that were read in double precision are written in single.
+    /// written here in sorted order.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (d, k) = (self.n_features(), self.n_classes());
-        let mut tensors: Vec<(&str, Vec<usize>, &[f32])> = vec![("weight", vec![d, k], &self.weight)];
+        let single = self.is_single();
+        let numbers = if single { Numbers::Narrowed } else { Numbers::Double };
+        let mut tensors = vec![("weight", vec![d, k], numbers(&self.weight))];
         if let Some(bias) = &self.bias {
-            tensors.push(("bias", vec![k], bias));
+            tensors.push(("bias", vec![k], numbers(bias)));
         }
         if let Some(mean) = &self.scaler.mean {
-            tensors.push(("mean", vec![d], mean));
+            tensors.push(("mean", vec![d], Numbers::Single(mean)));
         }
         if let Some(scale) = &self.scaler.scale {
-            tensors.push(("scale", vec![d], scale));
+            tensors.push(("scale", vec![d], Numbers::Single(scale)));
         }
         let mut header: BTreeMap<&str, Value> = BTreeMap::new();
         let mut data = Vec::new();
         for (name, shape, values) in tensors {
             let start = data.len();
-            data.extend(bytes_of(values));
-            header.insert(name, json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
+            values.write(&mut data);
+            let offsets = [start, data.len()];
+            header.insert(name, json!({"dtype": values.dtype(), "shape": shape, "data_offsets": offsets}));
         }
-        header.insert("__metadata__", self.metadata());
+        header.insert("__metadata__", self.metadata(if single { SINGLE_VERSION } else { FORMAT_VERSION }));
         let mut text = serde_json::to_string(&header).unwrap_or_default().into_bytes();
         text.resize(text.len().next_multiple_of(8), b' ');
         let mut file = (text.len() as u64).to_le_bytes().to_vec();
@@ -106,11 +141,16 @@ impl Classifier {
         file
     }
 
-    fn metadata(&self) -> Value {
+    /// Whether single precision holds all weights.
+    fn is_single(&self) -> bool {
+        self.weight.iter().chain(self.bias.iter().flatten()).all(|&v| is_single(v))
+    }
+
+    fn metadata(&self, version: u32) -> Value {
         let text = |value: Value| Value::String(value.to_string());
         let mut metadata = json!({
             "format": "burn-svm",
-            "format_version": FORMAT_VERSION.to_string(),
+            "format_version": version.to_string(),
             "class_names": text(json!(self.class_names)),
             "image_shape": text(json!(self.image_shape)),
         });
@@ -156,7 +196,7 @@ impl Classifier {
         if version.parse::<u32>().map_or(true, |v| v == 0 || v > FORMAT_VERSION) {
             return Err(wrong(format!("model format version `{version}`, expected at most {FORMAT_VERSION}")));
         }
-        let mut origin = metadata.origin()?;
+        let origin = metadata.origin()?;
         let class_names: Vec<String> = serde_json::from_value(metadata.parse("class_names")?)
             .map_err(|e| wrong(format!("metadata `class_names`: {e}")))?;
         let feature_names: Option<Vec<String>> = match metadata.entries.get("feature_names") {
@@ -187,11 +227,13 @@ impl Classifier {
             found => Ok(found.map(|(values, _)| values)),
         };
         let (bias, mean, scale) = (vector("bias", k)?, vector("mean", shape[0])?, vector("scale", shape[0])?);
-        let unit_row = field(&metadata.parse("preprocess")?, "unit_row") == Value::Bool(true);
-        if let Origin::Liblinear(model) = &mut origin {
-            model.weight = weight.iter().map(|&v| f64::from(v)).collect();
-            model.bias = bias.as_ref().map(|b| b.iter().map(|&v| f64::from(v)).collect());
+        if let Some(bad) = scale.iter().flatten().find(|&&s| s == 0.0) {
+            return Err(wrong(format!("tensor `scale` holds {bad}, expected divisors other than 0")));
         }
+        #[allow(clippy::cast_possible_truncation)]
+        let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
+        let (mean, scale) = (mean.map(single), scale.map(single));
+        let unit_row = field(&metadata.parse("preprocess")?, "unit_row") == Value::Bool(true);
         Ok(Self {
             weight,
             bias,
@@ -268,13 +310,13 @@ impl Metadata<'_> {
         }
     }
 
-    /// Where the model comes from; the weights of LIBLINEAR's are yet to be filled in.
+    /// Where the model comes from.
     fn origin(&self) -> Result<Origin, ModelFileError> {
         if let Some(name) = self.entries.get("liblinear_solver") {
             let solver = LiblinearSolver::of_name(name).ok_or_else(|| {
                 self.wrong(format!("metadata `liblinear_solver` is `{name}`, which is no classifier"))
             })?;
-            return Ok(Origin::Liblinear(Liblinear::new(solver, Vec::new(), None)));
+            return Ok(Origin::Liblinear(Liblinear::new(solver)));
         }
         let (preprocess, objective) = (self.parse("preprocess")?, self.parse("objective")?);
         serde_json::from_value(json!({
@@ -292,7 +334,7 @@ impl Metadata<'_> {
     }
 }
 
-type Values = (Vec<f32>, Vec<usize>);
+type Values = (Vec<f64>, Vec<usize>);
 
 fn tensor(
     tensors: &SafeTensors<'_>,
@@ -302,116 +344,24 @@ fn tensor(
     let Ok(view) = tensors.tensor(name) else {
         return Ok(None);
     };
-    let values =
-        floats(&view).ok_or_else(|| wrong(format!("tensor `{name}` has type {:?}, expected F32", view.dtype())))?;
+    let values = floats(&view, name)
+        .map_err(|expected| wrong(format!("tensor `{name}` has type {:?}, expected {expected}", view.dtype())))?;
     if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
         return Err(wrong(format!("tensor `{name}` holds {bad}, expected finite numbers")));
     }
     Ok(Some((values, view.shape().to_vec())))
 }
 
-fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let chunks = view.data().chunks_exact(4);
-    (view.dtype() == Dtype::F32).then(|| chunks.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+/// The numbers of a tensor; else the types that it may have.
+fn floats(view: &TensorView<'_>, name: &str) -> Result<Vec<f64>, &'static str> {
+    let is_weight = matches!(name, "weight" | "bias");
+    let data = view.data();
+    match view.dtype() {
+        Dtype::F32 => Ok(data.as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()),
+        Dtype::F64 if is_weight => Ok(data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
+        _ => Err(if is_weight { "F32 or F64" } else { "F32" }),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::{Center, ImageShape, Scale};
-    use crate::loss::{Formulation, Loss, Power};
-    use crate::model::{BiasRule, Training};
-
-    fn sample() -> Classifier {
-        Classifier {
-            weight: vec![1.0, -2.0, 0.5, 0.25, 3.0, -0.125],
-            bias: Some(vec![0.1, 0.2]),
-            scaler: Scaler { mean: Some(vec![1.0, 2.0, 3.0]), scale: None, unit_row: true },
-            class_names: vec!["cat".into(), "dög \"x\"".into()],
-            feature_names: Some(vec!["a".into(), "b".into(), "c \"d\"".into()]),
-            image_shape: Some(ImageShape { channels: 1, height: 1, width: 3 }),
-            origin: Origin::Trained(Training {
-                loss: Loss {
-                    class_weights: Some(vec![1.0, 0.5]),
-                    ..Loss::new(Formulation::CrammerSinger, 2.0, Power::Two)
-                },
-                lambda: 0.1 + 0.2,
-                n_samples: 7,
-                bias: BiasRule::Regularised { scale: 2.0 },
-                center: Center::Mean,
-                scale: Scale::UnitRow,
-                config: "seed = 0\n".into(),
-                calibration: None,
-            }),
-        }
-    }
-
-    #[test]
-    fn a_model_survives_its_file_and_the_bytes_are_always_the_same() {
-        let model = sample();
-        let bytes = model.to_bytes();
-        assert_eq!(Classifier::from_bytes(&bytes, Path::new("m")).unwrap(), model);
-        assert_eq!(bytes, sample().to_bytes());
-        // The crate of the format's authors reads our header.
-        let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        assert_eq!(tensors.tensor("weight").unwrap().shape(), [3, 2]);
-    }
-
-    fn calibrated(map: Calibrator) -> Classifier {
-        let mut model = sample();
-        if let Origin::Trained(training) = &mut model.origin {
-            training.calibration = Some(map);
-        }
-        model
-    }
-
-    #[test]
-    fn a_calibration_survives_the_file_and_is_checked() {
-        let load = |bytes: &[u8]| Classifier::from_bytes(bytes, Path::new("m"));
-        for map in [
-            Calibrator::Temperature { temperature: 0.1 + 0.2 },
-            Calibrator::Platt { slope: vec![1.5, -0.25], offset: vec![0.0, 1e-9] },
-        ] {
-            let model = calibrated(map);
-            assert_eq!(load(&model.to_bytes()).unwrap(), model);
-        }
-        for map in [
-            Calibrator::Temperature { temperature: -1.0 },
-            Calibrator::Platt { slope: vec![1.0; 3], offset: vec![1.0; 3] },
-        ] {
-            let error = load(&calibrated(map).to_bytes()).unwrap_err().to_string();
-            assert_eq!(error, "m: metadata `calibration` has not finite parameters for each of 2 classes");
-        }
-        let whole = calibrated(Calibrator::Temperature { temperature: 2.0 }).to_bytes();
-        for (from, to, problem) in [
-            ("version\\\":1", "version\\\":2", "m: metadata `calibration` has version 2, expected at most 1"),
-            ("method\\\":\\\"temperature", "method\\\":\\\"temperatura", "unknown variant `temperatura`"),
-        ] {
-            let at = whole.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
-            let mut bytes = whole.clone();
-            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-            let error = load(&bytes).unwrap_err().to_string();
-            assert!(error.contains(problem), "{error}");
-        }
-    }
-
-    #[test]
-    fn damaged_files_are_refused_in_a_sentence() {
-        let bytes = sample().to_bytes();
-        for cut in [0, 7, 8, 100, bytes.len() - 1] {
-            let error = Classifier::from_bytes(&bytes[..cut], Path::new("m")).unwrap_err().to_string();
-            assert!(error.starts_with("m: not a safetensors file"), "{error}");
-        }
-        let key = b"\"format_version\":\"";
-        let newer = bytes.windows(key.len()).position(|w| w == key).unwrap();
-        let mut changed = bytes.clone();
-        changed[newer + key.len()] = b'9';
-        let error = Classifier::from_bytes(&changed, Path::new("m")).unwrap_err().to_string();
-        assert_eq!(error, "m: model format version `9`, expected at most 1");
-        let mut infinite = bytes.clone();
-        let end = bytes.len();
-        infinite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
-        let error = Classifier::from_bytes(&infinite, Path::new("m")).unwrap_err().to_string();
-        assert_eq!(error, "m: tensor `mean` holds inf, expected finite numbers");
-    }
-}
+mod tests;

@@ -101,15 +101,11 @@ pub struct Liblinear {
     pub solver: LiblinearSolver,
     /// [`LiblinearSolver::loss`].
     pub loss: Option<Loss>,
-    /// `[n_features, n_classes]` in double precision.
-    pub weight: Vec<f64>,
-    /// `[n_classes]` in double precision.
-    pub bias: Option<Vec<f64>>,
 }
 
 impl Liblinear {
-    pub(super) fn new(solver: LiblinearSolver, weight: Vec<f64>, bias: Option<Vec<f64>>) -> Self {
-        Self { solver, loss: solver.loss(), weight, bias }
+    pub(super) fn new(solver: LiblinearSolver) -> Self {
+        Self { solver, loss: solver.loss() }
     }
 }
 
@@ -295,11 +291,11 @@ pub fn read(bytes: &[u8], file: &Path) -> Result<Classifier, ModelFileError> {
     if rows < n_rows {
         return Err(lines.wrong(format!("the file ends after {rows} of {n_rows} rows of weights: it is cut off")));
     }
-    classifier(header, weight).ok_or_else(|| lines.wrong("a weight is beyond the range of single precision"))
+    Ok(classifier(header, weight))
 }
 
-/// `weight` has the row of the bias at its end. `None` where a number is infinite in single precision.
-fn classifier(header: Header, mut weight: Vec<f64>) -> Option<Classifier> {
+/// `weight` has the row of the bias at its end.
+fn classifier(header: Header, mut weight: Vec<f64>) -> Classifier {
     let k = header.labels.len();
     let bias = (header.bias >= 0.0)
         .then(|| weight.split_off(header.n_features * k).into_iter().map(|w| w * header.bias).collect::<Vec<f64>>());
@@ -307,18 +303,13 @@ fn classifier(header: Header, mut weight: Vec<f64>) -> Option<Classifier> {
     if k == 2 {
         class_names.reverse();
     }
-    Some(Classifier {
-        weight: narrowed(&weight)?,
-        bias: bias.as_deref().map_or(Some(None), |b| narrowed(b).map(Some))?,
+    Classifier {
+        weight,
+        bias,
         scaler: Scaler::default(),
         class_names,
         feature_names: None,
         image_shape: None,
-        origin: Origin::Liblinear(Liblinear::new(header.solver, weight, bias)),
-    })
-}
-
-#[allow(clippy::cast_possible_truncation)]
-fn narrowed(values: &[f64]) -> Option<Vec<f32>> {
-    values.iter().map(|&v| Some(v as f32).filter(|v| v.is_finite())).collect()
+        origin: Origin::Liblinear(Liblinear::new(header.solver)),
+    }
 }

@@ -6,8 +6,10 @@ pub mod classifier;
 pub mod export;
 pub mod file;
 pub mod liblinear;
+mod scorer;
 
 pub use classifier::{Classifier, Origin, Training};
+pub(crate) use scorer::Scorer;
 
 use crate::data::batch::{Rows, SparseRows};
 use burn::config::Config;

@@ -105,7 +105,7 @@ pub fn path(points: &[PathPoint], name: &str) -> Option<Curves> {
     Curves::of("A model for each C", name, panels)
 }
 
-/// Primal and dual objective of the exact solver, and the relative gap between them; `None` where none was proved.
+/// Primal and dual objective of the exact solver as it measured them, and the relative gap between them; `None` where it did not.
 #[must_use]
 pub fn bounds(rows: &[BoundsRow], name: &str) -> Option<Curves> {
     let of = |value: fn(&BoundsRow) -> f64| -> Points {
@@ -113,7 +113,7 @@ pub fn bounds(rows: &[BoundsRow], name: &str) -> Option<Curves> {
     };
     let sides = vec![
         Series { name: "primal", color: BLUE, points: of(|r| r.primal) },
-        Series { name: "dual", color: ORANGE, points: of(|r| r.dual) },
+        Series { name: "dual", color: ORANGE, points: of(BoundsRow::about_dual) },
     ];
     let gap: Points = of(|r| r.relative_gap).into_iter().filter(|p| p.1 > 0.0).collect();
     let gap = vec![Series { name: "(primal − dual) / primal", color: BLUE, points: gap }];
@@ -121,7 +121,7 @@ pub fn bounds(rows: &[BoundsRow], name: &str) -> Option<Curves> {
         Panel { x: EPOCH, y: "the optimum lies in between", unit: Unit::Number, series: sides, decades: false },
         Panel { x: EPOCH, y: "relative duality gap", unit: Unit::Number, series: gap, decades: false },
     ];
-    Curves::of("Proved bounds on the optimum", name, panels)
+    Curves::of("Bounds on the optimum, as measured", name, panels)
 }
 
 const EPOCH: &str = "epoch";
@@ -340,8 +340,13 @@ mod tests {
 
     #[test]
     fn bounds_are_drawn_with_and_without_a_gap() {
-        let row =
-            |epoch: f64, dual: f64| BoundsRow { epoch, primal: 1.0, dual, relative_gap: 1.0 - dual, seconds: 0.1 };
+        let row = |epoch: f64, dual: f64| BoundsRow {
+            epoch,
+            primal: 1.0,
+            dual: None,
+            relative_gap: 1.0 - dual,
+            seconds: 0.1,
+        };
         let document = svg(&bounds(&[row(1.0, -5.0), row(2.0, 0.5), row(3.0, 0.9999)], "x").unwrap()).unwrap();
         assert!(document.contains("primal") && document.contains("relative duality gap"));
         // A gap of zero has no place on a logarithmic axis.
@@ -391,7 +396,8 @@ mod tests {
                 }
             }
         }
-        let row = |epoch: f64| BoundsRow { epoch, primal: HUGE, dual: -HUGE, relative_gap: 5e-324, seconds: -1.0 };
+        let row =
+            |epoch: f64| BoundsRow { epoch, primal: HUGE, dual: Some(-HUGE), relative_gap: 5e-324, seconds: -1.0 };
         for epochs in [[f64::NAN, f64::INFINITY], [0.0, HUGE], [1.0, 1.0 + f64::EPSILON], [-1.0, -HUGE]] {
             assert!(bounds(&epochs.map(row), "x").is_none_or(|figure| svg(&figure).is_ok()), "{epochs:?}");
         }

@@ -45,8 +45,8 @@ fn shape_of(model: &Classifier) -> Result<ImageShape, NoPicture> {
 }
 
 /// The smallest and the largest weight.
-fn ends(model: &Classifier) -> (f32, f32) {
-    model.weight.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)))
+fn ends(model: &Classifier) -> (f64, f64) {
+    model.weight.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)))
 }
 
 /// The picture of each class by itself, a pixel a weight, on one scale.
@@ -129,7 +129,7 @@ fn kind(model: &Classifier) -> String {
     }
 }
 
-fn signed(value: f32) -> String {
+fn signed(value: f64) -> String {
     let text = if value == 0.0 || (1e-3..1e4).contains(&value.abs()) {
         format!("{:.3}", value)
     } else {
@@ -140,14 +140,14 @@ fn signed(value: f32) -> String {
 
 /// One class: each pixel the mean of a block of weights, where the image is larger than its tile.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn tile(model: &Classifier, shape: ImageShape, class: usize, block: usize, (low, high): (f32, f32)) -> Pixels {
+fn tile(model: &Classifier, shape: ImageShape, class: usize, block: usize, (low, high): (f64, f64)) -> Pixels {
     let k = model.n_classes();
     let (width, height) = (shape.width.div_ceil(block), shape.height.div_ceil(block));
     let mut pixels = Pixels::white(width as u32, height as u32);
     let level = |w: f64| {
-        let span = f64::from(high) - f64::from(low);
+        let span = high - low;
         // Weights that are all the same are neither dark nor bright.
-        if span > 0.0 { (255.0 * (w - f64::from(low)) / span).clamp(0.0, 255.0) as u8 } else { 127 }
+        if span > 0.0 { (255.0 * (w - low) / span).clamp(0.0, 255.0) as u8 } else { 127 }
     };
     let mean = |channel: usize, x: usize, y: usize| {
         let rows = y * block..((y + 1) * block).min(shape.height);
@@ -155,7 +155,7 @@ fn tile(model: &Classifier, shape: ImageShape, class: usize, block: usize, (low,
         let n = (rows.len() * columns.len()) as f64;
         let at = |r: usize, c: usize| (channel * shape.height + r) * shape.width + c;
         let cells = rows.flat_map(|r| columns.clone().map(move |c| (r, c)));
-        cells.map(|(r, c)| f64::from(model.weight[at(r, c) * k + class])).sum::<f64>() / n
+        cells.map(|(r, c)| model.weight[at(r, c) * k + class]).sum::<f64>() / n
     };
     for y in 0..height {
         for x in 0..width {
@@ -203,7 +203,7 @@ mod tests {
     use crate::loss::{Formulation, Loss, Power};
     use crate::model::{BiasRule, Origin, Training};
 
-    fn model(shape: ImageShape, k: usize, weight: impl Fn(usize) -> f32) -> Classifier {
+    fn model(shape: ImageShape, k: usize, weight: impl Fn(usize) -> f64) -> Classifier {
         let d = shape.channels * shape.height * shape.width;
         Classifier {
             weight: (0..d * k).map(weight).collect(),
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(grey.tiles[1].rgb, [63, 63, 63, 255, 255, 255]);
         // Planes one after another: red, green, blue.
         let shape = ImageShape { channels: 3, height: 1, width: 1 };
-        let colour = Templates::new(&model(shape, 2, |i| i as f32), "run").unwrap();
+        let colour = Templates::new(&model(shape, 2, |i| i as f64), "run").unwrap();
         assert_eq!((&colour.tiles[0].rgb[..], &colour.tiles[1].rgb[..]), (&[0, 102, 204][..], &[51, 153, 255][..]));
         let flat = Templates::new(&model(shape, 2, |_| 0.5), "run").unwrap();
         assert_eq!(flat.tiles[0].rgb, [127; 3]);
@@ -247,7 +247,7 @@ mod tests {
             [(2, 1, 28, 28), (10, 3, 32, 32), (100, 3, 32, 32), (1000, 1, 28, 28), (3, 1, 1, 500), (2, 1, 700, 700)]
         {
             let shape = ImageShape { channels, height, width };
-            let figure = Templates::new(&model(shape, k, |i| (i as f32 * 0.1).sin()), "run").unwrap();
+            let figure = Templates::new(&model(shape, k, |i| (i as f64 * 0.1).sin()), "run").unwrap();
             let (w, h) = figure.size();
             assert!(w <= 1100 && h <= 900, "{k} classes of {shape:?}: {w} x {h}");
             assert_eq!(svg(&figure).unwrap().matches("<image").count(), k);

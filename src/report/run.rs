@@ -10,6 +10,7 @@ use crate::plot::{canvas, templates};
 use crate::run::RunResult;
 use crate::run::path::PathPoint;
 use crate::run::recorded::{BoundsRow, ConfusionRecord};
+use crate::shown;
 use crate::solver::LogEntry;
 use std::fmt::Write as _;
 
@@ -72,9 +73,10 @@ fn certificate(result: &RunResult) -> String {
         return String::new();
     };
     let sentence = format!(
-        "No weights whatsoever bring this objective below {}; these reach {}, within {gap:.2e} of the best there is.",
-        number(dual),
-        number(objective)
+        "No weights whatsoever bring this objective below {}; these reach {}, within {} of the best there is.",
+        shown::at_least(dual, number),
+        number(objective),
+        shown::gap(gap)
     );
     format!("<p>{}</p>", text(sentence))
 }
@@ -120,8 +122,8 @@ fn over_steps(metrics: &[LogEntry], bounds: Option<&[BoundsRow]>) -> String {
     charts += &curves("accuracy", "step", &accuracies, true);
     if let Some(rows) = bounds {
         let of = |value: fn(&BoundsRow) -> f64| rows.iter().map(|r| (r.epoch, value(r))).collect::<Vec<_>>();
-        let sides = [series("primal", "--c1", of(|r| r.primal)), series("dual", "--c2", of(|r| r.dual))];
-        charts += &curves("proved bounds", "epoch", &sides, false);
+        let sides = [series("primal", "--c1", of(|r| r.primal)), series("dual", "--c2", of(BoundsRow::about_dual))];
+        charts += &curves("bounds, as measured", "epoch", &sides, false);
         let gaps = of(|r| r.relative_gap).into_iter().filter(|p| p.1 > 0.0).collect();
         charts += &curves("relative gap", "epoch", &[series("(primal − dual)/primal", "--c3", gaps)], false);
     }

@@ -108,30 +108,23 @@ fn solve(
     observer: &mut dyn Observer,
 ) -> Result<Certified, RunError> {
     let (weight, bias) = coordinates(model, &prepared.scaler)?;
-    let Prepared { data, split, objective, .. } = &prepared;
+    let Prepared { split, objective, .. } = &prepared;
     if objective.bias == BiasRule::None && bias.iter().any(|b| *b != 0.0) {
         return Err(RunError::Mismatch {
             problem: "the model has a bias, the objective has none".into(),
             hint: "set `bias` in [preprocess] of the configuration that --data names".into(),
         });
     }
-    let train = &split.train;
-    let evaluation =
-        Objective::evaluate(&objective.loss, model, &data.features, &data.labels, data.weights.as_deref(), train, &[]);
-    let square = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>();
-    let penalty = objective.lambda / 2.0 * (square(&weight) + objective.bias.penalty_factor() * square(&bias));
-    let scores = model.scores(&data.features, train);
     // The bounds are computed on the host: the machine that certifies need not have the device of the run.
     let device = device::open_cpu().map_or_else(|| open_device(config), Ok)?;
     let threads = effort.threads.filter(|t| *t > 0).unwrap_or_else(|| threads(config));
     let problem = Problem { n_classes: model.n_classes(), threads, ..prepared.problem(config, &device) };
     let solver = DualConfig { gap: effort.gap, epochs: effort.epochs, ..own_options(config) };
-    let primal = evaluation.data_loss + penalty;
-    let proof = certificate::certify(&solver, &problem, primal, &scores, Some(&bias), observer)?;
+    let proof = certificate::certify(&solver, &problem, &weight, Some(&bias), observer)?;
     Ok(Certified {
         proof,
         rows,
-        n_samples: train.len(),
+        n_samples: split.train.len(),
         objective: prepared.objective.clone(),
         strength: prepared.strength,
     })
@@ -147,7 +140,7 @@ fn own_options(config: &LoadedConfig) -> DualConfig {
 /// The model's weights and bias for rows preprocessed as the objective wants them, in f64.
 fn coordinates(model: &Classifier, scaler: &Scaler) -> Result<(Vec<f64>, Vec<f64>), RunError> {
     if &model.scaler == scaler {
-        return Ok(model.wide());
+        return Ok((model.weight.clone(), model.bias_or_zeros()));
     }
     let (false, Some((mut weight, mut bias))) = (scaler.unit_row, model.folded_weights()) else {
         return Err(RunError::Mismatch {

@@ -9,11 +9,13 @@ use crate::objective::{Evaluation, Objective};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Objective and accuracies over the whole splits, in f64; the predictions on the split of [`super::rows_to_report`].
+/// Objective and accuracies over the whole splits, in f64, of the training rows where they were not evaluated before; the predictions
+/// on the split of [`super::rows_to_report`].
 pub(super) fn accuracies(
     model: &Classifier,
     objective: &Objective,
     prepared: &Prepared,
+    train: Option<Evaluation>,
     result: &mut RunResult,
 ) -> Confusion {
     let start = Instant::now();
@@ -22,8 +24,8 @@ pub(super) fn accuracies(
     let evaluate = |rows: &[u32]| {
         (!rows.is_empty()).then(|| Objective::evaluate(loss, model, &data.features, &data.labels, weights, rows, &[]))
     };
-    let [train, validation, test] =
-        [&prepared.split.train, &prepared.split.validation, &prepared.split.test].map(|rows| evaluate(rows));
+    let train = train.or_else(|| evaluate(&prepared.split.train));
+    let [validation, test] = [&prepared.split.validation, &prepared.split.test].map(|rows| evaluate(rows));
     let accuracy = |e: &Option<Evaluation>| e.as_ref().map(|e| e.confusion.accuracy());
     if let Some(train) = &train {
         result.data_loss = Some(train.data_loss);

@@ -243,12 +243,13 @@ fn outcome(
     fit: Fit,
 ) -> Outcome {
     let stop = fit.stop;
+    let mut fit = fit;
     let mut result = blank_result(config, prepared, device, strength, &fit);
-    let mut confusion = None;
+    let (mut confusion, evaluation) = (None, fit.evaluation.take());
     let mut model =
         (!matches!(stop, StopReason::Diverged { .. })).then(|| classifier(config, prepared, objective, fit));
     if let Some(model) = &mut model {
-        confusion = Some(measure::accuracies(model, objective, prepared, &mut result));
+        confusion = Some(measure::accuracies(model, objective, prepared, evaluation, &mut result));
         let start = Instant::now();
         result.calibration = measure::calibrate(config.run.calibration.method, model, prepared);
         result.seconds_evaluate += start.elapsed().as_secs_f64();
@@ -299,7 +300,7 @@ fn blank_result(
         objective: None,
         data_loss: None,
         dual_objective: fit.certificate.map(|c| c.dual),
-        gap: fit.certificate.map(|c| c.primal - c.dual),
+        gap: fit.certificate.map(|c| c.gap()),
         relative_gap: fit.certificate.map(|c| c.relative_gap),
         train_accuracy: None,
         validation_accuracy: None,

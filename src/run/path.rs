@@ -205,7 +205,8 @@ impl Done {
         let model = Classifier::load(file)?;
         let Self { steps, epochs, stop, solve, certificate } = *self;
         let (weight, bias) = (model.weight, model.bias);
-        Ok(Fit { weight, bias, steps, epochs, stop, solve, evaluate: Duration::ZERO, certificate, best_step: None })
+        let evaluate = Duration::ZERO;
+        Ok(Fit { weight, bias, steps, epochs, stop, solve, evaluate, certificate, evaluation: None, best_step: None })
     }
 }
 

@@ -15,7 +15,7 @@ use super::path::{Done, PathPoint};
 use super::recorded::BoundsRow;
 use crate::durable;
 use crate::metric::Confusion;
-use crate::solver::{Certificate, LogEntry, Snapshot, SolveError};
+use crate::solver::{LogEntry, Measurement, Snapshot, SolveError};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write as _};
@@ -196,13 +196,13 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`RecordError::Io`] when it cannot be written.
-    pub fn bounds(&mut self, certificate: &Certificate) -> Result<(), RecordError> {
+    pub fn bounds(&mut self, measurement: &Measurement) -> Result<(), RecordError> {
         let file = self.path.join("bounds.csv");
         let writer = match &mut self.bounds {
             Some(writer) => writer,
             none => none.insert(csv::Writer::from_writer(lines(&self.path, "bounds.csv", b"")?)),
         };
-        let Certificate { primal, dual, relative_gap } = *certificate;
+        let Measurement { primal, dual, relative_gap } = *measurement;
         let (epoch, seconds) = self.last.map_or((0.0, 0.0), |e| (rounded(e.epoch), rounded(e.seconds)));
         let row = BoundsRow { epoch, primal, dual, relative_gap, seconds };
         writer.serialize(row).map_err(|e| failed(&file)(io::Error::other(e)))?;
@@ -384,9 +384,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut run = RunFolder::create(folder.path(), "", false).unwrap();
         assert_eq!((read_bounds(folder.path()).unwrap(), read_confusion(folder.path()).unwrap()), (None, None));
-        run.bounds(&Certificate { primal: 2.0, dual: 1.5, relative_gap: 0.25 }).unwrap();
-        let row = BoundsRow { epoch: 0.0, primal: 2.0, dual: 1.5, relative_gap: 0.25, seconds: 0.0 };
-        assert_eq!(read_bounds(folder.path()).unwrap(), Some(vec![row]));
+        for dual in [None, Some(1.5)] {
+            run.bounds(&Measurement { primal: 2.0, dual, relative_gap: 0.25 }).unwrap();
+        }
+        let row = |dual| BoundsRow { epoch: 0.0, primal: 2.0, dual, relative_gap: 0.25, seconds: 0.0 };
+        assert_eq!(read_bounds(folder.path()).unwrap(), Some(vec![row(None), row(Some(1.5))]));
         let mut confusion = Confusion::new(2);
         confusion.add(1, 0);
         let class_names = vec!["a, \"b\"\n".to_owned(), "ω".to_owned()];

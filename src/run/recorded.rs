@@ -53,19 +53,27 @@ fn whole_lines(file: &Path) -> Result<Vec<u8>, RecordError> {
     Ok(text)
 }
 
-/// A row of `bounds.csv`: what the exact solver had proved after so many passes.
+/// A row of `bounds.csv`: what a solver had measured after so many passes, and in the last row what it proved.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BoundsRow {
     /// Passes over the training rows.
     pub epoch: f64,
     /// The objective at the solver's weights.
     pub primal: f64,
-    /// A lower bound of the objective at any weights.
-    pub dual: f64,
-    /// (primal − dual) / primal
+    /// A lower bound of the objective at any weights, where one was proved.
+    pub dual: Option<f64>,
+    /// How far above the optimum, as a share of `primal`; an estimate, where there is no `dual`.
     pub relative_gap: f64,
     /// Seconds of solving.
     pub seconds: f64,
+}
+
+impl BoundsRow {
+    /// Where the dual is, or about: for pictures.
+    #[must_use]
+    pub fn about_dual(&self) -> f64 {
+        self.dual.unwrap_or(self.primal * (1.0 - self.relative_gap))
+    }
 }
 
 /// The rows of a run's `bounds.csv`; `None` for a run that has proved nothing.

@@ -5,7 +5,7 @@ use super::path::Done;
 use super::record::{RecordError, RunFolder};
 use super::{LoadedConfig, OpenDevice, Prepared};
 use crate::solver::checkpoint::Rhythm;
-use crate::solver::{Certificate, LogEntry, Observer, Snapshot};
+use crate::solver::{LogEntry, Measurement, Observer, Snapshot};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A panic elsewhere leaves records, not broken invariants.
@@ -62,12 +62,12 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn row(&mut self, entry: &LogEntry, certificate: Option<&Certificate>) {
+    fn row(&mut self, entry: &LogEntry, measurement: Option<&Measurement>) {
         if self.done.is_none() {
             let result = lock(self.folder).log(entry);
             self.note(result);
-            if let Some(certificate) = certificate {
-                let result = lock(self.folder).bounds(certificate);
+            if let Some(measurement) = measurement {
+                let result = lock(self.folder).bounds(measurement);
                 self.note(result);
             }
         }
@@ -106,9 +106,9 @@ impl Observer for Recorder<'_> {
         self.observer.log(entry);
     }
 
-    fn bounds(&mut self, entry: &LogEntry, certificate: &Certificate, active: f64) {
-        self.row(entry, Some(certificate));
-        self.observer.bounds(entry, certificate, active);
+    fn bounds(&mut self, entry: &LogEntry, measurement: &Measurement, active: f64) {
+        self.row(entry, Some(measurement));
+        self.observer.bounds(entry, measurement, active);
     }
 
     fn interrupted(&self) -> bool {

@@ -216,7 +216,7 @@ fn distance(fit: &Fit, weight: &[f64], bias: &[f64]) -> f64 {
     let expected = weight.iter().chain(bias);
     let (mut off, mut size) = (0.0, 0.0);
     for (found, expected) in found.zip(expected) {
-        off += (f64::from(*found) - expected) * (f64::from(*found) - expected);
+        off += (found - expected) * (found - expected);
         size += expected * expected;
     }
     (off / size).sqrt()
@@ -253,8 +253,8 @@ fn of_the_optimum(prepared: &Prepared, device: &OpenDevice, lines: &mut Vec<Line
 
 /// The objective of a model over the training rows, in loops.
 #[allow(clippy::cast_precision_loss)]
-fn objective(prepared: &Prepared, weight: &[f32], bias: Option<&[f32]>) -> f64 {
-    let (w, b) = (wide(weight), wide(bias.unwrap_or_default()));
+fn objective(prepared: &Prepared, weight: &[f64], bias: Option<&[f64]>) -> f64 {
+    let (w, b) = (weight, bias.unwrap_or_default());
     let rows = &prepared.split.train;
     let loss = rows.iter().map(|&row| {
         prepared.objective.loss.of_row(&scores(prepared, row, &w, &b), prepared.data.labels[row as usize] as usize)

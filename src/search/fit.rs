@@ -13,7 +13,7 @@ use crate::model::{Classifier, Origin, Training};
 use crate::objective::Objective;
 use crate::run::{Fitted, RunError};
 use crate::solver::sgd::stacked::{self, Member};
-use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, SgdConfig, SolverConfig, StopReason, dual};
+use crate::solver::{Fit, LogEntry, Measurement, Observer, Problem, SgdConfig, SolverConfig, StopReason, dual};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -75,7 +75,7 @@ impl Observer for Keeper<'_> {
         }
     }
 
-    fn bounds(&mut self, entry: &LogEntry, _: &Certificate, _: f64) {
+    fn bounds(&mut self, entry: &LogEntry, _: &Measurement, _: f64) {
         self.log(entry);
     }
 

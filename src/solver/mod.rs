@@ -17,7 +17,7 @@ pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 use crate::data::batch::Source;
 use crate::device::OpenDevice;
 use crate::loss::{LabelOutOfRange, check_labels};
-use crate::objective::{DevicePass, FusedPass, Objective};
+use crate::objective::{DevicePass, Evaluation, FusedPass, Objective};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -212,10 +212,10 @@ pub trait Observer: Send {
     /// At every logged moment.
     fn log(&mut self, entry: &LogEntry);
 
-    /// At every certificate of a solver that has them, which is a logged moment too: primal, dual and relative gap of the
-    /// objective, and the share of rows that are still being solved.
-    fn bounds(&mut self, entry: &LogEntry, certificate: &Certificate, active: f64) {
-        let _ = (certificate, active);
+    /// At every measurement of a solver that bounds the optimum, which is a logged moment too, with the share of rows that are
+    /// still being solved.
+    fn bounds(&mut self, entry: &LogEntry, measurement: &Measurement, active: f64) {
+        let _ = (measurement, active);
         self.log(entry);
     }
 
@@ -245,24 +245,67 @@ pub trait Observer: Send {
     }
 }
 
-/// Bounds on the optimum of the objective: it lies between `dual` and `primal`.
+/// Proved bounds on the optimum of the objective: it lies between `dual` and `primal`, rounding errors counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Certificate {
-    /// The objective at the solver's weights.
+    /// The objective at the weights of the [`Fit`], in f64.
     pub primal: f64,
     /// A lower bound of the objective at any weights.
     pub dual: f64,
-    /// (primal − dual) / primal
+    /// The weights lie above the optimum by no more than this share of `primal`: (primal − dual) / primal, and what rounding can
+    /// have taken off `primal`.
     pub relative_gap: f64,
+}
+
+impl Certificate {
+    /// From an objective, what it is at most in exact numbers, and a lower bound of it.
+    ///
+    /// # Errors
+    /// [`SolveError::NegativeGap`] where the bound lies above, [`SolveError::NotFinite`] where the objective is no number.
+    pub fn proved(primal: f64, at_most: f64, dual: f64) -> Result<Self, SolveError> {
+        if !(primal.is_finite() && at_most.is_finite() && dual.is_finite()) {
+            return Err(SolveError::NotFinite { objective: primal.to_string() });
+        }
+        let gap = at_most - dual;
+        if gap < 0.0 {
+            return Err(SolveError::NegativeGap { bound: format!("{dual:e}"), objective: format!("{primal:e}") });
+        }
+        // 0 of 0 is reached; anything of 0 is not.
+        let relative_gap = if gap == 0.0 { 0.0 } else { gap / primal };
+        Ok(Self { primal, dual, relative_gap })
+    }
+
+    /// What the weights lie above the optimum at most.
+    #[must_use]
+    pub fn gap(&self) -> f64 {
+        if self.primal > 0.0 { self.relative_gap * self.primal } else { self.primal - self.dual }
+    }
+}
+
+/// The objective as a solver measures it on the way, in the precision of its own passes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measurement {
+    /// At the solver's weights.
+    pub primal: f64,
+    /// How far above the optimum, as a share of `primal`. An estimate, where there is no `dual`.
+    pub relative_gap: f64,
+    /// A lower bound of the objective at any weights, where one was proved.
+    pub dual: Option<f64>,
+}
+
+impl From<Certificate> for Measurement {
+    fn from(Certificate { primal, dual, relative_gap }: Certificate) -> Self {
+        Self { primal, relative_gap, dual: Some(dual) }
+    }
 }
 
 /// What a solver hands back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
     /// `[n_features, n_classes]`, row-major, for preprocessed features.
-    pub weight: Vec<f32>,
+    pub weight: Vec<f64>,
     /// `[n_classes]`.
-    pub bias: Option<Vec<f32>>,
+    pub bias: Option<Vec<f64>>,
     /// Updates made.
     pub steps: u64,
     /// Passes over the training rows.
@@ -273,8 +316,10 @@ pub struct Fit {
     pub solve: Duration,
     /// Time spent on accuracies during the run.
     pub evaluate: Duration,
-    /// Bounds on the optimum, from a solver that has them.
+    /// Bounds on the optimum, from a solver that has them, and of exactly these weights.
     pub certificate: Option<Certificate>,
+    /// Of the training rows, where it came with the certificate.
+    pub evaluation: Option<Evaluation>,
     /// With early stopping, the step whose weights these are: the best on the validation rows.
     pub best_step: Option<u64>,
 }
@@ -304,13 +349,19 @@ pub enum SolveError {
     /// What was kept of an earlier run is not of this one.
     #[error("the checkpoint does not fit this run: {0}")]
     Snapshot(String),
-    /// Weak duality was violated beyond rounding: a bug, or numbers outside the range of the precision in use.
-    #[error("the duality gap came out as {gap} at a primal objective of {primal}")]
+    /// Weak duality was violated beyond all rounding: a bug.
+    #[error("a lower bound of {bound} was proved of an objective that is {objective}, which cannot be")]
     NegativeGap {
-        /// In the scale of the solver.
-        gap: String,
-        /// In the scale of the solver.
-        primal: String,
+        /// The bound.
+        bound: String,
+        /// The objective.
+        objective: String,
+    },
+    /// The numbers have left the range of double precision.
+    #[error("the objective came out as {objective}, which is no finite number")]
+    NotFinite {
+        /// What it was.
+        objective: String,
     },
 }
 
@@ -325,8 +376,9 @@ impl SolveError {
             Self::Snapshot(_) => "train from the beginning, with --force instead of --resume",
             Self::Kinks(_) => SMOOTH_HINT,
             Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",
-            Self::NegativeGap { .. } => {
-                "bring the features to a common scale, or set `precision = \"f64\"` in [solver.dual]"
+            Self::NegativeGap { .. } => "this is a bug; please report it with the configuration and the data",
+            Self::NotFinite { .. } => {
+                "bring the features to a common scale (`scale = \"std\"` in [preprocess]), or change `c`"
             }
         }
     }

@@ -201,7 +201,8 @@ fn it_is_deterministic_and_keeps_its_limits() {
     // More than can be had from single precision: an end, not an endless search.
     let (single, _) = solve(&digits("weston_watkins", "[solver.lbfgs]\ntolerance = 1e-15\nprecision = \"f32\"\n"));
     assert_eq!(single.stop, StopReason::NoProgress);
-    assert_eq!(single.certificate, None);
+    // Proved in f64 all the same.
+    assert!(single.certificate.unwrap().relative_gap < 1e-3, "{:?}", single.certificate);
 }
 
 #[test]

@@ -2,6 +2,7 @@ mod backends; // devices: what opens, what is missing with a sentence, drivers t
 mod certify; // what can be proved of any model; regularisation paths; invariances of the optimum
 mod cli; // the commands: what they print where, what they leave behind, how they end
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
+mod double; // the objective in twice the digits of f64
 mod errata; // what the tutorial and its comments get wrong, each in numbers
 mod evaluation; // measures and probabilities: the numbers of scikit-learn and SciPy, and the commands that show them
 mod export; // models in the formats of other programs, read back by small readers of their own
@@ -22,6 +23,7 @@ mod optima; // the exact solver and the losses against certified optima of an in
 mod optimizers; // the optimisers by name: each trains, the plain ones make the steps of the textbook
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
+mod proofs; // certificates in twice the digits: no bound above, no stored model outside, on random problems of every kind
 mod reference_config; // configs/reference.toml names every key of the code, and nothing else
 mod report;
 mod resident; // `burn-svm report`: pages for every kind of run and search, whole and as wide as a phone

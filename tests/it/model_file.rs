@@ -70,14 +70,17 @@ fn damaged_models_are_refused_in_a_sentence() {
     let mut infinite = whole.clone();
     let end = infinite.len();
     infinite[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let mut zero = whole.clone();
+    zero[end - 4..].copy_from_slice(&0f32.to_le_bytes());
     desk.write("cut", &whole[..whole.len() / 2])
         .write("short", &whole[..5])
         .write("empty", "")
         .write("text", "not a model at all\n")
-        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"2""#))
+        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"3""#))
         .write("foreign", changed(r#""format":"burn-svm""#, r#""format":"burn-sv!""#))
         .write("names", changed(r#"dog\",\"owl"#, "dog-----owl"))
         .write("infinite", infinite)
+        .write("zero", zero)
         .write("folder/x", "");
     let mut verdict = Verdict::default();
     for (file, code, problem, hint) in [
@@ -85,7 +88,7 @@ fn damaged_models_are_refused_in_a_sentence() {
         ("short", 1, "short: not a safetensors file: header too small", HINT),
         ("empty", 1, "empty: not a safetensors file: header too small", HINT),
         ("text", 1, "text: not a safetensors file: header too large", HINT),
-        ("newer", 1, "newer: model format version `2`, expected at most 1", HINT),
+        ("newer", 1, "newer: model format version `3`, expected at most 2", HINT),
         (
             "foreign",
             1,
@@ -94,6 +97,7 @@ fn damaged_models_are_refused_in_a_sentence() {
         ),
         ("names", 1, "names: tensor `weight` has shape [4, 3], expected [n_features, 2]", HINT),
         ("infinite", 1, "infinite: tensor `scale` holds NaN, expected finite numbers", HINT),
+        ("zero", 1, "zero: tensor `scale` holds 0, expected divisors other than 0", HINT),
         ("none", 2, "none: No such file or directory (os error 2)", PATH),
         ("folder", 2, "folder/model.safetensors: No such file or directory (os error 2)", PATH),
     ] {

@@ -32,16 +32,16 @@ fn train(text: &str, set: &[&str]) -> (Prepared, Classifier) {
 }
 
 /// The largest difference of two models' parameters, relative to the largest parameter.
-fn distance(a: &Classifier, b: &Classifier) -> f32 {
-    let all = |m: &Classifier| -> Vec<f32> { m.weight.iter().chain(m.bias.iter().flatten()).copied().collect() };
+fn distance(a: &Classifier, b: &Classifier) -> f64 {
+    let all = |m: &Classifier| -> Vec<f64> { m.weight.iter().chain(m.bias.iter().flatten()).copied().collect() };
     let (a, b) = (all(a), all(b));
     assert_eq!(a.len(), b.len());
-    let largest = a.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
-    a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max) / largest
+    let largest = a.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max) / largest
 }
 
 /// What is held where only rounding may differ; a flipped hinge somewhere is one row's share of one step.
-const ROUNDING: f32 = 2e-4;
+const ROUNDING: f64 = 2e-4;
 
 // ---- determinism
 

@@ -80,16 +80,16 @@ fn both(shared: &str, members: &[Own<'_>], device: &OpenDevice) -> (Vec<(Fit, Cu
 }
 
 /// ‖a − b‖ / ‖a‖ over all parameters.
-fn distance(a: &Fit, b: &Fit) -> f32 {
-    let all = |f: &Fit| -> Vec<f32> { f.weight.iter().chain(f.bias.iter().flatten()).copied().collect() };
+fn distance(a: &Fit, b: &Fit) -> f64 {
+    let all = |f: &Fit| -> Vec<f64> { f.weight.iter().chain(f.bias.iter().flatten()).copied().collect() };
     let (a, b) = (all(a), all(b));
     assert_eq!(a.len(), b.len());
-    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
     norm(&mut a.iter().zip(&b).map(|(x, y)| x - y)) / norm(&mut a.iter().copied())
 }
 
 /// Holds a stack to its members alone, up to rounding: a hinge that flips is one row's share of a step.
-fn same(shared: &str, members: &[Own<'_>], device: &OpenDevice, tolerance: f32) {
+fn same(shared: &str, members: &[Own<'_>], device: &OpenDevice, tolerance: f64) {
     let (alone, stack) = both(shared, members, device);
     assert_eq!(alone.len(), stack.len());
     for (((one, curve), grown), own) in alone.iter().zip(&stack).zip(members) {

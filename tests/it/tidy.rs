@@ -28,10 +28,11 @@ const ROOMS: &[(&str, &[&str])] = &[
             "bounded",
             "fetch",
             "kernel",
+            "shown",
         ],
     ),
     // Reads the folder of a run or a search, and its data once more.
-    ("report", &["plot", "search", "run", "config", "solver", "model", "data", "metric"]),
+    ("report", &["plot", "search", "run", "config", "solver", "model", "data", "metric", "shown"]),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
     ("plot", &["search", "run", "solver", "loss", "model", "data", "metric", "durable"]),
     // Drives the pipeline many times over.
@@ -82,6 +83,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("metric", &[]),
     ("device", &[]),
     ("bounded", &[]),
+    // Bounds in a few digits.
+    ("shown", &[]),
     ("durable", &[]),
     ("kernel", &[]),
     // Where data sets are published, and how they are downloaded.

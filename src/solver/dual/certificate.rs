@@ -1,12 +1,12 @@
 //! A lower bound of the objective from any weights, those of another solver among them.
 //!
-//! With a_i ∈ c_i·∂ℓ(s_i) at the scores s_i of the model, and all of a scaled by
-//! `θ = ΔΣa / (‖W(a)‖² + 2·penalty(a))` (at most 1 where the dual variables have upper bounds), which is the best factor,
-//! `D(θa) = θ·ΔΣa − θ²·(½‖W(a)‖² + penalty(a)) ≥ 0` bounds the objective from below whatever the model is. Loose as it may be: a
-//! few epochs of the solver from there tighten it.
+//! With a_i ∈ c_i·∂ℓ(s_i) at the scores s_i of the model, and all of a scaled by the best factor θ, D(θa) ≥ 0 bounds the objective from
+//! below whatever the model is ([`DualPoint`]). Loose as it may be: a few epochs of the solver from there tighten it.
 
 use super::{Ascent, DualConfig, SolveError, free, sweep};
-use crate::loss::{Formulation, Loss, Power};
+use crate::loss::{Formulation, Loss};
+use crate::model::{BiasRule, Scorer};
+use crate::objective::{DualPoint, Evaluation};
 use crate::solver::{Certificate, Fit, Observer, Problem};
 
 /// What can be said of a model.
@@ -22,72 +22,94 @@ pub struct Proof {
     pub tightened: Certificate,
 }
 
-/// Bounds the objective of a model from below by its scores `[n_train, n_classes]` on the training rows, then by the solver, which
-/// starts from there and ends as `config` says. `primal` is the model's objective, `bias` its bias where that is not regularised.
+/// Bounds the objective of weights `[n_features, n_classes]` and a bias for preprocessed features from below by their scores on the
+/// training rows, then by the solver, which starts from there and ends as `config` says.
 ///
 /// # Errors
 /// [`SolveError`] as of the solver.
 pub fn certify(
     config: &DualConfig,
     problem: &Problem<'_>,
-    primal: f64,
-    scores: &[f64],
+    weight: &[f64],
     bias: Option<&[f64]>,
     observer: &mut dyn Observer,
 ) -> Result<Proof, SolveError> {
+    let measured = problem.objective.measure(problem.source, problem.train, problem.n_classes, weight, bias);
+    let certificate = |dual: f64| Certificate::proved(measured.value, measured.at_most, dual);
+    // Before the solver works for nothing.
+    certificate(0.0)?;
     let (theta, bound, fit) = std::thread::scope(|scope| {
         let mut ascent = Ascent::new(config, problem, scope)?;
-        let (theta, bound) = ascent.start_at(scores, bias)?;
+        let (theta, bound) = ascent.start_at(weight, bias)?;
         Ok::<_, SolveError>((theta, bound, ascent.run(observer)?))
     })?;
-    let certificate = |dual: f64| Certificate {
-        primal,
-        dual,
-        relative_gap: if primal > 0.0 { (primal - dual) / primal } else { 0.0 },
-    };
-    let own = certificate(problem.objective.lambda * bound);
+    let own = certificate(bound)?;
     let better = fit.certificate.map_or(own.dual, |c| c.dual.max(own.dual));
-    Ok(Proof { own, theta, fit, tightened: certificate(better) })
+    Ok(Proof { own, theta, fit, tightened: certificate(better)? })
+}
+
+/// The certificate of weights by their own scores, with the evaluation of the training rows; `None` where there is no regulariser, or a
+/// bias that is not regularised.
+///
+/// # Errors
+/// [`SolveError::NotFinite`] where the objective is no number.
+pub(crate) fn of_weights(
+    problem: &Problem<'_>,
+    weight: &[f64],
+    bias: Option<&[f64]>,
+) -> Result<Option<(Certificate, Evaluation)>, SolveError> {
+    let objective = problem.objective;
+    let finite = weight.iter().chain(bias.into_iter().flatten()).all(|w| w.is_finite());
+    if objective.lambda <= 0.0 || objective.bias == BiasRule::Free || !finite {
+        return Ok(None);
+    }
+    let measured = objective.measure(problem.source, problem.train, problem.n_classes, weight, bias);
+    let (k, n) = (problem.n_classes, problem.train.len());
+    let mut a = vec![0.0; n * k];
+    slopes(problem, weight, bias, &mut a, k);
+    let point = DualPoint { source: problem.source, objective, n_classes: k, rows: problem.train, a: &a, stride: k };
+    let certificate = Certificate::proved(measured.value, measured.at_most, point.prove().dual)?;
+    Ok(Some((certificate, measured.evaluation)))
+}
+
+/// Writes c_i·|∂ℓ_i| at the scores of weights to `a` `[n_train, stride]`: dual variables that are feasible.
+fn slopes(problem: &Problem<'_>, weight: &[f64], bias: Option<&[f64]>, a: &mut [f64], stride: usize) {
+    let (k, n) = (problem.n_classes, problem.train.len());
+    // Costs have the weights in them already.
+    let plain = Loss { class_weights: None, ..problem.objective.loss.clone() };
+    let scorer = Scorer::new(weight, bias, problem.source.scaler, k);
+    let parts = scorer.fold(problem.source.features, problem.train, false, Vec::new, |out, position, scores, _| {
+        let row = problem.train[position];
+        let label = problem.source.labels[row as usize] as usize;
+        let cost = super::cost(problem.objective.lambda, n) * problem.row_weight(row);
+        let start = out.len();
+        out.resize(start + k, 0.0);
+        let a = &mut out[start..];
+        plain.gradient_of_row(scores, label, a);
+        a.iter_mut().for_each(|q| *q = cost * q.abs());
+        if plain.formulation != Formulation::OneVsRest {
+            a[label] = 0.0;
+        }
+    });
+    let all = parts.iter().flat_map(|part| part.chunks_exact(k));
+    a.chunks_exact_mut(stride).zip(all).for_each(|(a, slopes)| a[..k].copy_from_slice(slopes));
 }
 
 impl Ascent<'_, '_> {
-    /// Puts the dual variables to θ times the subgradients at the given scores; returns θ and the dual there, in the scale of the
-    /// solver.
-    fn start_at(&mut self, scores: &[f64], bias: Option<&[f64]>) -> Result<(f64, f64), SolveError> {
-        let state = &mut self.state;
-        let k = state.n_classes;
-        let mut place = vec![0; self.problem.source.features.n_rows()];
-        self.problem.train.iter().enumerate().for_each(|(i, &row)| place[row as usize] = i);
-        // Costs have the weights in them already.
-        let plain = Loss { class_weights: None, ..state.loss.clone() };
-        for ((sample, &row), a) in state.samples.iter().zip(&state.rows).zip(state.a.chunks_exact_mut(state.stride)) {
-            let (i, a) = (place[row as usize], &mut a[..k]);
-            plain.gradient_of_row(&scores[i * k..(i + 1) * k], sample.label, a);
-            a.iter_mut().for_each(|q| *q = sample.cost * q.abs());
-            if plain.formulation != Formulation::OneVsRest {
-                a[sample.label] = 0.0;
-            }
-        }
+    /// Puts the dual variables to θ times the subgradients at the scores of weights; returns θ and the bound there.
+    fn start_at(&mut self, weight: &[f64], bias: Option<&[f64]>) -> Result<(f64, f64), SolveError> {
+        let stride = self.state.stride;
+        slopes(self.problem, weight, bias, &mut self.state.a, stride);
         if self.is_free() {
             if let Some(bias) = bias {
                 self.state.offset.copy_from_slice(bias);
             }
             free::balance(&mut self.state);
         }
+        let proven = self.prove();
+        self.bound = proven.dual;
+        self.state.a.iter_mut().for_each(|a| *a *= proven.theta);
         sweep::rebuild(&mut *self.rows, &mut self.state)?;
-        let linear = self.state.loss.margin * self.state.a.iter().sum::<f64>();
-        let penalty: f64 = self
-            .state
-            .samples
-            .iter()
-            .zip(self.state.a.chunks_exact(self.state.stride))
-            .map(|(s, a)| if s.cost > 0.0 { self.state.loss.dual_penalty(s.cost, a) } else { 0.0 })
-            .sum();
-        let curvature = 2.0 * (self.half_square()? + penalty);
-        let best = if curvature > 0.0 { linear / curvature } else { 1.0 };
-        let theta = if self.state.loss.power == Power::Two { best } else { best.min(1.0) };
-        self.state.a.iter_mut().for_each(|a| *a *= theta);
-        sweep::rebuild(&mut *self.rows, &mut self.state)?;
-        Ok((theta, theta * linear - theta * theta * curvature / 2.0))
+        Ok((proven.theta, proven.dual))
     }
 }

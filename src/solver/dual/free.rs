@@ -11,8 +11,9 @@ use crate::loss::Formulation;
 use crate::solver::Problem;
 use std::collections::VecDeque;
 
-/// The constant feature of the penalty, of the size of a typical feature value.
-pub(super) fn penalty_scale(problem: &Problem<'_>) -> f64 {
+/// The constant feature of the penalty at a λ: of the size of a typical feature value, and so large that one step takes b as far as a
+/// margin where all rows pull it in one direction. (With strong regularisation Σ_i β_i, which is at most Σ_i c_i, is small beside that.)
+pub(super) fn penalty_scale(problem: &Problem<'_>, state: &State<'_>) -> f64 {
     let (source, rows) = (problem.source, problem.train);
     let sample = rows.iter().step_by((rows.len() / 256).max(1));
     let (mut sum, mut count) = (0.0, 0.0);
@@ -22,8 +23,11 @@ pub(super) fn penalty_scale(problem: &Problem<'_>) -> f64 {
         sum += row.iter().map(|x| x * x).sum::<f64>();
         count += 1.0;
     }
-    let square: f64 = sum / f64::max(count, 1.0);
-    if square > 0.0 { (SHARE * square).sqrt() } else { 1.0 }
+    let square = SHARE * sum / f64::max(count, 1.0);
+    let pull: f64 = state.samples.iter().map(|sample| sample.cost).sum();
+    let far = if pull > 0.0 { state.loss.margin / pull } else { 0.0 };
+    let scale = square.max(far).sqrt();
+    if scale > 0.0 && scale.is_finite() { scale } else { 1.0 }
 }
 
 /// The penalty against the typical ‖x‖².
@@ -32,6 +36,8 @@ const SHARE: f64 = 0.25;
 /// Steps lengthen by this factor while they keep their direction and size, as they do where every row is at its bound and b has
 /// far to go.
 const LENGTHEN: f64 = 1.5;
+/// And never beyond this: a step of the method itself always ends, a longer one may have to be taken back.
+const LONGEST: f64 = 4.0;
 /// How alike two steps must be.
 const ALIKE: f64 = 0.98;
 
@@ -48,7 +54,7 @@ impl Multipliers {
         let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let (now, last) = (product(&state.constant, &state.constant), product(&self.last, &self.last));
         let alike = product(&self.last, &state.constant) > ALIKE * now.max(last);
-        self.length = if alike { self.length * LENGTHEN } else { 1.0 };
+        self.length = if alike { (self.length * LENGTHEN).min(LONGEST) } else { 1.0 };
         for (offset, constant) in state.offset.iter_mut().zip(&state.constant) {
             *offset += self.length * state.bias_scale * constant;
         }

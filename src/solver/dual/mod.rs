@@ -9,9 +9,9 @@
 //! ```
 //!
 //! Every summand of the gap is at least 0, so that nothing cancels; a sample whose summand is as good as nothing sleeps for an
-//! epoch, then for three, up to 63, unless a measurement of all rows wakes it. The smallest primal that was measured and
-//! the newest dual make the certificate. `sweep` holds the passes, `narrow`, `dense`, `sparse` and `device` how rows are
-//! multiplied.
+//! epoch, then for three, up to 63, unless a measurement of all rows wakes it. The weights of the smallest primal that was measured are
+//! handed out with a certificate of their own (`verify`), in f64 whatever the precision of the passes. `sweep` holds the passes,
+//! `narrow`, `dense`, `sparse` and `device` how rows are multiplied.
 //! Derived in `docs/math.md`.
 
 pub mod certificate;
@@ -24,14 +24,16 @@ mod narrow;
 mod resume;
 mod sparse;
 mod state;
+mod storage;
 mod sweep;
 mod team;
+mod verify;
 mod walk;
 
 use super::checkpoint::Clock;
 use super::stop::StopReason;
-use super::{Certificate, Fit, LogEntry, Observer, Problem, SolveError};
-use crate::data::{Features, streams};
+use super::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
+use crate::data::streams;
 use crate::loss::Formulation;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
@@ -40,32 +42,19 @@ use free::Multipliers;
 use mean::Mean;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sparse::{Bytes, Cells, Copied, Floats, Kind};
 use state::{Bounds, State};
-use std::borrow::Cow;
 use std::thread::Scope;
 use std::time::Duration;
+use storage::rows;
 use sweep::Rows;
+use verify::Candidate;
 
 /// Below this relative gap single-precision passes cannot certify; double precision takes over.
 const SINGLE_PRECISION_GAP: f64 = 3e-6;
-/// Single precision is given up, too, when this many measurements in a row bring the gap down by less than a twentieth.
-const STUCK: u32 = 4;
 /// Passes over the rows up to which a measurement is a large part of a run.
 const SHORT: u64 = 20;
-/// A gap below minus this share of the primal is no rounding, but a bug.
-const NEGATIVE_GAP: f64 = 1e-6;
-
-impl Bounds {
-    /// The same for the objective itself, which is λ times this.
-    fn certificate(self, lambda: f64) -> Certificate {
-        Certificate {
-            primal: lambda * self.primal,
-            dual: lambda * (self.primal - self.gap),
-            relative_gap: self.relative(),
-        }
-    }
-}
+/// Single precision is given up, too, when this many measurements in a row bring the gap down by less than a twentieth.
+const STUCK: u32 = 4;
 
 /// Runs the solver; see the module's documentation.
 ///
@@ -160,6 +149,10 @@ struct Ascent<'scope, 'env> {
     /// The smallest gap measured, and for how many measurements it has hardly changed.
     smallest: f64,
     stuck: u32,
+    /// The best bound that was proved at this λ.
+    bound: f64,
+    /// The measured gap at which a proof is tried.
+    goal: f64,
     /// Of a free bias.
     multipliers: Multipliers,
     /// Of W over the sweeps, and after how many visits the next comes in, where one is kept.
@@ -190,7 +183,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         state.bias_scale = match problem.objective.bias {
             BiasRule::Regularised { scale } => scale,
             BiasRule::None => 0.0,
-            BiasRule::Free => free::penalty_scale(problem),
+            BiasRule::Free => free::penalty_scale(problem, &state),
         };
         Ok(Self {
             config,
@@ -210,6 +203,8 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             visited: 0,
             smallest: f64::INFINITY,
             stuck: 0,
+            bound: 0.0,
+            goal: config.gap.get(),
             multipliers: Multipliers::default(),
             mean: Mean::default(),
             mean_after: mean::interval(problem),
@@ -226,19 +221,28 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         self.pace = Pace::START;
         self.state.rescale(self.lambda / lambda, warm);
         self.lambda = lambda;
+        self.multipliers = Multipliers::default();
+        self.set_penalty();
         (self.best, self.sweeps, self.visited) = (None, 0, 0);
         (self.smallest, self.stuck) = (f64::INFINITY, 0);
+        (self.bound, self.goal) = (0.0, self.config.gap.get());
         self.mean.clear();
         sweep::rebuild(&mut *self.rows, &mut self.state)
+    }
+
+    /// The penalty of a free bias goes with λ.
+    fn set_penalty(&mut self) {
+        if self.is_free() {
+            self.state.bias_scale = free::penalty_scale(self.problem, &self.state);
+        }
     }
 
     /// Runs until the gap is proved or a limit is met.
     ///
     /// # Errors
-    /// [`SolveError`] when the device fails or the gap comes out negative.
+    /// [`SolveError`] when the device fails or the numbers leave their range.
     #[allow(clippy::cast_precision_loss)]
     fn run(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
-        let target = self.config.gap.get();
         let n = self.state.rows.len() as u64;
         let limit = (self.config.epochs.get() as u64).saturating_mul(n);
         observer.start(self.config.epochs.get() as u64);
@@ -248,16 +252,16 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
                 observer.snapshot(self.snapshot()?);
             }
             if interrupted {
-                let now = self.measure_afresh()?;
-                self.report(observer, now);
-                return self.finish(StopReason::Interrupted, now);
+                sweep::rebuild(&mut *self.rows, &mut self.state)?;
+                self.measure(None)?;
+                return self.finish(observer, StopReason::Interrupted);
             }
             self.visited += sweep::epoch(&mut *self.rows, &mut self.state, &mut self.scratch, &mut self.rng)? as u64;
             self.sweeps += 1;
             self.average()?;
             observer.step(self.visited / n);
             let estimate = self.estimate()?;
-            self.state.settle_at(target, estimate.primal);
+            self.state.settle_at(self.goal, estimate.primal);
             let time_up = self.config.seconds.is_some_and(|s| self.clock.elapsed().as_secs_f64() >= s.get());
             let last = self.visited >= limit || time_up;
             if self.needs_double(estimate) {
@@ -266,36 +270,35 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             // A measurement costs about half a pass: one where what was met promises success, no sooner than after a pass and a
             // twentieth of the run, and one every five passes to show and to wake rows.
             let pace = self.pace;
-            let promising = estimate.relative() * pace.optimism <= target && self.visited >= pace.next;
+            let promising = estimate.relative() * pace.optimism <= self.goal && self.visited >= pace.next;
             if !(promising || last || self.visited >= pace.measured + 5 * n) {
                 self.correct_bias();
                 continue;
             }
-            // In a short run, where success is likely, W(a) is put together again first: then the measurement is the certificate.
-            let fresh = last || (promising && self.visited < SHORT * n);
-            if fresh {
+            // In a short run a measurement before the proof is a large part of the time.
+            let at_once = promising && !last && self.visited < SHORT * n && !self.is_free();
+            if at_once && let Some((found, certificate)) = self.verify_at_once()? {
+                return Ok(self.hand_out(observer, found, certificate, StopReason::GapReached));
+            }
+            if last {
                 sweep::rebuild(&mut *self.rows, &mut self.state)?;
             }
-            let mut now = self.measure(Some(estimate))?;
+            let now = self.measure(Some(estimate))?;
             self.pace = Pace {
                 next: self.visited + n.max(self.visited / 20),
                 measured: self.visited,
                 optimism: (now.relative() / estimate.relative()).clamp(0.1, 1.0),
             };
-            if now.relative() <= target && !fresh {
-                now = self.measure_afresh()?;
+            if last {
+                let limit = if time_up { StopReason::TimeLimit } else { StopReason::EpochLimit };
+                return self.finish(observer, limit);
             }
-            self.report(observer, now);
-            let stop = if now.relative() <= target {
-                StopReason::GapReached
-            } else if time_up {
-                StopReason::TimeLimit
-            } else if last {
-                StopReason::EpochLimit
-            } else {
-                continue;
-            };
-            return self.finish(stop, now);
+            if now.relative() <= self.goal
+                && let Some((found, certificate)) = self.verify(now)?
+            {
+                return Ok(self.hand_out(observer, found, certificate, StopReason::GapReached));
+            }
+            self.report(observer, self.measurement(now));
         }
     }
 
@@ -332,9 +335,6 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             sweep::rebuild(&mut *self.rows, &mut self.state)?;
         }
         let now = self.measure_points(estimate)?;
-        if !now.gap.is_finite() || now.gap < -NEGATIVE_GAP * now.primal.abs() {
-            return Err(SolveError::NegativeGap { gap: format!("{:e}", now.gap), primal: format!("{:e}", now.primal) });
-        }
         if now.gap > 0.95 * self.smallest {
             self.stuck += 1;
         } else {
@@ -343,12 +343,6 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         let dual = now.primal - now.gap;
         let primal = self.best.as_ref().map_or(now.primal, |best| best.primal);
         Ok(Bounds { primal, gap: primal - dual })
-    }
-
-    /// With W(a) from the dual variables alone.
-    fn measure_afresh(&mut self) -> Result<Bounds, SolveError> {
-        sweep::rebuild(&mut *self.rows, &mut self.state)?;
-        self.measure(None)
     }
 
     fn needs_double(&self, estimate: Bounds) -> bool {
@@ -360,6 +354,9 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         self.double = true;
         let held = self.rows.held_len();
         self.rows = rows(self.problem, true, self.scope);
+        (self.smallest, self.stuck) = (f64::INFINITY, 0);
+        // What was the smallest primal in single precision need not be the smallest.
+        self.best = None;
         if self.rows.held_len() != held {
             // Another representation: what the mean holds is not its own.
             self.mean.clear();
@@ -372,39 +369,57 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         self.visited as f64 / self.state.rows.len() as f64
     }
 
-    fn report(&self, observer: &mut dyn Observer, bounds: Bounds) {
+    fn measurement(&self, bounds: Bounds) -> Measurement {
+        Measurement { primal: self.lambda * bounds.primal, relative_gap: bounds.relative(), dual: None }
+    }
+
+    fn report(&self, observer: &mut dyn Observer, measurement: Measurement) {
         let entry = LogEntry {
             step: self.sweeps,
             epoch: self.epochs(),
-            loss: Some(self.lambda * bounds.primal),
+            loss: Some(measurement.primal),
             train_accuracy: None,
             validation_accuracy: None,
             seconds: self.clock.elapsed().as_secs_f64(),
         };
-        observer.bounds(&entry, &bounds.certificate(self.lambda), self.state.active());
+        observer.bounds(&entry, &measurement, self.state.active());
     }
 
-    #[allow(clippy::cast_possible_truncation)]
-    fn finish(&mut self, stop: StopReason, bounds: Bounds) -> Result<Fit, SolveError> {
-        let (weight, mut bias) = match self.best.take() {
-            Some(best) => (best.weight, best.bias),
-            None => (self.rows.weights()?, self.state.bias()),
-        };
-        if self.is_free() && self.state.loss.formulation != Formulation::OneVsRest {
-            free::centre(&mut bias);
-        }
-        let narrow = |values: &[f64]| values.iter().map(|&w| w as f32).collect::<Vec<f32>>();
-        Ok(Fit {
-            weight: narrow(&weight),
-            bias: self.problem.objective.bias.has_bias().then(|| narrow(&bias)),
+    /// Ends with what can be proved, which may be the goal all the same.
+    fn finish(&mut self, observer: &mut dyn Observer, stop: StopReason) -> Result<Fit, SolveError> {
+        let (found, certificate) = self.prove_anyway()?;
+        let reached = certificate.relative_gap <= self.config.gap.get() && stop != StopReason::Interrupted;
+        Ok(self.hand_out(observer, found, certificate, if reached { StopReason::GapReached } else { stop }))
+    }
+
+    fn hand_out(
+        &mut self,
+        observer: &mut dyn Observer,
+        found: Candidate,
+        certificate: Certificate,
+        stop: StopReason,
+    ) -> Fit {
+        self.report(observer, certificate.into());
+        let Candidate { weight, bias, measured } = found;
+        Fit {
+            weight,
+            bias: self.problem.objective.bias.has_bias().then_some(bias),
             steps: self.sweeps,
             epochs: self.epochs(),
             stop,
             solve: self.clock.elapsed(),
             evaluate: Duration::ZERO,
-            certificate: Some(bounds.certificate(self.lambda)),
+            certificate: Some(certificate),
+            evaluation: Some(measured.evaluation),
             best_step: None,
-        })
+        }
+    }
+
+    /// The bias of a difference loss is free up to a constant: its mean is put to 0.
+    fn centre(&self, bias: &mut [f64]) {
+        if self.is_free() && self.state.loss.formulation != Formulation::OneVsRest {
+            free::centre(bias);
+        }
     }
 }
 
@@ -412,36 +427,4 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
 #[allow(clippy::cast_precision_loss)]
 fn cost(lambda: f64, n: usize) -> f64 {
     1.0 / (lambda * n as f64)
-}
-
-fn rows<'scope, 'env>(
-    problem: &Problem<'env>,
-    double: bool,
-    scope: &'scope Scope<'scope, 'env>,
-) -> Box<dyn Rows + 'scope> {
-    match problem.source.features {
-        Features::Sparse(csr) => sparse_rows::<Floats>(problem, Cow::Borrowed(csr), double, scope),
-        _ if !problem.device.name.backend.is_cpu() => Box::new(device::DeviceRows::new(problem, double)),
-        _ if double && narrow::suits::<f64>(problem) => Box::new(narrow::NarrowRows::<f64>::new(problem)),
-        _ if !double && narrow::suits::<f32>(problem) => Box::new(narrow::NarrowRows::<f32>::new(problem)),
-        _ => match sparse::copy(problem.source) {
-            Some(Copied::Floats(csr)) => sparse_rows::<Floats>(problem, Cow::Owned(csr), double, scope),
-            Some(Copied::Bytes(csr)) => sparse_rows::<Bytes>(problem, Cow::Owned(csr), double, scope),
-            None if double => Box::new(dense::DenseRows::<f64>::new(problem, scope)),
-            None => Box::new(dense::DenseRows::<f32>::new(problem, scope)),
-        },
-    }
-}
-
-fn sparse_rows<'scope, 'env, K: Kind>(
-    problem: &Problem<'env>,
-    csr: Cow<'env, Cells<K>>,
-    double: bool,
-    scope: &'scope Scope<'scope, 'env>,
-) -> Box<dyn Rows + 'scope> {
-    if double {
-        Box::new(sparse::SparseRows::<f64, K>::new(problem, csr, scope))
-    } else {
-        Box::new(sparse::SparseRows::<f32, K>::new(problem, csr, scope))
-    }
 }

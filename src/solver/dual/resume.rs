@@ -5,7 +5,8 @@
 
 use super::free::Multipliers;
 use super::mean::Mean;
-use super::{Ascent, Best, Bounds, Pace, SolveError, rows, sweep};
+use super::storage::rows;
+use super::{Ascent, Best, Bounds, Pace, SolveError, sweep};
 use crate::solver::Snapshot;
 use crate::solver::checkpoint::Clock;
 
@@ -23,6 +24,7 @@ impl Ascent<'_, '_> {
         kept.put("generator", vec![position as u64, (position >> 64) as u64]);
         kept.put("counts", vec![self.sweeps, self.visited, u64::from(self.stuck)]);
         kept.put_one("smallest", self.smallest);
+        kept.put("proof", vec![self.bound, self.goal]);
         kept.put("pace", vec![self.pace.next, self.pace.measured]);
         kept.put_one("optimism", self.pace.optimism);
         kept.put("multipliers.last", self.multipliers.last.clone());
@@ -52,9 +54,12 @@ impl Ascent<'_, '_> {
             self.double = double;
             self.rows = rows(self.problem, double, self.scope);
         }
+        self.set_penalty();
         // Another device may hold W in another way; then it is put together from the dual variables.
         let weights = kept.take::<f64>("weights")?;
         let elsewhere = weights.len() != self.rows.held_len() && [d * k, (d + 2) * k].contains(&weights.len());
+        // So is what an earlier version has kept of a free bias, whose penalty was another.
+        let elsewhere = elsewhere || (self.is_free() && !kept.has("proof"));
         if elsewhere {
             sweep::rebuild(&mut *self.rows, &mut self.state)?;
         } else {
@@ -67,6 +72,11 @@ impl Ascent<'_, '_> {
         (self.sweeps, self.visited) = (counts[0], counts[1]);
         self.stuck = u32::try_from(counts[2]).unwrap_or(u32::MAX);
         self.smallest = kept.take_one("smallest")?;
+        // An earlier version has kept no proof.
+        if kept.has("proof") {
+            let proof = kept.take_exactly::<f64>("proof", 2)?;
+            (self.bound, self.goal) = (proof[0], proof[1]);
+        }
         let pace = kept.take_exactly::<u64>("pace", 2)?;
         self.pace = Pace { next: pace[0], measured: pace[1], optimism: kept.take_one("optimism")? };
         self.multipliers =

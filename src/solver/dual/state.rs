@@ -29,8 +29,14 @@ impl std::ops::Add for Bounds {
 }
 
 impl Bounds {
+    /// Of estimates: a gap below 0 is rounding, and as far from the truth as one above.
     pub fn relative(self) -> f64 {
-        if self.primal > 0.0 { self.gap / self.primal } else { 0.0 }
+        // 0 of 0 is reached; what is no number never is.
+        match (self.gap, self.primal) {
+            (gap, primal) if primal > 0.0 => gap.abs() / primal,
+            (0.0, 0.0) => 0.0,
+            _ => f64::INFINITY,
+        }
     }
 }
 

@@ -19,6 +19,8 @@
 //! P(θ) − ‖∇_W P‖²/(2λ) − B²·‖∇_b P‖²/(2λ)  ≤  min P  ≤  P(θ)
 //! ```
 //!
+//! That is D(a) at the slopes a of the loss, so that the end of a run is proved as that of the exact solver ([`certificate`]).
+//!
 //! J. Nocedal and S. Wright, *Numerical Optimization*, second edition, 2006.
 
 mod full_batch;
@@ -26,9 +28,9 @@ mod line_search;
 mod resume;
 
 use super::checkpoint::Clock;
-use super::dual::Precision;
+use super::dual::{Precision, certificate};
 use super::stop::StopReason;
-use super::{Certificate, Fit, LogEntry, Observer, Problem, Route, SolveError};
+use super::{Fit, LogEntry, Measurement, Observer, Problem, Route, SolveError};
 use crate::bounded::Positive;
 use crate::model::BiasRule;
 use full_batch::FullBatch;
@@ -96,8 +98,7 @@ pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Obs
         if interrupted || observer.wants_snapshot() {
             observer.snapshot(at.snapshot(&batch, clock));
         }
-        let certificate = certificate(problem, &batch, &at.here);
-        log(observer, &batch, &at, certificate, clock);
+        log(observer, problem, &batch, &at, clock);
         if let Some(stop) = ended(config, &batch, &at, interrupted, clock) {
             break stop;
         }
@@ -109,7 +110,7 @@ pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Obs
         at.made += 1;
         observer.step(at.made);
     };
-    Ok(finish(problem, &batch, &at, stop, clock.elapsed()))
+    finish(problem, &batch, &at, stop, clock)
 }
 
 /// Where the run is.
@@ -175,8 +176,8 @@ fn limit(config: &LbfgsConfig, batch: &FullBatch<'_>) -> StopReason {
     if batch.passes() >= config.epochs.get() as u64 { StopReason::EpochLimit } else { StopReason::TimeLimit }
 }
 
-/// Bounds on the optimum by strong convexity; in double precision only, where the gradient is known well enough to prove them.
-fn certificate(problem: &Problem<'_>, batch: &FullBatch<'_>, here: &Point) -> Option<Certificate> {
+/// How far above the optimum, by strong convexity, where the gradient is known well enough.
+fn measurement(problem: &Problem<'_>, batch: &FullBatch<'_>, here: &Point) -> Option<Measurement> {
     let lambda = problem.objective.lambda;
     let (weight, bias) = here.gradient.split_at(batch.n_weights());
     let scale = match problem.objective.bias {
@@ -188,48 +189,53 @@ fn certificate(problem: &Problem<'_>, batch: &FullBatch<'_>, here: &Point) -> Op
         return None;
     }
     let distance = (dot(weight, weight) + scale * scale * dot(bias, bias)) / (2.0 * lambda);
-    let (primal, dual) = (here.value, (here.value - distance).max(0.0));
-    let relative_gap = if primal > 0.0 { (primal - dual) / primal } else { 0.0 };
-    Some(Certificate { primal, dual, relative_gap })
+    let relative_gap = if here.value > 0.0 { (distance / here.value).min(1.0) } else { 1.0 };
+    Some(Measurement { primal: here.value, relative_gap, dual: None })
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn log(
-    observer: &mut dyn Observer,
-    batch: &FullBatch<'_>,
-    at: &Descent,
-    certificate: Option<Certificate>,
-    clock: Clock,
-) {
-    let entry = LogEntry {
+fn entry(batch: &FullBatch<'_>, at: &Descent, loss: f64, clock: Clock) -> LogEntry {
+    LogEntry {
         step: at.made,
         epoch: batch.passes() as f64,
-        loss: Some(at.here.value),
+        loss: Some(loss),
         train_accuracy: None,
         validation_accuracy: None,
         seconds: clock.elapsed().as_secs_f64(),
-    };
-    match certificate {
-        Some(certificate) => observer.bounds(&entry, &certificate, 1.0),
+    }
+}
+
+fn log(observer: &mut dyn Observer, problem: &Problem<'_>, batch: &FullBatch<'_>, at: &Descent, clock: Clock) {
+    let entry = entry(batch, at, at.here.value, clock);
+    match measurement(problem, batch, &at.here) {
+        Some(measurement) => observer.bounds(&entry, &measurement, 1.0),
         None => observer.log(&entry),
     }
 }
 
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-fn finish(problem: &Problem<'_>, batch: &FullBatch<'_>, at: &Descent, stop: StopReason, solve: Duration) -> Fit {
-    let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+#[allow(clippy::cast_precision_loss)]
+fn finish(
+    problem: &Problem<'_>,
+    batch: &FullBatch<'_>,
+    at: &Descent,
+    stop: StopReason,
+    clock: Clock,
+) -> Result<Fit, SolveError> {
     let (weight, bias) = at.here.at.split_at(batch.n_weights());
-    Fit {
-        weight: single(weight),
-        bias: problem.objective.bias.has_bias().then(|| single(bias)),
+    let bias = problem.objective.bias.has_bias().then(|| bias.to_vec());
+    let proof = certificate::of_weights(problem, weight, bias.as_deref())?;
+    Ok(Fit {
+        weight: weight.to_vec(),
+        bias,
         steps: at.made,
         epochs: batch.passes() as f64,
         stop,
-        solve,
+        solve: clock.elapsed(),
         evaluate: Duration::ZERO,
-        certificate: certificate(problem, batch, &at.here),
+        certificate: proof.as_ref().map(|proof| proof.0),
+        evaluation: proof.map(|proof| proof.1),
         best_step: None,
-    }
+    })
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

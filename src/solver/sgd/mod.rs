@@ -371,15 +371,17 @@ impl Run<'_> {
             stop => stop,
         };
         let epochs = self.config.epochs_after(self.made, self.stepper.problem.train.len());
+        let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
         Ok(Fit {
-            weight,
-            bias,
+            weight: wide(weight),
+            bias: bias.map(wide),
             steps: self.made,
             epochs,
             stop,
             solve: self.solving,
             evaluate: self.evaluating,
             certificate: None,
+            evaluation: None,
             best_step: self.best_step,
         })
     }

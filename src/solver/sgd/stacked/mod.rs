@@ -154,15 +154,17 @@ impl Outcome {
             // Alone, a run ends with the logged step that shows the divergence.
             let made = state.lost.map_or(self.made, |step| step + 1);
             let (weight, bias) = weights.unwrap_or_default();
+            let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
             let fit = Fit {
-                weight,
-                bias,
+                weight: wide(weight),
+                bias: bias.map(wide),
                 steps: made,
                 epochs: config.epochs_after(made, problem.train.len()),
                 stop,
                 solve: share,
                 evaluate: Duration::ZERO,
                 certificate: None,
+                evaluation: None,
                 best_step: None,
             };
             Grown { fit, curve: state.curve }

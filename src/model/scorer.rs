@@ -1,0 +1,228 @@
+//! The scores of raw rows on the host in f64, and how far rounding can have put them off.
+//!
+//! ```text
+//! s_k = r · Σ_j (x_j − m_j)·v_jk + b_k,   v_jk = w_jk/scale_j        dense rows
+//! s_k = r · (Σ_j x_j·v_jk − Σ_j m_j·v_jk) + b_k                      sparse rows, over the stored cells
+//! ```
+//!
+//! r is 1, or one over the length of the centred row. With γ_m = m·u/(1 − m·u), u = 2⁻⁵³, and `v̄_j = max_k |v_jk|` a score of a row
+//! of d cells is off by at most `r·γ_{d+8}·(Σ_j |x_j − m_j|·v̄_j) + 4u·max_k|b_k|`, for sparse rows with `|x_j|·v̄_j` of the stored
+//! cells and `|m_j|·v̄_j` of all in the sum: one more product beside those of the classes, and none that gets looser where features
+//! have different scales.
+
+use crate::data::{Features, Scaler};
+use crate::kernel::rounding::{UNIT, gamma};
+use crate::kernel::{ClassWeights, RowBlock, Work, vectorized};
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// Rows that are scored together by one thread.
+const CHUNK: usize = 512;
+/// Rows that are widened and multiplied at a time: they and the weights stay in the second-level cache.
+const ROWS: usize = 8;
+
+/// Weights as they meet raw rows.
+pub(crate) struct Scorer<'a> {
+    scaler: &'a Scaler,
+    n_features: usize,
+    n_classes: usize,
+    /// `[n_features, n_classes]`, divided by the scale.
+    weight: Cow<'a, [f64]>,
+    bias: Cow<'a, [f64]>,
+}
+
+/// What bounds the errors of scores.
+struct Envelope {
+    /// v̄
+    weight: Vec<f64>,
+    /// Σ_j |m_j|·v̄_j where the centring goes through the weights, else 0.
+    offset: f64,
+    /// 4u·max_k|b_k|
+    bias: f64,
+    /// Σ_j m_j², where the length of a row is taken from it.
+    square: f64,
+}
+
+impl<'a> Scorer<'a> {
+    /// For weights `[n_features, n_classes]` and a bias `[n_classes]` for preprocessed features.
+    pub fn new(weight: &'a [f64], bias: Option<&'a [f64]>, scaler: &'a Scaler, n_classes: usize) -> Self {
+        let divided = |scale: &Vec<f32>| {
+            let rows = weight.chunks_exact(n_classes).zip(scale);
+            Cow::Owned(rows.flat_map(|(row, &s)| row.iter().map(move |w| w / f64::from(s))).collect())
+        };
+        Self {
+            scaler,
+            n_features: weight.len() / n_classes,
+            n_classes,
+            weight: scaler.scale.as_ref().map_or(Cow::Borrowed(weight), divided),
+            bias: bias.map_or_else(|| Cow::Owned(vec![0.0; n_classes]), Cow::Borrowed),
+        }
+    }
+
+    /// Number of classes.
+    pub const fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+
+    /// `−Σ_j m_j·v_jk` of every class.
+    fn offset(&self) -> Vec<f64> {
+        let mut offset = vec![0.0; self.n_classes];
+        for (row, &m) in self.weight.chunks_exact(self.n_classes).zip(self.scaler.mean.iter().flatten()) {
+            offset.iter_mut().zip(row).for_each(|(o, v)| *o -= f64::from(m) * v);
+        }
+        offset
+    }
+
+    /// The weights `[n_features, n_classes]` for raw features, what centring adds to every score, and the bias.
+    pub fn folded(self) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let offset = self.offset();
+        (self.weight.into_owned(), offset, self.bias.into_owned())
+    }
+
+    fn envelope(&self, is_dense: bool) -> Envelope {
+        let largest = |values: &[f64]| values.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+        let weight: Vec<f64> = self.weight.chunks_exact(self.n_classes).map(largest).collect();
+        let mean = self.scaler.mean.as_deref().unwrap_or_default();
+        let through = |(&m, v): (&f32, &f64)| f64::from(m).abs() * v;
+        let offset = if is_dense { 0.0 } else { mean.iter().zip(&weight).map(through).sum() };
+        let square = if is_dense { 0.0 } else { mean.iter().map(|&m| f64::from(m) * f64::from(m)).sum() };
+        Envelope { weight, offset, bias: 4.0 * UNIT * largest(&self.bias), square }
+    }
+
+    /// Folds a function over the scores of the given rows, in parallel over fixed chunks; the results come in row order, so that a
+    /// sum over them does not depend on the number of threads.
+    ///
+    /// `visit` gets the accumulator, the position in `rows`, the scores `[n_classes]`, and with `bounded` how far each of them is off at
+    /// most (0 without).
+    pub fn fold<T: Send>(
+        &self,
+        features: &Features,
+        rows: &[u32],
+        bounded: bool,
+        init: impl Fn() -> T + Sync,
+        visit: impl Fn(&mut T, usize, &[f64], f64) + Sync,
+    ) -> Vec<T> {
+        let (d, k) = (self.n_features, self.n_classes);
+        let is_dense = !matches!(features, Features::Sparse(_));
+        let by_class = is_dense.then(|| ClassWeights::<f64>::from_rows(&self.weight, k));
+        let offset = if is_dense { vec![0.0; k] } else { self.offset() };
+        let mean: Option<Vec<f64>> = self.scaler.mean.as_ref().map(|m| m.iter().map(|&m| f64::from(m)).collect());
+        let envelope = bounded.then(|| self.envelope(is_dense));
+        let chunk = |(index, rows): (usize, &[u32])| {
+            let mut state = init();
+            let mut scores = vec![0.0; ROWS * k];
+            let mut cells = is_dense.then(|| RowBlock::new(ROWS, d));
+            for (block, group) in rows.chunks(ROWS).enumerate() {
+                match (&by_class, &mut cells) {
+                    (Some(weights), Some(cells)) => {
+                        widen(features, group, mean.as_deref(), d, cells);
+                        weights.scores(cells, group.len(), &mut scores, k);
+                    }
+                    _ => self.sparse_scores(features, group, &mut scores),
+                }
+                for (i, &row) in group.iter().enumerate() {
+                    let factor = self.scaler.row_factor(features, row as usize);
+                    let error = envelope.as_ref().map_or(0.0, |e| match &mut cells {
+                        Some(cells) => e.of(cells.rows_mut().nth(i).unwrap_or_default(), d, factor, self.scaler),
+                        None => e.of_sparse(features, row, factor, self.scaler),
+                    });
+                    let scores = &mut scores[i * k..(i + 1) * k];
+                    for (c, s) in scores.iter_mut().enumerate() {
+                        *s = factor * (*s + offset[c]) + self.bias[c];
+                    }
+                    visit(&mut state, index * CHUNK + block * ROWS + i, scores, error);
+                }
+            }
+            state
+        };
+        rows.par_chunks(CHUNK).enumerate().map(chunk).collect()
+    }
+
+    fn sparse_scores(&self, features: &Features, rows: &[u32], scores: &mut [f64]) {
+        let k = self.n_classes;
+        scores.fill(0.0);
+        for (scores, &row) in scores.chunks_exact_mut(k).zip(rows) {
+            features.for_each_cell(row as usize, |j, x| {
+                if j < self.n_features {
+                    let x = f64::from(x);
+                    scores.iter_mut().zip(&self.weight[j * k..(j + 1) * k]).for_each(|(s, w)| *s += x * w);
+                }
+            });
+        }
+    }
+}
+
+impl Envelope {
+    /// Of a dense row that is centred.
+    fn of(&self, cells: &[f64], d: usize, factor: f64, scaler: &Scaler) -> f64 {
+        let product = vectorized(Magnitude { cells: &cells[..d], weight: &self.weight });
+        let roundings = if scaler.unit_row { 2 * d + 24 } else { d + 8 };
+        factor * gamma(roundings) * product + self.bias
+    }
+
+    /// Of a sparse row as it is stored.
+    fn of_sparse(&self, features: &Features, row: u32, factor: f64, scaler: &Scaler) -> f64 {
+        let (mut product, mut stored) = (0.0, 0);
+        features.for_each_cell(row as usize, |j, x| {
+            product += f64::from(x).abs() * self.weight.get(j).copied().unwrap_or(0.0);
+            stored += 1;
+        });
+        let d = self.weight.len();
+        let sums = gamma(stored + 8) * product + gamma(d + 8) * self.offset;
+        // The length of a centred row is what is left of the mean's when its cells are put in.
+        let lengths = if scaler.unit_row {
+            gamma(stored + d + 16) * (1.0 + 2.0 * self.square * factor * factor) * (product + self.offset)
+        } else {
+            0.0
+        };
+        factor * (sums + lengths) + self.bias
+    }
+}
+
+/// `Σ_j |x_j|·v̄_j`
+struct Magnitude<'a> {
+    cells: &'a [f64],
+    weight: &'a [f64],
+}
+
+impl Work for Magnitude<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
+    fn run(self) -> f64 {
+        let ((cells, last_cells), (weight, last_weights)) = (self.cells.as_chunks::<8>(), self.weight.as_chunks::<8>());
+        let mut sums = [0.0f64; 8];
+        for i in 0..cells.len().min(weight.len()) {
+            for l in 0..8 {
+                sums[l] += cells[i][l].abs() * weight[i][l];
+            }
+        }
+        for l in 0..last_cells.len().min(last_weights.len()) {
+            sums[l] += last_cells[l].abs() * last_weights[l];
+        }
+        sums.iter().sum()
+    }
+}
+
+/// Centred dense rows in double precision. Features that the model does not have are left out, those that the rows do not have are zero.
+fn widen(features: &Features, rows: &[u32], mean: Option<&[f64]>, d: usize, block: &mut RowBlock<f64>) {
+    fn of<T: Copy + Into<f64>>(cells: &[T], mean: Option<&[f64]>, out: &mut [f64]) {
+        match mean {
+            None => out.iter_mut().zip(cells).for_each(|(out, &x)| *out = x.into()),
+            Some(mean) => {
+                out.iter_mut().zip(cells).zip(mean).for_each(|((out, &x), m)| *out = x.into() - m);
+                let there = cells.len().min(out.len());
+                out.iter_mut().zip(mean).skip(there).for_each(|(out, m)| *out = -m);
+            }
+        }
+    }
+    for (out, &row) in block.rows_mut().zip(rows) {
+        let out = &mut out[..d];
+        match features {
+            Features::U8(dense) => of(dense.row(row as usize), mean, out),
+            Features::F32(dense) => of(dense.row(row as usize), mean, out),
+            Features::Sparse(_) => unreachable!("sparse rows go another way"),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A lower bound of the objective that holds to the last digit.
+//!
+//! ```text
+//! D(a) = λ·[ Δ·Σ_ij a_ij − Σ_i pen_i(a_i) − ½‖W(a)‖² ]  ≤  P(W, b) for every W and b,    W(a) = Σ_i x_i β_iᵀ
+//! ```
+//!
+//! at dual variables that are feasible, of which a and θa are both, 0 ≤ θ ≤ 1 (any θ ≥ 0 at power 2): the best of them is
+//! `θ = Δ·Σa / (‖W(a)‖² + 2·Σ pen)`. It is computed in f64 on the rows as they are and with the mean and the scale that stand in the model, less
+//! all that rounding can have added. With m roundings a cell, `A_j = Σ_i |x_ij|·max_k|β_ik|` and `E_j = γ_m·A_j` an entry W_jk is off by
+//! at most E_j, hence ½‖W‖² by `Σ_j E_j·‖w_j‖₁ + ½·K·Σ_j E_j²`. Derived in `docs/math.md`, "Bounds that hold".
+
+mod product;
+
+use super::Objective;
+use crate::data::batch::Source;
+use crate::kernel::rounding::{Sum, UNIT, gamma, rounded_down};
+use crate::loss::Power;
+use crate::model::BiasRule;
+
+/// Dual variables over the training rows.
+#[derive(Clone, Copy)]
+pub(crate) struct DualPoint<'a> {
+    pub source: Source<'a>,
+    pub objective: &'a Objective,
+    pub n_classes: usize,
+    /// Indices of the training rows; a row of `a` each.
+    pub rows: &'a [u32],
+    /// `[rows, stride]`, in the scale of the solver: the objective divided by λ.
+    pub a: &'a [f64],
+    pub stride: usize,
+}
+
+/// What dual variables prove.
+#[derive(Debug, Clone)]
+pub(crate) struct Proven {
+    /// A lower bound of the objective at any weights.
+    pub dual: f64,
+    /// The factor of the dual variables with which it was had.
+    pub theta: f64,
+    /// W(θa) `[n_features, n_classes]`, for preprocessed features.
+    pub weight: Vec<f64>,
+    /// Of a regularised bias, that of W(θa), `[n_classes]`; zeros otherwise.
+    pub bias: Vec<f64>,
+}
+
+/// Sums over the dual variables.
+struct Sums {
+    linear: Sum,
+    penalty: Sum,
+    /// Σ_i β_ik and Σ_i |β_ik| of every class.
+    balance: Vec<Sum>,
+    size: Vec<Sum>,
+}
+
+impl DualPoint<'_> {
+    /// The bound, and W(a).
+    #[must_use]
+    pub fn prove(&self) -> Proven {
+        let support: Vec<u32> = self.support();
+        let sums = self.sums(&support);
+        let product = self.product(&support);
+        let bias_scale = match self.objective.bias {
+            BiasRule::Regularised { scale } => scale,
+            BiasRule::None | BiasRule::Free => 0.0,
+        };
+        let k = self.n_classes;
+        let constant: Vec<f64> = sums.balance.iter().map(|b| bias_scale * b.value()).collect();
+        let (mut square, mut error) = (Sum::default(), Sum::default());
+        // What the constraints of a free bias are missed by is shrunk away, on paper: every a by less than `short` in all.
+        let short = if self.objective.bias == BiasRule::Free { shortage(&sums) } else { 0.0 };
+        for (j, row) in product.weight.chunks_exact(k).enumerate() {
+            let off = gamma(product.roundings) * product.magnitude[j] + 2.0 * short * product.largest[j];
+            let mut size = 0.0;
+            for &w in row {
+                square.add(w * w);
+                size += w.abs();
+            }
+            error.add(off * (size + cast(k) * off));
+        }
+        for (&w, sum) in constant.iter().zip(&sums.size) {
+            square.add(w * w);
+            let off = bias_scale * 4.0 * UNIT * sum.value();
+            error.add(off * (w.abs() + off));
+        }
+        let margin = self.objective.loss.margin;
+        let (linear, penalty, half) = (margin * sums.linear.value(), sums.penalty.value(), square.value() / 2.0);
+        // Costs, limits and sums of a row, each rounded a few times; a shrunk by as much is feasible in exact numbers.
+        let feasible = gamma(2 * k + 24) * (linear + penalty) + margin * short;
+        let theta = self.factor(linear, penalty + half);
+        let rounded =
+            theta * (gamma(24) * linear + feasible) + theta * theta * (gamma(24) * (penalty + half) + error.value());
+        let value = theta * linear - theta * theta * (penalty + half);
+        let lambda = self.objective.lambda;
+        let dual = rounded_down(lambda * value, lambda * (1.0 + 1e-6) * rounded);
+        let scaled = |mut values: Vec<f64>, factor: f64| {
+            values.iter_mut().for_each(|w| *w *= factor);
+            values
+        };
+        Proven { dual, theta, weight: scaled(product.weight, theta), bias: scaled(constant, theta * bias_scale) }
+    }
+
+    /// θ
+    fn factor(&self, linear: f64, quadratic: f64) -> f64 {
+        let best = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
+        let best = if self.objective.loss.power == Power::Two { best } else { best.min(1.0) };
+        // At an optimum it is 1, but for rounding.
+        if best.is_finite() && (best - 1.0).abs() > 1e-12 { best } else { 1.0 }
+    }
+
+    fn label(&self, i: usize) -> usize {
+        self.source.labels[self.rows[i] as usize] as usize
+    }
+
+    /// c_i = weight_i/(λn) of a position in the training rows.
+    fn cost(&self, i: usize) -> f64 {
+        let weight = self.source.weight(self.rows[i]) * self.objective.loss.class_weight(self.label(i));
+        weight / (self.objective.lambda * cast(self.rows.len()))
+    }
+
+    /// Writes the feasible dual variables of a position to `a`, and their β to `beta`.
+    fn read(&self, i: usize, a: &mut [f64], beta: &mut [f64]) {
+        let (k, label) = (self.n_classes, self.label(i));
+        a.copy_from_slice(&self.a[i * self.stride..i * self.stride + k]);
+        self.objective.loss.dual_clip(label, self.cost(i), a);
+        self.objective.loss.dual_coefficients(label, a, beta);
+    }
+
+    /// The positions whose variables are not all zero.
+    #[allow(clippy::cast_possible_truncation)]
+    fn support(&self) -> Vec<u32> {
+        let (k, rows) = (self.n_classes, self.a.chunks_exact(self.stride).enumerate());
+        let used = rows.filter(|(_, a)| a[..k].iter().any(|&a| a > 0.0));
+        used.map(|(i, _)| i as u32).collect()
+    }
+
+    fn sums(&self, support: &[u32]) -> Sums {
+        let k = self.n_classes;
+        let (mut a, mut beta) = (vec![0.0; k], vec![0.0; k]);
+        let none = || vec![Sum::default(); k];
+        let mut sums = Sums { linear: Sum::default(), penalty: Sum::default(), balance: none(), size: none() };
+        let bias = self.objective.bias != BiasRule::None;
+        for &i in support {
+            let i = i as usize;
+            self.read(i, &mut a, &mut beta);
+            sums.linear.add(a.iter().sum());
+            let cost = self.cost(i);
+            if cost > 0.0 {
+                sums.penalty.add(self.objective.loss.dual_penalty(cost, &a));
+            }
+            if bias {
+                sums.balance.iter_mut().zip(&beta).for_each(|(sum, &b)| sum.add(b));
+                sums.size.iter_mut().zip(&beta).for_each(|(sum, b)| sum.add(b.abs()));
+            }
+        }
+        sums
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn cast(n: usize) -> f64 {
+    n as f64
+}
+
+/// How much has to be taken off dual variables in all until Σ_i β_ik = 0 holds exactly for every class. What comes into a class too
+/// much is as much as goes out of others; taken off along paths of at most K − 1 steps, or off the larger side of a binary problem.
+fn shortage(sums: &Sums) -> f64 {
+    let k = sums.balance.len();
+    let rounded = 2.0 * Sum::ERROR + gamma(k + 4);
+    let off = |(balance, size): (&Sum, &Sum)| balance.value().abs() + rounded * size.value();
+    cast(k) * sums.balance.iter().zip(&sums.size).map(off).sum::<f64>()
+}

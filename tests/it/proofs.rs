@@ -1,0 +1,266 @@
+//! A certificate is never wrong: random small problems of every kind, each model read back from the disk and measured in twice the
+//! digits of f64.
+//!
+//! For every run, with P in double-double arithmetic on the rows as they were read and with the mean and the scale of the stored model:
+//! the bound lies below P of the stored model and of every other weights at hand (weak duality: they all lie above the optimum), P of the
+//! stored model lies within the gap that is claimed of it, and the run says that it reached its goal exactly where the gap says so.
+//! `BURN_SVM_PROOFS=2000 cargo test --release --test it proofs:: -- --nocapture` tries as many as that.
+
+use crate::double::{Double, Exact};
+use burn_svm::config::LoadedConfig;
+use burn_svm::model::Classifier;
+use burn_svm::run::{self, RunFolder, RunResult};
+use burn_svm::solver::{LogEntry, Observer};
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fmt::Write as _;
+use std::path::Path;
+
+struct Silent;
+
+impl Observer for Silent {
+    fn log(&mut self, _: &LogEntry) {}
+}
+
+/// What is random about a problem, without the objective's strength and the solver.
+struct Case {
+    data: String,
+    is_sparse: bool,
+    n_classes: usize,
+    preprocess: String,
+    loss: String,
+    is_smooth: bool,
+    bias: &'static str,
+}
+
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    (0..12).map(|_| rng.random_range(0.0..1.0)).sum::<f64>() - 6.0
+}
+
+/// Rows of one of the kinds that people bring: a label, cells.
+fn table(rng: &mut ChaCha8Rng, n: usize, d: usize, k: usize) -> Vec<(usize, Vec<f64>)> {
+    let spread = *[0.0, 0.0, 3.0, 15.0].choose(rng).unwrap();
+    let scales: Vec<f64> = (0..d).map(|_| 10f64.powf(rng.random_range(-1.0..1.0) * spread)).collect();
+    let far = *[0.0, 0.0, 1.0, 1e3, 1e6].choose(rng).unwrap();
+    let offsets: Vec<f64> = (0..d).map(|_| far * normal(rng)).collect();
+    let (whole, holes, separable) = (rng.random_bool(0.3), rng.random_bool(0.4), rng.random_bool(0.3));
+    let centres: Vec<f64> = (0..d * k).map(|_| 2.0 * normal(rng)).collect();
+    (0..n)
+        .map(|i| {
+            let mut label = if i < k { i } else { rng.random_range(0..k) };
+            let mut x: Vec<f64> = (0..d)
+                .map(|j| {
+                    let value = normal(rng) + if separable { 0.0 } else { 0.5 * centres[j * k + label] };
+                    if holes && rng.random_bool(0.5) {
+                        0.0
+                    } else if whole {
+                        value.round()
+                    } else {
+                        value
+                    }
+                })
+                .collect();
+            if separable && i >= k {
+                let score = |c: usize| (0..d).map(|j| x[j] * centres[j * k + c]).sum::<f64>();
+                label = (0..k).max_by(|&a, &b| score(a).total_cmp(&score(b))).unwrap();
+            }
+            for j in 0..d {
+                x[j] = (x[j] + offsets[j]) * scales[j];
+            }
+            (label, x)
+        })
+        .collect()
+}
+
+fn case(rng: &mut ChaCha8Rng) -> Case {
+    let (n, d) = (rng.random_range(5..40), rng.random_range(1..9));
+    let k = rng.random_range(2..6usize).min(n);
+    let (is_sparse, weighted) = (rng.random_bool(0.4), rng.random_bool(0.2));
+    let mut data = String::new();
+    for (label, x) in table(rng, n, d, k) {
+        let weight = *[0.0, 0.5, 1.0, 3.0].choose(rng).unwrap();
+        write!(data, "{label}").unwrap();
+        for (j, x) in x.iter().enumerate() {
+            if !is_sparse {
+                write!(data, ",{:e}", *x as f32).unwrap();
+            } else if *x != 0.0 {
+                write!(data, " {}:{:e}", j + 1, *x as f32).unwrap();
+            }
+        }
+        if weighted && !is_sparse {
+            write!(data, ",{}", if data.lines().count() <= k { 1.0 } else { weight }).unwrap();
+        }
+        data.push('\n');
+    }
+    let smoothing = if rng.random_bool(0.25) { *[0.01, 0.5, 3.0].choose(rng).unwrap() } else { 0.0 };
+    let name = *["weston_watkins", "crammer_singer", "one_vs_rest", "top_k"].choose(rng).unwrap();
+    let power = if smoothing > 0.0 || name == "top_k" { 1 } else { rng.random_range(1..3) };
+    let mut loss = format!(
+        "[loss.{name}]\nmargin = {:?}\nsmoothing = {smoothing:?}\n",
+        [1.0, 1.0, 0.3, 20.0].choose(rng).unwrap()
+    );
+    if name == "top_k" {
+        writeln!(loss, "k = {}", rng.random_range(1..k.max(2))).unwrap();
+    } else {
+        writeln!(loss, "power = {power}").unwrap();
+    }
+    if rng.random_bool(0.2) {
+        loss += "class_weights = \"balanced\"\n";
+    }
+    let bias = *["regularised", "free", "free", "none"].choose(rng).unwrap();
+    let mut preprocess = format!("bias = \"{bias}\"\n");
+    if bias == "regularised" {
+        writeln!(preprocess, "bias_scale = {:?}", [1.0, 0.1, 30.0].choose(rng).unwrap()).unwrap();
+    }
+    if rng.random_bool(0.6) {
+        let scale = ["none", "std", "minmax", "unit-row", "pixel"].choose(rng).unwrap();
+        let center = ["none", "mean"].choose(rng).unwrap();
+        write!(preprocess, "center = \"{center}\"\nscale = \"{scale}\"\n").unwrap();
+    }
+    let is_smooth = smoothing > 0.0 || (power == 2 && name != "crammer_singer");
+    let data = format!("{}\n{data}", if weighted && !is_sparse { format!("weights {}", d + 2) } else { String::new() });
+    Case { data, is_sparse, n_classes: k, preprocess, loss, is_smooth, bias }
+}
+
+/// Runs a configuration and reads back what is on the disk: the result, and the model of every C.
+fn trained(text: &str, folder: &Path) -> Result<(run::Prepared, RunResult, Vec<(RunResult, Classifier)>), String> {
+    let config = LoadedConfig::parse(text, &folder.join("case.toml"), &[]).map_err(|e| e.to_string())?;
+    let prepared = run::prepare(&config).map_err(|e| e.to_string())?;
+    let device = run::open_device(&config).map_err(|e| e.to_string())?;
+    let out = folder.join("run");
+    let mut record = RunFolder::create(&out, text, true).map_err(|e| e.to_string())?;
+    run::train(&config, &prepared, &device, &mut record, &mut Silent).map_err(|e| e.to_string())?;
+    let result: RunResult = serde_json::from_str(&std::fs::read_to_string(out.join("result.json")).unwrap()).unwrap();
+    let mut models = vec![(result.clone(), Classifier::load(&out.join("model.safetensors")).unwrap())];
+    let files = || std::fs::read_dir(out.join("path")).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let c_of = |file: &Path| file.file_stem()?.to_str()?.strip_prefix("c-")?.parse::<f64>().ok();
+    for point in result.path.iter().flatten() {
+        // A number may lose its last bit in JSON.
+        let is_own = |file: &std::path::PathBuf| c_of(file).is_some_and(|c| (c / point.c - 1.0).abs() < 1e-9);
+        let file = files().find(is_own).unwrap();
+        let of = RunResult {
+            objective: point.objective,
+            dual_objective: point.dual_objective,
+            relative_gap: point.relative_gap,
+            gap: point.relative_gap.zip(point.objective).map(|(gap, objective)| gap * objective),
+            stop_reason: point.stop_reason.clone(),
+            ..result.clone()
+        };
+        models.push((of, Classifier::load(&file).unwrap()));
+    }
+    Ok((prepared, result, models))
+}
+
+/// Holds one certificate to the model that it is of and to all weights that are known.
+fn check(
+    exact: &Exact<'_>,
+    result: &RunResult,
+    model: &Classifier,
+    target: Option<f64>,
+    others: &[&Classifier],
+    what: &str,
+) {
+    let claimed = result.objective.unwrap();
+    let (Some(dual), Some(gap), Some(relative)) = (result.dual_objective, result.gap, result.relative_gap) else {
+        panic!("no certificate: {what}");
+    };
+    assert!(claimed.is_finite() && dual.is_finite() && relative >= 0.0, "{claimed} {dual} {relative}: {what}");
+    let own = exact.of_model(model);
+    let above = own.minus(Double::of(dual));
+    assert!((own.0 - claimed).abs() <= 1e-9 * own.0 + gap, "P = {own:?}, claimed {claimed:e}: {what}");
+    assert!(!above.is_above(Double::of(gap * (1.0 + 1e-14))), "P − D = {above:?}, claimed {gap:e}: {what}");
+    for other in others.iter().copied().chain([model]) {
+        let value = exact.objective(model.training().unwrap().lambda, &other.weight, other.bias.as_deref());
+        assert!(!Double::of(dual).is_above(value), "D = {dual:e} above {value:?}: {what}");
+    }
+    if let Some(target) = target {
+        let reached = result.stop_reason == "gap_reached";
+        assert_eq!(reached, relative <= target, "{relative:e} of {target:e}, {}: {what}", result.stop_reason);
+    }
+}
+
+/// What became of the problems, by bias: how many ended at their goal.
+#[derive(Default, Debug)]
+struct Tally {
+    reached: usize,
+    short: usize,
+    refused: usize,
+}
+
+#[test]
+fn no_bound_lies_above_and_no_stored_model_outside_its_certificate() {
+    let count = std::env::var("BURN_SVM_PROOFS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let first = std::env::var("BURN_SVM_PROOFS_FROM").ok().and_then(|n| n.parse().ok()).unwrap_or(0u64);
+    let folder = tempfile::tempdir().unwrap();
+    let (mut tallies, mut worst): ([Tally; 3], f64) = Default::default();
+    for seed in first..first + count {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let case = case(&mut rng);
+        let file = folder.path().join(if case.is_sparse { "rows.svm" } else { "rows.csv" });
+        let (head, rows) = case.data.split_once('\n').unwrap();
+        std::fs::write(&file, rows).unwrap();
+        let table = if case.is_sparse {
+            format!("[data.libsvm]\ntrain = {:?}\n", file.display().to_string())
+        } else {
+            let weights = head.strip_prefix("weights ").map(|w| format!("weights = {w}\n")).unwrap_or_default();
+            format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n{weights}", file.display().to_string())
+        };
+        let c = 10f64.powf(rng.random_range(-10.0..6.0));
+        let strength = if rng.random_bool(0.2) {
+            format!("c = [{c:e}, {:e}, {:e}]\n", 30.0 * c, 1e4 * c)
+        } else {
+            format!("c = {c:e}\n")
+        };
+        let gap = *[1e-3, 1e-3, 1e-5, 1e-9].choose(&mut rng).unwrap();
+        let is_path = strength.contains('[');
+        let precision = *["", "", "precision = \"f64\"\n", "precision = \"f32\"\n"].choose(&mut rng).unwrap();
+        let problem = |c: &str| format!("{table}[preprocess]\n{}[objective]\n{c}{}", case.preprocess, case.loss);
+        let lbfgs = case.is_smooth && !is_path && rng.random_bool(0.3);
+        let solver = if lbfgs {
+            format!("[solver.lbfgs]\nepochs = 200\n{precision}")
+        } else {
+            format!("[solver.dual]\ngap = {gap:e}\nepochs = 400\n{precision}")
+        };
+        let text = format!("threads = 1\n{}{solver}", problem(&strength));
+        let what = format!("seed {seed}, {} classes\n{text}\n{rows}", case.n_classes);
+        let tally = &mut tallies[["regularised", "free", "none"].iter().position(|b| *b == case.bias).unwrap()];
+        let (prepared, result, models) = match trained(&text, folder.path()) {
+            Ok(found) => found,
+            Err(problem) => {
+                assert!(!problem.contains("which cannot be"), "{problem}: {what}");
+                tally.refused += 1;
+                continue;
+            }
+        };
+        let exact = Exact::new(&prepared);
+        let mut others: Vec<Classifier> = models.iter().map(|(_, model)| model.clone()).collect();
+        // Better weights, for a sharper test.
+        let finer =
+            format!("threads = 1\n{}[solver.dual]\ngap = 1e-11\nepochs = 2000\n", problem(&format!("c = {c:e}\n")));
+        if let Ok((_, _, finer)) = trained(&finer, folder.path()) {
+            others.extend(finer.into_iter().map(|(_, model)| model));
+        }
+        let others: Vec<&Classifier> = others.iter().collect();
+        if lbfgs && result.dual_objective.is_none() {
+            assert_eq!(case.bias, "free", "{what}");
+            continue;
+        }
+        for (result, model) in &models {
+            check(&exact, result, model, (!lbfgs).then_some(gap), &others, &what);
+            if result.stop_reason == "gap_reached" {
+                tally.reached += 1;
+            } else {
+                tally.short += 1;
+            }
+            worst = worst.max(result.relative_gap.unwrap());
+            if std::env::var_os("BURN_SVM_PROOFS_SHOW").is_some() && result.stop_reason == "epoch_limit" {
+                println!("{seed} {} {:e} c {:?} gap {gap:e}", case.bias, result.relative_gap.unwrap(), result.c);
+            }
+        }
+    }
+    println!("regularised, free, none: {tallies:?}");
+    let all = tallies.iter().map(|t| t.reached + t.short).sum::<usize>() as u64;
+    let refused = tallies.iter().map(|t| t.refused).sum::<usize>() as u64;
+    assert!(all >= count * 9 / 10 && refused <= count / 10, "{tallies:?}");
+}

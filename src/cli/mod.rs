@@ -23,16 +23,17 @@ use crate::config::parse_assignment;
 use crate::data::DataErrorKind;
 use crate::data::format::{Format, limit};
 use crate::device::DeviceName;
+use crate::durable::Refusal;
 use crate::fetch::{FetchError, FetchName};
 use crate::gradcheck::GradcheckError;
 use crate::model::export::ExportFormat;
 use crate::model::file::ModelFileError;
 use crate::plot::PlotError;
 use crate::report::ReportError;
-use crate::run::{RecordError, RunError};
+use crate::run::{self, RecordError, RunError};
 use clap::{Args, Parser, Subcommand};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use toml_edit::Value;
 
@@ -220,7 +221,7 @@ struct PredictArgs {
     /// Print the probability of every class behind the label; needs a model trained with [calibration]
     #[arg(long, conflicts_with = "scores")]
     probabilities: bool,
-    /// Write to a file instead of stdout
+    /// Write to a file instead of stdout; - is stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -275,7 +276,7 @@ struct ExportArgs {
     /// The format: npz, liblinear, onnx
     #[arg(long, value_name = "FORMAT")]
     to: ExportFormat,
-    /// The file to write
+    /// The file to write; - is stdout
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -318,8 +319,32 @@ enum Failure {
     Output { to: String, source: std::io::Error },
 }
 
+/// What the system or this program has against a file.
+fn refusal(failure: &Failure) -> Option<&Refusal> {
+    let source = match failure {
+        Failure::Run(
+            RunError::Record(RecordError::Io { source, .. }) | RunError::Model(ModelFileError::Io { source, .. }),
+        )
+        | Failure::Plot(
+            PlotError::Record(RecordError::Io { source, .. }) | PlotError::Model(ModelFileError::Io { source, .. }),
+        )
+        | Failure::Report(
+            ReportError::Record(RecordError::Io { source, .. }) | ReportError::Model(ModelFileError::Io { source, .. }),
+        )
+        | Failure::Fetch(FetchError::Io { source, .. })
+        | Failure::Output { source, .. } => source,
+        _ => return None,
+    };
+    Refusal::of(source)
+}
+
 impl Failure {
     fn exit_code(&self) -> u8 {
+        match refusal(self) {
+            Some(Refusal::TooLarge { .. }) => return 1,
+            Some(_) => return 2,
+            None => {}
+        }
         match self {
             Self::Run(RunError::Config(_) | RunError::Device(_)) => 2,
             Self::Run(RunError::Data(e)) => match e.kind {
@@ -348,6 +373,9 @@ impl Failure {
     }
 
     fn hint(&self) -> Option<String> {
+        if let Some(refusal) = refusal(self) {
+            return Some(refusal.hint().to_owned());
+        }
         match self {
             Self::Run(RunError::Config(e)) => e.hint.clone(),
             Self::Run(RunError::Device(e)) => Some(e.hint.clone()),
@@ -383,6 +411,11 @@ pub fn run() -> ExitCode {
     if let Some(bytes) = cli.memory {
         limit::set(bytes);
     }
+    match &cli.command {
+        // These have a number of threads of their own.
+        Command::Train(_) | Command::Search(_) | Command::Gradcheck(_) | Command::Certify(_) => {}
+        _ => run::use_threads(0),
+    }
     let result = match &cli.command {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
@@ -401,6 +434,11 @@ pub fn run() -> ExitCode {
         output::error(&failure.to_string(), failure.hint().as_deref());
         ExitCode::from(failure.exit_code())
     })
+}
+
+/// The file of a model: itself, or the one in a run folder.
+fn model_file(model: &Path) -> PathBuf {
+    if model.is_dir() { model.join("model.safetensors") } else { model.to_path_buf() }
 }
 
 /// Prints to stdout.

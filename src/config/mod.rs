@@ -13,9 +13,10 @@ pub use search::SearchConfig;
 
 use crate::bounded::Positive;
 use crate::calibration::{CalibrationConfig, Method};
-use crate::data::format::DataConfig;
+use crate::data::format::{DataConfig, limit};
 use crate::data::{Center, Scale, SplitConfig};
 use crate::device::DeviceName;
+use crate::durable::{self, Refusal};
 use crate::fetch::FetchName;
 use crate::loss::{LossConfig, Power};
 use crate::model::BiasRule;
@@ -23,6 +24,7 @@ use crate::objective::ObjectiveConfig;
 use crate::solver::sgd::{Schedule, SgdConfig};
 use crate::solver::{CheckpointConfig, EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Value};
 
@@ -133,9 +135,13 @@ impl LoadedConfig {
     /// # Errors
     /// [`ConfigError`] when the file is not there, is not TOML, holds unknown or senseless keys, or names data that is not there.
     pub fn load(file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            ConfigError::new(file, format!("cannot be read: {error}"))
-                .with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`")
+        let read = durable::read(file, limit::get());
+        let broken = |_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8");
+        let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(broken));
+        let text = text.map_err(|error| {
+            let hint =
+                Refusal::of(&error).map_or("CONFIG.toml is a file such as `configs/quickstart.toml`", Refusal::hint);
+            ConfigError::new(file, format!("cannot be read: {error}")).with_hint(hint)
         })?;
         let mut loaded = Self::parse(&text, file, overrides)?;
         loaded.resolve_paths()?;
@@ -209,8 +215,11 @@ impl LoadedConfig {
         if let Ok(mut document) = self.text.parse::<DocumentMut>() {
             for (key, path) in moved {
                 let path = std::path::absolute(&path).unwrap_or(path);
-                let keys = ["data", format, key].map(String::from);
-                let _ = document::set(&mut document, &keys, Value::from(path.to_string_lossy().into_owned()));
+                // TOML is UTF-8: a path that is not stays as it was written, for it would name another file.
+                if let Some(path) = path.to_str() {
+                    let keys = ["data", format, key].map(String::from);
+                    let _ = document::set(&mut document, &keys, Value::from(path));
+                }
             }
             self.text = document.to_string();
         }

@@ -9,7 +9,8 @@ use super::classifier::{Classifier, Origin};
 use super::liblinear::{self, Liblinear, LiblinearSolver};
 use crate::calibration::Calibrator;
 use crate::data::Scaler;
-use crate::durable;
+use crate::data::format::limit;
+use crate::durable::{self, Refusal};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -57,8 +58,9 @@ pub enum ModelFileError {
 impl ModelFileError {
     /// What to do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
+            Self::Io { source, .. } if Refusal::of(source).is_some() => Refusal::of(source).map_or("", Refusal::hint),
             Self::Io { .. } => "MODEL is a run folder or its `model.safetensors`",
             Self::Content { .. } => "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`",
             Self::Line { .. } => {
@@ -217,8 +219,13 @@ impl Classifier {
     /// # Errors
     /// [`ModelFileError`] when it is not there or not a model.
     pub fn load(path: &Path) -> Result<Self, ModelFileError> {
-        let file = if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() };
-        let bytes = std::fs::read(&file).map_err(|source| ModelFileError::Io { file: file.clone(), source })?;
+        const NAME: &str = "model.safetensors";
+        let (file, bytes) = if path.is_dir() {
+            (path.join(NAME), durable::read_below(path, NAME, limit::get()))
+        } else {
+            (path.to_path_buf(), durable::read(path, limit::get()))
+        };
+        let bytes = bytes.map_err(|source| ModelFileError::Io { file: file.clone(), source })?;
         if liblinear::detect(&bytes) { liblinear::read(&bytes, &file) } else { Self::from_bytes(&bytes, &file) }
     }
 }

@@ -323,6 +323,64 @@ fn ctrl_c_while_the_best_is_trained_once_more_loses_nothing() {
     assert!(outcome.stderr.contains("once more") && !outcome.stderr.contains("going on"), "{}", outcome.stderr);
 }
 
+/// Two searches on one folder would do jobs twice, and one that begins anew would take the files of the other away.
+#[test]
+fn two_processes_do_not_write_one_search() {
+    if !cfg!(unix) {
+        println!("skipped: locks are used on Unix only");
+        return;
+    }
+    let desk = Desk::new();
+    desk.write("my.toml", searching("stacked = 1\nrefit = true", BOTH).replace("epochs = 2", "epochs = 400"));
+    let mut first = desk
+        .command(&["search", "my.toml", "--out", "s", "-q"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = std::time::Instant::now();
+    while fs::read_to_string(desk.path("s/trials.jsonl")).map_or(0, |text| text.lines().count()) < 1 {
+        assert!(start.elapsed().as_secs() < 60, "no job ends");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for how in ["--resume", "--force"] {
+        let busy = desk.run(&["search", "my.toml", "--out", "s", "-q", how]);
+        assert_eq!((busy.code, busy.problem()), (Some(2), "s: another process is writing this search"), "{how}");
+        assert_eq!(busy.hint(), "wait for it to end, or name another folder with --out");
+    }
+    // One that is killed holds nothing.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    desk.succeed(&["search", "my.toml", "--out", "s", "-q", "--resume"]);
+    let jobs: Vec<String> = desk
+        .read("s/trials.jsonl")
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap()["job"].to_string())
+        .collect();
+    assert_eq!(jobs.len(), jobs.iter().collect::<std::collections::BTreeSet<_>>().len(), "{jobs:?}");
+    assert_eq!(jobs.len(), 6);
+}
+
+/// A line that stands twice, as two processes of an older version could write it, is one job.
+#[test]
+fn a_job_that_stands_twice_counts_once() {
+    let (desk, _) = search(&searching("folds = 3\nrefit = true", BOTH), &["-q"]);
+    let (whole, ledger) = (table(&desk, "s"), desk.read("s/trials.jsonl"));
+    let best = desk.bytes("s/best/model.safetensors");
+    let lines: Vec<&str> = ledger.lines().collect();
+    // Again as it was, and with another score and other seconds: the first counts.
+    let other = lines[1].replace("\"accuracy\":0.", "\"accuracy\":0.0").replace("\"wall\":", "\"wall\":1");
+    assert_ne!(other, lines[1]);
+    let twice = [&lines[..], &[lines[0], &other, lines[2]]].concat().join("\n") + "\n";
+    desk.write("s/trials.jsonl", twice);
+    let resumed = desk.succeed(&["search", "my.toml", "--out", "s", "--resume"]);
+    assert!(resumed.stderr.contains("18 of them done before"), "{}", resumed.stderr);
+    assert_eq!(table(&desk, "s"), whole);
+    assert_eq!(desk.json("s/search.json")["fits"].as_u64(), Some(18));
+    assert_eq!(desk.bytes("s/best/model.safetensors"), best);
+    desk.succeed(&["report", "s"]);
+}
+
 /// What the `[search]` table and what is behind it become, the problem behind `my.toml: `, the hint.
 const MISTAKES: &[(&str, &str, &str, &str)] = &[
     (

@@ -1,6 +1,7 @@
 //! `burn-svm export`
 
-use super::{ExportArgs, Failure, LOUD, model_file};
+use super::refused::model_file;
+use super::{ExportArgs, Failure, LOUD};
 use crate::durable::Output;
 use crate::model::Classifier;
 use crate::run::RunError;

@@ -13,6 +13,7 @@ pub mod output;
 mod plot;
 mod predict;
 mod progress;
+mod refused;
 mod report;
 mod search;
 mod selfcheck;
@@ -33,7 +34,7 @@ use crate::report::ReportError;
 use crate::run::{self, RecordError, RunError};
 use clap::{Args, Parser, Subcommand};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use toml_edit::Value;
 
@@ -319,28 +320,9 @@ enum Failure {
     Output { to: String, source: std::io::Error },
 }
 
-/// What the system or this program has against a file.
-fn refusal(failure: &Failure) -> Option<&Refusal> {
-    let source = match failure {
-        Failure::Run(
-            RunError::Record(RecordError::Io { source, .. }) | RunError::Model(ModelFileError::Io { source, .. }),
-        )
-        | Failure::Plot(
-            PlotError::Record(RecordError::Io { source, .. }) | PlotError::Model(ModelFileError::Io { source, .. }),
-        )
-        | Failure::Report(
-            ReportError::Record(RecordError::Io { source, .. }) | ReportError::Model(ModelFileError::Io { source, .. }),
-        )
-        | Failure::Fetch(FetchError::Io { source, .. })
-        | Failure::Output { source, .. } => source,
-        _ => return None,
-    };
-    Refusal::of(source)
-}
-
 impl Failure {
     fn exit_code(&self) -> u8 {
-        match refusal(self) {
+        match refused::refusal(self) {
             Some(Refusal::TooLarge { .. }) => return 1,
             Some(_) => return 2,
             None => {}
@@ -373,8 +355,8 @@ impl Failure {
     }
 
     fn hint(&self) -> Option<String> {
-        if let Some(refusal) = refusal(self) {
-            return Some(refusal.hint().to_owned());
+        if let Some(hint) = refused::hint(self) {
+            return Some(hint.to_owned());
         }
         match self {
             Self::Run(RunError::Config(e)) => e.hint.clone(),
@@ -434,11 +416,6 @@ pub fn run() -> ExitCode {
         output::error(&failure.to_string(), failure.hint().as_deref());
         ExitCode::from(failure.exit_code())
     })
-}
-
-/// The file of a model: itself, or the one in a run folder.
-fn model_file(model: &Path) -> PathBuf {
-    if model.is_dir() { model.join("model.safetensors") } else { model.to_path_buf() }
 }
 
 /// Prints to stdout.

@@ -1,6 +1,7 @@
 //! `burn-svm predict`
 
-use super::{Failure, PredictArgs, model_file};
+use super::refused::model_file;
+use super::{Failure, PredictArgs};
 use crate::data::format::read_table_for;
 use crate::durable::Output;
 use crate::metric::argmax;

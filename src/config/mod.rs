@@ -13,10 +13,9 @@ pub use search::SearchConfig;
 
 use crate::bounded::Positive;
 use crate::calibration::{CalibrationConfig, Method};
-use crate::data::format::{DataConfig, limit};
+use crate::data::format::DataConfig;
 use crate::data::{Center, Scale, SplitConfig};
 use crate::device::DeviceName;
-use crate::durable::{self, Refusal};
 use crate::fetch::FetchName;
 use crate::loss::{LossConfig, Power};
 use crate::model::BiasRule;
@@ -24,7 +23,6 @@ use crate::objective::ObjectiveConfig;
 use crate::solver::sgd::{Schedule, SgdConfig};
 use crate::solver::{CheckpointConfig, EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
 use serde::{Deserialize, Serialize};
-use std::io;
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Value};
 
@@ -135,14 +133,7 @@ impl LoadedConfig {
     /// # Errors
     /// [`ConfigError`] when the file is not there, is not TOML, holds unknown or senseless keys, or names data that is not there.
     pub fn load(file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
-        let read = durable::read(file, limit::get());
-        let broken = |_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8");
-        let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(broken));
-        let text = text.map_err(|error| {
-            let hint =
-                Refusal::of(&error).map_or("CONFIG.toml is a file such as `configs/quickstart.toml`", Refusal::hint);
-            ConfigError::new(file, format!("cannot be read: {error}")).with_hint(hint)
-        })?;
+        let text = document::read(file)?;
         let mut loaded = Self::parse(&text, file, overrides)?;
         loaded.resolve_paths()?;
         Ok(loaded)

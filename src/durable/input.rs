@@ -57,6 +57,13 @@ pub fn read_below(folder: &Path, name: &str, most: u64) -> io::Result<Vec<u8>> {
 
 /// Opens a file and not where a link of that name leads; a pipe is not waited for.
 pub(super) fn open_itself(options: &mut fs::OpenOptions, path: &Path) -> io::Result<File> {
+    if let Ok(metadata) = fs::symlink_metadata(path) {
+        if metadata.is_symlink() {
+            return Err(Refusal::Link.into());
+        }
+        refuse_special(&metadata)?;
+    }
+    // Nobody can put another in its place in the meantime.
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
@@ -68,12 +75,7 @@ pub(super) fn open_itself(options: &mut fs::OpenOptions, path: &Path) -> io::Res
         });
     }
     #[cfg(not(unix))]
-    {
-        if fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink()) {
-            return Err(Refusal::Link.into());
-        }
-        options.open(path)
-    }
+    options.open(path)
 }
 
 pub(super) fn refuse_special(metadata: &Metadata) -> io::Result<()> {

@@ -93,7 +93,7 @@ impl List {
                 names.insert(line.to_owned());
             }
         }
-        Self { names, kept: true, whole: text.is_empty() || text.ends_with('\n') }
+        Self { names, kept: true, whole: text.ends_with('\n') }
     }
 }
 

@@ -53,20 +53,21 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What to do about it.
+    /// What to do about it; `None` where that depends on what was wanted.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
-        match self {
+    pub const fn hint(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Foreign => "move it away, or name another folder; `--force` takes away only what a run has made",
             Self::OtherKind { .. } => "name another folder with --out",
             Self::Link => "put the folder or file itself there; the folder of a run as a whole may be behind a link",
             Self::Outside => "copy the file into the folder, where it is meant to be read",
-            Self::Special { .. } => "name a file",
+            // Whoever wants the file knows better which one.
+            Self::Special { .. } => return None,
             Self::Deserted { .. } => "start the program at the other end first, or name a file",
             Self::TooLarge { .. } => "`--memory` sets the limit; is this the right file?",
             Self::Input { .. } => "name another file for the output",
             Self::Dangling => "remove the link, or name another file for the output",
-        }
+        })
     }
 
     /// What an error is inside, where it is one of these.

@@ -60,8 +60,9 @@ impl ModelFileError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Io { source, .. } if Refusal::of(source).is_some() => Refusal::of(source).map_or("", Refusal::hint),
-            Self::Io { .. } => "MODEL is a run folder or its `model.safetensors`",
+            Self::Io { source, .. } => Refusal::of(source)
+                .and_then(Refusal::hint)
+                .unwrap_or("MODEL is a run folder or its `model.safetensors`"),
             Self::Content { .. } => "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`",
             Self::Line { .. } => {
                 "MODEL may be a text model as LIBLINEAR's `train` writes it, of a classifier of two classes or more"

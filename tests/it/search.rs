@@ -1,7 +1,9 @@
 //! `burn-svm search`: the ranked table, what a search leaves behind, budgets, mistakes, and searches that are killed.
 
 use crate::program::{Case, Desk, Outcome, SMALL, Verdict};
+use burn_svm::search::ledger::Ledger;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -330,35 +332,43 @@ fn two_processes_do_not_write_one_search() {
         println!("skipped: locks are used on Unix only");
         return;
     }
-    let desk = Desk::new();
-    desk.write("my.toml", searching("stacked = 1\nrefit = true", BOTH).replace("epochs = 2", "epochs = 400"));
-    let mut first = desk
-        .command(&["search", "my.toml", "--out", "s", "-q"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let start = std::time::Instant::now();
-    while fs::read_to_string(desk.path("s/trials.jsonl")).map_or(0, |text| text.lines().count()) < 1 {
-        assert!(start.elapsed().as_secs() < 60, "no job ends");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let (desk, _) = search(&searching("refit = true", RATES), &["-q"]);
+    let held = Ledger::resume(&desk.path("s"), &desk.read("s/search.toml")).unwrap().unwrap();
+    let before = desk.read("s/trials.jsonl");
     for how in ["--resume", "--force"] {
         let busy = desk.run(&["search", "my.toml", "--out", "s", "-q", how]);
         assert_eq!((busy.code, busy.problem()), (Some(2), "s: another process is writing this search"), "{how}");
         assert_eq!(busy.hint(), "wait for it to end, or name another folder with --out");
     }
-    // One that is killed holds nothing.
-    first.kill().unwrap();
-    first.wait().unwrap();
+    assert_eq!(desk.read("s/trials.jsonl"), before);
+    drop(held);
     desk.succeed(&["search", "my.toml", "--out", "s", "-q", "--resume"]);
-    let jobs: Vec<String> = desk
-        .read("s/trials.jsonl")
-        .lines()
-        .map(|l| serde_json::from_str::<Value>(l).unwrap()["job"].to_string())
-        .collect();
-    assert_eq!(jobs.len(), jobs.iter().collect::<std::collections::BTreeSet<_>>().len(), "{jobs:?}");
-    assert_eq!(jobs.len(), 6);
+    // Several at once: one does the jobs, and whoever comes while it does is refused.
+    desk.write("my.toml", searching("stacked = 1", BOTH).replace("epochs = 2", "epochs = 300"));
+    let start = |_| {
+        desk.command(&["search", "my.toml", "--out", "t", "-q", "--force"])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let started: Vec<_> = (0..3).map(start).collect();
+    let ended: Vec<_> = started.into_iter().map(|mut child| child.wait().unwrap().code()).collect();
+    assert!(ended.contains(&Some(0)) && ended.iter().all(|code| matches!(code, Some(0 | 2))), "{ended:?}");
+    let text = desk.read("t/trials.jsonl");
+    let jobs: BTreeSet<String> =
+        text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["job"].to_string()).collect();
+    assert_eq!((jobs.len(), text.lines().count()), (6, 6), "{text}");
+    // One that is killed holds nothing.
+    let mut killed = desk.command(&["search", "my.toml", "--out", "k", "-q"]).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while fs::read_to_string(desk.path("k/trials.jsonl")).map_or(0, |text| text.lines().count()) < 1 {
+        assert!(begun.elapsed().as_secs() < 60, "no job ends");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    desk.succeed(&["search", "my.toml", "--out", "k", "-q", "--resume"]);
+    assert_eq!(desk.read("k/trials.jsonl").lines().count(), 6);
 }
 
 /// A line that stands twice, as two processes of an older version could write it, is one job.

@@ -235,7 +235,11 @@ pub(super) fn is_text(head: &[u8]) -> bool {
 
 pub(super) fn path_error(path: &Path, error: &io::Error) -> DataError {
     if let Some(refusal) = Refusal::of(error) {
-        return DataError::path(path, refusal.to_string()).with_hint(refusal.hint());
+        let error = DataError::path(path, refusal.to_string());
+        return match refusal.hint() {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        };
     }
     match error.kind() {
         ErrorKind::NotFound => DataError::path(path, "no such file or directory"),

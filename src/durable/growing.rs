@@ -87,7 +87,7 @@ impl Growing {
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            return self.file.metadata().is_ok_and(|metadata| metadata.nlink() > 1);
+            self.file.metadata().is_ok_and(|metadata| metadata.nlink() > 1)
         }
         #[cfg(not(unix))]
         false
@@ -136,11 +136,11 @@ fn has_name(file: &File, path: &Path) -> bool {
     {
         use std::os::unix::fs::MetadataExt;
         let of = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        return match (file.metadata(), fs::symlink_metadata(path)) {
+        match (file.metadata(), fs::symlink_metadata(path)) {
             (Ok(opened), Ok(named)) => of(opened) == of(named),
             // Taken away since: the writes will say so.
             _ => true,
-        };
+        }
     }
     #[cfg(not(unix))]
     {

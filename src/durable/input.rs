@@ -70,9 +70,9 @@ pub(super) fn open_itself(options: &mut fs::OpenOptions, path: &Path) -> io::Res
         use std::os::unix::fs::OpenOptionsExt;
         // These flags are small numbers on every system.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        return options.custom_flags(flags).open(path).map_err(|error| {
+        options.custom_flags(flags).open(path).map_err(|error| {
             if fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink()) { Refusal::Link.into() } else { error }
-        });
+        })
     }
     #[cfg(not(unix))]
     options.open(path)

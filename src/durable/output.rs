@@ -109,7 +109,7 @@ fn is_same(output: &fs::Metadata, path: &Path, input: &Path) -> bool {
     {
         use std::os::unix::fs::MetadataExt;
         let _ = path;
-        return fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (output.dev(), output.ino()));
+        fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (output.dev(), output.ino()))
     }
     #[cfg(not(unix))]
     fs::canonicalize(input).is_ok_and(|input| fs::canonicalize(path).is_ok_and(|path| path == input))

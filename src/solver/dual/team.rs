@@ -106,10 +106,13 @@ impl<P: Part<J>, J> Desk<P, J> {
     }
 }
 
+/// Another part, and its thread where the system gave one.
+type Other<P, J> = (Arc<Desk<P, J>>, Option<Thread>);
+
 /// The parts: the first is the caller's, each of the others has a thread.
 pub(super) struct Team<P, J> {
     own: P,
-    others: Vec<(Arc<Desk<P, J>>, Option<Thread>)>,
+    others: Vec<Other<P, J>>,
     /// How many jobs the others have been given, and of how many the results were collected.
     posted: u64,
     collected: u64,

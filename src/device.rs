@@ -9,6 +9,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
 /// The backends that a build may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -359,15 +361,58 @@ fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     result
 }
 
-/// Sets how many threads the CPU backends use, 0 for all cores; once a process, before the first tensor.
+/// Threads a core that the environment may ask for.
+const MOST_A_CORE: usize = 4;
+
+/// The threads that the system was willing to give, where those were fewer than were asked for.
+static GIVEN: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// As many threads as are asked for, or as the system has turned out to give.
+#[must_use]
+pub fn at_most(threads: usize) -> usize {
+    threads.min(GIVEN.load(Ordering::Relaxed))
+}
+
+/// Sets how many threads the CPU backends use, once a process, before the first tensor. 0 stands for what `RAYON_NUM_THREADS` says, up
+/// to four a core, else for all cores. Where the system gives fewer, it is those, and at the least the thread that asks.
 ///
 /// # Errors
 /// When the thread pool is already running.
 pub fn set_threads(threads: usize) -> Result<(), DeviceError> {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|error| DeviceError {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let of_environment = || std::env::var("RAYON_NUM_THREADS").ok()?.trim().parse().ok().filter(|&n: &usize| n > 0);
+    let wanted = match threads {
+        0 => of_environment().map_or(cores, |n| n.min(MOST_A_CORE * cores)),
+        n => n,
+    };
+    // Rayon starts its threads itself, and has no pool at all where the system refuses one of them: so they are there before.
+    let waiting: Vec<Sender<rayon::ThreadBuilder>> = (0..wanted).map_while(|_| worker()).collect();
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(waiting.len().max(1));
+    let given = waiting.len();
+    let built = if given == 0 {
+        builder.use_current_thread().build_global()
+    } else {
+        let mut waiting = waiting.into_iter();
+        let start = move |thread| {
+            let worker = waiting.next().and_then(|worker| worker.send(thread).ok());
+            worker.ok_or_else(|| std::io::Error::other("there is no thread"))
+        };
+        builder.spawn_handler(start).build_global()
+    };
+    if built.is_ok() && given < wanted {
+        GIVEN.store(given.max(1), Ordering::Relaxed);
+    }
+    built.map_err(|error| DeviceError {
         problem: format!("cannot use {threads} threads: {error}"),
         hint: "set the number of threads once, before the first computation".into(),
     })
+}
+
+/// A thread that becomes one of the pool's when it is told so; `None` where the system gives none.
+fn worker() -> Option<Sender<rayon::ThreadBuilder>> {
+    let (sender, receiver) = channel::<rayon::ThreadBuilder>();
+    let life = move || receiver.recv().map_or((), rayon::ThreadBuilder::run);
+    std::thread::Builder::new().spawn(life).ok().map(|_| sender)
 }
 
 #[cfg(test)]

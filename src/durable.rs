@@ -1,14 +1,34 @@
-//! Files that are whole or not there, and digests that know them again.
+//! Files that are whole or not there, folders in which nothing is touched that is not ours, and digests that know bytes again.
 //!
 //! A file is written under a temporary name, brought to the disk, renamed, and its folder brought to the disk: whatever happens in
-//! between, power cuts included, the final name holds the old content or the new, never half of one. Imports nothing.
+//! between, power cuts included, the final name holds the old content or the new, never half of one. The temporary name cannot be
+//! guessed and is never one that is there already, so that no link that lies in wait is written through. Imports nothing.
+
+mod digest;
+mod growing;
+mod input;
+mod made;
+mod output;
+mod refusal;
+
+pub use digest::Digest;
+pub use growing::Growing;
+pub use input::{open, read, read_below};
+pub use made::{Kind, MARKER, Made, Trouble, sweep};
+pub use output::Output;
+pub use refusal::Refusal;
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// The ending of files that are being written.
 pub const PARTIAL: &str = ".partial";
+/// The beginning of their names; sixteen hexadecimal digits follow.
+const TEMPORARY: &str = ".burn-svm.";
+/// Names that are tried for one file: each has a chance of 2⁻⁶⁴ to be taken.
+const TRIES: usize = 8;
 
 /// Writes `bytes` to `file`, all or nothing.
 ///
@@ -23,20 +43,80 @@ pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// As [`write()`], or what `content` returns.
 pub fn write_with(file: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut partial = file.as_os_str().to_owned();
-    partial.push(PARTIAL);
-    let partial = PathBuf::from(partial);
-    let written = (|| {
-        let mut out = BufWriter::new(File::create(&partial)?);
-        content(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&partial, file)
-    })();
-    if let Err(error) = written {
-        let _ = fs::remove_file(&partial);
-        return Err(error);
+    let mut draft = Draft::begin(file)?;
+    content(&mut draft)?;
+    draft.finish()
+}
+
+/// A file that is being written under a temporary name beside its own. It is removed unless it is finished.
+#[derive(Debug)]
+pub struct Draft {
+    file: PathBuf,
+    partial: PathBuf,
+    out: Option<BufWriter<File>>,
+}
+
+impl Draft {
+    /// Makes the temporary file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn begin(file: &Path) -> io::Result<Self> {
+        let (out, partial) = fresh(file)?;
+        Ok(Self { file: file.to_path_buf(), partial, out: Some(BufWriter::new(out)) })
     }
-    sync_folder_of(file)
+
+    /// Gives the file its name, once it is on the disk.
+    ///
+    /// # Errors
+    /// What the system says; the temporary file is removed then.
+    pub fn finish(mut self) -> io::Result<()> {
+        if let Some(out) = self.out.take() {
+            let kept = out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|out| out.sync_all());
+            if let Err(error) = kept.and_then(|()| fs::rename(&self.partial, &self.file)) {
+                let _ = fs::remove_file(&self.partial);
+                return Err(error);
+            }
+        }
+        sync_folder_of(&self.file)
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.as_mut().map_or(Ok(0), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if self.out.take().is_some() {
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// A file beside `file` that has just been made, under a name that nobody can have known.
+fn fresh(file: &Path) -> io::Result<(File, PathBuf)> {
+    let mut tried = 0;
+    loop {
+        let path = file.with_file_name(format!("{TEMPORARY}{:016x}{PARTIAL}", RandomState::new().hash_one(tried)));
+        tried += 1;
+        match File::options().write(true).read(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < TRIES => {}
+            other => return other.map(|made| (made, path)),
+        }
+    }
+}
+
+/// Whether a name is one of those that files have while they are written.
+fn is_temporary(name: &str) -> bool {
+    let digits = name.strip_prefix(TEMPORARY).and_then(|rest| rest.strip_suffix(PARTIAL));
+    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Brings the names in the folder of `file` to the disk.
@@ -50,63 +130,6 @@ fn sync_folder_of(file: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// An odd number without structure: the golden ratio's digits.
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// A digest of 64 bits against damage and mistakes, not against an enemy. Equal on every machine.
-///
-/// `p = (h ⊕ word)·f,  h ← (p ⊕ p/2³²)·f` for each 8 bytes. Every step is a bijection of h, so that damage within one word is always
-/// noticed, and any other with a chance of 2⁻⁶⁴ to be missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digest(u64);
-
-impl Default for Digest {
-    fn default() -> Self {
-        Self(FACTOR)
-    }
-}
-
-impl Digest {
-    /// Adds a number.
-    #[inline]
-    pub fn number(&mut self, word: u64) {
-        let product = (self.0 ^ word).wrapping_mul(FACTOR);
-        self.0 = (product ^ (product >> 32)).wrapping_mul(FACTOR);
-    }
-
-    /// Adds bytes and their number.
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        let words = bytes.chunks_exact(8);
-        let mut last = [0; 8];
-        last[..words.remainder().len()].copy_from_slice(words.remainder());
-        for word in words {
-            self.number(u64::from_le_bytes(word.try_into().unwrap_or_default()));
-        }
-        self.number(u64::from_le_bytes(last));
-        self.number(bytes.len() as u64);
-    }
-
-    /// Adds numbers of four bytes and how many they are.
-    pub fn words(&mut self, words: impl ExactSizeIterator<Item = u32>) {
-        let count = words.len() as u64;
-        let mut half = None;
-        for word in words {
-            match half.take() {
-                None => half = Some(word),
-                Some(low) => self.number(u64::from(low) | u64::from(word) << 32),
-            }
-        }
-        self.number(half.map_or(0, u64::from));
-        self.number(count);
-    }
-
-    /// Sixteen hexadecimal digits.
-    #[must_use]
-    pub fn hex(self) -> String {
-        format!("{:016x}", self.0 ^ (self.0 >> 32))
-    }
 }
 
 #[cfg(test)]
@@ -131,36 +154,27 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_and_every_length_changes_the_digest() {
-        let of = |bytes: &[u8]| {
-            let mut digest = Digest::default();
-            digest.bytes(bytes);
-            digest.hex()
-        };
-        let bytes: Vec<u8> = (0..100).collect();
-        let mut seen = std::collections::BTreeSet::from([of(&bytes)]);
-        for bit in 0..800 {
-            let mut changed = bytes.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(seen.insert(of(&changed)), "bit {bit}");
+    fn temporary_names_differ_and_are_known_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x".repeat(255));
+        let names: std::collections::BTreeSet<PathBuf> = (0..100).map(|_| fresh(&file).unwrap().1).collect();
+        assert_eq!(names.len(), 100);
+        assert!(names.iter().all(|path| is_temporary(path.file_name().unwrap().to_str().unwrap())));
+        for other in [".burn-svm", ".burn-svm.partial", ".burn-svm.0123456789abcdeg.partial", "a.partial"] {
+            assert!(!is_temporary(other), "{other}");
         }
-        for len in 0..100 {
-            assert!(seen.insert(of(&bytes[..len])), "{len} bytes");
-            assert!(seen.insert(of(&vec![0; len + 2])), "{len} zeros and two more");
-        }
-        // The digest is part of files: it must not change.
-        assert_eq!(of(b"burn-svm"), "39bf28c8ef65a8ee");
+        // The longest name that a file may have is no reason to fail.
+        write(&file, b"x").unwrap();
     }
 
+    #[cfg(unix)]
     #[test]
-    fn words_are_their_bytes_in_pairs() {
-        let of = |words: &[u32]| {
-            let mut digest = Digest::default();
-            digest.words(words.iter().copied());
-            digest.hex()
-        };
-        assert_ne!(of(&[1, 2]), of(&[2, 1]));
-        assert_ne!(of(&[1]), of(&[1, 0]));
-        assert_eq!(of(&[7, 8, 9]), of(&[7, 8, 9]));
+    fn a_link_is_replaced_and_what_it_leads_to_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&other, "mine").unwrap();
+        std::os::unix::fs::symlink(&other, &file).unwrap();
+        write(&file, b"new").unwrap();
+        assert_eq!((fs::read(&file).unwrap(), fs::read(&other).unwrap()), (b"new".to_vec(), b"mine".to_vec()));
     }
 }

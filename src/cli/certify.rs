@@ -4,6 +4,7 @@ use super::output::{Messages, number};
 use super::progress::{self, Progress};
 use super::{CertifyArgs, Failure, print, print_json};
 use crate::config::LoadedConfig;
+use crate::device;
 use crate::model::Classifier;
 use crate::run::certify::{Certified, Effort, certify, certify_by};
 use crate::run::{self, RunError};
@@ -15,10 +16,8 @@ use std::process::ExitCode;
 
 pub(super) fn run(args: &CertifyArgs) -> Result<ExitCode, Failure> {
     let model = Classifier::load(&args.model).map_err(RunError::from)?;
-    if let Some(threads) = args.threads {
-        run::use_threads(threads);
-    }
-    let effort = Effort { gap: args.gap, epochs: args.epochs, threads: args.threads };
+    run::use_threads(args.threads.unwrap_or(0));
+    let effort = Effort { gap: args.gap, epochs: args.epochs, threads: args.threads.map(device::at_most) };
     let mut progress = Progress::new(Messages { quiet: args.json }, progress::on_ctrl_c());
     let certified = match (&args.data, model.training()) {
         (Some(path), _) => certify(path, &model, effort, &mut progress),

@@ -57,6 +57,9 @@ impl Shown {
 
     fn event(&mut self, event: &FetchEvent<'_>) {
         match event {
+            FetchEvent::Waiting(path) => {
+                self.line(&format!("{}: another process is downloading there; waiting for it", path.display()));
+            }
             FetchEvent::Present(path) => self.line(&format!("{}: is there already", path.display())),
             FetchEvent::Begin { name, done, total, address } => {
                 if let Some(bar) = &self.bar {

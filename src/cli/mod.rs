@@ -13,6 +13,7 @@ pub mod output;
 mod plot;
 mod predict;
 mod progress;
+mod refused;
 mod report;
 mod search;
 mod selfcheck;
@@ -23,13 +24,14 @@ use crate::config::parse_assignment;
 use crate::data::DataErrorKind;
 use crate::data::format::{Format, limit};
 use crate::device::DeviceName;
+use crate::durable::Refusal;
 use crate::fetch::{FetchError, FetchName};
 use crate::gradcheck::GradcheckError;
 use crate::model::export::ExportFormat;
 use crate::model::file::ModelFileError;
 use crate::plot::PlotError;
 use crate::report::ReportError;
-use crate::run::{RecordError, RunError};
+use crate::run::{self, RecordError, RunError};
 use clap::{Args, Parser, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -220,7 +222,7 @@ struct PredictArgs {
     /// Print the probability of every class behind the label; needs a model trained with [calibration]
     #[arg(long, conflicts_with = "scores")]
     probabilities: bool,
-    /// Write to a file instead of stdout
+    /// Write to a file instead of stdout; - is stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -275,7 +277,7 @@ struct ExportArgs {
     /// The format: npz, liblinear, onnx
     #[arg(long, value_name = "FORMAT")]
     to: ExportFormat,
-    /// The file to write
+    /// The file to write; - is stdout
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -320,6 +322,11 @@ enum Failure {
 
 impl Failure {
     fn exit_code(&self) -> u8 {
+        match refused::refusal(self) {
+            Some(Refusal::TooLarge { .. }) => return 1,
+            Some(_) => return 2,
+            None => {}
+        }
         match self {
             Self::Run(RunError::Config(_) | RunError::Device(_)) => 2,
             Self::Run(RunError::Data(e)) => match e.kind {
@@ -348,6 +355,9 @@ impl Failure {
     }
 
     fn hint(&self) -> Option<String> {
+        if let Some(hint) = refused::hint(self) {
+            return Some(hint.to_owned());
+        }
         match self {
             Self::Run(RunError::Config(e)) => e.hint.clone(),
             Self::Run(RunError::Device(e)) => Some(e.hint.clone()),
@@ -382,6 +392,11 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     if let Some(bytes) = cli.memory {
         limit::set(bytes);
+    }
+    match &cli.command {
+        // These have a number of threads of their own.
+        Command::Train(_) | Command::Search(_) | Command::Gradcheck(_) | Command::Certify(_) => {}
+        _ => run::use_threads(0),
     }
     let result = match &cli.command {
         Command::Train(args) => train::run(args),

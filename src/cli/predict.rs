@@ -1,12 +1,13 @@
 //! `burn-svm predict`
 
+use super::refused::model_file;
 use super::{Failure, PredictArgs};
 use crate::data::format::read_table_for;
+use crate::durable::Output;
 use crate::metric::argmax;
 use crate::model::Classifier;
 use crate::run::{self, RunError};
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Rows that are scored before they are written.
@@ -29,9 +30,13 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let rows = run::all_rows(&features);
     let target = args.out.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());
     let failed = |source| Failure::Output { to: target.clone(), source };
-    let mut out: Box<dyn Write> = match &args.out {
-        Some(path) => Box::new(BufWriter::new(File::create(path).map_err(failed)?)),
-        None => Box::new(BufWriter::new(io::stdout().lock())),
+    let mut out = match &args.out {
+        Some(path) => {
+            let inputs = [(model_file(&args.model), "the model"), (args.file.clone(), "the input")];
+            let inputs = inputs.each_ref().map(|(path, what)| (path.as_path(), *what));
+            Output::open(path, &inputs).map_err(failed)?
+        }
+        None => Output::standard(),
     };
     for block in rows.chunks(BLOCK) {
         let mut scores = model.scores(&features, block);
@@ -50,7 +55,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
             }
         }
     }
-    match out.flush() {
+    match out.finish() {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         other => other.map(|()| ExitCode::SUCCESS).map_err(failed),
     }

@@ -6,7 +6,8 @@ use super::{Failure, TrainArgs, print, print_json};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
 use crate::loss::Power;
-use crate::run::record::{self, RecordError, RunFolder, RunResult};
+use crate::run::folder;
+use crate::run::record::{self, RunFolder, RunResult};
 use crate::run::resume::{self, Standing};
 use crate::run::{self, Prepared, RunError};
 use crate::solver::sgd::optimizer::OptimizerName;
@@ -111,10 +112,8 @@ fn report(args: &TrainArgs, result: &RunResult, stop: &str, path: &Path) -> Resu
 fn again(args: &TrainArgs, result: &RunResult, path: &Path) -> Result<ExitCode, Failure> {
     if args.json {
         // As it was written: a number that is read need not be printed the same.
-        let file = path.join("result.json");
-        let text =
-            std::fs::read_to_string(&file).map_err(|source| RunError::Record(RecordError::Io { file, source }))?;
-        print(&text)?;
+        let text = folder::read_text(path, "result.json").map_err(RunError::from)?;
+        print(&text.unwrap_or_default())?;
     } else {
         report(args, result, &result.stop_reason.replace('_', " "), path)?;
     }

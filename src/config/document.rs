@@ -1,8 +1,22 @@
 //! The text of a configuration: reading it, `--set`, and looking at its tables before serde does.
 
 use super::error::{ConfigError, Place};
+use crate::data::format::limit;
+use crate::durable::{self, Refusal};
+use std::io;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, Value};
+
+/// Reads the text.
+pub fn read(file: &Path) -> Result<String, ConfigError> {
+    let broken = |_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8");
+    let text = durable::read(file, limit::get()).and_then(|bytes| String::from_utf8(bytes).map_err(broken));
+    text.map_err(|error| {
+        let hint = Refusal::of(&error).and_then(Refusal::hint);
+        ConfigError::new(file, format!("cannot be read: {error}"))
+            .with_hint(hint.unwrap_or("CONFIG.toml is a file such as `configs/quickstart.toml`"))
+    })
+}
 
 /// Parses the text, with errors at their place.
 pub fn parse(text: &str, file: &Path) -> Result<DocumentMut, ConfigError> {

@@ -133,10 +133,7 @@ impl LoadedConfig {
     /// # Errors
     /// [`ConfigError`] when the file is not there, is not TOML, holds unknown or senseless keys, or names data that is not there.
     pub fn load(file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            ConfigError::new(file, format!("cannot be read: {error}"))
-                .with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`")
-        })?;
+        let text = document::read(file)?;
         let mut loaded = Self::parse(&text, file, overrides)?;
         loaded.resolve_paths()?;
         Ok(loaded)
@@ -209,8 +206,11 @@ impl LoadedConfig {
         if let Ok(mut document) = self.text.parse::<DocumentMut>() {
             for (key, path) in moved {
                 let path = std::path::absolute(&path).unwrap_or(path);
-                let keys = ["data", format, key].map(String::from);
-                let _ = document::set(&mut document, &keys, Value::from(path.to_string_lossy().into_owned()));
+                // TOML is UTF-8: a path that is not stays as it was written, for it would name another file.
+                if let Some(path) = path.to_str() {
+                    let keys = ["data", format, key].map(String::from);
+                    let _ = document::set(&mut document, &keys, Value::from(path));
+                }
             }
             self.text = document.to_string();
         }

@@ -109,6 +109,12 @@ impl Fetcher {
         }
         let into = if set.unpacked.is_empty() { folder.as_path() } else { dir };
         fs::create_dir_all(into).map_err(io_error(into))?;
+        let _held = hold(into, observer).map_err(io_error(into))?;
+        // It may have been unpacked while this process waited.
+        if !set.unpacked.is_empty() && unpack::check(set, &folder)? {
+            observer(FetchEvent::Present(&folder));
+            return Ok(folder);
+        }
         for file in set.files {
             self.fetch_file(set, file, into, observer)?;
         }
@@ -140,10 +146,7 @@ impl Fetcher {
             return Ok(());
         }
         let part = into.join(format!("{}.part", file.name));
-        // A link would make the download write where it points.
-        if fs::symlink_metadata(&part).is_ok_and(|metadata| metadata.is_symlink()) {
-            fs::remove_file(&part).map_err(io_error(&part))?;
-        }
+        of_one_name(&part)?;
         let official: Vec<String> = set.addresses.iter().map(|&a| a.to_owned()).collect();
         let addresses = self.addresses.as_ref().unwrap_or(&official);
         let mut reasons: Vec<String> = Vec::new();
@@ -231,6 +234,46 @@ impl Fetcher {
     }
 }
 
+/// Holds a folder, so that no other process downloads into it until this one has ended, in whatever way. Waits for one that does.
+#[cfg(unix)]
+fn hold(folder: &Path, observer: &mut dyn FnMut(FetchEvent<'_>)) -> io::Result<Option<File>> {
+    let held = File::open(folder)?;
+    match held.try_lock() {
+        Ok(()) => Ok(Some(held)),
+        Err(fs::TryLockError::WouldBlock) => {
+            observer(FetchEvent::Waiting(folder));
+            held.lock()?;
+            Ok(Some(held))
+        }
+        // A file system without locks has none to wait for.
+        Err(fs::TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Folders cannot be held here.
+#[cfg(not(unix))]
+fn hold(_: &Path, _: &mut dyn FnMut(FetchEvent<'_>)) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+/// Sees to it that a half file is nothing else under another name: a link, symbolic or hard, is taken away, and what it leads to is not
+/// written.
+fn of_one_name(part: &Path) -> Result<(), FetchError> {
+    let Ok(metadata) = fs::symlink_metadata(part) else { return Ok(()) };
+    #[cfg(unix)]
+    let names = std::os::unix::fs::MetadataExt::nlink(&metadata);
+    #[cfg(not(unix))]
+    let names = 1;
+    if metadata.is_symlink() || (metadata.is_file() && names > 1) {
+        return fs::remove_file(part).map_err(io_error(part));
+    }
+    if metadata.is_file() { Ok(()) } else { Err(no_file(part)) }
+}
+
+fn no_file(path: &Path) -> FetchError {
+    FetchError::Other { file: path.to_path_buf(), problem: "it is no file".into() }
+}
+
 /// Copies the body to the file, at most as many bytes as the file has.
 fn receive(
     body: &mut dyn Read,
@@ -274,6 +317,10 @@ fn receive(
 /// How a file on the disk differs from the official one, if it does.
 fn differs(path: &Path, file: &RemoteFile) -> Result<Option<String>, FetchError> {
     let io = io_error(path);
+    // A pipe would be waited for.
+    if !fs::metadata(path).map_err(&io)?.is_file() {
+        return Ok(Some("it is no file".into()));
+    }
     let mut input = File::open(path).map_err(&io)?;
     let length = input.metadata().map_err(&io)?.len();
     if length != file.bytes {

@@ -1,7 +1,7 @@
 //! The official files of known data sets: where they are, how long, their sums, and how they are downloaded.
 //!
 //! A file is downloaded as `NAME.part`, goes on from there when it was interrupted, and gets its name only when its length and
-//! SHA-256 are right. Imports nothing.
+//! SHA-256 are right. One process at a time downloads into a folder; others wait. Imports `durable` only.
 
 #[cfg(feature = "fetch")]
 mod download;
@@ -223,6 +223,8 @@ impl FetchError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FetchEvent<'a> {
+    /// Another process is downloading into the folder; this one waits for it.
+    Waiting(&'a Path),
     /// The file is there already, and is right.
     Present(&'a Path),
     /// The first bytes arrive, or those behind `done` that were there.

@@ -1,10 +1,27 @@
 //! An archive whose sum is right becomes a folder: only the files of the table, and the folder has its name when all are there.
 
 use super::{FetchError, RemoteSet};
+use crate::durable;
 use flate2::read::GzDecoder;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+
+/// Looks at what is under the name of the folder that is unpacked into: only what this program leaves there may be.
+fn earlier(set: &RemoteSet, part: &Path, metadata: &fs::Metadata) -> Result<(), FetchError> {
+    let other = |problem: String| Err(FetchError::Other { file: part.to_path_buf(), problem });
+    if !metadata.is_dir() {
+        return other("it is no folder".into());
+    }
+    durable::sweep(part);
+    for entry in fs::read_dir(part).map_err(io_error(part))?.flatten() {
+        let name = entry.file_name();
+        if !set.unpacked.iter().any(|(known, _)| name == *known) {
+            return other(format!("it holds `{}`, which is not of the data set", name.display()));
+        }
+    }
+    Ok(())
+}
 
 /// Whether the folder is there and complete.
 ///
@@ -27,18 +44,20 @@ pub(super) fn check(set: &RemoteSet, folder: &Path) -> Result<bool, FetchError> 
     Ok(true)
 }
 
-/// Unpacks into `FOLDER.part` and renames it.
+fn io_error(file: &Path) -> impl FnOnce(io::Error) -> FetchError + '_ {
+    move |source| FetchError::Io { file: file.to_path_buf(), source }
+}
+
+/// Unpacks into `FOLDER.part` and renames it. What a process that was ended has left there is overwritten file by file; anything else
+/// that is there is somebody's, and stays.
 pub(super) fn unpack(set: &RemoteSet, archive: &Path, folder: &Path) -> Result<(), FetchError> {
     let mut part = folder.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    let io = |file: &Path| {
-        let file = file.to_path_buf();
-        move |source| FetchError::Io { file, source }
-    };
-    match fs::remove_dir_all(&part) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(&part)(e)),
-        _ => fs::create_dir_all(&part).map_err(io(&part))?,
+    let io = io_error;
+    match fs::symlink_metadata(&part) {
+        Err(_) => fs::create_dir(&part).map_err(io(&part))?,
+        Ok(metadata) => earlier(set, &part, &metadata)?,
     }
     let input = BufReader::with_capacity(1 << 18, File::open(archive).map_err(io(archive))?);
     let mut tar = tar::Archive::new(GzDecoder::new(input));
@@ -49,8 +68,7 @@ pub(super) fn unpack(set: &RemoteSet, archive: &Path, folder: &Path) -> Result<(
         // The name is the table's, never the archive's: nothing is written elsewhere.
         let Some((name, _)) = wanted.filter(|_| entry.header().entry_type().is_file()) else { continue };
         let target = part.join(name);
-        let mut out = File::create(&target).map_err(io(&target))?;
-        io::copy(&mut entry, &mut out).map_err(io(&target))?;
+        durable::write_with(&target, |out| io::copy(&mut entry, out).map(drop)).map_err(io(&target))?;
     }
     check(set, &part)?;
     fs::rename(&part, folder).map_err(io(folder))

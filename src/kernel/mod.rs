@@ -12,10 +12,12 @@ mod dense;
 pub mod in_place;
 pub(crate) mod rounding;
 mod sparse;
+mod widen;
 
 pub use ceilings::Ceilings;
 pub use dense::{ClassWeights, RowBlock};
 pub use sparse::FeatureWeights;
+pub use widen::Widen;
 
 use branches::prefetch_read_data;
 use pulp::Simd;

@@ -10,7 +10,8 @@ use super::classifier::{Classifier, Origin};
 use super::liblinear::{self, Liblinear, LiblinearSolver};
 use crate::calibration::Calibrator;
 use crate::data::Scaler;
-use crate::durable;
+use crate::data::format::limit;
+use crate::durable::{self, Refusal};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -61,9 +62,11 @@ pub enum ModelFileError {
 impl ModelFileError {
     /// What to do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
-            Self::Io { .. } => "MODEL is a run folder or its `model.safetensors`",
+            Self::Io { source, .. } => Refusal::of(source)
+                .and_then(Refusal::hint)
+                .unwrap_or("MODEL is a run folder or its `model.safetensors`"),
             Self::Content { .. } => "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`",
             Self::Line { .. } => {
                 "MODEL may be a text model as LIBLINEAR's `train` writes it, of a classifier of two classes or more"
@@ -259,8 +262,13 @@ impl Classifier {
     /// # Errors
     /// [`ModelFileError`] when it is not there or not a model.
     pub fn load(path: &Path) -> Result<Self, ModelFileError> {
-        let file = if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() };
-        let bytes = std::fs::read(&file).map_err(|source| ModelFileError::Io { file: file.clone(), source })?;
+        const NAME: &str = "model.safetensors";
+        let (file, bytes) = if path.is_dir() {
+            (path.join(NAME), durable::read_below(path, NAME, limit::get()))
+        } else {
+            (path.to_path_buf(), durable::read(path, limit::get()))
+        };
+        let bytes = bytes.map_err(|source| ModelFileError::Io { file: file.clone(), source })?;
         if liblinear::detect(&bytes) { liblinear::read(&bytes, &file) } else { Self::from_bytes(&bytes, &file) }
     }
 }

@@ -12,7 +12,7 @@
 
 use crate::data::{Features, Scaler};
 use crate::kernel::rounding::{UNIT, gamma};
-use crate::kernel::{ClassWeights, RowBlock, Work, vectorized};
+use crate::kernel::{ClassWeights, RowBlock, Widen, Work, vectorized};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -208,14 +208,11 @@ impl Work for Magnitude<'_> {
 /// Centred dense rows in double precision. Features that the model does not have are left out, those that the rows do not have are zero.
 fn widen(features: &Features, rows: &[u32], mean: Option<&[f64]>, d: usize, block: &mut RowBlock<f64>) {
     fn of<T: Copy + Into<f64>>(cells: &[T], mean: Option<&[f64]>, out: &mut [f64]) {
-        match mean {
-            None => out.iter_mut().zip(cells).for_each(|(out, &x)| *out = x.into()),
-            Some(mean) => {
-                out.iter_mut().zip(cells).zip(mean).for_each(|((out, &x), m)| *out = x.into() - m);
-                let there = cells.len().min(out.len());
-                out.iter_mut().zip(mean).skip(there).for_each(|(out, m)| *out = -m);
-            }
-        }
+        let there = cells.len().min(out.len());
+        let (own, lacking) = out.split_at_mut(there);
+        let (own_mean, lacking_mean) = mean.map(|mean| mean.split_at(there)).unzip();
+        vectorized(Widen { cells, mean: own_mean, inverse: None, factor: 1.0, out: own });
+        lacking.iter_mut().zip(lacking_mean.unwrap_or_default()).for_each(|(out, mean)| *out = -mean);
     }
     for (out, &row) in block.rows_mut().zip(rows) {
         let out = &mut out[..d];

@@ -11,11 +11,13 @@ pub(crate) mod scale;
 pub mod search;
 pub mod templates;
 
-use crate::durable;
+use crate::durable::{Kind, Made, Refusal, Trouble};
 use crate::model::Classifier;
 use crate::model::file::ModelFileError;
+use crate::run::folder::{self, FIGURES};
 use crate::run::record::RecordError;
 use crate::run::recorded;
+use crate::search::folder as search_folder;
 use canvas::Figure;
 use std::path::{Path, PathBuf};
 
@@ -75,13 +77,21 @@ pub struct Drawn {
 
 /// Writes figures into a folder.
 struct Sheet {
-    folder: PathBuf,
+    /// What in the folder of the run is ours.
+    made: Made,
     format: Format,
     drawn: Drawn,
 }
 
 impl Sheet {
     fn put(&mut self, name: &str, figure: &impl Figure) -> Result<(), PlotError> {
+        let files = [format!("{FIGURES}/{name}.png"), format!("{FIGURES}/{name}.svg")];
+        let wanted = match self.format {
+            Format::Png => &files[..1],
+            Format::Svg => &files[1..],
+            Format::Both => &files[..],
+        };
+        self.made.claim(&wanted.iter().map(String::as_str).collect::<Vec<_>>()).map_err(refused)?;
         if self.format != Format::Svg {
             self.write(&format!("{name}.png"), canvas::png(figure))?;
         }
@@ -92,18 +102,17 @@ impl Sheet {
     }
 
     fn write(&mut self, name: &str, content: Result<Vec<u8>, String>) -> Result<(), PlotError> {
-        let file = self.folder.join(name);
-        let failed = |problem: String| PlotError::Draw { file: file.clone(), problem };
-        durable::write(&file, &content.map_err(failed)?).map_err(|e| failed(e.to_string()))?;
+        let file = self.made.folder().join(FIGURES).join(name);
+        let content = content.map_err(|problem| PlotError::Draw { file: file.clone(), problem })?;
+        self.made.write(&format!("{FIGURES}/{name}"), &content).map_err(refused)?;
         self.drawn.files.push(file);
         Ok(())
     }
 
     /// A figure of an earlier run in the same folder would pass for one of this run.
     fn clear(&self, figure: &str) {
-        for extension in ["png", "svg"] {
-            let _ = std::fs::remove_file(self.folder.join(format!("{figure}.{extension}")));
-        }
+        let names: Vec<String> = folder::figures(&[figure]).collect();
+        let _ = self.made.remove(&names.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     fn skip(&mut self, figure: &str, reason: &str) {
@@ -122,15 +131,23 @@ impl Sheet {
     }
 }
 
+/// A picture that cannot be written, or something else of the folder.
+fn refused(trouble: Trouble) -> PlotError {
+    let is_picture = trouble.file.parent().is_some_and(|folder| folder.ends_with(FIGURES));
+    if is_picture && Refusal::of(&trouble.source).is_none() {
+        return PlotError::Draw { problem: trouble.source.to_string(), file: trouble.file };
+    }
+    PlotError::Record(trouble.into())
+}
+
 /// Draws every figure of a run into its `figures/`.
 ///
 /// # Errors
 /// [`PlotError`] when the folder is not a run, one of its files is damaged, or a picture cannot be written.
 pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     let metrics = recorded::read_metrics(folder)?;
-    let figures = folder.join("figures");
-    std::fs::create_dir_all(&figures).map_err(|e| PlotError::Draw { file: figures.clone(), problem: e.to_string() })?;
-    let mut sheet = Sheet { folder: figures, format, drawn: Drawn::default() };
+    let made = folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, Kind::Run, []));
+    let mut sheet = Sheet { made, format, drawn: Drawn::default() };
     let name = run_name(folder);
     if let Some(points) = recorded::read_path(folder)? {
         // What is logged of a path belongs to several models, one after the other.
@@ -172,9 +189,8 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
 pub fn draw_search(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     let record = crate::search::table::read(folder)?;
     let entries = crate::search::ledger::Ledger::entries(folder)?;
-    let figures = folder.join("figures");
-    std::fs::create_dir_all(&figures).map_err(|e| PlotError::Draw { file: figures.clone(), problem: e.to_string() })?;
-    let mut sheet = Sheet { folder: figures, format, drawn: Drawn::default() };
+    let made = search_folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, Kind::Search, []));
+    let mut sheet = Sheet { made, format, drawn: Drawn::default() };
     let name = run_name(folder);
     let found = search::Found::new(&record, &entries, &name);
     let few = "the space has no two keys of numbers with several values each";

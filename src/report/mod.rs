@@ -9,19 +9,21 @@ mod html;
 mod run;
 mod search;
 
+pub use crate::run::folder::PAGE;
+
+use crate::durable::{Kind, Made};
 use crate::model::Classifier;
 use crate::model::file::ModelFileError;
 use crate::run::RunResult;
-use crate::run::record::{RecordError, write_whole};
+use crate::run::folder::{self, read_text};
+use crate::run::record::RecordError;
 use crate::run::recorded::{self, BoundsRow, ConfusionRecord};
+use crate::search::folder as search_folder;
 use crate::search::ledger::{CONFIG, Ledger};
 use crate::search::table;
 use crate::solver::LogEntry;
 use examples::Shown;
 use std::path::{Path, PathBuf};
-
-/// The name of the page in its folder.
-pub const PAGE: &str = "report.html";
 
 /// A page that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +64,7 @@ impl Findings {
         let result = recorded::read_result(folder)?;
         let confusion = recorded::read_confusion(folder)?;
         let model = if folder.join("model.safetensors").exists() { Some(Classifier::load(folder)?) } else { None };
-        let config = std::fs::read_to_string(folder.join("config.toml")).unwrap_or_default();
+        let config = read_text(folder, "config.toml")?.unwrap_or_default();
         let counts = confusion.as_ref().map(|c| &c.confusion);
         let shown = model.as_ref().map(|model| examples::read(&config, folder, model, counts));
         Ok(Self {
@@ -105,9 +107,11 @@ pub fn write(folder: &Path) -> Result<Written, ReportError> {
     let mut notes = Vec::new();
     let is_search = folder.join(table::JSON).exists();
     let page = if is_search { of_search(folder, &mut notes)? } else { of_run(folder, &mut notes)? };
-    let file = folder.join(PAGE);
-    write_whole(&file, page.as_bytes())?;
-    Ok(Written { file, notes })
+    let (found, kind) =
+        if is_search { (search_folder::open(folder)?, Kind::Search) } else { (folder::open(folder)?, Kind::Run) };
+    let made = found.unwrap_or_else(|| Made::unmarked(folder, kind, []));
+    made.write(PAGE, page.as_bytes()).map_err(RecordError::from)?;
+    Ok(Written { file: folder.join(PAGE), notes })
 }
 
 fn name_of(folder: &Path) -> String {
@@ -125,10 +129,10 @@ fn of_run(folder: &Path, notes: &mut Vec<String>) -> Result<String, ReportError>
 fn of_search(folder: &Path, notes: &mut Vec<String>) -> Result<String, ReportError> {
     let record = table::read(folder)?;
     let entries = Ledger::entries(folder)?;
-    let config = std::fs::read_to_string(folder.join(CONFIG)).unwrap_or_default();
+    let config = read_text(folder, CONFIG)?.unwrap_or_default();
     let mut body = search::sections(&record, &entries, &config);
-    let best = folder.join("best");
-    if record.refit.is_some() && best.join("result.json").exists() {
+    if record.refit.is_some() && read_text(folder, "best/result.json")?.is_some() {
+        let best = folder.join("best");
         body += "<h1>The best, trained once more</h1>\n";
         let found = Findings::read(&best)?;
         notes.extend(found.lacks());

@@ -4,6 +4,11 @@
 //! are the variables of the solver ([`Snapshot`]) and the rows of `metrics.csv` and `bounds.csv` up to that step; the metadata
 //! says of what they are: configuration, data, device. A digest over all of it tells damage. Removed when the run is finished.
 
+mod shelf;
+
+pub use shelf::Shelf;
+pub(super) use shelf::{first_of, is_one_of};
+
 use super::Prepared;
 use super::record::{RecordError, failed};
 use crate::config::LoadedConfig;
@@ -15,9 +20,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The format version that this program writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -25,8 +29,6 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The folder within a run folder.
 pub const FOLDER: &str = "checkpoint";
 
-/// Checkpoints that are kept.
-const KEPT: usize = 2;
 const FORMAT: &str = "burn-svm checkpoint";
 /// A digest that is yet to be filled in.
 const BLANK: &str = "0000000000000000";
@@ -299,102 +301,6 @@ fn fill_in(header: &mut [u8], digest: &str) {
             place.copy_from_slice(digest.as_bytes());
         }
     }
-}
-
-/// The checkpoints of a run folder.
-#[derive(Debug)]
-pub struct Shelf {
-    folder: PathBuf,
-    /// The number of the next.
-    next: u64,
-    /// Those that are known to be good, the oldest first.
-    good: Vec<u64>,
-}
-
-impl Shelf {
-    /// Of a run folder.
-    #[must_use]
-    pub fn of(run: &Path) -> Self {
-        let folder = run.join(FOLDER);
-        let next = numbers(&folder).last().map_or(1, |last| last + 1);
-        Self { folder, next, good: Vec::new() }
-    }
-
-    /// Whether there is any.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        numbers(&self.folder).is_empty()
-    }
-
-    fn file(&self, number: u64) -> PathBuf {
-        self.folder.join(format!("{number:06}.safetensors"))
-    }
-
-    /// The newest checkpoint that can be read, its file, and what is wrong with those after it.
-    ///
-    /// # Errors
-    /// [`RecordError::Differs`] when a newer program wrote it, [`RecordError::Content`] when none can be read.
-    pub fn newest(&mut self) -> Result<(Checkpoint, PathBuf, Vec<String>), RecordError> {
-        let mut notes = Vec::new();
-        for number in numbers(&self.folder).into_iter().rev() {
-            let file = self.file(number);
-            let read = fs::read(&file).map_err(|e| Unusable::Damaged(e.to_string()));
-            match read.and_then(|bytes| Checkpoint::from_bytes(&bytes)) {
-                Ok(checkpoint) => {
-                    self.good = vec![number];
-                    return Ok((checkpoint, file, notes));
-                }
-                Err(Unusable::Damaged(problem)) => notes.push(format!("{} cannot be used: {problem}", file.display())),
-                Err(Unusable::Newer(problem)) => {
-                    let problem = format!("{}: {problem}", file.display());
-                    return Err(RecordError::Differs { problem, hint: "go on with the program that wrote it".into() });
-                }
-            }
-        }
-        Err(RecordError::Content { file: self.folder.clone(), problem: notes.join("; ") })
-    }
-
-    /// Adds a checkpoint, and removes all but the last two that are good.
-    ///
-    /// # Errors
-    /// [`RecordError::Io`] when it cannot be written.
-    pub fn add(&mut self, checkpoint: &Checkpoint) -> Result<PathBuf, RecordError> {
-        if !self.folder.is_dir() {
-            // Not with the folders above it: a run folder that was removed stays removed.
-            fs::create_dir(&self.folder).map_err(failed(&self.folder))?;
-        }
-        let file = self.file(self.next);
-        checkpoint.save(&file)?;
-        self.good.push(self.next);
-        self.next += 1;
-        let first = self.good.len().saturating_sub(KEPT);
-        self.good.drain(..first);
-        for number in numbers(&self.folder).into_iter().filter(|number| !self.good.contains(number)) {
-            // One too many does no harm.
-            let _ = fs::remove_file(self.file(number));
-        }
-        Ok(file)
-    }
-
-    /// Removes them all, and what was left half written.
-    ///
-    /// # Errors
-    /// [`RecordError::Io`] when the system refuses.
-    pub fn clear(&mut self) -> Result<(), RecordError> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&self.folder)(error)),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The numbers of the checkpoints in a folder, in order.
-fn numbers(folder: &Path) -> Vec<u64> {
-    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let number = |name: std::ffi::OsString| name.to_str()?.strip_suffix(".safetensors")?.parse().ok();
-    let mut numbers: Vec<u64> = names.filter_map(number).collect();
-    numbers.sort_unstable();
-    numbers
 }
 
 #[cfg(test)]

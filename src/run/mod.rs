@@ -5,6 +5,7 @@
 pub mod certify;
 pub mod checkpoint;
 mod fitted;
+pub mod folder;
 mod labelled;
 pub mod measure;
 mod memory;
@@ -33,7 +34,7 @@ use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Objective, Strength};
 use crate::solver::{Fit, Observer, Problem, SolveError, SolverConfig, StopReason};
 use recorder::Recorder;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
 /// Anything that can end a command.
@@ -165,25 +166,24 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
 /// # Errors
 /// [`DeviceError`] when the device is not compiled in or not there.
 pub fn open_device(config: &LoadedConfig) -> Result<OpenDevice, DeviceError> {
-    // A second run in one process keeps the pool of the first.
-    if config.run.threads > 0 {
-        let _ = device::set_threads(config.run.threads);
-    }
+    use_threads(config.run.threads);
     device::open(config.run.device)
 }
 
-/// Sets the threads of the CPU; a second call in one process changes nothing.
+/// Sets the threads of the CPU, 0 for all; a second call in one process changes nothing.
 pub fn use_threads(threads: usize) {
-    let _ = device::set_threads(threads);
+    static SET: Once = Once::new();
+    // A second run in one process keeps the pool of the first.
+    SET.call_once(|| drop(device::set_threads(threads)));
 }
 
 /// Threads that a run may use.
 #[must_use]
 pub fn threads(config: &LoadedConfig) -> usize {
-    match config.run.threads {
+    device::at_most(match config.run.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
-    }
+    })
 }
 
 /// A finished run.
@@ -266,7 +266,7 @@ fn finish(outcome: Outcome, prepared: &Prepared, folder: &mut RunFolder) -> Resu
     }
     if let (Some(model), Some(confusion)) = (&model, &confusion) {
         folder.confusion(rows_to_report(&prepared.split).0, confusion, &model.class_names)?;
-        model.save(&folder.path().join("model.safetensors"))?;
+        model.save(&folder.file("model.safetensors")?)?;
     }
     folder.finish(&result)?;
     if stop != StopReason::Interrupted {

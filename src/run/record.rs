@@ -7,20 +7,20 @@
 mod error;
 
 pub use error::RecordError;
-pub(super) use error::failed;
+pub(crate) use error::failed;
 
 use super::checkpoint::{Checkpoint, Shelf};
+use super::folder::{self, PATH_FOLDER};
 use super::measure::CalibrationReport;
 use super::path::{Done, PathPoint};
 use super::recorded::BoundsRow;
-use crate::durable;
+use crate::durable::{self, Growing, Made};
 use crate::metric::Confusion;
 use crate::solver::{LogEntry, Measurement, Snapshot, SolveError};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The numbers of a finished run; `null` where not applicable. The keys are the contract of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,16 +64,14 @@ pub struct RunResult {
     pub path: Option<Vec<PathPoint>>,
 }
 
-/// Where the models of a path go.
-const PATH_FOLDER: &str = "path";
-
 /// A run folder that is being written.
 #[derive(Debug)]
 pub struct RunFolder {
-    path: PathBuf,
-    metrics: csv::Writer<fs::File>,
+    /// What in it is ours.
+    made: Made,
+    metrics: csv::Writer<Growing>,
     /// Made with its first row.
-    bounds: Option<csv::Writer<fs::File>>,
+    bounds: Option<csv::Writer<Growing>>,
     /// Where the solver is, for the rows of `bounds.csv`.
     last: Option<LogEntry>,
     shelf: Shelf,
@@ -86,32 +84,29 @@ impl RunFolder {
     /// Whether a run may be written to `path`; touches nothing.
     ///
     /// # Errors
-    /// [`RecordError::Taken`] when it holds a run and `force` is not set; [`RecordError::Io`] when it is no folder.
+    /// [`RecordError::Taken`] when it holds a run and `force` is not set; [`RecordError::Io`] when it is no folder, or holds files that
+    /// no run has made under names that this one would use.
     pub fn check(path: &Path, force: bool) -> Result<(), RecordError> {
-        if path.exists() && !path.is_dir() {
-            return Err(failed(path)(io::Error::other("is a file, expected a folder")));
-        }
-        if !force && ["config.toml", "result.json", "model.safetensors"].iter().any(|f| path.join(f).exists()) {
-            return Err(RecordError::Taken { folder: path.to_path_buf() });
-        }
-        Ok(())
+        folder::check(path, force).map(drop)
     }
 
     /// Makes the folder and starts its records.
     ///
     /// # Errors
-    /// [`RecordError::Taken`] when it holds a run and `force` is not set; [`RecordError::Io`] when it cannot be made or written.
+    /// As [`RunFolder::check`]; [`RecordError::Busy`] when another process is writing it; [`RecordError::Io`] when it cannot be made or
+    /// written.
     pub fn create(path: &Path, config: &str, force: bool) -> Result<Self, RecordError> {
-        Self::check(path, force)?;
+        let made = folder::check(path, force)?;
         fs::create_dir_all(path).map_err(failed(path))?;
-        // First, because it says whether another process is writing here.
-        let metrics = csv::Writer::from_writer(lines(path, "metrics.csv", b"")?);
-        remove_earlier(path)?;
+        made.claim(&["config.toml", "metrics.csv"])?;
+        // Before anything is taken away, because it says whether another process is writing here.
+        let metrics = csv::Writer::from_writer(lines(&made, "metrics.csv", b"")?);
+        folder::sweep(path);
+        folder::remove_earlier(&made)?;
         let mut shelf = Shelf::of(path);
         shelf.clear()?;
-        write_whole(&path.join("config.toml"), config.as_bytes())?;
-        let path = path.to_path_buf();
-        Ok(Self { path, metrics, bounds: None, last: None, shelf, snapshot: None, name: None })
+        made.write("config.toml", config.as_bytes())?;
+        Ok(Self { made, metrics, bounds: None, last: None, shelf, snapshot: None, name: None })
     }
 
     /// Goes on where a checkpoint was made: with its rows, and no others.
@@ -120,26 +115,25 @@ impl RunFolder {
     /// [`RecordError::Busy`] when another process is writing it, [`RecordError::Io`] when it cannot be written.
     pub(super) fn go_on(path: &Path, config: &str, shelf: Shelf, from: Checkpoint) -> Result<Self, RecordError> {
         let Checkpoint { mut snapshot, identity, .. } = from;
+        let made = folder::check(path, true)?;
         let mut rows = |name: &str| snapshot.take::<u8>(name).ok();
         let (metrics, bounds) = (rows("metrics.csv").unwrap_or_default(), rows("bounds.csv"));
         let appending = |name: &str, rows: &[u8]| {
-            let file = lines(path, name, rows)?;
-            Ok(csv::WriterBuilder::new().has_headers(rows.is_empty()).from_writer(file))
+            let file = lines(&made, name, rows)?;
+            Ok::<_, RecordError>(csv::WriterBuilder::new().has_headers(rows.is_empty()).from_writer(file))
         };
         let metrics = appending("metrics.csv", &metrics)?;
+        folder::sweep(path);
         let bounds = match bounds {
             Some(rows) => Some(appending("bounds.csv", &rows)?),
             None => {
-                remove(&path.join("bounds.csv"))?;
+                made.remove(&["bounds.csv"])?;
                 None
             }
         };
-        for stale in ["result.json", "confusion.csv"] {
-            remove(&path.join(stale))?;
-        }
-        write_whole(&path.join("config.toml"), config.as_bytes())?;
-        let (path, name) = (path.to_path_buf(), Some(identity.name));
-        Ok(Self { path, metrics, bounds, last: None, shelf, snapshot: Some(snapshot), name })
+        made.remove(&["result.json", "confusion.csv"])?;
+        made.write("config.toml", config.as_bytes())?;
+        Ok(Self { made, metrics, bounds, last: None, shelf, snapshot: Some(snapshot), name: Some(identity.name) })
     }
 
     /// What the solver of a run that goes on begins with.
@@ -161,9 +155,9 @@ impl RunFolder {
     /// Writes a checkpoint, with the rows as they are.
     pub(super) fn keep(&mut self, mut checkpoint: Checkpoint) -> Result<(), RecordError> {
         for name in ["metrics.csv", "bounds.csv"] {
-            let file = self.path.join(name);
             if name == "metrics.csv" || self.bounds.is_some() {
-                checkpoint.snapshot.put(name, fs::read(&file).map_err(failed(&file))?);
+                let rows = durable::read_below(self.path(), name, u64::MAX);
+                checkpoint.snapshot.put(name, rows.map_err(failed(&self.path().join(name)))?);
             }
         }
         self.shelf.add(&checkpoint).map(drop)
@@ -177,7 +171,15 @@ impl RunFolder {
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.made.folder()
+    }
+
+    /// Where a file of this name goes, which is the run's from now on.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when somebody else's file has the name.
+    pub fn file(&self, name: &str) -> Result<PathBuf, RecordError> {
+        Ok(self.made.ours(name)?)
     }
 
     /// Appends a row to `metrics.csv`.
@@ -185,7 +187,7 @@ impl RunFolder {
     /// # Errors
     /// [`RecordError::Io`] when it cannot be written.
     pub fn log(&mut self, entry: &LogEntry) -> Result<(), RecordError> {
-        let file = self.path.join("metrics.csv");
+        let file = self.path().join("metrics.csv");
         self.last = Some(*entry);
         let row = MetricsRow::from(*entry);
         self.metrics.serialize(row).map_err(|e| failed(&file)(io::Error::other(e)))?;
@@ -197,10 +199,10 @@ impl RunFolder {
     /// # Errors
     /// [`RecordError::Io`] when it cannot be written.
     pub fn bounds(&mut self, measurement: &Measurement) -> Result<(), RecordError> {
-        let file = self.path.join("bounds.csv");
+        let file = self.path().join("bounds.csv");
         let writer = match &mut self.bounds {
             Some(writer) => writer,
-            none => none.insert(csv::Writer::from_writer(lines(&self.path, "bounds.csv", b"")?)),
+            none => none.insert(csv::Writer::from_writer(lines(&self.made, "bounds.csv", b"")?)),
         };
         let Measurement { primal, dual, relative_gap } = *measurement;
         let (epoch, seconds) = self.last.map_or((0.0, 0.0), |e| (rounded(e.epoch), rounded(e.seconds)));
@@ -214,7 +216,7 @@ impl RunFolder {
     /// # Errors
     /// [`RecordError::Io`] when it cannot be written.
     pub fn confusion(&self, split: &str, confusion: &Confusion, class_names: &[String]) -> Result<(), RecordError> {
-        let file = self.path.join("confusion.csv");
+        let file = self.path().join("confusion.csv");
         let mut writer = csv::Writer::from_writer(Vec::new());
         let broken = |e: csv::Error| failed(&file)(io::Error::other(e));
         let header = std::iter::once(split).chain(class_names.iter().map(String::as_str));
@@ -224,17 +226,21 @@ impl RunFolder {
             writer.write_record(std::iter::once(name.clone()).chain(counts)).map_err(broken)?;
         }
         let bytes = writer.into_inner().map_err(|e| failed(&file)(io::Error::other(e.to_string())))?;
-        write_whole(&file, &bytes)
+        // With what comes next: one line on the list for all three.
+        self.made.claim(&["confusion.csv", "model.safetensors", "result.json"])?;
+        Ok(self.made.write("confusion.csv", &bytes)?)
     }
 
     /// Where the model of one C of a path goes.
     ///
     /// # Errors
-    /// [`RecordError::Io`] when the folder for it cannot be made.
+    /// [`RecordError::Io`] when the folder for it cannot be made, or somebody else's file has the name.
     pub fn path_model(&self, c: f64) -> Result<PathBuf, RecordError> {
-        let folder = self.path.join(PATH_FOLDER);
-        fs::create_dir_all(&folder).map_err(failed(&folder))?;
-        Ok(folder.join(format!("c-{c}.safetensors")))
+        let file = self.file(&format!("{PATH_FOLDER}/c-{c}.safetensors"))?;
+        if fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_symlink()) {
+            return Err(failed(&file)(durable::Refusal::Link.into()));
+        }
+        Ok(file)
     }
 
     /// Writes `path.csv`.
@@ -242,13 +248,13 @@ impl RunFolder {
     /// # Errors
     /// [`RecordError::Io`] when it cannot be written.
     pub fn write_path(&self, points: &[PathPoint]) -> Result<(), RecordError> {
-        let file = self.path.join("path.csv");
+        let file = self.path().join("path.csv");
         let mut writer = csv::Writer::from_writer(Vec::new());
         for point in points {
             writer.serialize(point).map_err(|e| failed(&file)(io::Error::other(e)))?;
         }
         let bytes = writer.into_inner().map_err(|e| failed(&file)(io::Error::other(e.to_string())))?;
-        write_whole(&file, &bytes)
+        Ok(self.made.write("path.csv", &bytes)?)
     }
 
     /// Writes `result.json`.
@@ -258,7 +264,7 @@ impl RunFolder {
     pub fn finish(&self, result: &RunResult) -> Result<(), RecordError> {
         let mut text = serde_json::to_string_pretty(result).unwrap_or_default();
         text.push('\n');
-        write_whole(&self.path.join("result.json"), text.as_bytes())
+        Ok(self.made.write("result.json", text.as_bytes())?)
     }
 }
 
@@ -285,52 +291,13 @@ pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-/// Takes away what an earlier run left in the folder, and nothing that is not of a run.
-fn remove_earlier(path: &Path) -> Result<(), RecordError> {
-    let models = fs::read_dir(path.join(PATH_FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
-    let models = models.filter(|file| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("c-") && name.ends_with(".safetensors")
-    });
-    let named = ["result.json", "model.safetensors", "confusion.csv", "bounds.csv", "path.csv"];
-    for stale in named.into_iter().map(|name| path.join(name)).chain(models) {
-        remove(&stale)?;
-    }
-    Ok(())
-}
-
-/// Writes a file, all or nothing.
-pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), RecordError> {
-    durable::write(file, bytes).map_err(failed(file))
-}
-
-fn remove(file: &Path) -> Result<(), RecordError> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(file)(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Whether another process holds a file, and goes on holding it: a child of this one does, too, between its birth and its first
-/// step.
-fn is_taken(file: &fs::File) -> bool {
-    (0..100).all(|look| {
-        if look > 0 {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))
-    })
-}
-
-/// A file that grows line by line, with the lines that it begins with. While it is open, no other process gets it this way.
-fn lines(folder: &Path, name: &str, rows: &[u8]) -> Result<fs::File, RecordError> {
-    let path = folder.join(name);
-    let mut file = fs::File::options().write(true).create(true).truncate(false).open(&path).map_err(failed(&path))?;
-    // Locks of Windows would keep readers away, too; and where a file system has none, there is nothing to be had.
-    if cfg!(unix) && is_taken(&file) {
-        return Err(RecordError::Busy { folder: folder.to_path_buf() });
-    }
-    file.set_len(0).and_then(|()| file.write_all(rows)).map_err(failed(&path))?;
+/// A file of a run that grows line by line, with the lines that it begins with. While it is open, no other process gets it this way.
+fn lines(made: &Made, name: &str, rows: &[u8]) -> Result<Growing, RecordError> {
+    let path = made.ours(name)?;
+    let Some(mut file) = Growing::open(&path).map_err(failed(&path))? else {
+        return Err(RecordError::Busy { folder: made.folder().to_path_buf(), what: "run" });
+    };
+    file.begin(rows).map_err(failed(&path))?;
     Ok(file)
 }
 

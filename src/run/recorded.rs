@@ -1,11 +1,13 @@
 //! What a run folder holds, read back: for figures and reports of any finished run.
 
+use super::folder;
 use super::path::PathPoint;
-use super::record::{MetricsRow, RecordError, RunResult, failed};
+use super::record::{MetricsRow, RecordError, RunResult};
+use crate::data::format::limit;
+use crate::durable::Refusal;
 use crate::metric::Confusion;
 use crate::solver::LogEntry;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 
 /// What a run's `result.json` says.
@@ -13,11 +15,10 @@ use std::path::Path;
 /// # Errors
 /// [`RecordError`] when the folder is not a finished run, or the file is damaged.
 pub fn read_result(folder: &Path) -> Result<RunResult, RecordError> {
-    let file = folder.join("result.json");
-    if !file.exists() {
+    let Some(text) = folder::read_text(folder, "result.json")? else {
         return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: "result.json" });
-    }
-    let text = std::fs::read_to_string(&file).map_err(|source| RecordError::Io { file: file.clone(), source })?;
+    };
+    let file = folder.join("result.json");
     serde_json::from_str(&text).map_err(|e| RecordError::Content { file, problem: e.to_string() })
 }
 
@@ -27,11 +28,10 @@ pub fn read_result(folder: &Path) -> Result<RunResult, RecordError> {
 /// [`RecordError`] when the folder is not a run, or the file does not hold metrics.
 pub fn read_metrics(folder: &Path) -> Result<Vec<LogEntry>, RecordError> {
     let file = folder.join("metrics.csv");
-    if !file.exists() {
+    let Some(text) = whole_lines::<LogEntry>(folder, "metrics.csv")? else {
         return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: "metrics.csv" });
-    }
+    };
     let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
-    let text = whole_lines(&file)?;
     let mut reader = csv::Reader::from_reader(text.as_slice());
     let rows = reader.deserialize::<MetricsRow>().map(|row| {
         row.map(|r| LogEntry {
@@ -46,11 +46,23 @@ pub fn read_metrics(folder: &Path) -> Result<Vec<LogEntry>, RecordError> {
     rows.collect::<Result<_, _>>().map_err(wrong)
 }
 
-/// The lines of a file that grows. A last one without an end is not counted: a full disk or a crash cut it off.
-fn whole_lines(file: &Path) -> Result<Vec<u8>, RecordError> {
-    let mut text = fs::read(file).map_err(failed(file))?;
+/// The lines of a file that grows, each of which becomes a `Row`. A last one without an end is not counted: a full disk or a crash cut
+/// it off.
+fn whole_lines<Row>(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, RecordError> {
+    let Some(mut text) = folder::read(folder, name)? else { return Ok(None) };
     text.truncate(text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1));
-    Ok(text)
+    let rows = text.iter().filter(|&&byte| byte == b'\n').count();
+    fits(folder, name, (rows as u64).saturating_mul(size_of::<Row>() as u64))?;
+    Ok(Some(text))
+}
+
+/// Refuses what would be larger in memory than a file may be.
+fn fits(folder: &Path, name: &str, bytes: u64) -> Result<(), RecordError> {
+    if bytes <= limit::get() {
+        return Ok(());
+    }
+    let refusal = Refusal::TooLarge { most: limit::get() };
+    Err(RecordError::Io { file: folder.join(name), source: refusal.into() })
 }
 
 /// A row of `bounds.csv`: what a solver had measured after so many passes, and in the last row what it proved.
@@ -82,11 +94,8 @@ impl BoundsRow {
 /// [`RecordError::Content`] when the file does not hold bounds.
 pub fn read_bounds(folder: &Path) -> Result<Option<Vec<BoundsRow>>, RecordError> {
     let file = folder.join("bounds.csv");
-    if !file.exists() {
-        return Ok(None);
-    }
     let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
-    let text = whole_lines(&file)?;
+    let Some(text) = whole_lines::<BoundsRow>(folder, "bounds.csv")? else { return Ok(None) };
     let mut reader = csv::Reader::from_reader(text.as_slice());
     reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(wrong)
 }
@@ -97,11 +106,9 @@ pub fn read_bounds(folder: &Path) -> Result<Option<Vec<BoundsRow>>, RecordError>
 /// [`RecordError::Content`] when the file does not hold a path.
 pub fn read_path(folder: &Path) -> Result<Option<Vec<PathPoint>>, RecordError> {
     let file = folder.join("path.csv");
-    if !file.exists() {
-        return Ok(None);
-    }
     let wrong = |e: csv::Error| RecordError::Content { file: file.clone(), problem: e.to_string() };
-    let mut reader = csv::Reader::from_path(&file).map_err(wrong)?;
+    let Some(text) = whole_lines::<PathPoint>(folder, "path.csv")? else { return Ok(None) };
+    let mut reader = csv::Reader::from_reader(text.as_slice());
     reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(wrong)
 }
 
@@ -122,16 +129,18 @@ pub struct ConfusionRecord {
 /// [`RecordError::Content`] when the file does not hold a square matrix of counts.
 pub fn read_confusion(folder: &Path) -> Result<Option<ConfusionRecord>, RecordError> {
     let file = folder.join("confusion.csv");
-    if !file.exists() {
-        return Ok(None);
-    }
+    let Some(text) = folder::read(folder, "confusion.csv")? else { return Ok(None) };
     let problem = |problem: String| RecordError::Content { file: file.clone(), problem };
-    let mut reader = csv::Reader::from_path(&file).map_err(|e| problem(e.to_string()))?;
+    // Names of one letter, and a matrix of them, take many times what their text does.
+    let first = text.iter().take_while(|&&byte| byte != b'\n').filter(|&&byte| byte == b',').count() as u64;
+    let names = first.saturating_mul(size_of::<String>() as u64 + 16);
+    fits(folder, "confusion.csv", names.saturating_add(first.saturating_mul(first).saturating_mul(8)))?;
+    let mut reader = csv::Reader::from_reader(text.as_slice());
     let header = reader.headers().map_err(|e| problem(e.to_string()))?.clone();
     let split = header.get(0).unwrap_or_default().to_owned();
     let class_names: Vec<String> = header.iter().skip(1).map(str::to_owned).collect();
     let k = class_names.len();
-    let mut counts: Vec<u64> = Vec::with_capacity(k * k);
+    let mut counts: Vec<u64> = Vec::new();
     for (i, record) in reader.records().enumerate() {
         let record = record.map_err(|e| problem(e.to_string()))?;
         if record.get(0) != class_names.get(i).map(String::as_str) {

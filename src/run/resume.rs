@@ -1,7 +1,8 @@
 //! Going on with a run that was ended: what its folder holds, and whether it is the same run.
 
 use super::checkpoint::{Identity, Shelf};
-use super::record::{RecordError, RunFolder, RunResult, failed};
+use super::folder;
+use super::record::{RecordError, RunFolder, RunResult};
 use super::{LoadedConfig, Prepared};
 use crate::config::RunConfig;
 use crate::solver::SolverConfig;
@@ -45,17 +46,15 @@ pub fn standing(path: &Path, config: &LoadedConfig) -> Result<Standing, RecordEr
         return Ok(Standing::Stopped);
     }
     let result = path.join("result.json");
-    let finished = if result.exists() {
-        let text = fs::read_to_string(&result).map_err(failed(&result))?;
-        let found: RunResult = serde_json::from_str(&text)
-            .map_err(|e| RecordError::Content { file: result.clone(), problem: e.to_string() })?;
-        Some(found).filter(|found| found.stop_reason != "interrupted")
-    } else {
-        None
+    let finished = match folder::read_text(path, "result.json")? {
+        Some(text) => {
+            let found: RunResult = serde_json::from_str(&text)
+                .map_err(|e| RecordError::Content { file: result.clone(), problem: e.to_string() })?;
+            Some(found).filter(|found| found.stop_reason != "interrupted")
+        }
+        None => None,
     };
-    let used = path.join("config.toml");
-    if used.exists() {
-        let text = fs::read_to_string(&used).map_err(failed(&used))?;
+    if let Some(text) = folder::read_text(path, "config.toml")? {
         let changed = same_config(path, &text, config)?;
         if let (Some(_), Some(changed)) = (&finished, changed) {
             return Err(RecordError::Differs {
@@ -75,7 +74,9 @@ pub fn newest_folder(name: &str) -> Option<PathBuf> {
     let entries = fs::read_dir("runs").ok()?.flatten();
     let ours = |path: &PathBuf| {
         let rest = path.file_name().and_then(|f| f.to_str()).and_then(|f| f.strip_prefix(name)?.strip_prefix('-'));
-        rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '-')) && path.is_dir()
+        let dated = rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '-'));
+        // A search of the configuration has a folder of such a name, too.
+        dated && path.is_dir() && !path.join("search.toml").exists()
     };
     entries.map(|entry| entry.path()).filter(ours).max()
 }

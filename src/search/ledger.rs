@@ -1,12 +1,18 @@
 //! `trials.jsonl`: what has been trained, a line a job, appended as it ends. A line that was cut off by a kill is dropped and its
 //! job done again, so that a search that is taken up ends with the table of one that was never stopped.
 
+use super::folder;
+use super::table::{BEST, JSON, TABLE};
 use crate::config::ConfigError;
+use crate::data::format::limit;
+use crate::durable::{self, Growing, Kind, Made};
 use crate::run::RecordError;
+use crate::run::folder::{FIGURES, read_text};
+use crate::run::record::failed;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
 
 /// The name of the file.
 pub const LEDGER: &str = "trials.jsonl";
@@ -57,53 +63,54 @@ pub struct Entry {
     pub fits: Vec<FitRecord>,
 }
 
-/// The file, open at its end.
+/// The file, open at its end. While it is, no other process has it.
 #[derive(Debug)]
 pub struct Ledger {
-    path: PathBuf,
-    file: File,
+    /// What in the folder is ours.
+    pub(super) made: Made,
+    file: Growing,
     /// What it held when it was opened, and what came since.
     pub entries: Vec<Entry>,
-}
-
-fn failed(file: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
-    move |source| RecordError::Io { file: file.to_path_buf(), source }
 }
 
 impl Ledger {
     /// Begins a search in a folder.
     ///
     /// # Errors
-    /// [`RecordError::Taken`] when it holds a search and `force` is not set; [`RecordError::Io`] when it cannot be written.
+    /// [`RecordError::Taken`] when it holds a search and `force` is not set; [`RecordError::Busy`] when another process is writing it;
+    /// [`RecordError::Io`] when it cannot be written, or holds files that no search has made under names that this one would use.
     pub fn create(folder: &Path, config: &str, force: bool) -> Result<Self, RecordError> {
-        if folder.exists() && !folder.is_dir() {
-            return Err(failed(folder)(io::Error::other("is a file, expected a folder")));
-        }
-        if !force && [CONFIG, "config.toml"].iter().any(|name| folder.join(name).exists()) {
-            return Err(RecordError::Taken { folder: folder.to_path_buf() });
-        }
+        let made = folder::check(folder, force)?;
         std::fs::create_dir_all(folder).map_err(failed(folder))?;
-        for stale in [LEDGER, "search.csv", "search.json", "best.toml"] {
-            match std::fs::remove_file(folder.join(stale)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(folder)(error)),
-                _ => {}
-            }
-        }
-        crate::run::record::write_whole(&folder.join(CONFIG), config.as_bytes())?;
-        let path = folder.join(LEDGER);
-        let file = File::create(&path).map_err(failed(&path))?;
-        Ok(Self { path, file, entries: Vec::new() })
+        made.claim(&[CONFIG, LEDGER])?;
+        // Before anything is taken away, because it says whether another process is writing here.
+        let mut file = Self::held(&made)?;
+        sweep(folder);
+        made.remove(&[TABLE, JSON, BEST])?;
+        file.begin(b"").map_err(failed(&folder.join(LEDGER)))?;
+        made.write(CONFIG, config.as_bytes())?;
+        Ok(Self { made, file, entries: Vec::new() })
+    }
+
+    fn held(made: &Made) -> Result<Growing, RecordError> {
+        let path = made.ours(LEDGER)?;
+        let busy = || RecordError::Busy { folder: made.folder().to_path_buf(), what: "search" };
+        Growing::open(&path).map_err(failed(&path))?.ok_or_else(busy)
     }
 
     /// Takes a search up where it was left.
     ///
     /// # Errors
     /// [`ConfigError`] when the folder holds none, or one of another configuration; [`RecordError`] when its file is damaged
-    /// anywhere but at its end.
+    /// anywhere but at its end, or another process is writing it.
     pub fn resume(folder: &Path, config: &str) -> Result<Result<Self, RecordError>, ConfigError> {
-        let Ok(found) = std::fs::read_to_string(folder.join(CONFIG)) else {
-            let problem = format!("--resume: there is no `{CONFIG}`, the folder holds no search");
-            return Err(ConfigError::new(folder, problem).with_hint("leave --resume out to begin one"));
+        let found = match read_text(folder, CONFIG) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let problem = format!("--resume: there is no `{CONFIG}`, the folder holds no search");
+                return Err(ConfigError::new(folder, problem).with_hint("leave --resume out to begin one"));
+            }
+            Err(error) => return Ok(Err(error)),
         };
         if found != config {
             let differs = found.lines().zip(config.lines()).position(|(a, b)| a != b);
@@ -113,29 +120,23 @@ impl Ledger {
             return Err(ConfigError::new(folder, problem)
                 .with_hint(format!("`{CONFIG}` there is the configuration it was begun with")));
         }
-        Ok(Self::read(&folder.join(LEDGER)))
+        Ok(Self::read(folder))
     }
 
-    fn read(path: &Path) -> Result<Self, RecordError> {
-        let bytes = match std::fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            other => other.map_err(failed(path))?,
-        };
-        let (mut entries, mut whole) = (Vec::new(), 0);
-        for (number, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
-            if line.last() != Some(&b'\n') {
-                break;
-            }
-            let entry: Entry = serde_json::from_slice(line).map_err(|e| RecordError::Content {
-                file: path.to_path_buf(),
-                problem: format!("line {}: {e}", number + 1),
-            })?;
-            entries.push(entry);
-            whole += line.len();
+    fn read(folder: &Path) -> Result<Self, RecordError> {
+        // Without a list, a configuration that is that of the search to the last byte says that the folder is the search's.
+        let found = folder::open(folder)?.unwrap_or_else(|| folder::by_name(folder));
+        if !found.is(Kind::Search) {
+            return Err(folder::a_run(folder));
         }
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed(path))?;
-        file.set_len(whole as u64).map_err(failed(path))?;
-        Ok(Self { path: path.to_path_buf(), file, entries })
+        folder::best(folder)?;
+        let path = folder.join(LEDGER);
+        let mut file = Self::held(&found)?;
+        let bytes = file.read(limit::get()).map_err(failed(&path))?;
+        let (entries, whole) = of_lines(&bytes, &path)?;
+        file.keep(&bytes, whole).map_err(failed(&path))?;
+        sweep(folder);
+        Ok(Self { made: found, file, entries })
     }
 
     /// The entries of a finished or interrupted search.
@@ -143,20 +144,10 @@ impl Ledger {
     /// # Errors
     /// [`RecordError`] when there are none, or the file is damaged.
     pub fn entries(folder: &Path) -> Result<Vec<Entry>, RecordError> {
-        let path = folder.join(LEDGER);
-        if !path.exists() {
+        let Some(bytes) = crate::run::folder::read(folder, LEDGER)? else {
             return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: LEDGER });
-        }
-        let text = std::fs::read_to_string(&path).map_err(failed(&path))?;
-        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n')).enumerate();
-        whole
-            .map(|(number, line)| {
-                serde_json::from_str(line).map_err(|e| RecordError::Content {
-                    file: path.clone(),
-                    problem: format!("line {}: {e}", number + 1),
-                })
-            })
-            .collect()
+        };
+        Ok(of_lines(&bytes, &folder.join(LEDGER))?.0)
     }
 
     /// Appends a job in one write, and has the system keep it.
@@ -166,11 +157,40 @@ impl Ledger {
     pub fn append(&mut self, entry: Entry) -> Result<(), RecordError> {
         let mut line = serde_json::to_vec(&entry).unwrap_or_default();
         line.push(b'\n');
-        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(failed(&self.path))?;
+        let path = self.made.folder().join(LEDGER);
+        self.file.write_all(&line).and_then(|()| self.file.sync()).map_err(failed(&path))?;
         // As it will be read: a number may come back from its text in another last place.
         self.entries.push(serde_json::from_slice(&line).unwrap_or(entry));
         Ok(())
     }
+}
+
+/// The entries of the whole lines, and how many bytes those are. What stands there again (two processes of version 0.1.0 could write
+/// one file) is what it was the first time: a job counts once, and so does a trial on a fold of a rung.
+fn of_lines(bytes: &[u8], path: &Path) -> Result<(Vec<Entry>, usize), RecordError> {
+    let (mut entries, mut whole) = (Vec::new(), 0);
+    let (mut jobs, mut trained) = (BTreeSet::new(), BTreeSet::new());
+    for (number, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
+        if line.last() != Some(&b'\n') {
+            break;
+        }
+        let mut entry: Entry = serde_json::from_slice(line).map_err(|e| RecordError::Content {
+            file: path.to_path_buf(),
+            problem: format!("line {}: {e}", number + 1),
+        })?;
+        whole += line.len();
+        if jobs.insert(entry.job.clone()) {
+            entry.fits.retain(|fit| trained.insert((fit.rung, fit.fold, fit.trial)));
+            entries.push(entry);
+        }
+    }
+    Ok((entries, whole))
+}
+
+/// Takes away what a crash has left half written.
+fn sweep(folder: &Path) {
+    durable::sweep(folder);
+    durable::sweep(&folder.join(FIGURES));
 }
 
 #[cfg(test)]
@@ -179,7 +199,7 @@ mod tests {
 
     fn entry(job: &str) -> Entry {
         let fit = FitRecord {
-            trial: 1,
+            trial: job.bytes().map(usize::from).sum(),
             rung: 0,
             fold: 2,
             stop: "finished".into(),
@@ -202,6 +222,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::create(folder.path(), "a = 1\n", false).unwrap();
         ["one", "two"].iter().for_each(|job| ledger.append(entry(job)).unwrap());
+        drop(ledger);
         let path = folder.path().join(LEDGER);
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..=whole.len() {
@@ -227,5 +248,37 @@ mod tests {
         std::fs::write(folder.path().join(LEDGER), "{\"job\":3}\n{}\n").unwrap();
         let error = Ledger::resume(folder.path(), "a = 1\nb = 2\n").unwrap().unwrap_err();
         assert!(error.to_string().contains("line 1: "), "{error}");
+    }
+
+    #[test]
+    fn what_stands_there_twice_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::create(folder.path(), "", false).unwrap();
+        ["one", "two", "one"].iter().for_each(|job| ledger.append(entry(job)).unwrap());
+        // Another score of the same job, and the same trial under another name.
+        let mut other = entry("two");
+        other.fits[0].accuracy = Some(1.0);
+        ledger.append(other.clone()).unwrap();
+        other.job = "three".into();
+        ledger.append(other).unwrap();
+        drop(ledger);
+        let three = Entry { job: "three".into(), fits: Vec::new(), ..entry("three") };
+        let expected = [entry("one"), entry("two"), three];
+        assert_eq!(Ledger::entries(folder.path()).unwrap(), expected);
+        assert_eq!(Ledger::resume(folder.path(), "").unwrap().unwrap().entries, expected);
+    }
+
+    #[test]
+    fn one_process_at_a_time_has_it() {
+        if !cfg!(unix) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut held = Ledger::create(folder.path(), "", false).unwrap();
+        held.append(entry("one")).unwrap();
+        let busy = |found: Result<Ledger, RecordError>| matches!(found, Err(RecordError::Busy { what: "search", .. }));
+        assert!(busy(Ledger::resume(folder.path(), "").unwrap()) && busy(Ledger::create(folder.path(), "", true)));
+        drop(held);
+        assert_eq!(Ledger::resume(folder.path(), "").unwrap().unwrap().entries.len(), 1);
     }
 }

@@ -9,6 +9,7 @@
 //! rows are not touched before the search is over. Imports everything below `plot`; prints nothing.
 
 pub mod fit;
+pub mod folder;
 pub mod folds;
 pub mod ledger;
 pub mod plan;
@@ -184,7 +185,7 @@ impl<'a> Plan<'a> {
         let standings = rank::standings(&self.trials, folds, &ledger.entries, self.search.metric);
         let mut outcome = self.outcome(standings, end, sizes);
         let facts = table::Facts::of(self, &prepared, device, folds, &ledger.entries);
-        table::write(folder, self, &outcome, &facts)?;
+        table::write(&ledger.made, self, &outcome, &facts)?;
         if self.search.refit && end != End::Interrupted {
             let ranked = &outcome.standings;
             match refit::refit(ranked, &self.trials, &mut prepared, device, folder, done > 0, watcher)? {
@@ -192,7 +193,7 @@ impl<'a> Plan<'a> {
                 Refit::Done(result) => outcome.refit = Some(result),
                 Refit::Interrupted => outcome.end = End::Interrupted,
             }
-            table::write(folder, self, &outcome, &facts)?;
+            table::write(&ledger.made, self, &outcome, &facts)?;
         }
         Ok(outcome)
     }
@@ -322,8 +323,12 @@ impl Session<'_> {
             return work();
         }
         let ends: Vec<Result<End, RunError>> = std::thread::scope(|scope| {
-            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            handles.into_iter().map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            // Where the system gives no more threads, those that are there do the jobs.
+            let start = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+            let handles: Vec<_> = (1..workers).map_while(start).collect();
+            let mut ends = vec![work()];
+            ends.extend(handles.into_iter().map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+            ends
         });
         let ends = ends.into_iter().collect::<Result<Vec<End>, RunError>>()?;
         let worst = [End::Interrupted, End::TimeLimit].into_iter().find(|end| ends.contains(end));

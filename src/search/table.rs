@@ -6,7 +6,9 @@ use super::rank::Standing;
 use super::{Outcome, Plan};
 use crate::config::search::SearchConfig;
 use crate::device::OpenDevice;
-use crate::run::record::{peak_rss_bytes, write_whole};
+use crate::durable::Made;
+use crate::run::folder::read_text;
+use crate::run::record::peak_rss_bytes;
 use crate::run::{Prepared, RecordError, RunResult};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -115,9 +117,9 @@ fn content(file: &Path) -> impl FnOnce(String) -> RecordError + '_ {
 }
 
 /// Writes the three files.
-pub(super) fn write(folder: &Path, plan: &Plan<'_>, outcome: &Outcome, facts: &Facts) -> Result<(), RecordError> {
-    let file = folder.join(TABLE);
-    write_whole(&file, &csv(&facts.keys, &outcome.standings).map_err(content(&file))?)?;
+pub(super) fn write(made: &Made, plan: &Plan<'_>, outcome: &Outcome, facts: &Facts) -> Result<(), RecordError> {
+    let table = csv(&facts.keys, &outcome.standings).map_err(content(&made.folder().join(TABLE)))?;
+    made.write(TABLE, &table)?;
     let record = SearchRecord {
         facts: facts.clone(),
         end: serde_json::to_value(outcome.end).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default(),
@@ -129,9 +131,9 @@ pub(super) fn write(folder: &Path, plan: &Plan<'_>, outcome: &Outcome, facts: &F
     };
     let mut text = serde_json::to_string_pretty(&record).unwrap_or_default();
     text.push('\n');
-    write_whole(&folder.join(JSON), text.as_bytes())?;
+    made.write(JSON, text.as_bytes())?;
     if let Some(best) = outcome.standings.first().filter(|s| s.score.is_some()) {
-        write_whole(&folder.join(BEST), plan.trials[best.trial].config.text.as_bytes())?;
+        made.write(BEST, plan.trials[best.trial].config.text.as_bytes())?;
     }
     Ok(())
 }
@@ -159,12 +161,9 @@ fn csv(keys: &[String], standings: &[Standing]) -> Result<Vec<u8>, String> {
 /// # Errors
 /// [`RecordError`] when the folder holds no finished search, or the file is damaged.
 pub fn read(folder: &Path) -> Result<SearchRecord, RecordError> {
-    let file = folder.join(JSON);
-    let text = match std::fs::read_to_string(&file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: JSON });
-        }
-        other => other.map_err(|source| RecordError::Io { file: file.clone(), source })?,
+    let Some(text) = read_text(folder, JSON)? else {
+        return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: JSON });
     };
+    let file = folder.join(JSON);
     serde_json::from_str(&text).map_err(|e| RecordError::Content { file, problem: e.to_string() })
 }

@@ -579,7 +579,9 @@ fn each_mistake_in_a_file_is_a_sentence_and_a_hint() {
 #[test]
 fn each_mistake_in_the_arguments_is_a_sentence() {
     let desk = Desk::new();
-    desk.write("my.toml", SMALL).write("taken/result.json", "{}");
+    desk.write("my.toml", SMALL)
+        .write("taken/config.toml", SMALL)
+        .write("taken/result.json", r#"{"version": "0.1.0", "stop_reason": "finished"}"#);
     let mut verdict = Verdict::default();
     for (arguments, problem, hint) in ARGUMENTS {
         let outcome = desk.run(&[&["train", "my.toml"], *arguments].concat());
@@ -612,7 +614,7 @@ fn a_configuration_that_cannot_be_read_says_why() {
     let mut verdict = Verdict::default();
     for (file, problem) in [
         ("none.toml", "none.toml: cannot be read: No such file or directory (os error 2)"),
-        ("folder", "folder: cannot be read: Is a directory (os error 21)"),
+        ("folder", "folder: cannot be read: is a folder, expected a file"),
         ("bytes.toml", "bytes.toml: cannot be read: stream did not contain valid UTF-8"),
     ] {
         verdict.hold(&Case { what: file, problem, hint: HINT }, &desk.run(&["train", file]), 2);

@@ -404,6 +404,74 @@ fn sizes_beyond_the_memory_are_refused_before_any_is_taken() {
     }
 }
 
+/// A system that gives few threads, and an environment that asks for very many: the same models, and an end.
+#[test]
+fn threads_that_cannot_be_had_are_done_without() {
+    if !has("bash") || !has("setpriv") || !is_root() {
+        println!("skipped: only root can become a user of whom nothing else runs");
+        return;
+    }
+    let desk = Desk::new();
+    let program = desk.path("program");
+    fs::copy(env!("CARGO_BIN_EXE_burn-svm"), &program).unwrap();
+    allow(&program, 0o755);
+    allow(&desk.path(""), 0o777);
+    let dual = "[solver.dual]\ngap = 1e-2\n".to_owned();
+    let threads = |config: String| config.replace("threads = 1", "threads = 3");
+    desk.write("sgd.toml", threads(sgd(40)));
+    desk.write("autodiff.toml", threads(sgd(40)).replace("threads = 3", "threads = 3\ngradient = \"autodiff\""));
+    desk.write("dual.toml", threads(PROBLEM.to_owned() + &dual));
+    desk.write("lbfgs.toml", threads(PROBLEM.to_owned() + "[solver.lbfgs]\n"));
+    let space = "[search]\nfolds = 2\n[search.space]\n\"loss.weston_watkins.power\" = [1, 2]\n";
+    desk.write("search.toml", threads(PROBLEM.to_owned() + &dual + space));
+    desk.succeed(&["train", "dual.toml", "--out", "model", "-q"]);
+    desk.write("rows", "0 1:1 2:3 64:2\n".repeat(20_000));
+    for (user, processes) in (1..=5).map(|processes| (61_000 + processes, processes)) {
+        for (n, command) in [
+            "train sgd.toml --out OUT",
+            "train autodiff.toml --out OUT",
+            "train dual.toml --out OUT",
+            "train lbfgs.toml --out OUT",
+            "search search.toml --out OUT",
+            "certify model",
+            "evaluate model",
+            "predict model rows --out OUT",
+            "gradcheck sgd.toml",
+            "selfcheck --device flex",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let command = command.replace("OUT", &format!("out-{processes}-{n}"));
+            let script = format!(
+                "exec timeout 120 setpriv --reuid={user} --regid={user} --clear-groups bash -c \
+                 'ulimit -u {processes}; exec ./program {command}'"
+            );
+            let ended = shell(&desk, &script);
+            assert_eq!(ended.code, Some(0), "{processes} threads, {command}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn an_environment_that_asks_for_very_many_threads_gets_some() {
+    let desk = Desk::new();
+    desk.write("my.toml", sgd(40).replace("threads = 1", "threads = 0"));
+    for threads in ["100000", "0", "-1", "many", "18446744073709551616", ""] {
+        for args in [&["train", "my.toml", "--out", "run", "--force", "-q"][..], &["evaluate", "run"]] {
+            let mut command = desk.command(args);
+            let mut child =
+                command.env("RAYON_NUM_THREADS", threads).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let start = Instant::now();
+            while child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(60) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let _ = child.kill();
+            assert_eq!(child.wait().unwrap().code(), Some(0), "`{threads}` threads, {args:?}");
+        }
+    }
+}
+
 /// Durations are never differences of the time of day, which a clock that is set back would make negative.
 #[test]
 fn only_the_names_of_runs_look_at_the_time_of_day() {

@@ -271,6 +271,84 @@ fn a_link_is_not_written_through() {
     assert_eq!(desk.read("precious"), "mine");
 }
 
+/// A hard link is another name of somebody's file; a pipe or a folder is no half file.
+#[test]
+#[cfg(unix)]
+fn a_file_of_another_name_is_not_written_through() {
+    let desk = Desk::new();
+    desk.write("precious", &content()[..3000]).write("data/digits/other", "");
+    std::fs::hard_link(desk.path("precious"), desk.path("data/digits/file.gz.part")).unwrap();
+    let (address, _) = serve(vec![well]);
+    assert_whole(&desk, &fetch(&desk, &[&address]));
+    assert_eq!(desk.bytes("precious"), &content()[..3000]);
+    for name in ["file.gz.part", "file.gz"] {
+        let desk = Desk::new();
+        std::fs::create_dir_all(desk.path("data/digits")).unwrap();
+        let path = desk.path("data/digits").join(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        if !made.is_ok_and(|status| status.success()) {
+            println!("skipped: there is no `mkfifo`");
+            return;
+        }
+        let error = fetch(&desk, &["http://127.0.0.1:1"]).result.unwrap_err().to_string();
+        assert!(error.ends_with(&format!("{name}: is there already, but it is no file")), "{error}");
+        assert!(!std::fs::symlink_metadata(&path).unwrap().is_file());
+    }
+}
+
+/// Of several that download into one folder one does it, and the others wait; whoever is ended holds nothing.
+#[test]
+#[cfg(unix)]
+fn downloads_into_one_folder_come_one_after_another() {
+    for round in 0..20 {
+        let desk = Desk::new();
+        let slow: Answer = |stream, begins| {
+            thread::sleep(Duration::from_millis(20));
+            well(stream, begins);
+        };
+        let (address, seen) = serve(vec![slow]);
+        let outcomes: Vec<Outcome> = thread::scope(|scope| {
+            let started: Vec<_> = (0..3).map(|_| scope.spawn(|| fetch(&desk, &[&address]))).collect();
+            started.into_iter().map(|fetching| fetching.join().unwrap()).collect()
+        });
+        for outcome in &outcomes {
+            assert_whole(&desk, outcome);
+            assert!(outcome.failures.is_empty(), "round {round}: {:?}", outcome.failures);
+        }
+        assert_eq!(*seen.lock().unwrap(), [None], "round {round}");
+    }
+    // One that waits says so.
+    let desk = Desk::new();
+    std::fs::create_dir_all(desk.path("data/digits")).unwrap();
+    let held = std::fs::File::open(desk.path("data/digits")).unwrap();
+    held.lock().unwrap();
+    let (address, _) = serve(vec![well]);
+    let fetcher = Fetcher::from_test_servers(vec![address], PATIENCE);
+    let mut waited = 0;
+    let mut held = Some(held);
+    let fetched = fetcher.fetch_set(&SET, &desk.path("data"), &mut |event| {
+        if let FetchEvent::Waiting(folder) = event {
+            assert_eq!(folder, desk.path("data/digits"));
+            waited += 1;
+            held = None;
+        }
+    });
+    assert_eq!((fetched.unwrap(), waited), (desk.path("data/digits"), 1));
+}
+
+/// What lies under the name of the folder that an archive is unpacked into is looked at first.
+#[test]
+fn somebodys_folder_is_not_unpacked_into() {
+    let desk = Desk::new();
+    desk.write("data/cifar-10-batches-bin.part/thesis.tex", "mine");
+    let set = RemoteSet { folder: "cifar-10-batches-bin", unpacked: &[("one.bin", 5)], ..SET };
+    let (address, _) = serve(vec![well]);
+    let fetcher = Fetcher::from_test_servers(vec![address], PATIENCE);
+    let error = fetcher.fetch_set(&set, &desk.path("data"), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.ends_with("it holds `thesis.tex`, which is not of the data set"), "{error}");
+    assert_eq!(desk.read("data/cifar-10-batches-bin.part/thesis.tex"), "mine");
+}
+
 #[test]
 fn an_interrupted_download_goes_on_where_it_ended() {
     let desk = Desk::new();

@@ -9,6 +9,7 @@ mod export; // models in the formats of other programs, read back by small reade
 mod faults; // kills, full disks, folders that cannot be written or are gone, data that change, sizes beyond the memory
 #[cfg(feature = "fetch")]
 mod fetch; // downloads from servers that behave and from those that do not: nothing bad gets the final name
+mod foreign; // files that are not ours: neither overwritten nor taken away; links, pipes and devices in folders of strangers
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
 mod fused; // the fused pass: naive loops on every shape, storage, preprocessing and number of threads
 mod gradcheck; // the gradient check as a library user and its report meet it

@@ -1,7 +1,9 @@
 //! `burn-svm search`: the ranked table, what a search leaves behind, budgets, mistakes, and searches that are killed.
 
 use crate::program::{Case, Desk, Outcome, SMALL, Verdict};
+use burn_svm::search::ledger::Ledger;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -321,6 +323,72 @@ fn ctrl_c_while_the_best_is_trained_once_more_loses_nothing() {
     // A search that begins anew takes nothing of an earlier one's.
     let outcome = desk.succeed(&["search", "my.toml", "--out", "k", "--force"]);
     assert!(outcome.stderr.contains("once more") && !outcome.stderr.contains("going on"), "{}", outcome.stderr);
+}
+
+/// Two searches on one folder would do jobs twice, and one that begins anew would take the files of the other away.
+#[test]
+fn two_processes_do_not_write_one_search() {
+    if !cfg!(unix) {
+        println!("skipped: locks are used on Unix only");
+        return;
+    }
+    let (desk, _) = search(&searching("refit = true", RATES), &["-q"]);
+    let held = Ledger::resume(&desk.path("s"), &desk.read("s/search.toml")).unwrap().unwrap();
+    let before = desk.read("s/trials.jsonl");
+    for how in ["--resume", "--force"] {
+        let busy = desk.run(&["search", "my.toml", "--out", "s", "-q", how]);
+        assert_eq!((busy.code, busy.problem()), (Some(2), "s: another process is writing this search"), "{how}");
+        assert_eq!(busy.hint(), "wait for it to end, or name another folder with --out");
+    }
+    assert_eq!(desk.read("s/trials.jsonl"), before);
+    drop(held);
+    desk.succeed(&["search", "my.toml", "--out", "s", "-q", "--resume"]);
+    // Several at once: one does the jobs, and whoever comes while it does is refused.
+    desk.write("my.toml", searching("stacked = 1", BOTH).replace("epochs = 2", "epochs = 300"));
+    let start = |_| {
+        desk.command(&["search", "my.toml", "--out", "t", "-q", "--force"])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let started: Vec<_> = (0..3).map(start).collect();
+    let ended: Vec<_> = started.into_iter().map(|mut child| child.wait().unwrap().code()).collect();
+    assert!(ended.contains(&Some(0)) && ended.iter().all(|code| matches!(code, Some(0 | 2))), "{ended:?}");
+    let text = desk.read("t/trials.jsonl");
+    let jobs: BTreeSet<String> =
+        text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["job"].to_string()).collect();
+    assert_eq!((jobs.len(), text.lines().count()), (6, 6), "{text}");
+    // One that is killed holds nothing.
+    let mut killed = desk.command(&["search", "my.toml", "--out", "k", "-q"]).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while fs::read_to_string(desk.path("k/trials.jsonl")).map_or(0, |text| text.lines().count()) < 1 {
+        assert!(begun.elapsed().as_secs() < 60, "no job ends");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    desk.succeed(&["search", "my.toml", "--out", "k", "-q", "--resume"]);
+    assert_eq!(desk.read("k/trials.jsonl").lines().count(), 6);
+}
+
+/// A line that stands twice, as two processes of an older version could write it, is one job.
+#[test]
+fn a_job_that_stands_twice_counts_once() {
+    let (desk, _) = search(&searching("folds = 3\nrefit = true", BOTH), &["-q"]);
+    let (whole, ledger) = (table(&desk, "s"), desk.read("s/trials.jsonl"));
+    let best = desk.bytes("s/best/model.safetensors");
+    let lines: Vec<&str> = ledger.lines().collect();
+    // Again as it was, and with another score and other seconds: the first counts.
+    let other = lines[1].replace("\"accuracy\":0.", "\"accuracy\":0.0").replace("\"wall\":", "\"wall\":1");
+    assert_ne!(other, lines[1]);
+    let twice = [&lines[..], &[lines[0], &other, lines[2]]].concat().join("\n") + "\n";
+    desk.write("s/trials.jsonl", twice);
+    let resumed = desk.succeed(&["search", "my.toml", "--out", "s", "--resume"]);
+    assert!(resumed.stderr.contains("18 of them done before"), "{}", resumed.stderr);
+    assert_eq!(table(&desk, "s"), whole);
+    assert_eq!(desk.json("s/search.json")["fits"].as_u64(), Some(18));
+    assert_eq!(desk.bytes("s/best/model.safetensors"), best);
+    desk.succeed(&["report", "s"]);
 }
 
 /// What the `[search]` table and what is behind it become, the problem behind `my.toml: `, the hint.

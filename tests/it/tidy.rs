@@ -27,12 +27,13 @@ const ROOMS: &[(&str, &[&str])] = &[
             "device",
             "bounded",
             "fetch",
+            "durable",
             "kernel",
             "shown",
         ],
     ),
     // Reads the folder of a run or a search, and its data once more.
-    ("report", &["plot", "search", "run", "config", "solver", "model", "data", "metric", "shown"]),
+    ("report", &["plot", "search", "run", "config", "solver", "model", "data", "metric", "durable", "shown"]),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
     ("plot", &["search", "run", "solver", "loss", "model", "data", "metric", "durable"]),
     // Drives the pipeline many times over.
@@ -70,7 +71,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "durable",
         ],
     ),
-    ("config", &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded", "fetch"]),
+    (
+        "config",
+        &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded", "fetch", "durable"],
+    ),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
     ("objective", &["loss", "model", "data", "metric", "device", "bounded", "kernel"]),
@@ -79,16 +83,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("reference", &["loss", "bounded"]),
     ("loss", &["bounded", "kernel"]),
     ("calibration", &["metric", "bounded"]),
-    ("data", &["device", "bounded"]),
+    ("data", &["device", "bounded", "durable"]),
     ("metric", &[]),
     ("device", &[]),
     ("bounded", &[]),
     // Bounds in a few digits.
     ("shown", &[]),
+    // Where data sets are published, and how they are downloaded.
+    ("fetch", &["durable"]),
     ("durable", &[]),
     ("kernel", &[]),
-    // Where data sets are published, and how they are downloaded.
-    ("fetch", &[]),
 ];
 
 /// Lines that a file may have.

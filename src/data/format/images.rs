@@ -14,6 +14,7 @@
 use super::open::{Source, fill, path_error};
 use super::{Part, assemble, limit};
 use crate::data::{DataError, Dataset, Dense, Features, ImageShape, LabelColumn, Position, Table};
+use crate::durable;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -165,8 +166,8 @@ pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
 }
 
 fn read_image(file: &Path) -> Result<Image, DataError> {
-    let (mut opened, mut bytes) = (fs::File::open(file).map_err(|e| path_error(file, &e))?, Vec::new());
-    let len = opened.metadata().map_or(0, |metadata| metadata.len());
+    let (mut opened, metadata) = durable::open(file).map_err(|e| path_error(file, &e))?;
+    let (len, mut bytes) = (if metadata.is_file() { metadata.len() } else { 0 }, Vec::new());
     limit::check(file, len)?;
     fill(&mut opened, &mut bytes, u64::MAX, len).map_err(|e| path_error(file, &e))?;
     decode(&bytes).map_err(|problem| damaged(file, &problem))

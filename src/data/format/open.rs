@@ -7,6 +7,7 @@
 use super::limit;
 use super::zstd::Zstd;
 use crate::data::{DataError, Position};
+use crate::durable::{self, Refusal};
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use std::fs::File;
@@ -80,13 +81,12 @@ impl Source {
         if path == Path::new("-") {
             return Self::from_reader(Path::new("stdin"), Box::new(io::stdin()), None);
         }
-        let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
-        let (file, metadata) = opened.map_err(|e| path_error(path, &e))?;
+        let (file, metadata) = durable::open(path).map_err(|e| path_error(path, &e))?;
         if metadata.is_dir() {
             return Err(DataError::path(path, "is a directory, expected a file"));
         }
         let len = metadata.is_file().then_some(metadata.len());
-        Ok(Self { opened: true, ..Self::from_reader(path, Box::new(file), len)? })
+        Ok(Self { opened: true, ..Self::from_reader(path, file, len)? })
     }
 
     /// Wraps any bytes; `len` is their number where it is known, `file` the name for messages.
@@ -234,6 +234,13 @@ pub(super) fn is_text(head: &[u8]) -> bool {
 }
 
 pub(super) fn path_error(path: &Path, error: &io::Error) -> DataError {
+    if let Some(refusal) = Refusal::of(error) {
+        let error = DataError::path(path, refusal.to_string());
+        return match refusal.hint() {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        };
+    }
     match error.kind() {
         ErrorKind::NotFound => DataError::path(path, "no such file or directory"),
         ErrorKind::PermissionDenied => DataError::path(path, "permission denied"),

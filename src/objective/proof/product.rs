@@ -4,7 +4,7 @@ use super::{DualPoint, cast};
 use crate::data::batch::Source;
 use crate::data::{Csr, Features};
 use crate::kernel::rounding::Sum;
-use crate::kernel::{ClassWeights, FeatureWeights, RowBlock, Work, vectorized};
+use crate::kernel::{ClassWeights, FeatureWeights, RowBlock, Widen, Work, vectorized};
 use crate::model::BiasRule;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -190,49 +190,9 @@ impl Task<'_> {
         let (row, factor) = (self.point.rows[i] as usize, self.factors.get(i).copied().unwrap_or(1.0));
         let own = self.features.clone();
         match self.point.source.features {
-            Features::U8(dense) => vectorized(Load { cells: &dense.row(row)[own], mean, inverse, factor, out }),
-            Features::F32(dense) => vectorized(Load { cells: &dense.row(row)[own], mean, inverse, factor, out }),
+            Features::U8(dense) => vectorized(Widen { cells: &dense.row(row)[own], mean, inverse, factor, out }),
+            Features::F32(dense) => vectorized(Widen { cells: &dense.row(row)[own], mean, inverse, factor, out }),
             Features::Sparse(_) => unreachable!("sparse rows go another way"),
-        }
-    }
-}
-
-/// `out = (x − mean)·inverse·factor`: the difference first, so that a mean far from zero takes no digits.
-struct Load<'a, T> {
-    cells: &'a [T],
-    mean: Option<&'a [f64]>,
-    inverse: Option<&'a [f64]>,
-    factor: f64,
-    out: &'a mut [f64],
-}
-
-impl<T: Copy + Into<f64>> Work for Load<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    #[allow(clippy::needless_range_loop)]
-    fn run(self) {
-        let n = self.out.len();
-        let (cells, out) = (&self.cells[..n], self.out);
-        for j in 0..n {
-            out[j] = cells[j].into();
-        }
-        if let Some(mean) = self.mean {
-            let mean = &mean[..n];
-            for j in 0..n {
-                out[j] -= mean[j];
-            }
-        }
-        if let Some(inverse) = self.inverse {
-            let inverse = &inverse[..n];
-            for j in 0..n {
-                out[j] *= inverse[j];
-            }
-        }
-        if self.factor != 1.0 {
-            for j in 0..n {
-                out[j] *= self.factor;
-            }
         }
     }
 }

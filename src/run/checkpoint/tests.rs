@@ -1,6 +1,7 @@
 //! The file of a checkpoint: round trips, damage, versions, the shelf.
 
 use super::*;
+use std::fs;
 
 fn sample() -> Checkpoint {
     let mut snapshot = Snapshot::default();
@@ -72,7 +73,7 @@ fn the_last_two_good_ones_are_kept_and_damage_falls_back() {
     for progress in 1..=4 {
         shelf.add(&Checkpoint { progress, ..sample() }).unwrap();
     }
-    assert_eq!(numbers(&folder.path().join(FOLDER)), [3, 4]);
+    assert_eq!(super::shelf::numbers(folder.path()), [3, 4]);
     let newest = folder.path().join(FOLDER).join("000004.safetensors");
     let whole = fs::read(&newest).unwrap();
     fs::write(&newest, &whole[..whole.len() / 2]).unwrap();
@@ -85,7 +86,7 @@ fn the_last_two_good_ones_are_kept_and_damage_falls_back() {
     );
     // The damaged one does not count: the next pushes it out, and not the good one.
     shelf.add(&Checkpoint { progress: 5, ..sample() }).unwrap();
-    assert_eq!(numbers(&folder.path().join(FOLDER)), [3, 5]);
+    assert_eq!(super::shelf::numbers(folder.path()), [3, 5]);
     for number in [3, 5] {
         fs::write(folder.path().join(FOLDER).join(format!("{number:06}.safetensors")), "").unwrap();
     }

@@ -1,5 +1,6 @@
 //! A run folder that cannot be made, written, read or gone on with.
 
+use crate::durable::Trouble;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -21,11 +22,13 @@ pub enum RecordError {
         /// What was looked for.
         missing: &'static str,
     },
-    /// Another process is writing the run.
-    #[error("{folder}: another process is writing this run")]
+    /// Another process is writing the run or the search.
+    #[error("{folder}: another process is writing this {what}")]
     Busy {
         /// The folder.
         folder: PathBuf,
+        /// `run` or `search`.
+        what: &'static str,
     },
     /// A run cannot go on, because its checkpoint is of something else.
     #[error("{problem}")]
@@ -53,6 +56,12 @@ pub enum RecordError {
     },
 }
 
-pub(in crate::run) fn failed(file: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
+impl From<Trouble> for RecordError {
+    fn from(Trouble { file, source }: Trouble) -> Self {
+        Self::Io { file, source }
+    }
+}
+
+pub(crate) fn failed(file: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
     move |source| RecordError::Io { file: file.to_path_buf(), source }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{Scope, Thread};
+use std::thread::{Builder, Scope, Thread};
 use std::time::{Duration, Instant};
 
 /// How long to look before sleeping.
@@ -106,10 +106,13 @@ impl<P: Part<J>, J> Desk<P, J> {
     }
 }
 
+/// Another part, and its thread where the system gave one.
+type Other<P, J> = (Arc<Desk<P, J>>, Option<Thread>);
+
 /// The parts: the first is the caller's, each of the others has a thread.
 pub(super) struct Team<P, J> {
     own: P,
-    others: Vec<(Arc<Desk<P, J>>, Thread)>,
+    others: Vec<Other<P, J>>,
     /// How many jobs the others have been given, and of how many the results were collected.
     posted: u64,
     collected: u64,
@@ -143,8 +146,9 @@ where
                     dead: AtomicBool::new(false),
                 });
                 let own = Arc::clone(&desk);
-                let thread = scope.spawn(move || own.serve()).thread().clone();
-                (desk, thread)
+                // Where the system gives no thread, the caller does the part, as it does for one that has not begun.
+                let started = Builder::new().spawn_scoped(scope, move || own.serve());
+                (desk, started.ok().map(|started| started.thread().clone()))
             })
             .collect();
         Self { own, others, posted: 0, collected: 0 }
@@ -175,7 +179,7 @@ where
         for (desk, thread) in &self.others {
             lock(&desk.jobs).push_back(Arc::clone(job));
             desk.posted.store(self.posted, Ordering::SeqCst);
-            if desk.asleep.load(Ordering::SeqCst) {
+            if let Some(thread) = thread.as_ref().filter(|_| desk.asleep.load(Ordering::SeqCst)) {
                 thread.unpark();
             }
         }
@@ -215,7 +219,7 @@ impl<P, J> Drop for Team<P, J> {
     fn drop(&mut self) {
         for (desk, thread) in &self.others {
             desk.closed.store(true, Ordering::SeqCst);
-            thread.unpark();
+            thread.iter().for_each(Thread::unpark);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::sampler::Sampler;
 use crate::data::batch::{HostBatch, Source};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 
 /// Batches that are ready before the step that asks for them.
 const AHEAD: usize = 2;
@@ -31,7 +31,7 @@ impl<'a> Feed<'a> {
     pub fn start<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         source: Source<'a>,
-        mut sampler: Sampler,
+        sampler: Sampler,
         steps: u64,
         ahead: bool,
     ) -> Self
@@ -42,15 +42,17 @@ impl<'a> Feed<'a> {
             return Self::Inline(source, Box::new(sampler));
         }
         let (sender, receiver) = sync_channel(AHEAD);
-        scope.spawn(move || {
+        let mut own = sampler.clone();
+        let started = Builder::new().spawn_scoped(scope, move || {
             for _ in 0..steps {
                 // The receiver is gone when the run ended early.
-                if sender.send(source.gather(&sampler.next_batch())).is_err() {
+                if sender.send(source.gather(&own.next_batch())).is_err() {
                     break;
                 }
             }
         });
-        Self::Ahead(receiver)
+        // The system may have no thread to give.
+        started.map_or_else(|_| Self::Inline(source, Box::new(sampler)), |_| Self::Ahead(receiver))
     }
 
     /// The next batch; `None` when the thread is gone.

@@ -1,0 +1,89 @@
+//! Files that are not read or written, although the system would.
+
+use std::io;
+
+/// Why a file is left alone. Travels as the inside of an [`io::Error`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Somebody else's file has the name.
+    #[error("is there already, and this program has not made it")]
+    Foreign,
+    /// A folder holds something else than what is to be written.
+    #[error("holds {found}, expected {expected} or an empty folder")]
+    OtherKind {
+        /// What is there.
+        found: &'static str,
+        /// What would have been written.
+        expected: &'static str,
+    },
+    /// A link within a folder, where something is to be written.
+    #[error("is a link: nothing in the folder of a run or a search is written through one")]
+    Link,
+    /// A link out of a folder, where something is to be read.
+    #[error("is a link out of the folder, which is not followed")]
+    Outside,
+    /// Not a file.
+    #[error("is {found}, expected a file")]
+    Special {
+        /// What it is.
+        found: &'static str,
+    },
+    /// A pipe without anybody at its other end.
+    #[error("is a pipe, and nobody {does} it")]
+    Deserted {
+        /// What was waited for.
+        does: &'static str,
+    },
+    /// More than may be read.
+    #[error("more than {:.1} MiB would be read, which is the limit", *most as f64 / 1_048_576.0)]
+    TooLarge {
+        /// Bytes that may be read.
+        most: u64,
+    },
+    /// The result would overwrite what it comes from.
+    #[error("is {what} itself, which the output would replace")]
+    Input {
+        /// What it is.
+        what: &'static str,
+    },
+    /// A link whose target is not there, where something is to be written.
+    #[error("is a link to a file that is not there")]
+    Dangling,
+}
+
+impl Refusal {
+    /// What to do about it; `None` where that depends on what was wanted.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Foreign => "move it away, or name another folder; `--force` takes away only what a run has made",
+            Self::OtherKind { .. } => "name another folder with --out",
+            Self::Link => "put the folder or file itself there; the folder of a run as a whole may be behind a link",
+            Self::Outside => "copy the file into the folder, where it is meant to be read",
+            // Whoever wants the file knows better which one.
+            Self::Special { .. } => return None,
+            Self::Deserted { .. } => "start the program at the other end first, or name a file",
+            Self::TooLarge { .. } => "`--memory` sets the limit; is this the right file?",
+            Self::Input { .. } => "name another file for the output",
+            Self::Dangling => "remove the link, or name another file for the output",
+        })
+    }
+
+    /// What an error is inside, where it is one of these.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        let kind = if matches!(refusal, Refusal::TooLarge { .. }) {
+            io::ErrorKind::FileTooLarge
+        } else {
+            io::ErrorKind::Other
+        };
+        Self::new(kind, refusal)
+    }
+}

@@ -139,7 +139,7 @@ fn smoothed(margins: &[Double], gamma: f64, top: Option<usize>) -> Double {
 
 /// A problem as it was read, and its objective.
 pub struct Exact<'a> {
-    prepared: &'a run::Prepared,
+    pub prepared: &'a run::Prepared,
     rows: Vec<Vec<Double>>,
 }
 

@@ -50,7 +50,7 @@
 //!        loss · model
 //!        calibration
 //!        data · metric
-//!        device · bounded · durable · kernel · fetch
+//!        device · bounded · durable · visible · kernel · fetch
 //! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
@@ -75,3 +75,4 @@ pub mod report;
 pub mod run;
 pub mod search;
 pub mod solver;
+pub mod visible;

@@ -10,6 +10,7 @@ mod export;
 mod fetch;
 mod gradcheck;
 pub mod output;
+mod own_data;
 mod plot;
 mod predict;
 mod progress;
@@ -19,7 +20,7 @@ mod selfcheck;
 mod train;
 
 use crate::bounded::Fraction;
-use crate::config::parse_assignment;
+use crate::config::{MOST_THREADS, parse_assignment};
 use crate::data::DataErrorKind;
 use crate::data::format::{Format, limit};
 use crate::device::DeviceName;
@@ -45,7 +46,7 @@ use toml_edit::Value;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// The memory that the reading of a file may take, such as 500M or 8G; three quarters of the machine's by default
+    /// The memory that the reading of a file, and what a configuration asks for, may take, such as 500M or 8G; three quarters of the machine's by default
     #[arg(long, global = true, value_name = "BYTES", value_parser = limit::parse)]
     memory: Option<u64>,
 }
@@ -89,6 +90,21 @@ fn gap(text: &str) -> Result<Fraction, String> {
 
 fn count(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "expected a whole number, zero or more".to_owned())
+}
+
+fn within(text: &str, most: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number <= most);
+    number.ok_or_else(|| format!("expected a whole number from 0 to {most}"))
+}
+
+/// Threads where no configuration checks them.
+fn threads(text: &str) -> Result<usize, String> {
+    within(text, MOST_THREADS)
+}
+
+/// Each coordinate is a line of the report.
+fn coordinates(text: &str) -> Result<usize, String> {
+    within(text, 100_000)
 }
 
 #[derive(Debug, Args)]
@@ -170,7 +186,7 @@ struct EvaluateArgs {
     /// A run folder, its model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// A configuration (its test, else validation, else train split) or a data file with labels; the model's own configuration by default
+    /// A configuration (its test, else validation, else train split) or a data file with labels; of a run folder by default what its model was trained on
     #[arg(long, value_name = "CONFIG-OR-FILE")]
     data: Option<PathBuf>,
     /// Also report how often the label is among the K largest scores
@@ -186,7 +202,7 @@ struct CertifyArgs {
     /// A run folder, its model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// A configuration (its train split, preprocessing, [objective] and [loss]) or a data file with labels (all rows, for the objective that the model was trained for); the model's own configuration by default
+    /// A configuration (its train split, preprocessing, [objective] and [loss]) or a data file with labels (all rows, for the objective that the model was trained for); of a run folder by default what its model was trained on
     #[arg(long, value_name = "CONFIG-OR-FILE")]
     data: Option<PathBuf>,
     /// Tighten the bound until the exact solver, started from the model, has this relative duality gap
@@ -196,7 +212,7 @@ struct CertifyArgs {
     #[arg(long, value_name = "N", default_value = "1000")]
     epochs: NonZeroUsize,
     /// Threads of the CPU; 0 for all cores
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
     /// Print a JSON object
     #[arg(long)]
@@ -230,7 +246,7 @@ struct GradcheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// How many coordinates of the gradient to check
-    #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = coordinates)]
     coordinates: usize,
     /// Check at the weights of a trained model instead of random ones
     #[arg(long, value_name = "MODEL")]
@@ -383,6 +399,10 @@ pub fn run() -> ExitCode {
     if let Some(bytes) = cli.memory {
         limit::set(bytes);
     }
+    if let Some(problem) = too_many_threads() {
+        output::error(&problem, Some("unset it, or use --threads or `threads` of the configuration"));
+        return ExitCode::from(2);
+    }
     let result = match &cli.command {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
@@ -403,6 +423,13 @@ pub fn run() -> ExitCode {
     })
 }
 
+/// Threads that the environment asks for, which the pool of threads would start one by one.
+fn too_many_threads() -> Option<String> {
+    const NAME: &str = "RAYON_NUM_THREADS";
+    let asked = std::env::var(NAME).ok()?.trim().parse::<usize>().ok()?;
+    (asked > MOST_THREADS).then(|| format!("{NAME}: found {asked}, expected at most {MOST_THREADS}"))
+}
+
 /// Prints to stdout.
 fn print(text: &str) -> Result<(), Failure> {
     output::stdout(text).map_err(|source| Failure::Output { to: "standard output".into(), source })
@@ -410,9 +437,14 @@ fn print(text: &str) -> Result<(), Failure> {
 
 const LOUD: output::Messages = output::Messages { quiet: false };
 
+/// Prints JSON text to stdout.
+fn print_json_text(text: &str) -> Result<(), Failure> {
+    output::json(text).map_err(|source| Failure::Output { to: "standard output".into(), source })
+}
+
 /// A JSON value as a line.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
-    print(&text)
+    print_json_text(&text)
 }

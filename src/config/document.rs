@@ -1,11 +1,43 @@
 //! The text of a configuration: reading it, `--set`, and looking at its tables before serde does.
 
 use super::error::{ConfigError, Place};
+use std::io::Read as _;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, Value};
 
+/// Bytes of a configuration: a weight for each of 30,000 classes has room, and the model that carries the text is read again.
+pub const MOST_BYTES: usize = 1 << 20;
+/// Parts of a dotted key: the deepest of the reference has five.
+const MOST_PARTS: usize = 16;
+
+/// Refuses a text that nobody has written by hand.
+pub fn check_size(bytes: usize, file: &Path) -> Result<(), ConfigError> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        file,
+        format!("found a configuration of more than {MOST_BYTES} bytes, expected at most as many"),
+    )
+    .with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`; row weights and labels belong to the data"))
+}
+
+/// The text of a configuration file, of which no more is read than one may have.
+pub fn read(file: &Path) -> Result<String, ConfigError> {
+    let failed = |error: std::io::Error| {
+        ConfigError::new(file, format!("cannot be read: {error}"))
+            .with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`")
+    };
+    let mut bytes = Vec::new();
+    let most = MOST_BYTES as u64 + 1;
+    std::fs::File::open(file).and_then(|f| f.take(most).read_to_end(&mut bytes)).map_err(failed)?;
+    check_size(bytes.len(), file)?;
+    String::from_utf8(bytes).map_err(|_| failed(std::io::Error::other("stream did not contain valid UTF-8")))
+}
+
 /// Parses the text, with errors at their place.
 pub fn parse(text: &str, file: &Path) -> Result<DocumentMut, ConfigError> {
+    check_size(text.len(), file)?;
     text.parse::<DocumentMut>().map_err(|error| {
         let place = error.span().map(|span| Place::of(text, &span));
         ConfigError::new(file, error.message().trim())
@@ -30,6 +62,9 @@ pub fn set(document: &mut DocumentMut, path: &[String], value: Value) -> Result<
     let Some((last, tables)) = path.split_last() else {
         return Err("an empty key".into());
     };
+    if path.len() > MOST_PARTS {
+        return Err(format!("found a key of {} parts, expected at most {MOST_PARTS}", path.len()));
+    }
     let mut item: &mut Item = document.as_item_mut();
     for (depth, part) in tables.iter().enumerate() {
         let Some(table) = item.as_table_like_mut() else {

@@ -22,6 +22,7 @@ use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
 use crate::solver::sgd::{Schedule, SgdConfig};
 use crate::solver::{CheckpointConfig, EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
+use crate::visible;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Value};
@@ -133,10 +134,7 @@ impl LoadedConfig {
     /// # Errors
     /// [`ConfigError`] when the file is not there, is not TOML, holds unknown or senseless keys, or names data that is not there.
     pub fn load(file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            ConfigError::new(file, format!("cannot be read: {error}"))
-                .with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`")
-        })?;
+        let text = document::read(file)?;
         let mut loaded = Self::parse(&text, file, overrides)?;
         loaded.resolve_paths()?;
         Ok(loaded)
@@ -159,11 +157,13 @@ impl LoadedConfig {
     pub fn parse(text: &str, file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
         let mut document = document::parse(text, file)?;
         for (path, value) in overrides {
-            document::set(&mut document, path, value.clone())
-                .map_err(|problem| ConfigError::new(file, format!("--set {}: {problem}", path.join("."))))?;
+            document::set(&mut document, path, value.clone()).map_err(|problem| {
+                ConfigError::new(file, format!("--set {}: {problem}", visible::short(&path.join("."))))
+            })?;
         }
         let written = text;
         let text = document.to_string();
+        document::check_size(text.len(), file)?;
         check_choices(&document, file)?;
         let run: RunConfig = toml::from_str(&text).map_err(|error| {
             let mut error = reworded(&error, &text, file);
@@ -259,7 +259,8 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
 /// A serde error at its place, with the key that was probably meant.
 fn reworded(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
     let place = error.span().map(|span| Place::of(text, &span));
-    let message = error.message().trim().to_owned();
+    // Keys come from the file.
+    let message = visible::name(error.message().trim()).into_owned();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let hint = match quoted.split_first() {
         Some((found, expected)) if message.starts_with("unknown") => expected
@@ -318,7 +319,7 @@ fn check_sgd(sgd: &SgdConfig) -> Result<(), (String, String)> {
 }
 
 /// No machine that trains linear models has more cores.
-const MOST_THREADS: usize = 1024;
+pub const MOST_THREADS: usize = 1024;
 
 /// What to do where a calibration has nothing to be fitted on.
 pub const NO_VALIDATION: &str =

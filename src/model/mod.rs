@@ -5,9 +5,11 @@
 pub mod classifier;
 pub mod export;
 pub mod file;
+mod header;
 pub mod liblinear;
 
 pub use classifier::{Classifier, Origin, Training};
+pub use header::header_problem;
 
 use crate::data::batch::{Rows, SparseRows};
 use burn::config::Config;

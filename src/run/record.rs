@@ -209,22 +209,14 @@ impl RunFolder {
         writer.flush().map_err(failed(&file))
     }
 
-    /// Writes `confusion.csv`: the name of the split and the predicted classes in the first line, then a line a true class.
+    /// Writes `confusion.csv`: a matrix, or of more than [`crate::metric::MOST_DENSE`] classes the cells that are not zero.
     ///
     /// # Errors
     /// [`RecordError::Io`] when it cannot be written.
     pub fn confusion(&self, split: &str, confusion: &Confusion, class_names: &[String]) -> Result<(), RecordError> {
         let file = self.path.join("confusion.csv");
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let broken = |e: csv::Error| failed(&file)(io::Error::other(e));
-        let header = std::iter::once(split).chain(class_names.iter().map(String::as_str));
-        writer.write_record(header).map_err(broken)?;
-        for (i, name) in class_names.iter().enumerate() {
-            let counts = (0..class_names.len()).map(|j| confusion.count(i, j).to_string());
-            writer.write_record(std::iter::once(name.clone()).chain(counts)).map_err(broken)?;
-        }
-        let bytes = writer.into_inner().map_err(|e| failed(&file)(io::Error::other(e.to_string())))?;
-        write_whole(&file, &bytes)
+        let text = super::confusion::text(split, confusion, class_names);
+        write_whole(&file, &text.map_err(|e| failed(&file)(io::Error::other(e)))?)
     }
 
     /// Where the model of one C of a path goes.

@@ -111,31 +111,14 @@ pub struct ConfusionRecord {
 /// A run's `confusion.csv`; `None` where there is none.
 ///
 /// # Errors
-/// [`RecordError::Content`] when the file does not hold a square matrix of counts.
+/// [`RecordError::Content`] when the file holds no square matrix of counts, as a table or by its cells.
 pub fn read_confusion(folder: &Path) -> Result<Option<ConfusionRecord>, RecordError> {
     let file = folder.join("confusion.csv");
     if !file.exists() {
         return Ok(None);
     }
     let problem = |problem: String| RecordError::Content { file: file.clone(), problem };
-    let mut reader = csv::Reader::from_path(&file).map_err(|e| problem(e.to_string()))?;
-    let header = reader.headers().map_err(|e| problem(e.to_string()))?.clone();
-    let split = header.get(0).unwrap_or_default().to_owned();
-    let class_names: Vec<String> = header.iter().skip(1).map(str::to_owned).collect();
-    let k = class_names.len();
-    let mut counts: Vec<u64> = Vec::with_capacity(k * k);
-    for (i, record) in reader.records().enumerate() {
-        let record = record.map_err(|e| problem(e.to_string()))?;
-        if record.get(0) != class_names.get(i).map(String::as_str) {
-            return Err(problem(format!("line {}: expected the classes in the order of the first line", i + 2)));
-        }
-        for cell in record.iter().skip(1) {
-            let count = cell.parse().map_err(|_| problem(format!("line {}: `{cell}` is not a count", i + 2)))?;
-            counts.push(count);
-        }
-    }
-    let lines = counts.len() / k.max(1);
-    let confusion = Confusion::of_counts(k, counts)
-        .ok_or_else(|| problem(format!("found {lines} lines of {k} classes, expected as many lines as classes")))?;
+    let opened = fs::File::open(&file).map_err(failed(&file))?;
+    let (split, class_names, confusion) = super::confusion::parse(opened).map_err(problem)?;
     Ok(Some(ConfusionRecord { split, class_names, confusion }))
 }

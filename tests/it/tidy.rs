@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metric",
             "device",
             "bounded",
+            "visible",
             "fetch",
             "kernel",
         ],
@@ -33,7 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Reads the folder of a run or a search, and its data once more.
     ("report", &["plot", "search", "run", "config", "solver", "model", "data", "metric"]),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
-    ("plot", &["search", "run", "solver", "loss", "model", "data", "metric", "durable"]),
+    ("plot", &["search", "run", "solver", "loss", "model", "data", "metric", "durable", "visible"]),
     // Drives the pipeline many times over.
     (
         "search",
@@ -50,6 +51,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "device",
             "bounded",
             "durable",
+            "visible",
         ],
     ),
     (
@@ -67,22 +69,28 @@ const ROOMS: &[(&str, &[&str])] = &[
             "device",
             "bounded",
             "durable",
+            "visible",
         ],
     ),
-    ("config", &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded", "fetch"]),
+    (
+        "config",
+        &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded", "visible", "fetch"],
+    ),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
     ("objective", &["loss", "model", "data", "metric", "device", "bounded", "kernel"]),
-    ("model", &["loss", "calibration", "data", "device", "bounded", "durable", "kernel"]),
+    ("model", &["loss", "calibration", "data", "device", "bounded", "durable", "visible", "kernel"]),
     // Naive loops, the reference of the losses.
     ("reference", &["loss", "bounded"]),
-    ("loss", &["bounded", "kernel"]),
+    ("loss", &["bounded", "visible", "kernel"]),
     ("calibration", &["metric", "bounded"]),
-    ("data", &["device", "bounded"]),
+    ("data", &["device", "bounded", "visible"]),
     ("metric", &[]),
     ("device", &[]),
     ("bounded", &[]),
     ("durable", &[]),
+    // Names of strangers, so that they can be printed.
+    ("visible", &[]),
     ("kernel", &[]),
     // Where data sets are published, and how they are downloaded.
     ("fetch", &[]),

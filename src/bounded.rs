@@ -1,9 +1,10 @@
 //! Numbers that cannot be out of range: a configuration that parses holds only values that make sense.
 //!
-//! Each type is a newtype over `f64` whose serde form checks the range, so that the TOML reader puts our sentence under
+//! Each type is a newtype over `f64` or `usize` whose serde form checks the range, so that the TOML reader puts our sentence under
 //! the offending value. Imports nothing.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Deserializer, Unexpected};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
 /// A value outside the range of its type.
@@ -90,9 +91,97 @@ bounded!(
     |v| (0.0..1.0).contains(&v)
 );
 
+/// A whole number from `LOW` to `HIGH`, both included: what it counts fits into memory and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Whole<const LOW: usize, const HIGH: usize>(usize);
+
+impl<const LOW: usize, const HIGH: usize> Whole<LOW, HIGH> {
+    /// The number, or the end of the range that it is beyond.
+    #[must_use]
+    pub const fn clamped(value: usize) -> Self {
+        Self(if value < LOW {
+            LOW
+        } else if value > HIGH {
+            HIGH
+        } else {
+            value
+        })
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl<const LOW: usize, const HIGH: usize> fmt::Display for Whole<LOW, HIGH> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<const LOW: usize, const HIGH: usize> Serialize for Whole<LOW, HIGH> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, const LOW: usize, const HIGH: usize> Deserialize<'de> for Whole<LOW, HIGH> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<const LOW: usize, const HIGH: usize>;
+
+        impl<const LOW: usize, const HIGH: usize> de::Visitor<'_> for Visitor<LOW, HIGH> {
+            type Value = Whole<LOW, HIGH>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from {LOW} to {HIGH}")
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+                let inside = usize::try_from(value).ok().filter(|v| (LOW..=HIGH).contains(v));
+                inside.map(Whole).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+                match u64::try_from(value) {
+                    Ok(value) => self.visit_u64(value),
+                    Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_u64(Visitor)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_hold_their_range() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Table {
+            n: Whole<1, 100>,
+        }
+        for n in [1, 7, 100] {
+            let table: Table = toml::from_str(&format!("n = {n}\n")).unwrap();
+            assert_eq!(table.n.get(), n);
+            assert_eq!(toml::to_string(&table).unwrap(), format!("n = {n}\n"));
+        }
+        for (text, problem) in [
+            ("0", "invalid value: integer `0`, expected a whole number from 1 to 100"),
+            ("-1", "invalid value: integer `-1`, expected a whole number from 1 to 100"),
+            ("9223372036854775807", "expected a whole number from 1 to 100"),
+            ("1.5", "invalid type: floating point `1.5`, expected a whole number from 1 to 100"),
+            ("\"x\"", "invalid type: string \"x\", expected a whole number from 1 to 100"),
+        ] {
+            let error = toml::from_str::<Table>(&format!("n = {text}\n")).unwrap_err();
+            assert!(error.message().contains(problem), "{error}");
+        }
+        assert_eq!((Whole::<1, 9>::clamped(0).get(), Whole::<1, 9>::clamped(10).get()), (1, 9));
+    }
 
     #[test]
     fn ranges_hold_at_their_ends() {

@@ -50,7 +50,7 @@
 //!        loss · model
 //!        calibration
 //!        data · metric
-//!        device · bounded · durable · kernel · fetch
+//!        device · bounded · durable · visible · kernel · fetch
 //! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
@@ -76,3 +76,4 @@ pub mod run;
 pub mod search;
 mod shown;
 pub mod solver;
+pub mod visible;

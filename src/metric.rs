@@ -1,6 +1,7 @@
 //! What a set of scores is worth: accuracy, top-k, confusion matrix, and precision, recall and F1 of each class.
 
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The class with the largest score, the lowest index on a tie.
 #[must_use]
@@ -22,11 +23,24 @@ pub fn in_top_k(scores: &[f64], label: usize, k: usize) -> bool {
     before < k && !own.is_nan()
 }
 
-/// Counts of predictions: rows of true classes, columns of predicted ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Classes up to which every cell of a confusion matrix is kept; beyond, those that are not zero.
+pub const MOST_DENSE: usize = 1_000;
+
+/// Counts of predictions: rows of true classes, columns of predicted ones. In memory for the rows that are counted, however many
+/// classes there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     n_classes: usize,
-    counts: Vec<u64>,
+    cells: Cells,
+}
+
+/// The cells of a matrix; by the number of classes one or the other, so that equal matrices are equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cells {
+    /// Row after row.
+    Dense(Vec<u64>),
+    /// Those that are not zero, by label and prediction.
+    Sparse(BTreeMap<(usize, usize), u64>),
 }
 
 /// How well one class is found.
@@ -56,23 +70,55 @@ impl Confusion {
     /// No predictions yet.
     #[must_use]
     pub fn new(n_classes: usize) -> Self {
-        Self { n_classes, counts: vec![0; n_classes * n_classes] }
+        let cells = if n_classes <= MOST_DENSE {
+            Cells::Dense(vec![0; n_classes * n_classes])
+        } else {
+            Cells::Sparse(BTreeMap::new())
+        };
+        Self { n_classes, cells }
     }
 
     /// The matrix of these counts, row by row; `None` where they are not `n_classes` rows of `n_classes`.
     #[must_use]
     pub fn of_counts(n_classes: usize, counts: Vec<u64>) -> Option<Self> {
-        (n_classes > 0 && n_classes.checked_mul(n_classes) == Some(counts.len())).then_some(Self { n_classes, counts })
+        if n_classes == 0 || n_classes.checked_mul(n_classes) != Some(counts.len()) {
+            return None;
+        }
+        if n_classes <= MOST_DENSE {
+            return Some(Self { n_classes, cells: Cells::Dense(counts) });
+        }
+        let mut confusion = Self::new(n_classes);
+        counts.into_iter().enumerate().for_each(|(at, count)| confusion.put(at / n_classes, at % n_classes, count));
+        Some(confusion)
+    }
+
+    /// Adds to a cell.
+    ///
+    /// # Panics
+    /// When a class is out of range (a programming error).
+    pub fn put(&mut self, label: usize, predicted: usize, count: u64) {
+        assert!(label < self.n_classes && predicted < self.n_classes, "no class {label} or {predicted}");
+        match &mut self.cells {
+            Cells::Dense(counts) => {
+                let cell = &mut counts[label * self.n_classes + predicted];
+                *cell = cell.saturating_add(count);
+            }
+            Cells::Sparse(_) if count == 0 => {}
+            Cells::Sparse(cells) => {
+                let cell = cells.entry((label, predicted)).or_insert(0);
+                *cell = cell.saturating_add(count);
+            }
+        }
     }
 
     /// Counts one row.
     pub fn add(&mut self, label: usize, predicted: usize) {
-        self.counts[label * self.n_classes + predicted] += 1;
+        self.put(label, predicted, 1);
     }
 
     /// Adds the counts of another part of the data.
     pub fn merge(&mut self, other: &Self) {
-        self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
+        other.cells().for_each(|(label, predicted, count)| self.put(label, predicted, count));
     }
 
     /// Number of classes.
@@ -81,19 +127,39 @@ impl Confusion {
         self.n_classes
     }
 
+    /// Whether every cell is kept: whether the whole matrix is worth writing.
+    #[must_use]
+    pub const fn is_dense(&self) -> bool {
+        matches!(self.cells, Cells::Dense(_))
+    }
+
     /// Rows of class `label` that were predicted as `predicted`.
     #[must_use]
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
-        self.counts[label * self.n_classes + predicted]
+        match &self.cells {
+            Cells::Dense(counts) => counts[label * self.n_classes + predicted],
+            Cells::Sparse(cells) => cells.get(&(label, predicted)).copied().unwrap_or(0),
+        }
+    }
+
+    /// The cells that are not zero, as (true, predicted, count), row after row.
+    pub fn cells(&self) -> Box<dyn Iterator<Item = (usize, usize, u64)> + '_> {
+        let k = self.n_classes;
+        match &self.cells {
+            Cells::Dense(counts) => {
+                let all = counts.iter().enumerate().map(move |(at, &count)| (at / k, at % k, count));
+                Box::new(all.filter(|cell| cell.2 > 0))
+            }
+            Cells::Sparse(cells) => Box::new(cells.iter().map(|(&(i, j), &count)| (i, j, count))),
+        }
     }
 
     /// The `most` pairs (true, predicted) that are most often confused, with their counts, those that occur only; ties in the
     /// order of the classes.
     #[must_use]
     pub fn most_confused(&self, most: usize) -> Vec<(u64, usize, usize)> {
-        let k = self.n_classes;
-        let wrong = self.counts.iter().enumerate().filter(|&(at, &count)| count > 0 && at / k != at % k);
-        let mut pairs: Vec<(u64, usize, usize)> = wrong.map(|(at, &count)| (count, at / k, at % k)).collect();
+        let mut pairs: Vec<(u64, usize, usize)> =
+            self.cells().filter(|(i, j, _)| i != j).map(|(i, j, count)| (count, i, j)).collect();
         pairs.sort_by_key(|&(count, i, j)| (std::cmp::Reverse(count), i, j));
         pairs.truncate(most);
         pairs
@@ -102,35 +168,42 @@ impl Confusion {
     /// Rows counted.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.cells().fold(0, |sum, cell| sum.saturating_add(cell.2))
     }
 
     /// The share of rows on the diagonal; 0 for no rows.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.n_classes).map(|k| self.count(k, k)).sum();
-        if self.total() == 0 { 0.0 } else { right as f64 / self.total() as f64 }
+        let right = (0..self.n_classes).fold(0u64, |sum, k| sum.saturating_add(self.count(k, k)));
+        let total = self.total();
+        if total == 0 { 0.0 } else { right as f64 / total as f64 }
+    }
+
+    /// Rows of each class, and rows predicted as it.
+    #[must_use]
+    pub fn margins(&self) -> (Vec<u64>, Vec<u64>) {
+        let (mut support, mut predicted) = (vec![0u64; self.n_classes], vec![0u64; self.n_classes]);
+        for (i, j, count) in self.cells() {
+            support[i] = support[i].saturating_add(count);
+            predicted[j] = predicted[j].saturating_add(count);
+        }
+        (support, predicted)
     }
 
     /// Precision, recall and F1 of each class.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn classes(&self) -> Vec<ClassReport> {
-        let k = self.n_classes;
-        let mut predicted = vec![0u64; k];
-        for row in self.counts.chunks_exact(k.max(1)) {
-            predicted.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
-        }
-        let class = |(i, predicted): (usize, u64)| {
-            let support: u64 = self.counts[i * k..(i + 1) * k].iter().sum();
+        let (support, predicted) = self.margins();
+        let class = |(i, (support, predicted)): (usize, (u64, u64))| {
             let right = self.count(i, i) as f64;
             let share = |of: u64| if of == 0 { 0.0 } else { right / of as f64 };
             let (precision, recall) = (share(predicted), share(support));
             let f1 = if precision + recall == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) };
             ClassReport { precision, recall, f1, support, predicted }
         };
-        predicted.into_iter().enumerate().map(class).collect()
+        support.into_iter().zip(predicted).enumerate().map(class).collect()
     }
 
     /// The mean over classes, each counting the same (`weighted = false`) or by its rows; 0 for no rows.
@@ -197,5 +270,36 @@ mod tests {
         assert_eq!((wider.mean(false), wider.mean(true)), (confusion.mean(false), confusion.mean(true)));
         assert_eq!(Confusion::new(2).mean(false).recall, 0.0);
         assert_eq!(confusion.most_confused(1), [(1, 0, 1)]);
+    }
+
+    /// The same predictions among few classes and among so many that a matrix of all cells would not fit.
+    #[test]
+    fn many_classes_have_the_same_measures_in_the_memory_of_their_rows() {
+        let pairs: Vec<(usize, usize)> =
+            (0..3_000).map(|i| (i * i % 700, if i % 3 == 0 { i % 41 } else { i * i % 700 })).collect();
+        let of = |k: usize, scale: usize| {
+            let mut confusion = Confusion::new(k);
+            pairs.iter().for_each(|&(label, predicted)| confusion.add(label * scale, predicted * scale));
+            confusion
+        };
+        let (few, many) = (of(700, 1), of(70_000, 100));
+        assert!(few.is_dense() && !many.is_dense());
+        assert_eq!((few.accuracy(), few.total()), (many.accuracy(), many.total()));
+        assert_eq!((few.mean(false), few.mean(true)), (many.mean(false), many.mean(true)));
+        assert_eq!(few.balanced_accuracy(), many.balanced_accuracy());
+        let scaled = |found: Vec<(u64, usize, usize)>| -> Vec<(u64, usize, usize)> {
+            found.into_iter().map(|(count, i, j)| (count, i * 100, j * 100)).collect()
+        };
+        assert_eq!(scaled(few.most_confused(50)), many.most_confused(50));
+        let mut both = many.clone();
+        both.merge(&many);
+        assert_eq!(both.total(), 6_000);
+        assert_eq!(both.count(100, 100), 2 * many.count(100, 100));
+        // A whole matrix of counts is the same however it is kept.
+        let k = MOST_DENSE + 1;
+        let mut counts = vec![0; k * k];
+        counts[3 * k + 4] = 5;
+        let read = Confusion::of_counts(k, counts).unwrap();
+        assert_eq!(read.cells().collect::<Vec<_>>(), [(3, 4, 5)]);
     }
 }

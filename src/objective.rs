@@ -43,6 +43,9 @@ pub struct ObjectiveConfig {
     pub c: Option<OneOrMany>,
 }
 
+/// Numbers of a list: each becomes a model, with a file of its own.
+const MOST_VALUES: usize = 1_000;
+
 /// One positive number, or a list of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OneOrMany(Vec<Positive>);
@@ -81,6 +84,10 @@ impl<'de> Deserialize<'de> for OneOrMany {
                 let mut values = Vec::new();
                 while let Some(value) = seq.next_element()? {
                     values.push(value);
+                    if values.len() > MOST_VALUES {
+                        let problem = format!("found more than {MOST_VALUES} numbers: expected at most as many");
+                        return Err(de::Error::custom(problem));
+                    }
                 }
                 if values.is_empty() {
                     return Err(de::Error::custom("found an empty list: expected at least one number"));

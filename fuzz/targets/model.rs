@@ -12,7 +12,7 @@ fuzz_target!(init: init(), |data: &[u8]| {
     // Numbers in the text of the metadata may lose their last bit; all others come back.
     assert_eq!(again.class_names, model.class_names);
     assert_eq!((again.weight.len(), again.scaler.unit_row), (model.weight.len(), model.scaler.unit_row));
-    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&again.weight), bits(&model.weight));
     use_model(&model);
 });

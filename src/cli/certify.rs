@@ -1,9 +1,9 @@
 //! `burn-svm certify`
 
 use super::output::{Messages, number};
+use super::own_data::own_config;
 use super::progress::{self, Progress};
 use super::{CertifyArgs, Failure, print, print_json};
-use crate::config::LoadedConfig;
 use crate::device;
 use crate::model::Classifier;
 use crate::run::certify::{Certified, Effort, certify, certify_by};
@@ -19,15 +19,10 @@ pub(super) fn run(args: &CertifyArgs) -> Result<ExitCode, Failure> {
     run::use_threads(args.threads.unwrap_or(0));
     let effort = Effort { gap: args.gap, epochs: args.epochs, threads: args.threads.map(device::at_most) };
     let mut progress = Progress::new(Messages { quiet: args.json }, progress::on_ctrl_c());
-    let certified = match (&args.data, model.training()) {
-        (Some(path), _) => certify(path, &model, effort, &mut progress),
-        (None, Some(training)) => LoadedConfig::stored(&training.config, &args.model)
-            .map_err(RunError::from)
+    let certified = match &args.data {
+        Some(path) => certify(path, &model, effort, &mut progress),
+        None => own_config(&args.model, &model, "a configuration, for its train split, [objective] and [loss],")
             .and_then(|config| certify_by(&config, &model, effort, &mut progress)),
-        (None, None) => Err(RunError::Mismatch {
-            problem: format!("{}: a model of LIBLINEAR does not say what it was trained on", args.model.display()),
-            hint: "name a configuration with --data: its train split, [objective] and [loss] are taken".into(),
-        }),
     };
     progress.finish();
     let certified = certified?;

@@ -1,8 +1,9 @@
 //! `burn-svm evaluate`
 
+use super::own_data::own_config;
 use super::{EvaluateArgs, Failure, evaluation, print, print_json};
 use crate::calibration::Calibrator;
-use crate::config::LoadedConfig;
+use crate::metric::Confusion;
 use crate::model::Classifier;
 use crate::objective::Evaluation;
 use crate::run::measure::{Comparison, compare};
@@ -48,8 +49,6 @@ fn as_json(
     let names = model.class_names.iter();
     let classes: Vec<_> =
         names.zip(confusion.classes()).map(|(name, report)| json!({"class": name, "report": report})).collect();
-    let k = model.n_classes();
-    let matrix: Vec<Vec<u64>> = (0..k).map(|i| (0..k).map(|j| confusion.count(i, j)).collect()).collect();
     let calibration = calibration.map(|(calibrator, comparison)| {
         json!({
             "method": calibrator.name(),
@@ -70,18 +69,21 @@ fn as_json(
         "classes": classes,
         "macro_mean": confusion.mean(false),
         "weighted_mean": confusion.mean(true),
-        "confusion": matrix,
+        "confusion": matrix(confusion),
     })
 }
 
-/// The data of the configuration that the model carries.
+/// Every cell, row after row; of many classes those that are not zero.
+fn matrix(confusion: &Confusion) -> serde_json::Value {
+    let k = confusion.n_classes();
+    if confusion.is_dense() {
+        return (0..k).map(|i| (0..k).map(|j| confusion.count(i, j)).collect::<Vec<u64>>()).collect();
+    }
+    let cells = confusion.cells().map(|(i, j, count)| json!([i, j, count]));
+    json!({"n_classes": k, "cells": cells.collect::<Vec<_>>()})
+}
+
+/// The data of the configuration that the model of a run folder carries.
 fn own_data(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
-    let Some(training) = model.training() else {
-        return Err(RunError::Mismatch {
-            problem: format!("{}: a model of LIBLINEAR does not say what it was trained on", path.display()),
-            hint: "name the rows to measure it on with --data".into(),
-        });
-    };
-    let config = LoadedConfig::stored(&training.config, path)?;
-    run::labelled_by(&config, model)
+    run::labelled_by(&own_config(path, model, "the rows to measure it on")?, model)
 }

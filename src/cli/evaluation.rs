@@ -4,6 +4,7 @@ use super::output::{number, percent};
 use crate::metric::{ClassReport, Confusion};
 use crate::objective::Evaluation;
 use crate::run::measure::Comparison;
+use crate::visible;
 use std::fmt::Write as _;
 
 /// What there is to say.
@@ -49,8 +50,9 @@ pub(super) fn text(evaluated: &Evaluated<'_>) -> String {
         let errors = [after, before].map(|q| q.expected_calibration_error);
         row("calibration", format!("expected error {:.4} ({:.4} before)", errors[0], errors[1]));
     }
-    let head = format!("{} rows: {name}\n", confusion.total());
-    head + &out + "\n" + &class_table(confusion, class_names) + "\n" + &confusion_table(confusion, class_names)
+    let head = format!("{} rows: {}\n", confusion.total(), visible::name(name));
+    let names: Vec<String> = class_names.iter().map(|name| visible::name(name).into_owned()).collect();
+    head + &out + "\n" + &class_table(confusion, &names) + "\n" + &confusion_table(confusion, &names)
 }
 
 /// A line a class, or a line for the worst of many; `-` where 0 would be divided by 0.

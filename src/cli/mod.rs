@@ -9,7 +9,9 @@ mod evaluation;
 mod export;
 mod fetch;
 mod gradcheck;
+mod numbers;
 pub mod output;
+mod own_data;
 mod plot;
 mod predict;
 mod progress;
@@ -47,7 +49,7 @@ use toml_edit::Value;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// The memory that the reading of a file may take, such as 500M or 8G; three quarters of the machine's by default
+    /// The memory that the reading of a file, and what a configuration asks for, may take, such as 500M or 8G; three quarters of the machine's by default
     #[arg(long, global = true, value_name = "BYTES", value_parser = limit::parse)]
     memory: Option<u64>,
 }
@@ -172,7 +174,7 @@ struct EvaluateArgs {
     /// A run folder, its model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// A configuration (its test, else validation, else train split) or a data file with labels; the model's own configuration by default
+    /// A configuration (its test, else validation, else train split) or a data file with labels; of a run folder by default what its model was trained on
     #[arg(long, value_name = "CONFIG-OR-FILE")]
     data: Option<PathBuf>,
     /// Also report how often the label is among the K largest scores
@@ -188,7 +190,7 @@ struct CertifyArgs {
     /// A run folder, its model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// A configuration (its train split, preprocessing, [objective] and [loss]) or a data file with labels (all rows, for the objective that the model was trained for); the model's own configuration by default
+    /// A configuration (its train split, preprocessing, [objective] and [loss]) or a data file with labels (all rows, for the objective that the model was trained for); of a run folder by default what its model was trained on
     #[arg(long, value_name = "CONFIG-OR-FILE")]
     data: Option<PathBuf>,
     /// Tighten the bound until the exact solver, started from the model, has this relative duality gap
@@ -198,7 +200,7 @@ struct CertifyArgs {
     #[arg(long, value_name = "N", default_value = "1000")]
     epochs: NonZeroUsize,
     /// Threads of the CPU; 0 for all cores
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = numbers::threads)]
     threads: Option<usize>,
     /// Print a JSON object
     #[arg(long)]
@@ -232,7 +234,7 @@ struct GradcheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// How many coordinates of the gradient to check
-    #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = numbers::coordinates)]
     coordinates: usize,
     /// Check at the weights of a trained model instead of random ones
     #[arg(long, value_name = "MODEL")]
@@ -425,9 +427,14 @@ fn print(text: &str) -> Result<(), Failure> {
 
 const LOUD: output::Messages = output::Messages { quiet: false };
 
+/// Prints JSON text to stdout.
+fn print_json_text(text: &str) -> Result<(), Failure> {
+    output::json(text).map_err(|source| Failure::Output { to: "standard output".into(), source })
+}
+
 /// A JSON value as a line.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
-    print(&text)
+    print_json_text(&text)
 }

@@ -1,9 +1,13 @@
 //! Everything that is printed. Data goes to stdout; progress, notes, warnings and errors to stderr.
+//!
+//! Nothing that is printed acts on a terminal but our own colours, whatever names the data have: who puts a name into a line makes
+//! it one with [`visible::name`], and what is left is escaped here.
 
 use crate::run::RunResult;
 use crate::run::measure::{CalibrationReport, Comparison};
 use crate::run::path::PathPoint;
 use crate::shown;
+use crate::visible;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -22,7 +26,7 @@ pub struct Messages {
 
 // A closed stderr is no reason to fail.
 fn stderr_line(style: Style, label: &str, text: &str) {
-    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {text}");
+    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {}", visible::lines(text));
 }
 
 impl Messages {
@@ -41,7 +45,7 @@ impl Messages {
     /// A plain line.
     pub fn line(self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(anstream::stderr(), "{text}");
+            let _ = writeln!(anstream::stderr(), "{}", visible::lines(text));
         }
     }
 }
@@ -55,11 +59,23 @@ pub fn error(text: &str, hint: Option<&str>) {
     }
 }
 
-/// Writes data to stdout.
+/// Writes text to stdout.
 ///
 /// # Errors
 /// What the system says; a reader that went away is no error.
 pub fn stdout(text: &str) -> io::Result<()> {
+    write(&visible::lines(text))
+}
+
+/// Writes JSON to stdout.
+///
+/// # Errors
+/// As [`stdout`].
+pub fn json(text: &str) -> io::Result<()> {
+    write(&visible::json(text))
+}
+
+fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),

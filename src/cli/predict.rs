@@ -7,11 +7,13 @@ use crate::durable::Output;
 use crate::metric::argmax;
 use crate::model::Classifier;
 use crate::run::{self, RunError};
+use crate::visible;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Rows that are scored before they are written.
+/// Rows that are scored before they are written, and the scores that they may have together: 64 MB of them.
 const BLOCK: usize = 8192;
+const SCORES: usize = 1 << 23;
 
 pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let model = Classifier::load(&args.model).map_err(RunError::from)?;
@@ -38,7 +40,9 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         }
         None => Output::standard(),
     };
-    for block in rows.chunks(BLOCK) {
+    // A row is a line, whatever its label is.
+    let names: Vec<_> = model.class_names.iter().map(|name| visible::name(name)).collect();
+    for block in rows.chunks((SCORES / model.n_classes()).clamp(1, BLOCK)) {
         let mut scores = model.scores(&features, block);
         for row in scores.chunks_exact_mut(model.n_classes()) {
             // The prediction is the class of the largest score, whatever is printed behind it.
@@ -48,7 +52,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
                 row.iter_mut().for_each(|p| *p = p.exp());
             }
             let behind = if args.scores || args.probabilities { &*row } else { &[] };
-            match write_row(&mut out, &model.class_names[best], behind) {
+            match write_row(&mut out, &names[best], behind) {
                 // The reader has seen enough.
                 Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
                 other => other.map_err(failed)?,

@@ -11,6 +11,7 @@ use crate::search::refit::FOLDER;
 use crate::search::space::short_names;
 use crate::search::table::{self, SearchRecord};
 use crate::search::{End, Outcome, Plan, Progress, Watcher};
+use crate::visible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -35,6 +36,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, Failure> {
     };
     let ledger = ledger.map_err(RunError::from)?;
     prepared.notes.iter().for_each(|note| messages.note(note));
+    prepared.warnings.iter().for_each(|warning| messages.warning(warning));
     let mut watcher = Bar::new(messages, super::progress::on_ctrl_c());
     let outcome = plan.run(prepared, &folds, &device, &folder, ledger, &mut watcher);
     watcher.finish();
@@ -84,6 +86,7 @@ const SHOWN: usize = 20;
 fn text(record: &SearchRecord, folder: &str) -> String {
     let facts = &record.facts;
     let names = short_names(facts.keys.iter().map(String::as_str));
+    let names = names.iter().map(|name| visible::name(name).into_owned());
     let mut out = String::new();
     let mut cells: Vec<Vec<String>> = Vec::new();
     let head = ["rank", "trial"].map(String::from).into_iter().chain(names);
@@ -126,7 +129,8 @@ fn line(standing: &Standing, record: &SearchRecord) -> Vec<String> {
         Some(v) if share => percent(v),
         Some(v) => number(v),
     };
-    let values = record.facts.keys.iter().map(|key| standing.values.get(key).cloned().unwrap_or_default());
+    let value = |key: &String| standing.values.get(key).map_or_else(String::new, |v| visible::name(v).into_owned());
+    let values = record.facts.keys.iter().map(value);
     let error = standing
         .standard_error
         .map_or_else(|| "-".to_owned(), |e| if share { format!("{:.2}", 100.0 * e) } else { number(e) });
@@ -208,7 +212,7 @@ impl Watcher for Bar {
 
     fn stage(&mut self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.set_message(text.to_owned()),
+            Some(bar) => bar.set_message(visible::name(text).into_owned()),
             None => self.messages.line(text),
         }
     }

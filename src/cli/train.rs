@@ -2,7 +2,7 @@
 
 use super::output::{self, Messages};
 use super::progress::Progress;
-use super::{Failure, TrainArgs, print, print_json};
+use super::{Failure, TrainArgs, print, print_json, print_json_text};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
 use crate::loss::Power;
@@ -113,7 +113,7 @@ fn again(args: &TrainArgs, result: &RunResult, path: &Path) -> Result<ExitCode, 
     if args.json {
         // As it was written: a number that is read need not be printed the same.
         let text = folder::read_text(path, "result.json").map_err(RunError::from)?;
-        print(&text.unwrap_or_default())?;
+        print_json_text(&text.unwrap_or_default())?;
     } else {
         report(args, result, &result.stop_reason.replace('_', " "), path)?;
     }
@@ -146,7 +146,7 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
 }
 
 fn announce(messages: Messages, config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice) {
-    let Prepared { data, split, notes, .. } = prepared;
+    let Prepared { data, split, notes, warnings, .. } = prepared;
     let route = config.run.solver.route(&prepared.problem(config, device));
     messages.line(&format!(
         "{} train, {} validation, {} test rows; {} features ({}), {} classes; device {}{}",
@@ -160,6 +160,7 @@ fn announce(messages: Messages, config: &LoadedConfig, prepared: &Prepared, devi
         route.map_or_else(String::new, |route| format!(", gradient {}", route.name())),
     ));
     notes.iter().for_each(|note| messages.note(note));
+    warnings.iter().for_each(|warning| messages.warning(warning));
     if device.is_software_adapter() {
         messages.warning("this adapter is software: it computes on the processor, more slowly than `--device flex`");
     }

@@ -1,25 +1,45 @@
 //! The text of a configuration: reading it, `--set`, and looking at its tables before serde does.
 
 use super::error::{ConfigError, Place};
-use crate::data::format::limit;
 use crate::durable::{self, Refusal};
 use std::io;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, Value};
 
-/// Reads the text.
+/// Bytes of a configuration: a weight for each of 30,000 classes has room, and the model that carries the text is read again.
+pub const MOST_BYTES: usize = 1 << 20;
+/// Parts of a dotted key: the deepest of the reference has five.
+const MOST_PARTS: usize = 16;
+
+/// Refuses a text that nobody has written by hand.
+pub fn check_size(bytes: usize, file: &Path) -> Result<(), ConfigError> {
+    if bytes <= MOST_BYTES { Ok(()) } else { Err(too_large(file)) }
+}
+
+fn too_large(file: &Path) -> ConfigError {
+    let problem = format!("found a configuration of more than {MOST_BYTES} bytes, expected at most as many");
+    ConfigError::new(file, problem)
+        .with_hint("CONFIG.toml is a file such as `configs/quickstart.toml`; row weights and labels belong to the data")
+}
+
+/// The text of a configuration file, of which no more is read than one may have.
 pub fn read(file: &Path) -> Result<String, ConfigError> {
-    let broken = |_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8");
-    let text = durable::read(file, limit::get()).and_then(|bytes| String::from_utf8(bytes).map_err(broken));
-    text.map_err(|error| {
+    let failed = |error: io::Error| {
         let hint = Refusal::of(&error).and_then(Refusal::hint);
         ConfigError::new(file, format!("cannot be read: {error}"))
             .with_hint(hint.unwrap_or("CONFIG.toml is a file such as `configs/quickstart.toml`"))
-    })
+    };
+    let bytes = durable::read(file, MOST_BYTES as u64).map_err(|error| match Refusal::of(&error) {
+        Some(Refusal::TooLarge { .. }) => too_large(file),
+        _ => failed(error),
+    })?;
+    let broken = |_| failed(io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8"));
+    String::from_utf8(bytes).map_err(broken)
 }
 
 /// Parses the text, with errors at their place.
 pub fn parse(text: &str, file: &Path) -> Result<DocumentMut, ConfigError> {
+    check_size(text.len(), file)?;
     text.parse::<DocumentMut>().map_err(|error| {
         let place = error.span().map(|span| Place::of(text, &span));
         ConfigError::new(file, error.message().trim())
@@ -44,6 +64,9 @@ pub fn set(document: &mut DocumentMut, path: &[String], value: Value) -> Result<
     let Some((last, tables)) = path.split_last() else {
         return Err("an empty key".into());
     };
+    if path.len() > MOST_PARTS {
+        return Err(format!("found a key of {} parts, expected at most {MOST_PARTS}", path.len()));
+    }
     let mut item: &mut Item = document.as_item_mut();
     for (depth, part) in tables.iter().enumerate() {
         let Some(table) = item.as_table_like_mut() else {

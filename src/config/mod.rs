@@ -22,6 +22,7 @@ use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
 use crate::solver::sgd::{Schedule, SgdConfig};
 use crate::solver::{CheckpointConfig, EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
+use crate::visible;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Value};
@@ -156,11 +157,13 @@ impl LoadedConfig {
     pub fn parse(text: &str, file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
         let mut document = document::parse(text, file)?;
         for (path, value) in overrides {
-            document::set(&mut document, path, value.clone())
-                .map_err(|problem| ConfigError::new(file, format!("--set {}: {problem}", path.join("."))))?;
+            document::set(&mut document, path, value.clone()).map_err(|problem| {
+                ConfigError::new(file, format!("--set {}: {problem}", visible::short(&path.join("."))))
+            })?;
         }
         let written = text;
         let text = document.to_string();
+        document::check_size(text.len(), file)?;
         check_choices(&document, file)?;
         let run: RunConfig = toml::from_str(&text).map_err(|error| {
             let mut error = reworded(&error, &text, file);
@@ -241,11 +244,10 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
         // A key that is no table at all is left to serde, which shows its place.
         if document.get(name).is_none_or(toml_edit::Item::is_table_like) {
             let misspelt = document.iter().map(|(key, _)| key).filter(|key| found.is_empty() && *key != name);
-            let hint =
-                misspelt.map(|key| (strsim::jaro_winkler(key, name), key)).find(|(similarity, _)| *similarity > 0.75);
+            let hint = { misspelt }.find(|key| strsim::jaro_winkler(key, name) > 0.75);
             return Err(ConfigError::new(file, problem).with_hint(hint.map_or_else(
                 || "configs/reference.toml lists every table and key".to_owned(),
-                |(_, key)| format!("did you mean `{name}` where the file says `{key}`?"),
+                |key| format!("did you mean `{name}` where the file says `{key}`?"),
             )));
         }
     }
@@ -259,7 +261,8 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
 /// A serde error at its place, with the key that was probably meant.
 fn reworded(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
     let place = error.span().map(|span| Place::of(text, &span));
-    let message = error.message().trim().to_owned();
+    // Keys come from the file.
+    let message = visible::name(error.message().trim()).into_owned();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let hint = match quoted.split_first() {
         Some((found, expected)) if message.starts_with("unknown") => expected
@@ -318,7 +321,7 @@ fn check_sgd(sgd: &SgdConfig) -> Result<(), (String, String)> {
 }
 
 /// No machine that trains linear models has more cores.
-const MOST_THREADS: usize = 1024;
+pub const MOST_THREADS: usize = 1024;
 
 /// What to do where a calibration has nothing to be fitted on.
 pub const NO_VALIDATION: &str =
@@ -327,10 +330,8 @@ pub const NO_VALIDATION: &str =
 /// What one key cannot know of another: the problem and a hint.
 fn check(run: &RunConfig) -> Result<(), (String, String)> {
     if run.threads > MOST_THREADS {
-        return Err((
-            format!("threads: found {}, expected at most {MOST_THREADS}", run.threads),
-            "0 uses all cores".into(),
-        ));
+        let problem = format!("threads: found {}, expected at most {MOST_THREADS}", run.threads);
+        return Err((problem, "0 uses all cores".into()));
     }
     let given = run.objective.given();
     if given.len() != 1 {

@@ -9,12 +9,16 @@
 //! ```
 
 use super::{ConfigError, LoadedConfig};
-use crate::bounded::Positive;
+use crate::bounded::{Positive, Whole};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use toml::Value;
+
+/// Trials that anybody may mean, and as many points of a range.
+pub const MOST_TRIALS: usize = 100_000;
+/// Keys of a space: a table of results has a column for each.
+const MOST_KEYS: usize = 100;
 
 /// How trials are chosen out of the space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -77,17 +81,16 @@ pub enum Resource {
 #[serde(deny_unknown_fields, default)]
 pub struct HalvingConfig {
     /// Of so many trials one goes on, with so many times the resource.
-    pub factor: NonZeroUsize,
+    pub factor: Whole<1, 1_000>,
     /// How many times trials are trained.
-    pub rungs: NonZeroUsize,
+    pub rungs: Whole<1, 50>,
     /// What there is more of at each rung.
     pub resource: Resource,
 }
 
 impl Default for HalvingConfig {
     fn default() -> Self {
-        let three = NonZeroUsize::MIN.saturating_add(2);
-        Self { factor: three, rungs: three, resource: Resource::Rows }
+        Self { factor: Whole::clamped(3), rungs: Whole::clamped(3), resource: Resource::Rows }
     }
 }
 
@@ -100,16 +103,16 @@ pub struct SearchConfig {
     /// What they are ranked by.
     pub metric: Metric,
     /// Folds of cross-validation; 0 for the validation rows of `[split]`.
-    pub folds: usize,
+    pub folds: Whole<0, 10_000>,
     /// How often folds or validation rows are drawn.
-    pub repeats: NonZeroUsize,
+    pub repeats: Whole<1, 1_000>,
     /// Train the best once more on training and validation rows.
     pub refit: bool,
     /// Trials that are trained as one model at most.
-    pub stacked: NonZeroUsize,
+    pub stacked: Whole<1, MOST_TRIALS>,
     /// Trials at most.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trials: Option<NonZeroUsize>,
+    pub trials: Option<Whole<1, MOST_TRIALS>>,
     /// Seconds after which no training begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Positive>,
@@ -125,10 +128,10 @@ impl Default for SearchConfig {
         Self {
             method: Method::Grid,
             metric: Metric::Accuracy,
-            folds: 0,
-            repeats: NonZeroUsize::MIN,
+            folds: Whole::clamped(0),
+            repeats: Whole::clamped(1),
             refit: false,
-            stacked: NonZeroUsize::MIN.saturating_add(63),
+            stacked: Whole::clamped(64),
             trials: None,
             seconds: None,
             space: Space::default(),
@@ -163,7 +166,7 @@ pub struct Range {
     pub uniform: Option<[f64; 2]>,
     /// How many values a grid takes of it, both ends included.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub points: Option<NonZeroUsize>,
+    pub points: Option<Whole<1, MOST_TRIALS>>,
 }
 
 impl Range {
@@ -237,6 +240,9 @@ fn walk(path: &str, table: toml::Table, space: &mut BTreeMap<String, Dimension>)
         if space.insert(path.clone(), dimension).is_some() {
             return Err(format!("{path}: is there twice"));
         }
+        if space.len() > MOST_KEYS {
+            return Err(format!("found more than {MOST_KEYS} keys to search over, expected at most {MOST_KEYS}"));
+        }
     }
     Ok(())
 }
@@ -296,10 +302,22 @@ mod tests {
             ("a = { log = [1.0, 2.0], steps = 3 }", "a: unknown field `steps`"),
             ("a = { log = [1.0] }", "a: invalid length"),
             ("a.b = [1]\n\"a.b\" = [2]", "a.b: is there twice"),
+            (
+                "a = { log = [1.0, 2.0], points = 0 }",
+                "a: invalid value: integer `0`, expected a whole number from 1 to",
+            ),
+            ("a = { log = [1.0, 2.0], points = 1000000000000 }", "a: invalid value: integer `1000000000000`, expected"),
         ] {
             let found = space(text).unwrap_err();
             assert!(found.starts_with(problem), "{text}: {found}");
         }
+    }
+
+    #[test]
+    fn a_space_has_so_many_keys_and_no_more() {
+        let keys = |n: usize| space(&(0..n).map(|i| format!("a.k{i} = [1]\n")).collect::<String>());
+        assert_eq!(keys(100).unwrap().0.len(), 100);
+        assert_eq!(keys(101).unwrap_err(), "found more than 100 keys to search over, expected at most 100");
     }
 
     #[test]

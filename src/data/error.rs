@@ -1,5 +1,6 @@
 //! What can be wrong with a data file, said so that the user can find the place.
 
+use crate::visible;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,9 @@ impl DataError {
 
 impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
+        // In a folder of images, a name of a stranger.
+        let file = self.file.display().to_string();
+        let file = visible::name(&file);
         match self.position {
             Position::File => write!(f, "{file}: ")?,
             Position::Line(line) => write!(f, "{file}:{line}: ")?,

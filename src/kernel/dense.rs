@@ -36,6 +36,12 @@ impl<T: Real> RowBlock<T> {
         self.values.get_mut().chunks_exact_mut(self.width)
     }
 
+    /// A row with its padding.
+    #[must_use]
+    pub fn row(&self, row: usize) -> &[T] {
+        &self.values.get()[row * self.width..(row + 1) * self.width]
+    }
+
     /// The rows one after another, each with its padding.
     #[must_use]
     pub fn values(&self) -> &[T] {
@@ -103,7 +109,7 @@ impl<T: Real> ClassWeights<T> {
 
     /// `W += V`, for weights of the same shape.
     pub fn merge(&mut self, other: &Self) {
-        self.values.get_mut().iter_mut().zip(other.values.get()).for_each(|(w, &v)| *w = *w + v);
+        self.values.get_mut().iter_mut().zip(other.values.get()).for_each(|(w, &v)| *w += v);
     }
 
     /// The number of classes.

@@ -17,7 +17,7 @@ mod widen;
 pub use ceilings::Ceilings;
 pub use dense::{ClassWeights, RowBlock};
 pub use sparse::FeatureWeights;
-pub use widen::Widen;
+pub use widen::{Reach, Widen};
 
 use branches::prefetch_read_data;
 use pulp::Simd;

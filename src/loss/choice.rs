@@ -8,6 +8,7 @@ use super::{
     one_vs_rest, top_k, weston_watkins,
 };
 use crate::bounded::{NonNegative, Positive};
+use crate::visible;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -173,7 +174,7 @@ pub enum LossConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LossMisfit {
     /// `class_weights` names what is no class.
-    #[error("class_weights: `{0}` is not a class")]
+    #[error("class_weights: `{}` is not a class", visible::short(.0))]
     UnknownClass(String),
     /// There are fewer other classes than `k`.
     #[error("k: found {k}, expected at most {others}, the number of classes less one")]
@@ -190,7 +191,7 @@ impl LossMisfit {
     #[must_use]
     pub fn hint(&self, class_names: &[String]) -> String {
         match self {
-            Self::UnknownClass(_) => format!("the classes are {}", class_names.join(", ")),
+            Self::UnknownClass(_) => format!("the classes are {}", visible::listed(class_names)),
             Self::TooFewClasses { others, .. } => {
                 format!("k = 1 is [loss.crammer_singer]; k = {others} is [loss.weston_watkins] divided by {others}")
             }

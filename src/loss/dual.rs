@@ -95,7 +95,8 @@ fn place(class: usize) -> f64 {
 #[cold]
 #[inline(never)]
 fn least_curvature(squared: bool, loss: f64, c: f64) -> f64 {
-    FLAT * if squared { 1.0 / c } else { loss / (c * c) }
+    // Not by c², which may be no number beside 0.
+    FLAT * if squared { 1.0 / c } else { loss / c / c }
 }
 
 /// What a visit to a sample found, and whether it changed anything.

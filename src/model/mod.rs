@@ -5,10 +5,12 @@
 pub mod classifier;
 pub mod export;
 pub mod file;
+mod header;
 pub mod liblinear;
 mod scorer;
 
 pub use classifier::{Classifier, Origin, Training};
+pub use header::header_problem;
 pub(crate) use scorer::Scorer;
 
 use crate::data::batch::{Rows, SparseRows};

@@ -8,11 +8,11 @@
 //! r is 1, or one over the length of the centred row. With γ_m = m·u/(1 − m·u), u = 2⁻⁵³, and `v̄_j = max_k |v_jk|` a score of a row
 //! of d cells is off by at most `r·γ_{d+8}·(Σ_j |x_j − m_j|·v̄_j) + 4u·max_k|b_k|`, for sparse rows with `|x_j|·v̄_j` of the stored
 //! cells and `|m_j|·v̄_j` of all in the sum: one more product beside those of the classes, and none that gets looser where features
-//! have different scales.
+//! have different scales. Of a few rows of bytes the largest |x_j − m_j| are taken together.
 
 use crate::data::{Features, Scaler};
 use crate::kernel::rounding::{UNIT, gamma};
-use crate::kernel::{ClassWeights, RowBlock, Widen, Work, vectorized};
+use crate::kernel::{ClassWeights, Reach, RowBlock, Widen, Work, vectorized};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -79,7 +79,8 @@ impl<'a> Scorer<'a> {
         (self.weight.into_owned(), offset, self.bias.into_owned())
     }
 
-    fn envelope(&self, is_dense: bool) -> Envelope {
+    fn envelope(&self, features: &Features) -> Envelope {
+        let is_dense = !matches!(features, Features::Sparse(_));
         let largest = |values: &[f64]| values.iter().fold(0.0f64, |most, v| most.max(v.abs()));
         let weight: Vec<f64> = self.weight.chunks_exact(self.n_classes).map(largest).collect();
         let mean = self.scaler.mean.as_deref().unwrap_or_default();
@@ -107,11 +108,12 @@ impl<'a> Scorer<'a> {
         let by_class = is_dense.then(|| ClassWeights::<f64>::from_rows(&self.weight, k));
         let offset = if is_dense { vec![0.0; k] } else { self.offset() };
         let mean: Option<Vec<f64>> = self.scaler.mean.as_ref().map(|m| m.iter().map(|&m| f64::from(m)).collect());
-        let envelope = bounded.then(|| self.envelope(is_dense));
+        let envelope = bounded.then(|| self.envelope(features));
         let chunk = |(index, rows): (usize, &[u32])| {
             let mut state = init();
             let mut scores = vec![0.0; ROWS * k];
             let mut cells = is_dense.then(|| RowBlock::new(ROWS, d));
+            let mut farthest = Farthest::new(features, bounded, d);
             for (block, group) in rows.chunks(ROWS).enumerate() {
                 match (&by_class, &mut cells) {
                     (Some(weights), Some(cells)) => {
@@ -120,11 +122,14 @@ impl<'a> Scorer<'a> {
                     }
                     _ => self.sparse_scores(features, group, &mut scores),
                 }
+                let of_all = envelope.as_ref().zip(farthest.of(features, group, mean.as_deref()));
+                let of_all = of_all.map(|(envelope, cells)| envelope.product(cells));
                 for (i, &row) in group.iter().enumerate() {
                     let factor = self.scaler.row_factor(features, row as usize);
-                    let error = envelope.as_ref().map_or(0.0, |e| match &mut cells {
-                        Some(cells) => e.of(cells.rows_mut().nth(i).unwrap_or_default(), d, factor, self.scaler),
-                        None => e.of_sparse(features, row, factor, self.scaler),
+                    let error = envelope.as_ref().map_or(0.0, |e| match (of_all, &cells) {
+                        (Some(product), _) => e.of(product, factor, self.scaler),
+                        (None, Some(cells)) => e.of(e.product(&cells.row(i)[..d]), factor, self.scaler),
+                        (None, None) => e.of_sparse(features, row, factor, self.scaler),
                     });
                     let scores = &mut scores[i * k..(i + 1) * k];
                     for (c, s) in scores.iter_mut().enumerate() {
@@ -153,9 +158,14 @@ impl<'a> Scorer<'a> {
 }
 
 impl Envelope {
-    /// Of a dense row that is centred.
-    fn of(&self, cells: &[f64], d: usize, factor: f64, scaler: &Scaler) -> f64 {
-        let product = vectorized(Magnitude { cells: &cells[..d], weight: &self.weight });
+    /// Σ_j |x_j|·v̄_j of centred cells.
+    fn product(&self, cells: &[f64]) -> f64 {
+        vectorized(Magnitude { cells, weight: &self.weight })
+    }
+
+    /// Of a dense row with that product.
+    fn of(&self, product: f64, factor: f64, scaler: &Scaler) -> f64 {
+        let d = self.weight.len();
         let roundings = if scaler.unit_row { 2 * d + 24 } else { d + 8 };
         factor * gamma(roundings) * product + self.bias
     }
@@ -176,6 +186,30 @@ impl Envelope {
             0.0
         };
         factor * (sums + lengths) + self.bias
+    }
+}
+
+/// Of a few rows of bytes, the cells that are farthest from the mean.
+struct Farthest {
+    low: Vec<u8>,
+    high: Vec<u8>,
+    /// None where the rows are no bytes, or nobody asks.
+    out: Option<Vec<f64>>,
+}
+
+impl Farthest {
+    fn new(features: &Features, bounded: bool, d: usize) -> Self {
+        let bytes = bounded && matches!(features, Features::U8(_));
+        let scratch = || vec![0; if bytes { d } else { 0 }];
+        Self { low: scratch(), high: scratch(), out: bytes.then(|| vec![0.0; d]) }
+    }
+
+    fn of(&mut self, features: &Features, rows: &[u32], mean: Option<&[f64]>) -> Option<&[f64]> {
+        let (Self { low, high, out: Some(out) }, Features::U8(dense)) = (self, features) else { return None };
+        let mut cells: [&[u8]; ROWS] = [&[]; ROWS];
+        cells.iter_mut().zip(rows).for_each(|(cells, &row)| *cells = dense.row(row as usize));
+        vectorized(Reach { rows: &cells[..rows.len()], mean, low, high, out });
+        Some(out)
     }
 }
 

@@ -13,7 +13,7 @@ mod product;
 
 use super::Objective;
 use crate::data::batch::Source;
-use crate::kernel::rounding::{Sum, UNIT, gamma, rounded_down};
+use crate::kernel::rounding::{Sum, gamma, rounded_down};
 use crate::loss::Power;
 use crate::model::BiasRule;
 
@@ -65,30 +65,17 @@ impl DualPoint<'_> {
         };
         let k = self.n_classes;
         let constant: Vec<f64> = sums.balance.iter().map(|b| bias_scale * b.value()).collect();
-        let (mut square, mut error) = (Sum::default(), Sum::default());
         // What the constraints of a free bias are missed by is shrunk away, on paper: every a by less than `short` in all.
         let short = if self.objective.bias == BiasRule::Free { shortage(&sums) } else { 0.0 };
-        for (j, row) in product.weight.chunks_exact(k).enumerate() {
-            let off = gamma(product.roundings) * product.magnitude[j] + 2.0 * short * product.largest[j];
-            let mut size = 0.0;
-            for &w in row {
-                square.add(w * w);
-                size += w.abs();
-            }
-            error.add(off * (size + cast(k) * off));
-        }
-        for (&w, sum) in constant.iter().zip(&sums.size) {
-            square.add(w * w);
-            let off = bias_scale * 4.0 * UNIT * sum.value();
-            error.add(off * (w.abs() + off));
-        }
+        let (square, error) = product.square(k, short);
+        let (of_bias, error_of_bias) = square_of_bias(&constant, &sums.size, bias_scale);
+        let (half, error) = ((square + of_bias) / 2.0, error + error_of_bias);
         let margin = self.objective.loss.margin;
-        let (linear, penalty, half) = (margin * sums.linear.value(), sums.penalty.value(), square.value() / 2.0);
+        let (linear, penalty) = (margin * sums.linear.value(), sums.penalty.value());
         // Costs, limits and sums of a row, each rounded a few times; a shrunk by as much is feasible in exact numbers.
         let feasible = gamma(2 * k + 24) * (linear + penalty) + margin * short;
-        let theta = self.factor(linear, penalty + half);
-        let rounded =
-            theta * (gamma(24) * linear + feasible) + theta * theta * (gamma(24) * (penalty + half) + error.value());
+        let theta = self.theta(linear, penalty + half);
+        let rounded = theta * (gamma(24) * linear + feasible) + theta * theta * (gamma(24) * (penalty + half) + error);
         let value = theta * linear - theta * theta * (penalty + half);
         let lambda = self.objective.lambda;
         let dual = rounded_down(lambda * value, lambda * (1.0 + 1e-6) * rounded);
@@ -100,7 +87,7 @@ impl DualPoint<'_> {
     }
 
     /// θ
-    fn factor(&self, linear: f64, quadratic: f64) -> f64 {
+    fn theta(&self, linear: f64, quadratic: f64) -> f64 {
         let best = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
         let best = if self.objective.loss.power == Power::Two { best } else { best.min(1.0) };
         // At an optimum it is 1, but for rounding.
@@ -159,6 +146,13 @@ impl DualPoint<'_> {
 #[allow(clippy::cast_precision_loss)]
 fn cast(n: usize) -> f64 {
     n as f64
+}
+
+/// ‖w‖² of the constant feature of a regularised bias, and how far off half of that is.
+fn square_of_bias(constant: &[f64], size: &[Sum], scale: f64) -> (f64, f64) {
+    let off = |size: &Sum| scale * gamma(constant.len() + 12) * size.value();
+    let error = constant.iter().zip(size).map(|(w, size)| off(size) * (w.abs() + off(size)));
+    (constant.iter().map(|w| w * w).collect::<Sum>().value(), error.sum())
 }
 
 /// How much has to be taken off dual variables in all until Σ_i β_ik = 0 holds exactly for every class. What comes into a class too

@@ -37,7 +37,8 @@ pub struct NoPicture(pub String);
 fn shape_of(model: &Classifier) -> Result<ImageShape, NoPicture> {
     let shape = model.image_shape.ok_or_else(|| NoPicture("the rows are not images".into()))?;
     let ImageShape { channels, height, width } = shape;
-    if !matches!(channels, 1 | 3) || channels * height * width != model.n_features() {
+    let cells = channels.checked_mul(height).and_then(|cells| cells.checked_mul(width));
+    if !matches!(channels, 1 | 3) || cells != Some(model.n_features()) {
         let problem = format!("images of {channels} channels, expected 1 (grey) or 3 (red, green, blue)");
         return Err(NoPicture(problem));
     }
@@ -262,6 +263,11 @@ mod tests {
         let mut other = model(two, 2, |_| 0.0);
         other.image_shape = Some(ImageShape { channels: 1, ..two });
         assert!(Templates::new(&other, "").is_err(), "a shape that does not fit the weights");
+        // Sizes of a file of somebody's, whose product is right but for what a number holds.
+        let third = (0xAAAA_AAAA_AAAA_AAAB_u64 as usize).wrapping_mul(other.n_features());
+        assert_eq!(third.wrapping_mul(3), other.n_features());
+        other.image_shape = Some(ImageShape { channels: 1, height: third, width: 3 });
+        assert!(Templates::new(&other, "run").is_err());
         other.image_shape = None;
         assert_eq!(Templates::new(&other, "").unwrap_err(), NoPicture("the rows are not images".into()));
     }

@@ -46,9 +46,10 @@ pub(super) fn read(
         return Err("the data are no longer those that the model was trained on".into());
     }
     let splits = [&prepared.split.train, &prepared.split.validation, &prepared.split.test];
-    let count =
-        |class: usize| splits.map(|rows| rows.iter().filter(|&&r| data.labels[r as usize] as usize == class).count());
-    let counts = data.class_names.iter().enumerate().map(|(class, name)| (name.clone(), count(class))).collect();
+    let mut counts: Vec<(String, [usize; 3])> = data.class_names.iter().map(|name| (name.clone(), [0; 3])).collect();
+    for (split, rows) in splits.into_iter().enumerate() {
+        rows.iter().for_each(|&r| counts[data.labels[r as usize] as usize].1[split] += 1);
+    }
     let mut shown = Shown { pairs: Vec::new(), counts };
     let (Some(shape), Some(confusion)) = (data.image_shape, confusion) else {
         return Ok(shown);

@@ -18,6 +18,8 @@ use std::fmt::Write as _;
 const MOST_CELLS: usize = 30;
 /// Lines of the table of classes.
 const MOST_CLASSES: usize = 100;
+/// Lines of the table of the rows of each class.
+const MOST_COUNTS: usize = 1_000;
 /// Pairs that are shown with examples.
 pub(super) const PAIRS: usize = 6;
 
@@ -144,8 +146,9 @@ fn matrix(record: &ConfusionRecord) -> Result<String, String> {
         let _ = write!(out, "<th scope=\"col\">{}</th>", text(name));
     });
     out.push_str("</tr></thead><tbody>\n");
+    let (support, _) = confusion.margins();
     for (i, name) in class_names.iter().enumerate() {
-        let total: u64 = (0..k).map(|j| confusion.count(i, j)).sum();
+        let total = support[i];
         let _ = write!(out, "<tr><th scope=\"row\">{}</th>", text(name));
         for (j, predicted) in class_names.iter().enumerate() {
             let count = confusion.count(i, j);
@@ -198,7 +201,8 @@ fn weights(found: &Findings) -> String {
             let one = |(tile, name): (&crate::plot::pixels::Pixels, &String)| {
                 format!("<div>{}{}</div>", image(&tile.to_png(), &format!("weights of {name}"), "template"), text(name))
             };
-            let pictures: Vec<String> = tiles.iter().zip(&model.class_names).map(one).collect();
+            let shown = tiles.iter().zip(&model.class_names).take(MOST_COUNTS);
+            let pictures: Vec<String> = shown.map(one).collect();
             format!(
                 "<div class=\"templates\">{}</div>{}",
                 pictures.join("\n"),
@@ -291,6 +295,7 @@ fn data(found: &Findings) -> String {
         let rows: Vec<Vec<String>> = shown
             .counts
             .iter()
+            .take(MOST_COUNTS)
             .map(|(name, counts)| std::iter::once(text(name)).chain(counts.iter().map(ToString::to_string)).collect())
             .collect();
         let heads = ["class", "train", "validation", "test"].map(String::from);
@@ -298,6 +303,9 @@ fn data(found: &Findings) -> String {
             "<h3>Rows of each class</h3><div class=\"long\">{}</div>",
             table(&heads, &rows, &[false, true, true, true])
         );
+        if rows.len() < shown.counts.len() {
+            out += &note(format!("The first {} of {} classes.", rows.len(), shown.counts.len()));
+        }
     }
     out
 }

@@ -63,7 +63,8 @@ pub fn certify(
     let objective = Objective { loss: training.loss.clone(), lambda: training.lambda, bias: training.bias };
     let strength = Strength::of_lambda(objective.lambda, rows.rows.len());
     let prepared = Prepared::of_rows(rows.data, rows.rows, model.scaler.clone(), objective, strength);
-    let config = LoadedConfig::stored(&training.config, path)?;
+    // For the options of the solver; the files that it names are not looked at.
+    let config = LoadedConfig::parse(&training.config, path, &[])?;
     solve(&config, prepared, rows.name, model, effort, observer)
 }
 
@@ -109,6 +110,10 @@ fn solve(
 ) -> Result<Certified, RunError> {
     let (weight, bias) = coordinates(model, &prepared.scaler)?;
     let Prepared { split, objective, .. } = &prepared;
+    let cells = split.train.len() as f64 * model.n_classes() as f64;
+    // A score and a dual variable each, in double precision.
+    super::afford(&format!("bounds from {cells} scores"), 16.0 * cells, "certify with --data on fewer rows")
+        .map_err(|(problem, hint)| RunError::Mismatch { problem, hint })?;
     if objective.bias == BiasRule::None && bias.iter().any(|b| *b != 0.0) {
         return Err(RunError::Mismatch {
             problem: "the model has a bias, the objective has none".into(),

@@ -5,6 +5,8 @@ use crate::config::LoadedConfig;
 use crate::data::{Dataset, Features, Split};
 use crate::model::Classifier;
 use crate::objective::{Evaluation, Objective};
+use crate::visible;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The rows that `evaluate` looks at, and what they are called.
@@ -67,8 +69,13 @@ fn labelled_file(path: &Path, model: &Classifier) -> Result<Dataset, RunError> {
     };
     let class_names = table.class_names.unwrap_or_else(|| labels.class_names());
     let classes = labels.to_classes(&class_names).map_err(|row| RunError::Mismatch {
-        problem: format!("{}: record {}: label `{}` has no name", path.display(), row + 1, labels.name(row)),
-        hint: format!("the names are {}", class_names.join(", ")),
+        problem: format!(
+            "{}: record {}: label `{}` has no name",
+            path.display(),
+            row + 1,
+            visible::short(labels.name(row))
+        ),
+        hint: format!("the names are {}", visible::listed(&class_names)),
     })?;
     Ok(Dataset {
         n_train: classes.len(),
@@ -89,8 +96,9 @@ pub(super) fn renumbered(mut data: Dataset, model: &Classifier, path: &Path) -> 
         return Ok(data);
     }
     let model_has_numbers = model.class_names.iter().any(|c| c.parse::<i64>().is_ok());
+    let position: HashMap<&str, usize> = model.class_names.iter().map(String::as_str).zip(0..).collect();
     let class_of = |name: &String| {
-        let by_name = model.class_names.iter().position(|c| c == name);
+        let by_name = position.get(name.as_str()).copied();
         let by_number = || name.parse::<usize>().ok().filter(|&k| !model_has_numbers && k < model.n_classes());
         by_name.or_else(by_number).map(|k| k as u32)
     };
@@ -101,9 +109,9 @@ pub(super) fn renumbered(mut data: Dataset, model: &Classifier, path: &Path) -> 
                 "{}: record {}: label `{}` is not a class of the model",
                 path.display(),
                 row + 1,
-                data.class_names[*label as usize]
+                visible::short(&data.class_names[*label as usize])
             ),
-            hint: format!("the model's classes are {}", model.class_names.join(", ")),
+            hint: format!("the model's classes are {}", visible::listed(&model.class_names)),
         })?;
     }
     data.class_names.clone_from(&model.class_names);

@@ -2,10 +2,13 @@
 //!
 //! The estimate counts what is certainly held at one time, and no more: what is refused cannot run.
 
+use crate::calibration::Method;
 use crate::config::RunConfig;
 use crate::data::Features;
+use crate::data::format::limit;
 use crate::solver::sgd::SgdConfig;
 use crate::solver::sgd::optimizer::OptimizerName;
+use crate::solver::sgd::sampler::Sampling;
 use crate::solver::{DualConfig, LbfgsConfig, SolverConfig};
 use std::fs;
 
@@ -15,15 +18,36 @@ struct Need {
     bytes: f64,
 }
 
-/// Refuses a run that cannot fit: the problem, and what to do about it.
-pub(super) fn check(
-    run: &RunConfig,
-    features: &Features,
-    n_train: usize,
-    n_classes: usize,
-) -> Result<(), (String, String)> {
+/// Refuses what a configuration asks for besides its data and its model, where that cannot fit: the problem, and what to do about
+/// it.
+///
+/// # Errors
+/// The problem and the hint, when `bytes` are not free.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn afford(what: &str, bytes: f64, hint: &str) -> Result<(), (String, String)> {
     match free() {
-        Some(free) => fits(&needs(run, features, n_train, n_classes), free),
+        Some(free) if bytes > free as f64 => {
+            let (needed, free) = (size(bytes), size(free as f64));
+            Err((format!("{what} need at least {needed} of memory, but {free} are free"), hint.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a run is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Training rows.
+    pub rows: usize,
+    pub classes: usize,
+    /// Validation rows.
+    pub validation: usize,
+}
+
+/// Refuses a run that cannot fit: the problem, and what to do about it.
+pub(super) fn check(run: &RunConfig, features: &Features, asked: Asked) -> Result<(), (String, String)> {
+    match free() {
+        Some(free) => fits(&needs(run, features, asked), free),
         None => Ok(()),
     }
 }
@@ -46,16 +70,20 @@ fn size(bytes: f64) -> String {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn needs(run: &RunConfig, features: &Features, n_train: usize, n_classes: usize) -> Vec<Need> {
-    let (n, d, k) = (n_train as f64, features.n_features() as f64, n_classes as f64);
+fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
+    let (n, d, k) = (asked.rows as f64, features.n_features() as f64, asked.classes as f64);
     let dense = !matches!(features, Features::Sparse(_));
     let weights = |bytes: f64, copies: f64| Need {
         what: format!("{} weights, held {copies} times in {bytes} bytes", d * k),
         bytes: d * k * bytes * copies,
     };
-    match &run.solver {
+    let mut needs = match &run.solver {
         SolverConfig::Sgd(config) => {
-            let rows = config.batch_size.get() as f64;
+            // A permutation is dealt out, so that a batch has no more rows than there are.
+            let rows = match config.sampling {
+                Sampling::Shuffle => (config.batch_size.get() as f64).min(n),
+                Sampling::WithReplacement => config.batch_size.get() as f64,
+            };
             let mut needs = vec![weights(4.0, copies(config))];
             if dense {
                 needs.push(Need { what: format!("a batch of {rows} rows"), bytes: rows * d * 4.0 });
@@ -68,7 +96,12 @@ fn needs(run: &RunConfig, features: &Features, n_train: usize, n_classes: usize)
             vec![weights(4.0, 3.0), variables]
         }
         SolverConfig::Lbfgs(LbfgsConfig { memory, .. }) => vec![weights(8.0, 3.0 + 2.0 * memory.get() as f64)],
+    };
+    if run.calibration.method != Method::None {
+        let scores = asked.validation as f64 * k;
+        needs.push(Need { what: format!("{scores} scores of validation rows to calibrate on"), bytes: scores * 8.0 });
     }
+    needs
 }
 
 /// How often the weights are held at one time: weights, gradient, the updated weights, and the optimiser's state.
@@ -86,10 +119,10 @@ fn copies(config: &SgdConfig) -> f64 {
     }
 }
 
-/// Bytes that this process may still take: of the machine, of its control group and of its limits; `None` where the system does
-/// not say.
+/// Bytes that this process may still take: of the machine, of its control group and of its limits, and no more than `--memory`;
+/// `None` where the system does not say and nothing was set.
 fn free() -> Option<u64> {
-    [of_machine(), of_group(), of_process()].into_iter().flatten().min()
+    [of_machine(), of_group(), of_process(), limit::asked()].into_iter().flatten().min()
 }
 
 /// The number behind a name in a file of lines such as `MemAvailable:  123 kB`, in bytes.
@@ -139,14 +172,17 @@ mod tests {
             let text = format!("[data.digits]\n[objective]\nlambda = 1e-3\n[loss.weston_watkins]\npower = 2\n{solver}");
             LoadedConfig::parse(&text, Path::new("x"), &[]).unwrap().run
         };
+        let asked = Asked { rows: 1_000, classes: 10, validation: 200 };
         let total = |solver: &str, d: usize| {
-            needs(&config(solver), &sparse(d), 1_000, 10).iter().map(|need| need.bytes).sum::<f64>()
+            needs(&config(solver), &sparse(d), asked).iter().map(|need| need.bytes).sum::<f64>()
         };
         assert_eq!(total("[solver.sgd]\n", 1_000_000), 3.0 * 4e7);
         assert_eq!(total("[solver.sgd]\noptimizer = \"adan\"\n", 1_000_000), 7.0 * 4e7);
         assert_eq!(total("[solver.dual]\n", 1_000_000), 12e7 + 8e4);
         assert_eq!(total("[solver.lbfgs]\nmemory = 5\n", 1_000_000), 13.0 * 8e7);
-        let needs = needs(&config("[solver.sgd]\n"), &sparse(1_000_000_000), 1_000, 10);
+        let calibrated = "[solver.sgd]\n[calibration]\nmethod = \"platt\"\n[split]\nvalidation = 200\n";
+        assert_eq!(total(calibrated, 1_000_000), 12e7 + 200.0 * 10.0 * 8.0);
+        let needs = needs(&config("[solver.sgd]\n"), &sparse(1_000_000_000), asked);
         assert!(fits(&needs, 200_000_000_000).is_ok());
         let (problem, _) = fits(&needs, 16_000_000_000).unwrap_err();
         assert_eq!(

@@ -4,6 +4,7 @@
 
 pub mod certify;
 pub mod checkpoint;
+mod confusion;
 mod fitted;
 pub mod folder;
 mod labelled;
@@ -19,6 +20,7 @@ mod wanted;
 
 pub use fitted::Fitted;
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
+pub(crate) use memory::afford;
 pub use record::{RecordError, RunFolder, RunResult};
 pub use wanted::wanted;
 
@@ -30,6 +32,7 @@ use crate::device::{self, DeviceError, OpenDevice};
 use crate::gradcheck::GradcheckError;
 use crate::metric::Confusion;
 use crate::model::file::ModelFileError;
+use crate::model::header_problem;
 use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Objective, Strength};
 use crate::solver::{Fit, Observer, Problem, SolveError, SolverConfig, StopReason};
@@ -87,6 +90,8 @@ pub struct Prepared {
     pub strength: Strength,
     /// Remarks for the user.
     pub notes: Vec<String>,
+    /// What is probably a mistake.
+    pub warnings: Vec<String>,
     /// Time spent on reading and fitting.
     pub load: Duration,
 }
@@ -95,7 +100,8 @@ impl Prepared {
     /// Rows that are all for training, with what is minimised over them.
     fn of_rows(data: Dataset, rows: Vec<u32>, scaler: Scaler, objective: Objective, strength: Strength) -> Self {
         let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
-        Self { data, split, scaler, objective, strength, notes: Vec::new(), load: Duration::ZERO }
+        let (notes, warnings) = (Vec::new(), Vec::new());
+        Self { data, split, scaler, objective, strength, notes, warnings, load: Duration::ZERO }
     }
 
     /// Rows, labels and preprocessing.
@@ -126,6 +132,21 @@ impl Prepared {
 /// Rows that a batch may draw with replacement from fewer training rows.
 const MOST_DRAWN: usize = 65_536;
 
+/// Classes that nobody wonders at, and the rows a class that there should be on average where there are more.
+const FEW: usize = 100;
+const ROWS_A_CLASS: usize = 5;
+
+/// A sentence about a column of labels that hardly repeats itself: the wrong column, or a number to be predicted as a number.
+fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
+    let k = class_names.len();
+    if k <= FEW || n_train >= k.saturating_mul(ROWS_A_CLASS) {
+        return None;
+    }
+    let numbers = class_names.iter().all(|name| name.parse::<f64>().is_ok());
+    let question = if numbers { "is this a regression target?" } else { "is this the column of the label?" };
+    Some(format!("{k} different labels in {n_train} training rows: {question}"))
+}
+
 /// Reads, splits and fits what a configuration asks for.
 ///
 /// # Errors
@@ -155,10 +176,20 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
             format!("solver.sgd.batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
     }
-    memory::check(run, &data.features, n_train, data.n_classes()).map_err(|(problem, hint)| refused(problem, &hint))?;
+    let asked = memory::Asked { rows: n_train, classes: data.n_classes(), validation: split.validation.len() };
+    memory::check(run, &data.features, asked).map_err(|(problem, hint)| refused(problem, &hint))?;
+    let names = data.feature_names.as_deref().unwrap_or_default();
+    if let Some(problem) = header_problem(&data.class_names, names, &config.text) {
+        return Err(refused(
+            problem,
+            "shorter names, or fewer columns: the model carries them, and must be read again",
+        )
+        .into());
+    }
     let Fitted { scaler, objective, strength } = Fitted::new(config, &data, &split.train, None)?;
     let notes = std::mem::take(&mut data.notes);
-    Ok(Prepared { data, split, scaler, objective, strength, notes, load: start.elapsed() })
+    let warnings = many_classes(&data.class_names, n_train).into_iter().collect();
+    Ok(Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() })
 }
 
 /// Opens the configured device and sets the threads of the CPU.
@@ -222,8 +253,13 @@ pub fn train(
     });
     let fit = fit.map_err(SolveError::Device)??;
     recorder.failure()?;
-    finish(outcome(config, prepared, device, &prepared.objective, prepared.strength, fit), prepared, folder)
+    let mut save = |model: &Classifier| Ok(model.save(&folder.model_file()?)?);
+    let done = outcome(config, prepared, device, (&prepared.objective, prepared.strength), fit, &mut save)?;
+    finish(done, prepared, folder)
 }
+
+/// The model of a run, in its folder.
+const MODEL: &str = "model.safetensors";
 
 /// What a solver's work came to.
 struct Outcome {
@@ -234,14 +270,16 @@ struct Outcome {
     confusion: Option<Confusion>,
 }
 
+/// Makes a model of what a solver found, has it saved, and measures it. In this order: what measuring it may fail on, memory or
+/// time, must not cost the training.
 fn outcome(
     config: &LoadedConfig,
     prepared: &Prepared,
     device: &OpenDevice,
-    objective: &Objective,
-    strength: Strength,
+    (objective, strength): (&Objective, Strength),
     fit: Fit,
-) -> Outcome {
+    save: &mut dyn FnMut(&Classifier) -> Result<(), RunError>,
+) -> Result<Outcome, RunError> {
     let stop = fit.stop;
     let mut fit = fit;
     let mut result = blank_result(config, prepared, device, strength, &fit);
@@ -249,16 +287,20 @@ fn outcome(
     let mut model =
         (!matches!(stop, StopReason::Diverged { .. })).then(|| classifier(config, prepared, objective, fit));
     if let Some(model) = &mut model {
+        save(model)?;
         confusion = Some(measure::accuracies(model, objective, prepared, evaluation, &mut result));
         let start = Instant::now();
         result.calibration = measure::calibrate(config.run.calibration.method, model, prepared);
         result.seconds_evaluate += start.elapsed().as_secs_f64();
+        if result.calibration.is_some() {
+            save(model)?;
+        }
     }
     result.peak_rss_bytes = record::peak_rss_bytes();
-    Outcome { result, stop, model, confusion }
+    Ok(Outcome { result, stop, model, confusion })
 }
 
-/// Saves the model and the result.
+/// Saves what the model was found to be worth.
 fn finish(outcome: Outcome, prepared: &Prepared, folder: &mut RunFolder) -> Result<Finished, RunError> {
     let Outcome { mut result, stop, model, confusion } = outcome;
     if let Some(name) = folder.name() {
@@ -266,7 +308,6 @@ fn finish(outcome: Outcome, prepared: &Prepared, folder: &mut RunFolder) -> Resu
     }
     if let (Some(model), Some(confusion)) = (&model, &confusion) {
         folder.confusion(rows_to_report(&prepared.split).0, confusion, &model.class_names)?;
-        model.save(&folder.file("model.safetensors")?)?;
     }
     folder.finish(&result)?;
     if stop != StopReason::Interrupted {

@@ -70,18 +70,17 @@ pub(super) fn train(
         Path { config, prepared, device, points: Vec::new(), stops: Vec::new(), best: None, totals: Totals::default() };
     let done = Mutex::new(folder.done_before()?);
     for (i, earlier) in lock(&done).iter().enumerate() {
-        path.add(strengths[i], earlier.fit(&folder.path_model(strengths[i].c.unwrap_or(f64::INFINITY))?)?);
+        let file = folder.path_model(strengths[i].c.unwrap_or(f64::INFINITY))?;
+        path.add(strengths[i], earlier.fit(&file)?, &mut |_| Ok(()))?;
     }
     let shared = Mutex::new(&mut *folder);
     let mut recorder = Recorder::new(&shared, observer, config, prepared, device);
     recorder.done = Some(&done);
     let mut each = |i: usize, fit: Fit| {
         let finished = Done::of(&fit);
-        let (row, model) = path.add(strengths[i], fit);
+        let file = lock(&shared).path_model(strengths[i].c.unwrap_or(f64::INFINITY))?;
+        let row = path.add(strengths[i], fit, &mut |model| Ok(model.save(&file)?))?;
         let mut folder = lock(&shared);
-        if let Some(model) = &model {
-            model.save(&folder.path_model(path.points[i].c)?)?;
-        }
         folder.log(&row)?;
         folder.write_path(&path.points)?;
         lock(&done).extend(finished);
@@ -99,6 +98,9 @@ pub(super) fn train(
     best.result.peak_rss_bytes = record::peak_rss_bytes();
     best.result.path = Some(points);
     best.stop = stop_of_all(&stops);
+    if let Some(model) = &best.model {
+        model.save(&folder.model_file()?)?;
+    }
     finish(best, prepared, folder)
 }
 
@@ -123,11 +125,17 @@ struct Path<'a> {
 }
 
 impl Path<'_> {
-    /// Measures the model of the next C; returns its row of `metrics.csv`, and the model.
-    fn add(&mut self, strength: Strength, fit: Fit) -> (LogEntry, Option<Classifier>) {
+    /// Has the model of the next C saved and measures it; returns its row of `metrics.csv`.
+    fn add(
+        &mut self,
+        strength: Strength,
+        fit: Fit,
+        save: &mut dyn FnMut(&Classifier) -> Result<(), RunError>,
+    ) -> Result<LogEntry, RunError> {
         let totals = &mut self.totals;
         totals.solve += fit.solve;
-        let outcome = point(self.config, self.prepared, self.device, strength, fit);
+        let objective = Objective { lambda: strength.lambda, ..self.prepared.objective.clone() };
+        let outcome = outcome(self.config, self.prepared, self.device, (&objective, strength), fit, save)?;
         let result = &outcome.result;
         totals.evaluate += result.seconds_evaluate;
         totals.steps += result.steps;
@@ -142,7 +150,6 @@ impl Path<'_> {
         };
         self.points.push(PathPoint::of(result));
         self.stops.push(outcome.stop);
-        let model = outcome.model.clone();
         let better = |old: &Outcome| match (outcome.result.validation_accuracy, old.result.validation_accuracy) {
             (Some(new), Some(old)) => new > old,
             _ => true,
@@ -150,7 +157,7 @@ impl Path<'_> {
         if self.best.as_ref().is_none_or(better) {
             self.best = Some(outcome);
         }
-        (row, model)
+        Ok(row)
     }
 }
 
@@ -215,11 +222,6 @@ fn stop_of_all(stops: &[StopReason]) -> StopReason {
     let short = |s: &&StopReason| **s != StopReason::GapReached;
     let worst = stops.iter().find(|s| **s == StopReason::Interrupted).or_else(|| stops.iter().find(short));
     *worst.or(stops.first()).unwrap_or(&StopReason::Finished)
-}
-
-fn point(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice, strength: Strength, fit: Fit) -> Outcome {
-    let objective = Objective { lambda: strength.lambda, ..prepared.objective.clone() };
-    outcome(config, prepared, device, &objective, strength, fit)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod error;
 pub use error::RecordError;
 pub(crate) use error::failed;
 
+use super::MODEL;
 use super::checkpoint::{Checkpoint, Shelf};
 use super::folder::{self, PATH_FOLDER};
 use super::measure::CalibrationReport;
@@ -182,6 +183,14 @@ impl RunFolder {
         Ok(self.made.ours(name)?)
     }
 
+    /// Where the model goes.
+    ///
+    /// # Errors
+    /// [`RecordError`] where somebody else's file is there.
+    pub fn model_file(&self) -> Result<PathBuf, RecordError> {
+        self.file(MODEL)
+    }
+
     /// Appends a row to `metrics.csv`.
     ///
     /// # Errors
@@ -211,23 +220,15 @@ impl RunFolder {
         writer.flush().map_err(failed(&file))
     }
 
-    /// Writes `confusion.csv`: the name of the split and the predicted classes in the first line, then a line a true class.
+    /// Writes `confusion.csv`: a matrix, or of more than [`crate::metric::MOST_DENSE`] classes the cells that are not zero.
     ///
     /// # Errors
     /// [`RecordError::Io`] when it cannot be written.
     pub fn confusion(&self, split: &str, confusion: &Confusion, class_names: &[String]) -> Result<(), RecordError> {
         let file = self.path().join("confusion.csv");
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let broken = |e: csv::Error| failed(&file)(io::Error::other(e));
-        let header = std::iter::once(split).chain(class_names.iter().map(String::as_str));
-        writer.write_record(header).map_err(broken)?;
-        for (i, name) in class_names.iter().enumerate() {
-            let counts = (0..class_names.len()).map(|j| confusion.count(i, j).to_string());
-            writer.write_record(std::iter::once(name.clone()).chain(counts)).map_err(broken)?;
-        }
-        let bytes = writer.into_inner().map_err(|e| failed(&file)(io::Error::other(e.to_string())))?;
-        // With what comes next: one line on the list for all three.
-        self.made.claim(&["confusion.csv", "model.safetensors", "result.json"])?;
+        let text = super::confusion::text(split, confusion, class_names);
+        let bytes = text.map_err(|e| failed(&file)(io::Error::other(e)))?;
+        self.made.claim(&["confusion.csv"])?;
         Ok(self.made.write("confusion.csv", &bytes)?)
     }
 

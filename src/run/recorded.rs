@@ -5,7 +5,7 @@ use super::path::PathPoint;
 use super::record::{MetricsRow, RecordError, RunResult};
 use crate::data::format::limit;
 use crate::durable::Refusal;
-use crate::metric::Confusion;
+use crate::metric::{Confusion, MOST_DENSE};
 use crate::solver::LogEntry;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -126,7 +126,7 @@ pub struct ConfusionRecord {
 /// A run's `confusion.csv`; `None` where there is none.
 ///
 /// # Errors
-/// [`RecordError::Content`] when the file does not hold a square matrix of counts.
+/// [`RecordError::Content`] when the file holds no square matrix of counts, as a table or by its cells.
 pub fn read_confusion(folder: &Path) -> Result<Option<ConfusionRecord>, RecordError> {
     let file = folder.join("confusion.csv");
     let Some(text) = folder::read(folder, "confusion.csv")? else { return Ok(None) };
@@ -134,25 +134,8 @@ pub fn read_confusion(folder: &Path) -> Result<Option<ConfusionRecord>, RecordEr
     // Names of one letter, and a matrix of them, take many times what their text does.
     let first = text.iter().take_while(|&&byte| byte != b'\n').filter(|&&byte| byte == b',').count() as u64;
     let names = first.saturating_mul(size_of::<String>() as u64 + 16);
-    fits(folder, "confusion.csv", names.saturating_add(first.saturating_mul(first).saturating_mul(8)))?;
-    let mut reader = csv::Reader::from_reader(text.as_slice());
-    let header = reader.headers().map_err(|e| problem(e.to_string()))?.clone();
-    let split = header.get(0).unwrap_or_default().to_owned();
-    let class_names: Vec<String> = header.iter().skip(1).map(str::to_owned).collect();
-    let k = class_names.len();
-    let mut counts: Vec<u64> = Vec::new();
-    for (i, record) in reader.records().enumerate() {
-        let record = record.map_err(|e| problem(e.to_string()))?;
-        if record.get(0) != class_names.get(i).map(String::as_str) {
-            return Err(problem(format!("line {}: expected the classes in the order of the first line", i + 2)));
-        }
-        for cell in record.iter().skip(1) {
-            let count = cell.parse().map_err(|_| problem(format!("line {}: `{cell}` is not a count", i + 2)))?;
-            counts.push(count);
-        }
-    }
-    let lines = counts.len() / k.max(1);
-    let confusion = Confusion::of_counts(k, counts)
-        .ok_or_else(|| problem(format!("found {lines} lines of {k} classes, expected as many lines as classes")))?;
+    let cells = first.min(MOST_DENSE as u64).saturating_mul(first.min(MOST_DENSE as u64)).saturating_mul(8);
+    fits(folder, "confusion.csv", names.saturating_add(cells))?;
+    let (split, class_names, confusion) = super::confusion::parse(text.as_slice()).map_err(problem)?;
     Ok(Some(ConfusionRecord { split, class_names, confusion }))
 }

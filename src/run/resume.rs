@@ -6,6 +6,7 @@ use super::record::{RecordError, RunFolder, RunResult};
 use super::{LoadedConfig, Prepared};
 use crate::config::RunConfig;
 use crate::solver::SolverConfig;
+use crate::visible;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -231,7 +232,9 @@ fn compare(path: &str, was: &toml::Table, now: &toml::Table, found: &mut Vec<Dif
                     Some(toml::Value::Table(_)) => "a table".to_owned(),
                     Some(value) => value.to_string(),
                 };
+                // Of a folder that may be a stranger's.
                 let sentence = format!("{name} was {}, is {}", say(was), say(now));
+                let sentence = visible::name(&sentence).into_owned();
                 found.push(Difference { key: name, sentence });
             }
             _ => {}

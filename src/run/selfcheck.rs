@@ -257,7 +257,7 @@ fn objective(prepared: &Prepared, weight: &[f64], bias: Option<&[f64]>) -> f64 {
     let (w, b) = (weight, bias.unwrap_or_default());
     let rows = &prepared.split.train;
     let loss = rows.iter().map(|&row| {
-        prepared.objective.loss.of_row(&scores(prepared, row, &w, &b), prepared.data.labels[row as usize] as usize)
+        prepared.objective.loss.of_row(&scores(prepared, row, w, b), prepared.data.labels[row as usize] as usize)
     });
     loss.sum::<f64>() / rows.len() as f64 + prepared.objective.penalty(weight, bias)
 }

@@ -24,6 +24,12 @@ pub fn pool(split: &Split) -> Vec<u32> {
     rows
 }
 
+/// How many folds a search has.
+#[must_use]
+pub fn count(search: &SearchConfig) -> usize {
+    search.folds.get().max(1) * search.repeats.get()
+}
+
 /// The folds of a search, those of the first repetition first.
 ///
 /// # Errors
@@ -37,12 +43,13 @@ pub fn folds(
     let pool = pool(split);
     let refused = |problem: String, hint: &str| Err(ConfigError::new(&config.file, problem).with_hint(hint));
     let repeats = search.repeats.get();
-    if search.folds > 0 {
-        if search.folds > pool.len() {
-            let problem = format!("search.folds: found {} folds of {} rows", search.folds, pool.len());
+    let parts = search.folds.get();
+    if parts > 0 {
+        if parts > pool.len() {
+            let problem = format!("search.folds: found {parts} folds of {} rows", pool.len());
             return refused(problem, "each fold needs a row");
         }
-        let each = |repeat| stratified(&pool, &data.labels, data.n_classes(), search.folds, config.run.seed, repeat);
+        let each = |repeat| stratified(&pool, &data.labels, data.n_classes(), parts, config.run.seed, repeat);
         return Ok((0..repeats as u64).flat_map(each).collect());
     }
     if repeats > 1 && config.run.split.method == SplitMethod::Last {

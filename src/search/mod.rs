@@ -8,6 +8,7 @@
 //! the plan depends on what has been done already, so that a search that is taken up does the very jobs that are missing. The test
 //! rows are not touched before the search is over. Imports everything below `plot`; prints nothing.
 
+mod draw;
 pub mod fit;
 pub mod folder;
 pub mod folds;
@@ -35,6 +36,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Trainings of a search: more than anybody waits for.
+const MOST_TRAININGS: usize = 1_000_000;
+/// Bytes that the record of one is held in, with its curve.
+const TRAINING: f64 = 2048.0;
 
 /// How far a search is.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,7 +137,7 @@ impl<'a> Plan<'a> {
         n.div_ceil(factor).max(1)
     }
 
-    /// Trainings in all.
+    /// Trainings in all, at most.
     fn total(&self, folds: usize) -> usize {
         let mut n = self.trials.len();
         let mut total = 0;
@@ -147,6 +153,21 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`ConfigError`] when there are too few of them.
     pub fn folds(&self, prepared: &Prepared) -> Result<Vec<Fold>, ConfigError> {
+        let refused = |(problem, hint): (String, String)| ConfigError::new(&self.config.file, problem).with_hint(hint);
+        let count = folds::count(self.search);
+        let total = self.total(count);
+        const FEWER: &str = "set fewer `folds`, `repeats` or `trials` of [search]";
+        if total > MOST_TRAININGS {
+            let problem = format!(
+                "search: found {total} trainings ({} trials on {count} folds), expected at most {MOST_TRAININGS}",
+                self.trials.len()
+            );
+            return Err(refused((problem, FEWER.into())));
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let (rows, trainings) = (folds::pool(&prepared.split).len() as f64 * count as f64, total as f64);
+        run::afford(&format!("{count} folds and {total} trainings"), 4.0 * rows + TRAINING * trainings, FEWER)
+            .map_err(refused)?;
         folds::folds(self.config, self.search, &prepared.data, &prepared.split)
     }
 
@@ -381,7 +402,7 @@ impl Session<'_> {
             done,
             total: self.total,
             best: best.map(|(trial, score)| (self.bench.trials[trial].label(), score)),
-            left: (now > 0).then(|| Duration::from_secs_f64(left)),
+            left: (now > 0).then(|| Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX)),
             last: format!("{what}{fold}"),
         }
     }

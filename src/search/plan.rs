@@ -8,7 +8,6 @@ use crate::loss::LossConfig;
 use crate::objective::ObjectiveConfig;
 use crate::solver::SolverConfig;
 use crate::solver::sgd::stacked::hindrance;
-use std::num::NonZeroUsize;
 
 /// How trials of a job are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +31,9 @@ pub struct Group {
 
 /// Cells that the gathered weights of a sparse batch may have.
 const SPARSE_CELLS: usize = 1 << 25;
-/// Weights that a stack may have together.
+/// Weights that a stack may have together, and scores of a batch.
 const WEIGHTS: usize = 1 << 27;
+const SCORES: usize = 1 << 26;
 
 /// What the plan has to know of the data.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +60,11 @@ impl Sizes {
     /// The trials of a stack that memory has room for.
     fn room(self, batch: usize) -> usize {
         let weights = WEIGHTS / (self.n_features * self.n_classes).max(1);
-        let cells = self.cells_a_row.map_or(usize::MAX, |cells| SPARSE_CELLS / (cells * batch * self.n_classes).max(1));
-        weights.min(cells).max(1)
+        let cells = self.cells_a_row.map_or(usize::MAX, |cells| {
+            SPARSE_CELLS / cells.saturating_mul(batch).saturating_mul(self.n_classes).max(1)
+        });
+        let scores = SCORES / batch.saturating_mul(self.n_classes).max(1);
+        weights.min(scores).min(cells).max(1)
     }
 }
 
@@ -69,7 +72,7 @@ impl Sizes {
 #[must_use]
 pub fn alone_because(trial: &Trial, search: &SearchConfig) -> Option<&'static str> {
     match &trial.config.run.solver {
-        SolverConfig::Sgd(_) if search.stacked == NonZeroUsize::MIN => Some("`stacked = 1` of [search]"),
+        SolverConfig::Sgd(_) if search.stacked.get() == 1 => Some("`stacked = 1` of [search]"),
         SolverConfig::Sgd(sgd) => hindrance(sgd, trial.config.run.early_stopping),
         SolverConfig::Dual(dual) if !dual.warm_start => Some("`warm_start = false` of [solver.dual]"),
         SolverConfig::Dual(_) => None,
@@ -155,6 +158,13 @@ mod tests {
         assert_eq!(plan("[solver.sgd]", &few)[..2], [of(&[0, 2, 4]), of(&[1, 3, 5])]);
         assert!(plan("[solver.sgd]\noptimizer = \"lamb\"", space).iter().all(|g| g.kind == Kind::Alone));
         assert!(plan("[solver.sgd]", &format!("stacked = 1\n{space}")).iter().all(|g| g.kind == Kind::Alone));
+    }
+
+    #[test]
+    fn a_stack_of_many_classes_is_small() {
+        let sizes = |n_classes| Sizes { n_features: 2, n_classes, cells_a_row: None };
+        assert!(sizes(10).room(128) > 1_000);
+        assert_eq!((sizes(30_000).room(128), sizes(30_000).room(usize::MAX)), (17, 1));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The trials: points of the space, each with the whole configuration that it makes.
 
+use super::draw;
 use crate::calibration::Method as Calibration;
-use crate::config::search::{Dimension, Method, Metric, Range, Resource, SearchConfig, Space};
+use crate::config::search::{Dimension, MOST_TRIALS as MOST, Method, Metric, Range, Resource, SearchConfig, Space};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::streams;
+use crate::run::afford;
 use crate::solver::SolverConfig;
-use rand::seq::SliceRandom;
+use crate::visible;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -13,8 +15,8 @@ use toml_edit::Value;
 
 /// Trials of a random search that does not say how many.
 const DRAWN: usize = 20;
-/// Trials that anybody may mean.
-const MOST: usize = 100_000;
+/// Bytes of a trial besides the text of its configuration, which it holds about twice.
+const TRIAL: f64 = 4096.0;
 /// Tables that all trials share.
 const SHARED: [&str; 6] = ["data", "split", "search", "device", "threads", "calibration"];
 
@@ -36,7 +38,7 @@ impl Trial {
         let parts: Vec<String> = short_names(self.values.iter().map(|(key, _)| key.as_str()))
             .into_iter()
             .zip(&self.values)
-            .map(|(name, (_, value))| format!("{name} {}", shown(value)))
+            .map(|(name, (_, value))| format!("{} {}", visible::name(&name), visible::name(&shown(value))))
             .collect();
         parts.join(", ")
     }
@@ -89,17 +91,17 @@ pub fn table(config: &LoadedConfig) -> Result<&SearchConfig, ConfigError> {
     }
     if let Some(key) = search.space.0.keys().find(|key| SHARED.contains(&key.split('.').next().unwrap_or_default())) {
         return refused(
-            format!("search.space.{key}: all trials share this key"),
+            format!("search.space.{}: all trials share this key", visible::short(key)),
             "the space is over seed, gradient, preprocess, objective, loss, solver and early_stopping",
         );
     }
-    if search.folds == 1 {
+    if search.folds.get() == 1 {
         return refused(
             "search.folds: found 1, expected 0, or 2 or more".into(),
             "0 takes the validation rows of [split]",
         );
     }
-    if search.folds == 0 && config.run.split.validation.rows_of(usize::MAX) == 0 {
+    if search.folds.get() == 0 && config.run.split.validation.rows_of(usize::MAX) == 0 {
         return refused(
             "a search needs rows to judge trials by, but [split] holds none out and `folds` is not set".into(),
             "set `validation` of [split], for example 0.1, or `folds = 5` of [search]",
@@ -135,11 +137,24 @@ pub fn table(config: &LoadedConfig) -> Result<&SearchConfig, ConfigError> {
 /// # Errors
 /// [`ConfigError`] when the space is too large, a range has no number of points, or a trial makes no configuration.
 pub fn trials(config: &LoadedConfig, search: &SearchConfig) -> Result<Vec<Trial>, ConfigError> {
-    let points = match search.method {
-        Method::Grid => grid(&search.space, search.trials.map(Into::into), config.run.seed),
-        Method::Random => random(&search.space, search.trials.map_or(DRAWN, Into::into), config.run.seed),
+    let refused = |(problem, hint): Refusal| ConfigError::new(&config.file, problem).with_hint(hint);
+    let most = search.trials.map(|trials| trials.get());
+    let grid = match search.method {
+        Method::Grid => Some(Grid::of(&search.space).map_err(refused)?),
+        Method::Random => None,
     };
-    let points = points.map_err(|(problem, hint)| ConfigError::new(&config.file, problem).with_hint(hint))?;
+    let count = match &grid {
+        Some(grid) => grid.count(most).map_err(refused)?,
+        None => most.unwrap_or(DRAWN),
+    };
+    // Before any of them is made.
+    #[allow(clippy::cast_precision_loss)]
+    let bytes = count as f64 * (TRIAL + 2.0 * config.text.len() as f64);
+    afford(&format!("{count} trials"), bytes, "set fewer `trials` of [search]").map_err(refused)?;
+    let points = match grid {
+        Some(grid) => grid.points(count, config.run.seed),
+        None => random(&search.space, count, config.run.seed),
+    };
     points.into_iter().enumerate().map(|(index, values)| trial(config, index, values)).collect()
 }
 
@@ -147,8 +162,10 @@ fn trial(config: &LoadedConfig, index: usize, values: Vec<(String, Value)>) -> R
     let sets: Vec<(Vec<String>, Value)> =
         values.iter().map(|(key, value)| (key.split('.').map(str::to_owned).collect(), value.clone())).collect();
     let named = |error: ConfigError| {
-        let set: Vec<String> =
-            values.iter().map(|(key, value)| format!("{key} = {}", value.to_string().trim())).collect();
+        let short = |(key, value): &(String, Value)| {
+            format!("{} = {}", visible::short(key), visible::short(value.to_string().trim()))
+        };
+        let set: Vec<String> = values.iter().map(short).collect();
         let hint = error.hint.clone().unwrap_or_default();
         ConfigError::new(
             &config.file,
@@ -184,61 +201,71 @@ fn number(value: f64) -> Value {
     float(value).parse().unwrap_or_else(|_| Value::from(value))
 }
 
-/// Every combination, the last key running fastest; of too many a drawn part, in the order of the grid.
-fn grid(space: &Space, most: Option<usize>, seed: u64) -> Result<Vec<Point>, Refusal> {
-    let mut axes: Vec<(&String, Vec<Value>)> = Vec::new();
-    for (key, dimension) in &space.0 {
-        let values = match dimension {
-            Dimension::Choices(values) => values.iter().map(value_of).collect(),
-            Dimension::Range(range) => along(range).ok_or_else(|| {
-                (
-                    format!("search.space.{key}: a grid needs to know how many `points` of the range"),
-                    "add `points = 5`, or set `method = \"random\"`".to_owned(),
-                )
-            })?,
+/// Every combination, the last key running fastest. None is made before it is asked for.
+struct Grid<'a> {
+    axes: Vec<(&'a String, &'a Dimension, usize)>,
+}
+
+impl<'a> Grid<'a> {
+    fn of(space: &'a Space) -> Result<Self, Refusal> {
+        let axis = |(key, dimension): (&'a String, &'a Dimension)| match dimension {
+            Dimension::Choices(values) => Ok((key, dimension, values.len())),
+            Dimension::Range(Range { points: Some(points), .. }) => Ok((key, dimension, points.get())),
+            Dimension::Range(_) => Err((
+                format!("search.space.{}: a grid needs to know how many `points` of the range", visible::short(key)),
+                "add `points = 5`, or set `method = \"random\"`".to_owned(),
+            )),
         };
-        axes.push((key, values));
+        Ok(Self { axes: space.0.iter().map(axis).collect::<Result<_, _>>()? })
     }
-    let size = axes.iter().try_fold(1usize, |n, (_, values)| n.checked_mul(values.len())).unwrap_or(usize::MAX);
-    let wanted = most.unwrap_or(size).min(size);
-    if wanted > MOST || size > 1000 * MOST {
-        return Err(too_many(size));
+
+    /// Combinations; `None` where there are more than a number holds.
+    fn size(&self) -> Option<u64> {
+        self.axes.iter().try_fold(1u64, |n, (_, _, length)| n.checked_mul(*length as u64))
     }
-    let mut chosen: Vec<usize> = (0..size).collect();
-    if wanted < size {
-        let mut rng = generator(seed);
-        let (drawn, _) = chosen.partial_shuffle(&mut rng, wanted);
-        chosen = drawn.to_vec();
-        chosen.sort_unstable();
+
+    /// Trials to take of it.
+    fn count(&self, most: Option<usize>) -> Result<usize, Refusal> {
+        let Some(size) = self.size() else {
+            return Err((
+                format!("search.space: found more than {} combinations", u64::MAX),
+                "set `method = \"random\"`, which draws each key by itself, or fewer `points`".into(),
+            ));
+        };
+        let wanted = most.map_or(size, |most| size.min(most as u64));
+        if wanted > MOST as u64 {
+            return Err((
+                format!("search.space: found {size} trials, expected at most {MOST}"),
+                "set `trials`, which takes a drawn part".into(),
+            ));
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        Ok(wanted as usize)
     }
-    let point = |mut at: usize| {
-        let mut values: Point = axes
-            .iter()
-            .rev()
-            .map(|(key, values)| {
-                let value = values[at % values.len()].clone();
-                at /= values.len();
-                ((*key).clone(), value)
-            })
-            .collect();
+
+    /// All of it, or a drawn part in the order of the grid.
+    fn points(&self, count: usize, seed: u64) -> Vec<Point> {
+        let size = self.size().unwrap_or(0);
+        let chosen: Vec<u64> =
+            if (count as u64) < size { draw::part(size, count, &mut generator(seed)) } else { (0..size).collect() };
+        chosen.into_iter().map(|at| self.point(at)).collect()
+    }
+
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    fn point(&self, mut at: u64) -> Point {
+        let value = |(key, dimension, length): &(&String, &Dimension, usize)| {
+            let i = (at % *length as u64) as usize;
+            at /= *length as u64;
+            let value = match dimension {
+                Dimension::Choices(values) => value_of(&values[i]),
+                Dimension::Range(range) => number(range.at(i as f64 / (length - 1).max(1) as f64)),
+            };
+            ((*key).clone(), value)
+        };
+        let mut values: Point = self.axes.iter().rev().map(value).collect();
         values.reverse();
         values
-    };
-    Ok(chosen.into_iter().map(point).collect())
-}
-
-fn too_many(size: usize) -> Refusal {
-    (
-        format!("search.space: found {size} trials, expected at most {MOST}"),
-        "set `trials`, which takes a drawn part".into(),
-    )
-}
-
-/// The points of a range.
-#[allow(clippy::cast_precision_loss)]
-fn along(range: &Range) -> Option<Vec<Value>> {
-    let n: usize = range.points?.into();
-    Some((0..n).map(|i| number(range.at(i as f64 / (n - 1).max(1) as f64))).collect())
+    }
 }
 
 fn generator(seed: u64) -> ChaCha8Rng {
@@ -248,10 +275,7 @@ fn generator(seed: u64) -> ChaCha8Rng {
 }
 
 /// Independent draws; the first trials of a longer search are those of a shorter one.
-fn random(space: &Space, count: usize, seed: u64) -> Result<Vec<Point>, Refusal> {
-    if count > MOST {
-        return Err(too_many(count));
-    }
+fn random(space: &Space, count: usize, seed: u64) -> Vec<Point> {
     let mut rng = generator(seed);
     let mut draw = |dimension: &Dimension| match dimension {
         Dimension::Choices(values) => value_of(&values[rng.random_range(0..values.len())]),
@@ -260,7 +284,7 @@ fn random(space: &Space, count: usize, seed: u64) -> Result<Vec<Point>, Refusal>
     let draw_all = |space: &BTreeMap<String, Dimension>, draw: &mut dyn FnMut(&Dimension) -> Value| {
         space.iter().map(|(key, dimension)| (key.clone(), draw(dimension))).collect()
     };
-    Ok((0..count).map(|_| draw_all(&space.0, &mut draw)).collect())
+    (0..count).map(|_| draw_all(&space.0, &mut draw)).collect()
 }
 
 #[cfg(test)]
@@ -293,6 +317,26 @@ mod tests {
         assert_eq!(part.len(), 4);
         let order: Vec<usize> = part.iter().map(|p| labels.iter().position(|l| l == p).unwrap()).collect();
         assert!(order.is_sorted(), "{order:?}");
+    }
+
+    #[test]
+    fn of_a_grid_without_end_two_trials_are_two_trials() {
+        let range =
+            |i: usize| format!("\"loss.weston_watkins.margin{i}\" = {{ uniform = [1.0, 2.0], points = 9900 }}\n");
+        let axes = |n: usize| toml::from_str::<Space>(&(0..n).map(range).collect::<String>()).unwrap();
+        for n in [2, 4] {
+            let space = axes(n);
+            let grid = Grid::of(&space).unwrap();
+            let points = grid.points(grid.count(Some(2)).unwrap(), 0);
+            assert_eq!((points.len(), points[0].len()), (2, n));
+            assert!(grid.count(None).unwrap_err().0.starts_with("search.space: found 9"), "{n}");
+        }
+        let problem = Grid::of(&axes(5)).unwrap().count(Some(2)).unwrap_err().0;
+        assert_eq!(problem, "search.space: found more than 18446744073709551615 combinations");
+        // Where each is taken, none is drawn.
+        let space = axes(1);
+        let grid = Grid::of(&space).unwrap();
+        assert_eq!(grid.points(9900, 0).len(), 9900);
     }
 
     #[test]

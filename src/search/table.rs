@@ -10,6 +10,7 @@ use crate::durable::Made;
 use crate::run::folder::read_text;
 use crate::run::record::peak_rss_bytes;
 use crate::run::{Prepared, RecordError, RunResult};
+use crate::visible;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
@@ -100,7 +101,7 @@ impl Facts {
             keys: space.0.keys().cloned().collect(),
             method: format!("{method:?}").to_lowercase(),
             metric: metric.name().into(),
-            folds: *parts,
+            folds: parts.get(),
             repeats: repeats.get(),
             train_rows: rows(|f| f.train.len()),
             validation_rows: rows(|f| f.validation.len()),
@@ -141,12 +142,14 @@ pub(super) fn write(made: &Made, plan: &Plan<'_>, outcome: &Outcome, facts: &Fac
 fn csv(keys: &[String], standings: &[Standing]) -> Result<Vec<u8>, String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let fixed = ["score", "standard_error", "accuracy", "macro_f1", "loss", "train_accuracy", "relative_gap"];
-    let header = ["rank", "trial"].into_iter().chain(keys.iter().map(String::as_str));
+    let names: Vec<_> = keys.iter().map(|key| visible::cell(key)).collect();
+    let header = ["rank", "trial"].into_iter().chain(names.iter().map(AsRef::as_ref));
     let header = header.chain(["rung", "folds"]).chain(fixed).chain(["stop", "seconds"]);
     writer.write_record(header).map_err(|e| e.to_string())?;
     for s in standings {
         let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
-        let values = keys.iter().map(|key| s.values.get(key).cloned().unwrap_or_default());
+        let value = |key: &String| s.values.get(key).map_or_else(String::new, |v| visible::cell(v).into_owned());
+        let values = keys.iter().map(value);
         let measured = [s.score, s.standard_error, s.accuracy, s.macro_f1, s.loss, s.train_accuracy, s.relative_gap];
         let row = [s.rank.to_string(), s.trial.to_string()].into_iter().chain(values);
         let row = row.chain([s.rung.to_string(), s.folds.to_string()]).chain(measured.map(number));

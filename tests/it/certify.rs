@@ -227,9 +227,8 @@ fn the_optimum_keeps_its_invariances() {
                     (first.primal - other.primal).abs() <= 1e-7 * first.primal,
                     "{loss} {bias}: {first:?} {other:?}"
                 );
-                let difference: f64 =
-                    w.iter().zip(weight).map(|(a, b)| (factor * f64::from(*a) - f64::from(*b)).powi(2)).sum();
-                let size: f64 = weight.iter().map(|b| f64::from(*b).powi(2)).sum();
+                let difference: f64 = w.iter().zip(weight).map(|(a, b)| (factor * a - b).powi(2)).sum();
+                let size: f64 = weight.iter().map(|b| b * b).sum();
                 assert!(difference <= 1e-5 * size, "{loss} {bias}: {difference} of {size}");
             }
         }

@@ -241,7 +241,7 @@ fn evaluate_agrees_with_the_result() {
     assert_eq!(sum, 359);
     assert_eq!(own["classes"].as_array().unwrap().len(), 10);
     // The same by the model file, by the configuration, and the training split where nothing is held out.
-    assert_eq!(json(&["run/model.safetensors"])["confusion"], own["confusion"]);
+    assert_eq!(json(&["run/model.safetensors", "--data", "my.toml"])["confusion"], own["confusion"]);
     assert_eq!(json(&["run", "--data", "my.toml"])["confusion"], own["confusion"]);
     desk.write("all.toml", SMALL.replace("test = 0.2", ""));
     assert_eq!(json(&["run", "--data", "all.toml"])["data"], "train split of all.toml");

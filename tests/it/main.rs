@@ -1,5 +1,6 @@
 mod backends; // devices: what opens, what is missing with a sentence, drivers that keep quiet
 mod certify; // what can be proved of any model; regularisation paths; invariances of the optimum
+mod classes; // many classes: models are saved before they are measured, and measured in the memory of their rows
 mod cli; // the commands: what they print where, what they leave behind, how they end
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
 mod double; // the objective in twice the digits of f64
@@ -20,6 +21,8 @@ mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod losses; // the contract of the losses: values, reductions, invariances, options
 mod model_file; // model files: round trip, the fixture of each format version, damage
+mod names; // names of strangers: nothing in them acts on a terminal, breaks a line or begins a formula
+mod numbers; // extreme numbers for every key and argument: a sentence, or a run that ends when it is told to
 mod optima; // the exact solver and the losses against certified optima of an independent method
 mod optimizers; // the optimisers by name: each trains, the plain ones make the steps of the textbook
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data

@@ -231,7 +231,7 @@ fn two_classes_are_one_binary_machine() {
     let of = |loss: &str, options: &str, c: f64| {
         let data = format!("[data.libsvm]\ntrain = {:?}\n[objective]\nc = {c:?}\n", file.display().to_string());
         let (fit, _) = solve(&format!("{data}[loss.{loss}]\n{options}[solver.dual]\ngap = 1e-9\nepochs = 20000\n"));
-        let all: Vec<f64> = fit.weight.iter().chain(fit.bias.as_ref().unwrap()).map(|&w| f64::from(w)).collect();
+        let all: Vec<f64> = fit.weight.iter().chain(fit.bias.as_ref().unwrap()).copied().collect();
         let u: Vec<f64> = all.chunks(2).map(|w| w[1] - w[0]).collect();
         (fit.certificate.unwrap().primal * c * rows.len() as f64, u)
     };

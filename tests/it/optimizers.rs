@@ -68,7 +68,7 @@ fn plain_momentum_and_nesterov_make_the_steps_of_the_textbook() {
         }
         let size = weight.iter().fold(0.0f64, |m, w| m.max(w.abs()));
         for (found, expected) in fit.weight.iter().zip(&weight) {
-            assert!((f64::from(*found) - expected).abs() < 1e-5 * size, "{name}: {found} against {expected}");
+            assert!((found - expected).abs() < 1e-5 * size, "{name}: {found} against {expected}");
         }
     }
 }
@@ -85,7 +85,7 @@ fn every_optimiser_comes_near_the_optimum() {
         };
         let schedule = "schedule = \"linear\"\nbatch_size = 64\nepochs = 40";
         let (prepared, fit) = solve(&format!("optimizer = \"{}\"\nlearning_rate = {rate}\n{schedule}\n", name.name()));
-        let slope = gradient(&prepared, &fit.weight.iter().map(|&w| f64::from(w)).collect::<Vec<_>>());
+        let slope = gradient(&prepared, &fit.weight);
         let start = gradient(&prepared, &vec![0.0; fit.weight.len()]);
         let norm = |v: &[f64]| v.iter().map(|g| g * g).sum::<f64>().sqrt();
         let share = norm(&slope) / norm(&start);
@@ -97,7 +97,7 @@ fn every_optimiser_comes_near_the_optimum() {
 fn applied(clip: &str) -> Vec<f64> {
     const RATE: f64 = 1e-3;
     let (_, fit) = solve(&format!("learning_rate = {RATE}\nbatch_size = 1797\nsteps = 1\n{clip}"));
-    fit.weight.iter().map(|&w| -f64::from(w) / RATE).collect()
+    fit.weight.iter().map(|w| -w / RATE).collect()
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn muon_takes_the_weights_and_adamw_the_bias() {
         &format!("optimizer = \"muon\"\nlearning_rate = {RATE}\nbatch_size = 1797\nsteps = 1\nclip_norm = 100.0"),
     );
     for b in fit.bias.unwrap() {
-        assert!((f64::from(b).abs() - RATE).abs() < 1e-4 * RATE, "{b}");
+        assert!((b.abs() - RATE).abs() < 1e-4 * RATE, "{b}");
     }
     // Columns of a 64 × 10 matrix, scaled by √(64/10). The gradients of the classes add up to 0, so that nine directions are left.
     let scale = RATE * 6.4f64.sqrt();
-    let trace: f64 = fit.weight.iter().map(|&w| (f64::from(w) / scale).powi(2)).sum();
+    let trace: f64 = fit.weight.iter().map(|w| (w / scale).powi(2)).sum();
     assert!((9.0 * 0.4..9.0 * 1.5).contains(&trace), "the squared singular values add up to {trace}");
 }
 
@@ -146,7 +146,7 @@ fn a_warm_up_and_a_schedule_make_the_steps_that_they_say() {
             "learning_rate = 5e-3\nschedule = \"{schedule}\"\nwarmup_steps = 20\nbatch_size = 64\nepochs = 40\n"
         ));
         let norm = |v: &[f64]| v.iter().map(|g| g * g).sum::<f64>().sqrt();
-        let end = gradient(&prepared, &fit.weight.iter().map(|&w| f64::from(w)).collect::<Vec<_>>());
+        let end = gradient(&prepared, &fit.weight);
         let share = norm(&end) / norm(&gradient(&prepared, &vec![0.0; fit.weight.len()]));
         assert!(share < 0.05, "{schedule}: {share}");
     }

@@ -125,8 +125,11 @@ fn case(rng: &mut ChaCha8Rng) -> Case {
     Case { data, is_sparse, n_classes: k, preprocess, loss, is_smooth, bias }
 }
 
-/// Runs a configuration and reads back what is on the disk: the result, and the model of every C.
-fn trained(text: &str, folder: &Path) -> Result<(run::Prepared, RunResult, Vec<(RunResult, Classifier)>), String> {
+/// A problem and what a run has left of it: the result and the model of the run, then of every C of a path.
+type Trained = (run::Prepared, Vec<(RunResult, Classifier)>);
+
+/// Runs a configuration and reads back what is on the disk.
+fn trained(text: &str, folder: &Path) -> Result<Trained, String> {
     let config = LoadedConfig::parse(text, &folder.join("case.toml"), &[]).map_err(|e| e.to_string())?;
     let prepared = run::prepare(&config).map_err(|e| e.to_string())?;
     let device = run::open_device(&config).map_err(|e| e.to_string())?;
@@ -151,7 +154,7 @@ fn trained(text: &str, folder: &Path) -> Result<(run::Prepared, RunResult, Vec<(
         };
         models.push((of, Classifier::load(&file).unwrap()));
     }
-    Ok((prepared, result, models))
+    Ok((prepared, models))
 }
 
 /// Holds one certificate to the model that it is of and to all weights that are known.
@@ -258,7 +261,7 @@ fn no_bound_lies_above_and_no_stored_model_outside_its_certificate() {
         let text = format!("threads = 1\n{}{solver}", problem(&strength));
         let what = format!("seed {seed}, {} classes\n{text}\n{rows}", case.n_classes);
         let tally = &mut tallies[["regularised", "free", "none"].iter().position(|b| *b == case.bias).unwrap()];
-        let (prepared, result, models) = match trained(&text, folder.path()) {
+        let (prepared, models) = match trained(&text, folder.path()) {
             Ok(found) => found,
             Err(problem) => {
                 assert!(!problem.contains("which cannot be"), "{problem}: {what}");
@@ -271,12 +274,12 @@ fn no_bound_lies_above_and_no_stored_model_outside_its_certificate() {
         // Better weights, for a sharper test.
         let finer =
             format!("threads = 1\n{}[solver.dual]\ngap = 1e-11\nepochs = 2000\n", problem(&format!("c = {c:e}\n")));
-        if let Ok((_, _, finer)) = trained(&finer, folder.path()) {
+        if let Ok((_, finer)) = trained(&finer, folder.path()) {
             others.extend(finer.into_iter().map(|(_, model)| model));
         }
         let others: Vec<&Classifier> = others.iter().collect();
         certify_others(&exact, &text, &others, &mut rng, &what);
-        if lbfgs && result.dual_objective.is_none() {
+        if lbfgs && models[0].0.dual_objective.is_none() {
             assert_eq!(case.bias, "free", "{what}");
             continue;
         }
@@ -305,7 +308,7 @@ fn proved(rows: &str, rest: &str, gap: f64) -> Vec<RunResult> {
     let file = folder.path().join("rows.csv");
     std::fs::write(&file, rows).unwrap();
     let table = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string());
-    let (prepared, _, models) = trained(&format!("{table}{rest}"), folder.path()).unwrap();
+    let (prepared, models) = trained(&format!("{table}{rest}"), folder.path()).unwrap();
     let exact = Exact::new(&prepared);
     let all: Vec<&Classifier> = models.iter().map(|(_, model)| model).collect();
     models.iter().for_each(|(result, model)| check(&exact, result, model, Some(gap), &all, rest));
@@ -382,7 +385,7 @@ fn the_certificate_is_of_the_weights_on_the_disk() {
             "[data.digits]\n[split]\ntest = 0.8\n[preprocess]\nbias = \"regularised\"\n[objective]\nc = {c:e}\n[loss.weston_watkins]\n[solver.dual]\ngap = {gap:e}\nepochs = 500\n"
         );
         let folder = tempfile::tempdir().unwrap();
-        let (prepared, _, models) = trained(&text, folder.path()).unwrap();
+        let (prepared, models) = trained(&text, folder.path()).unwrap();
         let (result, model) = &models[0];
         check(&Exact::new(&prepared), result, model, Some(gap), &[], &text);
     }

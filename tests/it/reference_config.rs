@@ -8,23 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use toml_edit::{DocumentMut, InlineTable, Item, Value};
 
-const REFERENCE: &str = include_str!("../../configs/reference.toml");
+pub const REFERENCE: &str = include_str!("../../configs/reference.toml");
 /// What a configuration must at least hold; `lambda` as in the reference.
 const REQUIRED: &str = "[data.digits]\n[objective]\nlambda = 1e-3\n[solver.sgd]\n[loss.weston_watkins]\n";
 const BOGUS: &str = "no_such_key";
 
 /// A key of the reference.
 #[derive(Debug)]
-struct Entry {
-    value: Value,
+pub struct Entry {
+    pub value: Value,
     /// Commented out.
-    off: bool,
+    pub off: bool,
     /// The prose above it.
-    prose: String,
+    pub prose: String,
 }
 
 /// The reference line by line: entries by dotted key, and the tables with whether they are commented out.
-fn entries() -> (BTreeMap<String, Entry>, BTreeMap<String, bool>) {
+pub fn entries() -> (BTreeMap<String, Entry>, BTreeMap<String, bool>) {
     let (mut entries, mut tables) = (BTreeMap::new(), BTreeMap::new());
     let (mut table, mut prose) = (String::new(), String::new());
     for line in REFERENCE.lines() {
@@ -52,13 +52,13 @@ fn entries() -> (BTreeMap<String, Entry>, BTreeMap<String, bool>) {
 }
 
 /// The smallest document that can hold `path` set to `value`: of the tables of which there must be one, that of `path`.
-fn with(path: &str, value: impl Into<Value>) -> DocumentMut {
+pub fn with(path: &str, value: impl Into<Value>) -> DocumentMut {
     let mut document: DocumentMut = REQUIRED.parse().unwrap();
     set(&mut document, path, value);
     document
 }
 
-fn set(document: &mut DocumentMut, path: &str, value: impl Into<Value>) {
+pub fn set(document: &mut DocumentMut, path: &str, value: impl Into<Value>) {
     let parts: Vec<&str> = path.split('.').collect();
     if let ["data" | "loss" | "solver", choice, ..] = parts[..] {
         let table = document[parts[0]].as_table_mut().unwrap();
@@ -281,6 +281,10 @@ fn choices_and_ranges_are_stated() {
         let message = serde_error(&with(path, 0)).unwrap_or_default();
         if message.contains("nonzero") {
             says("1 or more");
+        }
+        let message = serde_error(&with(path, -1)).unwrap_or_default();
+        if let Some((_, range)) = message.split_once("expected a whole number from ") {
+            says(&format!("an integer from {}", range.trim()));
         }
     }
 }

@@ -433,7 +433,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "",
-        "a = { uniform = [0.0, 1.0], points = 1000000 }\n",
+        "a = { uniform = [0.0, 1.0], points = 1000 }\nb = { uniform = [0.0, 1.0], points = 1000 }\n",
         "search.space: found 1000000 trials, expected at most 100000",
         "set `trials`, which takes a drawn part",
     ),

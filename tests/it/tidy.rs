@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metric",
             "device",
             "bounded",
+            "visible",
             "fetch",
             "durable",
             "kernel",
@@ -35,7 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Reads the folder of a run or a search, and its data once more.
     ("report", &["plot", "search", "run", "config", "solver", "model", "data", "metric", "durable", "shown"]),
     // Draws from run folders; never a live solver, but it knows the rows of metrics.csv.
-    ("plot", &["search", "run", "solver", "loss", "model", "data", "metric", "durable"]),
+    ("plot", &["search", "run", "solver", "loss", "model", "data", "metric", "durable", "visible"]),
     // Drives the pipeline many times over.
     (
         "search",
@@ -52,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "device",
             "bounded",
             "durable",
+            "visible",
         ],
     ),
     (
@@ -69,21 +71,34 @@ const ROOMS: &[(&str, &[&str])] = &[
             "device",
             "bounded",
             "durable",
+            "visible",
         ],
     ),
     (
         "config",
-        &["solver", "objective", "loss", "model", "calibration", "data", "device", "bounded", "fetch", "durable"],
+        &[
+            "solver",
+            "objective",
+            "loss",
+            "model",
+            "calibration",
+            "data",
+            "device",
+            "bounded",
+            "visible",
+            "fetch",
+            "durable",
+        ],
     ),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
     ("objective", &["loss", "model", "data", "metric", "device", "bounded", "kernel"]),
-    ("model", &["loss", "calibration", "data", "device", "bounded", "durable", "kernel"]),
+    ("model", &["loss", "calibration", "data", "device", "bounded", "durable", "visible", "kernel"]),
     // Naive loops, the reference of the losses.
     ("reference", &["loss", "bounded"]),
-    ("loss", &["bounded", "kernel"]),
+    ("loss", &["bounded", "visible", "kernel"]),
     ("calibration", &["metric", "bounded"]),
-    ("data", &["device", "bounded", "durable"]),
+    ("data", &["device", "bounded", "durable", "visible"]),
     ("metric", &[]),
     ("device", &[]),
     ("bounded", &[]),
@@ -92,6 +107,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Where data sets are published, and how they are downloaded.
     ("fetch", &["durable"]),
     ("durable", &[]),
+    // Names of strangers, so that they can be printed.
+    ("visible", &[]),
     ("kernel", &[]),
 ];
 

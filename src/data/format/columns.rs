@@ -1,6 +1,7 @@
 //! Columns of a table by name or number: which are features, which is the label, which holds weights, which are left out.
 
 use super::quote;
+use crate::visible::listed;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -253,7 +254,7 @@ fn find(column: &Column, names: Option<&[String]>, n_columns: usize) -> Result<u
                 .max_by(|a, b| a.0.total_cmp(&b.0));
             let hint = match near {
                 Some((_, n)) => format!("did you mean {}?", quote(n)),
-                None => format!("the columns are {}", super::listing(names)),
+                None => format!("the columns are {}", listed(names)),
             };
             (format!("there is no column {}", quote(name)), hint)
         }),

@@ -22,6 +22,12 @@ pub fn get() -> u64 {
     }
 }
 
+/// The limit, where one was set.
+#[must_use]
+pub fn asked() -> Option<u64> {
+    Some(LIMIT.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+}
+
 /// Sets the limit for the whole process; 0 brings the default back.
 pub fn set(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);

@@ -31,7 +31,9 @@ pub use open::Source;
 pub use parquet::ParquetConfig;
 
 use super::{DataError, Dataset, Features, LabelColumn, Position, Table};
+use crate::visible::listed;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -288,7 +290,7 @@ pub(crate) fn assemble(
     }
     if present.len() < class_names.len() {
         let absent = class_names.iter().zip(&seen).filter(|(_, n)| **n == 0).map(|(name, _)| name.clone());
-        let absent = listing(&absent.collect::<Vec<_>>());
+        let absent = listed(&absent.collect::<Vec<_>>());
         notes.push(format!("{}: no row of class {absent}", train.label_file.display()));
     }
     let mut weights = train.weights;
@@ -314,7 +316,8 @@ pub(crate) fn assemble(
 fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError> {
     part.labels.to_classes(class_names).map_err(|row| {
         let label = quote(part.labels.name(row));
-        let unseen = (0..part.labels.len()).filter(|&i| !class_names.iter().any(|name| name == part.labels.name(i)));
+        let known: HashSet<&str> = class_names.iter().map(String::as_str).collect();
+        let unseen = (0..part.labels.len()).filter(|&i| !known.contains(part.labels.name(i)));
         let others = match unseen.count() {
             1 => String::new(),
             n => format!("; {n} rows have such labels"),
@@ -324,7 +327,7 @@ fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError
             "no model could get these rows right: remove them, or train on rows of their classes; the train part has {} \
              classes: {}",
             class_names.len(),
-            listing(class_names)
+            listed(class_names)
         ))
     })
 }
@@ -375,12 +378,6 @@ pub(crate) fn quote(text: &str) -> String {
     let cut = if text.chars().count() > LONGEST { "..." } else { "" };
     let shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     format!("`{shown}{cut}`")
-}
-
-fn listing(names: &[String]) -> String {
-    const MOST: usize = 20;
-    let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > MOST { format!("{shown}, ...") } else { shown }
 }
 
 #[cfg(test)]

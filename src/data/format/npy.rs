@@ -16,8 +16,9 @@ mod zip;
 
 use super::columns::Wanted;
 use super::open::{Source, looks_like};
-use super::{Part, assemble, listing};
+use super::{Part, assemble};
 use crate::data::{DataError, Dataset, ImageShape, Position, Table};
+use crate::visible::listed;
 use array::Array;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -198,7 +199,7 @@ fn pick(archive: &zip::Archive, named: Option<&str>, usual: &[&str], what: &str)
                 Some(name) => format!("there is no array {}", super::quote(name)),
                 None => format!("found no array of {what} by a usual name, such as `{}`", usual[usual.len() / 2]),
             };
-            let hint = format!("the archive has {}; [data.npy.arrays] names those to take", listing(&archive.names()));
+            let hint = format!("the archive has {}; [data.npy.arrays] names those to take", listed(&archive.names()));
             Err(DataError::content(archive.file(), Position::File, problem).with_hint(hint))
         }
     }

@@ -4,6 +4,7 @@ use super::{Classifier, ExportError, Exported, affine, integers};
 use crate::loss::{Formulation, Power};
 use crate::model::Origin;
 use crate::model::liblinear::LiblinearSolver;
+use crate::visible;
 use std::fmt::Write as _;
 
 pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
@@ -53,7 +54,7 @@ fn labels(names: &[String], notes: &mut Vec<String>) -> Vec<i32> {
     integers(names).unwrap_or_else(|| {
         const MOST: usize = 20;
         let mut mapping: Vec<String> =
-            names.iter().take(MOST).enumerate().map(|(k, name)| format!("{k} {name}")).collect();
+            names.iter().take(MOST).enumerate().map(|(k, name)| format!("{k} {}", visible::name(name))).collect();
         if names.len() > MOST {
             mapping.push("...".into());
         }

@@ -3,8 +3,8 @@
 use super::{DualPoint, cast};
 use crate::data::batch::Source;
 use crate::data::{Csr, Features};
-use crate::kernel::rounding::Sum;
-use crate::kernel::{ClassWeights, FeatureWeights, RowBlock, Widen, Work, vectorized};
+use crate::kernel::rounding::{Sum, gamma};
+use crate::kernel::{ClassWeights, FeatureWeights, Reach, RowBlock, Widen, Work, prefetch_all, vectorized};
 use crate::model::BiasRule;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -38,6 +38,21 @@ pub(super) struct Product {
 }
 
 impl Product {
+    /// ‖W‖², and how far off half of that is where, besides, a is less by `short` in all.
+    pub(super) fn square(&self, n_classes: usize, short: f64) -> (f64, f64) {
+        let (mut square, mut error) = (Sum::default(), Sum::default());
+        for (j, row) in self.weight.chunks_exact(n_classes).enumerate() {
+            let off = gamma(self.roundings) * self.magnitude[j] + 2.0 * short * self.largest[j];
+            let mut size = 0.0;
+            for &w in row {
+                square.add(w * w);
+                size += w.abs();
+            }
+            error.add(off * (size + cast(n_classes) * off));
+        }
+        (square.value(), error.value())
+    }
+
     fn add(mut self, other: &Self) -> Self {
         self.weight.iter_mut().zip(&other.weight).for_each(|(a, b)| *a += b);
         self.magnitude.iter_mut().zip(&other.magnitude).for_each(|(a, b)| *a += b);
@@ -48,6 +63,14 @@ impl Product {
 }
 
 impl DualPoint<'_> {
+    /// β of the positions, `[support, n_classes]`.
+    fn betas(&self, support: &[u32]) -> Vec<f64> {
+        let k = self.n_classes;
+        let (mut a, mut betas) = (vec![0.0; k], vec![0.0; support.len() * k]);
+        betas.chunks_exact_mut(k).zip(support).for_each(|(beta, &i)| self.read(i as usize, &mut a, beta));
+        betas
+    }
+
     /// One over the length of each row, where rows are divided by it.
     fn factors(&self) -> Vec<f64> {
         let Source { scaler, features, .. } = self.source;
@@ -68,12 +91,11 @@ impl DualPoint<'_> {
         let ranges: Vec<Range<usize>> = (0..d).step_by(WIDTH).map(|start| start..(start + WIDTH).min(d)).collect();
         let shares = shares(support, SHARES.div_ceil(ranges.len()));
         let factors = self.factors();
+        // Every part needs them.
+        let betas = if ranges.len() > 1 { self.betas(support) } else { Vec::new() };
         let of = |features: &Range<usize>| {
-            let parts: Vec<Product> = shares
-                .par_iter()
-                .map(|rows| Task { point: self, features: features.clone(), factors: &factors }.run(rows))
-                .collect();
-            joined(parts)
+            let task = Task { point: self, features: features.clone(), factors: &factors, betas: &betas };
+            joined(shares.par_iter().map(|&(first, rows)| task.run(first, rows)).collect())
         };
         let parts: Vec<Product> = ranges.par_iter().map(of).collect();
         let roundings = parts.iter().map(|p| p.roundings).max().unwrap_or(0);
@@ -92,8 +114,10 @@ impl DualPoint<'_> {
         let (d, k) = (csr.n_features(), self.n_classes);
         let bytes = FeatureWeights::<f64>::zeros(1, k).width() * d * size_of::<f64>();
         let shares = shares(support, if bytes <= LARGEST { SHARES } else { 1 });
-        let parts: Vec<(Product, Vec<f64>, f64)> =
-            shares.par_iter().map(|rows| pulp::Arch::new().dispatch(SparseTask { point: self, csr, rows })).collect();
+        let parts: Vec<(Product, Vec<f64>, f64)> = shares
+            .par_iter()
+            .map(|&(_, rows)| pulp::Arch::new().dispatch(SparseTask { point: self, csr, rows }))
+            .collect();
         let (mut total, mut size, mut products) = (vec![Sum::default(); k], Sum::default(), Vec::new());
         for (product, sums, magnitude) in parts {
             total.iter_mut().zip(sums).for_each(|(total, sum)| total.add(sum));
@@ -128,10 +152,11 @@ impl DualPoint<'_> {
     }
 }
 
-/// Positions in `count` parts, or in fewer of at least [`LEAST`].
-fn shares(support: &[u32], count: usize) -> Vec<&[u32]> {
+/// Positions in `count` parts, or in fewer of at least [`LEAST`], and how many come before.
+fn shares(support: &[u32], count: usize) -> Vec<(usize, &[u32])> {
     let count = count.min(support.len() / LEAST).max(1);
-    support.chunks(support.len().div_ceil(count).max(1)).collect()
+    let length = support.len().div_ceil(count).max(1);
+    support.chunks(length).enumerate().map(|(i, rows)| (i * length, rows)).collect()
 }
 
 fn joined(parts: Vec<Product>) -> Product {
@@ -145,10 +170,13 @@ struct Task<'a> {
     features: Range<usize>,
     /// Of every row of the point; none where all are 1.
     factors: &'a [f64],
+    /// Of the whole support; none where they are read as they are needed.
+    betas: &'a [f64],
 }
 
 impl Task<'_> {
-    fn run(self, support: &[u32]) -> Product {
+    /// Over positions of the support, before which there are `first`.
+    fn run(&self, first: usize, support: &[u32]) -> Product {
         let (point, width, k) = (self.point, self.features.len(), self.point.n_classes);
         let scaler = point.source.scaler;
         let of = |values: &Option<Vec<f32>>| {
@@ -159,35 +187,82 @@ impl Task<'_> {
         let mut block = RowBlock::<f64>::new(ROWS, width);
         let (mut total, mut part) = (ClassWeights::zeros(width, k), ClassWeights::zeros(width, k));
         let (mut magnitude, mut largest) = (vec![0.0; width], vec![0.0; width]);
+        let (mut low, mut high, mut reach) = (vec![0; width], vec![0; width], vec![0.0; width]);
         let (mut a, mut beta) = (vec![0.0; k], vec![0.0; ROWS * k]);
         let positions: Vec<usize> = (0..ROWS).collect();
         let is_free = point.objective.bias == BiasRule::Free;
+        let mut coming = support.chunks(ROWS).skip(1);
+        let mut done = first;
         for chunk in support.chunks(CHUNK) {
             for rows in chunk.chunks(ROWS) {
                 let mut sizes = [0.0; ROWS];
                 for (r, &i) in rows.iter().enumerate() {
                     let beta = &mut beta[r * k..(r + 1) * k];
-                    point.read(i as usize, &mut a, beta);
+                    if self.betas.is_empty() {
+                        point.read(i as usize, &mut a, beta);
+                    } else {
+                        beta.copy_from_slice(&self.betas[(done + r) * k..(done + r + 1) * k]);
+                    }
                     sizes[r] = beta.iter().fold(0.0f64, |most, b| most.max(b.abs()));
                 }
+                done += rows.len();
+                coming.next().into_iter().flatten().for_each(|&i| self.prefetch(i as usize));
                 for (cells, &i) in block.rows_mut().zip(rows) {
                     self.load(i as usize, mean.as_deref(), inverse.as_deref(), &mut cells[..width]);
                 }
-                let largest = is_free.then_some(&mut largest[..]);
-                // What an earlier group has left in the rows beyond has the size 0.
-                vectorized(Magnitudes { rows: block.values(), sizes, sums: &mut magnitude, largest });
+                if let Features::U8(dense) = point.source.features {
+                    // Of a few rows of bytes the cells that are farthest from the mean, all together.
+                    let mut cells: [&[u8]; ROWS] = [&[]; ROWS];
+                    let (mut size, mut longest) = (0.0, 0.0f64);
+                    for ((cells, size_of_row), &i) in cells.iter_mut().zip(sizes).zip(rows) {
+                        *cells = &dense.row(point.rows[i as usize] as usize)[self.features.clone()];
+                        let factor = self.factor(i as usize);
+                        (size, longest) = (size + factor * size_of_row, longest.max(factor));
+                    }
+                    let (low, high, out) = (&mut low, &mut high, &mut reach);
+                    vectorized(Reach { rows: &cells[..rows.len()], mean: mean.as_deref(), low, high, out });
+                    for j in 0..width {
+                        magnitude[j] += size * reach[j];
+                        largest[j] = f64::max(largest[j], longest * reach[j]);
+                    }
+                } else {
+                    let largest = is_free.then_some(&mut largest[..]);
+                    // What an earlier group has left in the rows beyond has the size 0.
+                    vectorized(Magnitudes { rows: block.values(), sizes, sums: &mut magnitude, largest });
+                }
                 part.add(&block, &positions[..rows.len()], &beta[..rows.len() * k]);
             }
             total.merge(&part);
             part.clear();
         }
+        if let (Features::U8(_), Some(inverse)) = (point.source.features, &inverse) {
+            let both = magnitude.iter_mut().zip(&mut largest).zip(inverse);
+            both.for_each(|((magnitude, largest), s)| {
+                (*magnitude, *largest) = (*magnitude * s.abs(), *largest * s.abs())
+            });
+        }
         let roundings = CHUNK.min(support.len()) + support.len().div_ceil(CHUNK);
         Product { weight: total.to_rows(), magnitude, largest, roundings }
     }
 
+    /// r of a position.
+    fn factor(&self, i: usize) -> f64 {
+        self.factors.get(i).copied().unwrap_or(1.0)
+    }
+
+    /// Asks for a row that is loaded soon.
+    fn prefetch(&self, i: usize) {
+        let (row, own) = (self.point.rows[i] as usize, self.features.clone());
+        match self.point.source.features {
+            Features::U8(dense) => prefetch_all(&dense.row(row)[own]),
+            Features::F32(dense) => prefetch_all(&dense.row(row)[own]),
+            Features::Sparse(_) => {}
+        }
+    }
+
     /// The preprocessed cells of a row.
     fn load(&self, i: usize, mean: Option<&[f64]>, inverse: Option<&[f64]>, out: &mut [f64]) {
-        let (row, factor) = (self.point.rows[i] as usize, self.factors.get(i).copied().unwrap_or(1.0));
+        let (row, factor) = (self.point.rows[i] as usize, self.factor(i));
         let own = self.features.clone();
         match self.point.source.features {
             Features::U8(dense) => vectorized(Widen { cells: &dense.row(row)[own], mean, inverse, factor, out }),

@@ -2,7 +2,8 @@
 //!
 //! Its dual has one more constraint a class, Σ_i β_ik = 0, which no single block can keep. The method of multipliers puts them
 //! into the objective: b is the multiplier, and a penalty (B²/2)·‖Σ_i β_i‖² is the constant feature of a regularised bias. After
-//! every sweep b takes up what the penalty leaves, b ← b + B²·Σ_i β_i, and Σ_i β_i goes to 0. (D. Bertsekas, *Constrained
+//! every sweep b takes up what the penalty leaves, b ← b + B²·Σ_i β_i, and Σ_i β_i goes to 0. The penalty is large where b has far to go
+//! and small where it has arrived, as rows can then share out what they have: a large B² makes each of them step by as little as 1/B². (D. Bertsekas, *Constrained
 //! Optimization and Lagrange Multiplier Methods*, 1982.) A bound needs the constraints exactly: [`balance`] shrinks the dual
 //! variables until they hold.
 
@@ -11,9 +12,64 @@ use crate::loss::Formulation;
 use crate::solver::Problem;
 use std::collections::VecDeque;
 
-/// The constant feature of the penalty at a λ: of the size of a typical feature value, and so large that one step takes b as far as a
-/// margin where all rows pull it in one direction. (With strong regularisation Σ_i β_i, which is at most Σ_i c_i, is small beside that.)
-pub(super) fn penalty_scale(problem: &Problem<'_>, state: &State<'_>) -> f64 {
+/// The penalty B² against the typical ‖x‖², at the least: so much conditions the steps well.
+const SHARE: f64 = 0.25;
+/// Steps, and the penalty, grow by this factor while steps keep their direction and size, as they do where every row is at its bound and
+/// b has far to go; where they do not, the penalty falls by the other.
+const GROWTH: f64 = 1.5;
+const FALL: f64 = 0.7;
+/// Steps never get longer than this: one of the method itself always ends, a longer one may have to be taken back.
+const LONGEST: f64 = 4.0;
+/// How alike two steps must be.
+const ALIKE: f64 = 0.98;
+
+/// The outer steps of a run.
+#[derive(Debug, Default)]
+pub(super) struct Multipliers {
+    /// Σ_i β_i of the last step, and its length.
+    pub last: Vec<f64>,
+    pub length: f64,
+    /// Between which bounds B² lies.
+    least: f64,
+    most: f64,
+}
+
+impl Multipliers {
+    /// For the λ of the state, whose penalty is set. At the most a step takes b as far as a margin where all rows pull it in one
+    /// direction: with strong regularisation Σ_i β_i, which is at most Σ_i c_i, is small. At the least the penalty is of the size of
+    /// a typical feature value.
+    pub fn new(problem: &Problem<'_>, state: &mut State<'_>) -> Self {
+        let square = SHARE * typical_square(problem);
+        let pull: f64 = state.samples.iter().map(|sample| sample.cost).sum();
+        let far = if pull > 0.0 { state.loss.margin / pull } else { 0.0 };
+        let sane = |square: f64| if square.is_finite() { square.clamp(1e-200, 1e200) } else { 1.0 };
+        let least = sane(if square > 0.0 { square } else { far });
+        let most = sane(far).max(least);
+        state.bias_scale = most.sqrt();
+        Self { last: Vec::new(), length: 0.0, least, most }
+    }
+
+    /// b ← b + γ·B²·Σ_i β_i, and the next penalty.
+    pub fn step(&mut self, state: &mut State<'_>) {
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let scale = state.bias_scale;
+        let missing: Vec<f64> = state.constant.iter().map(|w| w / scale).collect();
+        let (now, last) = (product(&missing, &missing), product(&self.last, &self.last));
+        let alike = product(&self.last, &missing) > ALIKE * now.max(last);
+        self.length = if alike { (self.length * GROWTH).min(LONGEST) } else { 1.0 };
+        for (offset, constant) in state.offset.iter_mut().zip(&state.constant) {
+            *offset += self.length * scale * constant;
+        }
+        let square = scale * scale * if alike { GROWTH } else { FALL };
+        state.bias_scale = square.clamp(self.least, self.most).sqrt();
+        let factor = state.bias_scale / scale;
+        state.constant.iter_mut().for_each(|w| *w *= factor);
+        self.last = missing;
+    }
+}
+
+/// The mean ‖x‖² of some rows.
+fn typical_square(problem: &Problem<'_>) -> f64 {
     let (source, rows) = (problem.source, problem.train);
     let sample = rows.iter().step_by((rows.len() / 256).max(1));
     let (mut sum, mut count) = (0.0, 0.0);
@@ -23,43 +79,7 @@ pub(super) fn penalty_scale(problem: &Problem<'_>, state: &State<'_>) -> f64 {
         sum += row.iter().map(|x| x * x).sum::<f64>();
         count += 1.0;
     }
-    let square = SHARE * sum / f64::max(count, 1.0);
-    let pull: f64 = state.samples.iter().map(|sample| sample.cost).sum();
-    let far = if pull > 0.0 { state.loss.margin / pull } else { 0.0 };
-    let scale = square.max(far).sqrt();
-    if scale > 0.0 && scale.is_finite() { scale } else { 1.0 }
-}
-
-/// The penalty against the typical ‖x‖².
-const SHARE: f64 = 0.25;
-
-/// Steps lengthen by this factor while they keep their direction and size, as they do where every row is at its bound and b has
-/// far to go.
-const LENGTHEN: f64 = 1.5;
-/// And never beyond this: a step of the method itself always ends, a longer one may have to be taken back.
-const LONGEST: f64 = 4.0;
-/// How alike two steps must be.
-const ALIKE: f64 = 0.98;
-
-/// The outer steps of a run.
-#[derive(Debug, Default)]
-pub(super) struct Multipliers {
-    pub last: Vec<f64>,
-    pub length: f64,
-}
-
-impl Multipliers {
-    /// b ← b + γ·B²·Σ_i β_i
-    pub fn step(&mut self, state: &mut State<'_>) {
-        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let (now, last) = (product(&state.constant, &state.constant), product(&self.last, &self.last));
-        let alike = product(&self.last, &state.constant) > ALIKE * now.max(last);
-        self.length = if alike { (self.length * LENGTHEN).min(LONGEST) } else { 1.0 };
-        for (offset, constant) in state.offset.iter_mut().zip(&state.constant) {
-            *offset += self.length * state.bias_scale * constant;
-        }
-        self.last.clone_from(&state.constant);
-    }
+    sum / f64::max(count, 1.0)
 }
 
 /// Shrinks dual variables, which keeps them feasible, until Σ_i β_ik = 0 for every class.

@@ -182,10 +182,9 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         let mut state = State::new(problem, cost(lambda, problem.train.len()));
         state.bias_scale = match problem.objective.bias {
             BiasRule::Regularised { scale } => scale,
-            BiasRule::None => 0.0,
-            BiasRule::Free => free::penalty_scale(problem, &state),
+            BiasRule::None | BiasRule::Free => 0.0,
         };
-        Ok(Self {
+        let mut ascent = Self {
             config,
             problem,
             scope,
@@ -208,7 +207,9 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             multipliers: Multipliers::default(),
             mean: Mean::default(),
             mean_after: mean::interval(problem),
-        })
+        };
+        ascent.set_penalty();
+        Ok(ascent)
     }
 
     /// Goes over to another λ: with `warm`, from the dual variables as they are, scaled by C'/C, which keeps them feasible;
@@ -221,7 +222,6 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         self.pace = Pace::START;
         self.state.rescale(self.lambda / lambda, warm);
         self.lambda = lambda;
-        self.multipliers = Multipliers::default();
         self.set_penalty();
         (self.best, self.sweeps, self.visited) = (None, 0, 0);
         (self.smallest, self.stuck) = (f64::INFINITY, 0);
@@ -230,10 +230,10 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         sweep::rebuild(&mut *self.rows, &mut self.state)
     }
 
-    /// The penalty of a free bias goes with λ.
+    /// Of a free bias, which goes with λ.
     fn set_penalty(&mut self) {
         if self.is_free() {
-            self.state.bias_scale = free::penalty_scale(self.problem, &self.state);
+            self.multipliers = Multipliers::new(self.problem, &mut self.state);
         }
     }
 

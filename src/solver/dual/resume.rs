@@ -3,7 +3,6 @@
 //! W is kept as it is held, and not rebuilt from the dual variables: it has the rounding of the run in it, and with that the steps
 //! that follow.
 
-use super::free::Multipliers;
 use super::mean::Mean;
 use super::storage::rows;
 use super::{Ascent, Best, Bounds, Pace, SolveError, sweep};
@@ -29,6 +28,7 @@ impl Ascent<'_, '_> {
         kept.put_one("optimism", self.pace.optimism);
         kept.put("multipliers.last", self.multipliers.last.clone());
         kept.put_one("multipliers.length", self.multipliers.length);
+        kept.put_one("multipliers.scale", self.state.bias_scale);
         let mean = &self.mean;
         kept.put("mean.held", mean.held.clone());
         kept.put("mean.constant", mean.constant.clone());
@@ -55,6 +55,9 @@ impl Ascent<'_, '_> {
             self.rows = rows(self.problem, double, self.scope);
         }
         self.set_penalty();
+        if self.is_free() && kept.has("multipliers.scale") {
+            self.state.bias_scale = kept.take_one("multipliers.scale")?;
+        }
         // Another device may hold W in another way; then it is put together from the dual variables.
         let weights = kept.take::<f64>("weights")?;
         let elsewhere = weights.len() != self.rows.held_len() && [d * k, (d + 2) * k].contains(&weights.len());
@@ -79,8 +82,8 @@ impl Ascent<'_, '_> {
         }
         let pace = kept.take_exactly::<u64>("pace", 2)?;
         self.pace = Pace { next: pace[0], measured: pace[1], optimism: kept.take_one("optimism")? };
-        self.multipliers =
-            Multipliers { last: kept.take("multipliers.last")?, length: kept.take_one("multipliers.length")? };
+        (self.multipliers.last, self.multipliers.length) =
+            (kept.take("multipliers.last")?, kept.take_one("multipliers.length")?);
         // What an earlier version has kept has no mean: it begins here.
         self.mean = if kept.has("mean.counts") && !elsewhere {
             let counts = kept.take_exactly::<u64>("mean.counts", 4)?;

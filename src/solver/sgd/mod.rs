@@ -117,7 +117,8 @@ impl Stepper<'_> {
 
     /// Rows that are scored at once when a split is measured.
     fn evaluation_rows(&self) -> usize {
-        (EVALUATION_CELLS / self.problem.source.features.n_features().max(1)).clamp(1, EVALUATION_ROWS)
+        let cells = self.problem.source.features.n_features().max(self.problem.n_classes).max(1);
+        (EVALUATION_CELLS / cells).clamp(1, EVALUATION_ROWS)
     }
 
     /// The data loss over `rows`, measured on the device with one read at the end.

@@ -3,9 +3,8 @@
 //! Defaults are PyTorch's or the paper's where Burn's differ (dampening 0, epsilon 1e-8). Burn keeps options in f32;
 //! [`single`] and [`share`] bring what a file may say into the range of that.
 
-use crate::bounded::{Fraction, Positive};
+use crate::bounded::{Fraction, Positive, Whole};
 use serde::{Deserialize, Serialize};
-use std::num::NonZeroUsize;
 
 pub(super) fn fraction(value: f64) -> Fraction {
     Fraction::new(value).unwrap_or_else(|_| unreachable!("a default in range"))
@@ -206,7 +205,7 @@ pub struct MuonOptions {
     /// Whether the momentum is Nesterov's.
     pub nesterov: bool,
     /// Newton-Schulz iterations that make an update orthogonal.
-    pub newton_schulz_steps: NonZeroUsize,
+    pub newton_schulz_steps: Whole<1, 100>,
     /// How the learning rate is scaled.
     pub rate: MuonRate,
 }
@@ -216,7 +215,7 @@ impl Default for MuonOptions {
         Self {
             momentum: fraction(0.95),
             nesterov: true,
-            newton_schulz_steps: NonZeroUsize::MIN.saturating_add(4),
+            newton_schulz_steps: Whole::clamped(5),
             rate: MuonRate::Original,
         }
     }

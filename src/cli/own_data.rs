@@ -1,0 +1,36 @@
+//! The data that `evaluate` and `certify` take where `--data` is not given.
+
+use super::LOUD;
+use crate::config::LoadedConfig;
+use crate::model::Classifier;
+use crate::run::RunError;
+use std::path::Path;
+
+/// The configuration that the model of a run folder carries; says which files will be read. `what` is to be named otherwise.
+///
+/// A model file by itself has no say in which paths are opened: it may come from anywhere.
+///
+/// # Errors
+/// [`RunError::Mismatch`] for a model file by itself; [`RunError::Config`] when the files are not there.
+pub(super) fn own_config(path: &Path, model: &Classifier, what: &str) -> Result<LoadedConfig, RunError> {
+    let refused = |problem: &str, more: &str| {
+        Err(RunError::Mismatch {
+            problem: format!("{}: {problem}", path.display()),
+            hint: format!("name {what} with --data{more}"),
+        })
+    };
+    let Some(training) = model.training() else {
+        return refused("a model of LIBLINEAR does not say what it was trained on", "");
+    };
+    if !path.is_dir() {
+        let problem = "is a model file, whose word on which files to open is not taken; that of a run folder is";
+        return refused(problem, ", or the run folder instead of the file in it");
+    }
+    let mut config = LoadedConfig::stored(&training.config, path)?;
+    let files: Vec<String> =
+        config.run.data.paths_mut().into_iter().map(|(_, file)| file.display().to_string()).collect();
+    if !files.is_empty() {
+        LOUD.note(&format!("reads {}", files.join(", ")));
+    }
+    Ok(config)
+}

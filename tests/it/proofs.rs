@@ -390,3 +390,20 @@ fn the_certificate_is_of_the_weights_on_the_disk() {
         check(&Exact::new(&prepared), result, model, Some(gap), &[], &text);
     }
 }
+
+/// Dual variables that are all zero prove 0, which is a bound, and their weights are zeros.
+#[test]
+fn weights_of_which_nothing_can_be_proved_have_the_bound_zero() {
+    let text = "[data.digits]\n[split]\ntest = 0.9\n[preprocess]\nbias = \"free\"\n[objective]\nlambda = 1e-2\n[loss.crammer_singer]\n[solver.dual]\n";
+    let config = LoadedConfig::parse(text, Path::new("case.toml"), &[]).unwrap();
+    let prepared = run::prepare(&config).unwrap();
+    let device = run::open_device(&config).unwrap();
+    let problem = prepared.problem(&config, &device);
+    // Whoever scores so high for a class has all rows of the others at their bound, and none of its own: no flow comes back.
+    let (weight, mut bias) = (vec![0.0; 640], vec![0.0; 10]);
+    bias[3] = 1e6;
+    let effort = DualConfig { epochs: NonZeroUsize::MIN, ..DualConfig::default() };
+    let proof = certificate::certify(&effort, &problem, &weight, Some(&bias), &mut Silent).unwrap();
+    assert_eq!((proof.own.dual, proof.own.relative_gap >= 1.0), (0.0, true));
+    assert!(proof.tightened.dual >= 0.0 && proof.fit.weight.len() == 640);
+}

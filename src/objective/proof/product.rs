@@ -152,10 +152,13 @@ impl DualPoint<'_> {
     }
 }
 
-/// Positions in `count` parts, or in fewer of at least [`LEAST`], and how many come before.
+/// Positions in `count` parts, or in fewer of at least [`LEAST`], and how many come before; one without any where there is none.
 fn shares(support: &[u32], count: usize) -> Vec<(usize, &[u32])> {
+    if support.is_empty() {
+        return vec![(0, support)];
+    }
     let count = count.min(support.len() / LEAST).max(1);
-    let length = support.len().div_ceil(count).max(1);
+    let length = support.len().div_ceil(count);
     support.chunks(length).enumerate().map(|(i, rows)| (i * length, rows)).collect()
 }
 

@@ -61,8 +61,11 @@ impl Ascent<'_, '_> {
         // Another device may hold W in another way; then it is put together from the dual variables.
         let weights = kept.take::<f64>("weights")?;
         let elsewhere = weights.len() != self.rows.held_len() && [d * k, (d + 2) * k].contains(&weights.len());
-        // So is what an earlier version has kept of a free bias, whose penalty was another.
+        // So is what an earlier version has kept of a free bias, whose penalty was another; it has kept the squares with the constant feature.
         let elsewhere = elsewhere || (self.is_free() && !kept.has("proof"));
+        if !kept.has("proof") {
+            self.state.samples.iter_mut().for_each(|sample| sample.square = 0.0);
+        }
         if elsewhere {
             sweep::rebuild(&mut *self.rows, &mut self.state)?;
         } else {

@@ -3,7 +3,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::state::State;
-use crate::loss::dual::Scratch;
+use crate::loss::dual::{Sample, Scratch};
 use pulp::{Simd, WithSimd};
 
 /// How many visits ahead a row is asked for, before that what tells where it lies, and first its variables.
@@ -83,9 +83,10 @@ impl<R: Singles> Walk<'_, '_, R> {
         rows.bring(state.rows[i]);
         let sample = &mut state.samples[i];
         if sample.square == 0.0 {
-            sample.square = constant + rows.square();
+            sample.square = rows.square();
         }
-        let sample = *sample;
+        // The constant feature of a free bias does not keep its value.
+        let sample = Sample { square: sample.square + constant, ..*sample };
         rows.scores(simd, scores);
         let (scores, shift) = (&mut scores[..stride], &mut shift[..stride]);
         for j in 0..stride {

@@ -1,7 +1,7 @@
 //! A lower bound of the objective from any weights, those of another solver among them.
 //!
 //! With a_i ∈ c_i·∂ℓ(s_i) at the scores s_i of the model, and all of a scaled by the best factor θ, D(θa) ≥ 0 bounds the objective from
-//! below whatever the model is ([`DualPoint`]). Loose as it may be: a few epochs of the solver from there tighten it.
+//! below whatever the model is (`docs/math.md`, "Bounds that hold"). Loose as it may be: a few epochs of the solver from there tighten it.
 
 use super::{Ascent, DualConfig, SolveError, free, sweep};
 use crate::loss::{Formulation, Loss};

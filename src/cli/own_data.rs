@@ -23,7 +23,7 @@ pub(super) fn own_config(path: &Path, model: &Classifier, what: &str) -> Result<
         return refused("a model of LIBLINEAR does not say what it was trained on", "");
     };
     if !path.is_dir() {
-        let problem = "is a model file, whose word on which files to open is not taken; that of a run folder is";
+        let problem = "is a bare model file: the data files that it names are not opened";
         return refused(problem, ", or the run folder instead of the file in it");
     }
     let mut config = LoadedConfig::stored(&training.config, path)?;

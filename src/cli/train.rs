@@ -10,6 +10,7 @@ use crate::run::folder;
 use crate::run::record::{self, RunFolder, RunResult};
 use crate::run::resume::{self, Standing};
 use crate::run::{self, Prepared, RunError};
+use crate::shown;
 use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::{SolverConfig, StopReason};
 use std::path::Path;
@@ -129,7 +130,7 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
             "stopped short: {} of {} values of C are not within the gap asked for, the worst within {} of its optimum",
             short.len(),
             points.len(),
-            output::number(gaps.fold(0.0, f64::max))
+            shown::at_most(gaps.fold(0.0, f64::max), output::number)
         );
     }
     let goal = match &config.run.solver {
@@ -140,7 +141,7 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
         None => format!("stopped short: {goal}"),
         Some(gap) => format!(
             "stopped short: the objective is proved to be within {} of the optimum, {goal}",
-            output::number(gap)
+            shown::at_most(gap, output::number)
         ),
     }
 }

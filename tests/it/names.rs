@@ -252,9 +252,7 @@ fn a_bare_model_file_opens_no_path_that_it_names() {
         for file in ["run/model.safetensors", "copied"] {
             let refused = desk.run(&[command, file]);
             assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{command} {file}");
-            let problem = format!(
-                "{file}: is a model file, whose word on which files to open is not taken; that of a run folder is"
-            );
+            let problem = format!("{file}: is a bare model file: the data files that it names are not opened");
             assert_eq!(refused.problem(), problem);
             assert!(refused.hint().starts_with("name ") && refused.hint().contains("--data"), "{}", refused.hint());
             desk.succeed(&[command, file, "--data", "my.toml"]);

@@ -33,7 +33,7 @@ const TRIES: usize = 8;
 /// Writes `bytes` to `file`, all or nothing.
 ///
 /// # Errors
-/// What the system says; the temporary file is removed then, and what `file` held is still there.
+/// The error of the system; the temporary file is removed then, and what `file` held is still there.
 pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(file, |out| out.write_all(bytes))
 }
@@ -60,7 +60,7 @@ impl Draft {
     /// Makes the temporary file.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn begin(file: &Path) -> io::Result<Self> {
         let (out, partial) = fresh(file)?;
         Ok(Self { file: file.to_path_buf(), partial, out: Some(BufWriter::new(out)) })
@@ -69,7 +69,7 @@ impl Draft {
     /// Gives the file its name, once it is on the disk.
     ///
     /// # Errors
-    /// What the system says; the temporary file is removed then.
+    /// The error of the system; the temporary file is removed then.
     pub fn finish(mut self) -> io::Result<()> {
         if let Some(out) = self.out.take() {
             let kept = out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|out| out.sync_all());

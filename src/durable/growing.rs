@@ -21,7 +21,7 @@ impl Growing {
     /// Opens a file, or makes it; `None` where another process holds it. Its content is left as it is.
     ///
     /// # Errors
-    /// What the system says; [`Refusal`] for a link and for what is no file.
+    /// The error of the system; [`Refusal`] for a link and for what is no file.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         loop {
             let mut options = File::options();
@@ -38,10 +38,10 @@ impl Growing {
         }
     }
 
-    /// What it holds, `most` bytes at most.
+    /// Its content, `most` bytes at most.
     ///
     /// # Errors
-    /// What the system says; [`Refusal`] where it is longer.
+    /// The error of the system; [`Refusal`] where it is longer.
     pub fn read(&mut self, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.file.rewind()?;
@@ -52,7 +52,7 @@ impl Growing {
     /// Keeps the first `whole` bytes, of those that it has just read, and goes on behind them.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn keep(&mut self, bytes: &[u8], whole: usize) -> io::Result<()> {
         if self.has_other_names() {
             return self.replace(&bytes[..whole]);
@@ -64,7 +64,7 @@ impl Growing {
     /// Begins anew, with these bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn begin(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.has_other_names() {
             return self.replace(bytes);
@@ -77,7 +77,7 @@ impl Growing {
     /// Has the system keep what was written.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 /// opened, too, where the system does.
 ///
 /// # Errors
-/// What the system says; [`Refusal`] for a pipe that nobody writes to.
+/// The error of the system; [`Refusal`] for a pipe that nobody writes to.
 pub fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Metadata)> {
     #[cfg(unix)]
     if !handed_down(path) && pipes::is_pipe(&fs::metadata(path)?.file_type()) {
@@ -41,7 +41,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Reads a file of a folder, `most` bytes of it at most. Links are followed within the folder only.
 ///
 /// # Errors
-/// What the system says; [`Refusal`] for links out of the folder, for what is no file, and for what is longer than `most`.
+/// The error of the system; [`Refusal`] for links out of the folder, for what is no file, and for what is longer than `most`.
 pub fn read_below(folder: &Path, name: &str, most: u64) -> io::Result<Vec<u8>> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let path = fs::canonicalize(folder.join(name))?;
@@ -82,7 +82,7 @@ pub(super) fn refuse_special(metadata: &Metadata) -> io::Result<()> {
     special(&metadata.file_type()).map_or(Ok(()), |found| Err(Refusal::Special { found }.into()))
 }
 
-/// What a path is that is no file.
+/// The kind of a path that is no file.
 pub(super) fn special(kind: &FileType) -> Option<&'static str> {
     if kind.is_file() {
         return None;

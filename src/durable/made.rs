@@ -18,7 +18,7 @@ const LONGEST: u64 = 1 << 24;
 /// Before a name that is no longer on the list.
 const GONE: char = '-';
 
-/// What a folder is the folder of.
+/// The kind of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A run.
@@ -52,7 +52,7 @@ impl Kind {
 pub struct Trouble {
     /// The file or folder.
     pub file: PathBuf,
-    /// What the system says, or a [`Refusal`].
+    /// The error of the system, or a [`Refusal`].
     pub source: io::Error,
 }
 

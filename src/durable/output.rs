@@ -74,7 +74,7 @@ impl Output {
     /// Ends the output: a file gets its name.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn finish(self) -> io::Result<()> {
         match self.0 {
             Way::Straight(mut out) => out.flush(),

@@ -53,7 +53,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What to do about it; `None` where that depends on what was wanted.
+    /// A hint; `None` where that depends on what was wanted.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -70,7 +70,7 @@ impl Refusal {
         })
     }
 
-    /// What an error is inside, where it is one of these.
+    /// The refusal inside an error, where there is one.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()

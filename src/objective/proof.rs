@@ -30,7 +30,7 @@ pub(crate) struct DualPoint<'a> {
     pub stride: usize,
 }
 
-/// What dual variables prove.
+/// The bound of dual variables, and their weights.
 #[derive(Debug, Clone)]
 pub(crate) struct Proven {
     /// A lower bound of the objective at any weights.

@@ -70,7 +70,7 @@ fn is_path_model(name: &str) -> bool {
     c.is_some_and(|c| c.parse::<f64>().is_ok())
 }
 
-/// What is a run's in its folder; `None` where no run is. Touches nothing.
+/// The files of a run in its folder; `None` where no run is. Touches nothing.
 ///
 /// # Errors
 /// [`RecordError::Io`] when the list cannot be read.
@@ -122,13 +122,7 @@ pub(crate) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
         return Err(RecordError::Taken { folder: folder.to_path_buf() });
     }
     let made = made.unwrap_or_else(|| Made::unmarked(folder, Kind::Run, []));
-    for below in [checkpoint::FOLDER, PATH_FOLDER, FIGURES].map(|name| folder.join(name)) {
-        match fs::symlink_metadata(&below) {
-            Ok(metadata) if metadata.is_symlink() => return Err(failed(&below)(Refusal::Link.into())),
-            Ok(metadata) if !metadata.is_dir() => return Err(failed(&below)(Refusal::Foreign.into())),
-            _ => {}
-        }
-    }
+    check_below(folder, &[checkpoint::FOLDER, PATH_FOLDER, FIGURES])?;
     let figures: Vec<String> = figures(&DRAWN).collect();
     let names: Vec<&str> = FILES.into_iter().chain(figures.iter().map(String::as_str)).collect();
     made.check(&names)?;
@@ -136,6 +130,18 @@ pub(crate) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
         return Err(failed(&file)(Refusal::Foreign.into()));
     }
     Ok(made)
+}
+
+/// Refuses folders within a folder that are links or no folders.
+pub(crate) fn check_below(folder: &Path, names: &[&str]) -> Result<(), RecordError> {
+    for below in names.iter().map(|name| folder.join(name)) {
+        match fs::symlink_metadata(&below) {
+            Ok(metadata) if metadata.is_symlink() => return Err(failed(&below)(Refusal::Link.into())),
+            Ok(metadata) if !metadata.is_dir() => return Err(failed(&below)(Refusal::Foreign.into())),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Takes away what an earlier run has made in the folder, but for its figures, which are drawn again.

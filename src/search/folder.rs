@@ -5,7 +5,7 @@ use super::refit;
 use super::table::{BEST, JSON, TABLE};
 use crate::durable::{Kind, Made, Refusal};
 use crate::run::RecordError;
-use crate::run::folder::{FIGURES, PAGE, figures, present};
+use crate::run::folder::{FIGURES, PAGE, check_below, figures, present};
 use crate::run::record::{RunFolder, failed};
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ const FILES: [&str; 5] = [CONFIG, LEDGER, TABLE, JSON, BEST];
 /// The figures that searches have, without their endings.
 pub const DRAWN: [&str; 3] = ["scatter", "heatmap", "curves"];
 
-/// What is a search's in its folder; `None` where no search is. Touches nothing.
+/// The files of a search in its folder; `None` where no search is. Touches nothing.
 ///
 /// # Errors
 /// [`RecordError::Io`] when the list cannot be read.
@@ -60,12 +60,7 @@ pub(super) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
         return Err(RecordError::Taken { folder: folder.to_path_buf() });
     }
     let made = found.unwrap_or_else(|| Made::unmarked(folder, Kind::Search, []));
-    let below = folder.join(FIGURES);
-    match fs::symlink_metadata(&below) {
-        Ok(metadata) if metadata.is_symlink() => return Err(failed(&below)(Refusal::Link.into())),
-        Ok(metadata) if !metadata.is_dir() => return Err(failed(&below)(Refusal::Foreign.into())),
-        _ => {}
-    }
+    check_below(folder, &[FIGURES])?;
     let figures: Vec<String> = figures(&DRAWN).collect();
     let names: Vec<&str> = FILES.into_iter().chain(figures.iter().map(String::as_str)).collect();
     made.check(&names)?;

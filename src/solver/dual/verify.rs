@@ -116,6 +116,7 @@ impl Ascent<'_, '_> {
         let found = self.candidate(weight, bias)?;
         let certificate = self.certificate(&found.measured)?;
         if certificate.relative_gap > self.config.gap.get() && or_else {
+            // Once more: kept from before, these weights would lie in memory beside those that are mostly handed out.
             let Proven { weight, bias, .. } = self.prove();
             let bias = if self.is_free() { self.state.bias() } else { bias };
             let other = self.candidate(weight, bias)?;

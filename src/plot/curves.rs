@@ -118,7 +118,7 @@ pub fn bounds(rows: &[BoundsRow], name: &str) -> Option<Curves> {
     let gap: Points = of(|r| r.relative_gap).into_iter().filter(|p| p.1 > 0.0).collect();
     let gap = vec![Series { name: "(primal − dual) / primal", color: BLUE, points: gap }];
     let panels = vec![
-        Panel { x: EPOCH, y: "the optimum lies in between", unit: Unit::Number, series: sides, decades: false },
+        Panel { x: EPOCH, y: "objective", unit: Unit::Number, series: sides, decades: false },
         Panel { x: EPOCH, y: "relative duality gap", unit: Unit::Number, series: gap, decades: false },
     ];
     Curves::of("Bounds on the optimum, as measured", name, panels)

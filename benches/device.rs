@@ -9,15 +9,15 @@
 
 use burn::nn::loss::Reduction;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_svm::bounded::Positive;
-use burn_svm::data::batch::{Batch, Source};
-use burn_svm::data::{Center, Dense, Features, Scale, Scaler};
-use burn_svm::device::{self, OpenDevice};
-use burn_svm::loss::{Formulation, Loss, Power};
-use burn_svm::model::{BiasRule, LinearSvm};
-use burn_svm::objective::{DevicePass, Objective, ResidentLimits};
-use burn_svm::solver::sgd::sampler::Sampling;
-use burn_svm::solver::{GradientRoute, LogEntry, Observer, Problem, SgdConfig, SolverConfig};
+use burn_svm::internals::bounded::Positive;
+use burn_svm::internals::data::batch::{Batch, Source};
+use burn_svm::internals::data::{Center, Dense, Features, Scale, Scaler};
+use burn_svm::internals::device::{self, OpenDevice};
+use burn_svm::internals::loss::{Formulation, Loss, Power};
+use burn_svm::internals::model::{BiasRule, LinearSvm};
+use burn_svm::internals::objective::{DevicePass, Objective, ResidentLimits};
+use burn_svm::internals::solver::sgd::sampler::Sampling;
+use burn_svm::internals::solver::{GradientRoute, LogEntry, Observer, Problem, SgdConfig, SolverConfig};
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ fn options() -> Options {
 
 /// Rows of bytes with labels, and what goes with them.
 struct Rows {
-    features: Features,
+    features: Features<'static>,
     labels: Vec<u32>,
     scaler: Scaler,
     all: Vec<u32>,

@@ -4,9 +4,9 @@
 //! The shapes are those of the notebook's timing: 500 rows of 3,073 features, 10 classes. Medians of interleaved rounds.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_svm::device;
-use burn_svm::loss::{MarginLoss, Power, WestonWatkinsConfig};
-use burn_svm::reference::{
+use burn_svm::internals::device;
+use burn_svm::internals::loss::{MarginLoss, Power, WestonWatkinsConfig};
+use burn_svm::internals::reference::{
     LossAndGradient, Sample, weston_watkins_by_class, weston_watkins_matrix, weston_watkins_naive,
 };
 use rand::{RngExt, SeedableRng};

@@ -9,13 +9,13 @@
 
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor, TensorData};
-use burn_svm::data::batch::Source;
-use burn_svm::data::{Center, Dense, Features, Scale, Scaler};
-use burn_svm::device;
-use burn_svm::kernel::Ceilings;
-use burn_svm::loss::{Formulation, Loss, Power};
-use burn_svm::model::{BiasRule, LinearSvm};
-use burn_svm::objective::{FusedPass, Objective};
+use burn_svm::internals::data::batch::Source;
+use burn_svm::internals::data::{Center, Dense, Features, Scale, Scaler};
+use burn_svm::internals::device;
+use burn_svm::internals::kernel::Ceilings;
+use burn_svm::internals::loss::{Formulation, Loss, Power};
+use burn_svm::internals::model::{BiasRule, LinearSvm};
+use burn_svm::internals::objective::{FusedPass, Objective};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -62,7 +62,7 @@ fn options() -> Options {
     options
 }
 
-fn features(shape: &Shape) -> Features {
+fn features(shape: &Shape) -> Features<'static> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut byte = move || {
         state ^= state << 13;
@@ -129,7 +129,7 @@ fn measure(shape: &Shape, rounds: usize, ceilings: Ceilings) {
     };
     let analytic = || {
         for (x, labels) in &chunks {
-            let batch = burn_svm::data::batch::Rows::Dense(x.clone());
+            let batch = burn_svm::internals::data::batch::Rows::Dense(x.clone());
             let q = module.gradient(by_hand.scores(&batch, None), labels.clone());
             black_box(by_hand.backward(&batch, None, q));
         }

@@ -13,14 +13,14 @@
 
 use burn::nn::loss::Reduction;
 use burn::tensor::{Tensor, TensorData};
-use burn_svm::data::batch::{Batch, Source};
-use burn_svm::data::{Center, Dense, Features, Scale, Scaler};
-use burn_svm::device::{self, Backend, OpenDevice};
-use burn_svm::loss::{Formulation, Loss, MarginLoss, Power};
-use burn_svm::model::{BiasRule, LinearSvm};
-use burn_svm::objective::{DevicePass, FusedPass, Objective, ResidentLimits};
-use burn_svm::solver::sgd::sampler::{Sampler, Sampling};
-use burn_svm::solver::{GradientRoute, LogEntry, Observer, Problem, Route, SgdConfig, SolverConfig};
+use burn_svm::internals::data::batch::{Batch, Source};
+use burn_svm::internals::data::{Center, Dense, Features, Scale, Scaler};
+use burn_svm::internals::device::{self, Backend, OpenDevice};
+use burn_svm::internals::loss::{Formulation, Loss, MarginLoss, Power};
+use burn_svm::internals::model::{BiasRule, LinearSvm};
+use burn_svm::internals::objective::{DevicePass, FusedPass, Objective, ResidentLimits};
+use burn_svm::internals::solver::sgd::sampler::{Sampler, Sampling};
+use burn_svm::internals::solver::{GradientRoute, LogEntry, Observer, Problem, Route, SgdConfig, SolverConfig};
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ fn options() -> Options {
 }
 
 /// Rows and labels by a small generator of its own.
-fn random_data() -> (Features, Vec<u32>) {
+fn random_data() -> (Features<'static>, Vec<u32>) {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut next = move || {
         state ^= state << 13;
@@ -182,7 +182,7 @@ impl Case<'_> {
 
     fn steps(&self, count: usize, threads: usize) -> Duration {
         let config = SolverConfig::Sgd(Box::new(SgdConfig {
-            learning_rate: burn_svm::bounded::Positive::new(1e-7).expect("positive"),
+            learning_rate: burn_svm::internals::bounded::Positive::new(1e-7).expect("positive"),
             batch_size: NonZeroUsize::new(self.batch_size).expect("not zero"),
             sampling: Sampling::WithReplacement,
             steps: NonZeroUsize::new(count),

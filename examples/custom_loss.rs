@@ -9,9 +9,9 @@
 //! ```
 
 use burn::tensor::{Int, Tensor};
-use burn_svm::device;
-use burn_svm::gradcheck::{Inputs, check};
-use burn_svm::loss::MarginLoss;
+use burn_svm::internals::device;
+use burn_svm::internals::gradcheck::{Inputs, check};
+use burn_svm::internals::loss::MarginLoss;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;

@@ -10,9 +10,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_svm::device::{self, DeviceName};
-use burn_svm::loss::WestonWatkinsConfig;
-use burn_svm::model::{LinearSvm, LinearSvmConfig};
+use burn_svm::internals::device::{self, DeviceName};
+use burn_svm::internals::loss::WestonWatkinsConfig;
+use burn_svm::internals::model::{LinearSvm, LinearSvmConfig};
 use std::error::Error;
 
 const N_SAMPLES: usize = 400;

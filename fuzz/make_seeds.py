@@ -14,7 +14,7 @@ import tarfile
 import zlib
 
 here = pathlib.Path(__file__).resolve().parent
-fixtures = here.parent / "tests/fixtures"
+fixtures = here.parent / "cli/tests/fixtures"
 formats = fixtures / "formats"
 
 

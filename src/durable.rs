@@ -1,22 +1,8 @@
-//! Files that are whole or not there, folders in which nothing is touched that is not ours, and digests that know bytes again.
+//! Files that are whole or not there.
 //!
 //! A file is written under a temporary name, brought to the disk, renamed, and its folder brought to the disk: whatever happens in
 //! between, power cuts included, the final name holds the old content or the new, never half of one. The temporary name cannot be
 //! guessed and is never one that is there already, so that no link that lies in wait is written through. Imports nothing.
-
-mod digest;
-mod growing;
-mod input;
-mod made;
-mod output;
-mod refusal;
-
-pub use digest::Digest;
-pub use growing::Growing;
-pub use input::{open, read, read_below};
-pub use made::{Kind, MARKER, Made, Trouble, sweep};
-pub use output::Output;
-pub use refusal::Refusal;
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -66,6 +52,12 @@ impl Draft {
         Ok(Self { file: file.to_path_buf(), partial, out: Some(BufWriter::new(out)) })
     }
 
+    /// The temporary name.
+    #[must_use]
+    pub fn partial(&self) -> &Path {
+        &self.partial
+    }
+
     /// Gives the file its name, once it is on the disk.
     ///
     /// # Errors
@@ -101,7 +93,7 @@ impl Drop for Draft {
 }
 
 /// A file beside `file` that has just been made, under a name that nobody can have known.
-fn fresh(file: &Path) -> io::Result<(File, PathBuf)> {
+pub fn fresh(file: &Path) -> io::Result<(File, PathBuf)> {
     let mut tried = 0;
     loop {
         let path = file.with_file_name(format!("{TEMPORARY}{:016x}{PARTIAL}", RandomState::new().hash_one(tried)));
@@ -114,13 +106,14 @@ fn fresh(file: &Path) -> io::Result<(File, PathBuf)> {
 }
 
 /// Whether a name is one of those that files have while they are written.
-fn is_temporary(name: &str) -> bool {
+#[must_use]
+pub fn is_temporary(name: &str) -> bool {
     let digits = name.strip_prefix(TEMPORARY).and_then(|rest| rest.strip_suffix(PARTIAL));
     digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Brings the names in the folder of `file` to the disk.
-fn sync_folder_of(file: &Path) -> io::Result<()> {
+pub fn sync_folder_of(file: &Path) -> io::Result<()> {
     // Windows keeps no such promise and opens no folders.
     if cfg!(unix) {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -13,9 +13,9 @@
 //! ```
 //! use burn::nn::loss::Reduction;
 //! use burn::tensor::{Distribution, Int, Tensor};
-//! use burn_svm::device;
-//! use burn_svm::loss::WestonWatkinsConfig;
-//! use burn_svm::model::LinearSvmConfig;
+//! use burn_svm::internals::device;
+//! use burn_svm::internals::loss::WestonWatkinsConfig;
+//! use burn_svm::internals::model::LinearSvmConfig;
 //!
 //! let device = device::cpu().expect("a CPU backend is compiled in").autodiff();
 //! let svm = LinearSvmConfig::new(64, 10).init(&device);
@@ -55,25 +55,29 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
-pub mod bounded;
-pub mod calibration;
-pub mod cli;
-pub mod config;
-pub mod data;
-pub mod device;
-pub mod durable;
-pub mod fetch;
-pub mod gradcheck;
-pub mod kernel;
-pub mod loss;
-pub mod metric;
-pub mod model;
-pub mod objective;
-pub mod plot;
-pub mod reference;
-pub mod report;
-pub mod run;
-pub mod search;
-mod shown;
-pub mod solver;
-pub mod visible;
+mod bounded;
+mod calibration;
+mod data;
+mod device;
+mod durable;
+mod gradcheck;
+mod kernel;
+mod loss;
+mod metric;
+mod model;
+mod objective;
+mod reference;
+mod solver;
+mod visible;
+
+/// The rooms of the library, for the program, the tests and the benchmarks. No promise is made about anything in here.
+#[doc(hidden)]
+pub mod internals {
+    macro_rules! rooms {
+        ($($room:ident)*) => { $(pub mod $room { pub use crate::$room::*; })* };
+    }
+
+    rooms! {
+        bounded calibration data device durable gradcheck kernel loss metric model objective reference solver visible
+    }
+}

@@ -125,7 +125,7 @@ impl Sample<'_> {
 /// Weston-Watkins in two loops, one margin at a time.
 ///
 /// ```
-/// use burn_svm::{loss::Power, reference::{Sample, weston_watkins_naive}};
+/// use burn_svm::internals::{loss::Power, reference::{Sample, weston_watkins_naive}};
 ///
 /// // Scores 13, −7, 11 and label 0: max(0, −7 − 13 + 10) + max(0, 11 − 13 + 10) = 8.
 /// let sample = Sample {

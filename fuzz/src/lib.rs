@@ -1,10 +1,11 @@
 //! What the fuzz targets share: a limit for reading, an allocator that refuses what lies beyond, and repairs of checksums, so
 //! that a change of a byte gets past them.
 
-use burn_svm::data::format::{Column, Format, Source, Wanted, columns::Special, limit, read_source};
-use burn_svm::data::{DataError, Dense, Features, Table};
-use burn_svm::model::Classifier;
-use burn_svm::model::export::ExportFormat;
+use burn_svm_cli::format::{Column, Format, Source, Wanted, columns::Special, limit, read_source};
+use burn_svm::internals::data::{Dense, Features};
+use burn_svm_cli::format::{DataError, Table};
+use burn_svm::internals::model::Classifier;
+use burn_svm_cli::export::ExportFormat;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Cursor;
 use std::path::Path;
@@ -191,7 +192,7 @@ pub fn use_model(model: &Classifier) {
     for format in [ExportFormat::Npz, ExportFormat::Liblinear, ExportFormat::Onnx] {
         let _ = model.export(format);
     }
-    let _ = burn_svm::run::wanted(model);
+    let _ = burn_svm_cli::run::wanted(model);
     if let Some(calibration) = model.calibration() {
         let mut scores = model.scores(&row, &[0]);
         calibration.log_probabilities(&mut scores);

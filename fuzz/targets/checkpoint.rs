@@ -1,8 +1,8 @@
 //! Checkpoints of a run; the checksum is repaired after each change where the file still has the shape of one.
 #![no_main]
 
-use burn_svm::durable::Digest;
-use burn_svm::run::checkpoint::{Checkpoint, Unusable};
+use burn_svm_cli::durable::Digest;
+use burn_svm_cli::run::checkpoint::{Checkpoint, Unusable};
 use burn_svm_fuzz::init;
 use libfuzzer_sys::fuzz_target;
 use safetensors::SafeTensors;

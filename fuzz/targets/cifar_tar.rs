@@ -1,7 +1,7 @@
 //! The archive around CIFAR's files, its headers repaired after each change; through a file, as a configuration names it.
 #![no_main]
 
-use burn_svm::data::format::{CifarConfig, CifarLabels};
+use burn_svm_cli::format::{CifarConfig, CifarLabels};
 use burn_svm_fuzz::{init, repair_tar};
 use libfuzzer_sys::fuzz_target;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Configurations, and what `--set` changes in them: the first line is a KEY=VALUE where it is one.
 #![no_main]
 
-use burn_svm::config::{LoadedConfig, parse_assignment};
+use burn_svm_cli::config::{LoadedConfig, parse_assignment};
 use burn_svm_fuzz::init;
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! csv and tsv text: the first byte says what is known of the columns, the rest is the file.
 #![no_main]
 
-use burn_svm::data::format::Format;
+use burn_svm_cli::format::Format;
 use burn_svm_fuzz::{init, read, wanted};
 use libfuzzer_sys::fuzz_target;
 

@@ -2,8 +2,8 @@
 //! must come back as they were.
 #![no_main]
 
-use burn_svm::data::Features;
-use burn_svm::data::format::{Column, Format, Wanted, columns::Special};
+use burn_svm::internals::data::Features;
+use burn_svm_cli::format::{Column, Format, Wanted, columns::Special};
 use burn_svm_fuzz::{init, read};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,7 +1,7 @@
 //! idx images and rows.
 #![no_main]
 
-use burn_svm::data::format::Format;
+use burn_svm_cli::format::Format;
 use burn_svm_fuzz::{init, read};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,7 +1,7 @@
 //! PNG and JPEG images; the checksums of a PNG file are repaired after each change.
 #![no_main]
 
-use burn_svm::data::format::Format;
+use burn_svm_cli::format::Format;
 use burn_svm_fuzz::{init, read, repair_png};
 use libfuzzer_sys::fuzz_target;
 

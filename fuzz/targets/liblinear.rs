@@ -1,7 +1,7 @@
 //! LIBLINEAR's model files.
 #![no_main]
 
-use burn_svm::model::liblinear;
+use burn_svm_cli::liblinear;
 use burn_svm_fuzz::{init, use_model};
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;

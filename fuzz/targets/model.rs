@@ -1,7 +1,7 @@
 //! Model files: what is read can be written, scored and exported.
 #![no_main]
 
-use burn_svm::model::Classifier;
+use burn_svm::internals::model::Classifier;
 use burn_svm_fuzz::{init, use_model};
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Standard input of `predict`: any format, told by the content, for a model of three features.
 #![no_main]
 
-use burn_svm::model::Classifier;
-use burn_svm::run;
+use burn_svm::internals::model::Classifier;
+use burn_svm_cli::run;
 use burn_svm_fuzz::{init, read};
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
@@ -23,6 +23,6 @@ fn model() -> &'static Classifier {
     MODEL.get_or_init(|| {
         let text =
             b"solver_type MCSVM_CS\nnr_class 3\nlabel 1 2 3\nnr_feature 3\nbias 1\nw\n1 0 0\n0 1 0\n0 0 1\n0 0 0\n";
-        burn_svm::model::liblinear::read(text, Path::new("x.model")).expect("a model")
+        burn_svm_cli::liblinear::read(text, Path::new("x.model")).expect("a model")
     })
 }

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     /// All rows of the data set.
-    pub features: &'a Features,
+    pub features: &'a Features<'a>,
     /// A class index a row.
     pub labels: &'a [u32],
     /// Fitted preprocessing.

@@ -1,6 +1,5 @@
 //! Labels of any integers or strings, kept as class indices and names.
 
-use super::format::quote;
 use std::collections::HashMap;
 
 /// One label a row: an index into the names, in the order in which they first appeared.
@@ -65,32 +64,6 @@ impl LabelColumn {
         self.ids.push(id);
     }
 
-    /// Appends the label that a text file has: an integer, of which `+1`, `1.0` and `1` are the same, or any other word.
-    ///
-    /// # Errors
-    /// What was found where it can be no label: nothing, NaN, or bytes that are not UTF-8.
-    pub fn push_text(&mut self, word: &[u8]) -> Result<(), String> {
-        if word.is_empty() {
-            return Err("the label is missing".into());
-        }
-        let Ok(text) = std::str::from_utf8(word) else {
-            return Err(format!("label {} is not UTF-8 text", quote(&String::from_utf8_lossy(word))));
-        };
-        if is_plain_integer(word) {
-            self.push(text);
-            return Ok(());
-        }
-        match text.parse::<f64>() {
-            Ok(number) if number.is_nan() => {
-                return Err(format!("found label {}, expected an integer or a word", quote(text)));
-            }
-            #[allow(clippy::cast_possible_truncation)]
-            Ok(number) if number.fract() == 0.0 && number.abs() < 9e15 => self.push(&(number as i64).to_string()),
-            Ok(_) | Err(_) => self.push(text),
-        }
-        Ok(())
-    }
-
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -133,13 +106,6 @@ impl LabelColumn {
         let map: Vec<Option<u32>> = self.names.iter().map(|n| position.get(n.as_str()).copied()).collect();
         self.ids.iter().enumerate().map(|(row, &id)| map[id as usize].ok_or(row)).collect()
     }
-}
-
-/// True for an integer as `i64` would print it.
-fn is_plain_integer(word: &[u8]) -> bool {
-    let digits = word.strip_prefix(b"-").unwrap_or(word);
-    let plain = digits.len() <= 15 && digits.iter().all(u8::is_ascii_digit);
-    plain && (matches!(digits, [b'1'..=b'9', ..]) || word == b"0")
 }
 
 #[cfg(test)]

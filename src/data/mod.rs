@@ -3,18 +3,17 @@
 //! Bytes stay bytes: an image set is never expanded as a whole, only batch by batch. Imports only `device` and `bounded`.
 
 pub mod batch;
-pub mod error;
-pub mod format;
 pub mod labels;
 pub mod scale;
 pub mod sparse;
 pub mod split;
 
-pub use error::{DataError, DataErrorKind, Position};
 pub use labels::LabelColumn;
 pub use scale::{Center, Scale, Scaler};
 pub use sparse::Csr;
 pub use split::{Holdout, Split, SplitConfig, SplitMethod};
+
+use std::borrow::Cow;
 
 /// Streams of the one seeded generator: each use draws from its own, so that none disturbs another.
 pub mod streams {
@@ -34,20 +33,25 @@ pub mod streams {
     pub const FOLDS: u64 = 1 << 32;
 }
 
-/// A row-major dense matrix.
+/// A row-major dense matrix, owned or borrowed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Dense<T> {
+pub struct Dense<'a, T: Clone> {
     n_features: usize,
-    values: Vec<T>,
+    values: Cow<'a, [T]>,
 }
 
-impl<T: Copy> Dense<T> {
+impl<'a, T: Copy> Dense<'a, T> {
     /// Wraps row-major `values`, `n_features` to a row.
     ///
     /// # Panics
     /// When the number of values is no multiple of `n_features` (a programming error; readers check files).
     #[must_use]
     pub fn new(n_features: usize, values: Vec<T>) -> Self {
+        Self::of(n_features, Cow::Owned(values))
+    }
+
+    /// Wraps row-major `values`, owned or borrowed, as [`Dense::new`].
+    pub(crate) fn of(n_features: usize, values: Cow<'a, [T]>) -> Self {
         assert!(
             n_features > 0 && values.len().is_multiple_of(n_features),
             "{} values do not fill rows of {n_features}",
@@ -74,6 +78,19 @@ impl<T: Copy> Dense<T> {
         &self.values[i * self.n_features..(i + 1) * self.n_features]
     }
 
+    /// Appends the rows of `other`, which has as many columns.
+    pub fn append(&mut self, other: &Dense<'_, T>) {
+        let values = self.values.to_mut();
+        values.reserve_exact(other.values.len());
+        values.extend_from_slice(&other.values);
+    }
+
+    /// The same matrix, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> Dense<'_, T> {
+        Dense { n_features: self.n_features, values: Cow::Borrowed(&self.values) }
+    }
+
     /// All values, row after row.
     #[must_use]
     pub fn values(&self) -> &[T] {
@@ -83,16 +100,26 @@ impl<T: Copy> Dense<T> {
 
 /// A feature matrix `[n_samples, n_features]` in the form in which it lies in memory.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Features {
+pub enum Features<'a> {
     /// Bytes, as images have them; cast batch by batch.
-    U8(Dense<u8>),
+    U8(Dense<'a, u8>),
     /// Single-precision floats.
-    F32(Dense<f32>),
+    F32(Dense<'a, f32>),
     /// Sparse rows.
-    Sparse(Csr),
+    Sparse(Csr<'a>),
 }
 
-impl Features {
+impl Features<'_> {
+    /// The same matrix, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> Features<'_> {
+        match self {
+            Self::U8(d) => Features::U8(d.borrowed()),
+            Self::F32(d) => Features::F32(d.borrowed()),
+            Self::Sparse(s) => Features::Sparse(s.borrowed()),
+        }
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn n_rows(&self) -> usize {
@@ -158,24 +185,11 @@ pub struct ImageShape {
     pub width: usize,
 }
 
-/// What one file holds: rows, labels where it has them, and the shape where the rows are images.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Table {
-    /// One row a sample.
-    pub features: Features,
-    /// One label a row; `None` for a file without labels.
-    pub labels: Option<LabelColumn>,
-    /// For image formats.
-    pub image_shape: Option<ImageShape>,
-    /// The classes in column order where the format itself names them (CIFAR's `batches.meta.txt`); else the labels decide.
-    pub class_names: Option<Vec<String>>,
-}
-
 /// A labelled data set: the rows of the train part first, then those of the test part that the data brings, if any.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// All rows.
-    pub features: Features,
+    pub features: Features<'static>,
     /// A class index a row, in `0..class_names.len()`.
     pub labels: Vec<u32>,
     /// Names in column order.

@@ -95,7 +95,7 @@ impl Moments {
 
 /// Exact column sums of byte rows: 32-bit sums of at most 16,384 rows, added up in f64.
 #[allow(clippy::cast_precision_loss)]
-fn byte_means(dense: &super::Dense<u8>, rows: &[u32]) -> Vec<f64> {
+fn byte_means(dense: &super::Dense<'_, u8>, rows: &[u32]) -> Vec<f64> {
     let d = dense.n_features();
     let partial = |rows: &[u32]| {
         let mut sum = vec![0u32; d];
@@ -268,15 +268,15 @@ mod tests {
 
     const VALUES: [f32; 12] = [0., 4., 7., 2., 0., 7., 4., 8., 7., 100., 100., 100.];
 
-    fn dense() -> Features {
+    fn dense() -> Features<'static> {
         Features::F32(Dense::new(3, VALUES.to_vec()))
     }
 
-    fn bytes() -> Features {
+    fn bytes() -> Features<'static> {
         Features::U8(Dense::new(3, VALUES.iter().map(|&v| v as u8).collect()))
     }
 
-    fn sparse() -> Features {
+    fn sparse() -> Features<'static> {
         let mut csr = Csr::new(3);
         for row in VALUES.chunks(3) {
             row.iter().enumerate().filter(|(_, v)| **v != 0.0).for_each(|(j, &v)| csr.push_cell(j as u32, v));

@@ -2,19 +2,20 @@
 
 use super::Dense;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Dense rows that a thread goes through at once.
 const ROWS: usize = 1024;
 
-/// Sparse rows in CSR form; a cell that is not stored is zero.
+/// Sparse rows in CSR form, owned or borrowed; a cell that is not stored is zero.
 ///
 /// Row `i` holds the pairs `(indices[k], values[k])` for `k` in `offsets[i]..offsets[i + 1]`, column indices strictly increasing.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Csr<I = u32, V = f32> {
+pub struct Csr<'a, I: Clone = u32, V: Clone = f32> {
     n_features: usize,
-    offsets: Vec<usize>,
-    indices: Vec<I>,
-    values: Vec<V>,
+    offsets: Cow<'a, [usize]>,
+    indices: Cow<'a, [I]>,
+    values: Cow<'a, [V]>,
 }
 
 /// The number of a column, in more or fewer bytes.
@@ -39,13 +40,29 @@ impl Column for u16 {
     }
 }
 
-impl Default for Csr {
+impl Default for Csr<'_> {
     fn default() -> Self {
-        Self { n_features: 0, offsets: vec![0], indices: Vec::new(), values: Vec::new() }
+        Self::of(0, vec![0], Vec::new(), Vec::new())
     }
 }
 
-impl<I, V> Csr<I, V> {
+impl<'a, I: Clone, V: Clone> Csr<'a, I, V> {
+    /// Wraps cells whose offsets and columns are known to be in order.
+    pub(crate) fn of(
+        n_features: usize,
+        offsets: impl Into<Cow<'a, [usize]>>,
+        indices: impl Into<Cow<'a, [I]>>,
+        values: impl Into<Cow<'a, [V]>>,
+    ) -> Self {
+        Self { n_features, offsets: offsets.into(), indices: indices.into(), values: values.into() }
+    }
+
+    /// The same matrix, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> Csr<'_, I, V> {
+        Csr::of(self.n_features, &*self.offsets, &*self.indices, &*self.values)
+    }
+
     /// Where the rows begin among all cells, and where the last ends.
     #[must_use]
     #[inline(always)]
@@ -84,7 +101,7 @@ impl<I, V> Csr<I, V> {
     /// # Panics
     /// When there are more columns than `I` can tell apart (a programming error).
     #[must_use]
-    pub fn from_dense(dense: &Dense<V>) -> Self
+    pub fn from_dense(dense: &Dense<'_, V>) -> Self
     where
         I: Column,
         V: Copy + Default + PartialEq + Send + Sync,
@@ -119,11 +136,11 @@ impl<I, V> Csr<I, V> {
                 done = end;
             }
         });
-        Self { n_features: dense.n_features(), offsets, indices, values }
+        Self::of(dense.n_features(), offsets, indices, values)
     }
 }
 
-impl Csr {
+impl Csr<'_> {
     /// An empty matrix of `n_features` columns.
     #[must_use]
     pub fn new(n_features: usize) -> Self {
@@ -135,26 +152,26 @@ impl Csr {
     pub fn with_capacity(rows: usize, cells: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self { n_features: 0, offsets, indices: Vec::with_capacity(cells), values: Vec::with_capacity(cells) }
+        Self::of(0, offsets, Vec::with_capacity(cells), Vec::with_capacity(cells))
     }
 
     /// Gives memory back that is reserved but not used.
     pub fn shrink_to_fit(&mut self) {
-        self.offsets.shrink_to_fit();
-        self.indices.shrink_to_fit();
-        self.values.shrink_to_fit();
+        self.offsets.to_mut().shrink_to_fit();
+        self.indices.to_mut().shrink_to_fit();
+        self.values.to_mut().shrink_to_fit();
     }
 
     /// Appends one cell to the row that is being built. The caller keeps columns increasing; the width grows as needed.
     pub fn push_cell(&mut self, column: u32, value: f32) {
         self.n_features = self.n_features.max(column as usize + 1);
-        self.indices.push(column);
-        self.values.push(value);
+        self.indices.to_mut().push(column);
+        self.values.to_mut().push(value);
     }
 
     /// Closes the row that is being built.
     pub fn finish_row(&mut self) {
-        self.offsets.push(self.indices.len());
+        self.offsets.to_mut().push(self.indices.len());
     }
 
     /// Makes the matrix exactly `n_features` wide: wider by zeros, or narrower by dropping cells; returns how many were dropped.
@@ -162,33 +179,34 @@ impl Csr {
         let mut dropped = 0;
         if n_features < self.n_features {
             let (mut kept, mut start) = (0, 0);
-            for i in 0..self.n_rows() {
-                let end = self.offsets[i + 1];
+            let (offsets, indices, values) = (self.offsets.to_mut(), self.indices.to_mut(), self.values.to_mut());
+            for row_end in &mut offsets[1..] {
+                let end = *row_end;
                 for k in start..end {
-                    if (self.indices[k] as usize) < n_features {
-                        self.indices[kept] = self.indices[k];
-                        self.values[kept] = self.values[k];
+                    if (indices[k] as usize) < n_features {
+                        indices[kept] = indices[k];
+                        values[kept] = values[k];
                         kept += 1;
                     }
                 }
                 start = end;
-                self.offsets[i + 1] = kept;
+                *row_end = kept;
             }
-            dropped = self.indices.len() - kept;
-            self.indices.truncate(kept);
-            self.values.truncate(kept);
+            dropped = indices.len() - kept;
+            indices.truncate(kept);
+            values.truncate(kept);
         }
         self.n_features = n_features;
         dropped
     }
 
     /// Appends the rows of `other` below; the width becomes the larger of the two.
-    pub fn append(&mut self, other: &Csr) {
+    pub fn append(&mut self, other: &Csr<'_>) {
         let base = self.indices.len();
         self.n_features = self.n_features.max(other.n_features);
-        self.indices.extend_from_slice(&other.indices);
-        self.values.extend_from_slice(&other.values);
-        self.offsets.extend(other.offsets[1..].iter().map(|&o| o + base));
+        self.indices.to_mut().extend_from_slice(&other.indices);
+        self.values.to_mut().extend_from_slice(&other.values);
+        self.offsets.to_mut().extend(other.offsets[1..].iter().map(|&o| o + base));
     }
 
     /// The share of cells that is stored, 0 for an empty matrix.
@@ -248,7 +266,7 @@ impl<I: Column, V: Copy + Default + PartialEq> Gather<I, V> {
 mod tests {
     use super::*;
 
-    fn sample() -> Csr {
+    fn sample() -> Csr<'static> {
         let mut csr = Csr::default();
         csr.push_cell(0, 1.0);
         csr.push_cell(3, 2.0);
@@ -274,7 +292,7 @@ mod tests {
         let dense = Dense::new(csr.n_features(), csr.to_dense());
         assert_eq!(Csr::from_dense(&dense), csr);
         let bytes: Vec<u8> = (0..19 * 5).map(|i| if i % 7 < 3 || i / 19 == 2 { 0 } else { i }).collect();
-        let csr: Csr<u16, u8> = Csr::from_dense(&Dense::new(19, bytes.clone()));
+        let csr: Csr<'_, u16, u8> = Csr::from_dense(&Dense::new(19, bytes.clone()));
         let mut dense = vec![0; bytes.len()];
         for i in 0..5 {
             let (indices, values) = csr.row(i);

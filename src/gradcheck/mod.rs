@@ -163,8 +163,8 @@ struct Point<'a> {
 /// Checks the gradient of a loss on dense rows.
 ///
 /// ```
-/// use burn_svm::gradcheck::{Inputs, check};
-/// use burn_svm::{device, loss::WestonWatkinsConfig};
+/// use burn_svm::internals::gradcheck::{Inputs, check};
+/// use burn_svm::internals::{device, loss::WestonWatkinsConfig};
 ///
 /// let loss = WestonWatkinsConfig::new().init(&device::cpu().expect("a CPU backend is compiled in"));
 /// let rows = [[1.0, 0.2], [-0.5, 1.0], [0.3, -2.0]].concat();

@@ -64,7 +64,7 @@ impl CrammerSingerConfig {
 /// ```
 /// use burn::nn::loss::Reduction;
 /// use burn::tensor::{Int, Tensor};
-/// use burn_svm::{device, loss::CrammerSingerConfig};
+/// use burn_svm::internals::{device, loss::CrammerSingerConfig};
 ///
 /// let device = device::cpu().expect("a CPU backend is compiled in");
 /// let scores = Tensor::<2>::from_data([[1.0, 0.5, 1.5]], &device);

@@ -29,7 +29,7 @@ pub fn check_labels(labels: impl IntoIterator<Item = u32>, n_classes: usize) -> 
 /// backend: CPU backends panic as they gather its score, GPU backends may return anything.
 ///
 /// ```
-/// use burn_svm::{device, loss::labels_on};
+/// use burn_svm::internals::{device, loss::labels_on};
 ///
 /// let device = device::cpu().expect("a CPU backend is compiled in");
 /// assert_eq!(labels_on(&[2, 0, 1], 3, &device).unwrap().dims(), [3]);

@@ -61,7 +61,7 @@ impl OneVsRestConfig {
 /// ```
 /// use burn::nn::loss::Reduction;
 /// use burn::tensor::{Int, Tensor};
-/// use burn_svm::{device, loss::OneVsRestConfig};
+/// use burn_svm::internals::{device, loss::OneVsRestConfig};
 ///
 /// let device = device::cpu().expect("a CPU backend is compiled in");
 /// let scores = Tensor::<2>::from_data([[2.0, -0.5, -3.0]], &device);

@@ -63,7 +63,7 @@ impl WestonWatkinsConfig {
 /// ```
 /// use burn::nn::loss::Reduction;
 /// use burn::tensor::{Int, Tensor};
-/// use burn_svm::{device, loss::WestonWatkinsConfig};
+/// use burn_svm::internals::{device, loss::WestonWatkinsConfig};
 ///
 /// let device = device::cpu().expect("a CPU backend is compiled in");
 /// let scores = Tensor::<2>::from_data([[13.0, -7.0, 11.0]], &device);

@@ -3,44 +3,11 @@
 //! Scores are computed on the host in f64 with the preprocessing folded into the weights, whatever device trained them, so
 //! that every report of an objective or an accuracy comes from one evaluator.
 
-use super::BiasRule;
-use super::liblinear::Liblinear;
 use super::scorer::Scorer;
+use super::{Origin, Training};
 use crate::calibration::Calibrator;
-use crate::data::{Center, Features, ImageShape, Scale, Scaler};
+use crate::data::{Features, ImageShape, Scaler};
 use crate::loss::Loss;
-use serde::{Deserialize, Serialize};
-
-/// What a model was trained for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Training {
-    /// The loss.
-    pub loss: Loss,
-    /// λ of the objective.
-    pub lambda: f64,
-    /// Rows of the training split, n of the objective.
-    pub n_samples: usize,
-    /// The bias rule.
-    pub bias: BiasRule,
-    /// `center` of the preprocessing.
-    pub center: Center,
-    /// `scale` of the preprocessing.
-    pub scale: Scale,
-    /// The configuration as used, TOML.
-    pub config: String,
-    /// What makes probabilities of its scores, where that was fitted.
-    #[serde(default)]
-    pub calibration: Option<Calibrator>,
-}
-
-/// Where a model comes from, and what is known of its training.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Origin {
-    /// Trained here.
-    Trained(Training),
-    /// Read from a model file of LIBLINEAR.
-    Liblinear(Liblinear),
-}
 
 /// A trained linear classifier.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +92,8 @@ impl Classifier {
     }
 
     /// Weights divided by the scale of their feature, and the bias, in f64: for rows that were centred and brought to unit length.
-    pub(super) fn scaled_weights(&self) -> (Vec<f64>, Vec<f64>) {
+    #[must_use]
+    pub fn scaled_weights(&self) -> (Vec<f64>, Vec<f64>) {
         let (weight, _, bias) = self.scorer().folded();
         (weight, bias)
     }
@@ -160,8 +128,10 @@ impl Classifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Center, Scale};
     use crate::data::{Csr, Dense};
     use crate::loss::{Formulation, Power};
+    use crate::model::BiasRule;
 
     fn classifier(scaler: Scaler, d: u32) -> Classifier {
         Classifier {

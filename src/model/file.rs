@@ -3,20 +3,20 @@
 //! Tensors: `weight` `[n_features, n_classes]`, `bias` `[n_classes]`, both for preprocessed features, and `mean` and `scale`
 //! `[n_features]` where the preprocessing uses them. `weight` and `bias` are F32 where that holds every number of theirs exactly
 //! (format version 1), else F64 (format version 2): a model on the disk is the model that was measured. Metadata: every value is text, those that are not plain words are JSON.
-//! The header is written with sorted keys, so that equal models are equal byte for byte. LIBLINEAR's model files are read too:
-//! [`super::liblinear`].
+//! The header is written with sorted keys, so that equal models are equal byte for byte.
 
-use super::classifier::{Classifier, Origin};
-use super::liblinear::{self, Liblinear, LiblinearSolver};
+use super::{Classifier, Liblinear, LiblinearSolver, Origin};
 use crate::calibration::Calibrator;
 use crate::data::Scaler;
-use crate::data::format::limit;
-use crate::durable::{self, Refusal};
+use crate::durable;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+
+/// The name of the model file in a folder.
+pub const MODEL_FILE: &str = "model.safetensors";
 
 /// The newest format version that this program reads and writes: weights in double precision.
 pub const FORMAT_VERSION: u32 = 2;
@@ -57,22 +57,6 @@ pub enum ModelFileError {
         /// What was found and what was expected.
         problem: String,
     },
-}
-
-impl ModelFileError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Io { source, .. } => Refusal::of(source)
-                .and_then(Refusal::hint)
-                .unwrap_or("MODEL is a run folder or its `model.safetensors`"),
-            Self::Content { .. } => "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`",
-            Self::Line { .. } => {
-                "MODEL may be a text model as LIBLINEAR's `train` writes it, of a classifier of two classes or more"
-            }
-        }
-    }
 }
 
 /// The numbers of a tensor in the order of the file.
@@ -257,19 +241,14 @@ impl Classifier {
         durable::write(file, &self.to_bytes()).map_err(io)
     }
 
-    /// Reads a model file, or the one in a run folder, or a model file of LIBLINEAR, told by its first word.
+    /// Reads a model file, or the `model.safetensors` of a folder.
     ///
     /// # Errors
     /// [`ModelFileError`] when it is not there or not a model.
     pub fn load(path: &Path) -> Result<Self, ModelFileError> {
-        const NAME: &str = "model.safetensors";
-        let (file, bytes) = if path.is_dir() {
-            (path.join(NAME), durable::read_below(path, NAME, limit::get()))
-        } else {
-            (path.to_path_buf(), durable::read(path, limit::get()))
-        };
-        let bytes = bytes.map_err(|source| ModelFileError::Io { file: file.clone(), source })?;
-        if liblinear::detect(&bytes) { liblinear::read(&bytes, &file) } else { Self::from_bytes(&bytes, &file) }
+        let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_path_buf() };
+        let bytes = std::fs::read(&file).map_err(|source| ModelFileError::Io { file: file.clone(), source })?;
+        Self::from_bytes(&bytes, &file)
     }
 }
 

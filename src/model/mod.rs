@@ -3,14 +3,14 @@
 //! Imports `data` and what lies below it.
 
 pub mod classifier;
-pub mod export;
 pub mod file;
 mod header;
-pub mod liblinear;
+mod origin;
 mod scorer;
 
-pub use classifier::{Classifier, Origin, Training};
+pub use classifier::Classifier;
 pub use header::header_problem;
+pub use origin::{Liblinear, LiblinearSolver, Origin, Training};
 pub(crate) use scorer::Scorer;
 
 use crate::data::batch::{Rows, SparseRows};
@@ -83,7 +83,7 @@ impl LinearSvmConfig {
 ///
 /// ```
 /// use burn::tensor::Tensor;
-/// use burn_svm::{device, model::LinearSvmConfig};
+/// use burn_svm::internals::{device, model::LinearSvmConfig};
 ///
 /// let device = device::cpu().expect("a CPU backend is compiled in");
 /// let svm = LinearSvmConfig::new(4, 3).init(&device);

@@ -325,7 +325,7 @@ pub struct Fit {
 }
 
 /// What to do where L-BFGS meets kinks.
-pub(crate) const SMOOTH_HINT: &str = "weston_watkins and one_vs_rest with `power = 2`, and every loss with `smoothing`, are smooth; for the others use [solver.dual] or [solver.sgd]";
+pub const SMOOTH_HINT: &str = "weston_watkins and one_vs_rest with `power = 2`, and every loss with `smoothing`, are smooth; for the others use [solver.dual] or [solver.sgd]";
 
 /// A run that cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

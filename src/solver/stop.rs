@@ -100,7 +100,6 @@ impl<T: Clone> Best<T> {
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum StopReason {
     /// All steps or epochs asked for were made.
     Finished,

@@ -1,8 +1,8 @@
 //! The errata of docs/cs231n.md in numbers: where the tutorial on this loss, or a comment below it, is wrong or easily misread.
 
-use burn_svm::loss::Power;
-use burn_svm::objective::ObjectiveConfig;
-use burn_svm::reference::{Sample, weston_watkins_matrix, weston_watkins_naive};
+use burn_svm::internals::loss::Power;
+use burn_svm::internals::objective::ObjectiveConfig;
+use burn_svm::internals::reference::{Sample, weston_watkins_matrix, weston_watkins_naive};
 
 const N: usize = 12;
 const D: usize = 5;

@@ -7,11 +7,11 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::nn::loss::Reduction;
 use burn::tensor::{DType, Tensor, TensorData};
-use burn_svm::data::batch::{Rows, Source};
-use burn_svm::data::{Center, Csr, Dense, Features, Scale, Scaler};
-use burn_svm::loss::{Formulation, Loss, Power};
-use burn_svm::model::LinearSvm;
-use burn_svm::reference::{Sample, weston_watkins_by_class, weston_watkins_matrix, weston_watkins_naive};
+use burn_svm::internals::data::batch::{Rows, Source};
+use burn_svm::internals::data::{Center, Csr, Dense, Features, Scale, Scaler};
+use burn_svm::internals::loss::{Formulation, Loss, Power};
+use burn_svm::internals::model::LinearSvm;
+use burn_svm::internals::reference::{Sample, weston_watkins_by_class, weston_watkins_matrix, weston_watkins_naive};
 use proptest::prelude::*;
 
 proptest! {
@@ -252,7 +252,7 @@ fn the_three_forms_of_the_tutorial_and_the_tensors_agree() {
 const N_FEATURES: usize = 12;
 
 /// Eight sparse rows, two of them empty.
-fn csr() -> Csr {
+fn csr() -> Csr<'static> {
     let mut csr = Csr::new(N_FEATURES);
     for i in 0..8u32 {
         for j in (0..N_FEATURES as u32).filter(|j| i % 4 != 1 && (i * 5 + j * 3) % 7 < 2) {

@@ -2,11 +2,7 @@
 
 use crate::support::{Target, devices, kinds, naive, worst};
 use burn::tensor::DType;
-use burn_svm::config::LoadedConfig;
-use burn_svm::loss::{Formulation, Loss, Power, check_labels, labels_on};
-use burn_svm::run;
-use burn_svm::solver::{LogEntry, Observer, Problem, SolveError};
-use std::path::Path;
+use burn_svm::internals::loss::{Formulation, Loss, Power, check_labels, labels_on};
 
 /// Devices and half-precision types together, where the device computes in that type.
 fn halves() -> Vec<Target> {
@@ -80,31 +76,5 @@ fn labels_are_checked_on_the_host() {
         assert!(labels_on(&[0, u32::MAX], 3, &device.device).is_err());
         let labels = labels_on(&[1, 0], 3, &device.device.clone().autodiff()).unwrap();
         assert_eq!(labels.into_data().try_to_vec_as::<i64>().unwrap(), [1, 0]);
-    }
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn log(&mut self, _: &LogEntry) {}
-}
-
-/// A solver is given labels by its caller; each refuses one that no class has, and names the row.
-#[test]
-fn solvers_refuse_labels_out_of_range() {
-    for solver in ["sgd", "dual", "lbfgs"] {
-        let text =
-            format!("[data.digits]\n[objective]\nlambda = 1.0\n[loss.weston_watkins]\npower = 2\n[solver.{solver}]\n");
-        let config = LoadedConfig::parse(&text, Path::new("test.toml"), &[]).unwrap();
-        let prepared = run::prepare(&config).unwrap();
-        let device = run::open_device(&config).unwrap();
-        let mut labels = prepared.data.labels.clone();
-        labels[prepared.split.train[5] as usize] = 10;
-        let mut problem: Problem<'_> = prepared.problem(&config, &device);
-        problem.source.labels = &labels;
-        let error = config.run.solver.solve(&problem, &mut Silent).unwrap_err();
-        let SolveError::Label(label) = &error else { panic!("{solver}: {error}") };
-        assert_eq!((label.row, label.label, label.n_classes), (5, 10, 10), "{solver}");
-        assert_eq!(error.to_string(), "label 10 of row 5 is out of range: expected a class index below 10");
     }
 }

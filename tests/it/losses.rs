@@ -5,7 +5,7 @@ use crate::support::{
 };
 use burn::nn::loss::{MultiMarginLossConfig, Reduction};
 use burn::tensor::DType;
-use burn_svm::loss::{
+use burn_svm::internals::loss::{
     CrammerSingerConfig, Formulation, Loss, MarginLoss, OneVsRestConfig, Power, TopKConfig, WestonWatkinsConfig,
 };
 use proptest::prelude::*;

@@ -1,43 +1,10 @@
-mod backends; // devices: what opens, what is missing with a sentence, drivers that keep quiet
-mod certify; // what can be proved of any model; regularisation paths; invariances of the optimum
-mod classes; // many classes: models are saved before they are measured, and measured in the memory of their rows
-mod cli; // the commands: what they print where, what they leave behind, how they end
-mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
-mod double; // the objective in twice the digits of f64
+mod devices; // devices, and numbers that are compared
 mod errata; // what the tutorial and its comments get wrong, each in numbers
-mod evaluation; // measures and probabilities: the numbers of scikit-learn and SciPy, and the commands that show them
-mod export; // models in the formats of other programs, read back by small readers of their own
-mod faults; // kills, full disks, folders that cannot be written or are gone, data that change, sizes beyond the memory
-#[cfg(feature = "fetch")]
-mod fetch; // downloads from servers that behave and from those that do not: nothing bad gets the final name
-mod foreign; // files that are not ours: neither overwritten nor taken away; links, pipes and devices in folders of strangers
-mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
 mod fused; // the fused pass: naive loops on every shape, storage, preprocessing and number of threads
 mod gradcheck; // the gradient check as a library user and its report meet it
 mod gradients; // gradients by hand, by autodiff and by differences; conventions at kinks and ties; sparse against dense
 mod half; // f16 and bf16 scores, class indices that those types cannot tell apart, labels out of range
-mod hostile; // small files that unpack to large ones or promise them, with a limit: exit code 1 and a sentence
-mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices, limits
-mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod losses; // the contract of the losses: values, reductions, invariances, options
-mod model_file; // model files: round trip, the fixture of each format version, damage
-mod names; // names of strangers: nothing in them acts on a terminal, breaks a line or begins a formula
-mod numbers; // extreme numbers for every key and argument: a sentence, or a run that ends when it is told to
-mod optima; // the exact solver and the losses against certified optima of an independent method
-mod optimizers; // the optimisers by name: each trains, the plain ones make the steps of the textbook
-mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
-mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
-mod proofs; // certificates in twice the digits: no bound above, no stored model outside, on random problems of every kind
-mod reference_config; // configs/reference.toml names every key of the code, and nothing else
-mod report;
 mod resident; // `burn-svm report`: pages for every kind of run and search, whole and as wide as a phone
-mod resume; // checkpoints: pieces make the whole byte for byte, under every solver; what is refused, and with which sentence
-mod search; // `burn-svm search`: ranked tables, budgets, mistakes, kills
-mod selfcheck; // the parity table of a device against f64 loops
-mod soak; // an hour in one process, by command: memory and open files stay where they are
-mod solvers; // the exact solver: certified optima, monotone duals, one optimum for every storage
-mod stacked; // stacked training: each member as if alone, whatever its neighbours do
 mod support; // devices, tensors and generators of the tests of losses and gradients
-mod tables; // tables with named columns from training to prediction
-mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations
-mod weights; // row weights: copies of rows, naive gradients, both solvers
+mod weights; // row weights against naive loops

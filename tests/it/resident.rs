@@ -1,12 +1,11 @@
 //! The pass on a GPU beside naive loops: losses, shapes, preprocessing, weights, buffers.
 
 use crate::fused::{Case, hinge, value};
-use crate::program::Desk;
 use crate::support::{host, kinds, wgpu_cpu, worst};
-use burn_svm::data::{Center, Dense, Features, Scale, Scaler};
-use burn_svm::loss::{Formulation, Loss};
-use burn_svm::model::BiasRule;
-use burn_svm::objective::{DevicePass, FusedGradient, Objective, ResidentLimits};
+use burn_svm::internals::data::{Center, Dense, Features, Scale, Scaler};
+use burn_svm::internals::loss::{Formulation, Loss};
+use burn_svm::internals::model::BiasRule;
+use burn_svm::internals::objective::{DevicePass, FusedGradient, Objective, ResidentLimits};
 
 const UPLOAD: ResidentLimits = ResidentLimits { memory: 0, buffer: u64::MAX };
 
@@ -167,76 +166,11 @@ fn a_batch_is_that_of_the_host() {
         return;
     };
     let (ours, theirs) = (pass.batch(&rows), case.source().gather(&rows).to_device(&open.device));
-    let dense = |rows: burn_svm::data::batch::Rows| match rows {
-        burn_svm::data::batch::Rows::Dense(x) => host(x),
-        burn_svm::data::batch::Rows::Sparse(_) => unreachable!(),
+    let dense = |rows: burn_svm::internals::data::batch::Rows| match rows {
+        burn_svm::internals::data::batch::Rows::Dense(x) => host(x),
+        burn_svm::internals::data::batch::Rows::Sparse(_) => unreachable!(),
     };
     assert!(worst(&dense(ours.rows), &dense(theirs.rows)) <= 1e-6);
     assert_eq!(host(ours.labels.float()), host(theirs.labels.float()));
     assert_eq!(host(ours.weights.unwrap()), host(theirs.weights.unwrap()));
-}
-
-const RUN: &str = "[data.digits]\n[split]\nvalidation = 100\n[preprocess]\ncenter = \"mean\"\nscale = \"std\"\n[objective]\nlambda = 1e-2\n\
-                   [solver.sgd]\nlearning_rate = 0.002\nbatch_size = 50\nsteps = 60\nlog_every = 20\n";
-
-/// Training by the program: rows that stay, rows that are moved, and the processor end with the same weights, log the same losses and
-/// measure the same accuracies; each says its route.
-#[test]
-fn a_run_is_that_of_the_processor() {
-    if wgpu_cpu().is_none() {
-        return;
-    }
-    for loss in ["[loss.weston_watkins]\npower = 2\n", "[loss.top_k]\nk = 2\nsmoothing = 0.5\n"] {
-        let desk = Desk::new();
-        desk.write("run.toml", format!("{RUN}{loss}"));
-        let run = |out: &str, set: &[&str]| {
-            let more = set.iter().flat_map(|s| ["--set", s]).collect::<Vec<_>>();
-            let outcome = desk.succeed(&[&["train", "run.toml", "--out", out][..], &more].concat());
-            let result = desk.json(&format!("{out}/result.json"));
-            let metrics: Vec<f64> =
-                desk.read(&format!("{out}/metrics.csv")).lines().skip(1).flat_map(numbers).collect();
-            let numbers =
-                ["objective", "train_accuracy", "validation_accuracy"].map(|key| result[key].as_f64().unwrap());
-            (result["gradient"].as_str().unwrap().to_owned(), numbers, metrics, outcome.stderr + &outcome.stdout)
-        };
-        let processor = run("flex", &[]);
-        assert_eq!(processor.0, "fused");
-        for set in [&["device=wgpu:cpu"][..], &["device=wgpu:cpu", "solver.sgd.resident_mb=0"]] {
-            let found = run(&format!("gpu-{}", set.len()), set);
-            assert_eq!(found.0, if cfg!(feature = "fusion") { "analytic" } else { "fused" });
-            assert!(found.3.contains(&format!("gradient {}", found.0)), "{}", found.3);
-            assert!(worst(&found.1, &processor.1) <= 1e-4, "{loss} {set:?}: {:?} {:?}", found.1, processor.1);
-            assert!(worst(&found.2, &processor.2) <= 1e-4, "{loss} {set:?}: {:?} {:?}", found.2, processor.2);
-        }
-    }
-}
-
-/// Rows that may stay and do not fit are mentioned, with what they would take.
-#[test]
-fn rows_that_do_not_fit_are_mentioned() {
-    if wgpu_cpu().is_none() || cfg!(feature = "fusion") {
-        return;
-    }
-    let desk = Desk::new();
-    // 20,000 rows of 60 floats: 4.8 MB, and four words a row.
-    let rows: String = (0..20_000).map(|i| format!("{}{}\n", i % 3, ",0.5".repeat(60))).collect();
-    desk.write("rows.csv", rows).write(
-        "run.toml",
-        "[data.csv]\ntrain = \"rows.csv\"\nheader = false\nlabel = 1\n[objective]\nlambda = 1e-2\n[loss.crammer_singer]\n\
-         [solver.sgd]\nsteps = 2\nresident_mb = 4\n",
-    );
-    let run = |set: &str| {
-        desk.succeed(&["train", "run.toml", "--device", "wgpu:cpu", "--force", "--out", "run", "--set", set])
-    };
-    let told = run("solver.sgd.resident_mb=4").stderr;
-    assert!(told.contains("the rows would take 6 MB of the device"), "{told}");
-    for quiet in ["solver.sgd.resident_mb=0", "solver.sgd.resident_mb=6"] {
-        assert!(!run(quiet).stderr.contains("the rows would take"), "{quiet}");
-    }
-}
-
-/// Step, epoch, loss and accuracies of a line of metrics.csv, without the seconds; 0 where there is none.
-fn numbers(line: &str) -> Vec<f64> {
-    let cells: Vec<&str> = line.split(',').collect();
-    cells[..cells.len() - 1].iter().map(|cell| cell.parse().unwrap_or(0.0)).collect()
 }

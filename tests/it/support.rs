@@ -1,32 +1,17 @@
 //! Devices, tensors and generators that the tests of losses and gradients share.
 
+pub use crate::devices::{cpu_devices, error, host, wgpu_cpu, worst};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_svm::data::batch::Source;
-use burn_svm::data::{Dense, Features, Scaler};
-use burn_svm::device::{DeviceName, OpenDevice, open};
-use burn_svm::loss::{Formulation, Loss, Power};
-use burn_svm::model::BiasRule;
-use burn_svm::objective::{DevicePass, FusedPass, Objective, ResidentLimits};
-use burn_svm::reference::{
+use burn_svm::internals::data::batch::Source;
+use burn_svm::internals::data::{Dense, Features, Scaler};
+use burn_svm::internals::device::OpenDevice;
+use burn_svm::internals::loss::{Formulation, Loss, Power};
+use burn_svm::internals::model::BiasRule;
+use burn_svm::internals::objective::{DevicePass, FusedPass, Objective, ResidentLimits};
+use burn_svm::internals::reference::{
     LossAndGradient, Sample, crammer_singer_naive, one_vs_rest_naive, smoothed_naive, top_k_naive, weston_watkins_naive,
 };
 use proptest::prelude::*;
-use std::sync::OnceLock;
-
-/// The software adapter, opened once, or `None` with a line that says so.
-pub fn wgpu_cpu() -> Option<&'static OpenDevice> {
-    static DEVICE: OnceLock<Option<OpenDevice>> = OnceLock::new();
-    let device = DEVICE.get_or_init(|| open("wgpu:cpu".parse::<DeviceName>().unwrap()).ok()).as_ref();
-    if device.is_none() {
-        println!("skipped: no adapter (wgpu:cpu)");
-    }
-    device
-}
-
-/// The CPU backends of this build.
-pub fn cpu_devices() -> Vec<OpenDevice> {
-    ["flex", "ndarray"].iter().filter_map(|name| open(name.parse::<DeviceName>().unwrap()).ok()).collect()
-}
 
 /// All devices on which losses are tested.
 pub fn devices() -> Vec<OpenDevice> {
@@ -142,27 +127,6 @@ pub fn targets() -> Vec<Target> {
     let mut targets = cpu_targets();
     targets.extend(wgpu_cpu().map(|d| Target { device: d.device.clone(), name: d.label(), dtype: DType::F32 }));
     targets
-}
-
-/// The values of a tensor in f64.
-pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().try_to_vec_as::<f64>().unwrap()
-}
-
-/// |a − b| relative to the larger of |b| and `size`; equal infinities and two NaN are equal.
-pub fn error(a: f64, b: f64, size: f64) -> f64 {
-    if a == b || (a.is_nan() && b.is_nan()) { 0.0 } else { (a - b).abs() / b.abs().max(size) }
-}
-
-/// The largest error of a list, relative to its largest value, at least 1.
-pub fn worst(found: &[f64], expected: &[f64]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    let size = expected.iter().filter(|v| v.is_finite()).fold(1.0f64, |m, v| m.max(v.abs()));
-    found
-        .iter()
-        .zip(expected)
-        .map(|(a, b)| error(*a, *b, size))
-        .fold(0.0, |m, e| if e > m || e.is_nan() { e } else { m })
 }
 
 pub fn loss(formulation: Formulation, margin: f64, power: Power) -> Loss {

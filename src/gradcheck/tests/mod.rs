@@ -251,7 +251,7 @@ fn errors_below_the_floor_are_none() {
 }
 
 /// Sparse rows, a third of them empty, and their labels.
-fn sparse() -> (Features, Vec<u32>) {
+fn sparse() -> (Features<'static>, Vec<u32>) {
     let mut csr = Csr::new(50);
     for i in 0..30u32 {
         for j in 0..50u32 {

@@ -349,7 +349,7 @@ impl Resident {
 }
 
 /// The cells of dense rows.
-fn cells(features: &Features) -> Option<HostCells<'_>> {
+fn cells<'a>(features: &'a Features<'_>) -> Option<HostCells<'a>> {
     match features {
         Features::U8(dense) => Some(HostCells::Bytes(dense.values())),
         Features::F32(dense) => Some(HostCells::Floats(dense.values())),

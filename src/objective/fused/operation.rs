@@ -22,8 +22,8 @@ use burn::tensor::{Int, Tensor};
 ///
 /// ```
 /// use burn::tensor::{Distribution, Int, Tensor};
-/// use burn_svm::loss::{Formulation, Loss, Power};
-/// use burn_svm::{device, model::LinearSvmConfig, objective::fused_loss};
+/// use burn_svm::internals::loss::{Formulation, Loss, Power};
+/// use burn_svm::internals::{device, model::LinearSvmConfig, objective::fused_loss};
 ///
 /// let device = device::cpu().expect("a CPU backend is compiled in").autodiff();
 /// let svm = LinearSvmConfig::new(64, 10).init(&device);

@@ -319,7 +319,7 @@ impl Work for Magnitudes<'_> {
 /// Some sparse rows: `Σ_i r_i x_i β_iᵀ`, with `Σ_i r_i β_i` and `Σ_i r_i max_k|β_ik|`.
 struct SparseTask<'a> {
     point: &'a DualPoint<'a>,
-    csr: &'a Csr,
+    csr: &'a Csr<'a>,
     rows: &'a [u32],
 }
 

@@ -20,7 +20,6 @@ use crate::kernel::{FeatureWeights, Real};
 use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use pulp::{Simd, WithSimd};
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::Scope;
@@ -79,7 +78,7 @@ pub(super) struct SparseRows<'a, T, K: Kind> {
     classes: Vec<Range<usize>>,
 }
 
-fn part_count<K: Kind>(problem: &Problem<'_>, csr: &Cells<K>) -> usize {
+fn part_count<K: Kind>(problem: &Problem<'_>, csr: &Cells<'_, K>) -> usize {
     let cells = csr.nnz() / csr.n_rows().max(1);
     problem.threads.min(cells * problem.n_classes / WORTHWHILE).clamp(1, problem.n_classes)
 }
@@ -246,7 +245,7 @@ impl<T: Real, K: Kind> Part<Job<T>> for Classes<'_, T, K> {
 }
 
 impl<'a, T: Real, K: Kind> SparseRows<'a, T, K> {
-    pub fn new<'scope>(problem: &Problem<'a>, csr: Cow<'a, Cells<K>>, scope: &'scope Scope<'scope, '_>) -> Self
+    pub fn new<'scope>(problem: &Problem<'a>, csr: Cells<'a, K>, scope: &'scope Scope<'scope, '_>) -> Self
     where
         'a: 'scope,
     {

@@ -5,7 +5,6 @@ use crate::data::sparse::Column;
 use crate::data::{Csr, Dense, Features};
 use crate::kernel::Real;
 use rayon::prelude::*;
-use std::borrow::Cow;
 
 /// The share of cells up to which dense rows are better copied without their zeros, and how many rows tell.
 const SPARSE: f64 = 0.3;
@@ -34,13 +33,13 @@ impl Kind for Bytes {
 }
 
 /// The rows of a kind.
-pub(in crate::solver::dual) type Cells<K> = Csr<<K as Kind>::Column, <K as Kind>::Value>;
+pub(in crate::solver::dual) type Cells<'a, K> = Csr<'a, <K as Kind>::Column, <K as Kind>::Value>;
 
 /// A copy of dense rows without their zeros.
 #[derive(Debug, PartialEq)]
 pub(in crate::solver::dual) enum Copied {
-    Floats(Cells<Floats>),
-    Bytes(Cells<Bytes>),
+    Floats(Cells<'static, Floats>),
+    Bytes(Cells<'static, Bytes>),
 }
 
 /// The loaded rows: their cells divided by the scale.
@@ -61,7 +60,7 @@ pub(super) struct RowFacts {
 
 /// What the rows have in common.
 pub(super) struct Shared<'a, K: Kind> {
-    pub csr: Cow<'a, Cells<K>>,
+    pub csr: Cells<'a, K>,
     /// 1/scale and mean/scale of each feature; where the scale is the same for all, it is in the factors of the rows instead.
     pub inverse: Option<Vec<f64>>,
     pub center: Option<Vec<f64>>,
@@ -98,7 +97,7 @@ pub(in crate::solver::dual) fn copy(source: Source<'_>) -> Option<Copied> {
 
 /// The share of cells that are not zero, in rows from all over.
 #[allow(clippy::cast_precision_loss)]
-fn sampled_density<T: Copy + Default + PartialEq>(rows: &Dense<T>) -> f64 {
+fn sampled_density<T: Copy + Default + PartialEq>(rows: &Dense<'_, T>) -> f64 {
     let (mut stored, mut cells) = (0, 0);
     for i in (0..rows.n_rows()).step_by(rows.n_rows().div_ceil(SAMPLED).max(1)) {
         stored += rows.row(i).iter().filter(|&&x| x != T::default()).count();
@@ -134,7 +133,7 @@ impl<T: Real> Loaded<T> {
 }
 
 impl<'a, K: Kind> Shared<'a, K> {
-    pub fn new(source: Source<'a>, csr: Cow<'a, Cells<K>>) -> Self {
+    pub fn new(source: Source<'a>, csr: Cells<'a, K>) -> Self {
         let divisor = common_divisor(source);
         let scale = source.scaler.scale.as_ref().filter(|_| divisor.is_none());
         let inverse: Option<Vec<f64>> = scale.map(|s| s.iter().map(|&s| 1.0 / f64::from(s)).collect());

@@ -23,7 +23,7 @@ fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
     ] {
         let scaler = Scaler::fit(&features, &rows, center, scale);
         let source = Source { features: &features, labels: &[0; 9], scaler: &scaler, weights: None };
-        let shared = Arc::new(Shared::<Floats>::new(source, Cow::Borrowed(&csr)));
+        let shared = Arc::new(Shared::<Floats>::new(source, csr.borrowed()));
         let mut loaded = Loaded::<f64>::default();
         loaded.load(&shared, &rows);
         let loaded = Arc::new(loaded);

@@ -1,0 +1,90 @@
+//! `burn-svm evaluate`
+
+use super::own_data::own_config;
+use super::{EvaluateArgs, Failure, evaluation, print, print_json};
+use crate::calibration::Calibrator;
+use crate::metric::Confusion;
+use crate::model::Classifier;
+use crate::model_file;
+use crate::objective::Evaluation;
+use crate::run::measure::{Comparison, compare};
+use crate::run::{self, Labelled, RunError};
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
+    let model = model_file::load(&args.model).map_err(RunError::from)?;
+    let labelled = match &args.data {
+        Some(path) => run::labelled(path, &model)?,
+        None => own_data(&args.model, &model)?,
+    };
+    // Top-k with k at least the number of classes says nothing.
+    let top: Vec<usize> = [args.top].into_iter().filter(|&k| k > 1 && k < model.n_classes()).collect();
+    let evaluation = run::evaluate(&model, &labelled, &top);
+    let Labelled { data, rows, name } = &labelled;
+    let calibration = model.calibration().and_then(|calibrator| {
+        compare(&model, calibrator, &data.features, &data.labels, rows).map(|comparison| (calibrator, comparison))
+    });
+    if args.json {
+        print_json(&as_json(&model, name, &evaluation, calibration))?;
+    } else {
+        print(&evaluation::text(&evaluation::Evaluated {
+            name,
+            evaluation: &evaluation,
+            loss: model.loss().map(ToString::to_string),
+            calibration: calibration.map(|(calibrator, comparison)| (calibrator.name(), comparison)),
+            class_names: &model.class_names,
+        }))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(
+    model: &Classifier,
+    name: &str,
+    evaluation: &Evaluation,
+    calibration: Option<(&Calibrator, Comparison)>,
+) -> serde_json::Value {
+    let confusion = &evaluation.confusion;
+    let names = model.class_names.iter();
+    let classes: Vec<_> =
+        names.zip(confusion.classes()).map(|(name, report)| json!({"class": name, "report": report})).collect();
+    let calibration = calibration.map(|(calibrator, comparison)| {
+        json!({
+            "method": calibrator.name(),
+            "temperature": calibrator.temperature(),
+            "before": comparison.before,
+            "after": comparison.after,
+        })
+    });
+    json!({
+        "data": name,
+        "rows": confusion.total(),
+        "accuracy": confusion.accuracy(),
+        "balanced_accuracy": confusion.balanced_accuracy(),
+        "top_k": evaluation.top_k.iter().map(|(k, share)| json!({"k": k, "share": share})).collect::<Vec<_>>(),
+        "data_loss": evaluation.data_loss,
+        "loss": model.loss(),
+        "calibration": calibration,
+        "classes": classes,
+        "macro_mean": confusion.mean(false),
+        "weighted_mean": confusion.mean(true),
+        "confusion": matrix(confusion),
+    })
+}
+
+/// Every cell, row after row; of many classes those that are not zero.
+fn matrix(confusion: &Confusion) -> serde_json::Value {
+    let k = confusion.n_classes();
+    if confusion.is_dense() {
+        return (0..k).map(|i| (0..k).map(|j| confusion.count(i, j)).collect::<Vec<u64>>()).collect();
+    }
+    let cells = confusion.cells().map(|(i, j, count)| json!([i, j, count]));
+    json!({"n_classes": k, "cells": cells.collect::<Vec<_>>()})
+}
+
+/// The data of the configuration that the model of a run folder carries.
+fn own_data(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
+    run::labelled_by(&own_config(path, model, "the rows to measure it on")?, model)
+}

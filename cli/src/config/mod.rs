@@ -1,0 +1,450 @@
+//! The configuration of a run: composed of the `*Config` types that live beside what they configure.
+//!
+//! A TOML file, edited by `--set`, parsed by serde with unknown keys refused, then checked for what one key cannot know of
+//! another. TOML is known only here and in the search. Imports everything below `run`.
+
+mod document;
+pub mod error;
+pub mod search;
+
+pub use document::parse_assignment;
+pub use error::{ConfigError, Place};
+pub use search::SearchConfig;
+
+use crate::bounded::Positive;
+use crate::calibration::{CalibrationConfig, Method};
+use crate::data::{Center, Scale, SplitConfig};
+use crate::device::DeviceName;
+use crate::fetch::FetchName;
+use crate::format::DataConfig;
+use crate::loss::{LossConfig, Power};
+use crate::model::BiasRule;
+use crate::objective::ObjectiveConfig;
+use crate::solver::sgd::{Schedule, SgdConfig};
+use crate::solver::{CheckpointConfig, EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
+use crate::visible;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use toml_edit::{DocumentMut, Value};
+
+/// `bias` of the `[preprocess]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BiasKind {
+    /// Penalised like the weights, through `bias_scale`.
+    #[default]
+    Regularised,
+    /// Not penalised.
+    Free,
+    /// No bias.
+    None,
+}
+
+/// The `[preprocess]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PreprocessConfig {
+    /// What is subtracted.
+    pub center: Center,
+    /// What is divided by.
+    pub scale: Scale,
+    /// What becomes of the bias.
+    pub bias: BiasKind,
+    /// The value B of the constant feature that a regularised bias amounts to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_scale: Option<Positive>,
+}
+
+impl Default for PreprocessConfig {
+    fn default() -> Self {
+        Self { center: Center::None, scale: Scale::None, bias: BiasKind::Regularised, bias_scale: None }
+    }
+}
+
+impl PreprocessConfig {
+    /// The bias rule of the objective.
+    #[must_use]
+    pub fn bias_rule(&self) -> BiasRule {
+        match self.bias {
+            BiasKind::Regularised => BiasRule::Regularised { scale: self.bias_scale.map_or(1.0, Positive::get) },
+            BiasKind::Free => BiasRule::Free,
+            BiasKind::None => BiasRule::None,
+        }
+    }
+}
+
+/// A whole configuration file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seed of the one generator.
+    #[serde(default)]
+    pub seed: u64,
+    /// Where to compute.
+    #[serde(default)]
+    pub device: DeviceName,
+    /// Threads of the CPU; 0 for all cores.
+    #[serde(default)]
+    pub threads: usize,
+    /// How gradients are had.
+    #[serde(default)]
+    pub gradient: GradientRoute,
+    /// `[data.*]`
+    pub data: DataConfig,
+    /// `[split]`
+    #[serde(default)]
+    pub split: SplitConfig,
+    /// `[preprocess]`
+    #[serde(default)]
+    pub preprocess: PreprocessConfig,
+    /// `[objective]`
+    pub objective: ObjectiveConfig,
+    /// `[loss.*]`
+    pub loss: LossConfig,
+    /// `[solver.*]`
+    pub solver: SolverConfig,
+    /// `[early_stopping]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
+    /// `[calibration]`
+    #[serde(default)]
+    pub calibration: CalibrationConfig,
+    /// `[checkpoint]`
+    #[serde(default)]
+    pub checkpoint: CheckpointConfig,
+    /// `[search]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Box<SearchConfig>>,
+}
+
+/// A configuration with the text it came from.
+#[derive(Debug, Clone)]
+pub struct LoadedConfig {
+    /// The file.
+    pub file: PathBuf,
+    /// Parsed and checked.
+    pub run: RunConfig,
+    /// The document as used, overrides and found paths included; it runs again as it is.
+    pub text: String,
+}
+
+impl LoadedConfig {
+    /// Reads a configuration file and applies overrides `(key path, value)` in order.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file is not there, is not TOML, holds unknown or senseless keys, or names data that is not there.
+    pub fn load(file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
+        let text = document::read(file)?;
+        let mut loaded = Self::parse(&text, file, overrides)?;
+        loaded.resolve_paths()?;
+        Ok(loaded)
+    }
+
+    /// The configuration that a model file carries; `model` is named in errors.
+    ///
+    /// # Errors
+    /// As [`LoadedConfig::load`].
+    pub fn stored(text: &str, model: &Path) -> Result<Self, ConfigError> {
+        let mut loaded = Self::parse(text, model, &[])?;
+        loaded.resolve_paths().map_err(|e| e.with_hint("name the data with --data CONFIG-OR-FILE"))?;
+        Ok(loaded)
+    }
+
+    /// The same from text, without looking for the data.
+    ///
+    /// # Errors
+    /// As [`LoadedConfig::load`].
+    pub fn parse(text: &str, file: &Path, overrides: &[(Vec<String>, Value)]) -> Result<Self, ConfigError> {
+        let mut document = document::parse(text, file)?;
+        for (path, value) in overrides {
+            document::set(&mut document, path, value.clone()).map_err(|problem| {
+                ConfigError::new(file, format!("--set {}: {problem}", visible::short(&path.join("."))))
+            })?;
+        }
+        let written = text;
+        let text = document.to_string();
+        document::check_size(text.len(), file)?;
+        check_choices(&document, file)?;
+        let run: RunConfig = toml::from_str(&text).map_err(|error| {
+            let mut error = reworded(&error, &text, file);
+            if error.place.as_ref().is_some_and(|place| written.lines().nth(place.line - 1) != Some(&place.text)) {
+                error.problem.push_str(" (a line that --set made)");
+            }
+            error
+        })?;
+        check(&run).map_err(|(problem, hint)| ConfigError::new(file, problem).with_hint(hint))?;
+        Ok(Self { file: file.to_path_buf(), run, text })
+    }
+
+    /// The name of the file without folder and extension: the name of its runs.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.file.file_stem().map_or_else(|| "run".into(), |s| s.to_string_lossy().into_owned())
+    }
+
+    /// Finds relative paths from the working directory, then from the folder of the configuration.
+    fn resolve_paths(&mut self) -> Result<(), ConfigError> {
+        let folder = self.file.parent().map(Path::to_path_buf).unwrap_or_default();
+        let format = self.run.data.name();
+        let mut moved = Vec::new();
+        for (key, path) in self.run.data.paths_mut() {
+            if path.exists() {
+                continue;
+            }
+            let beside = folder.join(&*path);
+            if path.is_absolute() || !beside.exists() {
+                let fetch = FetchName::of_path(path).map_or_else(String::new, |name| {
+                    format!("`burn-svm fetch {name}` downloads it to data/{}; ", name.set().folder)
+                });
+                let hint = format!(
+                    "{fetch}relative paths are looked up from the working directory, then from the folder of the configuration; \
+                     `--set data.{format}.{key}=PATH` names another"
+                );
+                let problem = format!("data.{format}.{key}: `{}` is not there", path.display());
+                return Err(ConfigError::new(&self.file, problem).with_hint(hint));
+            }
+            moved.push((key, beside.clone()));
+            *path = beside;
+        }
+        if let Ok(mut document) = self.text.parse::<DocumentMut>() {
+            for (key, path) in moved {
+                let path = std::path::absolute(&path).unwrap_or(path);
+                // TOML is UTF-8: a path that is not stays as it was written, for it would name another file.
+                if let Some(path) = path.to_str() {
+                    let keys = ["data", format, key].map(String::from);
+                    let _ = document::set(&mut document, &keys, Value::from(path));
+                }
+            }
+            self.text = document.to_string();
+        }
+        Ok(())
+    }
+}
+
+/// What serde would say badly: none or two of the tables of which there must be one.
+fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
+    let choices = [
+        (
+            "data",
+            "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet] or [data.images]",
+        ),
+        ("loss", "[loss.weston_watkins], [loss.crammer_singer], [loss.one_vs_rest] or [loss.top_k]"),
+        ("solver", "[solver.sgd], [solver.dual] or [solver.lbfgs]"),
+    ];
+    for (name, choices) in choices {
+        let found = document::subtables(document, name);
+        let problem = match found.as_slice() {
+            [_] => continue,
+            [] => format!("there is no [{name}.*] table: expected one of {choices}"),
+            many => {
+                let tables: Vec<String> = many.iter().map(|t| format!("[{name}.{t}]")).collect();
+                format!("found {}: expected exactly one [{name}.*] table", tables.join(" and "))
+            }
+        };
+        // A key that is no table at all is left to serde, which shows its place.
+        if document.get(name).is_none_or(toml_edit::Item::is_table_like) {
+            let misspelt = document.iter().map(|(key, _)| key).filter(|key| found.is_empty() && *key != name);
+            let hint = { misspelt }.find(|key| strsim::jaro_winkler(key, name) > 0.75);
+            return Err(ConfigError::new(file, problem).with_hint(hint.map_or_else(
+                || "configs/reference.toml lists every table and key".to_owned(),
+                |key| format!("did you mean `{name}` where the file says `{key}`?"),
+            )));
+        }
+    }
+    if document.get("objective").is_none() {
+        return Err(ConfigError::new(file, "there is no [objective] table: expected one with `lambda`, `reg` or `c`")
+            .with_hint("lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)"));
+    }
+    Ok(())
+}
+
+/// A serde error at its place, with the key that was probably meant.
+fn reworded(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
+    let place = error.span().map(|span| Place::of(text, &span));
+    // Keys come from the file.
+    let message = visible::name(error.message().trim()).into_owned();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let hint = match quoted.split_first() {
+        Some((found, expected)) if message.starts_with("unknown") => expected
+            .iter()
+            .map(|name| (strsim::jaro_winkler(found, name), name))
+            .filter(|(similarity, _)| *similarity > 0.75)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, name)| format!("did you mean `{name}`?")),
+        _ => None,
+    };
+    ConfigError::new(file, in_words(&message)).at(place).with_hint(
+        hint.unwrap_or_else(|| "configs/reference.toml lists every key with its default, unit and range".into()),
+    )
+}
+
+/// A message of serde without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    if message == "wanted string or table" || message.starts_with("invalid type: unit variant") {
+        return "expected a table".into();
+    }
+    let Some((found, expected)) = message.split_once(", expected ").filter(|_| message.starts_with("invalid")) else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "f64" => "a number",
+        "i64" => "a whole number",
+        "u64" | "usize" => "a whole number, zero or more",
+        "a nonzero usize" => "a whole number, one or more",
+        table if table.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
+}
+
+/// Optimiser, schedule and clipping of `[solver.sgd]` against each other.
+fn check_sgd(sgd: &SgdConfig) -> Result<(), (String, String)> {
+    if let Some((table, key, own)) = sgd.idle_table() {
+        return Err((
+            format!("[solver.sgd.{table}] is set, but the {key} is `{own}`"),
+            format!("set `{key} = \"{table}\"`, or remove the table"),
+        ));
+    }
+    if sgd.clip_norm.is_some() && sgd.clip_value.is_some() {
+        return Err((
+            "solver.sgd: both `clip_norm` and `clip_value` are set: expected at most one".into(),
+            "clip_norm scales a gradient that is too long, clip_value cuts each cell".into(),
+        ));
+    }
+    if sgd.schedule == Schedule::Noam && sgd.warmup_steps == 0 {
+        return Err((
+            "solver.sgd: the schedule `noam` needs `warmup_steps`: found 0".into(),
+            "it rises to `learning_rate` over that many steps, then falls with the root of the steps".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// No machine that trains linear models has more cores.
+pub const MOST_THREADS: usize = 1024;
+
+/// What to do where a calibration has nothing to be fitted on.
+pub const NO_VALIDATION: &str =
+    "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]";
+
+/// What one key cannot know of another: the problem and a hint.
+fn check(run: &RunConfig) -> Result<(), (String, String)> {
+    if run.threads > MOST_THREADS {
+        let problem = format!("threads: found {}, expected at most {MOST_THREADS}", run.threads);
+        return Err((problem, "0 uses all cores".into()));
+    }
+    let given = run.objective.given();
+    if given.len() != 1 {
+        let found = if given.is_empty() { "none".to_owned() } else { format!("`{}`", given.join("` and `")) };
+        return Err((
+            format!("[objective] needs exactly one of `lambda`, `reg` and `c`: found {found}"),
+            "lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)".into(),
+        ));
+    }
+    if run.preprocess.bias_scale.is_some() && run.preprocess.bias != BiasKind::Regularised {
+        return Err((
+            "preprocess.bias_scale is set, but the bias is not regularised".into(),
+            "remove `bias_scale`, or set `bias = \"regularised\"`".into(),
+        ));
+    }
+    if run.calibration.method != Method::None && run.split.validation.rows_of(usize::MAX) == 0 {
+        return Err(("calibration.method is set, but no rows are held out to fit it on".into(), NO_VALIDATION.into()));
+    }
+    if run.objective.is_path() && !matches!(run.solver, SolverConfig::Dual(_)) {
+        return Err((
+            "objective.c: found several values: only [solver.dual] follows a path".into(),
+            "give one value, or train with [solver.dual]".into(),
+        ));
+    }
+    let loss = run.loss.unweighted();
+    if loss.power == Power::Two && loss.smoothing > 0.0 {
+        let name = loss.formulation.name();
+        return Err((
+            format!("loss.{name}: both `smoothing` and power 2 are set"),
+            "the squared hinge is smooth already: set `power = 1`, or remove `smoothing`".into(),
+        ));
+    }
+    match &run.solver {
+        SolverConfig::Dual(_) => {
+            if run.objective.strength(1).lambda <= 0.0 {
+                return Err((
+                    "[solver.dual] needs a regulariser: found a strength of 0 in [objective]".into(),
+                    "without one there is no dual; give `lambda` or `reg` a value above 0, or use [solver.sgd]".into(),
+                ));
+            }
+        }
+        SolverConfig::Sgd(sgd) => {
+            if sgd.steps.is_some() && sgd.epochs.is_some() {
+                return Err((
+                    "solver.sgd: both `steps` and `epochs` are set: expected at most one".into(),
+                    "steps count updates, epochs count passes over the training rows".into(),
+                ));
+            }
+            check_sgd(sgd)?;
+        }
+        SolverConfig::Lbfgs(_) => {
+            if !loss.is_smooth() {
+                let power = i64::from(loss.power);
+                return Err((
+                    format!(
+                        "[solver.lbfgs] needs a smooth loss, but {} with `power = {power}` has kinks",
+                        loss.formulation.name()
+                    ),
+                    SMOOTH_HINT.into(),
+                ));
+            }
+        }
+    }
+    let watches = matches!(run.solver, SolverConfig::Sgd(_));
+    if run.early_stopping.is_some() && !watches {
+        return Err((
+            format!("[early_stopping] is set, but [solver.{}] does not watch validation rows", run.solver.name()),
+            "remove the table, or use [solver.sgd]: the other solvers end when the objective is solved".into(),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "[data.digits]\n[objective]\nlambda = 1e-3\n[loss.weston_watkins]\n[solver.sgd]\n";
+
+    fn parse(text: &str, sets: &[&str]) -> Result<LoadedConfig, ConfigError> {
+        let sets: Vec<_> = sets.iter().map(|s| parse_assignment(s).unwrap()).collect();
+        LoadedConfig::parse(text, Path::new("x.toml"), &sets)
+    }
+
+    #[test]
+    fn the_required_tables_alone_are_a_configuration() {
+        let run = parse(SMALL, &[]).unwrap().run;
+        assert_eq!((run.seed, run.threads, run.device.to_string()), (0, 0, "flex".into()));
+        assert_eq!(run.preprocess.bias_rule(), BiasRule::Regularised { scale: 1.0 });
+    }
+
+    #[test]
+    fn set_edits_the_document_before_it_is_parsed() {
+        let loaded =
+            parse(SMALL, &["solver.sgd.learning_rate=1e-6", "split.method=last", "device=ndarray", "seed = 7"])
+                .unwrap();
+        let SolverConfig::Sgd(sgd) = &loaded.run.solver else { panic!("sgd") };
+        assert_eq!(sgd.learning_rate.get(), 1e-6);
+        assert_eq!((loaded.run.seed, loaded.run.device.to_string()), (7, "ndarray".into()));
+        // The document as used says the same.
+        assert_eq!(parse(&loaded.text, &[]).unwrap().run, loaded.run);
+        let error = parse(SMALL, &["solver.sgd.epoch=3"]).unwrap_err();
+        assert!(error.problem.starts_with("unknown field `epoch`"), "{error}");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `epochs`?"));
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let run =
+            parse(SMALL, &["solver.sgd.steps=9", "split.validation=0.1", "loss.weston_watkins.class_weights=balanced"])
+                .unwrap()
+                .run;
+        let text = toml::to_string(&run).unwrap();
+        assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), run);
+    }
+}

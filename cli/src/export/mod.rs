@@ -1,0 +1,135 @@
+//! A model in the formats of other programs, for raw features: preprocessing is folded into weights in double precision.
+//!
+//! | format | holds | scores |
+//! |---|---|---|
+//! | `npz` | `weight` `[n_features, n_classes]`, `bias` and `classes` `[n_classes]` | `x @ weight + bias` |
+//! | `liblinear` | the text model of LIBLINEAR | its `predict` |
+//! | `onnx` | a graph with opset 13: `features` to `scores` and `label` | any ONNX runtime |
+//!
+//! Dividing a row by its length is not affine: only ONNX can hold a model with `scale = "unit-row"`.
+
+mod liblinear;
+mod npz;
+mod onnx;
+
+use crate::model::Classifier;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::str::FromStr;
+
+/// The format of an exported model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Arrays for NumPy.
+    Npz,
+    /// LIBLINEAR's text model.
+    Liblinear,
+    /// An ONNX graph.
+    Onnx,
+}
+
+impl ExportFormat {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Npz, Self::Liblinear, Self::Onnx];
+
+    /// The name, as `--to` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Npz => "npz",
+            Self::Liblinear => "liblinear",
+            Self::Onnx => "onnx",
+        }
+    }
+}
+
+impl fmt::Display for ExportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for ExportFormat {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("`{name}` is not a format of models: expected one of {names}")
+        })
+    }
+}
+
+/// A model that a format cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct ExportError {
+    /// What cannot be held.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// An exported model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The content of the file.
+    pub bytes: Vec<u8>,
+    /// What the user should know about it.
+    pub notes: Vec<String>,
+}
+
+impl Exported {
+    /// Writes the file, all or nothing: a half file never passes for a whole one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn save(&self, file: &Path) -> io::Result<()> {
+        crate::durable::write(file, &self.bytes)
+    }
+}
+
+/// The model in another program's format.
+///
+/// # Errors
+/// [`ExportError`] when the format cannot hold it: rows of unit length in npz and LIBLINEAR, more than 2 GiB in ONNX, more
+/// than 4 GiB in npz.
+pub fn export(model: &Classifier, format: ExportFormat) -> Result<Exported, ExportError> {
+    match format {
+        ExportFormat::Npz => npz::write(model),
+        ExportFormat::Liblinear => liblinear::write(model),
+        ExportFormat::Onnx => onnx::write(model),
+    }
+}
+
+/// Weights and bias for raw features, where there are such.
+fn affine(model: &Classifier, format: &str) -> Result<(Vec<f64>, Vec<f64>), ExportError> {
+    model.folded_weights().ok_or_else(|| ExportError {
+        problem: format!(
+            "the model divides each row by its length (scale = \"unit-row\"), which no weights of {format} can hold"
+        ),
+        hint: "`--to onnx` can hold it; or train on rows that have unit length in the file, without `scale`".into(),
+    })
+}
+
+fn too_large(model: &Classifier, format: &str, most: &str) -> ExportError {
+    ExportError {
+        problem: format!(
+            "{} x {} weights in double precision are more than {format} holds: at most {most}",
+            model.n_features(),
+            model.n_classes()
+        ),
+        hint: "`model.safetensors` itself has no such limit, and Python reads it".into(),
+    }
+}
+
+/// The class names as integers, where all are and differ.
+fn integers<T: FromStr + Ord + Copy>(names: &[String]) -> Option<Vec<T>> {
+    let numbers: Option<Vec<T>> = names.iter().map(|name| name.parse().ok()).collect();
+    numbers.filter(|numbers| {
+        let mut sorted = numbers.clone();
+        sorted.sort_unstable();
+        sorted.windows(2).all(|pair| pair[0] != pair[1])
+    })
+}

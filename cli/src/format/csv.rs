@@ -1,0 +1,165 @@
+//! csv and tsv text: a line a row, a column a feature, one column the label (RFC 4180).
+//!
+//! ```text
+//! sepal_length,sepal_width,species
+//! 5.1,3.5,setosa
+//! ```
+//! The first line is a header where the label is given by name, or where none of its feature cells is a number. Cells may be
+//! quoted, with `""` for a quote and line ends within; lines may end in CRLF; a byte order mark is skipped, and so are blank
+//! lines. Where there are names, the columns of a test part and of what is predicted are matched by them. A column without a
+//! name is left out: pandas keeps its row index there.
+//!
+//! # References
+//! Y. Shafranovich, *Common Format and MIME Type for Comma-Separated Values (CSV) Files*, RFC 4180, 2005.
+
+mod parse;
+
+use super::columns::{Column, Plan, Special, Wanted};
+use super::open::{Source, is_text, looks_like};
+use super::{Part, assemble, weights};
+use crate::data::{Dataset, Dense, Features};
+use crate::format::{DataError, Position, Table};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// `[data.csv]`: text files, plain or compressed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsvConfig {
+    /// The rows to train on.
+    pub train: PathBuf,
+    /// The rows of the test part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// The column of the label.
+    pub label: Column,
+    /// The column of the row weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Column>,
+    /// Columns that are no features.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<Column>,
+    /// Whether the first line is a header; told from the file where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// What separates cells; told from the first line where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<Delimiter>,
+}
+
+/// What separates the cells of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Delimiter(u8);
+
+impl TryFrom<String> for Delimiter {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_bytes() {
+            [byte] if matches!(byte, b',' | b'\t' | b';' | b'|' | b' ' | b':') => Ok(Self(*byte)),
+            _ => Err(format!(
+                "`{}` is no delimiter: expected one of `,` `;` `|` `:` tab or a blank",
+                text.escape_debug()
+            )),
+        }
+    }
+}
+
+impl From<Delimiter> for String {
+    fn from(delimiter: Delimiter) -> Self {
+        char::from(delimiter.0).to_string()
+    }
+}
+
+impl CsvConfig {
+    /// The paths that are given, with their keys.
+    pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        let mut paths = vec![("train", &mut self.train)];
+        paths.extend(self.test.as_mut().map(|path| ("test", path)));
+        paths
+    }
+
+    /// What it says of columns.
+    #[must_use]
+    pub fn special(&self) -> Special {
+        let (label, weights) = (Some(self.label.clone()), self.weights.clone());
+        Special { label, weights, ignore: self.ignore.clone() }
+    }
+
+    /// Reads both parts.
+    ///
+    /// # Errors
+    /// As for [`DataConfig::load`](super::DataConfig::load).
+    pub fn load(&self) -> Result<Dataset, DataError> {
+        let mut notes = Vec::new();
+        let (train, names) = self.part(&self.train, None, &mut notes)?;
+        let test = match &self.test {
+            Some(path) => Some(self.part(path, names.as_deref(), &mut Vec::new())?.0),
+            None => None,
+        };
+        Ok(Dataset { feature_names: names, ..assemble(train, test, None, notes)? })
+    }
+
+    fn part(
+        &self,
+        path: &Path,
+        train: Option<&[String]>,
+        notes: &mut Vec<String>,
+    ) -> Result<(Part, Option<Vec<String>>), DataError> {
+        let source = Source::open(path)?;
+        refuse_binary(&source)?;
+        let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
+        let header = self.header.or((named || train.is_some()).then_some(true));
+        let rows = parse::read(source, self.delimiter.map(|d| d.0), header, &special, |names, n_columns| {
+            Plan::of_table(names, n_columns, &special, train)
+        })?;
+        for column in &rows.plan.nameless {
+            notes.push(format!("{}: column {column} has no name and is left out", path.display()));
+        }
+        let weights = match rows.weights {
+            Some(found) => Some(weights::fitting(found, path, rows.labels.len())?),
+            None => None,
+        };
+        let features = Features::F32(Dense::new(rows.plan.n_features, rows.values));
+        Ok((Part { weights, ..Part::new(path, path, features, rows.labels) }, rows.plan.feature_names))
+    }
+}
+
+/// True for text with as many cells in the first two lines, or with the name of a csv file.
+pub(super) fn detect(path: &Path, head: &[u8]) -> bool {
+    is_text(head) && (named(path) || parse::looks_tabular(head))
+}
+
+/// `.csv` or `.tsv`, perhaps before the extension of a compression.
+fn named(path: &Path) -> bool {
+    let extension = |path: &Path| path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    let is_csv = |path: &Path| extension(path).is_some_and(|e| e == "csv" || e == "tsv");
+    is_csv(path) || path.file_stem().is_some_and(|stem| is_csv(Path::new(stem)))
+}
+
+/// Reads a file for a model; labels where it has the column.
+pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+    refuse_binary(&source)?;
+    let none = Wanted::default();
+    let special = &wanted.unwrap_or(&none).special;
+    let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter));
+    let rows = parse::read(source, delimiter.map(|d| d.0), header, special, |names, n_columns| match wanted {
+        Some(wanted) if wanted.n_features > 0 => Plan::for_model(names, n_columns, wanted),
+        _ => Plan::of_table(names, n_columns, special, None),
+    })?;
+    let labels = (!rows.labels.is_empty()).then_some(rows.labels);
+    let features = Features::F32(Dense::new(rows.plan.n_features, rows.values));
+    Ok(Table { features, labels, image_shape: None, class_names: None })
+}
+
+fn refuse_binary(source: &Source) -> Result<(), DataError> {
+    if is_text(source.head()) {
+        return Ok(());
+    }
+    let problem = format!("found {}, expected csv text", looks_like(source.head()));
+    Err(DataError::content(source.file(), Position::File, problem))
+}
+
+#[cfg(test)]
+mod tests;

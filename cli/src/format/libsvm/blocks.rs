@@ -1,0 +1,124 @@
+//! The whole file, in blocks of lines that are read and parsed at the same time, and cut into pieces for all cores.
+
+use super::line;
+use crate::data::{Csr, LabelColumn};
+use crate::format::limit;
+use crate::format::open::{Source, looks_like};
+use crate::format::{DataError, Position};
+use rayon::prelude::*;
+use std::path::Path;
+
+/// Bytes that are read while the block before is parsed.
+const BLOCK: u64 = 8 << 20;
+/// Bytes that one task parses.
+const PIECE: usize = 1 << 20;
+
+const LINE: &str = "a line is `LABEL INDEX:VALUE INDEX:VALUE ...`";
+const UNLABELLED: &str = "the first row has no label, so no row may have one";
+
+/// The rows of some lines.
+struct Piece {
+    features: Csr<'static>,
+    labels: LabelColumn,
+    n_lines: usize,
+}
+
+/// Reads all rows; `labelled` says whether a row begins with a label.
+pub(super) fn read(mut source: Source, labelled: bool) -> Result<(Csr<'static>, LabelColumn), DataError> {
+    let file = source.file().to_path_buf();
+    if source.head().is_empty() {
+        return Err(DataError::content(&file, Position::File, "found an empty file, expected libsvm text"));
+    }
+    if source.head().starts_with(b"\xff\xfe") || source.head().starts_with(b"\xfe\xff") {
+        return Err(DataError::content(&file, Position::File, "found UTF-16 text, expected UTF-8 or ASCII"));
+    }
+    let found = looks_like(source.head());
+    if source.head().starts_with(b"\xef\xbb\xbf") {
+        source.read_up_to(&mut Vec::new(), 3)?;
+    }
+    let (mut features, mut labels, mut n_lines) = (Csr::default(), LabelColumn::new(), 0);
+    let (mut block, mut carry) = next_block(&mut source, Vec::new())?;
+    while !block.is_empty() {
+        let (pieces, next) = rayon::join(
+            || parse(&block, labelled, n_lines, &file),
+            || next_block(&mut source, std::mem::take(&mut carry)),
+        );
+        for piece in pieces? {
+            labels.append(&piece.labels);
+            n_lines += piece.n_lines;
+            features.append(&piece.features);
+        }
+        limit::check(&file, 8 * (features.nnz() as u64 + features.n_rows() as u64))?;
+        (block, carry) = next?;
+    }
+    features.shrink_to_fit();
+    if features.n_rows() == 0 {
+        return Err(DataError::content(
+            &file,
+            Position::File,
+            format!("found {found} without a row, expected libsvm text"),
+        ));
+    }
+    if features.n_features() == 0 {
+        let problem = format!("found no feature in {} rows, expected `INDEX:VALUE` after the label", features.n_rows());
+        return Err(DataError::content(&file, Position::File, problem).with_hint(LINE));
+    }
+    Ok((features, labels))
+}
+
+/// The next whole lines, and the beginning of a line after them.
+fn next_block(source: &mut Source, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), DataError> {
+    loop {
+        let old = block.len();
+        if source.read_up_to(&mut block, BLOCK)? == 0 {
+            return Ok((block, Vec::new()));
+        }
+        if let Some(end) = memchr::memrchr(b'\n', &block[old..]) {
+            let carry = block.split_off(old + end + 1);
+            return Ok((block, carry));
+        }
+    }
+}
+
+/// Parses whole lines. An error counts from the lines before the block, so the first of them all is found in order.
+fn parse(block: &[u8], labelled: bool, lines_before: usize, file: &Path) -> Result<Vec<Piece>, DataError> {
+    let pieces: Vec<Result<Piece, (usize, line::Fault)>> =
+        cut(block).into_par_iter().map(|lines| parse_piece(lines, labelled)).collect();
+    let (mut parsed, mut n_lines) = (Vec::with_capacity(pieces.len()), lines_before);
+    for piece in pieces {
+        let piece = piece.map_err(|(line, fault)| {
+            let position = Position::LineColumn(n_lines + line, fault.at + 1);
+            let hint = fault.hint.or(Some(if labelled { LINE } else { UNLABELLED })).map(str::to_owned);
+            DataError { hint, ..DataError::content(file, position, fault.problem) }
+        })?;
+        n_lines += piece.n_lines;
+        parsed.push(piece);
+    }
+    Ok(parsed)
+}
+
+/// Pieces of about [`PIECE`] bytes that end with a line.
+fn cut(mut block: &[u8]) -> Vec<&[u8]> {
+    let mut pieces = Vec::new();
+    while block.len() > PIECE {
+        let Some(end) = memchr::memchr(b'\n', &block[PIECE..]) else { break };
+        let (piece, rest) = block.split_at(PIECE + end + 1);
+        pieces.push(piece);
+        block = rest;
+    }
+    pieces.push(block);
+    pieces
+}
+
+fn parse_piece(lines: &[u8], labelled: bool) -> Result<Piece, (usize, line::Fault)> {
+    let n_rows = memchr::memchr_iter(b'\n', lines).count() + 1;
+    let mut features = Csr::with_capacity(n_rows, memchr::memchr_iter(b':', lines).count());
+    let (mut labels, mut n_lines, mut rest) = (LabelColumn::new(), 0, lines);
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        n_lines += 1;
+        line::read(&rest[..end], labelled, &mut features, &mut labels).map_err(|fault| (n_lines, fault))?;
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    Ok(Piece { features, labels, n_lines })
+}

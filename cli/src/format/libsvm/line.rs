@@ -1,0 +1,172 @@
+//! One line: its label and its cells.
+
+use crate::data::{Csr, LabelColumn};
+use crate::format::float::{is_blank, scan};
+use crate::format::labels::push_text;
+use crate::format::quote;
+
+/// The largest index that is read; a wider matrix is surely a mistake.
+const MAX_INDEX: u64 = 1 << 31;
+
+/// What is wrong with a line: byte in the line, counted from 0, and the words.
+#[derive(Debug, PartialEq)]
+pub(super) struct Fault {
+    pub(super) at: usize,
+    pub(super) problem: String,
+    pub(super) hint: Option<&'static str>,
+}
+
+impl Fault {
+    fn new(at: usize, problem: String) -> Self {
+        Self { at, problem, hint: None }
+    }
+
+    fn hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+}
+
+/// How the first row with cells begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cells {
+    AfterLabel,
+    WithoutLabel,
+}
+
+/// Looks for the first row with an `INDEX:` cell among the first bytes of a file. `None` where a row before it has other words.
+pub(super) fn first_cells(head: &[u8]) -> Option<Cells> {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    for line in head.split(|&b| b == b'\n') {
+        let mut words = line.split(|&b| is_blank(b)).filter(|word| !word.is_empty()).take_while(|word| word[0] != b'#');
+        let Some(first) = words.next() else { continue };
+        if is_cell(first) {
+            return Some(Cells::WithoutLabel);
+        }
+        match words.next() {
+            Some(second) if is_cell(second) || second.starts_with(b"qid:") => return Some(Cells::AfterLabel),
+            Some(_) => return None,
+            // A row of zeros has a label only.
+            None => (),
+        }
+    }
+    None
+}
+
+fn is_cell(word: &[u8]) -> bool {
+    let digits = word.iter().take_while(|b| b.is_ascii_digit()).count();
+    digits > 0 && word.get(digits) == Some(&b':')
+}
+
+/// Reads a line without its end into a new row. Blank lines and comments make no row.
+pub(super) fn read(line: &[u8], labelled: bool, features: &mut Csr, labels: &mut LabelColumn) -> Result<(), Fault> {
+    let mut at = skip_blanks(line, 0);
+    if at == line.len() || line[at] == b'#' {
+        return Ok(());
+    }
+    if labelled {
+        at = read_label(line, at, labels)?;
+    }
+    let mut previous = 0;
+    loop {
+        at = skip_blanks(line, at);
+        if at == line.len() || line[at] == b'#' {
+            break;
+        }
+        let (index, value_at) = read_index(line, at)?;
+        if index <= previous {
+            let problem = format!("feature index {index} follows {previous}; indices must increase within a line");
+            return Err(Fault::new(at, problem).hint("sort the cells of each line by their index, and write each once"));
+        }
+        previous = index;
+        let (value, len) = scan(&line[value_at..]).ok_or_else(|| bad_value(line, value_at))?;
+        features.push_cell(index - 1, value);
+        at = value_at + len;
+    }
+    features.finish_row();
+    Ok(())
+}
+
+fn read_label(line: &[u8], at: usize, labels: &mut LabelColumn) -> Result<usize, Fault> {
+    let word = word(line, at);
+    if is_cell(word) {
+        let problem = format!("found {}, expected a label before the first feature", shown(word));
+        return Err(Fault::new(at, problem).hint("a line is `LABEL INDEX:VALUE INDEX:VALUE ...`"));
+    }
+    push_text(labels, word).map_err(|problem| Fault::new(at, problem))?;
+    Ok(at + word.len())
+}
+
+/// The index at `at` and where its value begins.
+#[inline]
+fn read_index(line: &[u8], at: usize) -> Result<(u32, usize), Fault> {
+    let (mut index, mut end) = (0u64, at);
+    while let Some(digit) = line.get(end).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10) {
+        index = index.saturating_mul(10).saturating_add(u64::from(digit));
+        end += 1;
+    }
+    if end == at || line.get(end) != Some(&b':') {
+        return Err(bad_cell(line, at));
+    }
+    match u32::try_from(index) {
+        Ok(0) => Err(Fault::new(at, "feature index 0; indices count from 1".to_owned())
+            .hint("is this a 0-based file? write it again with 1-based indices")),
+        Ok(small) if index <= MAX_INDEX => Ok((small, end + 1)),
+        Ok(_) | Err(_) => {
+            let digits = shown(&line[at..end]);
+            Err(Fault::new(at, format!("feature index {digits} is too large, expected at most {MAX_INDEX}"))
+                .hint("is the index right? the largest sets the number of features"))
+        }
+    }
+}
+
+fn bad_cell(line: &[u8], at: usize) -> Fault {
+    let word = word(line, at);
+    let fault = Fault::new(at, format!("found {}, expected `INDEX:VALUE`", shown(word)));
+    if word.starts_with(b"qid:") {
+        let problem = format!("found {}; ranking data are not supported", shown(word));
+        return Fault { problem, ..fault }.hint("remove the `qid:` column");
+    }
+    if word.starts_with(b"-") && is_cell(&word[1..]) {
+        return fault.hint("indices count from 1");
+    }
+    fault
+}
+
+fn bad_value(line: &[u8], at: usize) -> Fault {
+    let word = word(line, at);
+    let word = &word[..word.iter().position(|&b| b == b'#').unwrap_or(word.len())];
+    let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<f64>().ok());
+    let problem = match number {
+        _ if word.is_empty() => "found no value, expected a number after `INDEX:`".to_owned(),
+        Some(number) if number.is_finite() || word.iter().any(u8::is_ascii_digit) => {
+            format!("value {} is beyond the range of f32", shown(word))
+        }
+        Some(_) => format!("value {} is not finite", shown(word)),
+        None => format!("found value {}, expected a number", shown(word)),
+    };
+    let fault = Fault::new(at, problem);
+    match number {
+        None => fault,
+        Some(number) if number.is_finite() => fault.hint("scale the feature down"),
+        Some(_) => fault.hint("replace missing values, or leave their cells out"),
+    }
+}
+
+/// The bytes from `at` to the next blank.
+fn word(line: &[u8], at: usize) -> &[u8] {
+    let rest = &line[at..];
+    &rest[..rest.iter().position(|&b| is_blank(b)).unwrap_or(rest.len())]
+}
+
+fn shown(word: &[u8]) -> String {
+    // Enough for the longest that is shown: a word may be the whole file.
+    quote(&String::from_utf8_lossy(&word[..word.len().min(400)]))
+}
+
+#[inline]
+fn skip_blanks(line: &[u8], mut at: usize) -> usize {
+    while line.get(at).is_some_and(|&b| is_blank(b)) {
+        at += 1;
+    }
+    at
+}

@@ -1,0 +1,126 @@
+//! How much memory the reading of a file may take.
+//!
+//! Every reader grows only by what has arrived, and asks here before it grows: a small file that unpacks to a large one, or
+//! whose header promises more than it holds, is refused with a sentence before it takes the machine down.
+
+use crate::format::{DataError, Position};
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static LIMIT: AtomicU64 = AtomicU64::new(0);
+
+/// The bytes that the reading of one file may take; three quarters of the machine's memory where nothing was set and the
+/// system says how much that is.
+#[must_use]
+pub fn get() -> u64 {
+    static DEFAULT: OnceLock<u64> = OnceLock::new();
+    match LIMIT.load(Ordering::Relaxed) {
+        0 => *DEFAULT.get_or_init(|| of_machine().map_or(u64::MAX, |bytes| bytes / 4 * 3)),
+        set => set,
+    }
+}
+
+/// The limit, where one was set.
+#[must_use]
+pub fn asked() -> Option<u64> {
+    Some(LIMIT.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+}
+
+/// Sets the limit for the whole process; 0 brings the default back.
+pub fn set(bytes: u64) {
+    LIMIT.store(bytes, Ordering::Relaxed);
+}
+
+/// The memory of this machine, where the system says so.
+fn of_machine() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Reads a number of bytes: `500M`, `8G`, `8GiB`, `1.5e9`; K, M, G and T are powers of 1024.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn parse(text: &str) -> Result<u64, String> {
+    let expected = || format!("`{text}` is no amount of memory: expected bytes, such as 500M or 8G");
+    let lower = text.trim().to_ascii_lowercase();
+    let number = lower.trim_end_matches('b').trim_end_matches('i');
+    let (digits, shift) = match number.char_indices().next_back().ok_or_else(expected)? {
+        (at, 'k') => (&number[..at], 10),
+        (at, 'm') => (&number[..at], 20),
+        (at, 'g') => (&number[..at], 30),
+        (at, 't') => (&number[..at], 40),
+        _ => (number, 0),
+    };
+    let value: f64 = digits.trim().parse().map_err(|_| expected())?;
+    let bytes = value * f64::from(1u32 << (shift / 2)).powi(2);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    if (1.0..1.8e19).contains(&bytes) { Ok(bytes as u64) } else { Err(expected()) }
+}
+
+/// An amount of memory as people write it.
+#[must_use]
+pub fn shown(bytes: u64) -> String {
+    #[allow(clippy::cast_precision_loss)]
+    let value = bytes as f64;
+    match bytes {
+        0..1_048_576 => format!("{:.1} KiB", value / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", value / 1024f64.powi(2)),
+        _ => format!("{:.1} GiB", value / 1024f64.powi(3)),
+    }
+}
+
+/// The sentence about data that need more than the limit; `None` where they do not.
+pub(super) fn problem(bytes: u64) -> Option<String> {
+    (bytes > get()).then(words)
+}
+
+fn words() -> String {
+    format!("the data need more than {} of memory, which is the limit", shown(get()))
+}
+
+/// The error of a reader whose data would need more.
+pub(super) fn exceeded() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, words())
+}
+
+/// What to do about data that need more.
+pub(super) const HINT: &str = "`--memory` sets the limit; is this the right file?";
+
+/// Refuses data that need more than the limit.
+pub(super) fn check(file: &Path, bytes: u64) -> Result<(), DataError> {
+    match problem(bytes) {
+        None => Ok(()),
+        Some(problem) => Err(DataError::content(file, Position::File, problem).with_hint(HINT)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("1k", 1024),
+            ("1.5 KiB", 1536),
+            ("500M", 500 << 20),
+            ("8GB", 8 << 30),
+            ("2T", 2 << 40),
+            ("1e9", 1_000_000_000),
+        ] {
+            assert_eq!(parse(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "x", "-1", "0", "1Q", "nan", "inf", "1e99", "G", "µ"] {
+            assert!(parse(text).unwrap_err().contains("such as 500M or 8G"), "{text}");
+        }
+        assert_eq!(
+            (shown(1536).as_str(), shown(3 << 19).as_str(), shown(8 << 30).as_str()),
+            ("1.5 KiB", "1.5 MiB", "8.0 GiB")
+        );
+    }
+}

@@ -1,0 +1,446 @@
+//! File formats: one file each, behind one list.
+//!
+//! A format adds a file with its config table, its `load` for a whole data set and its `read` for one file, a variant and an
+//! arm in each match below. Readers give a [`Table`] a file; `assemble` makes a [`Dataset`] of a train and a test part and is
+//! the one place that decides about classes. Files are opened in `open` only.
+
+pub mod cifar;
+pub mod columns;
+pub mod csv;
+pub mod digits;
+mod error;
+mod float;
+pub mod idx;
+pub mod images;
+mod labels;
+pub mod libsvm;
+pub mod limit;
+pub mod npy;
+pub mod open;
+pub mod parquet;
+mod weights;
+mod zstd;
+
+pub use cifar::{CifarConfig, CifarLabels};
+pub use columns::{Column, Wanted};
+pub use csv::CsvConfig;
+pub use digits::DigitsConfig;
+pub use error::{DataError, DataErrorKind, Position};
+pub use idx::IdxConfig;
+pub use images::ImagesConfig;
+pub use libsvm::LibsvmConfig;
+pub use npy::NpyConfig;
+pub use open::Source;
+pub use parquet::ParquetConfig;
+
+use crate::data::{Dataset, Features, ImageShape, LabelColumn};
+use crate::visible::listed;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// What one file holds: rows, labels where it has them, and the shape where the rows are images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// One row a sample.
+    pub features: Features<'static>,
+    /// One label a row; `None` for a file without labels.
+    pub labels: Option<LabelColumn>,
+    /// For image formats.
+    pub image_shape: Option<ImageShape>,
+    /// The classes in column order where the format itself names them (CIFAR's `batches.meta.txt`); else the labels decide.
+    pub class_names: Option<Vec<String>>,
+}
+
+/// The `[data.*]` table of a configuration: which format, and where its files are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DataConfig {
+    /// The digits inside the program.
+    Digits(DigitsConfig),
+    /// MNIST-style idx files.
+    Idx(IdxConfig),
+    /// CIFAR binary batches.
+    Cifar(CifarConfig),
+    /// libsvm text.
+    Libsvm(LibsvmConfig),
+    /// csv and tsv text.
+    Csv(CsvConfig),
+    /// NumPy's arrays and archives.
+    Npy(NpyConfig),
+    /// Parquet tables.
+    Parquet(ParquetConfig),
+    /// Folders of images.
+    Images(ImagesConfig),
+}
+
+impl DataConfig {
+    /// The name of the table in the configuration.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Digits(_) => "digits",
+            Self::Idx(_) => "idx",
+            Self::Cifar(_) => "cifar",
+            Self::Libsvm(_) => "libsvm",
+            Self::Csv(_) => "csv",
+            Self::Npy(_) => "npy",
+            Self::Parquet(_) => "parquet",
+            Self::Images(_) => "images",
+        }
+    }
+
+    /// The configured paths with their keys, to be resolved and checked before anything is read.
+    pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        match self {
+            Self::Digits(config) => config.paths_mut(),
+            Self::Idx(config) => config.paths_mut(),
+            Self::Cifar(config) => config.paths_mut(),
+            Self::Libsvm(config) => config.paths_mut(),
+            Self::Csv(config) => config.paths_mut(),
+            Self::Npy(config) => config.paths_mut(),
+            Self::Parquet(config) => config.paths_mut(),
+            Self::Images(config) => config.paths_mut(),
+        }
+    }
+
+    /// Reads the whole data set.
+    ///
+    /// # Errors
+    /// Path: a file that is not there or cannot be opened. Content: a file that does not hold what its format says, a test
+    /// part that does not fit the train part, fewer than two classes.
+    pub fn load(&self) -> Result<Dataset, DataError> {
+        match self {
+            Self::Digits(config) => config.load(),
+            Self::Idx(config) => config.load(),
+            Self::Cifar(config) => config.load(),
+            Self::Libsvm(config) => config.load(),
+            Self::Csv(config) => config.load(),
+            Self::Npy(config) => config.load(),
+            Self::Parquet(config) => config.load(),
+            Self::Images(config) => config.load(),
+        }
+    }
+}
+
+/// The formats of single files, as `predict` and `evaluate` take them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// MNIST-style idx images.
+    Idx,
+    /// CIFAR binary batch.
+    Cifar,
+    /// libsvm text.
+    Libsvm,
+    /// csv or tsv text.
+    Csv,
+    /// NumPy's `.npy` or `.npz`.
+    Npy,
+    /// A Parquet table.
+    Parquet,
+    /// A PNG or JPEG image: one row.
+    Images,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 7] =
+        [Self::Npy, Self::Parquet, Self::Images, Self::Idx, Self::Cifar, Self::Libsvm, Self::Csv];
+
+    /// The name, as `--format` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idx => "idx",
+            Self::Cifar => "cifar",
+            Self::Libsvm => "libsvm",
+            Self::Csv => "csv",
+            Self::Npy => "npy",
+            Self::Parquet => "parquet",
+            Self::Images => "images",
+        }
+    }
+
+    /// Tells the format by the file's name and its first bytes after decompression.
+    #[must_use]
+    pub fn detect(path: &Path, head: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| match format {
+            Self::Idx => idx::detect(head),
+            Self::Cifar => cifar::detect(path, head),
+            Self::Libsvm => libsvm::detect(head),
+            Self::Csv => csv::detect(path, head),
+            Self::Npy => npy::detect(head),
+            Self::Parquet => parquet::detect(head),
+            Self::Images => images::detect(head),
+        })
+    }
+
+    fn read(self, source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+        match self {
+            Self::Idx => idx::read(source),
+            Self::Cifar => cifar::read(source),
+            Self::Libsvm => libsvm::read(source),
+            Self::Csv => csv::read(source, wanted),
+            Self::Npy => npy::read(source, wanted),
+            Self::Parquet => parquet::read(source, wanted),
+            Self::Images => images::read(source),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+            format!("`{name}` is not a format: expected one of {}", Self::ALL.map(Self::name).join(", "))
+        })
+    }
+}
+
+/// Reads one file, or standard input for `-`, with its labels where it has them.
+///
+/// # Errors
+/// Path: the file is not there or cannot be opened. Content: it is not of the format, or no format is given and none fits.
+pub fn read_table(path: &Path, format: Option<Format>) -> Result<Table, DataError> {
+    read_for(path, format, None)
+}
+
+/// Reads one file for a model: `wanted` says what it expects of a table with columns.
+///
+/// # Errors
+/// As [`read_table`], and content where a column that the model has as a feature is not there.
+pub fn read_table_for(path: &Path, format: Option<Format>, wanted: &Wanted) -> Result<Table, DataError> {
+    read_for(path, format, Some(wanted))
+}
+
+fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+    read_source(Source::open(path)?, format, wanted)
+}
+
+/// Reads what was opened elsewhere, bytes in memory for example, as [`read_table_for`] does.
+///
+/// # Errors
+/// As [`read_table_for`].
+pub fn read_source(source: Source, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+    let Some(format) = format.or_else(|| Format::detect(source.file(), source.head())) else {
+        let found = open::looks_like(source.head());
+        let names = Format::ALL.map(Format::name).join(", ");
+        return Err(DataError::content(
+            source.file(),
+            Position::File,
+            format!("found {found}, expected one of {names}"),
+        )
+        .with_hint("name the format with --format"));
+    };
+    format.read(source, wanted)
+}
+
+/// A train or test part and the files that its rows and its labels come from, for messages.
+pub(crate) struct Part {
+    pub(crate) file: PathBuf,
+    pub(crate) label_file: PathBuf,
+    pub(crate) features: Features<'static>,
+    pub(crate) labels: LabelColumn,
+    /// For the train part: one a row; `None` where all are 1.
+    pub(crate) weights: Option<Vec<f32>>,
+}
+
+impl Part {
+    /// A part without row weights.
+    fn new(file: &Path, label_file: &Path, features: Features<'static>, labels: LabelColumn) -> Self {
+        Self { file: file.to_path_buf(), label_file: label_file.to_path_buf(), features, labels, weights: None }
+    }
+
+    /// The same with the row weights of a text file, where there is one.
+    fn weighted_by(self, file: Option<&Path>) -> Result<Self, DataError> {
+        let weights = file.map(|file| weights::read(file, self.features.n_rows())).transpose()?;
+        Ok(Self { weights, ..self })
+    }
+}
+
+/// A model of more weights (4 GiB of them) fits no machine together with its gradient.
+const MOST_WEIGHTS: usize = 1 << 30;
+
+/// Puts the test part below the train part. The classes are those of the train part, or `class_names` where the format names
+/// them.
+pub(crate) fn assemble(
+    mut train: Part,
+    test: Option<Part>,
+    class_names: Option<Vec<String>>,
+    mut notes: Vec<String>,
+) -> Result<Dataset, DataError> {
+    let n_train = train.features.n_rows();
+    let class_names = class_names.unwrap_or_else(|| train.labels.class_names());
+    let mut labels = classes_of(&train, &class_names)?;
+    let mut seen = vec![0usize; class_names.len()];
+    labels.iter().for_each(|&class| seen[class as usize] += 1);
+    let present: Vec<&str> = class_names.iter().zip(&seen).filter(|(_, n)| **n > 0).map(|(c, _)| c.as_str()).collect();
+    if present.len() < 2 {
+        let found = present.first().map_or("no row".to_owned(), |name| format!("one class only, {}", quote(name)));
+        return Err(DataError::content(
+            &train.label_file,
+            Position::File,
+            format!("found {found} in {n_train} rows, expected at least two classes"),
+        )
+        .with_hint("there is nothing to tell apart: are these the right labels?"));
+    }
+    let width = train.features.n_features();
+    if width.checked_mul(class_names.len()).is_none_or(|weights| weights > MOST_WEIGHTS) {
+        let problem = format!(
+            "found {width} features and {} classes, expected at most {MOST_WEIGHTS} weights",
+            class_names.len()
+        );
+        return Err(DataError::content(&train.file, Position::File, problem)
+            .with_hint("is one feature index wrong? the largest sets the number of features"));
+    }
+    if present.len() < class_names.len() {
+        let absent = class_names.iter().zip(&seen).filter(|(_, n)| **n == 0).map(|(name, _)| name.clone());
+        let absent = listed(&absent.collect::<Vec<_>>());
+        notes.push(format!("{}: no row of class {absent}", train.label_file.display()));
+    }
+    let mut weights = train.weights;
+    if let Some(test) = test {
+        if let Some(weights) = &mut weights {
+            weights.resize(n_train + test.features.n_rows(), 1.0);
+        }
+        labels.extend(classes_of(&test, &class_names)?);
+        append_rows(&mut train.features, test.features, &test.file, &mut notes)?;
+    }
+    Ok(Dataset {
+        features: train.features,
+        labels,
+        class_names,
+        n_train,
+        weights,
+        feature_names: None,
+        image_shape: None,
+        notes,
+    })
+}
+
+fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError> {
+    part.labels.to_classes(class_names).map_err(|row| {
+        let label = quote(part.labels.name(row));
+        let known: HashSet<&str> = class_names.iter().map(String::as_str).collect();
+        let unseen = (0..part.labels.len()).filter(|&i| !known.contains(part.labels.name(i)));
+        let others = match unseen.count() {
+            1 => String::new(),
+            n => format!("; {n} rows have such labels"),
+        };
+        let problem = format!("label {label} does not occur in the train part{others}");
+        DataError::content(&part.label_file, Position::Record(row + 1), problem).with_hint(format!(
+            "no model could get these rows right: remove them, or train on rows of their classes; the train part has {} \
+             classes: {}",
+            class_names.len(),
+            listed(class_names)
+        ))
+    })
+}
+
+fn append_rows(
+    train: &mut Features<'_>,
+    test: Features<'_>,
+    file: &Path,
+    notes: &mut Vec<String>,
+) -> Result<(), DataError> {
+    let (width, test_width) = (train.n_features(), test.n_features());
+    let mismatch = |problem| Err(DataError::content(file, Position::File, problem));
+    match (train, test) {
+        (Features::Sparse(train), Features::Sparse(mut test)) => {
+            let dropped = test.set_n_features(width);
+            if dropped > 0 {
+                let columns = if test_width == width + 1 {
+                    format!("{test_width}")
+                } else {
+                    format!("{} to {test_width}", width + 1)
+                };
+                let cells = if dropped == 1 { "cell" } else { "cells" };
+                notes.push(format!(
+                    "{}: dropped {dropped} {cells} of features {columns}, which train does not have",
+                    file.display()
+                ));
+            }
+            train.append(&test);
+            Ok(())
+        }
+        (Features::U8(_) | Features::F32(_), Features::U8(_) | Features::F32(_)) if width != test_width => {
+            mismatch(format!("rows have {test_width} features, expected {width} as in the train part"))
+        }
+        (Features::U8(train), Features::U8(test)) => {
+            train.append(&test);
+            Ok(())
+        }
+        (Features::F32(train), Features::F32(test)) => {
+            train.append(&test);
+            Ok(())
+        }
+        (train @ (Features::U8(_) | Features::F32(_) | Features::Sparse(_)), test) => {
+            mismatch(format!("values are {}, expected {} as in the train part", test.kind(), train.kind()))
+        }
+    }
+}
+
+/// Text of the user's in backticks: shortened, control characters escaped.
+pub(crate) fn quote(text: &str) -> String {
+    const LONGEST: usize = 40;
+    let cut = if text.chars().count() > LONGEST { "..." } else { "" };
+    let shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    format!("`{shown}{cut}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DataConfig, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn each_table_is_read_and_written() {
+        for (text, keys) in [
+            ("[digits]\n", &[][..]),
+            ("[idx]\ntrain_images = \"a\"\ntrain_labels = \"b\"\n", &["train_images", "train_labels"]),
+            ("[cifar]\ndir = \"a\"\nlabels = \"coarse\"\n", &["dir"]),
+            ("[libsvm]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
+            ("[csv]\ntrain = \"a\"\nlabel = -1\nignore = [\"id\", 3]\ndelimiter = \"\\t\"\n", &["train"]),
+            ("[npy]\ntrain = \"a\"\n\n[npy.arrays]\nlabels = \"l\"\n", &["train"]),
+            ("[parquet]\ntrain = \"a\"\ntest = \"b\"\nlabel = \"y\"\n", &["train", "test"]),
+            ("[images]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
+        ] {
+            let mut config = parse(text).unwrap();
+            assert_eq!(toml::to_string(&config).unwrap(), text);
+            assert_eq!(config.paths_mut().into_iter().map(|(key, _)| key).collect::<Vec<_>>(), keys);
+        }
+        assert!(parse("[digits]\ndir = \"a\"\n").unwrap_err().to_string().contains("unknown field `dir`"));
+        assert!(parse("[cifar]\n").unwrap_err().to_string().contains("missing field `dir`"));
+    }
+
+    #[test]
+    fn every_format_is_known_by_its_name() {
+        for format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!(
+            "x".parse::<Format>(),
+            Err("`x` is not a format: expected one of npy, parquet, images, idx, cifar, libsvm, csv".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_quoted_text_is_short_and_printable() {
+        assert_eq!(quote("a\u{1b}b"), "`a\\u{1b}b`");
+        assert_eq!(quote(&"x".repeat(100)), format!("`{}...`", "x".repeat(40)));
+    }
+}

@@ -1,0 +1,324 @@
+//! One array: its header, and its elements as features, labels or weights.
+
+use crate::data::{Dense, Features, ImageShape, LabelColumn};
+use crate::format::float::half;
+use crate::format::labels::push_text;
+use crate::format::open::{Source, looks_like};
+use crate::format::{DataError, Position};
+use crate::format::{limit, quote, weights};
+use std::path::PathBuf;
+
+/// A header of more bytes is no header.
+const LONGEST: u64 = 1 << 20;
+/// Bytes that are decoded at a time.
+const CHUNK: u64 = 1 << 20;
+
+/// An array whose header has been read.
+pub(super) struct Array {
+    file: PathBuf,
+    source: Source,
+    kind: u8,
+    size: usize,
+    big: bool,
+    fortran: bool,
+    shape: Vec<usize>,
+    n_bytes: u64,
+}
+
+impl Array {
+    pub(super) fn open(mut source: Source) -> Result<Self, DataError> {
+        let file = source.file().to_path_buf();
+        let wrong = |problem: String| DataError::content(&file, Position::Byte(0), problem);
+        if !source.head().starts_with(b"\x93NUMPY") {
+            let problem = format!("found {}, expected a NumPy array", looks_like(source.head()));
+            return Err(wrong(problem).with_hint("write it with numpy.save, numpy.savez or numpy.savez_compressed"));
+        }
+        let mut start = Vec::new();
+        source.read_up_to(&mut start, 8)?;
+        let version = start.get(6).copied().unwrap_or_default();
+        let width = match version {
+            1 => 2,
+            2 | 3 => 4,
+            other => return Err(wrong(format!("version {other} of the format is unknown, expected 1, 2 or 3"))),
+        };
+        source.read_up_to(&mut start, width)?;
+        let len = start.get(8..).unwrap_or_default().iter().rev().fold(0, |len, &b| (len << 8) | u64::from(b));
+        let mut header = Vec::new();
+        let whole = start.len() as u64 == 8 + width;
+        if !whole || len > LONGEST || source.read_up_to(&mut header, len)? < len {
+            return Err(
+                wrong("the file ends within its header".to_owned()).with_hint("the file is cut off: get it again")
+            );
+        }
+        let header = String::from_utf8_lossy(&header).into_owned();
+        let parsed = parse(&header).map_err(|problem| wrong(format!("the header is not NumPy's: {problem}")))?;
+        let (descr, fortran, shape) = parsed;
+        let (kind, size, big) = element(&descr).ok_or_else(|| {
+            wrong(format!("elements are {}, expected numbers or strings", quote(&descr)))
+                .with_hint("convert the array first: x.astype(numpy.float32)")
+        })?;
+        let n_bytes = shape.iter().try_fold(size as u64, |n, &dim| n.checked_mul(dim as u64));
+        let Some(n_bytes) = n_bytes.filter(|n| usize::try_from(*n).is_ok()) else {
+            return Err(wrong(format!("the shape is {}, more than any memory holds", shown(&shape))));
+        };
+        if n_bytes == 0 {
+            return Err(wrong(format!("the shape is {}, which holds nothing", shown(&shape))));
+        }
+        // Elements become floats, unless they are bytes or text.
+        let kept = if matches!((kind, size), (b'f' | b'i' | b'u', 2..)) { n_bytes / size as u64 * 4 } else { n_bytes };
+        limit::check(&file, kept)?;
+        Ok(Self { file, source, kind, size, big, fortran, shape, n_bytes })
+    }
+
+    fn wrong(&self, problem: String) -> DataError {
+        DataError::content(&self.file, Position::Byte(0), problem)
+    }
+
+    pub(super) fn n_rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// One dimension, or two of which the second is 1.
+    fn is_vector(&self) -> bool {
+        matches!(self.shape.as_slice(), [_] | [_, 1])
+    }
+
+    /// Rows of features, and the shape where they are images.
+    pub(super) fn features(mut self) -> Result<(Features<'static>, Option<ImageShape>), DataError> {
+        if !matches!(self.shape.len(), 2..=4) {
+            let problem = format!("the shape is {}, expected rows of features or images", shown(&self.shape));
+            return Err(self
+                .wrong(problem)
+                .with_hint("features are (n, features), (n, height, width) or (n, height, width, channels)"));
+        }
+        self.expect_numbers()?;
+        let (order, image_shape) = self.order();
+        let width = self.shape[1..].iter().product();
+        let features = if self.size == 1 && self.kind != b'i' {
+            let mut bytes = Vec::new();
+            let got = self.source.read_up_to(&mut bytes, self.n_bytes)?;
+            self.expect_whole(got)?;
+            Features::U8(Dense::new(width, self.arranged(bytes, &order)))
+        } else {
+            let values = self.floats("a value")?;
+            Features::F32(Dense::new(width, self.arranged(values, &order)))
+        };
+        Ok((features, image_shape))
+    }
+
+    /// The dimensions in the order in which they are kept, slowest first: images in planes.
+    fn order(&self) -> (Vec<usize>, Option<ImageShape>) {
+        match self.shape[..] {
+            [_, height, width] => (vec![0, 1, 2], Some(ImageShape { channels: 1, height, width })),
+            [_, channels @ (1 | 3), height, width] if !matches!(width, 1 | 3 | 4) => {
+                (vec![0, 1, 2, 3], Some(ImageShape { channels, height, width }))
+            }
+            [_, height, width, channels] => (vec![0, 3, 1, 2], Some(ImageShape { channels, height, width })),
+            _ => ((0..self.shape.len()).collect(), None),
+        }
+    }
+
+    /// Elements row-major in the given order of dimensions.
+    fn arranged<T: Copy>(&self, values: Vec<T>, order: &[usize]) -> Vec<T> {
+        let n = self.shape.len();
+        if !self.fortran && order.is_sorted() {
+            return values;
+        }
+        let stride = |dim: usize| -> usize {
+            if self.fortran { self.shape[..dim].iter().product() } else { self.shape[dim + 1..].iter().product() }
+        };
+        let dims: Vec<(usize, usize)> = order.iter().map(|&dim| (self.shape[dim], stride(dim))).collect();
+        let (mut index, mut at) = (vec![0; n], 0);
+        let mut arranged = Vec::with_capacity(values.len());
+        loop {
+            arranged.push(values[at]);
+            let mut dim = n;
+            loop {
+                if dim == 0 {
+                    return arranged;
+                }
+                dim -= 1;
+                index[dim] += 1;
+                at += dims[dim].1;
+                if index[dim] < dims[dim].0 {
+                    break;
+                }
+                at -= dims[dim].0 * dims[dim].1;
+                index[dim] = 0;
+            }
+        }
+    }
+
+    /// All elements as finite floats, in the order of the file.
+    #[allow(clippy::cast_possible_truncation)]
+    fn floats(&mut self, what: &str) -> Result<Vec<f32>, DataError> {
+        let (mut values, mut bytes, mut got) = (Vec::new(), Vec::new(), 0);
+        let chunk = CHUNK / self.size as u64 * self.size as u64;
+        while got < self.n_bytes {
+            bytes.clear();
+            let want = chunk.min(self.n_bytes - got);
+            let n = self.source.read_up_to(&mut bytes, want)?;
+            got += n;
+            for element in bytes.chunks_exact(self.size) {
+                let value = self.number(element) as f32;
+                if !value.is_finite() {
+                    let problem = format!("found {what} that is not finite or beyond the range of f32");
+                    let position = Position::Record(self.row_of(values.len()) + 1);
+                    return Err(DataError::content(&self.file, position, problem)
+                        .with_hint("replace missing values, or drop their rows, before training"));
+                }
+                values.push(value);
+            }
+            if n < want {
+                break;
+            }
+        }
+        self.expect_whole(got)?;
+        values.shrink_to_fit();
+        Ok(values)
+    }
+
+    fn row_of(&self, element: usize) -> usize {
+        if self.fortran { element % self.n_rows() } else { element / self.shape[1..].iter().product::<usize>().max(1) }
+    }
+
+    fn expect_whole(&mut self, got: u64) -> Result<(), DataError> {
+        if got < self.n_bytes {
+            let problem = format!("the file ends after {got} of the {} bytes that its header promises", self.n_bytes);
+            return Err(
+                DataError::content(&self.file, Position::File, problem).with_hint("the file is cut off: get it again")
+            );
+        }
+        if self.source.at_end()? {
+            return Ok(());
+        }
+        let problem = format!("data go on after the {} bytes that the header promises", self.n_bytes);
+        Err(DataError::content(&self.file, Position::File, problem)
+            .with_hint("the header is damaged: get the file again"))
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn number(&self, element: &[u8]) -> f64 {
+        let mut bytes = [0; 8];
+        for (from, to) in bytes.iter_mut().enumerate() {
+            *to = if self.big { element.iter().rev().nth(from) } else { element.get(from) }.copied().unwrap_or(0);
+        }
+        let bits = u64::from_le_bytes(bytes);
+        let spare = 64 - 8 * self.size.min(8);
+        match (self.kind, self.size) {
+            #[allow(clippy::cast_possible_truncation)]
+            (b'f', 2) => half(bits as u16),
+            #[allow(clippy::cast_possible_truncation)]
+            (b'f', 4) => f64::from(f32::from_bits(bits as u32)),
+            (b'f', _) => f64::from_bits(bits),
+            #[allow(clippy::cast_possible_wrap)]
+            (b'i', _) => ((bits << spare) as i64 >> spare) as f64,
+            _ => bits as f64,
+        }
+    }
+
+    /// One label a row.
+    pub(super) fn labels(mut self) -> Result<LabelColumn, DataError> {
+        self.expect_vector("labels")?;
+        let mut bytes = Vec::new();
+        let got = self.source.read_up_to(&mut bytes, self.n_bytes)?;
+        self.expect_whole(got)?;
+        let mut labels = LabelColumn::new();
+        for (element, row) in bytes.chunks_exact(self.size).zip(1..) {
+            let text = match self.kind {
+                b'U' => self.text(element),
+                b'S' => String::from_utf8_lossy(element).trim_end_matches('\0').to_owned(),
+                b'f' => self.number(element).to_string(),
+                _ => {
+                    labels.push(&self.number(element).to_string());
+                    continue;
+                }
+            };
+            push_text(&mut labels, text.as_bytes()).map_err(|problem| {
+                DataError::content(&self.file, Position::Record(row), problem)
+                    .with_hint("a label is a whole number or a word")
+            })?;
+        }
+        Ok(labels)
+    }
+
+    /// UCS-4 without the zeros that fill it up.
+    fn text(&self, element: &[u8]) -> String {
+        let (units, _) = element.as_chunks::<4>();
+        let code = |unit: &[u8; 4]| if self.big { u32::from_be_bytes(*unit) } else { u32::from_le_bytes(*unit) };
+        let chars = units.iter().map(|unit| char::from_u32(code(unit)).unwrap_or(char::REPLACEMENT_CHARACTER));
+        chars.collect::<String>().trim_end_matches('\0').to_owned()
+    }
+
+    /// One weight a row.
+    pub(super) fn weights(mut self, n_rows: usize) -> Result<Vec<f32>, DataError> {
+        self.expect_vector("weights")?;
+        self.expect_numbers()?;
+        let found = self.floats("a weight")?;
+        if let Some(row) = found.iter().position(|w| !weights::is_weight(*w)) {
+            return Err(DataError::content(
+                &self.file,
+                Position::Record(row + 1),
+                weights::problem(&found[row].to_string()),
+            )
+            .with_hint(weights::HINT));
+        }
+        weights::fitting(found, &self.file, n_rows)
+    }
+
+    fn expect_numbers(&self) -> Result<(), DataError> {
+        if matches!(self.kind, b'U' | b'S') {
+            return Err(self.wrong("found strings, expected numbers".into()).with_hint("these look like labels"));
+        }
+        Ok(())
+    }
+
+    fn expect_vector(&self, what: &str) -> Result<(), DataError> {
+        if self.is_vector() {
+            return Ok(());
+        }
+        Err(self.wrong(format!("the shape is {}, expected a vector of {what}", shown(&self.shape))))
+    }
+}
+
+fn shown(shape: &[usize]) -> String {
+    format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))
+}
+
+/// Kind, bytes and byte order (true for big-endian) of a descriptor such as `<f4`.
+fn element(descr: &str) -> Option<(u8, usize, bool)> {
+    let (order, rest) = (descr.chars().next()?, descr.get(1..)?);
+    let big = match order {
+        '<' | '|' | '=' => false,
+        '>' => true,
+        _ => return None,
+    };
+    let (kind, size) = (*rest.as_bytes().first()?, rest.get(1..)?.parse::<usize>().ok()?);
+    match (kind, size) {
+        (b'b', 1) | (b'i' | b'u', 1 | 2 | 4 | 8) | (b'f', 2 | 4 | 8) => Some((kind, size, big)),
+        (b'U', 1..=1_000_000) => Some((kind, 4 * size, big)),
+        (b'S', 1..=1_000_000) => Some((kind, size, big)),
+        _ => None,
+    }
+}
+
+/// Element, order and shape from the Python dictionary of a header.
+fn parse(header: &str) -> Result<(String, bool, Vec<usize>), String> {
+    let after = |key: &str| {
+        let quoted = [format!("'{key}'"), format!("\"{key}\"")];
+        let at = quoted.iter().find_map(|q| header.find(q.as_str()).map(|at| at + q.len()));
+        let rest = at.and_then(|at| header[at..].trim_start().strip_prefix(':'));
+        rest.map(str::trim_start).ok_or_else(|| format!("it has no {}", quote(key)))
+    };
+    let descr = after("descr")?;
+    let mark = descr.chars().next().filter(|c| matches!(c, '\'' | '"'));
+    let Some(mark) = mark else { return Err("its elements are records".into()) };
+    let descr = descr[1..].split(mark).next().unwrap_or_default().to_owned();
+    let fortran = after("fortran_order")?.starts_with("True");
+    let shape = after("shape")?;
+    let inner = shape.strip_prefix('(').and_then(|s| s.split(')').next()).ok_or("its shape is no tuple")?;
+    let dims = inner.split(',').map(str::trim).filter(|dim| !dim.is_empty());
+    let shape =
+        dims.map(|dim| dim.parse().map_err(|_| format!("its shape has {}", quote(dim)))).collect::<Result<_, _>>()?;
+    Ok((descr, fortran, shape))
+}

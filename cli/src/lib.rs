@@ -1,0 +1,42 @@
+//! The program `burn-svm`: file formats, configuration, run folders, search, figures, report and commands around the library
+//! [`burn_svm`].
+//!
+//! # Layers
+//!
+//! Imports run downwards only:
+//!
+//! ```text
+//! main → commands
+//!        report
+//!        plot
+//!        search
+//!        run
+//!        config
+//!        model_file
+//!        format · export · liblinear
+//!        durable · fetch · shown
+//!        burn_svm
+//! ```
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod commands;
+pub mod config;
+pub mod durable;
+pub mod export;
+pub mod fetch;
+pub mod format;
+pub mod liblinear;
+pub mod model_file;
+pub mod plot;
+pub mod report;
+pub mod run;
+pub mod search;
+mod shown;
+
+pub use commands::main;
+
+// The rooms of the library, under the names that they have there.
+use burn_svm::internals::{
+    bounded, calibration, data, device, gradcheck, kernel, loss, metric, model, objective, solver, visible,
+};

@@ -1,0 +1,144 @@
+//! One self-contained page about a run or a search: everything is in the file, nothing is loaded from anywhere.
+//!
+//! Made from the folder; the data themselves are read again for example images, where they are still there. Imports `plot` and
+//! what lies below it; prints nothing.
+
+mod chart;
+mod examples;
+mod html;
+mod run;
+mod search;
+
+pub use crate::run::folder::PAGE;
+
+use crate::durable::{Kind, Made};
+use crate::model::Classifier;
+use crate::model::file::ModelFileError;
+use crate::model_file;
+use crate::run::RunResult;
+use crate::run::folder::{self, read_text};
+use crate::run::record::RecordError;
+use crate::run::recorded::{self, BoundsRow, ConfusionRecord};
+use crate::search::folder as search_folder;
+use crate::search::ledger::{CONFIG, Ledger};
+use crate::search::table;
+use crate::solver::LogEntry;
+use examples::Shown;
+use std::path::{Path, PathBuf};
+
+/// A page that cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The folder cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The model of the run cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
+    /// A picture cannot be drawn.
+    #[error("{folder}: {problem}")]
+    Draw {
+        /// The folder of the run.
+        folder: PathBuf,
+        /// What went wrong.
+        problem: String,
+    },
+}
+
+/// What the folder of a run holds.
+#[derive(Debug)]
+struct Findings {
+    folder: PathBuf,
+    result: RunResult,
+    config: String,
+    metrics: Vec<LogEntry>,
+    bounds: Option<Vec<BoundsRow>>,
+    confusion: Option<ConfusionRecord>,
+    model: Option<Classifier>,
+    /// From the data; why not, where they could not be read; `None` without a model.
+    shown: Option<Result<Shown, String>>,
+}
+
+impl Findings {
+    fn read(folder: &Path) -> Result<Self, ReportError> {
+        let result = recorded::read_result(folder)?;
+        let confusion = recorded::read_confusion(folder)?;
+        let model = if folder.join("model.safetensors").exists() { Some(model_file::load(folder)?) } else { None };
+        let config = read_text(folder, "config.toml")?.unwrap_or_default();
+        let counts = confusion.as_ref().map(|c| &c.confusion);
+        let shown = model.as_ref().map(|model| examples::read(&config, folder, model, counts));
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            result,
+            config,
+            metrics: recorded::read_metrics(folder)?,
+            bounds: recorded::read_bounds(folder)?,
+            confusion,
+            model,
+            shown,
+        })
+    }
+
+    /// What the page lacks because the data cannot be read.
+    fn lacks(&self) -> Option<String> {
+        let reason = self.shown.as_ref()?.as_ref().err()?;
+        Some(format!("no example images and no rows of each class: {reason}"))
+    }
+
+    fn failed(&self, problem: String) -> ReportError {
+        ReportError::Draw { folder: self.folder.clone(), problem }
+    }
+}
+
+/// A page that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The page.
+    pub file: PathBuf,
+    /// What it lacks, and why.
+    pub notes: Vec<String>,
+}
+
+/// Writes the page of a run or a search into its folder.
+///
+/// # Errors
+/// [`ReportError`] when the folder is neither, one of its files is damaged, or the page cannot be written.
+pub fn write(folder: &Path) -> Result<Written, ReportError> {
+    let mut notes = Vec::new();
+    let is_search = folder.join(table::JSON).exists();
+    let page = if is_search { of_search(folder, &mut notes)? } else { of_run(folder, &mut notes)? };
+    let (found, kind) =
+        if is_search { (search_folder::open(folder)?, Kind::Search) } else { (folder::open(folder)?, Kind::Run) };
+    let made = found.unwrap_or_else(|| Made::unmarked(folder, kind, []));
+    made.write(PAGE, page.as_bytes()).map_err(RecordError::from)?;
+    Ok(Written { file: folder.join(PAGE), notes })
+}
+
+fn name_of(folder: &Path) -> String {
+    let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+fn of_run(folder: &Path, notes: &mut Vec<String>) -> Result<String, ReportError> {
+    let found = Findings::read(folder)?;
+    notes.extend(found.lacks());
+    let below = format!("a run of {}, burn-svm {}", found.result.config, found.result.version);
+    Ok(html::page(&name_of(folder), &below, &run::sections(&found)?))
+}
+
+fn of_search(folder: &Path, notes: &mut Vec<String>) -> Result<String, ReportError> {
+    let record = table::read(folder)?;
+    let entries = Ledger::entries(folder)?;
+    let config = read_text(folder, CONFIG)?.unwrap_or_default();
+    let mut body = search::sections(&record, &entries, &config);
+    if record.refit.is_some() && read_text(folder, "best/result.json")?.is_some() {
+        let best = folder.join("best");
+        body += "<h1>The best, trained once more</h1>\n";
+        let found = Findings::read(&best)?;
+        notes.extend(found.lacks());
+        body += &run::sections(&found)?;
+    }
+    let below = format!("a search of {}, burn-svm {}", record.facts.config, record.facts.version);
+    Ok(html::page(&name_of(folder), &below, &body))
+}

@@ -1,0 +1,202 @@
+//! Whether a run fits into memory: asked before it takes any, because a system that has none left ends a program without a word.
+//!
+//! The estimate counts what is certainly held at one time, and no more: what is refused cannot run.
+
+use crate::calibration::Method;
+use crate::config::RunConfig;
+use crate::data::Features;
+use crate::format::limit;
+use crate::solver::sgd::SgdConfig;
+use crate::solver::sgd::optimizer::OptimizerName;
+use crate::solver::sgd::sampler::Sampling;
+use crate::solver::{DualConfig, LbfgsConfig, SolverConfig};
+use std::fs;
+
+/// What a run holds, and in how many bytes.
+struct Need {
+    what: String,
+    bytes: f64,
+}
+
+/// Refuses what a configuration asks for besides its data and its model, where that cannot fit: the problem, and what to do about
+/// it.
+///
+/// # Errors
+/// The problem and the hint, when `bytes` are not free.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn afford(what: &str, bytes: f64, hint: &str) -> Result<(), (String, String)> {
+    match free() {
+        Some(free) if bytes > free as f64 => {
+            let (needed, free) = (size(bytes), size(free as f64));
+            Err((format!("{what} need at least {needed} of memory, but {free} are free"), hint.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a run is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Training rows.
+    pub rows: usize,
+    pub classes: usize,
+    /// Validation rows.
+    pub validation: usize,
+}
+
+/// Refuses a run that cannot fit: the problem, and what to do about it.
+pub(super) fn check(run: &RunConfig, features: &Features, asked: Asked) -> Result<(), (String, String)> {
+    match free() {
+        Some(free) => fits(&needs(run, features, asked), free),
+        None => Ok(()),
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn fits(needs: &[Need], free: u64) -> Result<(), (String, String)> {
+    let total: f64 = needs.iter().map(|need| need.bytes).sum();
+    if total <= free as f64 {
+        return Ok(());
+    }
+    let parts: Vec<String> = needs.iter().map(|need| format!("{} for {}", size(need.bytes), need.what)).collect();
+    Err((
+        format!("training needs at least {} of memory ({}), but {} are free", size(total), parts.join(", "), size(free as f64)),
+        "feature numbers far beyond the number of features are the usual cause; or fewer classes, smaller batches, another solver".into(),
+    ))
+}
+
+fn size(bytes: f64) -> String {
+    if bytes >= 1e9 { format!("{:.1} GB", bytes / 1e9) } else { format!("{:.0} MB", (bytes / 1e6).ceil()) }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
+    let (n, d, k) = (asked.rows as f64, features.n_features() as f64, asked.classes as f64);
+    let dense = !matches!(features, Features::Sparse(_));
+    let weights = |bytes: f64, copies: f64| Need {
+        what: format!("{} weights, held {copies} times in {bytes} bytes", d * k),
+        bytes: d * k * bytes * copies,
+    };
+    let mut needs = match &run.solver {
+        SolverConfig::Sgd(config) => {
+            // A permutation is dealt out, so that a batch has no more rows than there are.
+            let rows = match config.sampling {
+                Sampling::Shuffle => (config.batch_size.get() as f64).min(n),
+                Sampling::WithReplacement => config.batch_size.get() as f64,
+            };
+            let mut needs = vec![weights(4.0, copies(config))];
+            if dense {
+                needs.push(Need { what: format!("a batch of {rows} rows"), bytes: rows * d * 4.0 });
+            }
+            needs
+        }
+        SolverConfig::Dual(DualConfig { .. }) => {
+            let variables = Need { what: format!("{} dual variables", n * k), bytes: n * k * 8.0 };
+            // In single precision, and the best so far in double.
+            vec![weights(4.0, 3.0), variables]
+        }
+        SolverConfig::Lbfgs(LbfgsConfig { memory, .. }) => vec![weights(8.0, 3.0 + 2.0 * memory.get() as f64)],
+    };
+    if run.calibration.method != Method::None {
+        let scores = asked.validation as f64 * k;
+        needs.push(Need { what: format!("{scores} scores of validation rows to calibrate on"), bytes: scores * 8.0 });
+    }
+    needs
+}
+
+/// How often the weights are held at one time: weights, gradient, the updated weights, and the optimiser's state.
+fn copies(config: &SgdConfig) -> f64 {
+    3.0 + match config.optimizer {
+        OptimizerName::Sgd | OptimizerName::Adafactor => 0.0,
+        OptimizerName::Momentum
+        | OptimizerName::Nesterov
+        | OptimizerName::Lion
+        | OptimizerName::AdaGrad
+        | OptimizerName::RmsProp
+        | OptimizerName::Muon => 1.0,
+        OptimizerName::Adam | OptimizerName::AdamW | OptimizerName::Lamb => 2.0,
+        OptimizerName::Adan => 4.0,
+    }
+}
+
+/// Bytes that this process may still take: of the machine, of its control group and of its limits, and no more than `--memory`;
+/// `None` where the system does not say and nothing was set.
+fn free() -> Option<u64> {
+    [of_machine(), of_group(), of_process(), limit::asked()].into_iter().flatten().min()
+}
+
+/// The number behind a name in a file of lines such as `MemAvailable:  123 kB`, in bytes.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim_start_matches(':').trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
+fn of_machine() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    Some(kilobytes(&text, "MemAvailable")? + kilobytes(&text, "SwapFree").unwrap_or(0))
+}
+
+/// The limit of the control group less what it holds that cannot be given back.
+fn of_group() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let folder = format!("/sys/fs/cgroup{path}");
+    let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).ok();
+    let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+    let cache = read("memory.stat")?.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok());
+    Some(number("memory.max")?.saturating_sub(number("memory.current")?.saturating_sub(cache.unwrap_or(0))))
+}
+
+/// The limit of the address space (`ulimit -v`) less what is taken of it.
+fn of_process() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(limit.saturating_sub(kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmSize")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LoadedConfig;
+    use crate::data::Csr;
+    use std::path::Path;
+
+    fn sparse(n_features: usize) -> Features<'static> {
+        Features::Sparse(Csr::new(n_features))
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_the_estimate() {
+        let config = |solver: &str| {
+            let text = format!("[data.digits]\n[objective]\nlambda = 1e-3\n[loss.weston_watkins]\npower = 2\n{solver}");
+            LoadedConfig::parse(&text, Path::new("x"), &[]).unwrap().run
+        };
+        let asked = Asked { rows: 1_000, classes: 10, validation: 200 };
+        let total = |solver: &str, d: usize| {
+            needs(&config(solver), &sparse(d), asked).iter().map(|need| need.bytes).sum::<f64>()
+        };
+        assert_eq!(total("[solver.sgd]\n", 1_000_000), 3.0 * 4e7);
+        assert_eq!(total("[solver.sgd]\noptimizer = \"adan\"\n", 1_000_000), 7.0 * 4e7);
+        assert_eq!(total("[solver.dual]\n", 1_000_000), 12e7 + 8e4);
+        assert_eq!(total("[solver.lbfgs]\nmemory = 5\n", 1_000_000), 13.0 * 8e7);
+        let calibrated = "[solver.sgd]\n[calibration]\nmethod = \"platt\"\n[split]\nvalidation = 200\n";
+        assert_eq!(total(calibrated, 1_000_000), 12e7 + 200.0 * 10.0 * 8.0);
+        let needs = needs(&config("[solver.sgd]\n"), &sparse(1_000_000_000), asked);
+        assert!(fits(&needs, 200_000_000_000).is_ok());
+        let (problem, _) = fits(&needs, 16_000_000_000).unwrap_err();
+        assert_eq!(
+            problem,
+            "training needs at least 120.0 GB of memory (120.0 GB for 10000000000 weights, held 3 times in 4 bytes), but 16.0 GB are free"
+        );
+    }
+
+    #[test]
+    fn the_system_is_understood() {
+        assert_eq!(kilobytes("MemFree: 1 kB\nMemAvailable:   12 kB\n", "MemAvailable"), Some(12 * 1024));
+        assert_eq!(kilobytes("MemAvailable: many\n", "MemAvailable"), None);
+        if cfg!(target_os = "linux") {
+            assert!(free().is_some_and(|free| free > 1_000_000), "{:?}", free());
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The pipeline: configuration → data → model and loss → solver → run folder. There is only this one.
+//!
+//! Imports everything below; draws nothing and prints nothing.
+
+pub mod certify;
+pub mod checkpoint;
+mod confusion;
+mod fitted;
+pub mod folder;
+mod labelled;
+pub mod measure;
+mod memory;
+pub mod path;
+pub mod record;
+pub mod recorded;
+mod recorder;
+pub mod resume;
+pub mod selfcheck;
+mod wanted;
+
+pub use fitted::Fitted;
+pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
+pub(crate) use memory::afford;
+pub use record::{RecordError, RunFolder, RunResult};
+pub use wanted::wanted;
+
+use crate::calibration::Method;
+use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
+use crate::data::batch::Source;
+use crate::data::{Dataset, Scaler, Split};
+use crate::device::{self, DeviceError, OpenDevice};
+use crate::format::DataError;
+use crate::gradcheck::GradcheckError;
+use crate::metric::Confusion;
+use crate::model::file::ModelFileError;
+use crate::model::header_problem;
+use crate::model::{Classifier, Origin, Training};
+use crate::objective::{Objective, Strength};
+use crate::solver::{Fit, Observer, Problem, SolveError, SolverConfig, StopReason};
+use recorder::Recorder;
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
+
+/// Anything that can end a command.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The solver.
+    #[error(transparent)]
+    Solve(#[from] SolveError),
+    /// The gradient check.
+    #[error(transparent)]
+    Gradcheck(#[from] GradcheckError),
+    /// The run folder.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The model file.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
+    /// What was asked for cannot be had from this data or model.
+    #[error("{problem}")]
+    Mismatch {
+        /// What was found and what was expected.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+/// Data that is ready to train on.
+#[derive(Debug)]
+pub struct Prepared {
+    /// All rows.
+    pub data: Dataset,
+    /// Which rows are for what.
+    pub split: Split,
+    /// Fitted on the training rows.
+    pub scaler: Scaler,
+    /// What is minimised.
+    pub objective: Objective,
+    /// λ in its three forms.
+    pub strength: Strength,
+    /// Remarks for the user.
+    pub notes: Vec<String>,
+    /// What is probably a mistake.
+    pub warnings: Vec<String>,
+    /// Time spent on reading and fitting.
+    pub load: Duration,
+}
+
+impl Prepared {
+    /// Rows that are all for training, with what is minimised over them.
+    fn of_rows(data: Dataset, rows: Vec<u32>, scaler: Scaler, objective: Objective, strength: Strength) -> Self {
+        let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
+        let (notes, warnings) = (Vec::new(), Vec::new());
+        Self { data, split, scaler, objective, strength, notes, warnings, load: Duration::ZERO }
+    }
+
+    /// Rows, labels and preprocessing.
+    #[must_use]
+    pub fn source(&self) -> Source<'_> {
+        let Dataset { features, labels, weights, .. } = &self.data;
+        Source { features, labels, scaler: &self.scaler, weights: weights.as_deref() }
+    }
+
+    /// What a solver is given to solve this on a device as configured.
+    #[must_use]
+    pub fn problem<'a>(&'a self, config: &LoadedConfig, device: &'a OpenDevice) -> Problem<'a> {
+        Problem {
+            source: self.source(),
+            train: &self.split.train,
+            validation: &self.split.validation,
+            n_classes: self.data.n_classes(),
+            objective: &self.objective,
+            device,
+            gradient: config.run.gradient,
+            seed: config.run.seed,
+            threads: threads(config),
+            early_stopping: config.run.early_stopping,
+        }
+    }
+}
+
+/// Rows that a batch may draw with replacement from fewer training rows.
+const MOST_DRAWN: usize = 65_536;
+
+/// Classes that nobody wonders at, and the rows a class that there should be on average where there are more.
+const FEW: usize = 100;
+const ROWS_A_CLASS: usize = 5;
+
+/// A sentence about a column of labels that hardly repeats itself: the wrong column, or a number to be predicted as a number.
+fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
+    let k = class_names.len();
+    if k <= FEW || n_train >= k.saturating_mul(ROWS_A_CLASS) {
+        return None;
+    }
+    let numbers = class_names.iter().all(|name| name.parse::<f64>().is_ok());
+    let question = if numbers { "is this a regression target?" } else { "is this the column of the label?" };
+    Some(format!("{k} different labels in {n_train} training rows: {question}"))
+}
+
+/// Reads, splits and fits what a configuration asks for.
+///
+/// # Errors
+/// [`RunError::Data`] when a file is bad, [`RunError::Config`] when split or class weights do not fit the data.
+pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
+    let start = Instant::now();
+    let run = &config.run;
+    let mut data = run.data.load()?;
+    data.features = data.features.densified();
+    let refused = |problem: String, hint: &str| ConfigError::new(&config.file, problem).with_hint(hint);
+    let split = run
+        .split
+        .split(&data.labels, data.n_train, data.n_classes(), run.seed)
+        .map_err(|e| refused(e.to_string(), "change `validation` or `test` of [split]"))?;
+    if run.early_stopping.is_some() && split.validation.is_empty() {
+        let problem = "[early_stopping] watches validation rows, but [split] holds none out".to_owned();
+        return Err(refused(problem, "set `validation` of [split], for example `validation = 0.1`").into());
+    }
+    if run.calibration.method != Method::None && split.validation.is_empty() {
+        let problem = "calibration.method is set, but the validation split came out empty".to_owned();
+        return Err(refused(problem, NO_VALIDATION).into());
+    }
+    let n_train = split.train.len();
+    let most = n_train.max(MOST_DRAWN);
+    if let Some(drawn) = run.solver.drawn_rows().filter(|&rows| rows > most) {
+        let problem =
+            format!("solver.sgd.batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
+        return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
+    }
+    let asked = memory::Asked { rows: n_train, classes: data.n_classes(), validation: split.validation.len() };
+    memory::check(run, &data.features, asked).map_err(|(problem, hint)| refused(problem, &hint))?;
+    let names = data.feature_names.as_deref().unwrap_or_default();
+    if let Some(problem) = header_problem(&data.class_names, names, &config.text) {
+        return Err(refused(
+            problem,
+            "shorter names, or fewer columns: the model carries them, and must be read again",
+        )
+        .into());
+    }
+    let Fitted { scaler, objective, strength } = Fitted::new(config, &data, &split.train, None)?;
+    let notes = std::mem::take(&mut data.notes);
+    let warnings = many_classes(&data.class_names, n_train).into_iter().collect();
+    Ok(Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() })
+}
+
+/// Opens the configured device and sets the threads of the CPU.
+///
+/// # Errors
+/// [`DeviceError`] when the device is not compiled in or not there.
+pub fn open_device(config: &LoadedConfig) -> Result<OpenDevice, DeviceError> {
+    use_threads(config.run.threads);
+    device::open(config.run.device)
+}
+
+/// Sets the threads of the CPU, 0 for all; a second call in one process changes nothing.
+pub fn use_threads(threads: usize) {
+    static SET: Once = Once::new();
+    // A second run in one process keeps the pool of the first.
+    SET.call_once(|| drop(device::set_threads(threads)));
+}
+
+/// Threads that a run may use.
+#[must_use]
+pub fn threads(config: &LoadedConfig) -> usize {
+    device::at_most(match config.run.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    })
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Finished {
+    /// What `result.json` says.
+    pub result: RunResult,
+    /// Why the solver ended.
+    pub stop: StopReason,
+    /// The model; `None` when the run diverged.
+    pub model: Option<Classifier>,
+}
+
+/// Trains as configured and leaves everything but the figures in the run folder.
+///
+/// # Errors
+/// [`RunError`] for whatever ends the run early; a run that diverges is no error, but has no model.
+pub fn train(
+    config: &LoadedConfig,
+    prepared: &Prepared,
+    device: &OpenDevice,
+    folder: &mut RunFolder,
+    observer: &mut dyn Observer,
+) -> Result<Finished, RunError> {
+    if let (SolverConfig::Dual(solver), true) = (&config.run.solver, config.run.objective.is_path()) {
+        return path::train(config, solver, prepared, device, folder, observer);
+    }
+    let problem = prepared.problem(config, device);
+    let shared = Mutex::new(&mut *folder);
+    let mut recorder = Recorder::new(&shared, observer, config, prepared, device);
+    let fit = device::guarded(device, || {
+        if let Some(warning) = selfcheck::disagreement(&problem)? {
+            recorder.warning(&warning);
+        }
+        Ok::<_, RunError>(config.run.solver.solve(&problem, &mut recorder)?)
+    });
+    let fit = fit.map_err(SolveError::Device)??;
+    recorder.failure()?;
+    let mut save = |model: &Classifier| Ok(model.save(&folder.model_file()?)?);
+    let done = outcome(config, prepared, device, (&prepared.objective, prepared.strength), fit, &mut save)?;
+    finish(done, prepared, folder)
+}
+
+/// The model of a run, in its folder.
+const MODEL: &str = "model.safetensors";
+
+/// What a solver's work came to.
+struct Outcome {
+    result: RunResult,
+    stop: StopReason,
+    model: Option<Classifier>,
+    /// Of the predictions on the split of [`rows_to_report`].
+    confusion: Option<Confusion>,
+}
+
+/// Makes a model of what a solver found, has it saved, and measures it. In this order: what measuring it may fail on, memory or
+/// time, must not cost the training.
+fn outcome(
+    config: &LoadedConfig,
+    prepared: &Prepared,
+    device: &OpenDevice,
+    (objective, strength): (&Objective, Strength),
+    fit: Fit,
+    save: &mut dyn FnMut(&Classifier) -> Result<(), RunError>,
+) -> Result<Outcome, RunError> {
+    let stop = fit.stop;
+    let mut fit = fit;
+    let mut result = blank_result(config, prepared, device, strength, &fit);
+    let (mut confusion, evaluation) = (None, fit.evaluation.take());
+    let mut model =
+        (!matches!(stop, StopReason::Diverged { .. })).then(|| classifier(config, prepared, objective, fit));
+    if let Some(model) = &mut model {
+        save(model)?;
+        confusion = Some(measure::accuracies(model, objective, prepared, evaluation, &mut result));
+        let start = Instant::now();
+        result.calibration = measure::calibrate(config.run.calibration.method, model, prepared);
+        result.seconds_evaluate += start.elapsed().as_secs_f64();
+        if result.calibration.is_some() {
+            save(model)?;
+        }
+    }
+    result.peak_rss_bytes = record::peak_rss_bytes();
+    Ok(Outcome { result, stop, model, confusion })
+}
+
+/// Saves what the model was found to be worth.
+fn finish(outcome: Outcome, prepared: &Prepared, folder: &mut RunFolder) -> Result<Finished, RunError> {
+    let Outcome { mut result, stop, model, confusion } = outcome;
+    if let Some(name) = folder.name() {
+        name.clone_into(&mut result.config);
+    }
+    if let (Some(model), Some(confusion)) = (&model, &confusion) {
+        folder.confusion(rows_to_report(&prepared.split).0, confusion, &model.class_names)?;
+    }
+    folder.finish(&result)?;
+    if stop != StopReason::Interrupted {
+        folder.drop_checkpoints()?;
+    }
+    Ok(Finished { result, stop, model })
+}
+
+fn blank_result(
+    config: &LoadedConfig,
+    prepared: &Prepared,
+    device: &OpenDevice,
+    strength: Strength,
+    fit: &Fit,
+) -> RunResult {
+    RunResult {
+        version: env!("CARGO_PKG_VERSION").into(),
+        config: config.name(),
+        device: device.label(),
+        gradient: config.run.solver.route(&prepared.problem(config, device)).map(|route| route.name().into()),
+        n_samples: prepared.split.train.len(),
+        n_features: prepared.data.features.n_features(),
+        n_classes: prepared.data.n_classes(),
+        steps: fit.steps,
+        epochs: fit.epochs,
+        stop_reason: fit.stop.name().into(),
+        best_step: fit.best_step,
+        lambda: strength.lambda,
+        reg: strength.reg,
+        c: strength.c,
+        objective: None,
+        data_loss: None,
+        dual_objective: fit.certificate.map(|c| c.dual),
+        gap: fit.certificate.map(|c| c.gap()),
+        relative_gap: fit.certificate.map(|c| c.relative_gap),
+        train_accuracy: None,
+        validation_accuracy: None,
+        test_accuracy: None,
+        calibration: None,
+        seconds_load: prepared.load.as_secs_f64(),
+        seconds_solve: fit.solve.as_secs_f64(),
+        seconds_evaluate: fit.evaluate.as_secs_f64(),
+        peak_rss_bytes: None,
+        path: None,
+    }
+}
+
+fn classifier(config: &LoadedConfig, prepared: &Prepared, objective: &Objective, fit: Fit) -> Classifier {
+    Classifier {
+        weight: fit.weight,
+        bias: fit.bias,
+        scaler: prepared.scaler.clone(),
+        class_names: prepared.data.class_names.clone(),
+        feature_names: prepared.data.feature_names.clone(),
+        image_shape: prepared.data.image_shape,
+        origin: Origin::Trained(Training {
+            loss: objective.loss.clone(),
+            lambda: objective.lambda,
+            n_samples: prepared.split.train.len(),
+            bias: objective.bias,
+            center: config.run.preprocess.center,
+            scale: config.run.preprocess.scale,
+            config: config.text.clone(),
+            calibration: None,
+        }),
+    }
+}

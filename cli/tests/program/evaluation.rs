@@ -1,0 +1,200 @@
+//! Measures and probabilities: the numbers of scikit-learn and SciPy (`tests/fixtures/make_evaluation.py`), and the commands
+//! that show them.
+
+use crate::program::{Desk, SMALL, repository};
+use burn_svm::internals::calibration::{Calibrator, Method, QualitySum, log_softmax, negative_log_likelihood};
+use burn_svm::internals::metric::{ClassReport, Confusion, argmax, in_top_k};
+use serde_json::Value;
+
+struct Fixture {
+    json: Value,
+    scores: Vec<f64>,
+    labels: Vec<usize>,
+    k: usize,
+}
+
+fn fixture() -> Fixture {
+    let text = std::fs::read_to_string(repository("cli/tests/fixtures/evaluation.json")).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    let scores = numbers(&json["scores"]);
+    let labels = numbers(&json["labels"]).into_iter().map(|l| l as usize).collect();
+    let k = json["n_classes"].as_u64().unwrap() as usize;
+    Fixture { json, scores, labels, k }
+}
+
+fn numbers(list: &Value) -> Vec<f64> {
+    list.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+#[track_caller]
+fn near(found: f64, expected: &Value, tolerance: f64) {
+    let expected = expected.as_f64().unwrap();
+    assert!((found - expected).abs() <= tolerance * expected.abs().max(1.0), "found {found}, expected {expected}");
+}
+
+#[test]
+fn the_classification_report_of_scikit_learn() {
+    let Fixture { json, scores, labels, k } = fixture();
+    let mut confusion = Confusion::new(k);
+    for (row, &label) in scores.chunks(k).zip(&labels) {
+        confusion.add(label, argmax(row));
+    }
+    for (i, row) in json["confusion"].as_array().unwrap().iter().enumerate() {
+        let found: Vec<f64> = (0..k).map(|j| confusion.count(i, j) as f64).collect();
+        assert_eq!(found, numbers(row));
+    }
+    near(confusion.accuracy(), &json["accuracy"], 1e-14);
+    near(confusion.balanced_accuracy(), &json["balanced_accuracy"], 1e-14);
+    let hits = scores.chunks(k).zip(&labels).filter(|(row, label)| in_top_k(row, **label, 2)).count();
+    near(hits as f64 / labels.len() as f64, &json["top_2"], 1e-14);
+    let same = |found: &ClassReport, expected: &Value| {
+        near(found.precision, &expected["precision"], 1e-14);
+        near(found.recall, &expected["recall"], 1e-14);
+        near(found.f1, &expected["f1-score"], 1e-14);
+        near(found.support as f64, &expected["support"], 0.0);
+    };
+    let report = &json["report"];
+    let classes = confusion.classes();
+    // Class 3 is predicted but has no rows; class 4 is not met, and not in the report of scikit-learn.
+    (0..4).for_each(|c| same(&classes[c], &report[c.to_string()]));
+    assert!(report.get("4").is_none() && !classes[4].occurs());
+    same(&confusion.mean(false), &report["macro avg"]);
+    same(&confusion.mean(true), &report["weighted avg"]);
+}
+
+fn quality_is(scores: &[f64], labels: &[usize], k: usize, map: impl Fn(&mut [f64]), expected: &Value) {
+    let mut sum = QualitySum::default();
+    for (row, &label) in scores.chunks(k).zip(labels) {
+        let mut row = row.to_vec();
+        map(&mut row);
+        sum.add(&row, label);
+    }
+    let found = sum.quality().unwrap();
+    near(found.log_loss, &expected["log_loss"], 1e-7);
+    near(found.brier, &expected["brier"], 1e-7);
+    near(found.expected_calibration_error, &expected["expected_calibration_error"], 1e-7);
+}
+
+#[test]
+fn the_temperature_and_the_sigmoids_of_scipy() {
+    let Fixture { json, scores, labels, k } = fixture();
+    quality_is(&scores, &labels, k, log_softmax, &json["before"]);
+    let temperature = Calibrator::fit(Method::Temperature, &scores, &labels, k).unwrap();
+    let t = temperature.temperature().unwrap();
+    near(t, &json["temperature"]["temperature"], 1e-7);
+    let [_, slope, _] = negative_log_likelihood(&scores, &labels, k, 1.0 / t);
+    assert!(slope.abs() < 1e-13, "{slope}");
+    quality_is(&scores, &labels, k, |row| temperature.log_probabilities(row), &json["temperature"]["after"]);
+    let platt = Calibrator::fit(Method::Platt, &scores, &labels, k).unwrap();
+    let Calibrator::Platt { slope, offset } = &platt else { panic!("platt") };
+    for (found, expected) in [(slope, &json["platt"]["slope"]), (offset, &json["platt"]["offset"])] {
+        found.iter().zip(expected.as_array().unwrap()).for_each(|(found, expected)| near(*found, expected, 1e-6));
+    }
+    quality_is(&scores, &labels, k, |row| platt.log_probabilities(row), &json["platt"]["after"]);
+}
+
+/// A desk with a run calibrated by a method on a fifth of the training rows.
+fn calibrated(method: &str) -> Desk {
+    let desk = Desk::new();
+    let validated = SMALL.replace("test = 0.2", "validation = 0.2\ntest = 0.2");
+    desk.write("my.toml", format!("{validated}\n[calibration]\nmethod = \"{method}\"\n"));
+    desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    desk
+}
+
+#[test]
+fn a_calibrated_run_says_what_it_has_gained() {
+    for method in ["temperature", "platt"] {
+        let desk = calibrated(method);
+        let report = &desk.json("run/result.json")["calibration"];
+        assert_eq!((report["method"].as_str(), report["rows"].as_u64()), (Some(method), Some(288)));
+        assert_eq!(report["temperature"].is_number(), method == "temperature");
+        for split in ["validation", "test"] {
+            let loss = |when: &str| report[split][when]["log_loss"].as_f64().unwrap();
+            assert!(loss("after") < loss("before"), "{method} {split}: {report}");
+            let error = |when: &str| report[split][when]["expected_calibration_error"].as_f64().unwrap();
+            // A sigmoid sees one score alone, and is the less sure for it.
+            let most = if method == "temperature" { 0.08 } else { 0.2 };
+            assert!(error("after") < error("before") && error("after") < most, "{method} {split}: {report}");
+        }
+        // `evaluate` finds the same numbers in the model file.
+        let text = desk.succeed(&["evaluate", "run", "--json"]).stdout;
+        let evaluated: Value = serde_json::from_str(&text).unwrap();
+        // A number that has been read from JSON may be off in its last bit, those of the calibration among them.
+        for when in ["before", "after"] {
+            for (measure, expected) in report["test"][when].as_object().unwrap() {
+                near(evaluated["calibration"][when][measure].as_f64().unwrap(), expected, 1e-13);
+            }
+        }
+        assert_eq!(evaluated["calibration"]["temperature"], report["temperature"]);
+        let table = desk.succeed(&["evaluate", "run"]).stdout;
+        for line in ["\nlog loss     ", "\nBrier score  ", "\ncalibration  expected error "] {
+            assert!(table.contains(line), "{line}: {table}");
+        }
+    }
+}
+
+#[test]
+fn calibration_leaves_weights_and_predictions_as_they_are() {
+    let plain = calibrated("none");
+    assert!(plain.json("run/result.json")["calibration"].is_null());
+    plain.write("rows", "0 1:3 20:9\n0 5:9 40:2 41:16\n");
+    let scores = plain.succeed(&["predict", "run", "rows", "--scores"]).stdout;
+    for method in ["temperature", "platt"] {
+        let desk = calibrated(method);
+        desk.write("rows", plain.read("rows"));
+        assert_eq!(desk.succeed(&["predict", "run", "rows", "--scores"]).stdout, scores, "{method}");
+        let shown = desk.succeed(&["predict", "run", "rows", "--probabilities"]).stdout;
+        for (line, scored) in shown.lines().zip(scores.lines()) {
+            let mut words = line.split('\t');
+            assert_eq!(words.next(), scored.split('\t').next());
+            let probabilities: Vec<f64> = words.map(|p| p.parse().unwrap()).collect();
+            assert_eq!(probabilities.len(), 10);
+            assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{line}");
+            let label: usize = scored.split('\t').next().unwrap().parse().unwrap();
+            assert!(method == "platt" || argmax(&probabilities) == label, "{line}");
+        }
+        assert_eq!(shown.lines().count(), 2);
+    }
+}
+
+#[test]
+fn a_model_without_probabilities_says_how_to_get_them() {
+    let desk = calibrated("none");
+    desk.write("rows", "0 1:3\n");
+    let refused = desk.run(&["predict", "run", "rows", "--probabilities"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    assert_eq!(refused.problem(), "run: the model has no probabilities, only scores");
+    assert_eq!(refused.hint(), "train it with `--set calibration.method=temperature` and a validation split");
+    assert_eq!(desk.run(&["predict", "run", "rows", "--probabilities", "--scores"]).code, Some(2));
+    let text = desk.succeed(&["evaluate", "run", "--json"]).stdout;
+    assert!(serde_json::from_str::<Value>(&text).unwrap()["calibration"].is_null());
+}
+
+#[test]
+fn a_temperature_without_an_optimum_is_a_warning() {
+    let desk = Desk::new();
+    desk.write("rows", "a 1:1\nb 2:1\n".repeat(20));
+    let text = "[data.libsvm]\ntrain = \"rows\"\n[split]\nvalidation = 0.5\n[objective]\nlambda = 1e-3\n[loss.one_vs_rest]\n\
+                [solver.sgd]\n[calibration]\nmethod = \"temperature\"\n";
+    desk.write("my.toml", text);
+    let trained = desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    assert!(trained.stderr.starts_with("warning: the temperature is at the end of its range: "), "{}", trained.stderr);
+    assert_eq!(desk.json("run/result.json")["calibration"]["temperature_at_end"], true);
+    let platt = desk.succeed(&["train", "my.toml", "--out", "two", "-q", "--set", "calibration.method=platt"]);
+    assert_eq!(platt.stderr, "");
+}
+
+#[test]
+fn a_file_with_some_of_the_classes_is_measured_on_those() {
+    let desk = calibrated("temperature");
+    desk.write("rows", "3 1:3 20:9\n3 5:9 40:2\n7 41:16\n");
+    let text = desk.succeed(&["evaluate", "run", "--data", "rows", "--json"]).stdout;
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((found["rows"].as_u64(), found["data"].as_str()), (Some(3), Some("rows")));
+    let supports: u64 =
+        found["classes"].as_array().unwrap().iter().map(|c| c["report"]["support"].as_u64().unwrap()).sum();
+    assert_eq!((supports, found["macro_mean"]["support"].as_u64()), (3, Some(3)));
+    let table = desk.succeed(&["evaluate", "run", "--data", "rows"]).stdout;
+    assert!(table.contains(" of 10 classes are not met here and left out of the means)\n"), "{table}");
+}

@@ -1,0 +1,156 @@
+//! Model files: what a run writes is read, what an old version wrote is read, what is damaged is refused in a sentence.
+
+use crate::program::{Case, Desk, Verdict, repository};
+use burn_svm::internals::model::Classifier;
+use proptest::prelude::*;
+use std::path::Path;
+
+/// Four features, the classes cat, dog and owl, centred and scaled, written by format version 1; it must load for ever.
+const V1: &str = "cli/tests/fixtures/model-v1.safetensors";
+/// The rows that it was trained on, and what it says of them.
+const ROWS: &str = "cli/tests/fixtures/model-v1.rows";
+
+fn v1() -> Vec<u8> {
+    std::fs::read(repository(V1)).unwrap()
+}
+
+#[test]
+fn version_1_loads_for_ever() {
+    let desk = Desk::new();
+    let predicted = desk.succeed(&["predict", &repository(V1), &repository(ROWS), "--scores"]).stdout;
+    let expected = [
+        "cat\t0.318293563\t-0.182933125\t-0.159579596",
+        "cat\t0.393596269\t-0.204712401\t-0.215729718",
+        "cat\t0.324812665\t-0.129742822\t-0.221547230",
+        "dog\t-0.149147857\t0.349247264\t-0.222839629",
+        "dog\t-0.155666958\t0.296056960\t-0.160871995",
+        "dog\t-0.113595046\t0.354701236\t-0.265354013",
+        "owl\t-0.133385367\t-0.230138521\t0.355835274",
+        "owl\t-0.224723300\t-0.133075999\t0.351324625",
+        "owl\t-0.179054333\t-0.181607260\t0.353579950",
+    ];
+    assert_eq!(predicted.lines().count(), expected.len());
+    for (found, expected) in predicted.lines().zip(expected) {
+        let split = |line: &str| -> (String, Vec<f64>) {
+            let (label, scores) = line.split_once('\t').unwrap();
+            (label.to_owned(), scores.split('\t').map(|s| s.parse().unwrap()).collect())
+        };
+        let ((label, scores), (expected_label, expected_scores)) = (split(found), split(expected));
+        assert_eq!(label, expected_label);
+        assert!(scores.iter().zip(&expected_scores).all(|(a, b)| (a - b).abs() < 1e-6), "{found}\n{expected}");
+    }
+    let evaluated = desk.succeed(&["evaluate", &repository(V1), "--data", &repository(ROWS), "--json"]).stdout;
+    let evaluated: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
+    assert_eq!(evaluated["accuracy"], 1.0);
+    let model = burn_svm_cli::model_file::load(Path::new(&repository(V1))).unwrap();
+    assert_eq!((model.n_features(), model.class_names.join(" ")), (4, "cat dog owl".to_owned()));
+    assert!(model.bias.is_some() && model.scaler.mean.is_some() && model.scaler.scale.is_some());
+    assert!(model.training().unwrap().config.contains("[loss.crammer_singer]"));
+}
+
+#[test]
+fn version_1_is_still_what_is_written() {
+    let model = Classifier::from_bytes(&v1(), Path::new("v1")).unwrap();
+    assert_eq!(model.to_bytes(), v1(), "a change of the format needs a new version and a fixture of its own");
+}
+
+#[test]
+fn damaged_models_are_refused_in_a_sentence() {
+    const HINT: &str = "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`";
+    const PATH: &str = "MODEL is a run folder or its `model.safetensors`";
+    let desk = Desk::new();
+    let whole = v1();
+    let changed = |from: &str, to: &str| {
+        let at = whole.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+        assert_eq!(from.len(), to.len());
+        let mut bytes = whole.clone();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        bytes
+    };
+    let mut infinite = whole.clone();
+    let end = infinite.len();
+    infinite[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let mut zero = whole.clone();
+    zero[end - 4..].copy_from_slice(&0f32.to_le_bytes());
+    desk.write("cut", &whole[..whole.len() / 2])
+        .write("short", &whole[..5])
+        .write("empty", "")
+        .write("text", "not a model at all\n")
+        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"3""#))
+        .write("foreign", changed(r#""format":"burn-svm""#, r#""format":"burn-sv!""#))
+        .write("names", changed(r#"dog\",\"owl"#, "dog-----owl"))
+        .write("infinite", infinite)
+        .write("zero", zero)
+        .write("folder/x", "");
+    let mut verdict = Verdict::default();
+    for (file, code, problem, hint) in [
+        ("cut", 1, "cut: not a safetensors file: invalid header length", HINT),
+        ("short", 1, "short: not a safetensors file: header too small", HINT),
+        ("empty", 1, "empty: not a safetensors file: header too small", HINT),
+        ("text", 1, "text: not a safetensors file: header too large", HINT),
+        ("newer", 1, "newer: model format version `3`, expected at most 2", HINT),
+        (
+            "foreign",
+            1,
+            "foreign: a safetensors file, but not a burn-svm model (metadata `format` is not `burn-svm`)",
+            HINT,
+        ),
+        ("names", 1, "names: tensor `weight` has shape [4, 3], expected [n_features, 2]", HINT),
+        ("infinite", 1, "infinite: tensor `scale` holds NaN, expected finite numbers", HINT),
+        ("zero", 1, "zero: tensor `scale` holds 0, expected divisors other than 0", HINT),
+        ("none", 2, "none: No such file or directory (os error 2)", PATH),
+        ("folder", 2, "folder/model.safetensors: No such file or directory (os error 2)", PATH),
+    ] {
+        let rows = repository(ROWS);
+        for arguments in [&["predict", file, &rows][..], &["evaluate", file]] {
+            let outcome = desk.run(arguments);
+            verdict.hold(&Case { what: &arguments.join(" "), problem, hint }, &outcome, code);
+            assert_eq!(outcome.stdout, "");
+        }
+    }
+    verdict.assert();
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Classifier::from_bytes(&bytes, Path::new("m")).is_err());
+    }
+
+    // A model that loads can be used: whatever a changed byte made of it.
+    #[test]
+    fn no_change_of_a_model_makes_it_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut in any::<prop::sample::Index>(), cuts: bool) {
+        let mut bytes = v1();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if cuts {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(model) = Classifier::from_bytes(&bytes, Path::new("m")) {
+            use_it(&model);
+        }
+    }
+
+    // The header is where damage hurts: digits, brackets and words of it, for others.
+    #[test]
+    fn no_change_of_the_header_makes_it_panic(at in any::<prop::sample::Index>(), put in "[0-9\\[\\]{}\":,a-z.-]{1,3}") {
+        let mut bytes = v1();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let at = 8 + at.index(header - 3);
+        bytes[at..at + put.len()].copy_from_slice(put.as_bytes());
+        if let Ok(model) = Classifier::from_bytes(&bytes, Path::new("m")) {
+            use_it(&model);
+        }
+    }
+}
+
+fn use_it(model: &Classifier) {
+    let table = burn_svm_cli::format::read_table(Path::new(&repository(ROWS)), None).unwrap();
+    let features = burn_svm_cli::run::conform(table.features, model, Path::new("rows")).unwrap();
+    let scores = model.scores(&features, &burn_svm_cli::run::all_rows(&features));
+    assert_eq!(scores.len(), features.n_rows() * model.n_classes());
+    let _ = model.folded_weights();
+    let _ = model.to_bytes();
+}

@@ -1,0 +1,216 @@
+//! The house rules, held by reading the source: imports run downwards, one place prints, files stay short, configurations parse.
+
+use burn_svm_cli::config::LoadedConfig;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room of the library and the rooms that it may import, from the top of the house to its cellar.
+const LIBRARY: &[(&str, &[&str])] = &[
+    ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
+    ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
+    ("objective", &["loss", "model", "data", "metric", "device", "bounded", "kernel"]),
+    ("model", &["loss", "calibration", "data", "device", "bounded", "durable", "kernel"]),
+    // Naive loops, the reference of the losses.
+    ("reference", &["loss", "bounded"]),
+    ("loss", &["bounded", "visible", "kernel"]),
+    ("calibration", &["metric", "bounded"]),
+    ("data", &["device", "bounded"]),
+    ("metric", &[]),
+    ("device", &[]),
+    ("bounded", &[]),
+    // Files that are whole or not there.
+    ("durable", &[]),
+    // Names of strangers, so that they can be printed.
+    ("visible", &[]),
+    ("kernel", &[]),
+];
+
+/// The rooms of the program from the top to the cellar; each may import those below it, and the library.
+const PROGRAM: &[&str] = &[
+    "main",
+    "commands",
+    "report",
+    "plot",
+    "search",
+    "run",
+    "config",
+    "model_file",
+    "liblinear",
+    "export",
+    "format",
+    "fetch",
+    "durable",
+    "shown",
+];
+
+/// Lines that a file may have.
+const LONGEST: usize = 450;
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+        if entry.is_dir() {
+            files(&entry, found);
+        } else if entry.extension().is_some_and(|e| e == "rs") {
+            found.push(entry);
+        }
+    }
+}
+
+/// A file of the repository, as the root of it.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// Every file of the library or of the program: its path in the repository, and its lines without comments.
+fn sources_below(folder: &str) -> Vec<(String, String)> {
+    let root = root();
+    let mut found = Vec::new();
+    files(&root.join(folder), &mut found);
+    found.sort();
+    let code = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines()
+            .map(|line| if line.trim_start().starts_with("//") { "" } else { line })
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    found
+        .iter()
+        .map(|path| (path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/"), code(path)))
+        .collect()
+}
+
+/// All of them.
+fn sources() -> Vec<(String, String)> {
+    [sources_below("src"), sources_below("cli/src")].concat()
+}
+
+fn room_of(file: &str) -> &str {
+    let below = file.trim_start_matches("cli/").trim_start_matches("src/");
+    below.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+}
+
+/// The rooms that code names behind `crate::`, also in `crate::{a, b}`.
+fn imports(code: &str) -> BTreeSet<&str> {
+    let word = |text: &'static str| move |c: char| !(c.is_alphanumeric() || text.contains(c));
+    let mut found = BTreeSet::new();
+    for (at, marker) in code.match_indices("crate::") {
+        let rest = &code[at + marker.len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => {
+                let (mut depth, mut begins) = (0, true);
+                for (i, c) in group.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => begins = true,
+                        c if begins && depth == 0 && !c.is_whitespace() => {
+                            found.insert(group[i..].split(word("_")).next().unwrap_or_default());
+                            begins = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            None => {
+                found.insert(rest.split(word("_")).next().unwrap_or_default());
+            }
+        }
+    }
+    found.remove("");
+    found
+}
+
+/// What is wrong with the imports of some files, where `allowed` are those of a room.
+fn upward(sources: &[(String, String)], allowed: impl Fn(&str) -> Option<Vec<&'static str>>) -> String {
+    let mut wrong = String::new();
+    for (file, code) in sources {
+        let room = room_of(file);
+        if room == "lib" {
+            continue;
+        }
+        let Some(allowed) = allowed(room) else {
+            wrong += &format!("{file}: the room `{room}` is not in the table of this test\n");
+            continue;
+        };
+        for import in imports(code) {
+            if import != room && !allowed.contains(&import) {
+                wrong += &format!("{file}: `{room}` imports `{import}`, which is not below it\n");
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn imports_run_downwards() {
+    let library = |room: &str| LIBRARY.iter().find(|(name, _)| *name == room).map(|(_, allowed)| allowed.to_vec());
+    let program = |room: &str| {
+        let at = PROGRAM.iter().position(|name| *name == room)?;
+        Some([&PROGRAM[at + 1..], &LIBRARY.iter().map(|(name, _)| *name).collect::<Vec<_>>()].concat())
+    };
+    let wrong = upward(&sources_below("src"), library) + &upward(&sources_below("cli/src"), program);
+    assert!(wrong.is_empty(), "\n{wrong}");
+    // The table itself runs downwards: no room names one above it.
+    for (i, (room, allowed)) in LIBRARY.iter().enumerate() {
+        for name in *allowed {
+            assert!(LIBRARY.iter().position(|(other, _)| other == name) > Some(i), "{room} may not import {name}");
+        }
+    }
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let code = "use crate::data::{Csr, Dense};\nuse crate::{loss::Loss, model::{A, B}, bounded};\nlet x = crate::metric::argmax(s);";
+    assert_eq!(imports(code).into_iter().collect::<Vec<_>>(), ["bounded", "data", "loss", "metric", "model"]);
+}
+
+#[test]
+fn one_place_prints() {
+    for (file, code) in sources() {
+        // Tests may say that they were skipped.
+        let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        if file == "cli/src/commands/output.rs" || file.ends_with("/tests.rs") || file.contains("/tests/") {
+            continue;
+        }
+        for word in ["println!", "eprintln!", "print!(", "eprint!(", "dbg!("] {
+            assert!(!code.contains(word), "{file}: `{word}` outside commands/output.rs");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    for (file, code) in sources() {
+        for word in ["todo!", "unimplemented!", "FIXME", "XXX"] {
+            assert!(!code.contains(word), "{file}: `{word}`");
+        }
+    }
+}
+
+#[test]
+fn files_stay_short() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .map(|(file, code)| (code.lines().count(), file))
+        .filter(|(lines, _)| *lines > LONGEST)
+        .map(|(lines, file)| format!("{file}: {lines} lines, at most {LONGEST}"))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn every_configuration_parses() {
+    let folder = root().join("configs");
+    let mut count = 0;
+    for path in
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "toml"))
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        LoadedConfig::parse(&text, &path, &[]).unwrap_or_else(|e| panic!("{e}"));
+        count += 1;
+    }
+    assert!(count >= 4, "{count} configurations");
+}

@@ -68,7 +68,19 @@ mod model;
 mod objective;
 mod reference;
 mod solver;
+mod svm;
 mod visible;
+
+pub use calibration::Method as Calibration;
+pub use data::{Center, Scale};
+pub use device::{DeviceError, DeviceName, OpenDevice, cpu as cpu_device, open as open_device};
+pub use loss::{ClassWeights, Loss, MarginLoss, NamedClassWeights, Power};
+pub use model::{BiasRule, LinearSvm, LinearSvmConfig};
+pub use solver::{
+    Certificate, DualConfig, GradientRoute, LbfgsConfig, LogEntry, Measurement, Observer, SgdConfig, SolveError, SolverConfig,
+    StopReason,
+};
+pub use svm::{AsLabels, AsRows, Cell, Label, Model, Rows, Scored, Solution, Svm, SvmError};
 
 /// The rooms of the library, for the program, the tests and the benchmarks. No promise is made about anything in here.
 #[doc(hidden)]

@@ -33,6 +33,24 @@ pub enum SolverConfig {
     Lbfgs(LbfgsConfig),
 }
 
+impl From<SgdConfig> for SolverConfig {
+    fn from(config: SgdConfig) -> Self {
+        Self::Sgd(Box::new(config))
+    }
+}
+
+impl From<DualConfig> for SolverConfig {
+    fn from(config: DualConfig) -> Self {
+        Self::Dual(config)
+    }
+}
+
+impl From<LbfgsConfig> for SolverConfig {
+    fn from(config: LbfgsConfig) -> Self {
+        Self::Lbfgs(config)
+    }
+}
+
 impl SolverConfig {
     /// The name as the configuration spells it.
     #[must_use]
@@ -243,6 +261,11 @@ pub trait Observer: Send {
     fn snapshot(&mut self, snapshot: Snapshot) {
         let _ = snapshot;
     }
+}
+
+/// Nobody is told.
+impl Observer for () {
+    fn log(&mut self, _: &LogEntry) {}
 }
 
 /// Proved bounds on the optimum of the objective: it lies between `dual` and `primal`, rounding errors counted in.

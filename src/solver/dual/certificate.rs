@@ -72,6 +72,23 @@ pub(crate) fn of_weights(
     Ok(Some((certificate, measured.evaluation)))
 }
 
+/// The certificate of any finite weights: [`of_weights`], else the bound 0 of every objective; with the accuracy on the training rows.
+///
+/// # Errors
+/// As [`of_weights`].
+pub(crate) fn of_any(
+    problem: &Problem<'_>,
+    weight: &[f64],
+    bias: Option<&[f64]>,
+) -> Result<(Certificate, f64), SolveError> {
+    if let Some((certificate, evaluation)) = of_weights(problem, weight, bias)? {
+        return Ok((certificate, evaluation.confusion.accuracy()));
+    }
+    let measured = problem.objective.measure(problem.source, problem.train, problem.n_classes, weight, bias);
+    let certificate = Certificate::proved(measured.value, measured.at_most, 0.0)?;
+    Ok((certificate, measured.evaluation.confusion.accuracy()))
+}
+
 /// Writes c_i·|∂ℓ_i| at the scores of weights to `a` `[n_train, stride]`: dual variables that are feasible.
 fn slopes(problem: &Problem<'_>, weight: &[f64], bias: Option<&[f64]>, a: &mut [f64], stride: usize) {
     let (k, n) = (problem.n_classes, problem.train.len());

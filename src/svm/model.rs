@@ -1,0 +1,216 @@
+//! A model at work.
+
+use super::{AsLabels, AsRows, Rows, SvmError, labels};
+use crate::bounded::Fraction;
+use crate::calibration::Calibrator;
+use crate::data::batch::Source;
+use crate::device;
+use crate::metric::{Confusion, argmax};
+use crate::model::{Classifier, Origin};
+use crate::objective::Objective;
+use crate::solver::dual::certificate;
+use crate::solver::{Certificate, DualConfig, GradientRoute, Problem, SolveError};
+use burn::tensor::Tensor;
+use std::path::Path;
+
+/// A linear classifier: weights, preprocessing, names of the classes, and the objective that it was trained for.
+///
+/// Scores are computed on the host in f64 with the preprocessing folded in, so that they are the same whatever device trained it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    classifier: Classifier,
+}
+
+/// A model measured on labelled rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// The share of rows that are predicted right.
+    pub accuracy: f64,
+    /// The mean recall of the classes that occur.
+    pub balanced_accuracy: f64,
+    /// Mean loss of the rows with class weights; `None` for a model of another program's loss.
+    pub data_loss: Option<f64>,
+    /// Rows by class `[n_classes, n_classes]`, row-major: label, then prediction.
+    pub confusion: Vec<u64>,
+}
+
+impl Model {
+    pub(super) const fn of(classifier: Classifier) -> Self {
+        Self { classifier }
+    }
+
+    pub(super) const fn classifier(&self) -> &Classifier {
+        &self.classifier
+    }
+
+    pub(super) fn calibrate(&mut self, calibrator: Option<Calibrator>) {
+        if let Origin::Trained(training) = &mut self.classifier.origin {
+            training.calibration = calibrator;
+        }
+    }
+
+    /// Reads a model file of this program, made in code or by a command.
+    ///
+    /// # Errors
+    /// [`SvmError::File`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, SvmError> {
+        Ok(Self::of(Classifier::load(path.as_ref())?))
+    }
+
+    /// Writes the model file, all or nothing; the commands of `burn-svm` take it.
+    ///
+    /// # Errors
+    /// [`SvmError::File`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SvmError> {
+        Ok(self.classifier.save(path.as_ref())?)
+    }
+
+    /// Names of the classes, in the order of scores.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        &self.classifier.class_names
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn n_classes(&self) -> usize {
+        self.classifier.n_classes()
+    }
+
+    /// Number of features.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.classifier.n_features()
+    }
+
+    /// Weights `[n_features, n_classes]`, row-major, and bias `[n_classes]` for raw rows: scores are `x·W + b`. `None` where rows are
+    /// brought to unit length, which no weights can do.
+    #[must_use]
+    pub fn coefficients(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        self.classifier.folded_weights()
+    }
+
+    /// Rows of the model's width.
+    fn rows<'a, X: AsRows + ?Sized>(&self, x: &'a X) -> Result<(Rows<'a>, Vec<u32>), SvmError> {
+        let rows = x.as_rows()?;
+        if rows.n_features() != self.n_features() {
+            return Err(SvmError::Width { found: rows.n_features(), expected: self.n_features() });
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let all = (0..rows.n_rows() as u32).collect();
+        Ok((rows, all))
+    }
+
+    /// Scores `[n_samples, n_classes]`, row-major.
+    ///
+    /// # Errors
+    /// [`SvmError`] for rows that are bad or of another width.
+    pub fn scores<X: AsRows + ?Sized>(&self, x: &X) -> Result<Vec<f64>, SvmError> {
+        let (rows, all) = self.rows(x)?;
+        Ok(self.classifier.scores(&rows.features, &all))
+    }
+
+    /// The name of the class with the largest score of each row; the first on a tie.
+    ///
+    /// # Errors
+    /// As [`Model::scores`].
+    pub fn predict<X: AsRows + ?Sized>(&self, x: &X) -> Result<Vec<&str>, SvmError> {
+        Ok(self.predict_indices(x)?.into_iter().map(|class| self.class_names()[class].as_str()).collect())
+    }
+
+    /// The index of that class.
+    ///
+    /// # Errors
+    /// As [`Model::scores`].
+    pub fn predict_indices<X: AsRows + ?Sized>(&self, x: &X) -> Result<Vec<usize>, SvmError> {
+        let (rows, all) = self.rows(x)?;
+        let put = |out: &mut Vec<usize>, _: usize, scores: &[f64]| out.push(argmax(scores));
+        Ok(self.classifier.fold_scores(&rows.features, &all, Vec::new, put).concat())
+    }
+
+    /// Probabilities `[n_samples, n_classes]`, row-major, of a model that was fitted with [`Svm::calibration`](super::Svm::calibration).
+    ///
+    /// # Errors
+    /// [`SvmError::Option`] where it was not; else as [`Model::scores`].
+    pub fn probabilities<X: AsRows + ?Sized>(&self, x: &X) -> Result<Vec<f64>, SvmError> {
+        let Some(calibrator) = self.classifier.calibration() else {
+            let problem = "the model has no calibration: fit it with Svm::calibration";
+            return Err(SvmError::Option(problem.into()));
+        };
+        let mut scores = self.scores(x)?;
+        for row in scores.chunks_exact_mut(self.n_classes()) {
+            calibrator.log_probabilities(row);
+            row.iter_mut().for_each(|p| *p = p.exp());
+        }
+        Ok(scores)
+    }
+
+    /// Measures the model on labelled rows.
+    ///
+    /// # Errors
+    /// [`SvmError`] for rows as in [`Model::scores`], and labels that the model does not know.
+    pub fn evaluate<X: AsRows + ?Sized, L: AsLabels + ?Sized>(&self, x: &X, labels: &L) -> Result<Scored, SvmError> {
+        let (rows, all) = self.rows(x)?;
+        let labels = labels::known(labels, rows.n_rows(), self.class_names())?;
+        let loss = self.classifier.loss();
+        let found = Objective::evaluate(loss, &self.classifier, &rows.features, &labels, None, &all, &[]);
+        let (k, confusion): (usize, &Confusion) = (self.n_classes(), &found.confusion);
+        Ok(Scored {
+            accuracy: confusion.accuracy(),
+            balanced_accuracy: confusion.balanced_accuracy(),
+            data_loss: loss.is_some().then_some(found.data_loss),
+            confusion: (0..k * k).map(|at| confusion.count(at / k, at % k)).collect(),
+        })
+    }
+
+    /// Proves how far the model is from the optimum of its objective at most, on the rows that it was trained on: a bound from its own
+    /// scores, tightened by the exact solver until the relative gap is `gap` or that solver can do no more.
+    ///
+    /// # Errors
+    /// [`SvmError::Option`] for a gap outside (0, 1) and for a model that does not say its objective; [`SvmError::Solve`], for example
+    /// where λ is 0.
+    pub fn certify<X: AsRows + ?Sized, L: AsLabels + ?Sized>(
+        &self,
+        x: &X,
+        labels: &L,
+        gap: f64,
+    ) -> Result<Certificate, SvmError> {
+        let (rows, all) = self.rows(x)?;
+        let labels = labels::known(labels, rows.n_rows(), self.class_names())?;
+        let Some(training) = self.classifier.training() else {
+            return Err(SvmError::Option("a model of LIBLINEAR does not say which objective it was trained for".into()));
+        };
+        let config = DualConfig {
+            gap: Fraction::new(gap).map_err(|_| SvmError::Option(format!("gap: found {gap}, expected a number in (0, 1)")))?,
+            ..DualConfig::default()
+        };
+        let objective = Objective { loss: training.loss.clone(), lambda: training.lambda, bias: training.bias };
+        let device = device::open_cpu()
+            .ok_or_else(|| SvmError::Device("no CPU backend is compiled in; build with `flex`".into()))?;
+        let classifier = &self.classifier;
+        let problem = Problem {
+            source: Source { features: &rows.features, labels: &labels, scaler: &classifier.scaler, weights: None },
+            train: &all,
+            validation: &[],
+            n_classes: self.n_classes(),
+            objective: &objective,
+            device: &device,
+            gradient: GradientRoute::Auto,
+            seed: 0,
+            threads: rayon::current_num_threads(),
+            early_stopping: None,
+        };
+        let proof = certificate::certify(&config, &problem, &classifier.weight, classifier.bias.as_deref(), &mut ());
+        Ok(proof.map_err(|e: SolveError| SvmError::from(e))?.tightened)
+    }
+}
+
+/// The numbers of a parameter whose rows have `n_classes`.
+pub(super) fn numbers<const D: usize>(parameter: Tensor<D>, n_classes: usize) -> Result<Vec<f64>, SvmError> {
+    let values = parameter.without_autodiff().into_data().try_to_vec_as::<f64>();
+    let values = values.map_err(|e| SvmError::Device(format!("the layer cannot be read: {e:?}")))?;
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(values),
+        Some(at) => Err(SvmError::NotFinite { row: at / n_classes, column: at % n_classes, found: values[at] }),
+    }
+}

@@ -1,0 +1,251 @@
+//! The front door: rows and labels of every kind to a model, with every solver; what is refused; models that are saved and proved.
+
+use crate::support::cpu_devices;
+use burn::tensor::{Int, Tensor, TensorData};
+use burn_svm::{
+    AsRows, BiasRule, Calibration, Center, ClassWeights, DualConfig, LbfgsConfig, LogEntry, Loss, Model, NamedClassWeights,
+    Observer, Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
+};
+
+const WORDS: [&str; 3] = ["ant", "bee", "cat"];
+
+/// 60 rows of four features in three classes that overlap.
+fn rows() -> (Vec<[f32; 4]>, Vec<usize>) {
+    let label = |i: usize| (i * 7) % 3;
+    let cell = |i: usize, j: usize| f32::from(u8::from(label(i) == j)) + ((i * 13 + j * 29) as f32 * 0.9).sin();
+    ((0..60).map(|i| std::array::from_fn(|j| cell(i, j))).collect(), (0..60).map(label).collect())
+}
+
+fn words(labels: &[usize]) -> Vec<&'static str> {
+    labels.iter().map(|&label| WORDS[label]).collect()
+}
+
+fn same(a: &Model, b: &Model) -> bool {
+    a.coefficients() == b.coefficients()
+}
+
+#[test]
+fn every_kind_of_rows_and_labels_gives_one_model() {
+    let (x, labels) = rows();
+    let svm = Svm::new(Loss::crammer_singer());
+    let plain = svm.fit(&x, &labels).unwrap();
+    assert!(plain.certificate().relative_gap <= 1e-3 && plain.stop_reason() == StopReason::GapReached);
+    assert_eq!(plain.class_names(), ["0", "1", "2"]);
+    let flat: Vec<f32> = x.concat();
+    let nested: Vec<Vec<f32>> = x.iter().map(|row| row.to_vec()).collect();
+    let wide: Vec<[f64; 4]> = x.iter().map(|row| row.map(f64::from)).collect();
+    let tensor = |device| Tensor::<2>::from_data(TensorData::new(flat.clone(), [60, 4]), device);
+    let signed: Vec<i64> = labels.iter().map(|&l| l as i64).collect();
+    assert!(same(&plain, &svm.fit(&nested, &signed).unwrap()));
+    assert!(same(&plain, &svm.fit(&wide, &labels).unwrap()));
+    assert!(same(&plain, &svm.fit(&Rows::dense(&flat, 4).unwrap(), &labels).unwrap()));
+    for open in cpu_devices() {
+        let ints = Tensor::<1, Int>::from_data(TensorData::new(signed.clone(), [60]), &open.device);
+        assert!(same(&plain, &svm.fit(&tensor(&open.device), &ints).unwrap()));
+    }
+    let named = svm.fit(&x, &words(&labels)).unwrap();
+    assert!(same(&plain, &named));
+    assert_eq!(named.class_names(), WORDS);
+    assert_eq!(named.predict(&x[..5]).unwrap(), words(&plain.predict_indices(&x[..5]).unwrap()));
+    // Stored zeros and rows without cells change nothing but the storage.
+    let offsets: Vec<usize> = (0..=60).map(|i| 4 * i).collect();
+    let columns: Vec<u32> = (0..240).map(|k| k % 4).collect();
+    let sparse = svm.fit(&Rows::csr(4, &offsets, &columns, &flat).unwrap(), &labels).unwrap();
+    assert!((sparse.objective() - plain.objective()).abs() <= 2e-3 * plain.objective());
+    #[cfg(feature = "arrays")]
+    {
+        let array = ndarray::Array2::from_shape_vec((60, 4), flat.clone()).unwrap();
+        assert!(same(&plain, &svm.fit(&array, &ndarray::Array1::from_vec(labels.clone())).unwrap()));
+    }
+}
+
+#[test]
+fn bytes_train_as_the_floats_that_they_are() {
+    let (x, labels) = rows();
+    let bytes: Vec<[u8; 4]> = x.iter().map(|row| row.map(|v| (v * 60.0 + 100.0) as u8)).collect();
+    let floats: Vec<[f32; 4]> = bytes.iter().map(|row| row.map(f32::from)).collect();
+    let svm = Svm::new(Loss::weston_watkins()).scale(Scale::Pixel).center(Center::Mean).c(10.0);
+    let (of_bytes, of_floats) = (svm.fit(&bytes, &labels).unwrap(), svm.fit(&floats, &labels).unwrap());
+    assert!((of_bytes.objective() - of_floats.objective()).abs() <= 2e-3 * of_floats.objective());
+    assert_eq!(of_bytes.scores(&bytes).unwrap(), of_bytes.scores(&floats).unwrap());
+}
+
+#[test]
+fn solvers_meet_at_the_optimum_and_each_says_what_it_proved() {
+    let (x, labels) = rows();
+    for bias in [BiasRule::Regularised { scale: 2.0 }, BiasRule::Free, BiasRule::None] {
+        let svm = Svm::new(Loss::one_vs_rest().squared()).bias(bias).lambda(0.05);
+        let exact = svm.clone().solver(gap(1e-7)).fit(&x, &labels).unwrap();
+        let sgd = SgdConfig { batch_size: 20.try_into().unwrap(), epochs: Some(positive(200.0)), ..SgdConfig::default() };
+        let solvers: [SolverConfig; 2] = [LbfgsConfig::default().into(), sgd.into()];
+        for (solver, near) in solvers.into_iter().zip([1e-6, 0.05]) {
+            let fitted = svm.clone().solver(solver).fit(&x, &labels).unwrap();
+            let certificate = fitted.certificate();
+            assert!(fitted.objective() >= exact.certificate().dual && fitted.objective() <= exact.objective() * (1.0 + near));
+            assert!(certificate.dual <= exact.objective() && certificate.dual >= 0.0, "{certificate:?}");
+            if bias != BiasRule::Free {
+                assert!(certificate.dual > 0.0 && certificate.relative_gap < 1.0, "{bias:?} {certificate:?}");
+                let tight = fitted.certify(&x, &labels, 1e-6).unwrap();
+                assert!(tight.dual >= exact.objective() * (1.0 - 1e-5), "{tight:?}");
+            }
+        }
+    }
+}
+
+fn positive<T: TryFrom<f64>>(value: f64) -> T
+where
+    T::Error: std::fmt::Debug,
+{
+    T::try_from(value).unwrap()
+}
+
+fn gap(gap: f64) -> DualConfig {
+    DualConfig { gap: positive(gap), ..DualConfig::default() }
+}
+
+#[test]
+fn options_reach_the_objective() {
+    let (x, labels) = rows();
+    let n = 60.0;
+    let at = |svm: Svm| svm.solver(gap(1e-6)).fit(&x, &labels).unwrap().objective();
+    let base = at(Svm::new(Loss::crammer_singer()).c(0.5));
+    assert!((base - at(Svm::new(Loss::crammer_singer()).lambda(1.0 / (0.5 * n)))).abs() <= 3e-6 * base);
+    assert!((base - at(Svm::new(Loss::crammer_singer()).reg(0.5 / (0.5 * n)))).abs() <= 3e-6 * base);
+    // A row of weight two is two rows: with λ held, and the mean over half as many rows.
+    let twice = x.iter().chain(&x).copied().collect::<Vec<_>>();
+    let both = [labels.clone(), labels.clone()].concat();
+    let svm = Svm::new(Loss::weston_watkins()).lambda(0.1).solver(gap(1e-6));
+    let weighted = svm.fit_with(&x, &labels, Some(&[2.0; 60]), &mut ()).unwrap();
+    let copied = svm.clone().lambda(0.05).fit(&twice, &both).unwrap();
+    assert!((weighted.objective() - 2.0 * copied.objective()).abs() <= 4e-6 * weighted.objective());
+    // Balanced classes weigh n / (n_classes · n_k).
+    let few: Vec<usize> = (0..60).filter(|&i| labels[i] != 2 || i < 12).collect();
+    let (x, labels): (Vec<_>, Vec<_>) = few.iter().map(|&i| (x[i], labels[i])).unzip();
+    let counts = [0, 1, 2].map(|k| labels.iter().filter(|&&l| l == k).count() as f64);
+    let weights: Vec<f64> = counts.iter().map(|c| labels.len() as f64 / (3.0 * c)).collect();
+    let balanced = ClassWeights::Named(NamedClassWeights::Balanced);
+    let balanced = Svm::new(Loss::crammer_singer()).class_weights(balanced).fit(&x, &labels).unwrap();
+    let by_hand = Svm::new(Loss::crammer_singer().class_weights(weights)).fit(&x, &labels).unwrap();
+    assert!(same(&balanced, &by_hand));
+}
+
+#[test]
+fn probabilities_are_fitted_out_of_fold() {
+    let (x, labels) = rows();
+    let svm = Svm::new(Loss::weston_watkins());
+    let plain = svm.fit(&x, &labels).unwrap();
+    assert!(plain.probabilities(&x).unwrap_err().to_string().contains("Svm::calibration"));
+    for method in [Calibration::Temperature, Calibration::Platt] {
+        let fitted = svm.clone().calibration(method).fit(&x, &labels).unwrap();
+        assert!(same(&plain, &fitted), "a calibration leaves the weights alone");
+        let p = fitted.probabilities(&x).unwrap();
+        assert!(p.chunks(3).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12 && row.iter().all(|p| *p > 0.0)));
+        // Better than the prior, and than certainty: the classes overlap.
+        let cost: f64 = p.chunks(3).zip(&labels).map(|(row, &label)| -row[label].ln()).sum::<f64>() / 60.0;
+        assert!(cost < 3f64.ln() && cost > 0.05, "{method:?}: {cost}");
+    }
+    let error = svm.calibration(Calibration::Platt).fit(&x[..3], &["a", "a", "b"]).unwrap_err();
+    assert_eq!(error.to_string(), "calibration: class `b` has 1 row, expected 2 or more");
+}
+
+#[test]
+fn a_model_comes_back_from_its_file() {
+    let (x, labels) = rows();
+    let fitted = Svm::new(Loss::top_k(2)).scale(Scale::Std).fit(&x, &words(&labels)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("m.safetensors");
+    fitted.save(&file).unwrap();
+    let loaded = Model::load(&file).unwrap();
+    assert_eq!(loaded.scores(&x).unwrap(), fitted.scores(&x).unwrap());
+    let (of_fit, of_file) = (fitted.evaluate(&x, &words(&labels)).unwrap(), loaded.evaluate(&x, &words(&labels)).unwrap());
+    assert_eq!(of_fit, of_file);
+    assert_eq!(of_fit.accuracy, fitted.train_accuracy());
+    assert_eq!(of_fit.confusion.iter().sum::<u64>(), 60);
+    let certificate = loaded.certify(&x, &words(&labels), 1e-4).unwrap();
+    assert!((certificate.primal - fitted.objective()).abs() <= 1e-12 * fitted.objective());
+    assert!(Model::load(folder.path().join("none")).unwrap_err().to_string().contains("none"));
+}
+
+#[test]
+fn bad_input_is_an_error_with_a_sentence() {
+    let (x, labels) = rows();
+    let svm = || Svm::new(Loss::weston_watkins());
+    let said = |result: Result<Solution, SvmError>| result.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(said(svm().fit(&x, &labels[..59])), "found 59 labels for 60 rows, expected one a row");
+    assert_eq!(said(svm().fit(&x, &[7; 60])), "every label is `7`: expected two classes or more");
+    assert_eq!(said(svm().c(-1.0).fit(&x, &labels)), "c: found -1, expected a finite number above 0");
+    assert_eq!(said(svm().c(f64::NAN).fit(&x, &labels)), "c: found NaN, expected a finite number above 0");
+    assert_eq!(said(svm().reg(f64::INFINITY).fit(&x, &labels)), "reg: found inf, expected a finite number, 0 or more");
+    assert!(said(svm().c(1e-320).fit(&x, &labels)).starts_with("c: found"));
+    assert_eq!(said(svm().lambda(0.0).fit(&x, &labels)), "[solver.dual] needs a regulariser, but lambda is 0");
+    let zero = svm().bias(BiasRule::Regularised { scale: 0.0 });
+    assert_eq!(said(zero.fit(&x, &labels)), "bias: found the scale 0, expected a finite number above 0");
+    let weights = svm().fit_with(&x, &labels, Some(&[1.0; 5]), &mut ());
+    assert_eq!(said(weights), "rows: found 5 weights for 60 rows, expected one a row");
+    let weights = svm().fit_with(&x, &labels, Some(&[-1.0; 60]), &mut ());
+    assert_eq!(said(weights), "weight of row 0: found -1, expected a finite number, 0 or more");
+    let top = Svm::new(Loss::top_k(3)).fit(&x, &labels);
+    assert!(said(top).contains("k: found 3, expected at most 2"));
+    let wild = SgdConfig { learning_rate: positive(1e30), ..SgdConfig::default() };
+    assert!(said(svm().lambda(1.0).solver(wild).fit(&x, &labels)).starts_with("the run diverged"));
+    let kinks = svm().solver(LbfgsConfig::default()).fit(&x, &labels);
+    assert!(said(kinks).contains("needs a smooth loss"));
+    let model = svm().fit(&x, &labels).unwrap();
+    assert_eq!(model.predict(&[[1.0f32; 3]]).unwrap_err().to_string(), "found rows of 3 features, expected 4 as in training");
+    let unknown = model.evaluate(&x[..2], &["0", "zebra"]).unwrap_err().to_string();
+    assert!(unknown.starts_with("label `zebra` of row 1 is not a class of the model"), "{unknown}");
+    assert!(model.certify(&x, &labels, 2.0).unwrap_err().to_string().starts_with("gap: found 2"));
+    assert!([[f32::NAN]].as_rows().is_err());
+    if !cfg!(feature = "cuda") {
+        assert!(said(svm().device("cuda".parse().unwrap()).fit(&x, &labels)).contains("not compiled into this build"));
+    }
+}
+
+/// Stops after the first measurement.
+struct Impatient(bool);
+
+impl Observer for Impatient {
+    fn log(&mut self, _: &LogEntry) {
+        self.0 = true;
+    }
+
+    fn interrupted(&self) -> bool {
+        self.0
+    }
+}
+
+#[test]
+fn an_observer_can_end_a_fit_and_what_is_left_is_a_model() {
+    let (x, labels) = rows();
+    let svm = Svm::new(Loss::crammer_singer()).c(100.0).solver(gap(1e-9));
+    let cut = svm.fit_with(&x, &labels, None, &mut Impatient(false)).unwrap();
+    assert_eq!(cut.stop_reason(), StopReason::Interrupted);
+    assert!(cut.certificate().dual <= cut.objective());
+    assert_eq!(cut.predict(&x).unwrap().len(), 60);
+}
+
+#[test]
+fn threads_change_nothing_but_time() {
+    let (x, labels) = rows();
+    let svm = Svm::new(Loss::weston_watkins());
+    assert!(same(&svm.clone().threads(1).fit(&x, &labels).unwrap(), &svm.threads(3).fit(&x, &labels).unwrap()));
+}
+
+#[test]
+fn the_head_of_a_network_becomes_a_model() {
+    let device = burn_svm::cpu_device().unwrap().autodiff();
+    let linear = burn::nn::LinearConfig::new(4, 3).init(&device);
+    let (x, labels) = rows();
+    let svm = Svm::new(Loss::weston_watkins()).lambda(0.1);
+    let model = svm.head(&linear, &WORDS, 60).unwrap();
+    let flat: Vec<f32> = x.concat();
+    let expected = linear.forward(Tensor::<2>::from_data(TensorData::new(flat, [60, 4]), &device)).into_data();
+    let expected = expected.try_to_vec_as::<f64>().unwrap();
+    let scores = model.scores(&x).unwrap();
+    assert!(scores.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-5 * (1.0 + b.abs())));
+    let exact = svm.fit(&x, &words(&labels)).unwrap();
+    let certificate = model.certify(&x, &words(&labels), 1e-3).unwrap();
+    assert!(certificate.primal > exact.objective() && certificate.dual <= exact.objective());
+    let error = svm.head(&linear, &["a", "b"], 60).unwrap_err().to_string();
+    assert_eq!(error, "rows: found 2 different names for 3 outputs, expected a name for each, and two or more");
+}

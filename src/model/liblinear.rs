@@ -20,7 +20,7 @@
 use super::classifier::{Classifier, Origin};
 use super::file::ModelFileError;
 use crate::data::Scaler;
-use crate::loss::{Formulation, Loss, Power};
+use crate::loss::Loss;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -84,13 +84,12 @@ impl LiblinearSolver {
     /// One-vs-rest between two classes counts both mirror images of LIBLINEAR's one problem, so its value is twice LIBLINEAR's.
     #[must_use]
     pub fn loss(self) -> Option<Loss> {
-        let (formulation, power) = match self {
-            Self::L2rL2lossSvcDual | Self::L2rL2lossSvc | Self::L1rL2lossSvc => (Formulation::OneVsRest, Power::Two),
-            Self::L2rL1lossSvcDual => (Formulation::OneVsRest, Power::One),
-            Self::McsvmCs => (Formulation::CrammerSinger, Power::One),
-            Self::L2rLr | Self::L1rLr | Self::L2rLrDual => return None,
-        };
-        Some(Loss::new(formulation, 1.0, power))
+        match self {
+            Self::L2rL2lossSvcDual | Self::L2rL2lossSvc | Self::L1rL2lossSvc => Some(Loss::one_vs_rest().squared()),
+            Self::L2rL1lossSvcDual => Some(Loss::one_vs_rest()),
+            Self::McsvmCs => Some(Loss::crammer_singer()),
+            Self::L2rLr | Self::L1rLr | Self::L2rLrDual => None,
+        }
     }
 }
 

@@ -37,7 +37,8 @@ impl Selection {
     }
 
     /// How many margins are charged at most, each with one over this; `None` without a limit.
-    pub(super) const fn count(self) -> Option<usize> {
+    #[must_use]
+    pub const fn count(self) -> Option<usize> {
         match self {
             Self::All => None,
             Self::Worst => Some(1),

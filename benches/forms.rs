@@ -5,7 +5,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_svm::internals::device;
-use burn_svm::internals::loss::{MarginLoss, Power, WestonWatkinsConfig};
+use burn_svm::internals::loss::{MarginLoss, Power, WestonWatkinsLossConfig};
 use burn_svm::internals::reference::{
     LossAndGradient, Sample, weston_watkins_by_class, weston_watkins_matrix, weston_watkins_naive,
 };
@@ -36,7 +36,7 @@ impl Tensors {
             x: matrix(sample.x, n, N_FEATURES),
             w: matrix(sample.weight, N_FEATURES, N_CLASSES),
             labels: Tensor::from_data(TensorData::new(labels, [n]), device),
-            loss: Box::new(WestonWatkinsConfig::new().init(device)),
+            loss: Box::new(WestonWatkinsLossConfig::new().init(device)),
         }
     }
 

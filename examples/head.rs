@@ -11,7 +11,7 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_svm::internals::device::{self, DeviceName};
-use burn_svm::internals::loss::WestonWatkinsConfig;
+use burn_svm::internals::loss::{Power, WestonWatkinsLossConfig};
 use burn_svm::internals::model::{LinearSvm, LinearSvmConfig};
 use std::error::Error;
 
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (x, labels) = spirals(&device);
     let mut network = Network::new(&device.clone().autodiff());
     // Any of the losses, with any margin, power and class weights; burn's own losses take the same arguments.
-    let loss = WestonWatkinsConfig::new().with_power(2).init(&device);
+    let loss = WestonWatkinsLossConfig::new().with_power(Power::Two).init(&device);
     let mut optimizer = AdamConfig::new().init();
 
     for step in 0..=120 {

@@ -14,12 +14,12 @@
 //! use burn::nn::loss::Reduction;
 //! use burn::tensor::{Distribution, Int, Tensor};
 //! use burn_svm::internals::device;
-//! use burn_svm::internals::loss::WestonWatkinsConfig;
+//! use burn_svm::internals::loss::{Power, WestonWatkinsLossConfig};
 //! use burn_svm::internals::model::LinearSvmConfig;
 //!
 //! let device = device::cpu().expect("a CPU backend is compiled in").autodiff();
 //! let svm = LinearSvmConfig::new(64, 10).init(&device);
-//! let loss = WestonWatkinsConfig::new().with_power(2).init(&device);
+//! let loss = WestonWatkinsLossConfig::new().with_power(Power::Two).init(&device);
 //!
 //! let x = Tensor::<2>::random([32, 64], Distribution::Default, &device);
 //! let labels = Tensor::<1, Int>::arange(0..32, &device).remainder_scalar(10);
@@ -77,8 +77,8 @@ pub use device::{DeviceError, DeviceName, OpenDevice, cpu as cpu_device, open as
 pub use loss::{ClassWeights, Loss, MarginLoss, NamedClassWeights, Power};
 pub use model::{BiasRule, LinearSvm, LinearSvmConfig};
 pub use solver::{
-    Certificate, DualConfig, GradientRoute, LbfgsConfig, LogEntry, Measurement, Observer, SgdConfig, SolveError, SolverConfig,
-    StopReason,
+    Certificate, DualConfig, GradientRoute, LbfgsConfig, LogEntry, Measurement, Observer, SgdConfig, SolveError,
+    SolverConfig, StopReason,
 };
 pub use svm::{AsLabels, AsRows, Cell, Label, Model, Rows, Scored, Solution, Svm, SvmError};
 

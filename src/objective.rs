@@ -350,8 +350,6 @@ struct Part {
     /// Label and prediction of each row.
     predicted: Vec<(usize, usize)>,
     hits: Vec<u64>,
-    /// The loss with the margin that scores as wrong as they may be would need.
-    lifted: Option<Loss>,
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -363,22 +361,17 @@ fn evaluate(
     top: &[usize],
 ) -> Evaluation {
     // Predictions rather than a matrix a chunk: with many classes the matrices would be larger than the data.
-    let start = || Part {
-        sum: Sum::default(),
-        at_most: Sum::default(),
-        predicted: Vec::new(),
-        hits: vec![0u64; top.len()],
-        lifted: loss.cloned(),
-    };
+    let start =
+        || Part { sum: Sum::default(), at_most: Sum::default(), predicted: Vec::new(), hits: vec![0u64; top.len()] };
     let visit = |part: &mut Part, position: usize, scores: &[f64], error: f64| {
         let label = labels[rows[position] as usize] as usize;
-        if let (Some(loss), Some(lifted)) = (loss, &mut part.lifted) {
+        if let Some(loss) = loss {
             let weight = weights.map_or(1.0, |w| f64::from(w[rows[position] as usize]));
             part.sum.add(weight * loss.of_row(scores, label));
             // A margin is a difference of two scores; every loss grows with each of its margins.
             let largest = scores.iter().fold(0.0f64, |most, s| most.max(s.abs()));
-            lifted.margin = loss.margin + 2.0 * error + 8.0 * UNIT * (largest + loss.margin);
-            part.at_most.add(weight * lifted.of_row(scores, label));
+            let lift = 2.0 * error + 8.0 * UNIT * (largest + loss.margins.largest());
+            part.at_most.add(weight * loss.of_lifted_row(scores, label, lift));
         }
         part.predicted.push((label, argmax(scores)));
         for (hit, &k) in part.hits.iter_mut().zip(top) {

@@ -29,9 +29,9 @@
 //!   the product pairs rows of X with factors of other rows, and nothing about its shape gives that away.
 //! - **The regulariser.** The gradient of (λ/2)·Σ W² is λW, a matrix; nothing is summed. (With `reg`·ΣW² it is 2·reg·W.)
 //!
-//! Imports only `loss` (for [`Power`] and [`Formulation`]).
+//! Imports only `loss` (for [`Power`]).
 
-use crate::loss::{Formulation, Power};
+use crate::loss::Power;
 
 /// A small problem in host memory; a bias is a column of ones in `x`.
 #[derive(Debug, Clone, Copy)]
@@ -301,30 +301,29 @@ pub fn top_k_naive(sample: &Sample<'_>, k: usize) -> LossAndGradient {
 
 /// Nesterov's smoothing with `gamma` in loops: p_j = clip((z_j − t)/γ, 0, hi), with t by bisection where Σp may not exceed 1.
 ///
-/// `k` is that of top-k and means nothing to the other formulations.
+/// `own` is one-vs-rest, where each class has its own margin; the others compare with the label's score. With `most` the p_j are at most
+/// 1/most and add up to at most 1: `Some(1)` is Crammer-Singer, `Some(k)` top-k, `None` a sum of Huber's hinges.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
-pub fn smoothed_naive(sample: &Sample<'_>, formulation: Formulation, k: usize, gamma: f64) -> LossAndGradient {
-    let capped = matches!(formulation, Formulation::CrammerSinger | Formulation::TopK);
-    let hi = if formulation == Formulation::TopK { 1.0 / k as f64 } else { 1.0 };
+pub fn smoothed_naive(sample: &Sample<'_>, own: bool, most: Option<usize>, gamma: f64) -> LossAndGradient {
+    let hi = 1.0 / most.unwrap_or(1) as f64;
     let mut loss = 0.0;
     let mut gradient = vec![0.0; sample.weight.len()];
     for i in 0..sample.n_samples() {
         let label = sample.label(i);
         let correct = sample.score(i, label);
-        let charged: Vec<usize> =
-            (0..sample.n_classes).filter(|&j| formulation == Formulation::OneVsRest || j != label).collect();
-        let margin = |class: usize| match formulation {
-            Formulation::OneVsRest if class == label => sample.margin - correct,
-            Formulation::OneVsRest => sample.margin + sample.score(i, class),
-            _ => sample.score(i, class) - correct + sample.margin,
+        let charged: Vec<usize> = (0..sample.n_classes).filter(|&j| own || j != label).collect();
+        let margin = |class: usize| match own {
+            true if class == label => sample.margin - correct,
+            true => sample.margin + sample.score(i, class),
+            false => sample.score(i, class) - correct + sample.margin,
         };
         // t is measured from the largest margin, beside which γ may be tiny.
         let top = charged.iter().map(|&j| margin(j)).fold(0.0, f64::max);
         let p = |class: usize, t: f64| ((margin(class) - top - t) / gamma).clamp(0.0, hi);
         let sum = |t: f64| charged.iter().map(|&j| p(j, t)).sum::<f64>();
         let (mut low, mut high) = (-top, 0.0);
-        if !capped || sum(low) <= 1.0 {
+        if most.is_none() || sum(low) <= 1.0 {
             high = low;
         }
         loop {
@@ -338,9 +337,8 @@ pub fn smoothed_naive(sample: &Sample<'_>, formulation: Formulation, k: usize, g
             let (p, weight) = (p(class, high), sample.class_weight(i));
             if p > 0.0 {
                 loss += weight * (p * margin(class) - gamma / 2.0 * p * p);
-                let own = formulation == Formulation::OneVsRest && class == label;
-                sample.pull(&mut gradient, i, class, if own { -weight * p } else { weight * p });
-                if formulation != Formulation::OneVsRest {
+                sample.pull(&mut gradient, i, class, if class == label { -weight * p } else { weight * p });
+                if !own {
                     sample.pull(&mut gradient, i, label, -weight * p);
                 }
             }

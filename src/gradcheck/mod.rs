@@ -164,9 +164,9 @@ struct Point<'a> {
 ///
 /// ```
 /// use burn_svm::internals::gradcheck::{Inputs, check};
-/// use burn_svm::internals::{device, loss::WestonWatkinsConfig};
+/// use burn_svm::internals::{device, loss::WestonWatkinsLossConfig};
 ///
-/// let loss = WestonWatkinsConfig::new().init(&device::cpu().expect("a CPU backend is compiled in"));
+/// let loss = WestonWatkinsLossConfig::new().init(&device::cpu().expect("a CPU backend is compiled in"));
 /// let rows = [[1.0, 0.2], [-0.5, 1.0], [0.3, -2.0]].concat();
 /// let report = check(&Inputs::new(&loss, &rows, &[0, 1, 2], 3)).unwrap();
 /// assert!(report.verdict.passed, "{}", report.verdict);

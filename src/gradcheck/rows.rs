@@ -70,7 +70,8 @@ pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
     let chosen_bias: Option<Vec<f64>> = bias.map(|b| b.iter().map(|&b| f64::from(b)).collect());
     let objective = request.objective;
     let row_weights: Vec<f64> = rows.iter().map(|&row| request.source.weight(row)).collect();
-    let weights = labels.iter().zip(&row_weights).map(|(&l, w)| w * objective.loss.class_weight(l as usize));
+    let zeros = vec![0.0; k];
+    let at_zero = labels.iter().zip(&row_weights).map(|(&label, w)| w * objective.loss.of_row(&zeros, label as usize));
     let loss = objective.loss.init(&device);
     let mut report = check(&Inputs {
         row_weights: request.source.weights.map(|_| row_weights.as_slice()),
@@ -78,7 +79,7 @@ pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
         bias: chosen_bias.as_deref(),
         lambda: objective.lambda,
         bias_rule: objective.bias,
-        expected_at_zero: Some(objective.loss.at_zero(k) * weights.sum::<f64>() / labels.len() as f64),
+        expected_at_zero: Some(at_zero.sum::<f64>() / labels.len() as f64),
         coordinates: request.coordinates,
         seed: request.seed,
         ..Inputs::new(loss.as_ref(), &features, &labels, k)

@@ -1,15 +1,37 @@
-//! What a row costs and its gradient in one go and in place: the loops that the formulations share, in single or double precision.
+//! The hinges that take one pass over the margins: value and slopes in one go and in place, in single or double precision.
 //!
-//! A class that is not charged has the score −∞: its margin is not met, whatever the others are.
+//! A class that is not charged has the margin −∞.
 
 // Index loops over arrays of known length: what the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
-use super::{Formulation, Loss, Power, crammer_singer, one_vs_rest, weston_watkins};
+use super::{Loss, Power};
 use crate::kernel::Real;
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+use crate::kernel::cube::{ChargeKind, Charges};
 
 /// Numbers that are worked on together.
 const LANES: usize = 8;
+
+/// A hinge of margins z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plain {
+    /// Σ max(0, z)^p
+    All(Power),
+    /// max(0, largest z)^p
+    Worst(Power),
+}
+
+impl Plain {
+    /// Turns scores into the slopes of their margins `margin(j, score)`; the value, and the sum of the slopes.
+    #[inline(always)]
+    pub(super) fn charge<T: Real>(self, scores: &mut [T], margin: impl Fn(usize, T) -> T) -> (T, T) {
+        match self {
+            Self::All(power) => all(scores, margin, power),
+            Self::Worst(power) => worst(scores, margin, power),
+        }
+    }
+}
 
 /// max(0, z)^p, which keeps a NaN, and its slope, 0 where the margin is exactly met.
 #[inline(always)]
@@ -22,22 +44,16 @@ fn charge<T: Real>(z: T, power: Power) -> (T, T) {
     }
 }
 
-/// The margin (s − correct) + margin, −∞ for a score of −∞ even where the label's own is that.
+/// Σ max(0, z)^p and the sum of its slopes, which take the place of the scores.
 #[inline(always)]
-fn margin_of<T: Real>(score: T, correct: T, margin: T) -> T {
-    if score == T::from_f64(f64::NEG_INFINITY) { score } else { (score - correct) + margin }
-}
-
-/// Turns scores into the slopes of the margins z = (s − correct) + margin; Σ max(0, z)^p and the sum of the slopes.
-#[inline(always)]
-pub(super) fn all<T: Real>(scores: &mut [T], correct: T, margin: T, power: Power) -> (T, T) {
+fn all<T: Real>(scores: &mut [T], margin: impl Fn(usize, T) -> T, power: Power) -> (T, T) {
     let (mut loss, mut total) = ([T::default(); LANES], [T::default(); LANES]);
     let whole = scores.len() / LANES * LANES;
     let mut at = 0;
     while at < whole {
         let group = &mut scores[at..at + LANES];
         for l in 0..LANES {
-            let (value, slope) = charge(margin_of(group[l], correct, margin), power);
+            let (value, slope) = charge(margin(at + l, group[l]), power);
             loss[l] += value;
             total[l] += slope;
             group[l] = slope;
@@ -46,7 +62,7 @@ pub(super) fn all<T: Real>(scores: &mut [T], correct: T, margin: T, power: Power
     }
     let rest = &mut scores[whole..];
     for l in 0..rest.len() {
-        let (value, slope) = charge(margin_of(rest[l], correct, margin), power);
+        let (value, slope) = charge(margin(whole + l, rest[l]), power);
         loss[l] += value;
         total[l] += slope;
         rest[l] = slope;
@@ -54,14 +70,14 @@ pub(super) fn all<T: Real>(scores: &mut [T], correct: T, margin: T, power: Power
     (sum(loss), sum(total))
 }
 
-/// Turns scores into the slope of the largest margin (s − correct) + margin, the lowest index on a tie, and 0 elsewhere; the
-/// largest margin to the power, and the slope. A NaN is the largest margin, with slope 0.
+/// The largest margin to the power and its slope, which takes the place of its score, the lowest index on a tie; 0 elsewhere. A NaN is
+/// the largest margin, with slope 0.
 #[inline(always)]
-pub(super) fn worst<T: Real>(scores: &mut [T], correct: T, margin: T, power: Power) -> (T, T) {
+fn worst<T: Real>(scores: &mut [T], margin: impl Fn(usize, T) -> T, power: Power) -> (T, T) {
     let zero = T::default();
     let (mut largest, mut index, mut invalid) = (T::from_f64(f64::NEG_INFINITY), 0, None);
     for j in 0..scores.len() {
-        let z = margin_of(scores[j], correct, margin);
+        let z = margin(j, scores[j]);
         if z > largest {
             (largest, index) = (z, j);
         }
@@ -89,19 +105,16 @@ fn sum<T: Real>(values: [T; LANES]) -> T {
 
 impl Loss {
     /// Turns the scores of a row into its gradient and returns its loss, class weight included: [`Loss::of_row`] and
-    /// [`Loss::gradient_of_row`] in one go, in single precision. Scores beyond `n_classes` are −∞ and become 0. Top-k and what is
-    /// smoothed go through double precision.
+    /// [`Loss::gradient_of_row`] in one go, in single precision. Scores beyond `n_classes` are −∞ and become 0. The k largest margins and
+    /// what is smoothed go through double precision.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)]
     pub(crate) fn charge_row(&self, scores: &mut [f32], n_classes: usize, label: usize) -> f32 {
-        let (margin, weight) = (self.margin as f32, self.class_weight(label) as f32);
-        let loss = match self.formulation {
-            _ if self.smoothing > 0.0 => return self.charge_in_double(scores, n_classes, label),
-            Formulation::TopK => return self.charge_in_double(scores, n_classes, label),
-            Formulation::WestonWatkins => weston_watkins::charge(scores, label, margin, self.power),
-            Formulation::CrammerSinger => crammer_singer::charge(scores, label, margin, self.power),
-            Formulation::OneVsRest => one_vs_rest::charge(scores, label, margin, self.power),
+        let Some(hinge) = self.set.plain() else {
+            return self.charge_in_double(scores, n_classes, label);
         };
+        let loss = self.margins.charge(scores, label, hinge);
+        let weight = self.class_weight(label) as f32;
         if weight == 1.0 {
             return loss;
         }
@@ -109,6 +122,19 @@ impl Loss {
             scores[j] *= weight;
         }
         weight * loss
+    }
+
+    /// The kernel of its margins on a GPU; `None` where they are composed of tensor operations.
+    #[cfg(all(feature = "cube", not(feature = "fusion")))]
+    #[allow(clippy::cast_possible_truncation)]
+    pub(crate) fn charges(&self) -> Option<Charges> {
+        let kind = match (self.set.plain()?, self.margins.differences()) {
+            (Plain::All(_), true) => ChargeKind::Sum,
+            (Plain::All(_), false) => ChargeKind::Each,
+            (Plain::Worst(_), true) => ChargeKind::Worst,
+            (Plain::Worst(_), false) => return None,
+        };
+        Some(Charges { kind, squared: self.set.power == Power::Two, margin: self.margins.constant()? as f32 })
     }
 
     #[inline(never)]
@@ -126,13 +152,14 @@ impl Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::Formulation;
 
     /// Scores on a grid: margins are met exactly and tie.
     fn losses() -> Vec<Loss> {
         let plain = |f: Formulation| f.powers().iter().map(move |&p| Loss::new(f, 1.0, p));
         let more = |l: Loss| {
-            let smooth = Loss { smoothing: 0.5, power: Power::One, ..l.clone() };
-            [Loss { class_weights: Some((0..12).map(|c| f64::from(c) / 4.0).collect()), ..l.clone() }, smooth, l]
+            let smooth = l.clone().power(Power::One).smoothing(0.5);
+            [l.clone().class_weights((0..12).map(|c| f64::from(c) / 4.0).collect()), smooth, l]
         };
         Formulation::ALL.into_iter().flat_map(plain).flat_map(more).collect()
     }
@@ -163,7 +190,7 @@ mod tests {
                 let weight = loss.class_weight(label);
                 let mut row = [0.0, 1.0, f32::NAN, f32::NEG_INFINITY];
                 let value = loss.charge_row(&mut row, 3, label);
-                assert!(value.is_nan() || loss.smoothing > 0.0, "{loss:?} {weight} {label}: {value}");
+                assert!(value.is_nan() || loss.set.smoothing > 0.0, "{loss:?} {weight} {label}: {value}");
             }
         }
     }

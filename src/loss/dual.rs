@@ -24,8 +24,8 @@
 // Index loops over slices of one length: iterators are not inlined into what is compiled for an instruction set.
 #![allow(clippy::needless_range_loop)]
 
-use super::block::{Block, project};
-use super::{Formulation, Loss, Power, top_k};
+use super::block::project;
+use super::{Loss, Margins, Power, Selection};
 use pulp::{Scalar, Simd};
 
 /// Numbers that are worked on together.
@@ -111,22 +111,6 @@ pub struct Visit {
 }
 
 impl Loss {
-    fn block(&self, q: f64, c: f64) -> Block {
-        let squared = 1.0 / (2.0 * c * q);
-        let r = 1.0 + self.smoothing / (c * q);
-        let free = f64::INFINITY;
-        match (self.formulation, self.power) {
-            (Formulation::WestonWatkins, Power::One) => Block { r, kappa: 1.0, hi: c, cap: free },
-            (Formulation::WestonWatkins, Power::Two) => Block { r: 1.0 + squared, kappa: 1.0, hi: free, cap: free },
-            (Formulation::CrammerSinger, Power::One) => Block { r, kappa: 1.0, hi: free, cap: c },
-            #[allow(clippy::cast_precision_loss)]
-            (Formulation::TopK, _) => Block { r, kappa: 1.0, hi: c / self.k as f64, cap: c },
-            (Formulation::CrammerSinger, Power::Two) => Block { r: 1.0, kappa: 1.0 + squared, hi: free, cap: free },
-            // Separable: `binary_steps`.
-            (Formulation::OneVsRest, _) => Block { r: 1.0, kappa: 0.0, hi: c, cap: free },
-        }
-    }
-
     /// Solves the block of one sample exactly: from its scores `s`, its squared norm `q` and c_i to the new dual variables.
     ///
     /// `a` holds the old variables and gets the new ones, `[n_classes]`. `c` includes the class weight.
@@ -166,10 +150,10 @@ impl Loss {
             return Visit { loss, gap, changed: false };
         }
         // A row of zeros has no curvature. A little of it, a majoriser, keeps the digits of a beside G/q, and the step still ascends.
-        let squared = matches!(self.power, Power::Two);
+        let squared = !self.set.is_bounded();
         let flat = if squared { q * c < FLAT } else { q * c * c < FLAT * loss };
         let q = if flat { least_curvature(squared, loss, c) } else { q.max(f64::MIN_POSITIVE.sqrt()) };
-        if self.formulation == Formulation::OneVsRest {
+        if !self.margins.differences() {
             self.binary_steps(simd, q, c, a, scratch);
         } else {
             let old = S::as_simd_f64s(a).0;
@@ -182,7 +166,7 @@ impl Loss {
             }
             let sum = simd.reduce_sum_f64s(sums);
             let (sums, inverse) = (simd.splat_f64s(sum), simd.splat_f64s(1.0 / q));
-            let (block, zero, one) = (self.block(q, c), simd.splat_f64s(0.0), simd.splat_f64s(1.0));
+            let (block, zero, one) = (self.set.block(q, c), simd.splat_f64s(0.0), simd.splat_f64s(1.0));
             let hi = simd.splat_f64s(block.hi);
             let (mut inside, mut count, mut full) = (zero, zero, zero);
             for l in 0..n {
@@ -225,8 +209,7 @@ impl Loss {
             change[l] = fall;
             old[l] = new[l];
         }
-        let (sign, sum) =
-            if self.formulation == Formulation::OneVsRest { (-1.0, 0.0) } else { (1.0, simd.reduce_sum_f64s(sums)) };
+        let (sign, sum) = if self.margins.differences() { (1.0, simd.reduce_sum_f64s(sums)) } else { (-1.0, 0.0) };
         let (sign, sum, label) = (simd.splat_f64s(sign), simd.splat_f64s(sum), simd.splat_f64s(place(label)));
         for l in 0..n {
             let own = simd.mul_add_e_f64s(change[l], sign, sum);
@@ -248,9 +231,11 @@ impl Loss {
     ) -> (f64, f64) {
         let Sample { label, cost: c, .. } = sample;
         let own = scores[label];
-        let one_vs_rest = self.formulation == Formulation::OneVsRest;
-        let shift = simd.splat_f64s(if one_vs_rest { self.margin } else { self.margin - own });
-        let at_label = simd.splat_f64s(if one_vs_rest { self.margin - own } else { f64::NEG_INFINITY });
+        let (shift, at_label) = match self.margins {
+            Margins::Difference(delta) => (delta - own, f64::NEG_INFINITY),
+            Margins::OneVsRest(delta) => (delta, delta - own),
+        };
+        let (shift, at_label) = (simd.splat_f64s(shift), simd.splat_f64s(at_label));
         let (zero, label) = (simd.splat_f64s(0.0), simd.splat_f64s(place(label)));
         let (mut linear, mut sum, mut square) = (zero, zero, zero);
         let mut tops = simd.splat_f64s(f64::NEG_INFINITY);
@@ -270,26 +255,23 @@ impl Loss {
             square = simd.mul_add_e_f64s(hinge, hinge, square);
             tops = simd.max_f64s(tops, g);
         }
-        let loss = match (self.formulation, self.power) {
-            _ if self.smoothing > 0.0 => self.smoothed_of_margins(&scratch.margins),
-            (Formulation::TopK, _) => top_k::of_margins(&scratch.margins, self.k),
-            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::One) => simd.reduce_sum_f64s(sum),
-            (Formulation::WestonWatkins | Formulation::OneVsRest, Power::Two) => simd.reduce_sum_f64s(square),
+        let loss = match (self.set.selection, self.set.power) {
+            (Selection::Top(_), _) => self.set.value(scratch.margins.iter().copied()),
+            _ if self.set.smoothing > 0.0 => self.set.value(scratch.margins.iter().copied()),
+            (Selection::All, Power::One) => simd.reduce_sum_f64s(sum),
+            (Selection::All, Power::Two) => simd.reduce_sum_f64s(square),
             // The maximum passes a NaN over; the sum does not.
-            (Formulation::CrammerSinger, _) if simd.reduce_sum_f64s(sum).is_nan() => f64::NAN,
-            (Formulation::CrammerSinger, power) => power.of(simd.reduce_max_f64s(tops)),
+            (Selection::Worst, _) if simd.reduce_sum_f64s(sum).is_nan() => f64::NAN,
+            (Selection::Worst, power) => power.of(simd.reduce_max_f64s(tops)),
         };
-        let penalty = if self.has_penalty() { self.dual_penalty(c, a) } else { 0.0 };
+        let penalty = self.set.penalty_of(c, a);
         (c * loss, c * loss - simd.reduce_sum_f64s(linear) + penalty)
     }
 
     /// One-vs-rest: a ← clip(a + (Δ − f·s − γa/c)/(q + γ/c), 0, c), or with the square max(0, a + (Δ − f·s − a/(2c))/(q + 1/(2c))).
     #[inline(always)]
     fn binary_steps<S: Simd>(&self, simd: S, q: f64, c: f64, a: &[f64], scratch: &mut Scratch) {
-        let (curvature, hi) = match self.power {
-            Power::One => (self.smoothing / c, c),
-            Power::Two => (1.0 / (2.0 * c), f64::INFINITY),
-        };
+        let (curvature, hi) = (self.set.curvature(c), self.set.limits(c).0);
         let (inverse, zero, hi) = (simd.splat_f64s(1.0 / (q + curvature)), simd.splat_f64s(0.0), simd.splat_f64s(hi));
         let curvature = simd.splat_f64s(curvature);
         let old = S::as_simd_f64s(a).0;
@@ -305,16 +287,7 @@ impl Loss {
 
     /// β of a sample from its dual variables: the weights of its row in `W(a) = Σ x_i β_iᵀ`.
     pub fn dual_coefficients(&self, label: usize, a: &[f64], beta: &mut [f64]) {
-        match self.formulation {
-            Formulation::WestonWatkins | Formulation::CrammerSinger | Formulation::TopK => {
-                beta.iter_mut().zip(a).for_each(|(b, a)| *b = -a);
-                beta[label] = a.iter().sum::<f64>() - a[label];
-            }
-            Formulation::OneVsRest => {
-                beta.iter_mut().zip(a).for_each(|(b, a)| *b = -a);
-                beta[label] = a[label];
-            }
-        }
+        self.margins.coefficients(label, a, beta);
     }
 
     /// A sample's c·ℓ and its share of the duality gap, `c·ℓ − Σ_j a_j·G_j + penalty(a)`; the latter never below 0 but for
@@ -338,12 +311,9 @@ impl Loss {
     /// Brings dual variables `[n_classes]` of a sample into their set: what rounding has left outside is clipped, what is no number
     /// is 0.
     pub fn dual_clip(&self, label: usize, c: f64, a: &mut [f64]) {
-        let separable = self.formulation == Formulation::OneVsRest;
-        // q plays no part in the limits.
-        let Block { hi, cap, .. } = self.block(1.0, c);
-        let hi = if separable && self.power == Power::Two { f64::INFINITY } else { hi };
+        let (hi, cap) = self.set.limits(c);
         a.iter_mut().for_each(|a| *a = if c > 0.0 && *a > 0.0 { a.min(hi) } else { 0.0 });
-        if !separable {
+        if self.margins.differences() {
             a[label] = 0.0;
         }
         let sum: f64 = a.iter().sum();
@@ -352,24 +322,10 @@ impl Loss {
         }
     }
 
-    const fn has_penalty(&self) -> bool {
-        matches!(self.power, Power::Two) && !matches!(self.formulation, Formulation::TopK) || self.smoothing > 0.0
-    }
-
-    /// What the squared losses subtract in the dual, Σa²/(4c), or (Σa)²/(4c) for Crammer-Singer; and smoothed ones, γΣa²/(2c).
+    /// pen(a) of a row: Σa²/(4c) or (Σa)²/(4c) of a square, γΣa²/(2c) of what is smoothed.
     #[must_use]
-    #[inline(always)]
     pub fn dual_penalty(&self, c: f64, a: &[f64]) -> f64 {
-        match (self.power, self.formulation) {
-            (Power::One, _) | (Power::Two, Formulation::TopK) if self.smoothing == 0.0 => 0.0,
-            (Power::One, _) | (Power::Two, Formulation::TopK) => {
-                self.smoothing * a.iter().map(|a| a * a).sum::<f64>() / (2.0 * c)
-            }
-            (Power::Two, Formulation::CrammerSinger) => a.iter().sum::<f64>().powi(2) / (4.0 * c),
-            (Power::Two, Formulation::WestonWatkins | Formulation::OneVsRest) => {
-                a.iter().map(|a| a * a).sum::<f64>() / (4.0 * c)
-            }
-        }
+        self.set.penalty_of(c, a)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Margin losses: one file a formulation, each with its formula, forward pass, analytic gradient and host reference.
+//! Margin losses: `c·ℓ = max over a in A of Σ_j a_j·G_j − pen(a)`, margins G of a row and a set A with its penalty.
 //!
 //! Every loss obeys one contract, on every route (autodiff, analytic, host) and every device:
 //!
@@ -6,30 +6,35 @@
 //! - on a tie the **lowest class index** wins;
 //! - the true class is masked before any reduction, so that a certain sample has a loss of exactly 0.
 //!
-//! Imports only `bounded` and `kernel`. [`Loss`] is the one list of formulations; [`MarginLoss`] is what a loss of your own implements.
+//! [`Margins`] is G, [`Set`] is A and pen, [`Loss`] the pair as a value; [`Formulation`] lists the pairs that have a name, each with a
+//! Burn module such as [`WestonWatkinsLoss`]. [`MarginLoss`] is what a loss of your own implements. Imports only `bounded` and `kernel`.
 
 mod block;
 mod charge;
 mod choice;
-pub mod crammer_singer;
 pub mod dual;
 mod labels;
-pub mod one_vs_rest;
+mod margins;
+mod module;
+mod set;
 mod smooth;
-pub mod top_k;
-pub mod weston_watkins;
+mod value;
 
-pub use choice::{
-    ClassWeights, Formulation, Loss, LossConfig, LossMisfit, MarginOptions, NamedClassWeights, TopKOptions,
-};
-pub use crammer_singer::{CrammerSinger, CrammerSingerConfig};
+pub use choice::{ClassWeights, LossConfig, LossMisfit, MarginOptions, NamedClassWeights, TopKOptions};
 pub use labels::{LabelOutOfRange, check_labels, labels_on};
-pub use one_vs_rest::{OneVsRest, OneVsRestConfig};
-pub use top_k::{TopK, TopKConfig};
-pub use weston_watkins::{WestonWatkins, WestonWatkinsConfig};
+pub use margins::Margins;
+pub use module::{
+    CrammerSingerLoss, CrammerSingerLossConfig, OneVsRestLoss, OneVsRestLossConfig, TopKLoss, TopKLossConfig,
+    WestonWatkinsLoss, WestonWatkinsLossConfig,
+};
+pub use set::{Selection, Set};
+pub use value::{Formulation, Loss};
 
 use burn::nn::loss::Reduction;
-use burn::tensor::{Bool, DType, Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
+use charge::Plain;
+#[cfg(test)]
+pub(crate) use margins::label_mask;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 
@@ -129,7 +134,7 @@ impl Power {
     }
 
     /// `max(0, z)^p` of a tensor. `relu`, not `clamp_min`: its slope at 0 is 0 on every backend.
-    pub(crate) fn of_tensor(self, z: Tensor<2>) -> Tensor<2> {
+    fn of_tensor(self, z: Tensor<2>) -> Tensor<2> {
         let hinge = burn::tensor::activation::relu(z);
         match self {
             Self::One => hinge,
@@ -138,7 +143,7 @@ impl Power {
     }
 
     /// The derivative of `max(0, z)^p` of a tensor.
-    pub(crate) fn slope_of_tensor(self, z: Tensor<2>) -> Tensor<2> {
+    fn slope_of_tensor(self, z: Tensor<2>) -> Tensor<2> {
         match self {
             Self::One => {
                 let dtype = z.dtype();
@@ -147,75 +152,4 @@ impl Power {
             Self::Two => burn::tensor::activation::relu(z).mul_scalar(2.0),
         }
     }
-}
-
-/// `true` where a column is the row's label, `[n_samples, n_classes]`; no device synchronisation.
-pub(crate) fn label_mask(labels: &Tensor<1, Int>, n_classes: usize) -> Tensor<2, Bool> {
-    let [n_samples] = labels.dims();
-    index_mask(labels.clone().reshape([n_samples, 1]), n_classes)
-}
-
-/// `true` where a column is the row's index; `indices` `[n_samples, 1]`.
-pub(crate) fn index_mask(indices: Tensor<2, Int>, n_classes: usize) -> Tensor<2, Bool> {
-    let [n_samples, _] = indices.dims();
-    let shape = [n_samples, n_classes];
-    #[allow(clippy::cast_possible_wrap)]
-    let classes = Tensor::<1, Int>::arange(0..n_classes as i64, &indices.device()).reshape([1, n_classes]);
-    classes.expand(shape).equal(indices.expand(shape))
-}
-
-/// Multiplies each row's loss by the weight of its class.
-pub(crate) fn weigh_rows(loss: Tensor<1>, labels: Tensor<1, Int>, weights: Option<&Tensor<1>>) -> Tensor<1> {
-    match weights {
-        None => loss,
-        Some(weights) => {
-            let row = weights.clone().select(0, labels).cast(loss.dtype());
-            loss.mul(row)
-        }
-    }
-}
-
-/// Multiplies each row of a gradient by the weight of its class.
-pub(crate) fn weigh_gradient(q: Tensor<2>, labels: Tensor<1, Int>, weights: Option<&Tensor<1>>) -> Tensor<2> {
-    match weights {
-        None => q,
-        Some(weights) => {
-            let [n_samples, _] = q.dims();
-            let row = weights.clone().select(0, labels).cast(q.dtype()).reshape([n_samples, 1]);
-            q.mul(row)
-        }
-    }
-}
-
-/// Checks what `init` of a loss is given; a wrong value here is a programming error, files are checked on loading.
-pub(crate) fn assert_valid(margin: f64, power: usize, class_weights: Option<&[f64]>) -> Power {
-    assert!(margin.is_finite() && margin >= 0.0, "the margin must be finite and not negative, got {margin}");
-    if let Some(weights) = class_weights {
-        assert!(
-            weights.iter().all(|w| w.is_finite() && *w >= 0.0),
-            "class weights must be finite and not negative, got {weights:?}"
-        );
-    }
-    match power {
-        1 => Power::One,
-        2 => Power::Two,
-        other => panic!("the power of the margin must be 1 or 2, got {other}"),
-    }
-}
-
-/// Checks γ of a smoothed loss as [`assert_valid`] does; 0 is none.
-pub(crate) fn assert_smoothing(smoothing: f64, power: Power) {
-    assert!(
-        smoothing.is_finite() && smoothing >= 0.0,
-        "the smoothing must be finite and not negative, got {smoothing}"
-    );
-    assert!(smoothing == 0.0 || power == Power::One, "the squared hinge is smooth already: smoothing needs power 1");
-}
-
-/// The class weights on a device, in f64 where it has that, so that scores in f64 lose nothing; [`weigh_rows`] casts them to
-/// the type of the scores.
-pub(crate) fn weights_tensor(class_weights: Option<&Vec<f64>>, device: &Device) -> Option<Tensor<1>> {
-    let plain = device.clone().without_autodiff();
-    let dtype = if plain.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 };
-    class_weights.map(|w| Tensor::<1>::from_data(w.as_slice(), (&plain, dtype)))
 }

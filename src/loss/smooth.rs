@@ -17,7 +17,7 @@
 //! References: Y. Nesterov, *Smooth minimization of non-smooth functions*, Math. Prog. 103, 2005; S. Shalev-Shwartz and T. Zhang,
 //! *Accelerated proximal stochastic dual coordinate ascent*, Math. Prog. 155, 2016; M. Lapin, M. Hein and B. Schiele, CVPR 2016.
 
-use super::index_mask;
+use super::margins::index_mask;
 use burn::tensor::activation::relu;
 use burn::tensor::{Bool, DType, Tensor};
 

@@ -3,7 +3,7 @@
 use super::BiasRule;
 use crate::calibration::Calibrator;
 use crate::data::{Center, Scale};
-use crate::loss::{Formulation, Loss, Power};
+use crate::loss::Loss;
 use serde::{Deserialize, Serialize};
 
 /// What a model was trained for.
@@ -97,13 +97,12 @@ impl LiblinearSolver {
     /// One-vs-rest between two classes counts both mirror images of LIBLINEAR's one problem, so its value is twice LIBLINEAR's.
     #[must_use]
     pub fn loss(self) -> Option<Loss> {
-        let (formulation, power) = match self {
-            Self::L2rL2lossSvcDual | Self::L2rL2lossSvc | Self::L1rL2lossSvc => (Formulation::OneVsRest, Power::Two),
-            Self::L2rL1lossSvcDual => (Formulation::OneVsRest, Power::One),
-            Self::McsvmCs => (Formulation::CrammerSinger, Power::One),
-            Self::L2rLr | Self::L1rLr | Self::L2rLrDual => return None,
-        };
-        Some(Loss::new(formulation, 1.0, power))
+        match self {
+            Self::L2rL2lossSvcDual | Self::L2rL2lossSvc | Self::L1rL2lossSvc => Some(Loss::one_vs_rest().squared()),
+            Self::L2rL1lossSvcDual => Some(Loss::one_vs_rest()),
+            Self::McsvmCs => Some(Loss::crammer_singer()),
+            Self::L2rLr | Self::L1rLr | Self::L2rLrDual => None,
+        }
     }
 }
 

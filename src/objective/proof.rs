@@ -14,7 +14,6 @@ mod product;
 use super::Objective;
 use crate::data::batch::Source;
 use crate::kernel::rounding::{Sum, gamma, rounded_down};
-use crate::loss::Power;
 use crate::model::BiasRule;
 
 /// Dual variables over the training rows.
@@ -70,8 +69,8 @@ impl DualPoint<'_> {
         let (square, error) = product.square(k, short);
         let (of_bias, error_of_bias) = square_of_bias(&constant, &sums.size, bias_scale);
         let (half, error) = ((square + of_bias) / 2.0, error + error_of_bias);
-        let margin = self.objective.loss.margin;
-        let (linear, penalty) = (margin * sums.linear.value(), sums.penalty.value());
+        let margin = self.objective.loss.margins.largest();
+        let (linear, penalty) = (sums.linear.value(), sums.penalty.value());
         // Costs, limits and sums of a row, each rounded a few times; a shrunk by as much is feasible in exact numbers.
         let feasible = gamma(2 * k + 24) * (linear + penalty) + margin * short;
         let theta = self.theta(linear, penalty + half);
@@ -89,7 +88,7 @@ impl DualPoint<'_> {
     /// θ
     fn theta(&self, linear: f64, quadratic: f64) -> f64 {
         let best = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
-        let best = if self.objective.loss.power == Power::Two { best } else { best.min(1.0) };
+        let best = if self.objective.loss.set.is_bounded() { best.min(1.0) } else { best };
         // At an optimum it is 1, but for rounding.
         if best.is_finite() && (best - 1.0).abs() > 1e-12 { best } else { 1.0 }
     }
@@ -129,7 +128,7 @@ impl DualPoint<'_> {
         for &i in support {
             let i = i as usize;
             self.read(i, &mut a, &mut beta);
-            sums.linear.add(a.iter().sum());
+            sums.linear.add(self.objective.loss.margins.linear(self.label(i), &a));
             let cost = self.cost(i);
             if cost > 0.0 {
                 sums.penalty.add(self.objective.loss.dual_penalty(cost, &a));

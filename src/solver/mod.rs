@@ -16,7 +16,7 @@ pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 
 use crate::data::batch::Source;
 use crate::device::OpenDevice;
-use crate::loss::{LabelOutOfRange, check_labels};
+use crate::loss::{LabelOutOfRange, LossMisfit, check_labels};
 use crate::objective::{DevicePass, Evaluation, FusedPass, Objective};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -88,6 +88,7 @@ impl SolverConfig {
     /// # Errors
     /// [`SolveError`] when a label is out of range, the device fails or the numbers make no sense.
     pub fn solve(&self, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
+        problem.objective.loss.check(problem.n_classes)?;
         // Once, on the host: the losses do not check on the device.
         let rows = problem.train.iter().chain(problem.validation);
         check_labels(rows.map(|&row| problem.source.labels[row as usize]), problem.n_classes)?;
@@ -363,6 +364,9 @@ pub enum SolveError {
     /// A label is not the index of a class; the row is counted through the training rows, then the validation rows.
     #[error(transparent)]
     Label(#[from] LabelOutOfRange),
+    /// The loss has a value out of its range, or does not fit the classes.
+    #[error("the loss: {0}")]
+    Loss(#[from] LossMisfit),
     /// The precision that was asked for is not there.
     #[error("[solver.lbfgs] precision = \"f64\": the device has none")]
     Precision,
@@ -396,6 +400,7 @@ impl SolveError {
             Self::Device(_) => "`burn-svm devices` lists the devices; `--device flex` always works",
             Self::NoRegulariser => "[solver.sgd] can",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
+            Self::Loss(_) => "`Loss::check` says it before anything is trained",
             Self::Snapshot(_) => "train from the beginning, with --force instead of --resume",
             Self::Kinks(_) => SMOOTH_HINT,
             Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",

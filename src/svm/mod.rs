@@ -330,7 +330,9 @@ impl Svm {
                 return Err(SvmError::Shape { found, expected: "one a row".into() });
             }
             if let Some((row, weight)) = weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
-                return Err(SvmError::Option(format!("weight of row {row}: found {weight}, expected a finite number, 0 or more")));
+                return Err(SvmError::Option(format!(
+                    "weight of row {row}: found {weight}, expected a finite number, 0 or more"
+                )));
             }
         }
         device::open(self.device).map_err(|e| SvmError::Device(format!("{e}; {}", e.hint)))
@@ -377,7 +379,7 @@ impl Svm {
                 loss.class_weights = Some(weights);
             }
         }
-        // CHECK
+        loss.check(names.len()).map_err(|misfit| SvmError::Option(misfit.to_string()))?;
         Ok(Objective { loss, lambda, bias: self.bias })
     }
 
@@ -439,7 +441,15 @@ impl Svm {
             origin: Origin::Trained(training),
         };
         let model = Model::of(classifier);
-        Ok(Solution { model, certificate, accuracy, stop: fit.stop, steps: fit.steps, epochs: fit.epochs, seconds: fit.solve })
+        Ok(Solution {
+            model,
+            certificate,
+            accuracy,
+            stop: fit.stop,
+            steps: fit.steps,
+            epochs: fit.epochs,
+            seconds: fit.solve,
+        })
     }
 
     /// A calibration fitted on the scores of folds by models that have not seen them.

@@ -178,10 +178,13 @@ impl Model {
         let (rows, all) = self.rows(x)?;
         let labels = labels::known(labels, rows.n_rows(), self.class_names())?;
         let Some(training) = self.classifier.training() else {
-            return Err(SvmError::Option("a model of LIBLINEAR does not say which objective it was trained for".into()));
+            return Err(SvmError::Option(
+                "a model of LIBLINEAR does not say which objective it was trained for".into(),
+            ));
         };
         let config = DualConfig {
-            gap: Fraction::new(gap).map_err(|_| SvmError::Option(format!("gap: found {gap}, expected a number in (0, 1)")))?,
+            gap: Fraction::new(gap)
+                .map_err(|_| SvmError::Option(format!("gap: found {gap}, expected a number in (0, 1)")))?,
             ..DualConfig::default()
         };
         let objective = Objective { loss: training.loss.clone(), lambda: training.lambda, bias: training.bias };

@@ -252,7 +252,9 @@ mod tests {
         let (bytes, floats, offsets, columns) = (vec![1u8; 12], vec![1.0f32; 12], vec![0, 2, 4], vec![0u32, 2, 1, 2]);
         assert!(is_borrowed(&Rows::dense(&bytes[..], 3).unwrap(), bytes.as_ptr()));
         let rows = Rows::dense(&floats, 3).unwrap();
-        assert!(is_borrowed(&rows, floats.as_ptr().cast()) && is_borrowed(&rows.as_rows().unwrap(), floats.as_ptr().cast()));
+        assert!(
+            is_borrowed(&rows, floats.as_ptr().cast()) && is_borrowed(&rows.as_rows().unwrap(), floats.as_ptr().cast())
+        );
         let csr = Rows::csr(3, &offsets, &columns, &floats[..4]).unwrap();
         assert!(is_borrowed(&csr, floats.as_ptr().cast()));
         let nested = [[1.0f32, 2.0], [3.0, 4.0]];
@@ -269,20 +271,35 @@ mod tests {
     fn what_is_no_matrix_is_refused_with_its_place() {
         let said = |rows: Result<Rows<'_>, SvmError>| rows.unwrap_err().to_string();
         let whole = "expected one whole row or more of one feature or more";
-        assert_eq!(said(Rows::dense(vec![1.0f32; 7], 3)), format!("rows: found 7 values for rows of 3 features, {whole}"));
-        assert_eq!(said(Rows::dense(Vec::<u8>::new(), 3)), format!("rows: found 0 values for rows of 3 features, {whole}"));
-        assert_eq!(said(Vec::<Vec<f32>>::new().as_rows()), format!("rows: found 0 values for rows of 0 features, {whole}"));
+        assert_eq!(
+            said(Rows::dense(vec![1.0f32; 7], 3)),
+            format!("rows: found 7 values for rows of 3 features, {whole}")
+        );
+        assert_eq!(
+            said(Rows::dense(Vec::<u8>::new(), 3)),
+            format!("rows: found 0 values for rows of 3 features, {whole}")
+        );
+        assert_eq!(
+            said(Vec::<Vec<f32>>::new().as_rows()),
+            format!("rows: found 0 values for rows of 0 features, {whole}")
+        );
         let ragged = vec![vec![1.0f64, 2.0], vec![3.0]];
         assert_eq!(said(ragged.as_rows()), "rows: found 1 features in row 1, expected 2, as in row 0");
         let mut values = vec![0.0f32; 3_000];
         values[2_999] = f32::NAN;
         let finite = "expected a finite number of single precision";
         assert_eq!(said(Rows::dense(&values, 3)), format!("row 999, column 2: found NaN, {finite}"));
-        assert_eq!(said([[1e300f64, 0.0]].as_rows()), format!("row 0, column 0: found {:?}, {finite}", 1e300).replace("1e300", &1e300f64.to_string()));
+        assert_eq!(
+            said([[1e300f64, 0.0]].as_rows()),
+            format!("row 0, column 0: found {:?}, {finite}", 1e300).replace("1e300", &1e300f64.to_string())
+        );
         let csr = |offsets: &[usize], columns: &[u32], values: &[f32]| {
             said(Rows::csr(3, offsets.to_vec(), columns.to_vec(), values.to_vec()))
         };
-        assert_eq!(csr(&[0, 1], &[0], &[1.0, 2.0]), "rows: found 1 columns and 2 values, expected a column for each value");
+        assert_eq!(
+            csr(&[0, 1], &[0], &[1.0, 2.0]),
+            "rows: found 1 columns and 2 values, expected a column for each value"
+        );
         assert!(csr(&[0], &[], &[]).contains("found 1 offsets for rows of 3 features"));
         assert!(csr(&[0, 2, 1], &[0], &[1.0]).contains("expected offsets that rise from 0 to 1, the number of values"));
         assert!(csr(&[0, 2], &[1, 1], &[1.0, 2.0]).contains("columns of row 0 that do not rise"));

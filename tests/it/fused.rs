@@ -77,8 +77,8 @@ impl Case {
                     weight: &weight,
                     n_classes: k,
                     class_weights: loss_of.class_weights.as_deref(),
-                    margin: loss_of.margin,
-                    power: loss_of.power,
+                    margin: loss_of.margins.largest(),
+                    power: loss_of.set.power,
                     lambda: 0.0,
                 },
             );

@@ -176,13 +176,13 @@ fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
                     seed: 2,
                 })
                 .unwrap();
-                let what = format!("{:?} reg {reg}", kind.formulation);
+                let what = format!("{} reg {reg}", kind.name());
                 assert!(report.verdict.passed, "{what}: {} {:?}", report.verdict, report.device);
                 assert!(report.verdict.max_relative_error <= 1e-7, "{what}: {}", report.verdict);
                 assert_eq!(report.at, if weight.is_some() { At::Model } else { At::Random });
                 kinks += report.verdict.kinks;
                 // Where a row has a kink, what a plain check shows is off by far more than this one allows.
-                for line in report.coordinates.iter().filter(|l| kind.power == Power::One && !l.regularised) {
+                for line in report.coordinates.iter().filter(|l| kind.set.power == Power::One && !l.regularised) {
                     let plain = (line.centred - line.analytic).abs() / (line.centred.abs() + line.analytic.abs());
                     if line.kinks.iter().any(|k| k.side != Side::Both) {
                         assert!(plain > 1e-6, "{what}: {line:?}");
@@ -223,7 +223,7 @@ fn a_trained_model_at_its_kinks_still_passes() {
             })
             .unwrap();
             assert!(report.verdict.passed, "{} {objective:?}: {} {:?}", open.label(), report.verdict, report.device);
-            if objective.loss.power == Power::One && objective.loss.smoothing == 0.0 {
+            if objective.loss.set.power == Power::One && objective.loss.set.smoothing == 0.0 {
                 assert!(report.verdict.kinks > 0, "{objective:?}");
                 let mut kinks = report.coordinates.iter().flat_map(|l| &l.kinks);
                 assert!(kinks.all(|k| k.row % 2 == 1 && k.label == labels[k.row] as usize), "{objective:?}");

@@ -79,12 +79,12 @@ proptest! {
 
     #[test]
     fn rows_of_q_sum_to_zero_for_losses_of_differences(case in grid_case()) {
-        prop_assume!(case.loss.formulation != Formulation::OneVsRest);
+        prop_assume!(case.loss.margins.differences());
         for target in cpu_targets() {
             let q = target.analytic(&case.loss, &case.scores, &case.labels, case.n_classes);
             for row in q.chunks(case.n_classes) {
                 let (sum, size) = (row.iter().sum::<f64>(), row.iter().map(|v| v.abs()).sum::<f64>());
-                let exact = case.loss.smoothing == 0.0 && case.loss.k.is_power_of_two();
+                let exact = case.loss.set.smoothing == 0.0 && case.loss.set.selection.count().unwrap_or(1).is_power_of_two();
                 if exact && case.loss.class_weights.is_none() {
                     // Counts, or slopes on the grid: nothing is rounded.
                     prop_assert_eq!(sum, 0.0);
@@ -97,7 +97,7 @@ proptest! {
 
     #[test]
     fn at_power_one_the_labels_entry_counts_the_violations(case in grid_case()) {
-        let loss = loss(Formulation::WestonWatkins, case.loss.margin, Power::One);
+        let loss = loss(Formulation::WestonWatkins, case.loss.margins.largest(), Power::One);
         let case = crate::support::Case { loss, ..case };
         for target in cpu_targets() {
             let q = target.analytic(&case.loss, &case.scores, &case.labels, case.n_classes);
@@ -163,7 +163,7 @@ const TOP_K: [(usize, [f64; 4], u32, [f64; 4]); 6] = [
 fn top_k_takes_the_lowest_indices_of_a_tie_on_every_route_and_device() {
     for target in targets() {
         for (k, scores, label, expected) in TOP_K {
-            let loss = Loss { k, ..loss(Formulation::TopK, 1.0, Power::One) };
+            let loss = Loss::top_k(k);
             let expected = expected.map(|v| v / k as f64);
             for (route, q) in target.routes(&loss, &scores, &[label], 4) {
                 assert!(worst(&q, &expected) <= target.tolerance(), "{} {route} {k} {scores:?} {q:?}", target.name);
@@ -216,12 +216,12 @@ fn the_three_forms_of_the_tutorial_and_the_tensors_agree() {
             weight: &weight,
             n_classes: k,
             class_weights,
-            margin: loss.margin,
-            power: loss.power,
+            margin: loss.margins.largest(),
+            power: loss.set.power,
             lambda: 0.3,
         };
         let expected = naive_of(&loss, &sample);
-        if loss.formulation == Formulation::WestonWatkins && loss.smoothing == 0.0 {
+        if loss.name() == "weston_watkins" && loss.set.smoothing == 0.0 {
             for form in [weston_watkins_naive, weston_watkins_by_class, weston_watkins_matrix] {
                 let found = form(&sample);
                 assert!(error(found.loss, expected.loss, 1.0) <= 1e-12);

@@ -6,7 +6,8 @@ use crate::support::{
 use burn::nn::loss::{MultiMarginLossConfig, Reduction};
 use burn::tensor::DType;
 use burn_svm::internals::loss::{
-    CrammerSingerConfig, Formulation, Loss, MarginLoss, OneVsRestConfig, Power, TopKConfig, WestonWatkinsConfig,
+    CrammerSingerLossConfig, Formulation, Loss, MarginLoss, Margins, OneVsRestLossConfig, Power, Selection,
+    TopKLossConfig, WestonWatkinsLossConfig,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -21,8 +22,8 @@ fn generators_hit_what_the_tests_are_about() {
     let mut kinds = std::collections::BTreeSet::new();
     for _ in 0..500 {
         let case = grid_case().new_tree(&mut runner).unwrap().current();
-        let Loss { formulation, power, smoothing, class_weights, .. } = &case.loss;
-        kinds.insert((formulation.name(), *power == Power::Two, *smoothing > 0.0, class_weights.is_some()));
+        let Loss { set, class_weights, .. } = &case.loss;
+        kinds.insert((case.loss.name(), set.power == Power::Two, set.smoothing > 0.0, class_weights.is_some()));
         weightless += usize::from(case.loss.class_weights.iter().flatten().any(|w| *w == 0.0));
         for (row, label) in case.rows() {
             let margins = case.margins(row, label);
@@ -33,8 +34,8 @@ fn generators_hit_what_the_tests_are_about() {
             charged += usize::from(largest > 0.0);
         }
     }
-    // Three formulations of two powers, one of one; each of the four smoothed; with and without class weights.
-    assert_eq!(kinds.len(), 22);
+    // Every formulation at each of its powers and smoothed, with and without class weights.
+    assert_eq!(kinds.len(), Formulation::ALL.map(|f| 2 * (f.powers().len() + 1)).iter().sum::<usize>());
     assert!(met > 100 && tied > 100 && certain > 50 && charged > 500, "{met} {tied} {certain} {charged}");
     assert!(weightless > 50, "{weightless}");
 }
@@ -102,7 +103,7 @@ proptest! {
 
     #[test]
     fn a_shift_of_all_scores_of_a_row_changes_nothing(case in grid_case(), shift in -64i32..64) {
-        prop_assume!(case.loss.formulation != Formulation::OneVsRest);
+        prop_assume!(case.loss.margins.differences());
         // Sums on the grid are exact in every precision, so that equal means equal.
         let moved: Vec<f64> = case.scores.iter().map(|s| s + f64::from(shift)).collect();
         for target in cpu_targets() {
@@ -181,14 +182,19 @@ fn a_certain_row_costs_exactly_nothing() {
 #[test]
 fn at_zero_scores_the_loss_is_known() {
     for target in targets() {
-        for (formulation, expected) in Formulation::ALL.into_iter().zip([9.0, 1.0, 10.0, 1.0]) {
+        for formulation in Formulation::ALL {
+            let expected = match formulation {
+                Formulation::WestonWatkins => 9.0,
+                Formulation::OneVsRest => 10.0,
+                Formulation::CrammerSinger | Formulation::TopK => 1.0,
+            };
             for &power in formulation.powers() {
                 let zeros = [0.0; 30];
                 let found = target.values(&loss(formulation, 1.0, power), &zeros, &[0, 4, 9], 10);
                 assert_eq!(found, [expected; 3], "{} {formulation:?}", target.name);
-                assert_eq!(loss(formulation, 1.0, power).at_zero(10), expected);
-                let wide = loss(formulation, 0.5, power);
-                assert_eq!(target.values(&wide, &zeros, &[0, 4, 9], 10), [wide.at_zero(10); 3]);
+                assert_eq!(loss(formulation, 1.0, power).of_row(&zeros[..10], 4), expected);
+                let half = expected * power.of(0.5);
+                assert_eq!(target.values(&loss(formulation, 0.5, power), &zeros, &[0, 4, 9], 10), [half; 3]);
             }
         }
     }
@@ -226,9 +232,9 @@ proptest! {
     fn weston_watkins_agrees_with_burns_own_loss(case in grid_case()) {
         let k = case.n_classes;
         for target in cpu_targets() {
-            let ours = loss(Formulation::WestonWatkins, case.loss.margin, case.loss.power);
-            let p = if ours.power == Power::Two { 2 } else { 1 };
-            let burns = MultiMarginLossConfig::new().with_margin(ours.margin).with_p(p).init();
+            let ours = loss(Formulation::WestonWatkins, case.loss.margins.largest(), case.loss.set.power);
+            let p = if ours.set.power == Power::Two { 2 } else { 1 };
+            let burns = MultiMarginLossConfig::new().with_margin(ours.margins.largest()).with_p(p).init();
             let theirs = host(burns.forward_no_reduction(target.scores(&case.scores, k), target.labels(&case.labels)));
             let found = target.values(&ours, &case.scores, &case.labels, k);
             let found: Vec<f64> = found.iter().map(|v| v / k as f64).collect();
@@ -315,7 +321,7 @@ fn class_weights_multiply_rows_and_keep_the_mean_over_n() {
     for target in cpu_targets() {
         for plain in kinds().into_iter().filter(|l| l.class_weights.is_none()) {
             let weights = vec![0.1, 1.0 / 3.0, 3.7, 0.0, 1.0];
-            let weighted = Loss { class_weights: Some(weights.clone()), ..plain.clone() };
+            let weighted = plain.clone().class_weights(weights.clone());
             let expected: Vec<f64> = target
                 .values(&plain, &scores, &labels, 5)
                 .iter()
@@ -350,22 +356,25 @@ fn losses_keep_the_type_of_the_scores() {
 #[test]
 fn losses_display_their_options_and_are_named() {
     let device = devices().remove(0).device;
-    let module =
-        WestonWatkinsConfig::new().with_margin(0.5).with_power(2).with_class_weights(Some(vec![1.0])).init(&device);
-    assert_eq!(module.to_string(), "WestonWatkins {margin: 0.5, power: 2, smoothing: 0, class_weights: true}");
+    let module = WestonWatkinsLossConfig::new()
+        .with_margin(0.5)
+        .with_power(Power::Two)
+        .with_class_weights(Some(vec![1.0]))
+        .init(&device);
+    assert_eq!(module.to_string(), "WestonWatkinsLoss {margin: 0.5, power: 2, smoothing: 0, class_weights: true}");
     assert_eq!(
-        CrammerSingerConfig::new().init(&device).to_string(),
-        "CrammerSinger {margin: 1, power: 1, smoothing: 0, class_weights: false}"
+        CrammerSingerLossConfig::new().init(&device).to_string(),
+        "CrammerSingerLoss {margin: 1, power: 1, smoothing: 0, class_weights: false}"
     );
     assert_eq!(
-        OneVsRestConfig::new().with_smoothing(0.25).init(&device).to_string(),
-        "OneVsRest {margin: 1, power: 1, smoothing: 0.25, class_weights: false}"
+        OneVsRestLossConfig::new().with_smoothing(0.25).init(&device).to_string(),
+        "OneVsRestLoss {margin: 1, power: 1, smoothing: 0.25, class_weights: false}"
     );
     assert_eq!(
-        TopKConfig::new(3).init(&device).to_string(),
-        "TopK {k: 3, margin: 1, smoothing: 0, class_weights: false}"
+        TopKLossConfig::new(3).init(&device).to_string(),
+        "TopKLoss {k: 3, margin: 1, smoothing: 0, class_weights: false}"
     );
-    let described = Loss { k: 3, smoothing: 0.5, ..loss(Formulation::TopK, 1.0, Power::One) }.to_string();
+    let described = Loss::top_k(3).smoothing(0.5).to_string();
     assert_eq!(described, "top_k, k 3, margin 1, power 1, smoothing 0.5");
     assert_eq!(loss(Formulation::OneVsRest, 0.5, Power::Two).to_string(), "one_vs_rest, margin 0.5, power 2");
     for formulation in Formulation::ALL {
@@ -386,37 +395,43 @@ fn wrong_options_are_refused_by_name() {
         ($config:expr) => {
             for value in [-0.1, f64::NAN, f64::INFINITY] {
                 let said = complaint(|| drop($config.with_margin(value).init(&device())));
-                assert!(said.starts_with("the margin must be finite and not negative, got"), "{said}");
+                assert!(said.starts_with("margin: found"), "{said}");
                 let said = complaint(|| drop($config.with_smoothing(value).init(&device())));
-                assert!(said.starts_with("the smoothing must be finite and not negative, got"), "{said}");
+                assert!(said.starts_with("smoothing: found"), "{said}");
                 let said = complaint(|| drop($config.with_class_weights(Some(vec![1.0, value])).init(&device())));
-                assert!(said.starts_with("class weights must be finite and not negative, got"), "{said}");
+                assert!(said.starts_with("class_weights: found"), "{said}");
             }
         };
         (powers: $config:expr) => {
             refuses!($config);
-            for power in [0, 3] {
-                let said = complaint(|| drop($config.with_power(power).init(&device())));
-                assert_eq!(said, format!("the power of the margin must be 1 or 2, got {power}"));
-            }
-            let said = complaint(|| drop($config.with_power(2).with_smoothing(0.5).init(&device())));
-            assert_eq!(said, "the squared hinge is smooth already: smoothing needs power 1");
+            let said = complaint(|| drop($config.with_power(Power::Two).with_smoothing(0.5).init(&device())));
+            assert_eq!(said, "smoothing: found 0.5 at power 2, expected 0: the squared hinge is smooth already");
         };
     }
-    refuses!(powers: WestonWatkinsConfig::new());
-    refuses!(powers: CrammerSingerConfig::new());
-    refuses!(powers: OneVsRestConfig::new());
-    refuses!(TopKConfig::new(2));
-    assert_eq!(complaint(|| drop(TopKConfig::new(0).init(&device()))), "k must be 1 or more, got 0");
-    let squared = loss(Formulation::TopK, 1.0, Power::Two);
-    assert_eq!(complaint(|| drop(squared.init(&device()))), "top-k is defined for power 1");
+    refuses!(powers: WestonWatkinsLossConfig::new());
+    refuses!(powers: CrammerSingerLossConfig::new());
+    refuses!(powers: OneVsRestLossConfig::new());
+    refuses!(TopKLossConfig::new(2));
+    assert_eq!(complaint(|| drop(TopKLossConfig::new(0).init(&device()))), "k: found 0, expected 1 or more");
+    let said = |loss: Loss| loss.check(3).unwrap_err().to_string();
+    assert_eq!(said(Loss::top_k(2).squared()), "power: found 2, expected 1, which alone top_k has");
+    assert_eq!(said(Loss::top_k(3)), "k: found 3, expected at most 2, the number of classes less one");
+    let weights = said(Loss::one_vs_rest().class_weights(vec![1.0]));
+    assert_eq!(weights, "class_weights: found 1, expected one for each of 3 classes");
+    let mut own = Loss::crammer_singer();
+    own.margins = Margins::OneVsRest(1.0);
+    assert!(said(own).starts_with("margins: "));
+    for formulation in Formulation::ALL {
+        assert_eq!(Loss::new(formulation, 1.0, Power::One).check(2), Ok(()), "{formulation:?}");
+    }
 }
 
 proptest! {
     #[test]
     fn top_k_lies_between_crammer_singer_and_weston_watkins(case in smooth_case(), gamma in prop_oneof![Just(0.0), Just(0.7)]) {
-        let (n, margin) = (case.n_classes, case.loss.margin);
-        let top = |k, smoothing| Loss { k, smoothing, ..loss(Formulation::TopK, margin, Power::One) };
+        let n = case.n_classes;
+        let margin = case.loss.margins.constant().unwrap();
+        let top = |k, gamma| Loss::top_k(k).margin(margin).smoothing(gamma);
         let others = (n - 1) as f64;
         for target in cpu_targets().into_iter().filter(|t| t.is_double()) {
             let of = |l: &Loss| {
@@ -424,12 +439,12 @@ proptest! {
                 (values, target.analytic(l, &case.scores, &case.labels, n))
             };
             let (first, first_q) = of(&top(1, gamma));
-            let worst_class = Loss { smoothing: gamma, ..loss(Formulation::CrammerSinger, margin, Power::One) };
+            let worst_class = Loss::crammer_singer().margin(margin).smoothing(gamma);
             let (expected, expected_q) = of(&worst_class);
             prop_assert!(worst(&first, &expected) <= 1e-12 && worst(&first_q, &expected_q) <= 1e-12);
             // (K − 1)·max over 0 ≤ p ≤ 1/(K − 1) of p·z − γ/2·p² is Weston-Watkins with γ/(K − 1).
             let (last, last_q) = of(&top(n - 1, gamma));
-            let sum = Loss { smoothing: gamma / others, ..loss(Formulation::WestonWatkins, margin, Power::One) };
+            let sum = Loss::weston_watkins().margin(margin).smoothing(gamma / others);
             let scaled = |v: Vec<f64>| v.iter().map(|v| v / others).collect::<Vec<_>>();
             let (expected, expected_q) = of(&sum);
             prop_assert!(worst(&last, &scaled(expected)) <= 1e-12);
@@ -444,15 +459,13 @@ proptest! {
 
     #[test]
     fn smoothing_takes_off_at_most_what_it_may(case in smooth_case(), gamma in 1e-4..10.0f64) {
-        let sharp = Loss { smoothing: 0.0, power: Power::One, class_weights: None, ..case.loss.clone() };
-        let smooth = Loss { smoothing: gamma, ..sharp.clone() };
+        let sharp = Loss { class_weights: None, ..case.loss.clone().power(Power::One).smoothing(0.0) };
+        let smooth = sharp.clone().smoothing(gamma);
         // The largest ‖p‖² of each set.
-        let (k, classes) = (sharp.k as f64, case.n_classes as f64);
-        let most = match sharp.formulation {
-            Formulation::WestonWatkins => classes - 1.0,
-            Formulation::OneVsRest => classes,
-            Formulation::CrammerSinger => 1.0,
-            Formulation::TopK => 1.0 / k,
+        let most = match sharp.set.selection {
+            Selection::All => (case.n_classes - usize::from(sharp.margins.differences())) as f64,
+            Selection::Worst => 1.0,
+            Selection::Top(k) => 1.0 / k as f64,
         };
         for (row, label) in case.rows() {
             let (above, below) = (sharp.of_row(row, label), smooth.of_row(row, label));
@@ -466,7 +479,7 @@ proptest! {
 fn the_trait_and_the_type_agree() {
     let (scores, labels) = rows();
     for target in cpu_targets() {
-        let module = WestonWatkinsConfig::new().init(&target.device);
+        let module = WestonWatkinsLossConfig::new().init(&target.device);
         let of_trait: &dyn MarginLoss = &module;
         let scores = || target.scores(&scores, 5);
         let labels = || target.labels(&labels);

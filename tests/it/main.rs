@@ -6,6 +6,6 @@ mod gradients; // gradients by hand, by autodiff and by differences; conventions
 mod half; // f16 and bf16 scores, class indices that those types cannot tell apart, labels out of range
 mod losses; // the contract of the losses: values, reductions, invariances, options
 mod resident; // `burn-svm report`: pages for every kind of run and search, whole and as wide as a phone
-mod svm; // the front door: rows and labels of every kind to a model; what is refused; models that are saved and proved
 mod support; // devices, tensors and generators of the tests of losses and gradients
+mod svm; // the front door: rows and labels of every kind to a model; what is refused; models that are saved and proved
 mod weights; // row weights against naive loops

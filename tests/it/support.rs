@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_svm::internals::data::batch::Source;
 use burn_svm::internals::data::{Dense, Features, Scaler};
 use burn_svm::internals::device::OpenDevice;
-use burn_svm::internals::loss::{Formulation, Loss, Power};
+use burn_svm::internals::loss::{Formulation, Loss, Margins, Power};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::{DevicePass, FusedPass, Objective, ResidentLimits};
 use burn_svm::internals::reference::{
@@ -136,22 +136,27 @@ pub fn loss(formulation: Formulation, margin: f64, power: Power) -> Loss {
 /// The kinds of loss: formulation × power or smoothing × with or without class weights, for five classes.
 pub fn kinds() -> Vec<Loss> {
     let plain = |f: Formulation| {
-        let k = if f == Formulation::TopK { 2 } else { 1 };
-        let smoothed = Loss { smoothing: 0.5, ..loss(f, 1.0, Power::One) };
-        f.powers().iter().map(move |&p| loss(f, 1.0, p)).chain([smoothed]).map(move |l| Loss { k, ..l })
+        let smoothed = loss(f, 1.0, Power::One).smoothing(0.5);
+        f.powers().iter().map(move |&p| loss(f, 1.0, p)).chain([smoothed]).map(|l| l.k(2))
     };
-    let weighted = |l: Loss| [Loss { class_weights: Some(vec![0.5, 1.0, 3.7, 0.0, 0.1]), ..l.clone() }, l];
+    let weighted = |l: Loss| [l.clone().class_weights(vec![0.5, 1.0, 3.7, 0.0, 0.1]), l];
     Formulation::ALL.into_iter().flat_map(plain).flat_map(weighted).collect()
 }
 
 /// The naive loops of a sample, whatever the loss.
 pub fn naive_of(loss: &Loss, sample: &Sample<'_>) -> LossAndGradient {
-    match loss.formulation {
-        formulation if loss.smoothing > 0.0 => smoothed_naive(sample, formulation, loss.k, loss.smoothing),
+    let gamma = loss.set.smoothing;
+    let smoothed = |own: bool, most: Option<usize>| smoothed_naive(sample, own, most, gamma);
+    let top = loss.set.selection.count().unwrap_or(1);
+    match loss.formulation() {
+        Formulation::WestonWatkins if gamma > 0.0 => smoothed(false, None),
+        Formulation::CrammerSinger if gamma > 0.0 => smoothed(false, Some(1)),
+        Formulation::OneVsRest if gamma > 0.0 => smoothed(true, None),
+        Formulation::TopK if gamma > 0.0 => smoothed(false, Some(top)),
         Formulation::WestonWatkins => weston_watkins_naive(sample),
         Formulation::CrammerSinger => crammer_singer_naive(sample),
         Formulation::OneVsRest => one_vs_rest_naive(sample),
-        Formulation::TopK => top_k_naive(sample, loss.k),
+        Formulation::TopK => top_k_naive(sample, top),
     }
 }
 
@@ -166,8 +171,8 @@ pub fn naive(loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> (
                 weight: row,
                 n_classes,
                 class_weights: loss.class_weights.as_deref(),
-                margin: loss.margin,
-                power: loss.power,
+                margin: loss.margins.largest(),
+                power: loss.set.power,
                 lambda: 0.0,
             },
         );
@@ -193,14 +198,13 @@ impl Case {
 
     /// The margins of a row, without the label's own where that is not charged.
     pub fn margins(&self, row: &[f64], label: usize) -> Vec<f64> {
-        let margin = self.loss.margin;
-        match self.loss.formulation {
-            Formulation::OneVsRest => {
-                row.iter().enumerate().map(|(j, s)| if j == label { margin - s } else { margin + s }).collect()
+        match self.loss.margins {
+            Margins::OneVsRest(delta) => {
+                row.iter().enumerate().map(|(j, s)| if j == label { delta - s } else { delta + s }).collect()
             }
-            _ => {
+            Margins::Difference(delta) => {
                 let others = row.iter().enumerate().filter(|(j, _)| *j != label);
-                others.map(|(_, s)| margin + s - row[label]).collect()
+                others.map(|(_, s)| delta + s - row[label]).collect()
             }
         }
     }
@@ -219,9 +223,8 @@ fn any_loss(n_classes: usize) -> impl Strategy<Value = Loss> {
     )
         .prop_map(|(formulation, margin, square, class_weights, k, gamma)| {
             let power = *formulation.powers().get(usize::from(square)).unwrap_or(&Power::One);
-            let k = if formulation == Formulation::TopK { k } else { 1 };
             let smoothing = if power == Power::One { gamma } else { 0.0 };
-            Loss { formulation, margin, power, k, smoothing, class_weights }
+            Loss { class_weights, ..loss(formulation, margin, power).k(k).smoothing(smoothing) }
         })
 }
 

@@ -3,8 +3,8 @@
 use crate::support::cpu_devices;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_svm::{
-    AsRows, BiasRule, Calibration, Center, ClassWeights, DualConfig, LbfgsConfig, LogEntry, Loss, Model, NamedClassWeights,
-    Observer, Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
+    AsRows, BiasRule, Calibration, Center, ClassWeights, DualConfig, LbfgsConfig, LogEntry, Loss, Model,
+    NamedClassWeights, Observer, Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
 };
 
 const WORDS: [&str; 3] = ["ant", "bee", "cat"];
@@ -34,7 +34,7 @@ fn every_kind_of_rows_and_labels_gives_one_model() {
     let flat: Vec<f32> = x.concat();
     let nested: Vec<Vec<f32>> = x.iter().map(|row| row.to_vec()).collect();
     let wide: Vec<[f64; 4]> = x.iter().map(|row| row.map(f64::from)).collect();
-    let tensor = |device| Tensor::<2>::from_data(TensorData::new(flat.clone(), [60, 4]), device);
+    let tensor = |device: &burn::tensor::Device| Tensor::<2>::from_data(TensorData::new(flat.clone(), [60, 4]), device);
     let signed: Vec<i64> = labels.iter().map(|&l| l as i64).collect();
     assert!(same(&plain, &svm.fit(&nested, &signed).unwrap()));
     assert!(same(&plain, &svm.fit(&wide, &labels).unwrap()));
@@ -76,12 +76,16 @@ fn solvers_meet_at_the_optimum_and_each_says_what_it_proved() {
     for bias in [BiasRule::Regularised { scale: 2.0 }, BiasRule::Free, BiasRule::None] {
         let svm = Svm::new(Loss::one_vs_rest().squared()).bias(bias).lambda(0.05);
         let exact = svm.clone().solver(gap(1e-7)).fit(&x, &labels).unwrap();
-        let sgd = SgdConfig { batch_size: 20.try_into().unwrap(), epochs: Some(positive(200.0)), ..SgdConfig::default() };
+        let sgd =
+            SgdConfig { batch_size: 20.try_into().unwrap(), epochs: Some(positive(200.0)), ..SgdConfig::default() };
         let solvers: [SolverConfig; 2] = [LbfgsConfig::default().into(), sgd.into()];
         for (solver, near) in solvers.into_iter().zip([1e-6, 0.05]) {
             let fitted = svm.clone().solver(solver).fit(&x, &labels).unwrap();
             let certificate = fitted.certificate();
-            assert!(fitted.objective() >= exact.certificate().dual && fitted.objective() <= exact.objective() * (1.0 + near));
+            assert!(
+                fitted.objective() >= exact.certificate().dual
+                    && fitted.objective() <= exact.objective() * (1.0 + near)
+            );
             assert!(certificate.dual <= exact.objective() && certificate.dual >= 0.0, "{certificate:?}");
             if bias != BiasRule::Free {
                 assert!(certificate.dual > 0.0 && certificate.relative_gap < 1.0, "{bias:?} {certificate:?}");
@@ -157,7 +161,8 @@ fn a_model_comes_back_from_its_file() {
     fitted.save(&file).unwrap();
     let loaded = Model::load(&file).unwrap();
     assert_eq!(loaded.scores(&x).unwrap(), fitted.scores(&x).unwrap());
-    let (of_fit, of_file) = (fitted.evaluate(&x, &words(&labels)).unwrap(), loaded.evaluate(&x, &words(&labels)).unwrap());
+    let (of_fit, of_file) =
+        (fitted.evaluate(&x, &words(&labels)).unwrap(), loaded.evaluate(&x, &words(&labels)).unwrap());
     assert_eq!(of_fit, of_file);
     assert_eq!(of_fit.accuracy, fitted.train_accuracy());
     assert_eq!(of_fit.confusion.iter().sum::<u64>(), 60);
@@ -191,7 +196,10 @@ fn bad_input_is_an_error_with_a_sentence() {
     let kinks = svm().solver(LbfgsConfig::default()).fit(&x, &labels);
     assert!(said(kinks).contains("needs a smooth loss"));
     let model = svm().fit(&x, &labels).unwrap();
-    assert_eq!(model.predict(&[[1.0f32; 3]]).unwrap_err().to_string(), "found rows of 3 features, expected 4 as in training");
+    assert_eq!(
+        model.predict(&[[1.0f32; 3]]).unwrap_err().to_string(),
+        "found rows of 3 features, expected 4 as in training"
+    );
     let unknown = model.evaluate(&x[..2], &["0", "zebra"]).unwrap_err().to_string();
     assert!(unknown.starts_with("label `zebra` of row 1 is not a class of the model"), "{unknown}");
     assert!(model.certify(&x, &labels, 2.0).unwrap_err().to_string().starts_with("gap: found 2"));

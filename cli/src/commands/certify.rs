@@ -39,9 +39,9 @@ fn as_json(certified: &Certified) -> serde_json::Value {
     json!({
         "rows": rows,
         "n_samples": n_samples,
-        "loss": objective.loss.formulation.name(),
-        "power": i64::from(objective.loss.power),
-        "margin": objective.loss.margin,
+        "loss": objective.loss.name(),
+        "power": i64::from(objective.loss.set.power),
+        "margin": objective.loss.margins.constant(),
         "lambda": strength.lambda,
         "reg": strength.reg,
         "c": strength.c,

@@ -185,7 +185,7 @@ fn too_fast(config: &LoadedConfig, prepared: &Prepared) -> Option<f64> {
         return None;
     };
     let loss = &prepared.objective.loss;
-    let plain = sgd.optimizer == OptimizerName::Sgd && loss.power == Power::One && loss.smoothing == 0.0;
+    let plain = sgd.optimizer == OptimizerName::Sgd && loss.set.power == Power::One && loss.set.smoothing == 0.0;
     Some(sgd.learning_rate.get()).filter(|rate| plain && rate * prepared.strength.reg >= 1.0)
 }
 

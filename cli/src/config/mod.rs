@@ -357,8 +357,8 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
         ));
     }
     let loss = run.loss.unweighted();
-    if loss.power == Power::Two && loss.smoothing > 0.0 {
-        let name = loss.formulation.name();
+    if loss.set.power == Power::Two && loss.set.smoothing > 0.0 {
+        let name = loss.name();
         return Err((
             format!("loss.{name}: both `smoothing` and power 2 are set"),
             "the squared hinge is smooth already: set `power = 1`, or remove `smoothing`".into(),
@@ -384,12 +384,9 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
         }
         SolverConfig::Lbfgs(_) => {
             if !loss.is_smooth() {
-                let power = i64::from(loss.power);
+                let power = i64::from(loss.set.power);
                 return Err((
-                    format!(
-                        "[solver.lbfgs] needs a smooth loss, but {} with `power = {power}` has kinks",
-                        loss.formulation.name()
-                    ),
+                    format!("[solver.lbfgs] needs a smooth loss, but {} with `power = {power}` has kinks", loss.name()),
                     SMOOTH_HINT.into(),
                 ));
             }

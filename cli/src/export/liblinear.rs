@@ -1,7 +1,7 @@
 //! LIBLINEAR's text model, as [`crate::model::liblinear`] describes it.
 
 use super::{Classifier, ExportError, Exported, affine, integers};
-use crate::loss::{Formulation, Power};
+use crate::loss::Loss;
 use crate::model::LiblinearSolver;
 use crate::model::Origin;
 use crate::visible;
@@ -68,11 +68,13 @@ fn solver(model: &Classifier, notes: &mut Vec<String>) -> LiblinearSolver {
     if let Origin::Liblinear(model) = &model.origin {
         return model.solver;
     }
-    match model.loss().filter(|loss| loss.smoothing == 0.0).map(|loss| (loss.formulation, loss.power)) {
-        Some((Formulation::OneVsRest, Power::One)) => LiblinearSolver::L2rL1lossSvcDual,
-        Some((Formulation::OneVsRest, Power::Two)) => LiblinearSolver::L2rL2lossSvcDual,
-        Some((Formulation::CrammerSinger, Power::One)) => LiblinearSolver::McsvmCs,
-        _ => {
+    // At any margin: another Δ scales the weights.
+    let constant = model.loss().filter(|loss| loss.margins.constant().is_some());
+    let loss = constant.map(|loss| Loss { class_weights: None, ..loss.clone().margin(1.0) });
+    let known = [LiblinearSolver::L2rL1lossSvcDual, LiblinearSolver::L2rL2lossSvcDual, LiblinearSolver::McsvmCs];
+    match known.into_iter().find(|solver| loss.is_some() && solver.loss() == loss) {
+        Some(solver) => solver,
+        None => {
             let name = LiblinearSolver::McsvmCs.name();
             notes.push(format!(
                 "LIBLINEAR has no solver of the model's loss: written as {name}, which predicts the same"

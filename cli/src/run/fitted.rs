@@ -26,7 +26,7 @@ impl Fitted {
         let mut counts = vec![0; data.n_classes()];
         train.iter().for_each(|&r| counts[data.labels[r as usize] as usize] += 1);
         let loss = run.loss.resolve(&data.class_names, &counts).map_err(|misfit| {
-            ConfigError::new(&config.file, format!("loss.{}.{misfit}", run.loss.formulation().name()))
+            ConfigError::new(&config.file, format!("loss.{}.{misfit}", run.loss.unweighted().name()))
                 .with_hint(misfit.hint(&data.class_names))
         })?;
         let fit = || Scaler::fit(&data.features, train, run.preprocess.center, run.preprocess.scale);

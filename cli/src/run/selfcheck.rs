@@ -129,8 +129,7 @@ fn of_a_loss(
     power: Power,
     lines: &mut Vec<Line>,
 ) -> Result<(), RunError> {
-    let mut loss = Loss::new(formulation, 1.0, power);
-    loss.k = if formulation == Formulation::TopK { 2 } else { 1 };
+    let loss = Loss::new(formulation, 1.0, power).k(2);
     let objective = Objective { loss, ..prepared.objective.clone() };
     let name = format!("{}, power {}", formulation.name().replace('_', "-"), i64::from(power));
     let (source, rows, k) = (prepared.source(), &prepared.split.train[..ROWS], prepared.data.n_classes());

@@ -352,7 +352,7 @@ mod tests {
         // Uniform in the logarithm: about half below the geometric mean.
         let low = lambdas.iter().filter(|l| **l < 1e-4).count();
         assert!((8..32).contains(&low), "{low} of 40");
-        assert!(long.iter().any(|t| t.config.run.loss.formulation().name() == "crammer_singer"));
+        assert!(long.iter().any(|t| t.config.run.loss.unweighted().name() == "crammer_singer"));
     }
 
     #[test]

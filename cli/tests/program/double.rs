@@ -1,7 +1,7 @@
 //! The objective in twice the digits of f64, on the rows as they were read: what certificates are held to.
 
 use burn_svm::internals::data::{Features, Scaler};
-use burn_svm::internals::loss::{Formulation, Loss, Power};
+use burn_svm::internals::loss::{Loss, Margins, Power};
 use burn_svm::internals::model::{BiasRule, Classifier};
 use burn_svm_cli::run;
 
@@ -89,25 +89,20 @@ fn preprocessed(features: &Features, scaler: &Scaler, row: usize) -> Vec<Double>
 
 /// The loss of a row, or of a smoothed one a number below it by less than 2⁻⁹⁰ of it.
 fn loss_of(loss: &Loss, scores: &[Double], label: usize) -> Double {
-    let margin = Double::of(loss.margin);
-    let margins = scores.iter().enumerate().filter_map(|(j, s)| match loss.formulation {
-        Formulation::OneVsRest if j == label => Some(margin.minus(*s)),
-        Formulation::OneVsRest => Some(margin.plus(*s)),
-        _ => (j != label).then(|| margin.plus(*s).minus(scores[label])),
+    let margins = scores.iter().enumerate().filter_map(|(j, s)| match loss.margins {
+        Margins::OneVsRest(delta) if j == label => Some(Double::of(delta).minus(*s)),
+        Margins::OneVsRest(delta) => Some(Double::of(delta).plus(*s)),
+        Margins::Difference(delta) => (j != label).then(|| Double::of(delta).plus(*s).minus(scores[label])),
     });
     let mut margins: Vec<Double> = margins.collect();
-    let top = match loss.formulation {
-        Formulation::WestonWatkins | Formulation::OneVsRest => None,
-        Formulation::CrammerSinger => Some(1),
-        Formulation::TopK => Some(loss.k),
-    };
-    if loss.smoothing > 0.0 {
-        return smoothed(&margins, loss.smoothing, top);
+    let top = loss.set.selection.count();
+    if loss.set.smoothing > 0.0 {
+        return smoothed(&margins, loss.set.smoothing, top);
     }
     margins.iter_mut().for_each(|g| *g = g.max(Double::default()));
     margins.sort_by(|a, b| b.minus(*a).0.total_cmp(&0.0));
     let charged = &margins[..top.unwrap_or(margins.len()).min(margins.len())];
-    let power = |g: &Double| if loss.power == Power::Two { g.times(*g) } else { *g };
+    let power = |g: &Double| if loss.set.power == Power::Two { g.times(*g) } else { *g };
     let sum = charged.iter().fold(Double::default(), |sum, g| sum.plus(power(g)));
     sum.over(Double::of(top.unwrap_or(1) as f64))
 }

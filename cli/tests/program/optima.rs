@@ -66,13 +66,8 @@ fn optima() -> Optima {
 impl Row {
     fn loss(&self) -> Loss {
         let formulation = Formulation::ALL.into_iter().find(|f| f.name() == self.loss).unwrap();
-        let (k, smoothing) = (self.k.unwrap_or(1), self.smoothing);
-        Loss {
-            k,
-            smoothing,
-            class_weights: self.class_weights.clone(),
-            ..Loss::new(formulation, self.margin, self.power)
-        }
+        let loss = Loss::new(formulation, self.margin, self.power).k(self.k.unwrap_or(1)).smoothing(self.smoothing);
+        Loss { class_weights: self.class_weights.clone(), ..loss }
     }
 
     fn row_weight(&self, i: usize) -> usize {

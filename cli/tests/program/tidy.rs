@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Each room of the library and the rooms that it may import, from the top of the house to its cellar.
 const LIBRARY: &[(&str, &[&str])] = &[
-    (
-        "svm",
-        &["solver", "objective", "loss", "model", "calibration", "data", "metric", "device", "bounded", "visible"],
-    ),
+    ("svm", &["solver", "objective", "loss", "model", "calibration", "data", "metric", "device", "bounded", "visible"]),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
     ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
     ("objective", &["loss", "model", "data", "metric", "device", "bounded", "kernel"]),

@@ -16,7 +16,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep};
 use burn_svm::config::LoadedConfig;
-use burn_svm::loss::{WestonWatkins, WestonWatkinsConfig};
+use burn_svm::loss::{Power, WestonWatkinsLoss, WestonWatkinsLossConfig};
 use burn_svm::model::{LinearSvm, LinearSvmConfig};
 use burn_svm::run::{self, Prepared};
 use std::error::Error;
@@ -69,7 +69,7 @@ impl Batcher<Row, Rows> for Stack {
 struct Network {
     hidden: Linear,
     head: LinearSvm,
-    loss: WestonWatkins,
+    loss: WestonWatkinsLoss,
 }
 
 impl Network {
@@ -77,7 +77,7 @@ impl Network {
         Self {
             hidden: LinearConfig::new(n_features, WIDTH).init(device),
             head: LinearSvmConfig::new(WIDTH, n_classes).init(device),
-            loss: WestonWatkinsConfig::new().with_power(2).init(device),
+            loss: WestonWatkinsLossConfig::new().with_power(Power::Two).init(device),
         }
     }
 

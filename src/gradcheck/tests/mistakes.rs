@@ -89,7 +89,7 @@ fn each_mistake_of_a_loss_is_named() {
                 weight: Some(&weight),
                 lambda,
                 bias_rule: BiasRule::Regularised { scale: 1.0 },
-                expected_at_zero: Some(right.at_zero(K)),
+                expected_at_zero: Some(right.of_row(&[0.0; K], 0)),
                 coordinates,
                 ..Inputs::new(&broken, &features, &labels, K)
             });

@@ -30,12 +30,11 @@ fn cpu() -> Device {
 fn all_losses() -> impl Iterator<Item = Loss> {
     let kinds = |f: Formulation| {
         let plain = f.powers().iter().map(move |&p| Loss::new(f, 1.0, p));
-        let smoothed = Loss { smoothing: 0.5, ..Loss::new(f, 1.0, Power::One) };
-        let k = if f == Formulation::TopK { 2 } else { 1 };
-        plain.chain([smoothed]).map(move |loss| Loss { k, ..loss })
+        let smoothed = Loss::new(f, 1.0, Power::One).smoothing(0.5);
+        plain.chain([smoothed]).map(|loss| loss.k(2))
     };
     Formulation::ALL.into_iter().flat_map(kinds).flat_map(|loss| {
-        let weighted = Loss { class_weights: Some(vec![1.0, 0.3, 2.0, 0.7]), ..loss.clone() };
+        let weighted = loss.clone().class_weights(vec![1.0, 0.3, 2.0, 0.7]);
         [loss, weighted]
     })
 }

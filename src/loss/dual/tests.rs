@@ -1,4 +1,5 @@
 use super::*;
+use crate::loss::Formulation;
 use proptest::prelude::*;
 
 fn wide(values: &[f64], padding: f64) -> Vec<f64> {
@@ -12,17 +13,17 @@ fn block_value(loss: &Loss, scores: &[f64], label: usize, q: f64, c: f64, old: &
     let mut value = -loss.dual_penalty(c, a);
     let (mut square, mut sum) = (0.0, 0.0);
     for j in 0..a.len() {
-        let g = match loss.formulation {
-            Formulation::OneVsRest if j == label => loss.margin - scores[j],
-            Formulation::OneVsRest => loss.margin + scores[j],
-            _ => loss.margin + scores[j] - scores[label],
+        let g = match loss.margins {
+            Margins::OneVsRest(delta) if j == label => delta - scores[j],
+            Margins::OneVsRest(delta) => delta + scores[j],
+            Margins::Difference(delta) => delta + scores[j] - scores[label],
         };
         let change = a[j] - old[j];
         value += change * g;
         square += change * change;
         sum += change;
     }
-    let joint = if loss.formulation == Formulation::OneVsRest { 0.0 } else { sum * sum };
+    let joint = if loss.margins.differences() { sum * sum } else { 0.0 };
     value - 0.5 * q * (square + joint)
 }
 
@@ -32,9 +33,7 @@ fn any_loss() -> impl Strategy<Value = Loss> {
     (prop::sample::select(Formulation::ALL.to_vec()), any::<bool>(), smoothing, 1usize..5).prop_map(
         |(formulation, square, gamma, k)| {
             let power = *formulation.powers().get(usize::from(square)).unwrap_or(&Power::One);
-            let k = if formulation == Formulation::TopK { k } else { 1 };
-            let smoothing = if power == Power::One { gamma } else { 0.0 };
-            Loss { k, smoothing, ..Loss::new(formulation, 1.0, power) }
+            Loss::new(formulation, 1.0, power).k(k).smoothing(if power == Power::One { gamma } else { 0.0 })
         },
     )
 }
@@ -42,17 +41,15 @@ fn any_loss() -> impl Strategy<Value = Loss> {
 fn feasible(loss: &Loss, c: f64, a: &[f64]) -> bool {
     let tolerance = c * 1e-9;
     let nonnegative = a.iter().all(|&a| a >= 0.0);
-    match (loss.formulation, loss.power) {
+    match (loss.set.selection, loss.set.power) {
         (_, Power::Two) => nonnegative,
         #[allow(clippy::cast_precision_loss)]
-        (Formulation::TopK, Power::One) => {
-            let within = a.iter().all(|&a| a <= c / loss.k as f64 + tolerance);
+        (Selection::Top(k), Power::One) => {
+            let within = a.iter().all(|&a| a <= c / k as f64 + tolerance);
             nonnegative && within && a.iter().sum::<f64>() <= c + tolerance
         }
-        (Formulation::CrammerSinger, Power::One) => nonnegative && a.iter().sum::<f64>() <= c + tolerance,
-        (Formulation::WestonWatkins | Formulation::OneVsRest, Power::One) => {
-            nonnegative && a.iter().all(|&a| a <= c + tolerance)
-        }
+        (Selection::Worst, Power::One) => nonnegative && a.iter().sum::<f64>() <= c + tolerance,
+        (Selection::All, Power::One) => nonnegative && a.iter().all(|&a| a <= c + tolerance),
     }
 }
 
@@ -71,10 +68,9 @@ proptest! {
         let k = scores.len();
         let label = label % k;
         // Blocks at their bounds are where the pieces meet.
-        let capped = matches!(loss.formulation, Formulation::CrammerSinger | Formulation::TopK);
-        let share = if capped { 1.0 / k.max(loss.k) as f64 } else { 1.0 };
+        let share = loss.set.selection.count().map_or(1.0, |count| 1.0 / k.max(count) as f64);
         let mut old: Vec<f64> = start[..k].iter().map(|s| s * c * share).collect();
-        if loss.formulation != Formulation::OneVsRest {
+        if loss.margins.differences() {
             old[label] = 0.0;
         }
         let mut a = old.clone();
@@ -92,7 +88,7 @@ proptest! {
                     if j != i {
                         other[j] -= h * c;
                     }
-                    let allowed = loss.formulation == Formulation::OneVsRest || other[label] == 0.0;
+                    let allowed = !loss.margins.differences() || other[label] == 0.0;
                     if allowed && feasible(&loss, c, &other) {
                         let value = block_value(&loss, &scores, label, q, c, &old, &other);
                         prop_assert!(value <= best + tolerance * (1.0 + best.abs()), "{loss:?} {a:?} -> {other:?}");
@@ -110,8 +106,8 @@ proptest! {
         loss in any_loss(),
     ) {
         let k = scores.len();
-        let mut a: Vec<f64> = start[..k].iter().map(|s| s * c / k.max(loss.k) as f64).collect();
-        if loss.formulation != Formulation::OneVsRest {
+        let mut a: Vec<f64> = start[..k].iter().map(|s| s * c / k.max(loss.set.selection.count().unwrap_or(1)) as f64).collect();
+        if loss.margins.differences() {
             a[0] = 0.0;
         }
         let sample = Sample { label: 0, square: 1.0, cost: c };

@@ -16,10 +16,10 @@ use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Rows, Source};
 use crate::device::OpenDevice;
 use crate::kernel::cube::{
-    ChargeKind, Charges, HostCells, Labels, MemoryLimits, Penalty, Preprocessing, ResidentRows, Shares, charge, finish,
-    float, floats, int, places,
+    Charges, HostCells, Labels, MemoryLimits, Penalty, Preprocessing, ResidentRows, Shares, charge, finish, float,
+    floats, int, places,
 };
-use crate::loss::{Formulation, Loss, MarginLoss, Power};
+use crate::loss::{Loss, MarginLoss};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
@@ -27,19 +27,6 @@ use rayon::prelude::*;
 
 /// Bytes that a gathered batch may have; more rows are taken in several turns.
 const BATCH_BYTES: u64 = 1 << 28;
-
-/// What the margin kernel makes of a loss; `None` for top-k and what is smoothed, whose margins are composed of tensor operations.
-#[allow(clippy::cast_possible_truncation)]
-pub(super) fn charges(loss: &Loss) -> Option<Charges> {
-    let kind = match loss.formulation {
-        _ if loss.smoothing > 0.0 => return None,
-        Formulation::TopK => return None,
-        Formulation::WestonWatkins => ChargeKind::Sum,
-        Formulation::CrammerSinger => ChargeKind::Worst,
-        Formulation::OneVsRest => ChargeKind::Each,
-    };
-    Some(Charges { kind, squared: loss.power == Power::Two, margin: loss.margin as f32 })
-}
 
 /// The matrix and what goes with it, on the device.
 #[derive(Debug)]
@@ -110,7 +97,7 @@ impl<'a> DevicePass<'a> {
             objective,
             n_classes,
             loss: loss.init(&device),
-            charges: charges(loss),
+            charges: loss.charges(),
             class_weights: class_weights.map(|w| floats(narrow(w), &device)),
             resident: Resident::new(source, n_classes, loss, (memory, buffer), &device),
             most: usize::try_from(BATCH_BYTES.min(buffer) / widest).unwrap_or(usize::MAX).max(1),

@@ -4,7 +4,7 @@
 //! below whatever the model is (`docs/math.md`, "Bounds that hold"). Loose as it may be: a few epochs of the solver from there tighten it.
 
 use super::{Ascent, DualConfig, SolveError, free, sweep};
-use crate::loss::{Formulation, Loss};
+use crate::loss::Loss;
 use crate::model::{BiasRule, Scorer};
 use crate::objective::{DualPoint, Evaluation};
 use crate::solver::{Certificate, Fit, Observer, Problem};
@@ -104,7 +104,7 @@ fn slopes(problem: &Problem<'_>, weight: &[f64], bias: Option<&[f64]>, a: &mut [
         let a = &mut out[start..];
         plain.gradient_of_row(scores, label, a);
         a.iter_mut().for_each(|q| *q = cost * q.abs());
-        if plain.formulation != Formulation::OneVsRest {
+        if plain.margins.differences() {
             a[label] = 0.0;
         }
     });

@@ -8,7 +8,6 @@
 //! variables until they hold.
 
 use super::state::State;
-use crate::loss::Formulation;
 use crate::solver::Problem;
 use std::collections::VecDeque;
 
@@ -41,7 +40,7 @@ impl Multipliers {
     pub fn new(problem: &Problem<'_>, state: &mut State<'_>) -> Self {
         let square = SHARE * typical_square(problem);
         let pull: f64 = state.samples.iter().map(|sample| sample.cost).sum();
-        let far = if pull > 0.0 { state.loss.margin / pull } else { 0.0 };
+        let far = if pull > 0.0 { state.loss.margins.largest() / pull } else { 0.0 };
         let sane = |square: f64| if square.is_finite() { square.clamp(1e-200, 1e200) } else { 1.0 };
         let least = sane(if square > 0.0 { square } else { far });
         let most = sane(far).max(least);
@@ -85,8 +84,7 @@ fn typical_square(problem: &Problem<'_>) -> f64 {
 /// Shrinks dual variables, which keeps them feasible, until Σ_i β_ik = 0 for every class.
 pub(super) fn balance(state: &mut State<'_>) {
     let k = state.n_classes;
-    let factors =
-        if state.loss.formulation == Formulation::OneVsRest { binary_factors(state) } else { flow_factors(state) };
+    let factors = if state.loss.margins.differences() { flow_factors(state) } else { binary_factors(state) };
     for (sample, a) in state.samples.iter().zip(state.a.chunks_exact_mut(state.stride)) {
         let factors = &factors[sample.label * k..(sample.label + 1) * k];
         a.iter_mut().zip(factors).for_each(|(a, f)| *a *= f);

@@ -34,7 +34,6 @@ use super::checkpoint::Clock;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
 use crate::data::streams;
-use crate::loss::Formulation;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
 pub use config::{DualConfig, Precision};
@@ -417,7 +416,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
 
     /// The bias of a difference loss is free up to a constant: its mean is put to 0.
     fn centre(&self, bias: &mut [f64]) {
-        if self.is_free() && self.state.loss.formulation != Formulation::OneVsRest {
+        if self.is_free() && self.state.loss.margins.differences() {
             free::centre(bias);
         }
     }

@@ -83,7 +83,7 @@ pub(super) fn route(problem: &Problem<'_>) -> Route {
 pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
     let loss = &problem.objective.loss;
     if !loss.is_smooth() {
-        return Err(SolveError::Kinks(format!("{} at power {}", loss.formulation.name(), i64::from(loss.power))));
+        return Err(SolveError::Kinks(format!("{} at power {}", loss.name(), i64::from(loss.set.power))));
     }
     let mut kept = observer.resume();
     let clock = Clock::after(kept.as_mut().map_or(Ok(Duration::ZERO), |kept| kept.take_time("elapsed"))?);

@@ -20,7 +20,7 @@ pub fn serves(model: &LinearSvm, x: &Tensor<2>, loss: &Loss) -> bool {
         #[cfg(feature = "flex")]
         DispatchTensorKind::Flex(_) => true,
         #[cfg(all(feature = "cube", not(feature = "fusion")))]
-        DispatchTensorKind::Cube(_) => super::super::device::charges(loss).is_some(),
+        DispatchTensorKind::Cube(_) => loss.charges().is_some(),
         _ => {
             let _ = loss;
             false

@@ -1,6 +1,5 @@
 //! The operation on Burn's GPU backends: its matrix products, and a kernel for what lies between them.
 
-use super::super::device::charges;
 use super::extension::FusedOperation;
 use crate::kernel::cube::{Labels, Penalty, Shares, charge, finish};
 use crate::loss::Loss;
@@ -20,7 +19,7 @@ impl FusedOperation for CubeBackend {
         labels: IntTensor<Self>,
         loss: Loss,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let Some(rule) = charges(&loss) else { unreachable!("who serves the operation has asked") };
+        let Some(rule) = loss.charges() else { unreachable!("who serves the operation has asked") };
         let labels = if labels.dtype() == DType::I32 { labels } else { Self::int_cast(labels, IntDType::I32) };
         let shares = match &loss.class_weights {
             None => Shares::Equal,

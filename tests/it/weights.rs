@@ -1,7 +1,7 @@
 //! Row weights: a weight is a factor of the row's loss, on every device and route and in both solvers.
 
 use crate::program::{Case, Desk, Verdict};
-use crate::support::{error, host, kinds, naive, targets, worst};
+use crate::support::{error, host, kinds, naive, resized, targets, worst};
 use burn::tensor::{Tensor, TensorData};
 use burn_svm::config::LoadedConfig;
 use burn_svm::data::batch::{Batch, Rows, Source};
@@ -60,8 +60,7 @@ fn the_gradient_check_knows_row_weights() {
     let (scaler, rows) = (Scaler::default(), (0..14).collect::<Vec<u32>>());
     let device = burn_svm::device::open("flex".parse().unwrap()).unwrap();
     for loss in kinds() {
-        let class_weights = loss.class_weights.as_ref().map(|w| w[..4].to_vec());
-        let loss = burn_svm::loss::Loss { class_weights, ..loss };
+        let loss = resized(&loss, 4);
         let objective = Objective { loss, lambda: 0.25, bias: BiasRule::Regularised { scale: 2.0 } };
         let report = |weights: Option<&[f32]>| {
             check_rows(&Request {

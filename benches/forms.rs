@@ -69,6 +69,7 @@ fn main() {
         n_classes: N_CLASSES,
         class_weights: None,
         margin: 1.0,
+        costs: None,
         power: Power::One,
         lambda: 0.0,
     };

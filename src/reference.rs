@@ -48,6 +48,8 @@ pub struct Sample<'a> {
     pub class_weights: Option<&'a [f64]>,
     /// The margin Δ.
     pub margin: f64,
+    /// Costs Δ(y, j) in the place of the margin, row-major `[n_classes, n_classes]`; not for one-vs-rest.
+    pub costs: Option<&'a [f64]>,
     /// The power p.
     pub power: Power,
     /// λ of (λ/2)·ΣW².
@@ -82,6 +84,11 @@ impl Sample<'_> {
 
     fn class_weight(&self, i: usize) -> f64 {
         self.class_weights.map_or(1.0, |w| w[self.label(i)])
+    }
+
+    /// Δ of row i and another class.
+    fn delta(&self, i: usize, class: usize) -> f64 {
+        self.costs.map_or(self.margin, |costs| costs[self.label(i) * self.n_classes + class])
     }
 
     /// x_i·w_j
@@ -130,7 +137,7 @@ impl Sample<'_> {
 /// // Scores 13, −7, 11 and label 0: max(0, −7 − 13 + 10) + max(0, 11 − 13 + 10) = 8.
 /// let sample = Sample {
 ///     x: &[1.0], labels: &[0], weight: &[13.0, -7.0, 11.0], n_classes: 3,
-///     class_weights: None, margin: 10.0, power: Power::One, lambda: 0.0,
+///     class_weights: None, margin: 10.0, costs: None, power: Power::One, lambda: 0.0,
 /// };
 /// let found = weston_watkins_naive(&sample);
 /// assert_eq!((found.loss, found.gradient), (8.0, vec![-1.0, 0.0, 1.0]));
@@ -146,7 +153,7 @@ pub fn weston_watkins_naive(sample: &Sample<'_>) -> LossAndGradient {
             if class == label {
                 continue;
             }
-            let margin = sample.score(i, class) - correct + sample.margin;
+            let margin = sample.score(i, class) - correct + sample.delta(i, class);
             if margin > 0.0 {
                 let (value, slope) = sample.charge(margin);
                 let weight = sample.class_weight(i);
@@ -169,7 +176,7 @@ pub fn weston_watkins_by_class(sample: &Sample<'_>) -> LossAndGradient {
     // −Q[i, y_i], filled while the other classes pass.
     let mut violations = vec![0.0; n];
     for class in 0..sample.n_classes {
-        let column: Vec<f64> = (0..n).map(|i| sample.score(i, class) - correct[i] + sample.margin).collect();
+        let column: Vec<f64> = (0..n).map(|i| sample.score(i, class) - correct[i] + sample.delta(i, class)).collect();
         for i in (0..n).filter(|&i| class != sample.label(i) && column[i] > 0.0) {
             let (value, slope) = sample.charge(column[i]);
             let factor = sample.class_weight(i) * slope;
@@ -195,7 +202,7 @@ pub fn weston_watkins_matrix(sample: &Sample<'_>) -> LossAndGradient {
         let label = sample.label(i);
         let correct = scores[label];
         // Margins in place of scores, and the label's own one masked before anything is summed.
-        scores.iter_mut().for_each(|s| *s = *s - correct + sample.margin);
+        scores.iter_mut().enumerate().for_each(|(j, s)| *s = *s - correct + sample.delta(i, j));
         scores[label] = 0.0;
         for (q, margin) in q.iter_mut().zip(scores).filter(|(_, margin)| **margin > 0.0) {
             let (value, slope) = sample.charge(*margin);
@@ -231,7 +238,7 @@ pub fn crammer_singer_naive(sample: &Sample<'_>) -> LossAndGradient {
         let correct = sample.score(i, label);
         let (mut worst, mut largest) = (label, f64::NEG_INFINITY);
         for class in 0..sample.n_classes {
-            let margin = sample.score(i, class) - correct + sample.margin;
+            let margin = sample.score(i, class) - correct + sample.delta(i, class);
             if class != label && margin > largest {
                 (worst, largest) = (class, margin);
             }
@@ -281,7 +288,7 @@ pub fn top_k_naive(sample: &Sample<'_>, k: usize) -> LossAndGradient {
         for _ in 0..k {
             let (mut worst, mut largest) = (label, 0.0);
             for class in (0..sample.n_classes).filter(|&class| !taken[class]) {
-                let margin = sample.score(i, class) - correct + sample.margin;
+                let margin = sample.score(i, class) - correct + sample.delta(i, class);
                 if margin > largest {
                     (worst, largest) = (class, margin);
                 }
@@ -316,7 +323,7 @@ pub fn smoothed_naive(sample: &Sample<'_>, own: bool, most: Option<usize>, gamma
         let margin = |class: usize| match own {
             true if class == label => sample.margin - correct,
             true => sample.margin + sample.score(i, class),
-            false => sample.score(i, class) - correct + sample.margin,
+            false => sample.score(i, class) - correct + sample.delta(i, class),
         };
         // t is measured from the largest margin, beside which γ may be tiny.
         let top = charged.iter().map(|&j| margin(j)).fold(0.0, f64::max);
@@ -365,6 +372,7 @@ mod tests {
                 n_classes: 3,
                 class_weights,
                 margin: 1.0,
+                costs: None,
                 power,
                 lambda: 0.5,
             });
@@ -396,6 +404,7 @@ mod tests {
             n_classes: 2,
             class_weights: None,
             margin,
+            costs: None,
             power,
             lambda: 0.1,
         };

@@ -229,13 +229,31 @@ impl Loss {
         a: &[f64],
         scratch: &mut Scratch,
     ) -> (f64, f64) {
-        let Sample { label, cost: c, .. } = sample;
-        let own = scores[label];
-        let (shift, at_label) = match self.margins {
+        let own = scores[sample.label];
+        let (shift, at_label) = match &self.margins {
             Margins::Difference(delta) => (delta - own, f64::NEG_INFINITY),
-            Margins::OneVsRest(delta) => (delta, delta - own),
+            Margins::OneVsRest(delta) => (*delta, delta - own),
+            Margins::Costs(costs) => {
+                let (costs, own) = (S::as_simd_f64s(costs.of_label(sample.label)).0, simd.splat_f64s(own));
+                let shift = |l: usize| simd.sub_f64s(costs[l], own);
+                return self.measure_shifted(simd, sample, (scores, a), (shift, f64::NEG_INFINITY), scratch);
+            }
         };
-        let (shift, at_label) = (simd.splat_f64s(shift), simd.splat_f64s(at_label));
+        let shift = simd.splat_f64s(shift);
+        self.measure_shifted(simd, sample, (scores, a), (|_| shift, at_label), scratch)
+    }
+
+    /// [`Loss::dual_measure`] with G = s + `shift`, or the number beside it at the label.
+    #[inline(always)]
+    fn measure_shifted<S: Simd>(
+        &self,
+        simd: S,
+        Sample { label, cost: c, .. }: Sample,
+        (scores, a): (&[f64], &[f64]),
+        (shift, at_label): (impl Fn(usize) -> S::f64s, f64),
+        scratch: &mut Scratch,
+    ) -> (f64, f64) {
+        let at_label = simd.splat_f64s(at_label);
         let (zero, label) = (simd.splat_f64s(0.0), simd.splat_f64s(place(label)));
         let (mut linear, mut sum, mut square) = (zero, zero, zero);
         let mut tops = simd.splat_f64s(f64::NEG_INFINITY);
@@ -245,7 +263,7 @@ impl Loss {
         let margins = &mut S::as_mut_simd_f64s(&mut scratch.margins).0[..n];
         for l in 0..n {
             let a = variables[l];
-            let g = simd.select_f64s(simd.equal_f64s(places[l], label), at_label, simd.add_f64s(scores[l], shift));
+            let g = simd.select_f64s(simd.equal_f64s(places[l], label), at_label, simd.add_f64s(scores[l], shift(l)));
             margins[l] = g;
             // −∞ times zero is nothing.
             linear = simd.add_f64s(linear, simd.select_f64s(simd.equal_f64s(a, zero), zero, simd.mul_f64s(a, g)));

@@ -7,7 +7,7 @@ use super::{Loss, MarginLoss, Margins, Power, Selection, Set};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::nn::loss::Reduction;
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 /// A loss with its class weights on a device.
 #[derive(Module, Debug)]
@@ -16,6 +16,8 @@ pub(super) struct LossModule {
     loss: Loss,
     /// In f64 where the device has that, so that scores in f64 lose nothing.
     class_weights: Option<Tensor<1>>,
+    /// Δ(y, j) `[n_classes, n_classes]`, likewise.
+    costs: Option<Tensor<2>>,
 }
 
 impl LossModule {
@@ -23,7 +25,19 @@ impl LossModule {
         let plain = device.clone().without_autodiff();
         let dtype = if plain.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 };
         let class_weights = loss.class_weights.as_ref().map(|w| Tensor::from_data(w.as_slice(), (&plain, dtype)));
-        Self { loss, class_weights }
+        let costs = if let Margins::Costs(costs) = &loss.margins {
+            let shape = [costs.n_classes(); 2];
+            Some(Tensor::from_data(TensorData::new(costs.rows().concat(), shape), (&plain, dtype)))
+        } else {
+            None
+        };
+        Self { loss, class_weights, costs }
+    }
+
+    fn margins(&self, scores: Tensor<2>, labels: &Tensor<1, Int>) -> Tensor<2> {
+        let dtype = scores.dtype();
+        let costs = self.costs.as_ref().map(|costs| costs.clone().select(0, labels.clone()).cast(dtype));
+        self.loss.margins.of_tensor(scores, labels, costs)
     }
 
     /// The weight of each row's class, `[n_samples]`.
@@ -39,7 +53,7 @@ impl LossModule {
         };
         let content = match self.loss.margins.constant() {
             Some(delta) => content.add("margin", &delta),
-            None => content,
+            None => content.add("costs", &true),
         };
         let power = usize::from(power == Power::Two) + 1;
         let weighted = self.class_weights.is_some();
@@ -54,7 +68,7 @@ impl MarginLoss for LossModule {
 
     fn forward_no_reduction(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
         let [n_samples, _] = scores.dims();
-        let loss = self.loss.set.of_tensor(self.loss.margins.of_tensor(scores, &labels)).reshape([n_samples]);
+        let loss = self.loss.set.of_tensor(self.margins(scores, &labels)).reshape([n_samples]);
         match self.weights(labels, loss.dtype()) {
             None => loss,
             Some(weights) => loss.mul(weights),
@@ -62,7 +76,7 @@ impl MarginLoss for LossModule {
     }
 
     fn gradient(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
-        let slopes = self.loss.set.slopes_of_tensor(self.loss.margins.of_tensor(scores, &labels));
+        let slopes = self.loss.set.slopes_of_tensor(self.margins(scores, &labels));
         let q = self.loss.margins.pull_back_tensor(slopes, &labels);
         let [n_samples, _] = q.dims();
         match self.weights(labels, q.dtype()) {
@@ -77,14 +91,21 @@ impl MarginLoss for LossModule {
     }
 }
 
+fn with_costs(loss: Loss, costs: Option<&[Vec<f64>]>) -> Loss {
+    match costs {
+        Some(costs) => loss.costs(costs),
+        None => loss,
+    }
+}
+
 /// A door: the module and its configuration, with the fields that all have.
 macro_rules! door {
-    ($(#[$doc:meta])* $name:ident; $config:ident { $($own:tt)* } |$c:ident| $margins:ident, $selection:expr, $power:expr) => {
+    ($(#[$doc:meta])* $name:ident; $config:ident { $($own:tt)* } |$c:ident| $loss:expr) => {
         #[doc = concat!("Configuration of [`", stringify!($name), "`].")]
         #[derive(Config, Debug)]
         pub struct $config {
             $($own)*
-            /// The margin Δ in units of the scores, at least 0. Default: 1.
+            /// The margin Δ in units of the scores, at least 0; costs take its place. Default: 1.
             #[config(default = 1.0)]
             pub margin: f64,
             /// γ of Nesterov's smoothing, at least 0; above 0 at power 1 only. Default: 0, none.
@@ -102,11 +123,9 @@ macro_rules! door {
             #[must_use]
             pub fn init(&self, device: &Device) -> $name {
                 let $c = self;
-                let set = Set { selection: $selection, power: $power, smoothing: self.smoothing };
                 let class_weights = self.class_weights.clone();
-                let loss = Loss { margins: Margins::$margins(self.margin), set, class_weights };
-                let n_classes = loss.class_weights.as_ref().map_or(usize::MAX, Vec::len);
-                if let Err(misfit) = loss.check(n_classes) {
+                let loss = Loss { class_weights, ..$loss.smoothing(self.smoothing) };
+                if let Err(misfit) = loss.check_alone() {
                     panic!("{misfit}");
                 }
                 $name { module: LossModule::new(loss, device) }
@@ -183,6 +202,8 @@ door! {
     /// Burn's `MultiMarginLoss` (PyTorch's) is this divided by `n_classes`. Where a margin is exactly met the subgradient is 0.
     /// At equal scores the loss is exactly (K−1)·Δ^p.
     ///
+    /// With `costs` Δ is Δ(y, j), the cost of taking a row of class y for one of class j.
+    ///
     /// With `smoothing` γ the loss is Huber's hinge, Σ_j min(max(0, z_j), γ)·(max(0, z_j) − min(max(0, z_j), γ)/2)/γ: see `docs/math.md`.
     ///
     /// # References
@@ -204,7 +225,9 @@ door! {
         /// The power p of a margin: the hinge or the squared hinge. Default: 1.
         #[config(default = "Power::One")]
         pub power: Power,
-    } |c| Difference, Selection::All, c.power
+        /// A cost Δ(y, j) for each label y and class j, `[n_classes][n_classes]`; see [`Loss::costs`]. Default: none.
+        pub costs: Option<Vec<Vec<f64>>>,
+    } |c| with_costs(Loss::weston_watkins().margin(c.margin).power(c.power), c.costs.as_deref())
 }
 
 door! {
@@ -219,6 +242,8 @@ door! {
     ///
     /// The `multiclass_hinge_loss` of optax and the multiclass hinge of scikit-learn's metrics are this with Δ = 1, p = 1. Where
     /// the margin is exactly met the subgradient is 0. At equal scores the loss is exactly Δ^p.
+    ///
+    /// With `costs` Δ is Δ(y, j), the cost of taking a row of class y for one of class j.
     ///
     /// With `smoothing` γ the loss is the maximum of p·z − (γ/2)·‖p‖² over p ≥ 0 with Σp ≤ 1 and the gradient p: see `docs/math.md`.
     ///
@@ -240,7 +265,9 @@ door! {
         /// The power p of the margin: the hinge or the squared hinge. Default: 1.
         #[config(default = "Power::One")]
         pub power: Power,
-    } |c| Difference, Selection::Worst, c.power
+        /// A cost Δ(y, j) for each label y and class j, `[n_classes][n_classes]`; see [`Loss::costs`]. Default: none.
+        pub costs: Option<Vec<Vec<f64>>>,
+    } |c| with_costs(Loss::crammer_singer().margin(c.margin).power(c.power), c.costs.as_deref())
 }
 
 door! {
@@ -274,7 +301,7 @@ door! {
         /// The power p of a margin: the hinge or the squared hinge. Default: 1.
         #[config(default = "Power::One")]
         pub power: Power,
-    } |c| OneVsRest, Selection::All, c.power
+    } |c| Loss::one_vs_rest().margin(c.margin).power(c.power)
 }
 
 door! {
@@ -311,5 +338,5 @@ door! {
     TopKLoss; TopKLossConfig {
         /// How many of the worst classes are charged, 1 or more.
         pub k: usize,
-    } |c| Difference, Selection::Top(c.k), Power::One
+    } |c| Loss::top_k(c.k).margin(c.margin)
 }

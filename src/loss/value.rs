@@ -1,7 +1,7 @@
 //! A loss as a value: what the objective, the model file and the solvers pass around.
 
 use super::module::LossModule;
-use super::{LossMisfit, MarginLoss, Margins, Power, Selection, Set};
+use super::{Costs, LossMisfit, MarginLoss, Margins, Power, Selection, Set};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -36,7 +36,7 @@ impl Formulation {
     }
 
     /// Its row of the table in `docs/math.md`.
-    const fn parts(self, delta: f64) -> (Margins, Selection) {
+    fn parts(self, delta: f64) -> (Margins, Selection) {
         match self {
             Self::WestonWatkins => (Margins::Difference(delta), Selection::All),
             Self::CrammerSinger => (Margins::Difference(delta), Selection::Worst),
@@ -47,7 +47,7 @@ impl Formulation {
 
     /// The powers of a margin that it is defined for.
     #[must_use]
-    pub const fn powers(self) -> &'static [Power] {
+    pub fn powers(self) -> &'static [Power] {
         self.parts(1.0).1.powers()
     }
 }
@@ -75,32 +75,32 @@ pub struct Loss {
 impl Loss {
     /// A formulation with a margin and a power, without class weights and smoothing; of top-k the one with k = 1.
     #[must_use]
-    pub const fn new(formulation: Formulation, margin: f64, power: Power) -> Self {
+    pub fn new(formulation: Formulation, margin: f64, power: Power) -> Self {
         let (margins, selection) = formulation.parts(margin);
         Self { margins, set: Set { selection, power, smoothing: 0.0 }, class_weights: None }
     }
 
     /// Σ_{j≠y} max(0, 1 + s_j − s_y): [`super::WestonWatkinsLoss`].
     #[must_use]
-    pub const fn weston_watkins() -> Self {
+    pub fn weston_watkins() -> Self {
         Self::new(Formulation::WestonWatkins, 1.0, Power::One)
     }
 
     /// max(0, max_{j≠y} 1 + s_j − s_y): [`super::CrammerSingerLoss`].
     #[must_use]
-    pub const fn crammer_singer() -> Self {
+    pub fn crammer_singer() -> Self {
         Self::new(Formulation::CrammerSinger, 1.0, Power::One)
     }
 
     /// Σ_j max(0, 1 − f_j·s_j): [`super::OneVsRestLoss`].
     #[must_use]
-    pub const fn one_vs_rest() -> Self {
+    pub fn one_vs_rest() -> Self {
         Self::new(Formulation::OneVsRest, 1.0, Power::One)
     }
 
     /// The mean of the k largest max(0, 1 + s_j − s_y): [`super::TopKLoss`].
     #[must_use]
-    pub const fn top_k(k: usize) -> Self {
+    pub fn top_k(k: usize) -> Self {
         Self::new(Formulation::TopK, 1.0, Power::One).k(k)
     }
 
@@ -111,29 +111,48 @@ impl Loss {
         self
     }
 
+    /// A cost Δ(y, j) for each label y and class j in the place of the margin, `[n_classes][n_classes]`: finite, at least 0, and 0
+    /// where j = y. For losses of differences.
+    ///
+    /// ```
+    /// use burn_svm::internals::loss::Loss;
+    ///
+    /// let loss = Loss::weston_watkins().costs(&[vec![0.0, 1.0, 2.0], vec![1.0, 0.0, 1.0], vec![2.0, 1.0, 0.0]]);
+    /// assert_eq!(loss.of_row(&[0.5, 0.0, 1.0], 0), 3.0); // max(0, 1 + 0 − 0.5) + max(0, 2 + 1 − 0.5)
+    /// ```
+    #[must_use]
+    pub fn costs(mut self, rows: &[Vec<f64>]) -> Self {
+        let mut costs = Costs::new(rows);
+        if !self.margins.differences() {
+            costs.problem = Some("costs: one-vs-rest has no margin between two classes".into());
+        }
+        self.margins = Margins::Costs(costs);
+        self
+    }
+
     /// The exponent p of a margin.
     #[must_use]
-    pub const fn power(mut self, power: Power) -> Self {
+    pub fn power(mut self, power: Power) -> Self {
         self.set.power = power;
         self
     }
 
     /// The squared hinge: power 2.
     #[must_use]
-    pub const fn squared(self) -> Self {
+    pub fn squared(self) -> Self {
         self.power(Power::Two)
     }
 
     /// γ of Nesterov's smoothing, at least 0, at power 1; 0 is none.
     #[must_use]
-    pub const fn smoothing(mut self, gamma: f64) -> Self {
+    pub fn smoothing(mut self, gamma: f64) -> Self {
         self.set.smoothing = gamma;
         self
     }
 
     /// How many margins top-k charges, 1 or more; the other formulations have no such number and stay as they are.
     #[must_use]
-    pub const fn k(mut self, k: usize) -> Self {
+    pub fn k(mut self, k: usize) -> Self {
         if let Selection::Top(_) = self.set.selection {
             self.set.selection = Selection::Top(k);
         }
@@ -157,7 +176,15 @@ impl Loss {
             let wrong = || LossMisfit::Value(format!("{name}: found {value}, expected a finite number, at least 0"));
             (value.is_finite() && value >= 0.0).then_some(()).ok_or_else(wrong)
         };
-        self.margins.constant().map_or(Ok(()), |delta| range("margin", delta))?;
+        match &self.margins {
+            Margins::Difference(delta) | Margins::OneVsRest(delta) => range("margin", *delta)?,
+            Margins::Costs(Costs { problem: Some(problem), .. }) => return Err(LossMisfit::Value(problem.clone())),
+            Margins::Costs(costs) if costs.n_classes() != n_classes => {
+                let found = costs.n_classes();
+                return Err(LossMisfit::Value(format!("costs: found those of {found} classes, expected {n_classes}")));
+            }
+            Margins::Costs(_) => (),
+        }
         range("smoothing", smoothing)?;
         if smoothing > 0.0 && power == Power::Two {
             let problem =
@@ -191,14 +218,39 @@ impl Loss {
         weights.iter().try_for_each(|&weight| range("class_weights", weight))
     }
 
+    /// [`Loss::check`] where the number of classes is not known but by the loss itself.
+    pub(super) fn check_alone(&self) -> Result<(), LossMisfit> {
+        let of_costs = if let Margins::Costs(costs) = &self.margins { Some(costs.n_classes()) } else { None };
+        self.check(of_costs.or(self.class_weights.as_ref().map(Vec::len)).unwrap_or(usize::MAX))
+    }
+
+    /// The same loss of classes in another order: `places` has the old index of each; a class without one has weight 1 and costs 1.
+    #[must_use]
+    pub fn reordered(&self, places: &[Option<usize>]) -> Self {
+        let mut loss = self.clone();
+        loss.class_weights =
+            self.class_weights.as_ref().map(|w| places.iter().map(|place| place.map_or(1.0, |i| w[i])).collect());
+        if let Margins::Costs(costs) = &self.margins {
+            let cost = |y: usize, j: usize| match (places[y], places[j]) {
+                _ if y == j => 0.0,
+                (Some(y), Some(j)) => costs.of_label(y)[j],
+                _ => 1.0,
+            };
+            let rows: Vec<Vec<f64>> =
+                (0..places.len()).map(|y| (0..places.len()).map(|j| cost(y, j)).collect()).collect();
+            loss.margins = Margins::Costs(Costs::new(&rows));
+        }
+        loss
+    }
+
     /// Its name.
     #[must_use]
     pub const fn formulation(&self) -> Formulation {
         match (&self.margins, self.set.selection) {
             (Margins::OneVsRest(_), _) => Formulation::OneVsRest,
-            (Margins::Difference(_), Selection::All) => Formulation::WestonWatkins,
-            (Margins::Difference(_), Selection::Worst) => Formulation::CrammerSinger,
-            (Margins::Difference(_), Selection::Top(_)) => Formulation::TopK,
+            (Margins::Difference(_) | Margins::Costs(_), Selection::All) => Formulation::WestonWatkins,
+            (Margins::Difference(_) | Margins::Costs(_), Selection::Worst) => Formulation::CrammerSinger,
+            (Margins::Difference(_) | Margins::Costs(_), Selection::Top(_)) => Formulation::TopK,
         }
     }
 
@@ -255,8 +307,9 @@ impl fmt::Display for Loss {
         if let Selection::Top(k) = self.set.selection {
             write!(f, ", k {k}")?;
         }
-        if let Some(delta) = self.margins.constant() {
-            write!(f, ", margin {delta}")?;
+        match self.margins.constant() {
+            Some(delta) => write!(f, ", margin {delta}")?,
+            None => write!(f, ", costs")?,
         }
         write!(f, ", power {}", i64::from(self.set.power))?;
         if self.set.smoothing > 0.0 {
@@ -270,7 +323,10 @@ impl fmt::Display for Loss {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     formulation: Formulation,
-    margin: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    margin: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    costs: Option<Vec<Vec<f64>>>,
     power: Power,
     #[serde(default = "one_class", skip_serializing_if = "is_one")]
     k: usize,
@@ -297,7 +353,8 @@ impl From<Loss> for Stored {
     fn from(loss: Loss) -> Self {
         Self {
             formulation: loss.formulation(),
-            margin: loss.margins.largest(),
+            margin: loss.margins.constant(),
+            costs: if let Margins::Costs(costs) = &loss.margins { Some(costs.rows()) } else { None },
             power: loss.set.power,
             k: loss.set.selection.count().unwrap_or(1),
             smoothing: loss.set.smoothing,
@@ -310,7 +367,15 @@ impl TryFrom<Stored> for Loss {
     type Error = LossMisfit;
 
     fn try_from(stored: Stored) -> Result<Self, LossMisfit> {
-        let Stored { formulation, margin, power, k, smoothing, class_weights } = stored;
-        Ok(Self { class_weights, ..Self::new(formulation, margin, power).k(k).smoothing(smoothing) })
+        let Stored { formulation, margin, costs, power, k, smoothing, class_weights } = stored;
+        let loss = Self { class_weights, ..Self::new(formulation, 1.0, power).k(k).smoothing(smoothing) };
+        match (margin, costs) {
+            (Some(delta), None) => Ok(loss.margin(delta)),
+            (None, Some(costs)) => Ok(loss.costs(&costs)),
+            (Some(_), Some(_)) => {
+                Err(LossMisfit::Value("found both `margin` and `costs`, expected one of them".into()))
+            }
+            (None, None) => Err(LossMisfit::Value("found neither `margin` nor `costs`, expected one of them".into())),
+        }
     }
 }

@@ -200,9 +200,9 @@ impl Classifier {
             return Err(wrong(format!("tensor `weight` has shape {shape:?}, expected [n_features, {k}]")));
         }
         if let Origin::Trained(training) = &origin
-            && training.loss.class_weights.as_ref().is_some_and(|w| w.len() != k)
+            && let Err(misfit) = training.loss.check(k)
         {
-            return Err(wrong(format!("metadata `loss` has not one class weight for each of {k} classes")));
+            return Err(wrong(format!("metadata `loss`: {misfit}")));
         }
         if origin_calibration(&origin).is_some_and(|map| !map.fits(k)) {
             return Err(wrong(format!("metadata `calibration` has not finite parameters for each of {k} classes")));

@@ -33,6 +33,7 @@ impl Problem {
             n_classes: K,
             class_weights: None,
             margin: 1.0,
+            costs: None,
             power: Power::One,
             lambda,
         }

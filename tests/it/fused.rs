@@ -1,6 +1,6 @@
 //! The fused pass beside naive loops: shapes, storages, preprocessing, weights, threads.
 
-use crate::support::{cpu_devices, devices, host, kinds, naive_of, wgpu_cpu, worst};
+use crate::support::{costs_of, cpu_devices, devices, host, kinds, naive_of, wgpu_cpu, worst};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::nn::loss::Reduction;
@@ -78,6 +78,7 @@ impl Case {
                     n_classes: k,
                     class_weights: loss_of.class_weights.as_deref(),
                     margin: loss_of.margins.largest(),
+                    costs: costs_of(loss_of).as_deref(),
                     power: loss_of.set.power,
                     lambda: 0.0,
                 },

@@ -1,6 +1,6 @@
 //! The gradient check as a library user meets it: a loss from outside the crate, the bundled digits, raw pixels, the report.
 
-use crate::support::{cpu_devices, devices, kinds, loss, wgpu_cpu};
+use crate::support::{cpu_devices, devices, kinds, loss, resized, wgpu_cpu};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 use burn_svm::internals::data::batch::Source;
@@ -102,7 +102,7 @@ fn digits_pass_on_every_device() {
             let class_weights =
                 kind.class_weights.as_ref().map(|_| (0..10).map(|c| 0.5 + f64::from(c) / 7.0).collect());
             let objective = Objective {
-                loss: Loss { class_weights, ..kind },
+                loss: Loss { class_weights, ..resized(&kind, 10) },
                 lambda: 0.1,
                 bias: BiasRule::Regularised { scale: 1.0 },
             };
@@ -160,7 +160,7 @@ fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
         for reg in [5e1, 2.5e4] {
             for weight in [None, Some(weight.as_slice())] {
                 let objective = Objective {
-                    loss: Loss { class_weights: None, ..kind.clone() },
+                    loss: Loss { class_weights: None, ..resized(&kind, 10) },
                     lambda: 2.0 * reg,
                     bias: BiasRule::Regularised { scale: 1.0 },
                 };
@@ -208,8 +208,7 @@ fn a_trained_model_at_its_kinks_still_passes() {
     all.truncate(if wgpu_cpu().is_some() { 3 } else { 2 });
     for open in all {
         for kind in kinds() {
-            let class_weights = kind.class_weights.as_ref().map(|w| w[..4].to_vec());
-            let objective = Objective { loss: Loss { class_weights, ..kind }, lambda: 0.5, bias: BiasRule::Free };
+            let objective = Objective { loss: resized(&kind, 4), lambda: 0.5, bias: BiasRule::Free };
             let report = check_rows(&Request {
                 source: Source { features: &features, labels: &labels, scaler: &scaler, weights: None },
                 rows: &rows,

@@ -1,7 +1,8 @@
 //! Gradients of losses and of the linear model: by hand, by autodiff, by differences, dense and sparse, on every device.
 
 use crate::support::{
-    Target, cpu_targets, devices, error, grid_case, host, kinds, loss, naive, naive_of, smooth_case, targets, worst,
+    Target, costs_of, cpu_targets, devices, error, grid_case, host, kinds, loss, naive, naive_of, smooth_case, targets,
+    worst,
 };
 use burn::module::Param;
 use burn::nn::Linear;
@@ -209,7 +210,7 @@ fn the_three_forms_of_the_tutorial_and_the_tensors_agree() {
     let weight: Vec<f64> = (0..d * k).map(|i| (i as f64 * 1.3).cos()).collect();
     let labels: Vec<u32> = (0..n as u32).map(|i| i * 2 % k as u32).collect();
     for loss in kinds() {
-        let class_weights = loss.class_weights.as_deref();
+        let (class_weights, costs) = (loss.class_weights.as_deref(), costs_of(&loss));
         let sample = Sample {
             x: &x,
             labels: &labels,
@@ -217,6 +218,7 @@ fn the_three_forms_of_the_tutorial_and_the_tensors_agree() {
             n_classes: k,
             class_weights,
             margin: loss.margins.largest(),
+            costs: costs.as_deref(),
             power: loss.set.power,
             lambda: 0.3,
         };

@@ -6,7 +6,7 @@ use crate::support::{
 use burn::nn::loss::{MultiMarginLossConfig, Reduction};
 use burn::tensor::DType;
 use burn_svm::internals::loss::{
-    CrammerSingerLossConfig, Formulation, Loss, MarginLoss, Margins, OneVsRestLossConfig, Power, Selection,
+    CrammerSingerLossConfig, Formulation, Loss, LossConfig, MarginLoss, Margins, OneVsRestLossConfig, Power, Selection,
     TopKLossConfig, WestonWatkinsLossConfig,
 };
 use proptest::prelude::*;
@@ -23,7 +23,8 @@ fn generators_hit_what_the_tests_are_about() {
     for _ in 0..500 {
         let case = grid_case().new_tree(&mut runner).unwrap().current();
         let Loss { set, class_weights, .. } = &case.loss;
-        kinds.insert((case.loss.name(), set.power == Power::Two, set.smoothing > 0.0, class_weights.is_some()));
+        let rounding = (set.power == Power::Two, set.smoothing > 0.0);
+        kinds.insert((case.loss.name(), rounding, class_weights.is_some(), case.loss.margins.constant().is_some()));
         weightless += usize::from(case.loss.class_weights.iter().flatten().any(|w| *w == 0.0));
         for (row, label) in case.rows() {
             let margins = case.margins(row, label);
@@ -34,8 +35,9 @@ fn generators_hit_what_the_tests_are_about() {
             charged += usize::from(largest > 0.0);
         }
     }
-    // Every formulation at each of its powers and smoothed, with and without class weights.
-    assert_eq!(kinds.len(), Formulation::ALL.map(|f| 2 * (f.powers().len() + 1)).iter().sum::<usize>());
+    // Every formulation at each of its powers and smoothed, with and without class weights, those of differences with costs, too.
+    let margins = |f| if loss(f, 1.0, Power::One).margins.differences() { 2 } else { 1 };
+    assert_eq!(kinds.len(), Formulation::ALL.map(|f| 2 * margins(f) * (f.powers().len() + 1)).iter().sum::<usize>());
     assert!(met > 100 && tied > 100 && certain > 50 && charged > 500, "{met} {tied} {certain} {charged}");
     assert!(weightless > 50, "{weightless}");
 }
@@ -421,6 +423,14 @@ fn wrong_options_are_refused_by_name() {
     let mut own = Loss::crammer_singer();
     own.margins = Margins::OneVsRest(1.0);
     assert!(said(own).starts_with("margins: "));
+    // The list of those that are tested is that of the type: serde names every variant.
+    for listed in [
+        serde_json::from_str::<Formulation>("\"none\"").unwrap_err().to_string(),
+        toml::from_str::<LossConfig>("none = 1").unwrap_err().message().to_owned(),
+    ] {
+        let names: Vec<&str> = listed.split('`').skip(3).step_by(2).collect();
+        assert_eq!(names, Formulation::ALL.map(Formulation::name), "{listed}");
+    }
     for formulation in Formulation::ALL {
         assert_eq!(Loss::new(formulation, 1.0, Power::One).check(2), Ok(()), "{formulation:?}");
     }
@@ -430,7 +440,7 @@ proptest! {
     #[test]
     fn top_k_lies_between_crammer_singer_and_weston_watkins(case in smooth_case(), gamma in prop_oneof![Just(0.0), Just(0.7)]) {
         let n = case.n_classes;
-        let margin = case.loss.margins.constant().unwrap();
+        let margin = case.loss.margins.largest();
         let top = |k, gamma| Loss::top_k(k).margin(margin).smoothing(gamma);
         let others = (n - 1) as f64;
         for target in cpu_targets().into_iter().filter(|t| t.is_double()) {

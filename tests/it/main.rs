@@ -1,3 +1,4 @@
+mod costs; // costs in the place of the margin: values by hand, stored forms, what is refused
 mod devices; // devices, and numbers that are compared
 mod errata; // what the tutorial and its comments get wrong, each in numbers
 mod fused; // the fused pass: naive loops on every shape, storage, preprocessing and number of threads

@@ -1,6 +1,6 @@
 //! Devices, tensors and generators that the tests of losses and gradients share.
 
-pub use crate::devices::{cpu_devices, error, host, wgpu_cpu, worst};
+pub use crate::devices::{cost, cpu_devices, error, host, wgpu_cpu, worst};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_svm::internals::data::batch::Source;
 use burn_svm::internals::data::{Dense, Features, Scaler};
@@ -133,14 +133,29 @@ pub fn loss(formulation: Formulation, margin: f64, power: Power) -> Loss {
     Loss::new(formulation, margin, power)
 }
 
-/// The kinds of loss: formulation × power or smoothing × with or without class weights, for five classes.
+/// The kinds of loss: formulation × power or smoothing × a margin or costs × with or without class weights, for five classes.
 pub fn kinds() -> Vec<Loss> {
     let plain = |f: Formulation| {
         let smoothed = loss(f, 1.0, Power::One).smoothing(0.5);
         f.powers().iter().map(move |&p| loss(f, 1.0, p)).chain([smoothed]).map(|l| l.k(2))
     };
+    let costs: Vec<Vec<f64>> = (0..5).map(|y| (0..5).map(|j| cost(y, j)).collect()).collect();
+    let costly = |l: Loss| [l.margins.differences().then(|| l.clone().costs(&costs)), Some(l)].into_iter().flatten();
     let weighted = |l: Loss| [l.clone().class_weights(vec![0.5, 1.0, 3.7, 0.0, 0.1]), l];
-    Formulation::ALL.into_iter().flat_map(plain).flat_map(weighted).collect()
+    Formulation::ALL.into_iter().flat_map(plain).flat_map(costly).flat_map(weighted).collect()
+}
+
+/// A loss of [`kinds`] for another number of classes.
+pub fn resized(loss: &Loss, n_classes: usize) -> Loss {
+    loss.reordered(&(0..n_classes).map(|i| (i < 5).then_some(i)).collect::<Vec<_>>())
+}
+
+/// The costs of a loss, row-major, where it has them.
+pub fn costs_of(loss: &Loss) -> Option<Vec<f64>> {
+    match &loss.margins {
+        Margins::Costs(costs) => Some(costs.rows().concat()),
+        Margins::Difference(_) | Margins::OneVsRest(_) => None,
+    }
 }
 
 /// The naive loops of a sample, whatever the loss.
@@ -172,6 +187,7 @@ pub fn naive(loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> (
                 n_classes,
                 class_weights: loss.class_weights.as_deref(),
                 margin: loss.margins.largest(),
+                costs: costs_of(loss).as_deref(),
                 power: loss.set.power,
                 lambda: 0.0,
             },
@@ -198,14 +214,13 @@ impl Case {
 
     /// The margins of a row, without the label's own where that is not charged.
     pub fn margins(&self, row: &[f64], label: usize) -> Vec<f64> {
-        match self.loss.margins {
+        let others = row.iter().enumerate().filter(|(j, _)| *j != label);
+        match &self.loss.margins {
             Margins::OneVsRest(delta) => {
                 row.iter().enumerate().map(|(j, s)| if j == label { delta - s } else { delta + s }).collect()
             }
-            Margins::Difference(delta) => {
-                let others = row.iter().enumerate().filter(|(j, _)| *j != label);
-                others.map(|(_, s)| delta + s - row[label]).collect()
-            }
+            Margins::Difference(delta) => others.map(|(_, s)| delta + s - row[label]).collect(),
+            Margins::Costs(costs) => others.map(|(j, s)| costs.rows()[label][j] + s - row[label]).collect(),
         }
     }
 }
@@ -220,11 +235,15 @@ fn any_loss(n_classes: usize) -> impl Strategy<Value = Loss> {
         prop::option::of(prop::collection::vec(weight, n_classes)),
         1..n_classes,
         prop_oneof![3 => Just(0.0), 1 => Just(0.3), 1 => Just(0.5), 1 => Just(1.0), 1 => Just(8.0)],
+        prop_oneof![3 => Just(None), 1 => (0..7usize).prop_map(Some)],
     )
-        .prop_map(|(formulation, margin, square, class_weights, k, gamma)| {
+        .prop_map(move |(formulation, margin, square, class_weights, k, gamma, costs)| {
             let power = *formulation.powers().get(usize::from(square)).unwrap_or(&Power::One);
             let smoothing = if power == Power::One { gamma } else { 0.0 };
-            Loss { class_weights, ..loss(formulation, margin, power).k(k).smoothing(smoothing) }
+            let loss = Loss { class_weights, ..loss(formulation, margin, power).k(k).smoothing(smoothing) };
+            let Some(shift) = costs.filter(|_| loss.margins.differences()) else { return loss };
+            let of = |y, j| if y == j { 0.0 } else { cost(y + shift, j + shift + 1) };
+            loss.costs(&(0..n_classes).map(|y| (0..n_classes).map(|j| of(y, j)).collect()).collect::<Vec<_>>())
         })
 }
 

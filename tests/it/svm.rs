@@ -81,9 +81,12 @@ fn solvers_meet_at_the_optimum_and_each_says_what_it_proved() {
     for bias in [BiasRule::Regularised { scale: 2.0 }, BiasRule::Free, BiasRule::None] {
         let svm = Svm::new(Loss::one_vs_rest().squared()).bias(bias).lambda(0.05);
         let exact = svm.clone().solver(gap(1e-7)).fit(&x, &labels).unwrap();
-        let sgd =
-            SgdConfig { batch_size: 20.try_into().unwrap(), epochs: Some(positive(400.0)),
-            learning_rate: positive(0.05), ..SgdConfig::default() };
+        let sgd = SgdConfig {
+            batch_size: 20.try_into().unwrap(),
+            epochs: Some(positive(400.0)),
+            learning_rate: positive(0.05),
+            ..SgdConfig::default()
+        };
         let solvers: [SolverConfig; 2] = [LbfgsConfig::default().into(), sgd.into()];
         for (solver, near) in solvers.into_iter().zip([1e-6, 0.1]) {
             let fitted = svm.clone().solver(solver).fit(&x, &labels).unwrap();

@@ -1,6 +1,6 @@
 //! Row weights: a weight is a factor of the row's loss, on every device and route.
 
-use crate::support::{error, host, kinds, naive, targets, worst};
+use crate::support::{error, host, kinds, naive, resized, targets, worst};
 use burn::tensor::{Tensor, TensorData};
 use burn_svm::internals::data::batch::{Batch, Rows, Source};
 use burn_svm::internals::data::{Dense, Features, Scaler};
@@ -49,8 +49,7 @@ fn the_gradient_check_knows_row_weights() {
     let (scaler, rows) = (Scaler::default(), (0..14).collect::<Vec<u32>>());
     let device = burn_svm::internals::device::open("flex".parse().unwrap()).unwrap();
     for loss in kinds() {
-        let class_weights = loss.class_weights.as_ref().map(|w| w[..4].to_vec());
-        let loss = burn_svm::internals::loss::Loss { class_weights, ..loss };
+        let loss = resized(&loss, 4);
         let objective = Objective { loss, lambda: 0.25, bias: BiasRule::Regularised { scale: 2.0 } };
         let report = |weights: Option<&[f32]>| {
             check_rows(&Request {

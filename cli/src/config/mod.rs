@@ -172,6 +172,12 @@ impl LoadedConfig {
             }
             error
         })?;
+        let loss = run.loss.unweighted().name();
+        let keys = document.get("loss").and_then(|table| table.get(loss));
+        if keys.is_some_and(|keys| keys.get("margin").is_some() && keys.get("costs").is_some()) {
+            return Err(ConfigError::new(file, format!("loss.{loss}: both `margin` and `costs` are set"))
+                .with_hint("a cost takes the place of the margin for each pair of classes: remove `margin`"));
+        }
         check(&run).map_err(|(problem, hint)| ConfigError::new(file, problem).with_hint(hint))?;
         Ok(Self { file: file.to_path_buf(), run, text })
     }
@@ -185,9 +191,12 @@ impl LoadedConfig {
     /// Finds relative paths from the working directory, then from the folder of the configuration.
     fn resolve_paths(&mut self) -> Result<(), ConfigError> {
         let folder = self.file.parent().map(Path::to_path_buf).unwrap_or_default();
-        let format = self.run.data.name();
+        let (format, loss) = (self.run.data.name(), self.run.loss.unweighted().name());
         let mut moved = Vec::new();
-        for (key, path) in self.run.data.paths_mut() {
+        let of_data = self.run.data.paths_mut().into_iter().map(|(key, path)| (["data", format, key], path));
+        let of_loss = self.run.loss.cost_file_mut().map(|path| (["loss", loss, "costs"], path));
+        for (keys, path) in of_data.chain(of_loss) {
+            let key = keys.join(".");
             if path.exists() {
                 continue;
             }
@@ -198,21 +207,20 @@ impl LoadedConfig {
                 });
                 let hint = format!(
                     "{fetch}relative paths are looked up from the working directory, then from the folder of the configuration; \
-                     `--set data.{format}.{key}=PATH` names another"
+                     `--set {key}=PATH` names another"
                 );
-                let problem = format!("data.{format}.{key}: `{}` is not there", path.display());
+                let problem = format!("{key}: `{}` is not there", path.display());
                 return Err(ConfigError::new(&self.file, problem).with_hint(hint));
             }
-            moved.push((key, beside.clone()));
+            moved.push((keys, beside.clone()));
             *path = beside;
         }
         if let Ok(mut document) = self.text.parse::<DocumentMut>() {
-            for (key, path) in moved {
+            for (keys, path) in moved {
                 let path = std::path::absolute(&path).unwrap_or(path);
                 // TOML is UTF-8: a path that is not stays as it was written, for it would name another file.
                 if let Some(path) = path.to_str() {
-                    let keys = ["data", format, key].map(String::from);
-                    let _ = document::set(&mut document, &keys, Value::from(path));
+                    let _ = document::set(&mut document, &keys.map(String::from), Value::from(path));
                 }
             }
             self.text = document.to_string();

@@ -86,11 +86,9 @@ pub fn certify_by(
     // Features may have been added or put in another order since the scaler was fitted.
     let preprocess = &config.run.preprocess;
     prepared.scaler = Scaler::fit(&prepared.data.features, &prepared.split.train, preprocess.center, preprocess.scale);
-    // Class weights are in the order of the data's classes, columns in that of the model's.
-    if let Some(weights) = prepared.objective.loss.class_weights.take() {
-        let of = |name: &String| names.iter().position(|n| n == name).map_or(1.0, |i| weights[i]);
-        prepared.objective.loss.class_weights = Some(model.class_names.iter().map(of).collect());
-    }
+    // Class weights and costs are in the order of the data's classes, columns in that of the model's.
+    let places: Vec<_> = model.class_names.iter().map(|name| names.iter().position(|n| n == name)).collect();
+    prepared.objective.loss = prepared.objective.loss.reordered(&places);
     // The path's strongest is no more the model's than any other: its own counts where it is one of them.
     if let (true, Some(Training { lambda, .. })) = (config.run.objective.is_path(), model.training()) {
         prepared.objective.lambda = *lambda;

@@ -1,6 +1,7 @@
 //! What a configuration makes of a set of training rows: preprocessing, objective, strength.
 
 use super::RunError;
+use super::costs;
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::{Dataset, Scaler};
 use crate::objective::{Objective, Strength};
@@ -25,7 +26,8 @@ impl Fitted {
         let run = &config.run;
         let mut counts = vec![0; data.n_classes()];
         train.iter().for_each(|&r| counts[data.labels[r as usize] as usize] += 1);
-        let loss = run.loss.resolve(&data.class_names, &counts).map_err(|misfit| {
+        let file = run.loss.clone().cost_file_mut().map(|path| costs::read(path, &data.class_names)).transpose()?;
+        let loss = run.loss.resolve(&data.class_names, &counts, file.as_deref()).map_err(|misfit| {
             ConfigError::new(&config.file, format!("loss.{}.{misfit}", run.loss.unweighted().name()))
                 .with_hint(misfit.hint(&data.class_names))
         })?;

@@ -5,6 +5,7 @@
 pub mod certify;
 pub mod checkpoint;
 mod confusion;
+mod costs;
 mod fitted;
 pub mod folder;
 mod labelled;

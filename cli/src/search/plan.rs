@@ -89,7 +89,7 @@ fn shape(trial: &Trial) -> String {
     if let SolverConfig::Sgd(sgd) = &mut run.solver {
         sgd.learning_rate = one;
         sgd.init_std = zero;
-        run.loss = LossConfig::WestonWatkins(crate::loss::MarginOptions::default());
+        run.loss = LossConfig::WestonWatkins(crate::loss::DifferenceOptions::default());
     }
     // Every part of it writes itself as TOML; what could not would share with nothing.
     toml::to_string(&run).unwrap_or_else(|_| format!("trial {}", trial.index))

@@ -89,10 +89,12 @@ fn preprocessed(features: &Features, scaler: &Scaler, row: usize) -> Vec<Double>
 
 /// The loss of a row, or of a smoothed one a number below it by less than 2⁻⁹⁰ of it.
 fn loss_of(loss: &Loss, scores: &[Double], label: usize) -> Double {
-    let margins = scores.iter().enumerate().filter_map(|(j, s)| match loss.margins {
-        Margins::OneVsRest(delta) if j == label => Some(Double::of(delta).minus(*s)),
-        Margins::OneVsRest(delta) => Some(Double::of(delta).plus(*s)),
-        Margins::Difference(delta) => (j != label).then(|| Double::of(delta).plus(*s).minus(scores[label])),
+    let difference = |j: usize, delta: f64| Double::of(delta).plus(scores[j]).minus(scores[label]);
+    let margins = scores.iter().enumerate().filter_map(|(j, s)| match &loss.margins {
+        Margins::OneVsRest(delta) if j == label => Some(Double::of(*delta).minus(*s)),
+        Margins::OneVsRest(delta) => Some(Double::of(*delta).plus(*s)),
+        Margins::Difference(delta) => (j != label).then(|| difference(j, *delta)),
+        Margins::Costs(costs) => (j != label).then(|| difference(j, costs.rows()[label][j])),
     });
     let mut margins: Vec<Double> = margins.collect();
     let top = loss.set.selection.count();

@@ -3,6 +3,7 @@ mod certify; // what can be proved of any model; regularisation paths; invarianc
 mod classes; // many classes: models are saved before they are measured, and measured in the memory of their rows
 mod cli; // the commands: what they print where, what they leave behind, how they end
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
+mod costs; // costs in the place of the margin: values by hand, a slow solver, configurations, model files
 #[path = "../../../tests/it/devices.rs"]
 mod devices; // devices, and numbers that are compared: those of the tests of the library
 mod double; // the objective in twice the digits of f64

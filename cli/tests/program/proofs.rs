@@ -107,6 +107,16 @@ fn case(rng: &mut ChaCha8Rng) -> Case {
     } else {
         writeln!(loss, "power = {power}").unwrap();
     }
+    if matches!(name, "weston_watkins" | "crammer_singer") && rng.random_bool(0.3) {
+        let of = |y: usize, rng: &mut ChaCha8Rng| {
+            let cells =
+                (0..k).filter(|j| *j != y).map(|j| format!("{j} = {:?}", [0.0, 0.1, 1.0, 3.0].choose(rng).unwrap()));
+            format!("{y} = {{ {} }}", cells.collect::<Vec<_>>().join(", "))
+        };
+        let rows: Vec<String> = (0..k).map(|y| of(y, rng)).collect();
+        let margin = loss.lines().nth(1).unwrap().to_owned();
+        loss = loss.replace(&margin, &format!("costs = {{ {} }}", rows.join(", ")));
+    }
     if rng.random_bool(0.2) {
         loss += "class_weights = \"balanced\"\n";
     }

@@ -13,10 +13,11 @@ fn block_value(loss: &Loss, scores: &[f64], label: usize, q: f64, c: f64, old: &
     let mut value = -loss.dual_penalty(c, a);
     let (mut square, mut sum) = (0.0, 0.0);
     for j in 0..a.len() {
-        let g = match loss.margins {
+        let g = match &loss.margins {
             Margins::OneVsRest(delta) if j == label => delta - scores[j],
             Margins::OneVsRest(delta) => delta + scores[j],
             Margins::Difference(delta) => delta + scores[j] - scores[label],
+            Margins::Costs(costs) => costs.of_label(label)[j] + scores[j] - scores[label],
         };
         let change = a[j] - old[j];
         value += change * g;
@@ -25,6 +26,12 @@ fn block_value(loss: &Loss, scores: &[f64], label: usize, q: f64, c: f64, old: &
     }
     let joint = if loss.margins.differences() { sum * sum } else { 0.0 };
     value - 0.5 * q * (square + joint)
+}
+
+/// Costs of any number of classes up to seven.
+fn costs(n_classes: usize) -> Vec<Vec<f64>> {
+    let cost = |y: usize, j: usize| if y == j { 0.0 } else { ((3 * y + 5 * j) % 7) as f64 / 2.0 };
+    (0..n_classes).map(|y| (0..n_classes).map(|j| cost(y, j)).collect()).collect()
 }
 
 /// Every formulation at every power that it has, smoothed too, top-k for some k.
@@ -64,8 +71,10 @@ proptest! {
         q in prop_oneof![6 => 0.05f64..20.0, 1 => Just(0.0), 1 => Just(1e-200), 1 => 1e-12f64..1e-6],
         c in 0.01f64..5.0,
         loss in any_loss(),
+        costly in any::<bool>(),
     ) {
         let k = scores.len();
+        let loss = if costly && loss.margins.differences() { loss.costs(&costs(k)) } else { loss };
         let label = label % k;
         // Blocks at their bounds are where the pieces meet.
         let share = loss.set.selection.count().map_or(1.0, |count| 1.0 / k.max(count) as f64);
@@ -104,8 +113,10 @@ proptest! {
         start in prop::collection::vec(0.0f64..1.0, 8),
         c in 0.01f64..5.0,
         loss in any_loss(),
+        costly in any::<bool>(),
     ) {
         let k = scores.len();
+        let loss = if costly && loss.margins.differences() { loss.costs(&costs(k)) } else { loss };
         let mut a: Vec<f64> = start[..k].iter().map(|s| s * c / k.max(loss.set.selection.count().unwrap_or(1)) as f64).collect();
         if loss.margins.differences() {
             a[0] = 0.0;

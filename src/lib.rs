@@ -47,6 +47,7 @@
 //!        gradcheck · reference
 //!        solver
 //!        objective
+//!        evaluation
 //!        loss · model
 //!        calibration
 //!        data · metric
@@ -62,6 +63,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod durable;
+pub mod evaluation;
 pub mod fetch;
 pub mod gradcheck;
 pub mod kernel;

@@ -5,7 +5,7 @@ use super::{EvaluateArgs, Failure, evaluation, print, print_json};
 use crate::calibration::Calibrator;
 use crate::metric::Confusion;
 use crate::model::Classifier;
-use crate::objective::Evaluation;
+use crate::evaluation::Evaluation;
 use crate::run::measure::{Comparison, compare};
 use crate::run::{self, Labelled, RunError};
 use serde_json::json;

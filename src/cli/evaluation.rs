@@ -2,7 +2,7 @@
 
 use super::output::{number, percent};
 use crate::metric::{ClassReport, Confusion};
-use crate::objective::Evaluation;
+use crate::evaluation::Evaluation;
 use crate::run::measure::Comparison;
 use crate::visible;
 use std::fmt::Write as _;

@@ -66,7 +66,7 @@ impl Host<'_> {
         let batch = self.source.gather(self.rows).to_device(device);
         let offset = self.source.sparse_offset(device);
         let loss = objective.loss.init(device);
-        let route = Route { loss: loss.as_ref(), lambda: objective.lambda, bias: objective.bias };
+        let route = Route { loss: loss.as_ref(), regulariser: objective.regulariser() };
         let model = |device: &Device| {
             LinearSvm::from_values(self.weight.to_vec(), self.bias.map(<[f32]>::to_vec), self.n_classes, device)
         };

@@ -10,7 +10,7 @@ use crate::data::batch::Source;
 use crate::data::{Dataset, Scaler, streams};
 use crate::device::OpenDevice;
 use crate::model::{Classifier, Origin, Training};
-use crate::objective::Objective;
+use crate::evaluation::evaluate;
 use crate::run::{Fitted, RunError};
 use crate::solver::sgd::stacked::{self, Member};
 use crate::solver::{Fit, LogEntry, Measurement, Observer, Problem, SgdConfig, SolverConfig, StopReason, dual};
@@ -284,10 +284,8 @@ impl Job<'_> {
         }
         let (data, fitted) = (self.bench.data, &self.fitted[i]);
         let model = classifier(self.config(i), data, fitted, self.rows.len(), fit);
-        let loss = &fitted.objective.loss;
-        let evaluate = |rows: &[u32]| {
-            Objective::evaluate(loss, &model, &data.features, &data.labels, data.weights.as_deref(), rows, &[])
-        };
+        let loss = Some(&fitted.objective.loss);
+        let evaluate = |rows: &[u32]| evaluate(&model, loss, data, rows, &[]);
         let validation = evaluate(&self.bench.folds[self.fold].validation);
         record.accuracy = Some(validation.confusion.accuracy());
         record.macro_f1 = Some(validation.confusion.mean(false).f1);

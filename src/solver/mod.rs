@@ -17,7 +17,8 @@ pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 use crate::data::batch::Source;
 use crate::device::OpenDevice;
 use crate::loss::{LabelOutOfRange, check_labels};
-use crate::objective::{DevicePass, Evaluation, FusedPass, Objective};
+use crate::evaluation::Evaluation;
+use crate::objective::{DevicePass, FusedPass, Objective};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

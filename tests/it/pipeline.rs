@@ -278,15 +278,7 @@ fn a_decaying_learning_rate_reaches_the_certified_optimum() {
         );
         let (prepared, model) = train(&text, &["gradient=analytic"]);
         let rows = &prepared.split.train;
-        let measured = burn_svm::objective::Objective::evaluate(
-            &prepared.objective.loss,
-            &model,
-            &prepared.data.features,
-            &prepared.data.labels,
-            None,
-            rows,
-            &[],
-        );
+        let measured = burn_svm::evaluation::evaluate(&model, Some(&prepared.objective.loss), &prepared.data, rows, &[]);
         let objective = measured.data_loss + prepared.objective.penalty(&model.weight, model.bias.as_deref());
         let best = optimum(&reference, set, short, c);
         println!("{set} {short} C = {c}: {objective:.9}, optimum {best:.9}, excess {:.2e}", objective / best - 1.0);

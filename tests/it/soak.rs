@@ -42,8 +42,7 @@ fn round((gradient, solver): (&str, &str), folder: &Path) {
     let mut record = RunFolder::create(folder, &config.text, true).unwrap();
     run::train(&config, &prepared, &device, &mut record, &mut Silent).unwrap();
     let model = Classifier::load(folder).unwrap();
-    let (data, rows) = (&prepared.data, &prepared.split.test);
-    let measured = Objective::evaluate(None, &model, &data.features, &data.labels, None, rows, &[]);
+    let measured = burn_svm::evaluation::evaluate(&model, None, &prepared.data, &prepared.split.test, &[]);
     assert!(measured.confusion.accuracy() > 0.85, "{solver}");
 }
 

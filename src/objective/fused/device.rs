@@ -166,9 +166,8 @@ impl<'a> DevicePass<'a> {
         let (losses, q) = self.charge(batch.x.clone().matmul(weight.clone()), bias, &batch, n);
         // As `LinearSvm::backward`: rows of X in order.
         let product = q.clone().transpose().matmul(batch.x).transpose();
-        let lambda = penalty * self.objective.lambda;
-        let factor = self.objective.bias.penalty_factor();
-        let penalty = Penalty { weight: lambda as f32, bias: (factor * lambda) as f32 };
+        let decay = self.objective.regulariser().decay(penalty);
+        let penalty = Penalty { weight: decay.weight as f32, bias: decay.bias as f32 };
         let primitive = bias.map(|b| float(b.clone()));
         let (dw, db) = finish(float(product), float(q.clone()), float(weight.clone()), primitive, penalty);
         let data_loss = want_loss.then(|| losses.sum());
@@ -251,10 +250,11 @@ impl<'a> DevicePass<'a> {
                 Some(sum) => sum.plus(found),
             });
         }
+        let decay = self.objective.regulariser().decay(1.0);
         let nothing = || DeviceGradient {
             data_loss: want_loss.then(|| Tensor::zeros([1], &self.device)),
-            weight: weight.clone().mul_scalar(self.objective.lambda),
-            bias: bias.map(|b| b.clone().mul_scalar(self.objective.lambda * self.objective.bias.penalty_factor())),
+            weight: weight.clone().mul_scalar(decay.weight),
+            bias: bias.map(|b| b.clone().mul_scalar(decay.bias)),
         };
         (sum.unwrap_or_else(nothing), slopes)
     }

@@ -6,7 +6,8 @@
 use super::{Ascent, DualConfig, SolveError, free, sweep};
 use crate::loss::{Formulation, Loss};
 use crate::model::{BiasRule, Scorer};
-use crate::objective::{DualPoint, Evaluation};
+use crate::evaluation::Evaluation;
+use crate::objective::DualPoint;
 use crate::solver::{Certificate, Fit, Observer, Problem};
 
 /// What can be said of a model.

@@ -166,10 +166,9 @@ impl Function for FullBatch<'_> {
             Some(batches) => batches.iter().for_each(&mut add),
             None => self.problem.train.chunks(self.chunk).for_each(|rows| add(&self.gather(rows))),
         }
-        let objective = self.problem.objective;
         let n = self.problem.train.len() as f64;
         // Losses are added up on the host, so that single precision loses nothing over many chunks.
-        let mut value = host(Tensor::cat(losses, 0))?.iter().sum::<f64>() / n;
+        let value = host(Tensor::cat(losses, 0))?.iter().sum::<f64>() / n;
         let mut gradient = match weight {
             Some(weight) => host(weight)?,
             None => vec![0.0; self.n_weights()],
@@ -177,11 +176,8 @@ impl Function for FullBatch<'_> {
         if let Some(bias) = bias {
             gradient.extend(host(bias)?);
         }
-        for (i, (g, x)) in gradient.iter_mut().zip(&at).enumerate() {
-            let factor = if i < self.n_weights() { 1.0 } else { objective.bias.penalty_factor() };
-            *g = *g / n + objective.lambda * factor * x;
-            value += objective.lambda * factor * x * x / 2.0;
-        }
+        gradient.iter_mut().for_each(|g| *g /= n);
+        let value = self.problem.objective.regulariser().added(&at, self.n_weights(), value, &mut gradient);
         Ok(Point { at, value, gradient })
     }
 

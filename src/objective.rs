@@ -13,7 +13,9 @@ mod proof;
 mod regulariser;
 
 pub(crate) use fused::{DenseRows, linger};
-pub use fused::{DeviceBatch, DeviceGradient, DevicePass, FusedGradient, FusedPass, ResidentLimits, fused_loss};
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+pub use fused::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
+pub use fused::{FusedGradient, FusedPass, fused_loss};
 pub(crate) use proof::{DualPoint, Proven};
 pub use regulariser::{Decay, Regulariser};
 

@@ -14,7 +14,7 @@ pub use error::{DataError, DataErrorKind, Position};
 pub use labels::LabelColumn;
 pub use scale::{Center, Scale, Scaler};
 pub use sparse::Csr;
-pub use split::{Holdout, Split, SplitConfig, SplitMethod};
+pub use split::{Holdout, Split, SplitConfig, SplitMethod, sample};
 
 /// Streams of the one seeded generator: each use draws from its own, so that none disturbs another.
 pub mod streams {

@@ -8,7 +8,9 @@ use crate::data::{Dense, Features};
 use crate::device::OpenDevice;
 use crate::loss::Loss;
 use crate::model::LinearSvm;
-use crate::objective::{DevicePass, FusedGradient, FusedPass, Objective, ResidentLimits};
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+use crate::objective::{DevicePass, ResidentLimits};
+use crate::objective::{FusedGradient, FusedPass, Objective};
 use burn::tensor::Device;
 
 /// How far a score is moved to see whether its row lies beside a kink, relative to the largest score of the row, at least 1.
@@ -41,7 +43,9 @@ pub fn compare_on_device(
     let mut measured = host.on_device(objective, &open.device)?;
     if FusedPass::serves(source.features, open) {
         measured.fused = host.fused(objective);
-    } else if DevicePass::serves(source.features, open) {
+    }
+    #[cfg(all(feature = "cube", not(feature = "fusion")))]
+    if DevicePass::serves(source.features, open) {
         measured.fused = host.fused_on_device(objective, &open.device)?;
     }
     Ok(host.judge(objective, &measured, open.label()))
@@ -87,6 +91,7 @@ impl Host<'_> {
         Some(self.plain(found, q))
     }
 
+    #[cfg(all(feature = "cube", not(feature = "fusion")))]
     /// The pass of training on a GPU, over the rows in question alone, so that no more than those go there.
     fn fused_on_device(
         &self,

@@ -52,7 +52,7 @@ use rand_distr::{Distribution, StandardNormal};
 use routes::Route;
 
 #[allow(unused_imports)] // for the links of the documentation
-use crate::objective::Objective;
+use crate::objective::{Objective, Regulariser};
 
 /// The largest relative error of a line that agrees.
 pub const TOLERANCE: f64 = 1e-6;

@@ -12,19 +12,15 @@
 
 #[cfg(all(feature = "cube", not(feature = "fusion")))]
 mod device;
-#[cfg(not(all(feature = "cube", not(feature = "fusion"))))]
-#[path = "fused/no_device.rs"]
-mod device;
 mod linger;
 mod operation;
-mod resident;
 mod rows;
 mod workspace;
 
-pub use device::{DeviceBatch, DevicePass};
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+pub use device::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
 pub(crate) use linger::linger;
 pub use operation::fused_loss;
-pub use resident::{DeviceGradient, ResidentLimits};
 pub(crate) use rows::DenseRows;
 
 use super::{Decay, Objective};
@@ -36,9 +32,9 @@ use workspace::{Target, Workspace};
 /// The data loss of batches of a source and the gradient of the objective, one pass each.
 #[derive(Debug)]
 pub struct FusedPass<'a> {
-    source: Source<'a>,
+    pub(crate) source: Source<'a>,
+    pub(crate) rows: DenseRows<'a>,
     objective: &'a Objective,
-    rows: DenseRows<'a>,
     work: Workspace,
 }
 

@@ -3,8 +3,8 @@
 use super::{RunError, prepare};
 use crate::config::LoadedConfig;
 use crate::data::{Dataset, Features, Split};
-use crate::model::Classifier;
 use crate::evaluation::{self, Evaluation};
+use crate::model::Classifier;
 use crate::visible;
 use std::collections::HashMap;
 use std::path::Path;

@@ -278,7 +278,8 @@ fn a_decaying_learning_rate_reaches_the_certified_optimum() {
         );
         let (prepared, model) = train(&text, &["gradient=analytic"]);
         let rows = &prepared.split.train;
-        let measured = burn_svm::evaluation::evaluate(&model, Some(&prepared.objective.loss), &prepared.data, rows, &[]);
+        let measured =
+            burn_svm::evaluation::evaluate(&model, Some(&prepared.objective.loss), &prepared.data, rows, &[]);
         let objective = measured.data_loss + prepared.objective.penalty(&model.weight, model.bias.as_deref());
         let best = optimum(&reference, set, short, c);
         println!("{set} {short} C = {c}: {objective:.9}, optimum {best:.9}, excess {:.2e}", objective / best - 1.0);

@@ -10,7 +10,6 @@
 //!
 //! Only the indices of a batch go to the device, and nothing comes back.
 
-use super::resident::{DeviceGradient, ResidentLimits};
 use super::{FusedGradient, Objective};
 use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Rows, Source};
@@ -39,6 +38,32 @@ pub(super) fn charges(loss: &Loss) -> Option<Charges> {
         Formulation::OneVsRest => ChargeKind::Each,
     };
     Some(Charges { kind, squared: loss.power == Power::Two, margin: loss.margin as f32 })
+}
+
+/// What may stay on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResidentLimits {
+    /// Bytes of all; a matrix that takes more is moved batch by batch. 0: nothing stays.
+    pub memory: u64,
+    /// Bytes of a buffer, where the device allows more.
+    pub buffer: u64,
+}
+
+impl Default for ResidentLimits {
+    fn default() -> Self {
+        Self { memory: 2_000_000_000, buffer: u64::MAX }
+    }
+}
+
+/// Gradients of the objective on the device.
+#[derive(Debug, Clone)]
+pub struct DeviceGradient {
+    /// (1/n) Σ weight_i·ℓ_i, `[1]`, without the regulariser; where it was asked for.
+    pub data_loss: Option<Tensor<1>>,
+    /// `[n_features, n_classes]`
+    pub weight: Tensor<2>,
+    /// `[n_classes]`
+    pub bias: Option<Tensor<1>>,
 }
 
 /// The matrix and what goes with it, on the device.

@@ -1,10 +1,11 @@
 //! The weights of a stack on a device, and their update.
 
+use super::Parameters;
 use crate::data::Features;
 use crate::data::batch::Rows;
 use crate::model::LinearSvm;
+use crate::objective::{Decay, Regulariser};
 use crate::solver::sgd::SgdConfig;
-use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::{Problem, SolveError};
 use burn::module::Param;
 use burn::nn::Linear;
@@ -24,7 +25,6 @@ pub(super) struct Columns {
     /// Whether the weights lie as `[M·K, D]`.
     upright: bool,
     bias: Option<Tensor<1>>,
-    bias_factor: f64,
     offset: Option<Tensor<2>>,
     n_classes: usize,
     n_features: usize,
@@ -41,27 +41,21 @@ enum Kind {
 }
 
 impl Columns {
-    pub(super) fn new(
-        config: &SgdConfig,
-        problem: &Problem<'_>,
-        initial: Vec<(Vec<f32>, Option<Vec<f32>>)>,
-        device: &Device,
-    ) -> Self {
+    pub(super) fn new(config: &SgdConfig, problem: &Problem<'_>, initial: &[Parameters], device: &Device) -> Self {
         let (m, k, d) = (initial.len(), problem.n_classes, problem.source.features.n_features());
         let upright = !matches!(problem.source.features, Features::Sparse(_));
         let mut values = vec![0.0f32; m * k * d];
-        for (block, (weight, _)) in initial.iter().enumerate() {
-            for (cell, &value) in weight.iter().enumerate() {
+        for (block, values_of) in initial.iter().enumerate() {
+            for (cell, &value) in values_of.weight.iter().enumerate() {
                 let (j, c) = (cell / k, block * k + cell % k);
                 values[if upright { c * d + j } else { j * m * k + c }] = value;
             }
         }
         let shape = if upright { [m * k, d] } else { [d, m * k] };
         let weight = Tensor::<2>::from_data(TensorData::new(values, shape), device);
-        let biases: Option<Vec<f32>> =
-            initial.into_iter().map(|(_, bias)| bias).collect::<Option<Vec<_>>>().map(|b| b.concat());
-        let bias = biases.map(|b| Tensor::<1>::from_data(TensorData::new(b, [m * k]), device));
-        let kind = if config.optimizer == OptimizerName::Sgd && config.clip_value.is_none() {
+        let biases: Option<Vec<&[f32]>> = initial.iter().map(|values| values.bias.as_deref()).collect();
+        let bias = biases.map(|b| b.concat()).map(|b| Tensor::<1>::from_data(TensorData::new(b, [m * k]), device));
+        let kind = if config.is_plain() {
             Kind::Plain { factors: vec![1.0; m] }
         } else {
             let tracked = device.clone().autodiff();
@@ -77,7 +71,6 @@ impl Columns {
             weight,
             upright,
             bias,
-            bias_factor: problem.objective.bias.penalty_factor(),
             offset: problem.source.sparse_offset(device),
             n_classes: k,
             n_features: d,
@@ -90,14 +83,6 @@ impl Columns {
         match &self.kind {
             Kind::Plain { factors } => factors.len(),
             Kind::Stepped { off, .. } => off.len(),
-        }
-    }
-
-    /// Whether nothing is left to train.
-    pub(super) fn is_empty(&self) -> bool {
-        match &self.kind {
-            Kind::Plain { factors } => factors.is_empty(),
-            Kind::Stepped { off, .. } => off.iter().all(|o| *o),
         }
     }
 
@@ -152,18 +137,19 @@ impl Columns {
     }
 
     /// Makes the step of every block at its learning rate.
-    pub(super) fn update(&mut self, rows: &Rows, q: Tensor<2>, rates: &[f64], lambdas: &[f64]) {
-        let of_bias = self.bias.is_some().then(|| q.clone().sum_dim(0).reshape([q.dims()[1]]));
+    pub(super) fn update(&mut self, rows: &Rows, q: Tensor<2>, rates: &[f64], regularisers: &[Regulariser]) {
         if matches!(self.kind, Kind::Plain { .. }) {
-            self.step_plainly(rows, q, rates, lambdas, of_bias);
+            self.step_plainly(rows, q, rates, regularisers);
         } else {
-            self.step_by_optimizer(rows, q, rates, lambdas, of_bias);
+            self.step_by_optimizer(rows, q, rates, regularisers);
         }
     }
 
     /// weight ← weight − (η/factor')·XᵀQ with factor' = factor·(1 − ηλ).
-    fn step_plainly(&mut self, rows: &Rows, q: Tensor<2>, rates: &[f64], lambdas: &[f64], of_bias: Option<Tensor<1>>) {
-        let shrink: Vec<f64> = rates.iter().zip(lambdas).map(|(rate, lambda)| 1.0 - rate * lambda).collect();
+    fn step_plainly(&mut self, rows: &Rows, q: Tensor<2>, rates: &[f64], regularisers: &[Regulariser]) {
+        let of_bias = self.bias.is_some().then(|| column_sums(&q));
+        let decays: Vec<Decay> = rates.iter().zip(regularisers).map(|(&rate, of)| of.decay(rate)).collect();
+        let shrink: Vec<f64> = decays.iter().map(|decay| 1.0 - decay.weight).collect();
         let Kind::Plain { factors } = &mut self.kind else { return };
         factors.iter_mut().zip(&shrink).for_each(|(f, s)| *f *= s);
         if factors.iter().any(|f| !(SMALLEST..=LARGEST).contains(&f.abs())) {
@@ -176,27 +162,27 @@ impl Columns {
         let step = self.product(rows, q.mul(Self::beside_scores(self.spread(&scaled))));
         self.weight.inplace(|weight| weight.sub(step));
         if let (Some(bias), Some(gradient)) = (self.bias.take(), of_bias) {
-            let kept: Vec<f64> =
-                rates.iter().zip(lambdas).map(|(rate, lambda)| 1.0 - rate * lambda * self.bias_factor).collect();
+            let kept: Vec<f64> = decays.iter().map(|decay| 1.0 - decay.bias).collect();
             self.bias = Some(bias.mul(self.spread(&kept)).sub(gradient.mul(self.spread(rates))));
         }
     }
 
-    fn step_by_optimizer(
-        &mut self,
-        rows: &Rows,
-        q: Tensor<2>,
-        rates: &[f64],
-        lambdas: &[f64],
-        of_bias: Option<Tensor<1>>,
-    ) {
-        let decay = self.beside_weights(self.spread(lambdas));
-        let gradient = self.product(rows, q).add(self.weight.clone().mul(decay));
-        let factor = self.bias_factor;
-        let of_bias = of_bias.zip(self.bias.clone()).map(|(gradient, bias)| {
-            let decay: Vec<f64> = lambdas.iter().map(|lambda| lambda * factor).collect();
-            gradient.add(bias.mul(self.spread(&decay)))
-        });
+    /// XᵀQ + λW in the layout of the weights, and the gradient of the bias.
+    fn gradient(&self, rows: &Rows, q: Tensor<2>, regularisers: &[Regulariser]) -> (Tensor<2>, Option<Tensor<1>>) {
+        let decays = regularisers.iter().map(|of| of.decay(1.0));
+        let (of_weight, of_bias): (Vec<f64>, Vec<f64>) = decays.map(|decay| (decay.weight, decay.bias)).unzip();
+        let bias = self.bias.clone().map(|bias| column_sums(&q).add(bias.mul(self.spread(&of_bias))));
+        let decay = self.beside_weights(self.spread(&of_weight));
+        (self.product(rows, q).add(self.weight.clone().mul(decay)), bias)
+    }
+
+    /// Puts the gradient in the place of the parameters.
+    pub(super) fn differentiate(&mut self, rows: &Rows, q: Tensor<2>, regularisers: &[Regulariser]) {
+        (self.weight, self.bias) = self.gradient(rows, q, regularisers);
+    }
+
+    fn step_by_optimizer(&mut self, rows: &Rows, q: Tensor<2>, rates: &[f64], regularisers: &[Regulariser]) {
+        let (gradient, of_bias) = self.gradient(rows, q, regularisers);
         let rates = self.spread(rates);
         let off = self.switched_off();
         let weight_rates = self.beside_weights(rates.clone());
@@ -255,6 +241,11 @@ impl Columns {
         (by_block(columns), bias)
     }
 
+    /// Whether a block is masked.
+    pub(super) fn is_off(&self, block: usize) -> bool {
+        matches!(&self.kind, Kind::Stepped { off, .. } if off[block])
+    }
+
     /// Switches blocks off; true where they were taken out, and the others moved together.
     pub(super) fn switch_off(&mut self, lost: &[bool]) -> bool {
         let (k, d) = (self.n_classes, self.n_features);
@@ -292,15 +283,13 @@ impl Columns {
     }
 
     /// Weights `[D, K]` row-major and bias of every block.
-    #[allow(clippy::cast_possible_truncation, clippy::type_complexity)]
-    pub(super) fn read(&self) -> Result<Vec<(Vec<f32>, Option<Vec<f32>>)>, SolveError> {
+    #[allow(clippy::cast_possible_truncation)]
+    pub(super) fn read(&self) -> Result<Vec<Parameters>, SolveError> {
         let (m, k, d) = (self.blocks(), self.n_classes, self.n_features);
         if m == 0 {
             return Ok(Vec::new());
         }
-        let read = |data: TensorData| data.try_to_vec_as::<f32>().map_err(|e| SolveError::Device(format!("{e:?}")));
-        let weight = read(self.weight.clone().into_data())?;
-        let bias = self.bias.clone().map(|b| read(b.into_data())).transpose()?;
+        let Parameters { weight, bias } = Parameters::of_tensors(self.weight.clone(), self.bias.clone())?;
         let one = |block: usize| {
             let factor = match &self.kind {
                 Kind::Plain { factors } => factors[block],
@@ -311,8 +300,16 @@ impl Columns {
                 let stored = weight[if self.upright { c * d + j } else { j * m * k + c }];
                 (f64::from(stored) * factor) as f32
             };
-            ((0..d * k).map(cell).collect(), bias.as_ref().map(|b| b[block * k..(block + 1) * k].to_vec()))
+            Parameters {
+                weight: (0..d * k).map(cell).collect(),
+                bias: bias.as_ref().map(|b| b[block * k..(block + 1) * k].to_vec()),
+            }
         };
         Ok((0..m).map(one).collect())
     }
+}
+
+/// The sums of the columns of Q, `[M·K]`.
+fn column_sums(q: &Tensor<2>) -> Tensor<1> {
+    q.clone().sum_dim(0).reshape([q.dims()[1]])
 }

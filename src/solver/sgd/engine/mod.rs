@@ -1,0 +1,163 @@
+//! The engines: what computes gradients and makes the steps of a run. One is chosen for a run ([`choose`]), and its loop asks for steps.
+//!
+//! | engine | models | gradient | step |
+//! |---|---|---|---|
+//! | [`InPlace`] | one or many | fused with the step | plain SGD on weights where they lie |
+//! | [`Stepper`] over `Fused` | one | fused pass over rows on the host | Burn's optimiser |
+//! | [`Stepper`] over `Resident` | one | fused pass over rows on a GPU | Burn's optimiser |
+//! | [`Stepper`] over `Analytic`, `Autodiff` | one | tensor operations, by hand or by Burn | Burn's optimiser |
+//! | [`Stack`] | many | tensor operations over all models | plain, or Burn's optimiser |
+
+mod columns;
+mod gradient;
+mod in_place;
+mod models;
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+mod resident;
+mod stack;
+mod stepper;
+mod tensors;
+
+use super::feed::Drawn;
+use super::stacked::Member;
+use super::{SgdConfig, optimizer::OptimizerName};
+use crate::objective::FusedPass;
+use crate::solver::stop::WatchedMetric;
+use crate::solver::{GradientRoute, Problem, Route, SolveError};
+pub(super) use gradient::autodiff;
+use gradient::{Analytic, Autodiff, Fused};
+use in_place::InPlace;
+use stack::Stack;
+use stepper::Stepper;
+pub(super) use tensors::{Tensors, forget};
+
+/// The parameters of a model, or a gradient with respect to them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Parameters {
+    /// `[n_features, n_classes]`, row-major.
+    pub weight: Vec<f32>,
+    /// `[n_classes]`
+    pub bias: Option<Vec<f32>>,
+}
+
+impl Parameters {
+    /// Weight, then bias.
+    pub fn values(&self) -> impl Iterator<Item = f64> + Clone + '_ {
+        self.weight.iter().chain(self.bias.iter().flatten()).map(|&v| f64::from(v))
+    }
+}
+
+/// One step: its rows, and the factor of the learning rates by warm-up and schedule.
+pub(super) struct Step {
+    pub drawn: Drawn,
+    pub factor: f64,
+}
+
+/// Members and their minibatch objectives before a step.
+pub(super) type Objectives = Vec<(usize, f64)>;
+
+/// Computes gradients and makes the steps of all models of a run, which are numbered as its members.
+pub(super) trait Engine: Send {
+    /// How the gradient is computed.
+    fn route(&self) -> Route;
+
+    /// A remark for the user.
+    fn notice(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether rows are read by index, so that nothing has to be gathered ahead of the step.
+    fn reads_in_place(&self) -> bool {
+        false
+    }
+
+    /// Steps at most between two looks at the run.
+    fn stride(&self) -> u64 {
+        1
+    }
+
+    /// One step of every model; the objectives before it where they are wanted.
+    fn step(&mut self, step: Step, want_loss: bool) -> Result<Objectives, SolveError>;
+
+    /// Several steps; the objectives before the last where they are wanted.
+    fn advance(&mut self, steps: Vec<Step>, want_loss: bool) -> Result<Objectives, SolveError> {
+        let (count, mut objectives) = (steps.len(), Vec::new());
+        for (step, number) in steps.into_iter().zip(1..) {
+            objectives = self.step(step, want_loss && number == count)?;
+        }
+        Ok(objectives)
+    }
+
+    /// Takes members out that have diverged.
+    fn remove(&mut self, lost: &[usize]) {
+        let _ = lost;
+    }
+
+    /// The parameters of all members that have not been taken out.
+    fn parameters(&self) -> Result<Vec<(usize, Parameters)>, SolveError>;
+
+    /// The gradient of a member's objective at other parameters, over rows of the data set; changes nothing of the run.
+    fn gradient(&mut self, member: &Member, at: &Parameters, rows: &[u32]) -> Result<Parameters, SolveError>;
+
+    /// Capabilities of a run of one model; `None` where there are several.
+    fn single(&mut self) -> Option<&mut dyn Single> {
+        None
+    }
+}
+
+/// Capabilities of an engine with one model.
+pub(super) trait Single {
+    /// Accuracy or data loss over rows of the data set.
+    fn measure(&mut self, rows: &[u32], metric: WatchedMetric) -> Result<f64, SolveError>;
+
+    /// The state of the optimiser, as Burn writes it.
+    fn optimizer(&self) -> Result<Vec<u8>, SolveError>;
+
+    /// Goes on from these parameters and this state.
+    fn restore(&mut self, parameters: Parameters, optimizer: Vec<u8>) -> Result<(), SolveError>;
+}
+
+/// The engine of a run: the fastest that there is for its rows, device and optimiser, or the route that was asked for.
+pub(super) fn choose<'a>(
+    config: &'a SgdConfig,
+    problem: &'a Problem<'a>,
+    members: &'a [Member],
+) -> Box<dyn Engine + 'a> {
+    let fused = matches!(problem.gradient, GradientRoute::Auto | GradientRoute::Fused);
+    let Some(first) = members.first() else { return Box::new(Stack::new(config, problem, members)) };
+    let features = problem.source.features;
+    if fused
+        && FusedPass::serves(features, problem.device)
+        && let Some(pass) = FusedPass::new(problem.source, problem.n_classes, &first.objective)
+    {
+        if config.is_plain() && (members.len() > 1 || in_place::suits(config, &pass)) {
+            return Box::new(InPlace::new(config, problem, members, pass));
+        }
+        if members.len() == 1 {
+            return Box::new(Stepper::new(config, problem, first, Fused(pass)));
+        }
+    }
+    if members.len() > 1 {
+        return Box::new(Stack::new(config, problem, members));
+    }
+    #[cfg(all(feature = "cube", not(feature = "fusion")))]
+    if fused && let Some(pass) = resident::pass(config, problem, &first.objective) {
+        return Box::new(Stepper::new(config, problem, first, pass));
+    }
+    match problem.gradient {
+        GradientRoute::Autodiff => Box::new(Stepper::new(config, problem, first, Autodiff)),
+        _ => Box::new(Stepper::new(config, problem, first, Analytic)),
+    }
+}
+
+impl SgdConfig {
+    /// Whether a step is W ← W − η·g, nothing clipped.
+    fn is_plain(&self) -> bool {
+        self.optimizer == OptimizerName::Sgd && self.clip_value.is_none() && self.clip_norm.is_none()
+    }
+}
+
+/// A failure of the device.
+pub(super) fn failed(error: impl std::fmt::Debug) -> SolveError {
+    SolveError::Device(format!("{error:?}"))
+}

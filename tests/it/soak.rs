@@ -7,7 +7,6 @@
 
 use burn_svm::config::LoadedConfig;
 use burn_svm::model::Classifier;
-use burn_svm::objective::Objective;
 use burn_svm::run::{self, RunFolder};
 use burn_svm::solver::{LogEntry, Observer};
 use std::fs;

@@ -1,7 +1,7 @@
 //! The training loop, of a run alone and of a stack: a run alone is a stack of one.
 
 use super::engine::{self, Engine, Objectives, Parameters, Step, forget};
-use super::feed::Feed;
+use super::feed::{self, Drawn};
 use super::sampler::Sampler;
 use super::stacked::{Member, MemberFit};
 use super::{SgdConfig, agreement, draws};
@@ -100,28 +100,32 @@ impl<'a> Run<'a> {
         }
         self.restore(observer)?;
         sampler.skip(self.made);
+        let left = self.steps - self.made;
         if self.engine.reads_in_place() && problem.device.name.backend.is_cpu() {
             // In a thread of the pool, whose others are at hand for each step.
-            rayon::scope(|_| self.descend(Feed::Inline(Box::new(sampler)), observer))?;
+            rayon::scope(|_| self.descend(&mut feed::inline(sampler), observer))?;
         } else if self.engine.reads_in_place() || problem.threads <= 1 {
-            self.descend(Feed::Inline(Box::new(sampler)), observer)?;
+            self.descend(&mut feed::inline(sampler), observer)?;
         } else {
-            let left = self.steps - self.made;
-            std::thread::scope(|scope| {
-                let feed = Feed::ahead(scope, problem.source, sampler, left);
-                self.descend(feed, observer)
+            std::thread::scope(|scope| match feed::ahead(scope, problem.source, sampler.clone(), left) {
+                Some(mut feed) => self.descend(&mut feed, observer),
+                None => self.descend(&mut feed::inline(sampler), observer),
             })?;
         }
         self.outcome(gradient)
     }
 
     /// Makes the steps.
-    fn descend(&mut self, mut feed: Feed, observer: &mut dyn Observer) -> Result<(), SolveError> {
+    fn descend(
+        &mut self,
+        feed: &mut dyn Iterator<Item = Drawn>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), SolveError> {
         let (config, n) = (self.config, self.problem.train.len());
         self.clock = Instant::now();
         while self.made < self.steps {
             let (before, end) = (self.made, self.round_end());
-            let drawn = feed.by_ref().take(usize::try_from(end - before).unwrap_or(usize::MAX));
+            let drawn = feed.take(usize::try_from(end - before).unwrap_or(usize::MAX));
             let step = |(drawn, step)| Step { drawn, factor: config.rate_factor(step, self.steps) };
             let steps: Vec<Step> = drawn.zip(before..).map(step).collect();
             self.made = end;

@@ -3,32 +3,26 @@
 //! | engine | models | gradient | step |
 //! |---|---|---|---|
 //! | [`InPlace`] | one or many | fused with the step | plain SGD on weights where they lie |
-//! | [`Stepper`] over `Fused` | one | fused pass over rows on the host | Burn's optimiser |
-//! | [`Stepper`] over `Resident` | one | fused pass over rows on a GPU | Burn's optimiser |
-//! | [`Stepper`] over `Analytic`, `Autodiff` | one | tensor operations, by hand or by Burn | Burn's optimiser |
-//! | [`Stack`] | many | tensor operations over all models | plain, or Burn's optimiser |
+//! | [`Stepper`] | one | by Burn, by hand, or fused on the host or a GPU ([`Pass`]) | Burn's optimiser |
+//! | [`Stack`] | many | in tensor operations over all models | plain, or Burn's optimiser |
 
-mod columns;
-mod gradient;
 mod in_place;
-mod models;
-#[cfg(all(feature = "cube", not(feature = "fusion")))]
-mod resident;
 mod stack;
 mod stepper;
+mod team;
 mod tensors;
 
+use super::SgdConfig;
 use super::feed::Drawn;
+use super::optimizer::OptimizerName;
 use super::stacked::Member;
-use super::{SgdConfig, optimizer::OptimizerName};
 use crate::objective::FusedPass;
 use crate::solver::stop::WatchedMetric;
 use crate::solver::{GradientRoute, Problem, Route, SolveError};
-pub(super) use gradient::autodiff;
-use gradient::{Analytic, Autodiff, Fused};
 use in_place::InPlace;
 use stack::Stack;
-use stepper::Stepper;
+pub(super) use stepper::autodiff;
+use stepper::{Pass, Stepper};
 pub(super) use tensors::{Tensors, forget};
 
 /// The parameters of a model, or a gradient with respect to them.
@@ -124,30 +118,29 @@ pub(super) fn choose<'a>(
     members: &'a [Member],
 ) -> Box<dyn Engine + 'a> {
     let fused = matches!(problem.gradient, GradientRoute::Auto | GradientRoute::Fused);
-    let Some(first) = members.first() else { return Box::new(Stack::new(config, problem, members)) };
-    let features = problem.source.features;
-    if fused
-        && FusedPass::serves(features, problem.device)
-        && let Some(pass) = FusedPass::new(problem.source, problem.n_classes, &first.objective)
-    {
-        if config.is_plain() && (members.len() > 1 || in_place::suits(config, &pass)) {
+    let on_host = |member: &'a Member| {
+        let there = fused && FusedPass::serves(problem.source.features, problem.device);
+        there.then(|| FusedPass::new(problem.source, problem.n_classes, &member.objective)).flatten()
+    };
+    let [member] = members else {
+        return match members.first().and_then(on_host) {
+            Some(pass) if config.is_plain() => Box::new(InPlace::new(config, problem, members, pass)),
+            _ => Box::new(Stack::new(config, problem, members)),
+        };
+    };
+    let stepper = |pass| Box::new(Stepper::new(config, problem, member, pass));
+    match on_host(member) {
+        Some(pass) if config.is_plain() && in_place::suits(config, &pass) => {
             return Box::new(InPlace::new(config, problem, members, pass));
         }
-        if members.len() == 1 {
-            return Box::new(Stepper::new(config, problem, first, Fused(pass)));
-        }
-    }
-    if members.len() > 1 {
-        return Box::new(Stack::new(config, problem, members));
+        Some(pass) => return stepper(Pass::Fused(pass)),
+        None => {}
     }
     #[cfg(all(feature = "cube", not(feature = "fusion")))]
-    if fused && let Some(pass) = resident::pass(config, problem, &first.objective) {
-        return Box::new(Stepper::new(config, problem, first, pass));
+    if fused && let Some(pass) = Pass::resident(config, problem, member) {
+        return stepper(pass);
     }
-    match problem.gradient {
-        GradientRoute::Autodiff => Box::new(Stepper::new(config, problem, first, Autodiff)),
-        _ => Box::new(Stepper::new(config, problem, first, Analytic)),
-    }
+    stepper(if problem.gradient == GradientRoute::Autodiff { Pass::Autodiff } else { Pass::Analytic })
 }
 
 impl SgdConfig {
@@ -160,4 +153,10 @@ impl SgdConfig {
 /// A failure of the device.
 pub(super) fn failed(error: impl std::fmt::Debug) -> SolveError {
     SolveError::Device(format!("{error:?}"))
+}
+
+/// The share of rows that parameters get right.
+#[allow(clippy::cast_precision_loss)]
+fn accuracy(pass: &mut FusedPass<'_>, at: &Parameters, rows: &[u32]) -> f64 {
+    pass.hits(&at.weight, at.bias.as_deref(), rows) as f64 / rows.len().max(1) as f64
 }

@@ -90,8 +90,7 @@ impl<'a> Run<'a> {
     pub fn train(mut self, observer: &mut dyn Observer) -> Result<Vec<MemberFit>, SolveError> {
         let (config, problem) = (self.config, self.problem);
         let mut sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
-        let first = sampler.clone().next_batch();
-        let agreement = agreement::of_first_batch(self.engine.as_mut(), problem, self.members, &first)?;
+        let agreement = agreement::of_first_batch(self.engine.as_mut(), problem, self.members, &sampler)?;
         let gradient = GradientReport { route: self.engine.route(), agreement };
         observer.gradient(gradient);
         observer.start(self.steps);

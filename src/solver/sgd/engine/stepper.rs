@@ -20,6 +20,8 @@ use burn::tensor::{Tensor, TensorData};
 const FORGET: u32 = 64;
 
 /// A way to the gradient.
+// One lives a run; a box would only cost a look at it a step.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Pass<'a> {
     /// Burn's automatic differentiation of the objective.
     Autodiff,

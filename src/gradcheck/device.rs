@@ -3,8 +3,8 @@
 use super::report::DeviceComparison;
 use super::routes::{Gradient, Route, relative, to_host};
 use super::{DEVICE_TOLERANCE, GradcheckError};
+use crate::data::Features;
 use crate::data::batch::Source;
-use crate::data::{Dense, Features};
 use crate::device::OpenDevice;
 use crate::loss::Loss;
 use crate::model::LinearSvm;
@@ -98,6 +98,7 @@ impl Host<'_> {
         objective: &Objective,
         device: &Device,
     ) -> Result<Option<(Gradient, Vec<f64>)>, GradcheckError> {
+        use crate::data::Dense;
         let Source { features, labels, weights, .. } = self.source;
         let d = features.n_features();
         let rows = || self.rows.iter().map(|&row| row as usize);

@@ -47,6 +47,7 @@
 //!        gradcheck · reference
 //!        solver
 //!        objective
+//!        evaluation
 //!        loss · model
 //!        calibration
 //!        data · metric
@@ -60,6 +61,7 @@ mod calibration;
 mod data;
 mod device;
 mod durable;
+mod evaluation;
 mod gradcheck;
 mod kernel;
 mod loss;
@@ -74,13 +76,15 @@ mod visible;
 pub use calibration::Method as Calibration;
 pub use data::{Center, Scale};
 pub use device::{DeviceError, DeviceName, OpenDevice, cpu as cpu_device, open as open_device};
+pub use evaluation::Evaluation;
 pub use loss::{ClassWeights, Loss, MarginLoss, NamedClassWeights, Power};
+pub use metric::Confusion;
 pub use model::{BiasRule, LinearSvm, LinearSvmConfig};
 pub use solver::{
     Certificate, DualConfig, GradientRoute, LbfgsConfig, LogEntry, Measurement, Observer, SgdConfig, SolveError,
     SolverConfig, StopReason,
 };
-pub use svm::{AsLabels, AsRows, Cell, Label, Model, Rows, Scored, Solution, Svm, SvmError};
+pub use svm::{AsLabels, AsRows, Cell, Label, Model, Rows, Solution, Svm, SvmError};
 
 /// The rooms of the library, for the program, the tests and the benchmarks. No promise is made about anything in here.
 #[doc(hidden)]
@@ -90,6 +94,6 @@ pub mod internals {
     }
 
     rooms! {
-        bounded calibration data device durable gradcheck kernel loss metric model objective reference solver visible
+        bounded calibration data device durable evaluation gradcheck kernel loss metric model objective reference solver visible
     }
 }

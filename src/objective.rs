@@ -6,22 +6,25 @@
 //!
 //! n is the number of training rows, whatever their weights; the last term is there when the bias is regularised, with `bias_scale` B. λ is given as
 //! `lambda` itself, as CS231n's `reg` (reg·ΣW², so λ = 2·reg), or as LIBLINEAR's `c` (C = 1/(λ·n)).
-//! Imports `loss`, `model`, `data`, `metric`.
+//! Imports `evaluation` and what lies below it.
 
 mod fused;
 mod proof;
+mod regulariser;
 
 pub(crate) use fused::{DenseRows, linger};
-pub use fused::{DeviceBatch, DeviceGradient, DevicePass, FusedGradient, FusedPass, ResidentLimits, fused_loss};
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+pub use fused::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
+pub use fused::{FusedGradient, FusedPass, fused_loss};
 pub(crate) use proof::{DualPoint, Proven};
+pub use regulariser::{Decay, Regulariser};
 
 use crate::bounded::{NonNegative, Positive};
-use crate::data::Features;
 use crate::data::batch::{Batch, Source};
-use crate::kernel::rounding::{Sum, UNIT, gamma};
+use crate::evaluation::{self, Evaluation};
+use crate::kernel::rounding::{Sum, UNIT};
 use crate::loss::{Loss, MarginLoss};
-use crate::metric::{Confusion, argmax};
-use crate::model::{BiasRule, Classifier, Scorer};
+use crate::model::{BiasRule, Scorer};
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
 use serde::de::{self, IntoDeserializer, Visitor};
@@ -273,41 +276,17 @@ pub struct Objective {
     pub bias: BiasRule,
 }
 
-/// A model measured on rows of a data set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Evaluation {
-    /// (1/rows) Σ weight_i·ℓ_i; NaN where no loss was given.
-    pub data_loss: f64,
-    /// What that is at most in exact numbers.
-    pub data_loss_at_most: f64,
-    /// Predictions against labels.
-    pub confusion: Confusion,
-    /// Of the `top_k` asked for, the share of rows with the label among the k largest scores.
-    pub top_k: Vec<(usize, f64)>,
-}
-
 impl Objective {
+    /// What is added to the data loss.
+    #[must_use]
+    pub const fn regulariser(&self) -> Regulariser {
+        Regulariser { lambda: self.lambda, bias: self.bias }
+    }
+
     /// The penalty (λ/2)·‖W‖² + (λ/(2B²))·‖b‖², in f64.
     #[must_use]
     pub fn penalty<T: Copy + Into<f64>>(&self, weight: &[T], bias: Option<&[T]>) -> f64 {
-        let square = |values: &[T]| values.iter().map(|&v| v.into() * v.into()).sum::<f64>();
-        let bias = bias.map_or(0.0, |b| self.bias.penalty_factor() * square(b));
-        self.lambda / 2.0 * (square(weight) + bias)
-    }
-
-    /// Data loss and predictions of a model on `rows`, in f64 on the host; `weights` holds one a row of the data set, as
-    /// [`Dataset::weights`](crate::data::Dataset::weights) does. Accuracies count rows, whatever their weights.
-    #[must_use]
-    pub fn evaluate<'a>(
-        loss: impl Into<Option<&'a Loss>>,
-        model: &Classifier,
-        features: &Features,
-        labels: &[u32],
-        weights: Option<&[f32]>,
-        rows: &[u32],
-        top: &[usize],
-    ) -> Evaluation {
-        evaluate(loss.into(), &model.scorer(), (features, labels, weights), rows, top)
+        self.regulariser().penalty(weight, bias)
     }
 
     /// The objective over the training rows at weights `[n_features, n_classes]` and a bias for preprocessed features, with what the
@@ -322,11 +301,9 @@ impl Objective {
         bias: Option<&[f64]>,
     ) -> Measured {
         let scorer = Scorer::new(weight, bias, source.scaler, n_classes);
-        let data = (source.features, source.labels, source.weights);
-        let evaluation = evaluate(Some(&self.loss), &scorer, data, rows, &[]);
+        let evaluation = evaluation::of_scorer(Some(&self.loss), &scorer, source, rows, &[]);
         let square = |values: &[f64]| values.iter().map(|v| v * v).collect::<Sum>().value();
-        let of_bias = bias.map_or(0.0, |b| self.bias.penalty_factor() * square(b));
-        let penalty = self.lambda / 2.0 * (square(weight) + of_bias);
+        let penalty = self.regulariser().of_squares(square(weight), bias.map_or(0.0, square));
         let (value, above) = (evaluation.data_loss + penalty, evaluation.data_loss_at_most + penalty);
         Measured { value, at_most: (above * (1.0 + 16.0 * UNIT)).next_up(), evaluation }
     }
@@ -341,58 +318,6 @@ pub(crate) struct Measured {
     pub at_most: f64,
     /// Of the rows.
     pub evaluation: Evaluation,
-}
-
-/// Rows of a chunk, added up.
-struct Part {
-    sum: Sum,
-    at_most: Sum,
-    /// Label and prediction of each row.
-    predicted: Vec<(usize, usize)>,
-    hits: Vec<u64>,
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn evaluate(
-    loss: Option<&Loss>,
-    scorer: &Scorer<'_>,
-    (features, labels, weights): (&Features, &[u32], Option<&[f32]>),
-    rows: &[u32],
-    top: &[usize],
-) -> Evaluation {
-    // Predictions rather than a matrix a chunk: with many classes the matrices would be larger than the data.
-    let start =
-        || Part { sum: Sum::default(), at_most: Sum::default(), predicted: Vec::new(), hits: vec![0u64; top.len()] };
-    let visit = |part: &mut Part, position: usize, scores: &[f64], error: f64| {
-        let label = labels[rows[position] as usize] as usize;
-        if let Some(loss) = loss {
-            let weight = weights.map_or(1.0, |w| f64::from(w[rows[position] as usize]));
-            part.sum.add(weight * loss.of_row(scores, label));
-            // A margin is a difference of two scores; every loss grows with each of its margins.
-            let largest = scores.iter().fold(0.0f64, |most, s| most.max(s.abs()));
-            let lift = 2.0 * error + 8.0 * UNIT * (largest + loss.margins.largest());
-            part.at_most.add(weight * loss.of_lifted_row(scores, label, lift));
-        }
-        part.predicted.push((label, argmax(scores)));
-        for (hit, &k) in part.hits.iter_mut().zip(top) {
-            *hit += u64::from(crate::metric::in_top_k(scores, label, k));
-        }
-    };
-    let parts = scorer.fold(features, rows, loss.is_some(), start, visit);
-    let mut confusion = Confusion::new(scorer.n_classes());
-    let (mut sum, mut at_most, mut hits) = (Sum::default(), Sum::default(), vec![0; top.len()]);
-    for part in &parts {
-        sum.merge(part.sum);
-        at_most.merge(part.at_most);
-        part.predicted.iter().for_each(|&(label, predicted)| confusion.add(label, predicted));
-        hits.iter_mut().zip(&part.hits).for_each(|(a, b)| *a += b);
-    }
-    let n = rows.len().max(1) as f64;
-    let top_k = top.iter().zip(hits).map(|(&k, h)| (k, h as f64 / n)).collect();
-    // The loss of a row is a sum over classes, or a maximum; smoothed ones have a division and a root in them.
-    let rounded = 1.0 + gamma(16 * scorer.n_classes() + 64);
-    let mean = |sum: Sum| if loss.is_some() { sum.value() / n } else { f64::NAN };
-    Evaluation { data_loss: mean(sum), data_loss_at_most: mean(at_most) * rounded, confusion, top_k }
 }
 
 #[cfg(test)]

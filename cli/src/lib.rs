@@ -38,5 +38,5 @@ pub use commands::main;
 
 // The rooms of the library, under the names that they have there.
 use burn_svm::internals::{
-    bounded, calibration, data, device, gradcheck, kernel, loss, metric, model, objective, solver, visible,
+    bounded, calibration, data, device, evaluation, gradcheck, kernel, loss, metric, model, objective, solver, visible,
 };

@@ -11,7 +11,7 @@ pub mod split;
 pub use labels::LabelColumn;
 pub use scale::{Center, Scale, Scaler};
 pub use sparse::Csr;
-pub use split::{Holdout, Split, SplitConfig, SplitMethod};
+pub use split::{Holdout, Split, SplitConfig, SplitMethod, sample};
 
 use std::borrow::Cow;
 

@@ -1,5 +1,6 @@
 //! Seeded hold-outs: which rows train, which validate, which test. Rows are indices; nothing is copied.
 
+use super::streams;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -193,6 +194,20 @@ fn take_stratified(rows: &mut Vec<u32>, count: usize, labels: &[u32], k: usize, 
     }
     rows.sort_unstable();
     sorted(taken)
+}
+
+/// Up to `most` of `rows` in ascending order: all, or a sample that the seed decides.
+#[must_use]
+pub fn sample(rows: &[u32], most: usize, seed: u64) -> Vec<u32> {
+    let mut rows = rows.to_vec();
+    if rows.len() <= most {
+        return rows;
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(streams::ESTIMATE);
+    let mut sample = rows.partial_shuffle(&mut rng, most).0.to_vec();
+    sample.sort_unstable();
+    sample
 }
 
 #[cfg(test)]

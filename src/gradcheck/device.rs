@@ -3,12 +3,14 @@
 use super::report::DeviceComparison;
 use super::routes::{Gradient, Route, relative, to_host};
 use super::{DEVICE_TOLERANCE, GradcheckError};
+use crate::data::Features;
 use crate::data::batch::Source;
-use crate::data::{Dense, Features};
 use crate::device::OpenDevice;
 use crate::loss::Loss;
 use crate::model::LinearSvm;
-use crate::objective::{DevicePass, FusedGradient, FusedPass, Objective, ResidentLimits};
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+use crate::objective::{DevicePass, ResidentLimits};
+use crate::objective::{FusedGradient, FusedPass, Objective};
 use burn::tensor::Device;
 
 /// How far a score is moved to see whether its row lies beside a kink, relative to the largest score of the row, at least 1.
@@ -41,7 +43,9 @@ pub fn compare_on_device(
     let mut measured = host.on_device(objective, &open.device)?;
     if FusedPass::serves(source.features, open) {
         measured.fused = host.fused(objective);
-    } else if DevicePass::serves(source.features, open) {
+    }
+    #[cfg(all(feature = "cube", not(feature = "fusion")))]
+    if DevicePass::serves(source.features, open) {
         measured.fused = host.fused_on_device(objective, &open.device)?;
     }
     Ok(host.judge(objective, &measured, open.label()))
@@ -66,7 +70,7 @@ impl Host<'_> {
         let batch = self.source.gather(self.rows).to_device(device);
         let offset = self.source.sparse_offset(device);
         let loss = objective.loss.init(device);
-        let route = Route { loss: loss.as_ref(), lambda: objective.lambda, bias: objective.bias };
+        let route = Route { loss: loss.as_ref(), regulariser: objective.regulariser() };
         let model = |device: &Device| {
             LinearSvm::from_values(self.weight.to_vec(), self.bias.map(<[f32]>::to_vec), self.n_classes, device)
         };
@@ -87,12 +91,14 @@ impl Host<'_> {
         Some(self.plain(found, q))
     }
 
+    #[cfg(all(feature = "cube", not(feature = "fusion")))]
     /// The pass of training on a GPU, over the rows in question alone, so that no more than those go there.
     fn fused_on_device(
         &self,
         objective: &Objective,
         device: &Device,
     ) -> Result<Option<(Gradient, Vec<f64>)>, GradcheckError> {
+        use crate::data::Dense;
         let Source { features, labels, weights, .. } = self.source;
         let d = features.n_features();
         let rows = || self.rows.iter().map(|&row| row as usize);

@@ -78,9 +78,12 @@ impl Point<'_> {
 
     /// The centred difference of the penalty, of which only this parameter's summand changes.
     fn penalty_difference(&self, parameter: Parameter, lambda: f64) -> f64 {
-        let (value, factor) = self.parameter(parameter);
-        let square = |shift: f64| lambda / 2.0 * factor * (value + shift) * (value + shift);
-        (square(STEP) - square(-STEP)) / (2.0 * STEP)
+        let regulariser = self.regulariser(lambda);
+        let penalty = |shift: f64| match parameter {
+            Parameter::Weight { .. } => regulariser.penalty(&[self.parameter(parameter).0 + shift], None),
+            Parameter::Bias { .. } => regulariser.penalty(&[], Some(&[self.parameter(parameter).0 + shift])),
+        };
+        (penalty(STEP) - penalty(-STEP)) / (2.0 * STEP)
     }
 
     /// What a unit of the parameter adds to each row's score.

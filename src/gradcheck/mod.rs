@@ -52,7 +52,7 @@ use rand_distr::{Distribution, StandardNormal};
 use routes::Route;
 
 #[allow(unused_imports)] // for the links of the documentation
-use crate::objective::Objective;
+use crate::objective::{Objective, Regulariser};
 
 /// The largest relative error of a line that agrees.
 pub const TOLERANCE: f64 = 1e-6;
@@ -270,11 +270,13 @@ impl Point<'_> {
         Ok(weighted.sum::<f64>() / self.n_samples() as f64)
     }
 
+    fn regulariser(&self, lambda: f64) -> Regulariser {
+        Regulariser { lambda, bias: self.rule }
+    }
+
     /// (λ/2)·‖W‖² and its part of the bias.
     fn penalty(&self) -> f64 {
-        let square = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>();
-        let bias = self.bias.as_ref().map_or(0.0, |b| self.rule.penalty_factor() * square(b));
-        self.lambda / 2.0 * (square(&self.weight) + bias)
+        self.regulariser(self.lambda).penalty(&self.weight, self.bias.as_deref())
     }
 
     fn model(&self, device: &Device) -> LinearSvm {
@@ -300,7 +302,7 @@ impl Point<'_> {
         let tracked = self.model(&self.device.clone().autodiff());
         let lambdas = if self.lambda > 0.0 { vec![0.0, self.lambda] } else { vec![0.0] };
         let both = lambdas.into_iter().map(|lambda| {
-            let route = Route { loss: self.loss, lambda, bias: self.rule };
+            let route = Route { loss: self.loss, regulariser: self.regulariser(lambda) };
             let analytic = route.analytic(&plain, &batch, None)?;
             Ok(Candidates { lambda, analytic, autodiff: route.autodiff(&tracked, &batch, None)? })
         });

@@ -3,8 +3,8 @@
 use super::GradcheckError;
 use crate::data::batch::Batch;
 use crate::loss::MarginLoss;
-use crate::model::{BiasRule, LinearSvm};
-use crate::objective::{mean_loss, mean_loss_gradient};
+use crate::model::LinearSvm;
+use crate::objective::{Regulariser, mean_loss, mean_loss_gradient};
 use burn::module::Param;
 use burn::tensor::Tensor;
 
@@ -37,11 +37,10 @@ pub(super) fn relative(distance: f64, scale: f64) -> f64 {
     if distance == 0.0 { 0.0 } else { distance / scale }
 }
 
-/// The objective `mean loss + (λ/2)‖W‖² + (λ/2)·factor·‖b‖²`.
+/// The objective: the mean loss plus the penalty.
 pub(super) struct Route<'a> {
     pub loss: &'a dyn MarginLoss,
-    pub lambda: f64,
-    pub bias: BiasRule,
+    pub regulariser: Regulariser,
 }
 
 impl Route<'_> {
@@ -53,17 +52,8 @@ impl Route<'_> {
         offset: Option<&Tensor<2>>,
     ) -> Result<Gradient, GradcheckError> {
         let scores = model.scores(&batch.rows, offset);
-        let mut total = mean_loss(self.loss, scores, batch);
-        let weight = model.linear.weight.val();
-        if self.lambda > 0.0 {
-            total = total.add(weight.clone().mul(weight.clone()).sum().mul_scalar(self.lambda / 2.0));
-        }
-        let factor = self.lambda * self.bias.penalty_factor();
-        let bias = model.linear.bias.as_ref().map(Param::val);
-        if let Some(bias) = bias.as_ref().filter(|_| factor > 0.0) {
-            total = total.add(bias.clone().mul(bias.clone()).sum().mul_scalar(factor / 2.0));
-        }
-        let gradients = total.backward();
+        let gradients = self.regulariser.penalised(mean_loss(self.loss, scores, batch), model).backward();
+        let (weight, bias) = (model.linear.weight.val(), model.linear.bias.as_ref().map(Param::val));
         // A loss that is constant leaves no gradient behind.
         let weight = weight.grad(&gradients).unwrap_or_else(|| weight.inner().zeros_like());
         let bias = bias.map(|bias| bias.grad(&gradients).unwrap_or_else(|| bias.inner().zeros_like()));
@@ -79,14 +69,7 @@ impl Route<'_> {
     ) -> Result<Gradient, GradcheckError> {
         let scores = model.scores(&batch.rows, offset);
         let q = mean_loss_gradient(self.loss, scores, batch);
-        let (mut weight, mut bias) = model.backward(&batch.rows, offset, q);
-        if self.lambda > 0.0 {
-            weight = weight.add(model.linear.weight.val().mul_scalar(self.lambda));
-        }
-        let factor = self.lambda * self.bias.penalty_factor();
-        if let (Some(parameter), true) = (&model.linear.bias, factor > 0.0) {
-            bias = bias.map(|bias| bias.add(parameter.val().mul_scalar(factor)));
-        }
+        let (weight, bias) = self.regulariser.penalised_gradient(model, model.backward(&batch.rows, offset, q));
         read(weight, bias)
     }
 }

@@ -12,22 +12,18 @@
 
 #[cfg(all(feature = "cube", not(feature = "fusion")))]
 mod device;
-#[cfg(not(all(feature = "cube", not(feature = "fusion"))))]
-#[path = "fused/no_device.rs"]
-mod device;
 mod linger;
 mod operation;
-mod resident;
 mod rows;
 mod workspace;
 
-pub use device::{DeviceBatch, DevicePass};
+#[cfg(all(feature = "cube", not(feature = "fusion")))]
+pub use device::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
 pub(crate) use linger::linger;
 pub use operation::fused_loss;
-pub use resident::{DeviceGradient, ResidentLimits};
 pub(crate) use rows::DenseRows;
 
-use super::Objective;
+use super::{Decay, Objective};
 use crate::data::Features;
 use crate::data::batch::Source;
 use crate::device::{Backend, OpenDevice};
@@ -36,9 +32,9 @@ use workspace::{Target, Workspace};
 /// The data loss of batches of a source and the gradient of the objective, one pass each.
 #[derive(Debug)]
 pub struct FusedPass<'a> {
-    source: Source<'a>,
+    pub(crate) source: Source<'a>,
+    pub(crate) rows: DenseRows<'a>,
     objective: &'a Objective,
-    rows: DenseRows<'a>,
     work: Workspace,
 }
 
@@ -107,8 +103,9 @@ impl<'a> FusedPass<'a> {
     fn pass(&mut self, weight: &[f32], bias: Option<&[f32]>, rows: &[u32], q: Option<&mut [f32]>) -> FusedGradient {
         let (d, k) = (self.rows.n_features, self.work.n_classes);
         self.check(weight, bias);
-        let Objective { loss, lambda, bias: rule } = self.objective;
-        let factor = (lambda * rule.penalty_factor()) as f32;
+        let loss = &self.objective.loss;
+        let Decay { weight: lambda, bias: factor } = self.objective.regulariser().decay(1.0);
+        let factor = factor as f32;
         let mut of_weight = vec![0.0; d * k];
         let mut of_bias: Vec<f32> = match bias {
             Some(bias) => bias.iter().map(|b| factor * b).collect(),
@@ -116,7 +113,7 @@ impl<'a> FusedPass<'a> {
         };
         let (source, n) = (self.source, rows.len() as f64);
         let label = |row: u32| (source.labels[row as usize] as usize, (source.weight(row) / n) as f32);
-        let target = Target { indices: rows, loss, label, lambda: *lambda as f32, q };
+        let target = Target { indices: rows, loss, label, lambda: lambda as f32, q };
         let data_loss = self.work.pass(&self.rows, (weight, bias), target, (&mut of_weight, &mut of_bias));
         FusedGradient { data_loss, weight: of_weight, bias: bias.map(|_| of_bias) }
     }

@@ -2,12 +2,14 @@
 //!
 //! A solver never prints and never touches files. Imports `objective` and what lies below it.
 
+mod agreement;
 pub mod checkpoint;
 pub mod dual;
 pub mod lbfgs;
 pub mod sgd;
 pub mod stop;
 
+pub use agreement::GradientReport;
 pub use checkpoint::{CheckpointConfig, Snapshot};
 pub use dual::DualConfig;
 pub use lbfgs::LbfgsConfig;
@@ -16,8 +18,9 @@ pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 
 use crate::data::batch::Source;
 use crate::device::OpenDevice;
+use crate::evaluation::Evaluation;
 use crate::loss::{LabelOutOfRange, LossMisfit, check_labels};
-use crate::objective::{DevicePass, Evaluation, FusedPass, Objective};
+use crate::objective::Objective;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -59,16 +62,6 @@ impl SolverConfig {
             Self::Sgd(_) => "sgd",
             Self::Dual(_) => "dual",
             Self::Lbfgs(_) => "lbfgs",
-        }
-    }
-
-    /// The route that the gradient takes for a problem; `None` for a solver without one.
-    #[must_use]
-    pub fn route(&self, problem: &Problem<'_>) -> Option<Route> {
-        match self {
-            Self::Sgd(_) => Some(problem.route()),
-            Self::Lbfgs(_) => Some(lbfgs::route(problem)),
-            Self::Dual(_) => None,
         }
     }
 
@@ -168,19 +161,6 @@ pub struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// The route of a single-precision gradient.
-    #[must_use]
-    pub fn route(&self) -> Route {
-        let features = self.source.features;
-        let fused = FusedPass::serves(features, self.device) || DevicePass::serves(features, self.device);
-        match self.gradient {
-            GradientRoute::Autodiff => Route::Autodiff,
-            GradientRoute::Analytic => Route::Analytic,
-            GradientRoute::Auto | GradientRoute::Fused if fused => Route::Fused,
-            GradientRoute::Auto | GradientRoute::Fused => Route::Analytic,
-        }
-    }
-
     /// The weight of a row in the objective: its own times that of its class.
     #[must_use]
     pub fn row_weight(&self, row: u32) -> f64 {
@@ -216,6 +196,11 @@ pub trait Observer: Send {
     /// Something that is probably wrong with the run.
     fn warning(&mut self, text: &str) {
         let _ = text;
+    }
+
+    /// Before the first step of a solver that goes by gradients: how they are computed, and how far they are from autodiff.
+    fn gradient(&mut self, report: GradientReport) {
+        let _ = report;
     }
 
     /// Before the first step: how many there will be at most.
@@ -326,7 +311,7 @@ impl From<Certificate> for Measurement {
 /// What a solver hands back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// `[n_features, n_classes]`, row-major, for preprocessed features.
+    /// `[n_features, n_classes]`, row-major, for preprocessed features; empty where the run diverged by `[solver.sgd]`.
     pub weight: Vec<f64>,
     /// `[n_classes]`.
     pub bias: Option<Vec<f64>>,
@@ -340,6 +325,8 @@ pub struct Fit {
     pub solve: Duration,
     /// Time spent on accuracies during the run.
     pub evaluate: Duration,
+    /// The gradient that it went by, of a solver that has one.
+    pub gradient: Option<GradientReport>,
     /// Bounds on the optimum, from a solver that has them, and of exactly these weights.
     pub certificate: Option<Certificate>,
     /// Of the training rows, where it came with the certificate.
@@ -358,6 +345,18 @@ pub enum SolveError {
     /// The device refused to compute.
     #[error("the device failed: {0}")]
     Device(String),
+    /// The gradient is not that of Burn's autodiff: a bug, or a device that computes wrongly.
+    #[error(
+        "the {route} gradient of the first batch differs from Burn's autodiff by {difference} of its largest entry, expected at most {tolerance}"
+    )]
+    Gradient {
+        /// How it was computed.
+        route: &'static str,
+        /// The relative difference.
+        difference: String,
+        /// The largest difference that is agreement.
+        tolerance: String,
+    },
     /// The objective has kinks, which a method of smooth functions cannot pass.
     #[error("[solver.lbfgs] needs a smooth loss, but {0} has kinks")]
     Kinks(String),
@@ -398,6 +397,9 @@ impl SolveError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Device(_) => "`burn-svm devices` lists the devices; `--device flex` always works",
+            Self::Gradient { .. } => {
+                "set `gradient = \"autodiff\"`, and please report this with the configuration, the data and the device"
+            }
             Self::NoRegulariser => "[solver.sgd] can",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
             Self::Loss(_) => "`Loss::check` says it before anything is trained",

@@ -5,7 +5,7 @@ mod model;
 mod rows;
 
 pub use labels::{AsLabels, Label};
-pub use model::{Model, Scored};
+pub use model::Model;
 pub use rows::{AsRows, Cell, Rows};
 
 use crate::calibration::{Calibrator, Method};

@@ -5,7 +5,8 @@ use crate::bounded::Fraction;
 use crate::calibration::Calibrator;
 use crate::data::batch::Source;
 use crate::device;
-use crate::metric::{Confusion, argmax};
+use crate::evaluation::{self, Evaluation};
+use crate::metric::argmax;
 use crate::model::{Classifier, Origin};
 use crate::objective::Objective;
 use crate::solver::dual::certificate;
@@ -19,19 +20,6 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     classifier: Classifier,
-}
-
-/// A model measured on labelled rows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scored {
-    /// The share of rows that are predicted right.
-    pub accuracy: f64,
-    /// The mean recall of the classes that occur.
-    pub balanced_accuracy: f64,
-    /// Mean loss of the rows with class weights; `None` for a model of another program's loss.
-    pub data_loss: Option<f64>,
-    /// Rows by class `[n_classes, n_classes]`, row-major: label, then prediction.
-    pub confusion: Vec<u64>,
 }
 
 impl Model {
@@ -145,22 +133,20 @@ impl Model {
         Ok(scores)
     }
 
-    /// Measures the model on labelled rows.
+    /// Measures the model on labelled rows; the loss is that of its training, NaN for a model of another program's loss.
     ///
     /// # Errors
     /// [`SvmError`] for rows as in [`Model::scores`], and labels that the model does not know.
-    pub fn evaluate<X: AsRows + ?Sized, L: AsLabels + ?Sized>(&self, x: &X, labels: &L) -> Result<Scored, SvmError> {
+    pub fn evaluate<X: AsRows + ?Sized, L: AsLabels + ?Sized>(
+        &self,
+        x: &X,
+        labels: &L,
+    ) -> Result<Evaluation, SvmError> {
         let (rows, all) = self.rows(x)?;
         let labels = labels::known(labels, rows.n_rows(), self.class_names())?;
-        let loss = self.classifier.loss();
-        let found = Objective::evaluate(loss, &self.classifier, &rows.features, &labels, None, &all, &[]);
-        let (k, confusion): (usize, &Confusion) = (self.n_classes(), &found.confusion);
-        Ok(Scored {
-            accuracy: confusion.accuracy(),
-            balanced_accuracy: confusion.balanced_accuracy(),
-            data_loss: loss.is_some().then_some(found.data_loss),
-            confusion: (0..k * k).map(|at| confusion.count(at / k, at % k)).collect(),
-        })
+        let source =
+            Source { features: &rows.features, labels: &labels, scaler: &self.classifier.scaler, weights: None };
+        Ok(evaluation::of_scorer(self.classifier.loss(), &self.classifier.scorer(), source, &all, &[]))
     }
 
     /// Proves how far the model is from the optimum of its objective at most, on the rows that it was trained on: a bound from its own

@@ -174,8 +174,8 @@ fn a_model_comes_back_from_its_file() {
     let (of_fit, of_file) =
         (fitted.evaluate(&x, &words(&labels)).unwrap(), loaded.evaluate(&x, &words(&labels)).unwrap());
     assert_eq!(of_fit, of_file);
-    assert_eq!(of_fit.accuracy, fitted.train_accuracy());
-    assert_eq!(of_fit.confusion.iter().sum::<u64>(), 60);
+    assert_eq!(of_fit.confusion.accuracy(), fitted.train_accuracy());
+    assert_eq!(of_fit.confusion.total(), 60);
     let certificate = loaded.certify(&x, &words(&labels), 1e-4).unwrap();
     assert!((certificate.primal - fitted.objective()).abs() <= 1e-12 * fitted.objective());
     assert!(Model::load(folder.path().join("none")).unwrap_err().to_string().contains("none"));

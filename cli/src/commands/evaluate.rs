@@ -3,10 +3,10 @@
 use super::own_data::own_config;
 use super::{EvaluateArgs, Failure, evaluation, print, print_json};
 use crate::calibration::Calibrator;
+use crate::evaluation::Evaluation;
 use crate::metric::Confusion;
 use crate::model::Classifier;
 use crate::model_file;
-use crate::objective::Evaluation;
 use crate::run::measure::{Comparison, compare};
 use crate::run::{self, Labelled, RunError};
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! The text of `burn-svm evaluate`.
 
 use super::output::{number, percent};
+use crate::evaluation::Evaluation;
 use crate::metric::{ClassReport, Confusion};
-use crate::objective::Evaluation;
 use crate::run::measure::Comparison;
 use crate::visible;
 use std::fmt::Write as _;

@@ -2,7 +2,7 @@
 
 use super::output::{Messages, number};
 use crate::shown;
-use crate::solver::{LogEntry, Measurement, Observer};
+use crate::solver::{GradientReport, LogEntry, Measurement, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -85,6 +85,15 @@ impl Observer for Progress {
 
     fn warning(&mut self, text: &str) {
         self.messages.warning(text);
+    }
+
+    fn gradient(&mut self, GradientReport { route, agreement }: GradientReport) {
+        let agrees = match agreement {
+            None => String::new(),
+            Some(0.0) => ", agrees with autodiff to the last bit".into(),
+            Some(difference) => format!(", agrees with autodiff to {difference:.0e}"),
+        };
+        self.messages.line(&format!("gradient {}{agrees}", route.name()));
     }
 
     fn start(&mut self, steps: u64) {

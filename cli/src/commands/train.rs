@@ -55,7 +55,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             RunFolder::create(&path, &config.text, args.force || args.resume).map_err(RunError::from)?
         }
     };
-    announce(messages, &config, &prepared, &device);
+    announce(messages, &prepared, &device);
     if let Some(warning) = unstable(&config, &prepared) {
         messages.warning(&warning);
     }
@@ -146,11 +146,10 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
     }
 }
 
-fn announce(messages: Messages, config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice) {
+fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {
     let Prepared { data, split, notes, warnings, .. } = prepared;
-    let route = config.run.solver.route(&prepared.problem(config, device));
     messages.line(&format!(
-        "{} train, {} validation, {} test rows; {} features ({}), {} classes; device {}{}",
+        "{} train, {} validation, {} test rows; {} features ({}), {} classes; device {}",
         split.train.len(),
         split.validation.len(),
         split.test.len(),
@@ -158,7 +157,6 @@ fn announce(messages: Messages, config: &LoadedConfig, prepared: &Prepared, devi
         data.features.kind(),
         data.n_classes(),
         device.label(),
-        route.map_or_else(String::new, |route| format!(", gradient {}", route.name())),
     ));
     notes.iter().for_each(|note| messages.note(note));
     warnings.iter().for_each(|warning| messages.warning(warning));

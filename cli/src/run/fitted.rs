@@ -1,10 +1,13 @@
 //! What a configuration makes of a set of training rows: preprocessing, objective, strength.
 
-use super::RunError;
-use super::costs;
+use super::{RunError, costs, threads};
 use crate::config::{ConfigError, LoadedConfig};
+use crate::data::batch::Source;
 use crate::data::{Dataset, Scaler};
+use crate::device::OpenDevice;
+use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Objective, Strength};
+use crate::solver::{Fit, Problem};
 
 /// Everything of a run that is fitted on its training rows.
 #[derive(Debug, Clone)]
@@ -35,5 +38,57 @@ impl Fitted {
         let strength = run.objective.strength(train.len());
         let objective = Objective { loss, lambda: strength.lambda, bias: run.preprocess.bias_rule() };
         Ok(Self { scaler: scaler.unwrap_or_else(fit), objective, strength })
+    }
+}
+
+/// The problem of a configuration, without rows.
+pub(crate) fn problem<'a>(
+    config: &LoadedConfig,
+    data: &'a Dataset,
+    scaler: &'a Scaler,
+    objective: &'a Objective,
+    device: &'a OpenDevice,
+) -> Problem<'a> {
+    let Dataset { features, labels, weights, .. } = data;
+    Problem {
+        source: Source { features, labels, scaler, weights: weights.as_deref() },
+        train: &[],
+        validation: &[],
+        n_classes: data.n_classes(),
+        objective,
+        device,
+        gradient: config.run.gradient,
+        seed: config.run.seed,
+        threads: threads(config),
+        early_stopping: config.run.early_stopping,
+    }
+}
+
+/// The model of a fit.
+pub(crate) fn classifier(
+    config: &LoadedConfig,
+    data: &Dataset,
+    scaler: &Scaler,
+    objective: &Objective,
+    n_samples: usize,
+    fit: Fit,
+) -> Classifier {
+    Classifier {
+        weight: fit.weight,
+        bias: fit.bias,
+        scaler: scaler.clone(),
+        class_names: data.class_names.clone(),
+        feature_names: data.feature_names.clone(),
+        image_shape: data.image_shape,
+        origin: Origin::Trained(Training {
+            loss: objective.loss.clone(),
+            lambda: objective.lambda,
+            n_samples,
+            bias: objective.bias,
+            center: config.run.preprocess.center,
+            scale: config.run.preprocess.scale,
+            config: config.text.clone(),
+            calibration: None,
+        }),
     }
 }

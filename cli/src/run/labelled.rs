@@ -3,8 +3,8 @@
 use super::{RunError, prepare};
 use crate::config::LoadedConfig;
 use crate::data::{Dataset, Features, Split};
+use crate::evaluation::{self, Evaluation};
 use crate::model::Classifier;
-use crate::objective::{Evaluation, Objective};
 use crate::visible;
 use std::collections::HashMap;
 use std::path::Path;
@@ -147,7 +147,5 @@ pub fn all_rows(features: &Features) -> Vec<u32> {
 /// Measures a model on labelled rows, with the loss that it was trained for where that is known.
 #[must_use]
 pub fn evaluate(model: &Classifier, labelled: &Labelled, top: &[usize]) -> Evaluation {
-    let Labelled { data, rows, .. } = labelled;
-    let weights = data.weights.as_deref();
-    Objective::evaluate(model.loss(), model, &data.features, &data.labels, weights, rows, top)
+    evaluation::evaluate(model, model.loss(), &labelled.data, &labelled.rows, top)
 }

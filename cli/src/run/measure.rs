@@ -3,9 +3,10 @@
 use super::{Prepared, RunResult};
 use crate::calibration::{Calibrator, Method, Quality, QualitySum, log_softmax, temperature_at_end};
 use crate::data::Features;
+use crate::evaluation::{Evaluation, evaluate};
 use crate::metric::Confusion;
 use crate::model::{Classifier, Origin};
-use crate::objective::{Evaluation, Objective};
+use crate::objective::Objective;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -20,10 +21,7 @@ pub(super) fn accuracies(
 ) -> Confusion {
     let start = Instant::now();
     let data = &prepared.data;
-    let (loss, weights) = (&objective.loss, data.weights.as_deref());
-    let evaluate = |rows: &[u32]| {
-        (!rows.is_empty()).then(|| Objective::evaluate(loss, model, &data.features, &data.labels, weights, rows, &[]))
-    };
+    let evaluate = |rows: &[u32]| (!rows.is_empty()).then(|| evaluate(model, Some(&objective.loss), data, rows, &[]));
     let train = train.or_else(|| evaluate(&prepared.split.train));
     let [validation, test] = [&prepared.split.validation, &prepared.split.test].map(|rows| evaluate(rows));
     let accuracy = |e: &Option<Evaluation>| e.as_ref().map(|e| e.confusion.accuracy());

@@ -6,8 +6,6 @@ use crate::calibration::Method;
 use crate::config::RunConfig;
 use crate::data::Features;
 use crate::format::limit;
-use crate::solver::sgd::SgdConfig;
-use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::sgd::sampler::Sampling;
 use crate::solver::{DualConfig, LbfgsConfig, SolverConfig};
 use std::fs;
@@ -84,7 +82,8 @@ fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
                 Sampling::Shuffle => (config.batch_size.get() as f64).min(n),
                 Sampling::WithReplacement => config.batch_size.get() as f64,
             };
-            let mut needs = vec![weights(4.0, copies(config))];
+            // Weights, gradient, the updated weights, and the optimiser's state.
+            let mut needs = vec![weights(4.0, 3.0 + f64::from(config.optimizer.states()))];
             if dense {
                 needs.push(Need { what: format!("a batch of {rows} rows"), bytes: rows * d * 4.0 });
             }
@@ -102,21 +101,6 @@ fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
         needs.push(Need { what: format!("{scores} scores of validation rows to calibrate on"), bytes: scores * 8.0 });
     }
     needs
-}
-
-/// How often the weights are held at one time: weights, gradient, the updated weights, and the optimiser's state.
-fn copies(config: &SgdConfig) -> f64 {
-    3.0 + match config.optimizer {
-        OptimizerName::Sgd | OptimizerName::Adafactor => 0.0,
-        OptimizerName::Momentum
-        | OptimizerName::Nesterov
-        | OptimizerName::Lion
-        | OptimizerName::AdaGrad
-        | OptimizerName::RmsProp
-        | OptimizerName::Muon => 1.0,
-        OptimizerName::Adam | OptimizerName::AdamW | OptimizerName::Lamb => 2.0,
-        OptimizerName::Adan => 4.0,
-    }
 }
 
 /// Bytes that this process may still take: of the machine, of its control group and of its limits, and no more than `--memory`;

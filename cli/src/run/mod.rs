@@ -20,6 +20,7 @@ pub mod selfcheck;
 mod wanted;
 
 pub use fitted::Fitted;
+pub(crate) use fitted::{classifier, problem};
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub(crate) use memory::afford;
 pub use record::{RecordError, RunFolder, RunResult};
@@ -33,9 +34,9 @@ use crate::device::{self, DeviceError, OpenDevice};
 use crate::format::DataError;
 use crate::gradcheck::GradcheckError;
 use crate::metric::Confusion;
+use crate::model::Classifier;
 use crate::model::file::ModelFileError;
 use crate::model::header_problem;
-use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Objective, Strength};
 use crate::solver::{Fit, Observer, Problem, SolveError, SolverConfig, StopReason};
 use recorder::Recorder;
@@ -116,18 +117,9 @@ impl Prepared {
     /// What a solver is given to solve this on a device as configured.
     #[must_use]
     pub fn problem<'a>(&'a self, config: &LoadedConfig, device: &'a OpenDevice) -> Problem<'a> {
-        Problem {
-            source: self.source(),
-            train: &self.split.train,
-            validation: &self.split.validation,
-            n_classes: self.data.n_classes(),
-            objective: &self.objective,
-            device,
-            gradient: config.run.gradient,
-            seed: config.run.seed,
-            threads: threads(config),
-            early_stopping: config.run.early_stopping,
-        }
+        let Self { data, split, scaler, objective, .. } = self;
+        let problem = problem(config, data, scaler, objective, device);
+        Problem { train: &split.train, validation: &split.validation, ..problem }
     }
 }
 
@@ -286,8 +278,8 @@ fn outcome(
     let mut fit = fit;
     let mut result = blank_result(config, prepared, device, strength, &fit);
     let (mut confusion, evaluation) = (None, fit.evaluation.take());
-    let mut model =
-        (!matches!(stop, StopReason::Diverged { .. })).then(|| classifier(config, prepared, objective, fit));
+    let mut model = (!matches!(stop, StopReason::Diverged { .. }))
+        .then(|| classifier(config, &prepared.data, &prepared.scaler, objective, prepared.split.train.len(), fit));
     if let Some(model) = &mut model {
         save(model)?;
         confusion = Some(measure::accuracies(model, objective, prepared, evaluation, &mut result));
@@ -329,7 +321,8 @@ fn blank_result(
         version: env!("CARGO_PKG_VERSION").into(),
         config: config.name(),
         device: device.label(),
-        gradient: config.run.solver.route(&prepared.problem(config, device)).map(|route| route.name().into()),
+        gradient: fit.gradient.map(|gradient| gradient.route.name().into()),
+        gradient_agreement: fit.gradient.and_then(|gradient| gradient.agreement),
         n_samples: prepared.split.train.len(),
         n_features: prepared.data.features.n_features(),
         n_classes: prepared.data.n_classes(),
@@ -354,26 +347,5 @@ fn blank_result(
         seconds_evaluate: fit.evaluate.as_secs_f64(),
         peak_rss_bytes: None,
         path: None,
-    }
-}
-
-fn classifier(config: &LoadedConfig, prepared: &Prepared, objective: &Objective, fit: Fit) -> Classifier {
-    Classifier {
-        weight: fit.weight,
-        bias: fit.bias,
-        scaler: prepared.scaler.clone(),
-        class_names: prepared.data.class_names.clone(),
-        feature_names: prepared.data.feature_names.clone(),
-        image_shape: prepared.data.image_shape,
-        origin: Origin::Trained(Training {
-            loss: objective.loss.clone(),
-            lambda: objective.lambda,
-            n_samples: prepared.split.train.len(),
-            bias: objective.bias,
-            center: config.run.preprocess.center,
-            scale: config.run.preprocess.scale,
-            config: config.text.clone(),
-            calibration: None,
-        }),
     }
 }

@@ -213,8 +213,9 @@ impl Done {
         let model = model_file::load(file)?;
         let Self { steps, epochs, stop, solve, certificate } = *self;
         let (weight, bias) = (model.weight, model.bias);
-        let evaluate = Duration::ZERO;
-        Ok(Fit { weight, bias, steps, epochs, stop, solve, evaluate, certificate, evaluation: None, best_step: None })
+        let (evaluate, gradient) = (Duration::ZERO, None);
+        let (evaluation, best_step) = (None, None);
+        Ok(Fit { weight, bias, steps, epochs, stop, solve, evaluate, gradient, certificate, evaluation, best_step })
     }
 }
 

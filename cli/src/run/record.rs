@@ -34,6 +34,9 @@ pub struct RunResult {
     /// With the adapter's name.
     pub device: String,
     pub gradient: Option<String>,
+    /// The relative difference of the first batch's gradient from Burn's autodiff.
+    #[serde(default)]
+    pub gradient_agreement: Option<f64>,
     pub n_samples: usize,
     pub n_features: usize,
     pub n_classes: usize,

@@ -5,7 +5,7 @@ use super::path::Done;
 use super::record::{RecordError, RunFolder};
 use super::{LoadedConfig, OpenDevice, Prepared};
 use crate::solver::checkpoint::Rhythm;
-use crate::solver::{LogEntry, Measurement, Observer, Snapshot};
+use crate::solver::{GradientReport, LogEntry, Measurement, Observer, Snapshot};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A panic elsewhere leaves records, not broken invariants.
@@ -90,6 +90,10 @@ impl Observer for Recorder<'_> {
 
     fn warning(&mut self, text: &str) {
         self.observer.warning(text);
+    }
+
+    fn gradient(&mut self, report: GradientReport) {
+        self.observer.gradient(report);
     }
 
     fn start(&mut self, steps: u64) {

@@ -6,17 +6,12 @@ use super::plan::{Group, Kind};
 use super::space::Trial;
 use crate::config::LoadedConfig;
 use crate::config::search::Resource;
-use crate::data::batch::Source;
-use crate::data::{Dataset, Scaler, streams};
+use crate::data::{Dataset, Scaler, sample};
 use crate::device::OpenDevice;
-use crate::model::{Classifier, Origin, Training};
-use crate::objective::Objective;
-use crate::run::{Fitted, RunError};
+use crate::evaluation::evaluate;
+use crate::run::{Fitted, RunError, classifier, problem};
 use crate::solver::sgd::stacked::{self, Member};
 use crate::solver::{Fit, LogEntry, Measurement, Observer, Problem, SgdConfig, SolverConfig, StopReason, dual};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
@@ -182,25 +177,11 @@ impl Job<'_> {
     }
 
     fn problem(&self, i: usize) -> Problem<'_> {
-        let (data, config) = (self.bench.data, self.config(i));
-        let fitted = &self.fitted[i];
-        Problem {
-            source: Source {
-                features: &data.features,
-                labels: &data.labels,
-                scaler: &fitted.scaler,
-                weights: data.weights.as_deref(),
-            },
-            train: self.rows,
-            validation: &self.bench.folds[self.fold].validation,
-            n_classes: data.n_classes(),
-            objective: &fitted.objective,
-            device: self.bench.device,
-            gradient: config.run.gradient,
-            seed: config.run.seed,
-            threads: self.threads,
-            early_stopping: config.run.early_stopping,
-        }
+        let Bench { data, device, folds, .. } = self.bench;
+        let Fitted { scaler, objective, .. } = &self.fitted[i];
+        let problem = problem(self.config(i), data, scaler, objective, device);
+        let validation = &folds[self.fold].validation;
+        Problem { train: self.rows, validation, threads: self.threads, ..problem }
     }
 
     /// The table of a trial with the steps of the rung.
@@ -230,17 +211,12 @@ impl Job<'_> {
             let SolverConfig::Sgd(sgd) = &self.config(i).run.solver else {
                 unreachable!("only [solver.sgd] is stacked");
             };
-            members.push(Member {
-                learning_rate: sgd.learning_rate.get(),
-                init_std: sgd.init_std.get(),
-                lambda: fitted.objective.lambda,
-                loss: fitted.objective.loss.clone(),
-            });
+            members.push(Member::new(sgd, &fitted.objective));
             table.get_or_insert_with(|| self.of_rung(sgd));
         }
         let Some(table) = table else { return Ok(Vec::new()) };
-        let grown = stacked::solve(&table, &self.problem(0), &members, observer)?;
-        Ok(grown.into_iter().map(|g| (g.fit, g.curve)).collect())
+        let fits = stacked::solve(&table, &self.problem(0), &members, observer)?;
+        Ok(fits.into_iter().map(|member| (member.fit, member.curve)).collect())
     }
 
     fn path(&self, observer: &mut dyn Observer) -> Result<Trained, RunError> {
@@ -282,52 +258,15 @@ impl Job<'_> {
         if matches!(fit.stop, StopReason::Diverged { .. }) {
             return record;
         }
-        let (data, fitted) = (self.bench.data, &self.fitted[i]);
-        let model = classifier(self.config(i), data, fitted, self.rows.len(), fit);
-        let loss = &fitted.objective.loss;
-        let evaluate = |rows: &[u32]| {
-            Objective::evaluate(loss, &model, &data.features, &data.labels, data.weights.as_deref(), rows, &[])
-        };
+        let (data, Fitted { scaler, objective, .. }) = (self.bench.data, &self.fitted[i]);
+        let model = classifier(self.config(i), data, scaler, objective, self.rows.len(), fit);
+        let loss = Some(&objective.loss);
+        let evaluate = |rows: &[u32]| evaluate(&model, loss, data, rows, &[]);
         let validation = evaluate(&self.bench.folds[self.fold].validation);
         record.accuracy = Some(validation.confusion.accuracy());
         record.macro_f1 = Some(validation.confusion.mean(false).f1);
         record.loss = Some(validation.data_loss);
-        record.train_accuracy = Some(evaluate(&sample(self.rows)).confusion.accuracy());
+        record.train_accuracy = Some(evaluate(&sample(self.rows, TRAIN_ROWS, 0)).confusion.accuracy());
         record
-    }
-}
-
-/// A fixed sample of rows, the same for every trial of a fold.
-fn sample(rows: &[u32]) -> Vec<u32> {
-    if rows.len() <= TRAIN_ROWS {
-        return rows.to_vec();
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    rng.set_stream(streams::ESTIMATE);
-    let mut rows = rows.to_vec();
-    let (sample, _) = rows.partial_shuffle(&mut rng, TRAIN_ROWS);
-    let mut sample = sample.to_vec();
-    sample.sort_unstable();
-    sample
-}
-
-fn classifier(config: &LoadedConfig, data: &Dataset, fitted: &Fitted, n_samples: usize, fit: Fit) -> Classifier {
-    Classifier {
-        weight: fit.weight,
-        bias: fit.bias,
-        scaler: fitted.scaler.clone(),
-        class_names: data.class_names.clone(),
-        feature_names: None,
-        image_shape: data.image_shape,
-        origin: Origin::Trained(Training {
-            loss: fitted.objective.loss.clone(),
-            lambda: fitted.objective.lambda,
-            n_samples,
-            bias: fitted.objective.bias,
-            center: config.run.preprocess.center,
-            scale: config.run.preprocess.scale,
-            config: String::new(),
-            calibration: None,
-        }),
     }
 }

@@ -8,11 +8,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 /// The contract of `result.json`.
-const RESULT_KEYS: [&str; 26] = [
+const RESULT_KEYS: [&str; 27] = [
     "version",
     "config",
     "device",
     "gradient",
+    "gradient_agreement",
     "n_samples",
     "n_features",
     "n_classes",

@@ -278,12 +278,10 @@ fn a_decaying_learning_rate_reaches_the_certified_optimum() {
         );
         let (prepared, model) = train(&text, &["gradient=analytic"]);
         let rows = &prepared.split.train;
-        let measured = burn_svm::internals::objective::Objective::evaluate(
-            &prepared.objective.loss,
+        let measured = burn_svm::internals::evaluation::evaluate(
             &model,
-            &prepared.data.features,
-            &prepared.data.labels,
-            None,
+            Some(&prepared.objective.loss),
+            &prepared.data,
             rows,
             &[],
         );

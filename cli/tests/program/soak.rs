@@ -5,7 +5,6 @@
 //! BURN_SVM_SOAK=3600 cargo test --release --test it soak:: -- --ignored --nocapture
 //! ```
 
-use burn_svm::internals::objective::Objective;
 use burn_svm::internals::solver::{LogEntry, Observer};
 use burn_svm_cli::config::LoadedConfig;
 use burn_svm_cli::run::{self, RunFolder};
@@ -41,8 +40,7 @@ fn round((gradient, solver): (&str, &str), folder: &Path) {
     let mut record = RunFolder::create(folder, &config.text, true).unwrap();
     run::train(&config, &prepared, &device, &mut record, &mut Silent).unwrap();
     let model = burn_svm_cli::model_file::load(folder).unwrap();
-    let (data, rows) = (&prepared.data, &prepared.split.test);
-    let measured = Objective::evaluate(None, &model, &data.features, &data.labels, None, rows, &[]);
+    let measured = burn_svm::internals::evaluation::evaluate(&model, None, &prepared.data, &prepared.split.test, &[]);
     assert!(measured.confusion.accuracy() > 0.85, "{solver}");
 }
 

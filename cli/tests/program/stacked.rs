@@ -2,10 +2,9 @@
 
 use crate::devices::wgpu_cpu;
 use burn_svm::internals::device::{self, OpenDevice};
-use burn_svm::internals::objective::Objective;
 use burn_svm::internals::solver::sgd::SgdConfig;
 use burn_svm::internals::solver::sgd::optimizer::OptimizerName;
-use burn_svm::internals::solver::sgd::stacked::{self, Grown, Member, hindrance};
+use burn_svm::internals::solver::sgd::stacked::{self, Member, MemberFit, hindrance};
 use burn_svm::internals::solver::{Fit, LogEntry, Observer, SolverConfig, StopReason};
 use burn_svm_cli::config::LoadedConfig;
 use burn_svm_cli::run::{self, Fitted, Prepared};
@@ -61,7 +60,7 @@ fn prepare(config: &LoadedConfig, prepared: Option<&mut Prepared>) -> Option<Pre
 }
 
 /// The members alone, and as a stack.
-fn both(shared: &str, members: &[Own<'_>], device: &OpenDevice) -> (Vec<(Fit, Curve)>, Vec<Grown>) {
+fn both(shared: &str, members: &[Own<'_>], device: &OpenDevice) -> (Vec<(Fit, Curve)>, Vec<MemberFit>) {
     let first = config_of(shared, members[0]);
     let mut prepared = prepare(&first, None).unwrap();
     let (mut alone, mut stack) = (Vec::new(), Vec::new());
@@ -71,9 +70,7 @@ fn both(shared: &str, members: &[Own<'_>], device: &OpenDevice) -> (Vec<(Fit, Cu
         let mut curve = Curve::default();
         let fit = config.run.solver.solve(&prepared.problem(&config, device), &mut curve).unwrap();
         alone.push((fit, curve));
-        let Objective { loss, lambda, .. } = prepared.objective.clone();
-        let sgd = sgd(&config);
-        stack.push(Member { learning_rate: sgd.learning_rate.get(), init_std: sgd.init_std.get(), lambda, loss });
+        stack.push(Member::new(sgd(&config), &prepared.objective));
     }
     let problem = prepared.problem(&first, device);
     (alone, stacked::solve(sgd(&first), &problem, &stack, &mut Silent).unwrap())

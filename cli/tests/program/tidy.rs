@@ -7,10 +7,27 @@ use std::path::{Path, PathBuf};
 
 /// Each room of the library and the rooms that it may import, from the top of the house to its cellar.
 const LIBRARY: &[(&str, &[&str])] = &[
-    ("svm", &["solver", "objective", "loss", "model", "calibration", "data", "metric", "device", "bounded", "visible"]),
+    (
+        "svm",
+        &[
+            "solver",
+            "objective",
+            "evaluation",
+            "loss",
+            "model",
+            "calibration",
+            "data",
+            "metric",
+            "device",
+            "bounded",
+            "visible",
+        ],
+    ),
     ("gradcheck", &["objective", "loss", "model", "data", "metric", "device", "bounded"]),
-    ("solver", &["objective", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
-    ("objective", &["loss", "model", "data", "metric", "device", "bounded", "kernel"]),
+    ("solver", &["objective", "evaluation", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
+    ("objective", &["evaluation", "loss", "model", "data", "metric", "device", "bounded", "kernel"]),
+    // A model measured on rows.
+    ("evaluation", &["loss", "model", "data", "metric", "kernel"]),
     ("model", &["loss", "calibration", "data", "device", "bounded", "durable", "kernel"]),
     // Naive loops, the reference of the losses.
     ("reference", &["loss", "bounded"]),

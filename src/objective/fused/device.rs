@@ -10,7 +10,6 @@
 //!
 //! Only the indices of a batch go to the device, and nothing comes back.
 
-use super::resident::{DeviceGradient, ResidentLimits};
 use super::{FusedGradient, Objective};
 use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Rows, Source};
@@ -27,6 +26,32 @@ use rayon::prelude::*;
 
 /// Bytes that a gathered batch may have; more rows are taken in several turns.
 const BATCH_BYTES: u64 = 1 << 28;
+
+/// What may stay on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResidentLimits {
+    /// Bytes of all; a matrix that takes more is moved batch by batch. 0: nothing stays.
+    pub memory: u64,
+    /// Bytes of a buffer, where the device allows more.
+    pub buffer: u64,
+}
+
+impl Default for ResidentLimits {
+    fn default() -> Self {
+        Self { memory: 2_000_000_000, buffer: u64::MAX }
+    }
+}
+
+/// Gradients of the objective on the device.
+#[derive(Debug, Clone)]
+pub struct DeviceGradient {
+    /// (1/n) Σ weight_i·ℓ_i, `[1]`, without the regulariser; where it was asked for.
+    pub data_loss: Option<Tensor<1>>,
+    /// `[n_features, n_classes]`
+    pub weight: Tensor<2>,
+    /// `[n_classes]`
+    pub bias: Option<Tensor<1>>,
+}
 
 /// The matrix and what goes with it, on the device.
 #[derive(Debug)]
@@ -153,9 +178,8 @@ impl<'a> DevicePass<'a> {
         let (losses, q) = self.charge(batch.x.clone().matmul(weight.clone()), bias, &batch, n);
         // As `LinearSvm::backward`: rows of X in order.
         let product = q.clone().transpose().matmul(batch.x).transpose();
-        let lambda = penalty * self.objective.lambda;
-        let factor = self.objective.bias.penalty_factor();
-        let penalty = Penalty { weight: lambda as f32, bias: (factor * lambda) as f32 };
+        let decay = self.objective.regulariser().decay(penalty);
+        let penalty = Penalty { weight: decay.weight as f32, bias: decay.bias as f32 };
         let primitive = bias.map(|b| float(b.clone()));
         let (dw, db) = finish(float(product), float(q.clone()), float(weight.clone()), primitive, penalty);
         let data_loss = want_loss.then(|| losses.sum());
@@ -238,10 +262,11 @@ impl<'a> DevicePass<'a> {
                 Some(sum) => sum.plus(found),
             });
         }
+        let decay = self.objective.regulariser().decay(1.0);
         let nothing = || DeviceGradient {
             data_loss: want_loss.then(|| Tensor::zeros([1], &self.device)),
-            weight: weight.clone().mul_scalar(self.objective.lambda),
-            bias: bias.map(|b| b.clone().mul_scalar(self.objective.lambda * self.objective.bias.penalty_factor())),
+            weight: weight.clone().mul_scalar(decay.weight),
+            bias: bias.map(|b| b.clone().mul_scalar(decay.bias)),
         };
         (sum.unwrap_or_else(nothing), slopes)
     }

@@ -12,7 +12,7 @@ pub(crate) enum Cells<'a> {
     Floats(&'a [f32]),
 }
 
-/// Dense rows with the preprocessing that goes with them.
+/// Dense rows as kernels read them, with their preprocessing.
 #[derive(Debug)]
 pub(crate) struct DenseRows<'a> {
     pub cells: Cells<'a>,

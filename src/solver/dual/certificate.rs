@@ -4,9 +4,10 @@
 //! below whatever the model is (`docs/math.md`, "Bounds that hold"). Loose as it may be: a few epochs of the solver from there tighten it.
 
 use super::{Ascent, DualConfig, SolveError, free, sweep};
+use crate::evaluation::Evaluation;
 use crate::loss::Loss;
 use crate::model::{BiasRule, Scorer};
-use crate::objective::{DualPoint, Evaluation};
+use crate::objective::DualPoint;
 use crate::solver::{Certificate, Fit, Observer, Problem};
 
 /// What can be said of a model.

@@ -408,6 +408,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             stop,
             solve: self.clock.elapsed(),
             evaluate: Duration::ZERO,
+            gradient: None,
             certificate: Some(certificate),
             evaluation: Some(measured.evaluation),
             best_step: None,

@@ -7,9 +7,10 @@ use crate::data::batch::{Batch, Rows, SparseRows};
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
 use crate::objective::{mean_loss, mean_loss_gradient};
+use crate::solver::agreement::{self, GradientReport, MOST_WEIGHTS, sample};
 use crate::solver::checkpoint::Clock;
 use crate::solver::dual::Precision;
-use crate::solver::{Problem, Route, SolveError};
+use crate::solver::{GradientRoute, Problem, Route, SolveError};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
@@ -21,6 +22,7 @@ const RESIDENT_BYTES: usize = 1 << 30;
 
 pub(super) struct FullBatch<'a> {
     problem: &'a Problem<'a>,
+    route: Route,
     loss: Box<dyn MarginLoss>,
     offset: Option<Tensor<2>>,
     resident: Option<Vec<Batch>>,
@@ -56,6 +58,11 @@ impl<'a> FullBatch<'a> {
         let chunk = (CHUNK_CELLS / cells.max(1)).clamp(1, n);
         let mut batch = Self {
             problem,
+            // There is no fused pass in double precision; by hand is the faster of the others.
+            route: match problem.gradient {
+                GradientRoute::Autodiff => Route::Autodiff,
+                GradientRoute::Auto | GradientRoute::Analytic | GradientRoute::Fused => Route::Analytic,
+            },
             loss: problem.objective.loss.init(&device),
             offset: problem.source.sparse_offset(&device).map(|o| o.cast(float(dtype))),
             resident: None,
@@ -70,6 +77,29 @@ impl<'a> FullBatch<'a> {
             batch.resident = Some(problem.train.chunks(chunk).map(|rows| batch.gather(rows)).collect());
         }
         Ok(batch)
+    }
+
+    /// How the gradient is computed, and how far that is from autodiff on the first rows, at zero weights.
+    ///
+    /// # Errors
+    /// [`SolveError::Gradient`] where it disagrees.
+    pub fn agreement(&self) -> Result<GradientReport, SolveError> {
+        let report = |agreement| Ok(GradientReport { route: self.route, agreement });
+        if self.route == Route::Autodiff || self.n_weights() > MOST_WEIGHTS {
+            return report(None);
+        }
+        let (d, k) = (self.problem.source.features.n_features(), self.problem.n_classes);
+        let rows = sample(self.problem.train, d.max(k));
+        let of = |route: Route, rows: &[u32]| {
+            let (_, weight, bias) = self.chunk(route, &self.model(&vec![0.0; self.len()], route), &self.gather(rows));
+            let mut values = host(weight)?;
+            values.extend(bias.map_or(Ok(Vec::new()), host)?);
+            Ok::<_, SolveError>(values.into_iter())
+        };
+        let row = of(Route::Autodiff, &rows[..rows.len().min(1)])?;
+        let found = agreement::difference(of(self.route, rows)?, of(Route::Autodiff, rows)?, row);
+        let tolerance = agreement::tolerance(self.is_double());
+        report(found.map(|found| agreement::judged(self.route, found, tolerance)).transpose()?)
     }
 
     fn gather(&self, rows: &[u32]) -> Batch {
@@ -106,11 +136,15 @@ impl<'a> FullBatch<'a> {
         if self.is_double() { 1e-14 } else { 1e-7 }
     }
 
-    /// The model at given parameters, on `device`.
-    fn model(&self, at: &[f64], device: &Device) -> LinearSvm {
+    /// The model at given parameters, tied to autodiff where the route goes there.
+    fn model(&self, at: &[f64], route: Route) -> LinearSvm {
+        let device = match route {
+            Route::Autodiff => self.device.clone().autodiff(),
+            Route::Analytic | Route::Fused => self.device.clone(),
+        };
         let (d, k) = (self.problem.source.features.n_features(), self.problem.n_classes);
         let (weight, bias) = at.split_at(d * k);
-        let options = || (device, self.dtype);
+        let options = || (&device, self.dtype);
         let weight = Tensor::<2>::from_data(TensorData::new(weight.to_vec(), [d, k]), options());
         let bias = (!bias.is_empty())
             .then(|| Param::from_tensor(Tensor::<1>::from_data(TensorData::new(bias.to_vec(), [k]), options())));
@@ -118,12 +152,12 @@ impl<'a> FullBatch<'a> {
     }
 
     /// The summed loss of a chunk, and the gradients of that.
-    fn chunk(&self, model: &LinearSvm, batch: &Batch) -> (Tensor<1>, Tensor<2>, Option<Tensor<1>>) {
+    fn chunk(&self, route: Route, model: &LinearSvm, batch: &Batch) -> (Tensor<1>, Tensor<2>, Option<Tensor<1>>) {
         let rows = cast(&batch.rows, self.dtype);
         let scores = model.scores(&rows, self.offset.as_ref());
         #[allow(clippy::cast_precision_loss)]
         let n = scores.dims()[0] as f64;
-        match super::route(self.problem) {
+        match route {
             Route::Analytic | Route::Fused => {
                 let loss = mean_loss(self.loss.as_ref(), scores.clone(), batch);
                 let q = mean_loss_gradient(self.loss.as_ref(), scores, batch).mul_scalar(n);
@@ -147,14 +181,10 @@ impl Function for FullBatch<'_> {
     #[allow(clippy::cast_precision_loss)]
     fn at(&mut self, at: Vec<f64>) -> Result<Point, SolveError> {
         self.passes += 1;
-        let device = match super::route(self.problem) {
-            Route::Autodiff => self.device.clone().autodiff(),
-            Route::Analytic | Route::Fused => self.device.clone(),
-        };
-        let model = self.model(&at, &device);
+        let model = self.model(&at, self.route);
         let (mut losses, mut weight, mut bias) = (Vec::new(), None::<Tensor<2>>, None::<Tensor<1>>);
         let mut add = |batch: &Batch| {
-            let (loss, dw, db) = self.chunk(&model, batch);
+            let (loss, dw, db) = self.chunk(self.route, &model, batch);
             losses.push(loss);
             weight = Some(weight.take().map_or_else(|| dw.clone(), |w| w.add(dw.clone())));
             bias = match (bias.take(), db) {
@@ -166,10 +196,9 @@ impl Function for FullBatch<'_> {
             Some(batches) => batches.iter().for_each(&mut add),
             None => self.problem.train.chunks(self.chunk).for_each(|rows| add(&self.gather(rows))),
         }
-        let objective = self.problem.objective;
         let n = self.problem.train.len() as f64;
         // Losses are added up on the host, so that single precision loses nothing over many chunks.
-        let mut value = host(Tensor::cat(losses, 0))?.iter().sum::<f64>() / n;
+        let value = host(Tensor::cat(losses, 0))?.iter().sum::<f64>() / n;
         let mut gradient = match weight {
             Some(weight) => host(weight)?,
             None => vec![0.0; self.n_weights()],
@@ -177,11 +206,8 @@ impl Function for FullBatch<'_> {
         if let Some(bias) = bias {
             gradient.extend(host(bias)?);
         }
-        for (i, (g, x)) in gradient.iter_mut().zip(&at).enumerate() {
-            let factor = if i < self.n_weights() { 1.0 } else { objective.bias.penalty_factor() };
-            *g = *g / n + objective.lambda * factor * x;
-            value += objective.lambda * factor * x * x / 2.0;
-        }
+        gradient.iter_mut().for_each(|g| *g /= n);
+        let value = self.problem.objective.regulariser().added(&at, self.n_weights(), value, &mut gradient);
         Ok(Point { at, value, gradient })
     }
 

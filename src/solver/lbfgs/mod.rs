@@ -30,7 +30,7 @@ mod resume;
 use super::checkpoint::Clock;
 use super::dual::{Precision, certificate};
 use super::stop::StopReason;
-use super::{Fit, LogEntry, Measurement, Observer, Problem, Route, SolveError};
+use super::{Fit, LogEntry, Measurement, Observer, Problem, SolveError};
 use crate::bounded::Positive;
 use crate::model::BiasRule;
 use full_batch::FullBatch;
@@ -70,16 +70,11 @@ impl Default for LbfgsConfig {
     }
 }
 
-/// The route of the gradient: there is no fused pass in double precision, by hand is the faster of the others.
-pub(super) fn route(problem: &Problem<'_>) -> Route {
-    if problem.route() == Route::Autodiff { Route::Autodiff } else { Route::Analytic }
-}
-
 /// Runs the solver; see the module's documentation.
 ///
 /// # Errors
 /// [`SolveError::Kinks`] for a loss that is not smooth, [`SolveError::Precision`] when f64 is asked for and not there,
-/// [`SolveError::Device`] when the device fails.
+/// [`SolveError::Gradient`] when the gradient disagrees with autodiff, [`SolveError::Device`] when the device fails.
 pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
     let loss = &problem.objective.loss;
     if !loss.is_smooth() {
@@ -88,6 +83,8 @@ pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Obs
     let mut kept = observer.resume();
     let clock = Clock::after(kept.as_mut().map_or(Ok(Duration::ZERO), |kept| kept.take_time("elapsed"))?);
     let mut batch = FullBatch::new(config, problem, clock)?;
+    let gradient = batch.agreement()?;
+    observer.gradient(gradient);
     observer.start(config.epochs.get() as u64);
     let mut at = match kept {
         Some(kept) => Descent::restore(kept, config, &mut batch)?,
@@ -110,7 +107,7 @@ pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Obs
         at.made += 1;
         observer.step(at.made);
     };
-    finish(problem, &batch, &at, stop, clock)
+    Ok(Fit { gradient: Some(gradient), ..finish(problem, &batch, &at, stop, clock)? })
 }
 
 /// Where the run is.
@@ -232,6 +229,7 @@ fn finish(
         stop,
         solve: clock.elapsed(),
         evaluate: Duration::ZERO,
+        gradient: None,
         certificate: proof.as_ref().map(|proof| proof.0),
         evaluation: proof.map(|proof| proof.1),
         best_step: None,

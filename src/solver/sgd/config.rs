@@ -3,7 +3,7 @@
 use super::optimizer::OptimizerName;
 use super::options::{
     AdaGradOptions, AdafactorOptions, AdamOptions, AdanOptions, LambOptions, LionOptions, MomentumOptions, MuonOptions,
-    RmsPropOptions,
+    RmsPropOptions, table,
 };
 use super::sampler::Sampling;
 use super::schedule::{DecayOptions, ExponentialOptions, Schedule, StepOptions};
@@ -11,121 +11,85 @@ use crate::bounded::{NonNegative, Positive};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
+table! {
 /// The `[solver.sgd]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct SgdConfig {
     /// The optimiser.
-    pub optimizer: OptimizerName,
+    pub optimizer: OptimizerName = OptimizerName::Sgd,
     /// η.
-    pub learning_rate: Positive,
+    pub learning_rate: Positive = Positive::new(0.01).unwrap_or_else(|_| unreachable!("0.01 is positive")),
     /// η over the run.
-    pub schedule: Schedule,
+    pub schedule: Schedule = Schedule::Constant,
     /// Steps over which η rises from η/warmup_steps before the schedule begins; for `noam`, the step of the largest rate.
-    pub warmup_steps: usize,
+    pub warmup_steps: usize = 0,
     /// The largest Euclidean norm of a parameter's gradient; larger ones are scaled down to it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip_norm: Option<Positive>,
+    pub clip_norm: Option<Positive> = None,
     /// The largest size of a cell of the gradient; larger ones are cut.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip_value: Option<Positive>,
+    pub clip_value: Option<Positive> = None,
     /// Rows a step.
-    pub batch_size: NonZeroUsize,
+    pub batch_size: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127),
     /// How they are drawn.
-    pub sampling: Sampling,
+    pub sampling: Sampling = Sampling::Shuffle,
     /// Steps to make; or `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub steps: Option<NonZeroUsize>,
+    pub steps: Option<NonZeroUsize> = None,
     /// Passes over the training rows to make; or `steps`. 10 where neither is set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<Positive>,
+    pub epochs: Option<Positive> = None,
     /// Standard deviation of the initial weights and bias.
-    pub init_std: NonNegative,
+    pub init_std: NonNegative = NonNegative::new(0.0).unwrap_or_else(|_| unreachable!("0 is not negative")),
     /// Steps between two logged losses.
-    pub log_every: NonZeroUsize,
+    pub log_every: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99),
     /// Megabytes (10⁶ bytes) of rows that may stay on a GPU; more are moved batch by batch.
-    pub resident_mb: usize,
+    pub resident_mb: usize = 2_000,
     /// Options of `momentum`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub momentum: Option<MomentumOptions>,
+    pub momentum: Option<MomentumOptions> = None,
     /// Options of `nesterov`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub nesterov: Option<MomentumOptions>,
+    pub nesterov: Option<MomentumOptions> = None,
     /// Options of `adam`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub adam: Option<AdamOptions>,
+    pub adam: Option<AdamOptions> = None,
     /// Options of `adamw`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub adamw: Option<AdamOptions>,
+    pub adamw: Option<AdamOptions> = None,
     /// Options of `rmsprop`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rmsprop: Option<RmsPropOptions>,
+    pub rmsprop: Option<RmsPropOptions> = None,
     /// Options of `adagrad`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub adagrad: Option<AdaGradOptions>,
+    pub adagrad: Option<AdaGradOptions> = None,
     /// Options of `lion`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lion: Option<LionOptions>,
+    pub lion: Option<LionOptions> = None,
     /// Options of `adan`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub adan: Option<AdanOptions>,
+    pub adan: Option<AdanOptions> = None,
     /// Options of `lamb`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lamb: Option<LambOptions>,
+    pub lamb: Option<LambOptions> = None,
     /// Options of `adafactor`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub adafactor: Option<AdafactorOptions>,
+    pub adafactor: Option<AdafactorOptions> = None,
     /// Options of `muon`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub muon: Option<MuonOptions>,
+    pub muon: Option<MuonOptions> = None,
     /// Options of `linear`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub linear: Option<DecayOptions>,
+    pub linear: Option<DecayOptions> = None,
     /// Options of `cosine`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cosine: Option<DecayOptions>,
+    pub cosine: Option<DecayOptions> = None,
     /// Options of `exponential`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub exponential: Option<ExponentialOptions>,
+    pub exponential: Option<ExponentialOptions> = None,
     /// Options of `step`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub step: Option<StepOptions>,
+    pub step: Option<StepOptions> = None,
 }
-
-impl Default for SgdConfig {
-    fn default() -> Self {
-        let one = NonZeroUsize::MIN;
-        Self {
-            optimizer: OptimizerName::Sgd,
-            learning_rate: Positive::new(0.01).unwrap_or_else(|_| unreachable!("0.01 is positive")),
-            schedule: Schedule::Constant,
-            warmup_steps: 0,
-            clip_norm: None,
-            clip_value: None,
-            batch_size: one.saturating_add(127),
-            sampling: Sampling::Shuffle,
-            steps: None,
-            epochs: None,
-            init_std: NonNegative::new(0.0).unwrap_or_else(|_| unreachable!("0 is not negative")),
-            log_every: one.saturating_add(99),
-            resident_mb: 2_000,
-            momentum: None,
-            nesterov: None,
-            adam: None,
-            adamw: None,
-            rmsprop: None,
-            adagrad: None,
-            lion: None,
-            adan: None,
-            lamb: None,
-            adafactor: None,
-            muon: None,
-            linear: None,
-            cosine: None,
-            exponential: None,
-            step: None,
-        }
-    }
 }
 
 impl SgdConfig {

@@ -1,9 +1,9 @@
 //! What a run draws on the host besides its batches: initial weights, and the rows of the accuracy estimate.
 
-use crate::data::streams;
+use super::engine::Parameters;
+use crate::data::{sample, streams};
 use crate::solver::Problem;
 use rand::SeedableRng;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -12,7 +12,7 @@ const ESTIMATE_ROWS: usize = 5_000;
 
 /// The initial model: normal weights and bias of the given deviation, drawn on the host.
 #[allow(clippy::cast_possible_truncation)]
-pub(super) fn initial_values(problem: &Problem<'_>, deviation: f64) -> (Vec<f32>, Option<Vec<f32>>) {
+pub(super) fn initial_values(problem: &Problem<'_>, deviation: f64) -> Parameters {
     let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
     rng.set_stream(streams::INIT);
     let mut draw = |count: usize| -> Vec<f32> {
@@ -23,19 +23,10 @@ pub(super) fn initial_values(problem: &Problem<'_>, deviation: f64) -> (Vec<f32>
     };
     let weight = draw(problem.source.features.n_features() * problem.n_classes);
     let bias = problem.objective.bias.has_bias().then(|| draw(problem.n_classes));
-    (weight, bias)
+    Parameters { weight, bias }
 }
 
 /// The training rows on which accuracy is estimated during a run: all, or a fixed seeded sample.
 pub(super) fn estimate_rows(problem: &Problem<'_>) -> Vec<u32> {
-    let mut rows = problem.train.to_vec();
-    if rows.len() > ESTIMATE_ROWS {
-        let mut rng = ChaCha8Rng::seed_from_u64(problem.seed);
-        rng.set_stream(streams::ESTIMATE);
-        let (sample, _) = rows.partial_shuffle(&mut rng, ESTIMATE_ROWS);
-        let mut sample = sample.to_vec();
-        sample.sort_unstable();
-        return sample;
-    }
-    rows
+    sample(problem.train, ESTIMATE_ROWS, problem.seed)
 }

@@ -1,66 +1,55 @@
-//! Batches prepared ahead: one thread gathers, casts and preprocesses the next while the device computes.
+//! The batches of a run in their order, which is the same whether they are drawn when asked for or prepared ahead by a thread.
 
 use super::sampler::Sampler;
 use crate::data::batch::{HostBatch, Source};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, Scope};
 
 /// Batches that are ready before the step that asks for them.
 const AHEAD: usize = 2;
 
-/// The rows of a step: gathered, or their indices where they are read in place.
-pub enum Drawn {
-    /// Ready to be moved to the device.
-    Gathered(HostBatch),
+/// The rows of a step.
+pub struct Drawn {
     /// Rows of the data set.
-    Rows(Vec<u32>),
+    pub rows: Vec<u32>,
+    /// The same, ready to be moved to the device, where a thread has gathered them ahead.
+    pub host: Option<HostBatch>,
 }
 
-/// Where the next batch comes from. The sequence is the same every way.
-pub enum Feed<'a> {
-    /// Drawn when asked for, and not gathered.
-    InPlace(Box<Sampler>),
-    /// Prepared when asked for.
-    Inline(Source<'a>, Box<Sampler>),
-    /// Prepared ahead by a thread.
-    Ahead(Receiver<HostBatch>),
+impl Drawn {
+    /// Rows that nobody has gathered yet.
+    pub const fn of(rows: Vec<u32>) -> Self {
+        Self { rows, host: None }
+    }
+
+    /// The rows in host memory.
+    pub fn gathered(self, source: Source<'_>) -> HostBatch {
+        self.host.unwrap_or_else(|| source.gather(&self.rows))
+    }
 }
 
-impl<'a> Feed<'a> {
-    /// Starts a feed of `steps` batches; with a thread of its own where `ahead`.
-    pub fn start<'scope>(
-        scope: &'scope Scope<'scope, 'a>,
-        source: Source<'a>,
-        sampler: Sampler,
-        steps: u64,
-        ahead: bool,
-    ) -> Self
-    where
-        'a: 'scope,
-    {
-        if !ahead {
-            return Self::Inline(source, Box::new(sampler));
-        }
-        let (sender, receiver) = sync_channel(AHEAD);
-        let mut own = sampler.clone();
-        let started = Builder::new().spawn_scoped(scope, move || {
-            for _ in 0..steps {
-                // The receiver is gone when the run ended early.
-                if sender.send(source.gather(&own.next_batch())).is_err() {
-                    break;
-                }
+/// Batches that are drawn when asked for.
+pub fn inline(mut sampler: Sampler) -> impl Iterator<Item = Drawn> + Send {
+    std::iter::repeat_with(move || Drawn::of(sampler.next_batch()))
+}
+
+/// `steps` batches that a thread gathers, casts and preprocesses while the device computes; `None` where the system has no thread
+/// to give. They end early only where that thread panics, which its scope passes on.
+pub fn ahead<'scope, 'a: 'scope>(
+    scope: &'scope Scope<'scope, 'a>,
+    source: Source<'a>,
+    sampler: Sampler,
+    steps: u64,
+) -> Option<impl Iterator<Item = Drawn>> {
+    let (sender, receiver) = sync_channel(AHEAD);
+    let started = Builder::new().spawn_scoped(scope, move || {
+        for (_, Drawn { rows, .. }) in (0..steps).zip(inline(sampler)) {
+            let host = Some(source.gather(&rows));
+            // The receiver is gone when the run ended early.
+            if sender.send(Drawn { rows, host }).is_err() {
+                break;
             }
-        });
-        // The system may have no thread to give.
-        started.map_or_else(|_| Self::Inline(source, Box::new(sampler)), |_| Self::Ahead(receiver))
-    }
-
-    /// The next batch; `None` when the thread is gone.
-    pub fn next_batch(&mut self) -> Option<Drawn> {
-        match self {
-            Self::InPlace(sampler) => Some(Drawn::Rows(sampler.next_batch())),
-            Self::Inline(source, sampler) => Some(Drawn::Gathered(source.gather(&sampler.next_batch()))),
-            Self::Ahead(receiver) => receiver.recv().ok().map(Drawn::Gathered),
         }
-    }
+    });
+    started.is_ok().then(|| receiver.into_iter())
 }

@@ -87,6 +87,36 @@ impl OptimizerName {
             Self::Muon => "muon",
         }
     }
+
+    /// Matrices of the size of the weights that it keeps.
+    #[must_use]
+    pub const fn states(self) -> u8 {
+        match self {
+            Self::Sgd | Self::Adafactor => 0,
+            Self::Momentum | Self::Nesterov | Self::Lion | Self::AdaGrad | Self::RmsProp | Self::Muon => 1,
+            Self::Adam | Self::AdamW | Self::Lamb => 2,
+            Self::Adan => 4,
+        }
+    }
+
+    /// Why a cell's update is not a function of that cell's gradients alone; `None` where it is.
+    #[must_use]
+    pub const fn looks_across(self) -> Option<&'static str> {
+        match self {
+            Self::Sgd
+            | Self::Momentum
+            | Self::Nesterov
+            | Self::Adam
+            | Self::AdamW
+            | Self::RmsProp
+            | Self::AdaGrad
+            | Self::Lion
+            | Self::Adan => None,
+            Self::Lamb => Some("the optimiser `lamb` looks at the norm of the whole weight matrix"),
+            Self::Adafactor => Some("the optimiser `adafactor` looks at rows and columns of the whole gradient"),
+            Self::Muon => Some("the optimiser `muon` makes the whole update orthogonal"),
+        }
+    }
 }
 
 /// The path of the bias in [`crate::model::LinearSvm`].

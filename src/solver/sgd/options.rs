@@ -6,6 +6,23 @@
 use crate::bounded::{Fraction, Positive, Whole};
 use serde::{Deserialize, Serialize};
 
+/// A table of a configuration: its fields with their defaults.
+macro_rules! table {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$about:meta])* pub $key:ident: $kind:ty = $value:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$about])* pub $key: $kind,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $value,)* }
+            }
+        }
+    };
+}
+pub(super) use table;
+
 pub(super) fn fraction(value: f64) -> Fraction {
     Fraction::new(value).unwrap_or_else(|_| unreachable!("a default in range"))
 }
@@ -26,163 +43,108 @@ pub(super) fn share(value: Fraction) -> f32 {
     (value.get() as f32).min(1.0 - f32::EPSILON)
 }
 
+table! {
 /// `[solver.sgd.momentum]` and `[solver.sgd.nesterov]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct MomentumOptions {
     /// The share of the last step that is kept.
-    pub momentum: Fraction,
+    pub momentum: Fraction = fraction(0.9),
     /// How much the new gradient is damped.
-    pub dampening: Fraction,
+    pub dampening: Fraction = fraction(0.0),
+}
 }
 
-impl Default for MomentumOptions {
-    fn default() -> Self {
-        Self { momentum: fraction(0.9), dampening: fraction(0.0) }
-    }
-}
-
+table! {
 /// `[solver.sgd.adam]` and `[solver.sgd.adamw]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct AdamOptions {
     /// Decay of the first moment.
-    pub beta_1: Fraction,
+    pub beta_1: Fraction = fraction(0.9),
     /// Decay of the second moment.
-    pub beta_2: Fraction,
+    pub beta_2: Fraction = fraction(0.999),
     /// Added to the root of the second moment.
-    pub epsilon: Positive,
+    pub epsilon: Positive = positive(1e-8),
     /// Whether the second moment never shrinks.
-    pub amsgrad: bool,
+    pub amsgrad: bool = false,
+}
 }
 
-impl Default for AdamOptions {
-    fn default() -> Self {
-        Self { beta_1: fraction(0.9), beta_2: fraction(0.999), epsilon: positive(1e-8), amsgrad: false }
-    }
-}
-
+table! {
 /// `[solver.sgd.rmsprop]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct RmsPropOptions {
     /// Decay of the mean square.
-    pub alpha: Fraction,
+    pub alpha: Fraction = fraction(0.99),
     /// The share of the last step that is kept.
-    pub momentum: Fraction,
+    pub momentum: Fraction = fraction(0.0),
     /// Added to the root of the mean square.
-    pub epsilon: Positive,
+    pub epsilon: Positive = positive(1e-8),
     /// Whether the mean is subtracted from the mean square.
-    pub centered: bool,
+    pub centered: bool = false,
+}
 }
 
-impl Default for RmsPropOptions {
-    fn default() -> Self {
-        Self { alpha: fraction(0.99), momentum: fraction(0.0), epsilon: positive(1e-8), centered: false }
-    }
-}
-
+table! {
 /// `[solver.sgd.adagrad]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct AdaGradOptions {
     /// The learning rate is divided by 1 + step·lr_decay.
-    pub lr_decay: Fraction,
+    pub lr_decay: Fraction = fraction(0.0),
     /// Added to the root of the sum of squares.
-    pub epsilon: Positive,
+    pub epsilon: Positive = positive(1e-10),
+}
 }
 
-impl Default for AdaGradOptions {
-    fn default() -> Self {
-        Self { lr_decay: fraction(0.0), epsilon: positive(1e-10) }
-    }
-}
-
+table! {
 /// `[solver.sgd.lion]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct LionOptions {
     /// How the update mixes momentum and gradient.
-    pub beta_1: Fraction,
+    pub beta_1: Fraction = fraction(0.9),
     /// Decay of the momentum.
-    pub beta_2: Fraction,
+    pub beta_2: Fraction = fraction(0.99),
+}
 }
 
-impl Default for LionOptions {
-    fn default() -> Self {
-        Self { beta_1: fraction(0.9), beta_2: fraction(0.99) }
-    }
-}
-
+table! {
 /// `[solver.sgd.adan]`: Xie et al., *Adan: Adaptive Nesterov Momentum Algorithm*, 2022.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct AdanOptions {
     /// Decay of the first moment.
-    pub beta_1: Fraction,
+    pub beta_1: Fraction = fraction(0.98),
     /// Decay of the gradient's differences.
-    pub beta_2: Fraction,
+    pub beta_2: Fraction = fraction(0.92),
     /// Decay of the second moment.
-    pub beta_3: Fraction,
+    pub beta_3: Fraction = fraction(0.99),
     /// Added to the root of the second moment.
-    pub epsilon: Positive,
+    pub epsilon: Positive = positive(1e-8),
+}
 }
 
-impl Default for AdanOptions {
-    fn default() -> Self {
-        Self { beta_1: fraction(0.98), beta_2: fraction(0.92), beta_3: fraction(0.99), epsilon: positive(1e-8) }
-    }
-}
-
+table! {
 /// `[solver.sgd.lamb]`: You et al., *Large Batch Optimization for Deep Learning*, 2020.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct LambOptions {
     /// Decay of the first moment.
-    pub beta_1: Fraction,
+    pub beta_1: Fraction = fraction(0.9),
     /// Decay of the second moment.
-    pub beta_2: Fraction,
+    pub beta_2: Fraction = fraction(0.999),
     /// Added to the root of the second moment.
-    pub epsilon: Positive,
+    pub epsilon: Positive = positive(1e-6),
     /// Whether a step is scaled by the norm of the weights over that of the update.
-    pub trust_ratio: bool,
+    pub trust_ratio: bool = true,
+}
 }
 
-impl Default for LambOptions {
-    fn default() -> Self {
-        Self { beta_1: fraction(0.9), beta_2: fraction(0.999), epsilon: positive(1e-6), trust_ratio: true }
-    }
-}
-
+table! {
 /// `[solver.sgd.adafactor]`: Shazeer and Stern, *Adafactor: Adaptive Learning Rates with Sublinear Memory Cost*, 2018.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct AdafactorOptions {
     /// Added to the squared gradient.
-    pub epsilon_1: Positive,
+    pub epsilon_1: Positive = positive(1e-30),
     /// The least root mean square that the weights count with when they scale the step.
-    pub epsilon_2: Positive,
+    pub epsilon_2: Positive = positive(1e-3),
     /// The largest root mean square of an update before the learning rate.
-    pub clip_threshold: Positive,
+    pub clip_threshold: Positive = positive(1.0),
     /// The second moment decays by 1 − step^(−decay).
-    pub decay: Positive,
+    pub decay: Positive = positive(0.8),
     /// Whether the learning rate is at most 1/√step.
-    pub relative_step: bool,
+    pub relative_step: bool = true,
     /// Whether a step is scaled by the root mean square of the weights.
-    pub scale_parameter: bool,
+    pub scale_parameter: bool = true,
 }
-
-impl Default for AdafactorOptions {
-    fn default() -> Self {
-        Self {
-            epsilon_1: positive(1e-30),
-            epsilon_2: positive(1e-3),
-            clip_threshold: positive(1.0),
-            decay: positive(0.8),
-            relative_step: true,
-            scale_parameter: true,
-        }
-    }
 }
 
 /// How Muon scales the learning rate of a matrix `[rows, columns]`.
@@ -196,29 +158,18 @@ pub enum MuonRate {
     MatchAdamw,
 }
 
+table! {
 /// `[solver.sgd.muon]`: Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct MuonOptions {
     /// The share of the last step that is kept.
-    pub momentum: Fraction,
+    pub momentum: Fraction = fraction(0.95),
     /// Whether the momentum is Nesterov's.
-    pub nesterov: bool,
+    pub nesterov: bool = true,
     /// Newton-Schulz iterations that make an update orthogonal.
-    pub newton_schulz_steps: Whole<1, 100>,
+    pub newton_schulz_steps: Whole<1, 100> = Whole::clamped(5),
     /// How the learning rate is scaled.
-    pub rate: MuonRate,
+    pub rate: MuonRate = MuonRate::Original,
 }
-
-impl Default for MuonOptions {
-    fn default() -> Self {
-        Self {
-            momentum: fraction(0.95),
-            nesterov: true,
-            newton_schulz_steps: Whole::clamped(5),
-            rate: MuonRate::Original,
-        }
-    }
 }
 
 #[cfg(test)]

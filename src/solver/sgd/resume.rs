@@ -4,9 +4,11 @@
 //! writes it (burnpack). Burn's own `load_record` first brings it to the device that the build prefers, whether or not the
 //! machine has that; [`Placed`] brings it to the device of the run.
 
-use super::{Best, Run, SolveError, values};
+use super::engine::Parameters;
+use super::run::Run;
 use crate::model::LinearSvm;
-use crate::solver::{Observer, Snapshot};
+use crate::solver::stop::Best;
+use crate::solver::{Observer, Problem, Snapshot, SolveError};
 use burn::module::{Param, ParamId};
 use burn::nn::Linear;
 use burn::optim::{LearningRate, ModuleOptimizer, Optimizer, OptimizerRecord, RecordState, StateSink, StateSource};
@@ -81,7 +83,11 @@ impl<S: RecordState> RecordState for PlacedState<S> {
 }
 
 /// The optimiser with its state as it was kept, on `device`.
-fn restored(optimizer: ModuleOptimizer, kept: Vec<u8>, device: &Device) -> Result<ModuleOptimizer, SolveError> {
+pub(super) fn restored(
+    optimizer: ModuleOptimizer,
+    kept: Vec<u8>,
+    device: &Device,
+) -> Result<ModuleOptimizer, SolveError> {
     let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(kept))
         .map_err(|e| SolveError::Snapshot(format!("the state of the optimiser: {e:?}")))?;
     HOME.set(Some(device.clone()));
@@ -92,79 +98,83 @@ fn restored(optimizer: ModuleOptimizer, kept: Vec<u8>, device: &Device) -> Resul
 
 impl Run<'_> {
     /// Between two steps: keeps what is wanted; true when the run should end.
-    pub(super) fn pass_by(&mut self, model: &mut LinearSvm, observer: &mut dyn Observer) -> Result<bool, SolveError> {
+    pub(super) fn pass_by(&mut self, observer: &mut dyn Observer) -> Result<bool, SolveError> {
         let interrupted = observer.interrupted();
-        if interrupted || observer.wants_snapshot() {
-            *model = self.stepper.current(model.clone(), &self.device);
+        if self.engine.single().is_some() && (interrupted || observer.wants_snapshot()) {
             self.pause()?;
-            observer.snapshot(self.snapshot(model)?);
+            if let Some(snapshot) = self.snapshot()? {
+                observer.snapshot(snapshot);
+            }
             self.clock = Instant::now();
         }
         Ok(interrupted)
     }
 
-    fn snapshot(&self, model: &LinearSvm) -> Result<Snapshot, SolveError> {
+    /// What is needed to go on from here, of a run of one model.
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, SolveError> {
+        let Some(optimizer) = self.engine.single().map(|single| single.optimizer()) else { return Ok(None) };
         let mut kept = Snapshot::default();
-        put_model(&mut kept, "", model)?;
-        let state = self.stepper.optimizer.into_bytes().map_err(|e| SolveError::Device(format!("{e:?}")))?;
-        kept.put("optimizer", state.to_vec());
+        for (_, parameters) in self.engine.parameters()? {
+            put_parameters(&mut kept, "", &parameters);
+        }
+        kept.put("optimizer", optimizer?);
         kept.put_one("made", self.made);
-        kept.put("first_loss", self.first_loss.into_iter().collect::<Vec<f64>>());
+        kept.put("first_loss", self.states[0].first_loss.into_iter().collect::<Vec<f64>>());
         kept.put_time("solving", self.solving);
         kept.put_time("evaluating", self.evaluating);
         if let Some(best) = &self.best {
             let (held, waited) = best.parts();
             kept.put_one("best.waited", waited as u64);
-            if let Some((value, step, model)) = held {
+            if let Some((value, step, parameters)) = held {
                 kept.put_one("best.value", value);
                 kept.put_one("best.step", step);
-                put_model(&mut kept, "best.", model)?;
+                put_parameters(&mut kept, "best.", parameters);
             }
         }
-        Ok(kept)
+        Ok(Some(kept))
     }
 
-    /// Goes back to what was kept; returns the model.
+    /// Goes back to where an earlier run of one model was kept.
     ///
     /// # Errors
     /// [`SolveError::Snapshot`] when it is not of this problem.
-    pub(super) fn restore(&mut self, mut kept: Snapshot) -> Result<LinearSvm, SolveError> {
-        let model = self.take_model(&mut kept, "")?;
+    pub(super) fn restore(&mut self, observer: &mut dyn Observer) -> Result<(), SolveError> {
+        let Some(single) = self.engine.single() else { return Ok(()) };
+        let Some(mut kept) = observer.resume() else { return Ok(()) };
+        let parameters = take_parameters(self.problem, &mut kept, "")?;
         let made: u64 = kept.take_one("made")?;
         if made > self.steps {
             return Err(SolveError::Snapshot(format!("it is at step {made} of {}", self.steps)));
         }
         self.made = made;
-        let optimizer = self.config.build_optimizer();
-        self.stepper.optimizer = restored(optimizer, kept.take("optimizer")?, &self.device)?;
-        self.first_loss = kept.take::<f64>("first_loss")?.first().copied();
+        single.restore(parameters, kept.take("optimizer")?)?;
+        self.states[0].first_loss = kept.take::<f64>("first_loss")?.first().copied();
         self.solving = kept.take_time("solving")?;
         self.evaluating = kept.take_time("evaluating")?;
-        if let Some(rule) = self.stepper.problem.early_stopping {
+        if let Some(rule) = self.problem.early_stopping {
             let waited = usize::try_from(kept.take_one::<u64>("best.waited")?).unwrap_or(usize::MAX);
             let held = if kept.has("best.value") {
-                Some((kept.take_one("best.value")?, kept.take_one("best.step")?, self.take_model(&mut kept, "best.")?))
+                let (value, step) = (kept.take_one("best.value")?, kept.take_one("best.step")?);
+                Some((value, step, take_parameters(self.problem, &mut kept, "best.")?))
             } else {
                 None
             };
             self.best = Some(Best::of_parts(rule, held, waited));
         }
-        Ok(model)
-    }
-
-    fn take_model(&self, kept: &mut Snapshot, prefix: &str) -> Result<LinearSvm, SolveError> {
-        let problem = self.stepper.problem;
-        let k = problem.n_classes;
-        let weight = kept.take_exactly(&format!("{prefix}weight"), problem.source.features.n_features() * k)?;
-        let bias = problem.objective.bias.has_bias().then(|| kept.take_exactly(&format!("{prefix}bias"), k));
-        Ok(model(weight, bias.transpose()?, k, &self.device))
+        Ok(())
     }
 }
 
-fn put_model(kept: &mut Snapshot, prefix: &str, model: &LinearSvm) -> Result<(), SolveError> {
-    kept.put(&format!("{prefix}weight"), values(model.linear.weight.val())?);
-    if let Some(bias) = &model.linear.bias {
-        kept.put(&format!("{prefix}bias"), values(bias.val())?);
+fn put_parameters(kept: &mut Snapshot, prefix: &str, Parameters { weight, bias }: &Parameters) {
+    kept.put(&format!("{prefix}weight"), weight.clone());
+    if let Some(bias) = bias {
+        kept.put(&format!("{prefix}bias"), bias.clone());
     }
-    Ok(())
+}
+
+fn take_parameters(problem: &Problem<'_>, kept: &mut Snapshot, prefix: &str) -> Result<Parameters, SolveError> {
+    let k = problem.n_classes;
+    let weight = kept.take_exactly(&format!("{prefix}weight"), problem.source.features.n_features() * k)?;
+    let bias = problem.objective.bias.has_bias().then(|| kept.take_exactly(&format!("{prefix}bias"), k));
+    Ok(Parameters { weight, bias: bias.transpose()? })
 }

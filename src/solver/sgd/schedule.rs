@@ -4,7 +4,7 @@
 //! Burn's `sequential` would put it. Burn's own refuse learning rates above 1, which is why they are not called here.
 
 use super::SgdConfig;
-use super::options::fraction;
+use super::options::{fraction, table};
 use crate::bounded::{Fraction, Share};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
@@ -28,53 +28,35 @@ pub enum Schedule {
     Noam,
 }
 
+table! {
 /// `[solver.sgd.linear]` and `[solver.sgd.cosine]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct DecayOptions {
     /// The share of η at the end.
     #[serde(rename = "final")]
-    pub end: Fraction,
+    pub end: Fraction = fraction(0.0),
 }
-
-impl Default for DecayOptions {
-    fn default() -> Self {
-        Self { end: fraction(0.0) }
-    }
 }
 
 fn share(value: f64) -> Share {
     Share::new(value).unwrap_or_else(|_| unreachable!("a default in range"))
 }
 
+table! {
 /// `[solver.sgd.exponential]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct ExponentialOptions {
     /// The factor of each step.
-    pub gamma: Share,
+    pub gamma: Share = share(0.999),
+}
 }
 
-impl Default for ExponentialOptions {
-    fn default() -> Self {
-        Self { gamma: share(0.999) }
-    }
-}
-
+table! {
 /// `[solver.sgd.step]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct StepOptions {
     /// Steps between two drops.
-    pub every: NonZeroUsize,
+    pub every: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999),
     /// The factor of each drop.
-    pub gamma: Share,
+    pub gamma: Share = share(0.1),
 }
-
-impl Default for StepOptions {
-    fn default() -> Self {
-        Self { every: NonZeroUsize::MIN.saturating_add(999), gamma: share(0.1) }
-    }
 }
 
 impl Schedule {

@@ -40,7 +40,7 @@ pub use rows::{Request, check_rows};
 
 use crate::data::batch::{Batch, Rows};
 use crate::data::streams;
-use crate::loss::MarginLoss;
+use crate::loss::{MarginLoss, check_labels};
 use crate::model::{BiasRule, LinearSvm};
 use burn::module::Param;
 use burn::nn::Linear;
@@ -77,9 +77,36 @@ pub enum GradcheckError {
     /// There is nothing to check on.
     #[error("a gradient check needs at least one row of at least two classes")]
     NoRows,
+    /// Lengths that do not fit together, or labels that are no class indices.
+    #[error("a gradient check got {found}, expected {expected}")]
+    Input {
+        /// As it is.
+        found: String,
+        /// As it should be.
+        expected: String,
+    },
+    /// A loss that answers in another float type or shape than that of its scores.
+    #[error("`{loss}` answers scores of type F64 with {found}, expected {expected}")]
+    Answer {
+        /// Its name.
+        loss: &'static str,
+        /// Of which type and shape.
+        found: String,
+        /// As the contract of [`MarginLoss`] has it.
+        expected: String,
+    },
     /// A device failed.
     #[error("the device failed: {0}")]
     Device(String),
+}
+
+/// [`GradcheckError::Input`] unless something holds.
+fn expect(
+    holds: bool,
+    found: impl FnOnce() -> String,
+    expected: impl FnOnce() -> String,
+) -> Result<(), GradcheckError> {
+    if holds { Ok(()) } else { Err(GradcheckError::Input { found: found(), expected: expected() }) }
 }
 
 impl GradcheckError {
@@ -89,6 +116,8 @@ impl GradcheckError {
         match self {
             Self::NoCpuBackend => "build with `--features flex`",
             Self::NoRows => "check the split: the training rows are what is checked on",
+            Self::Input { .. } => "features are row-major [n_samples, n_features], weights [n_features, n_classes]",
+            Self::Answer { .. } => "compute in the type of the scores: `scores.dtype()`, and cast constants to it",
             Self::Device(_) => "`--device flex` checks on the CPU alone",
         }
     }
@@ -173,22 +202,21 @@ struct Point<'a> {
 /// ```
 ///
 /// # Errors
-/// [`GradcheckError`] when the build has no CPU backend, there are no rows, or a device fails.
-///
-/// # Panics
-/// When the lengths of features, labels, weights and bias do not fit together, or a label is not below `n_classes`.
+/// [`GradcheckError`] when the build has no CPU backend, there are no rows, lengths do not fit together, a label is not below `n_classes`,
+/// the loss answers in another float type or shape than that of its scores, or a device fails.
 pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
     let n = inputs.labels.len();
     if n == 0 || inputs.n_classes < 2 {
         return Err(GradcheckError::NoRows);
     }
-    assert!(inputs.features.len().is_multiple_of(n), "{} features do not fill {n} rows", inputs.features.len());
-    assert!(
-        inputs.labels.iter().all(|&l| (l as usize) < inputs.n_classes),
-        "labels must be below {}",
-        inputs.n_classes
-    );
-    assert!(inputs.row_weights.is_none_or(|w| w.len() == n), "row weights are given for another number of rows");
+    let cells = inputs.features.len();
+    expect(cells.is_multiple_of(n), || format!("{cells} features for {n} labels"), || "as many to each row".into())?;
+    if let Err(outside) = check_labels(inputs.labels.iter().copied(), inputs.n_classes) {
+        let expected = || format!("class indices below {}", inputs.n_classes);
+        expect(false, || format!("label {} of row {}", outside.label, outside.row), expected)?;
+    }
+    let weights = inputs.row_weights.map_or(n, <[f64]>::len);
+    expect(weights == n, || format!("{weights} row weights for {n} rows"), || "one a row".into())?;
     let device = crate::device::cpu().ok_or(GradcheckError::NoCpuBackend)?;
     let n_features = inputs.features.len() / n;
     let size = n_features * inputs.n_classes;
@@ -209,14 +237,15 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
         rule: inputs.bias_rule,
         expected_at_zero: inputs.expected_at_zero,
     };
+    point.check_answers()?;
     let at_random = point.data_loss(&point.scores())?;
     let mut at = At::Random;
     if let Some(weight) = inputs.weight {
-        assert!(weight.len() == size, "{} weights given, expected {size}", weight.len());
+        expect(weight.len() == size, || format!("{} weights", weight.len()), || size.to_string())?;
         at = At::Model;
         point.weight = weight.to_vec();
         let given = inputs.bias.map_or_else(|| vec![0.0; inputs.n_classes], <[f64]>::to_vec);
-        assert!(given.len() == inputs.n_classes, "{} biases given, expected {}", given.len(), inputs.n_classes);
+        expect(given.len() == inputs.n_classes, || format!("{} biases", given.len()), || inputs.n_classes.to_string())?;
         point.bias = inputs.bias_rule.has_bias().then_some(given);
     }
     let candidates = point.candidates()?;
@@ -260,6 +289,26 @@ impl Point<'_> {
             }
         }
         scores
+    }
+
+    /// Asks the loss of one row for its value and gradient, whose types and shapes are those of the scores.
+    fn check_answers(&self) -> Result<(), GradcheckError> {
+        let scores = Tensor::<2>::zeros([1, self.n_classes], (&self.device, DType::F64));
+        let labels = || self.labels_tensor(&self.labels[..1]);
+        let right = |what: &str, dtype: DType, found: &[usize], expected: &[usize]| {
+            if dtype == DType::F64 && found == expected {
+                return Ok(());
+            }
+            Err(GradcheckError::Answer {
+                loss: self.loss.name(),
+                found: format!("a {what} of type {dtype:?} and shape {found:?}"),
+                expected: format!("F64 and {expected:?}"),
+            })
+        };
+        let value = self.loss.forward_no_reduction(scores.clone(), labels());
+        right("loss", value.dtype(), &value.dims(), &[1])?;
+        let gradient = self.loss.gradient(scores, labels());
+        right("gradient", gradient.dtype(), &gradient.dims(), &[1, self.n_classes])
     }
 
     /// The mean loss at scores, without the regulariser.

@@ -61,7 +61,7 @@ pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
         None => (random.0.as_slice(), has_bias.then_some(random.1.as_slice())),
         Some(weight) => (weight, request.bias.filter(|_| has_bias)),
     };
-    assert!(weight.len() == d * k, "{} weights given, expected {}", weight.len(), d * k);
+    super::expect(weight.len() == d * k, || format!("{} weights", weight.len()), || (d * k).to_string())?;
 
     let columns = used_columns(&request.source, &rows);
     let features = dense(&request.source, &rows, &columns);

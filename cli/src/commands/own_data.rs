@@ -22,6 +22,9 @@ pub(super) fn own_config(path: &Path, model: &Classifier, what: &str) -> Result<
     let Some(training) = model.training() else {
         return refused("a model of LIBLINEAR does not say what it was trained on", "");
     };
+    if training.config.is_empty() {
+        return refused("a model that was made in code does not name the data that it was trained on", "");
+    }
     if !path.is_dir() {
         let problem = "is a bare model file: the data files that it names are not opened";
         return refused(problem, ", or the run folder instead of the file in it");

@@ -5,11 +5,11 @@ use super::{Prepared, RunError, labelled, open_device, prepare, threads};
 use crate::bounded::Fraction;
 use crate::config::LoadedConfig;
 use crate::data::Scaler;
-use crate::device;
+use crate::device::{self, DeviceName};
 use crate::model::{BiasRule, Classifier, Training};
 use crate::objective::{Objective, Strength};
 use crate::solver::dual::certificate::{self, Proof};
-use crate::solver::{DualConfig, Observer, Problem, SolverConfig};
+use crate::solver::{DualConfig, GradientRoute, Observer, Problem, SolverConfig};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -63,9 +63,10 @@ pub fn certify(
     let objective = Objective { loss: training.loss.clone(), lambda: training.lambda, bias: training.bias };
     let strength = Strength::of_lambda(objective.lambda, rows.rows.len());
     let prepared = Prepared::of_rows(rows.data, rows.rows, model.scaler.clone(), objective, strength);
-    // For the options of the solver; the files that it names are not looked at.
-    let config = LoadedConfig::parse(&training.config, path, &[])?;
-    solve(&config, prepared, rows.name, model, effort, observer)
+    // For the options of the solver; the files that it names are not looked at. A model that was made in code has none.
+    let made_in_code = training.config.is_empty();
+    let config = if made_in_code { None } else { Some(LoadedConfig::parse(&training.config, path, &[])?) };
+    solve(config.as_ref(), prepared, rows.name, model, effort, observer)
 }
 
 /// Certifies a model on the training split of a configuration.
@@ -95,11 +96,11 @@ pub fn certify_by(
         prepared.strength = Strength::of_lambda(*lambda, prepared.split.train.len());
     }
     let name = format!("train split of {}", file.display());
-    solve(config, prepared, name, model, effort, observer)
+    solve(Some(config), prepared, name, model, effort, observer)
 }
 
 fn solve(
-    config: &LoadedConfig,
+    config: Option<&LoadedConfig>,
     prepared: Prepared,
     rows: String,
     model: &Classifier,
@@ -119,9 +120,21 @@ fn solve(
         });
     }
     // The bounds are computed on the host: the machine that certifies need not have the device of the run.
-    let device = device::open_cpu().map_or_else(|| open_device(config), Ok)?;
-    let threads = effort.threads.filter(|t| *t > 0).unwrap_or_else(|| threads(config));
-    let problem = Problem { n_classes: model.n_classes(), threads, ..prepared.problem(config, &device) };
+    let named = || config.map_or_else(|| device::open(DeviceName::default()), open_device);
+    let device = device::open_cpu().map_or_else(named, Ok)?;
+    let asked = effort.threads.unwrap_or_else(|| config.map_or(0, |config| config.run.threads));
+    let problem = Problem {
+        source: prepared.source(),
+        train: &split.train,
+        validation: &split.validation,
+        n_classes: model.n_classes(),
+        objective,
+        device: &device,
+        gradient: GradientRoute::Auto,
+        seed: config.map_or(0, |config| config.run.seed),
+        threads: threads(asked),
+        early_stopping: None,
+    };
     let solver = DualConfig { gap: effort.gap, epochs: effort.epochs, ..own_options(config) };
     let proof = certificate::certify(&solver, &problem, &weight, Some(&bias), observer)?;
     Ok(Certified {
@@ -133,9 +146,9 @@ fn solve(
     })
 }
 
-fn own_options(config: &LoadedConfig) -> DualConfig {
-    match &config.run.solver {
-        SolverConfig::Dual(own) => DualConfig { seconds: None, ..own.clone() },
+fn own_options(config: Option<&LoadedConfig>) -> DualConfig {
+    match config.map(|config| &config.run.solver) {
+        Some(SolverConfig::Dual(own)) => DualConfig { seconds: None, ..own.clone() },
         _ => DualConfig::default(),
     }
 }

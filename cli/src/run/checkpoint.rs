@@ -64,7 +64,7 @@ impl Identity {
             data: fingerprint(prepared),
             shape: format!("{n} rows of {d} features in {k} classes"),
             device,
-            threads: super::threads(config),
+            threads: super::threads(config.run.threads),
         }
     }
 }

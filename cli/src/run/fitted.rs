@@ -59,7 +59,7 @@ pub(crate) fn problem<'a>(
         device,
         gradient: config.run.gradient,
         seed: config.run.seed,
-        threads: threads(config),
+        threads: threads(config.run.threads),
         early_stopping: config.run.early_stopping,
     }
 }

@@ -202,10 +202,10 @@ pub fn use_threads(threads: usize) {
     SET.call_once(|| drop(device::set_threads(threads)));
 }
 
-/// Threads that a run may use.
+/// Threads that a run may use which asks for so many, 0 for all.
 #[must_use]
-pub fn threads(config: &LoadedConfig) -> usize {
-    device::at_most(match config.run.threads {
+pub fn threads(asked: usize) -> usize {
+    device::at_most(match asked {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     })

@@ -193,7 +193,7 @@ impl<'a> Plan<'a> {
             plan: self,
             bench: &bench,
             sizes,
-            threads: run::threads(self.config),
+            threads: run::threads(self.config.run.threads),
             spent: ledger.entries.iter().map(|e| e.wall).sum(),
             before: done,
             total,

@@ -154,3 +154,45 @@ fn use_it(model: &Classifier) {
     let _ = model.folded_weights();
     let _ = model.to_bytes();
 }
+
+/// A model that was fitted in code is taken by every command that takes a model.
+#[test]
+fn a_model_made_in_code_works_with_every_command() {
+    let desk = Desk::new();
+    let cell = |i: usize, j: usize| f32::from(u8::from(i % 3 == j)) + ((i * i * 31 + j * 17) % 11) as f32 / 10.0;
+    let x: Vec<[f32; 3]> = (0..45).map(|i| std::array::from_fn(|j| cell(i, j))).collect();
+    let labels: Vec<usize> = (0..45).map(|i| i % 3).collect();
+    let line = |(row, label): (&[f32; 3], &usize)| format!("{label} 1:{} 2:{} 3:{}\n", row[0], row[1], row[2]);
+    desk.write("rows.libsvm", x.iter().zip(&labels).map(line).collect::<String>());
+    let svm = burn_svm::Svm::new(burn_svm::Loss::weston_watkins()).center(burn_svm::Center::Mean);
+    let model = svm.calibration(burn_svm::Calibration::Temperature).fit(&x, &labels).unwrap();
+    model.save(desk.path("m.safetensors")).unwrap();
+    let predicted = desk.succeed(&["predict", "m.safetensors", "rows.libsvm"]).stdout;
+    assert_eq!(predicted.lines().collect::<Vec<_>>(), model.predict(&x).unwrap());
+    let row: Vec<f64> = (desk.succeed(&["predict", "m.safetensors", "rows.libsvm", "--probabilities"]).stdout)
+        .lines()
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let expected = &model.probabilities(&x).unwrap()[..3];
+    assert!(expected.iter().all(|p| row.iter().any(|q| (p - q).abs() < 1e-4)), "{row:?} {expected:?}");
+    let measured: serde_json::Value =
+        serde_json::from_str(&desk.succeed(&["evaluate", "m.safetensors", "--data", "rows.libsvm", "--json"]).stdout)
+            .unwrap();
+    assert_eq!(measured["accuracy"].as_f64().unwrap(), model.train_accuracy());
+    let proved = desk.succeed(&["certify", "m.safetensors", "--data", "rows.libsvm", "--json"]).stdout;
+    let proved: serde_json::Value = serde_json::from_str(&proved).unwrap();
+    assert!((proved["objective"].as_f64().unwrap() - model.objective()).abs() <= 1e-9 * model.objective());
+    assert!(proved["dual_objective"].as_f64().unwrap() <= model.objective());
+    for format in ["npz", "liblinear", "onnx"] {
+        desk.succeed(&["export", "m.safetensors", "--to", format, &format!("m.{format}")]);
+    }
+    for command in ["evaluate", "certify"] {
+        let outcome = desk.run(&[command, "m.safetensors"]);
+        assert_eq!(outcome.code, Some(1));
+        assert!(outcome.stderr.contains("a model that was made in code does not name the data"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("with --data"), "{}", outcome.stderr);
+    }
+}

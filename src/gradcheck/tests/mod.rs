@@ -319,10 +319,53 @@ fn nothing_to_check_on_is_an_error() {
 }
 
 #[test]
-#[should_panic(expected = "labels must be below 3")]
-fn labels_out_of_range_are_a_programming_error() {
-    let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One).init(&cpu());
-    let _ = check(&Inputs::new(loss.as_ref(), &[1.0], &[3], 3));
+fn what_does_not_fit_is_an_error() {
+    let loss = Loss::weston_watkins().init(&cpu());
+    let inputs = Inputs::new(loss.as_ref(), &[1.0, 2.0], &[0, 1], 3);
+    let said = |inputs: &Inputs<'_>| check(inputs).unwrap_err().to_string();
+    let wrong = Inputs { labels: &[0, 3], ..inputs.clone() };
+    assert_eq!(said(&wrong), "a gradient check got label 3 of row 1, expected class indices below 3");
+    let wrong = Inputs { features: &[1.0, 2.0, 3.0], ..inputs.clone() };
+    assert_eq!(said(&wrong), "a gradient check got 3 features for 2 labels, expected as many to each row");
+    let wrong = Inputs { row_weights: Some(&[1.0]), ..inputs.clone() };
+    assert_eq!(said(&wrong), "a gradient check got 1 row weights for 2 rows, expected one a row");
+    let wrong = Inputs { weight: Some(&[1.0; 4]), ..inputs.clone() };
+    assert_eq!(said(&wrong), "a gradient check got 4 weights, expected 3");
+    let bias = Inputs { weight: Some(&[1.0; 3]), bias: Some(&[0.0]), ..inputs };
+    assert_eq!(said(&bias), "a gradient check got 1 biases, expected 3");
+}
+
+/// A loss in single precision whatever it is asked, or of another shape.
+#[derive(Debug)]
+struct Narrow {
+    summed: bool,
+}
+
+impl MarginLoss for Narrow {
+    fn name(&self) -> &'static str {
+        "narrow"
+    }
+
+    fn forward_no_reduction(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+        let loss = Loss::weston_watkins().init(&cpu()).forward_no_reduction(scores, labels);
+        if self.summed { Tensor::cat(vec![loss.clone(), loss], 0) } else { loss.cast(DType::F32) }
+    }
+
+    fn gradient(&self, scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
+        Loss::weston_watkins().init(&cpu()).gradient(scores, labels)
+    }
+}
+
+#[test]
+fn a_loss_in_another_type_or_shape_is_an_error() {
+    for (summed, found) in [(false, "F32 and shape [1]"), (true, "F64 and shape [2]")] {
+        let loss = Narrow { summed };
+        let error = check(&Inputs::new(&loss, &[1.0, 2.0], &[0, 1], 3)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("`narrow` answers scores of type F64 with a loss of type {found}, expected F64 and [1]")
+        );
+    }
 }
 
 #[test]

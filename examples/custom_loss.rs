@@ -9,9 +9,9 @@
 //! ```
 
 use burn::tensor::{Int, Tensor};
-use burn_svm::internals::device;
-use burn_svm::internals::gradcheck::{Inputs, check};
-use burn_svm::internals::loss::MarginLoss;
+use burn_svm::MarginLoss;
+use burn_svm::cpu_device;
+use burn_svm::gradcheck::{Inputs, check};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
@@ -76,7 +76,7 @@ impl MarginLoss for SmoothedHinge {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    device::cpu().ok_or("this example needs a CPU backend")?;
+    cpu_device().ok_or("this example needs a CPU backend")?;
     let (n_samples, n_features, n_classes) = (40, 6, 4);
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let features: Vec<f64> = (0..n_samples * n_features).map(|_| rng.random_range(-2.0..2.0)).collect();

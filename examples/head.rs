@@ -10,9 +10,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_svm::internals::device::{self, DeviceName};
-use burn_svm::internals::loss::{Power, WestonWatkinsLossConfig};
-use burn_svm::internals::model::{LinearSvm, LinearSvmConfig};
+use burn_svm::{LinearSvm, LinearSvmConfig, Loss, Power, Svm, WestonWatkinsLossConfig, cpu_device};
 use std::error::Error;
 
 const N_SAMPLES: usize = 400;
@@ -35,10 +33,14 @@ impl Network {
         }
     }
 
+    /// `x` `[n_samples, 2]` to what the head sees, `[n_samples, WIDTH]`.
+    fn hidden(&self, x: Tensor<2>) -> Tensor<2> {
+        relu(self.second.forward(relu(self.first.forward(x))))
+    }
+
     /// `x` `[n_samples, 2]` to scores `[n_samples, 2]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let hidden = relu(self.second.forward(relu(self.first.forward(x))));
-        self.head.forward(hidden)
+        self.head.forward(self.hidden(x))
     }
 }
 
@@ -56,7 +58,7 @@ fn spirals(device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let device = device::open(DeviceName::default())?.device;
+    let device = cpu_device().ok_or("no CPU backend is compiled in")?;
     device.seed(0);
     let (x, labels) = spirals(&device);
     let mut network = Network::new(&device.clone().autodiff());
@@ -73,8 +75,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         network = optimizer.step(1e-2, network, gradients);
     }
 
-    let predicted = network.valid().forward(x).argmax(1).reshape([N_SAMPLES]);
-    let right = predicted.equal(labels).int().sum().into_scalar::<i64>();
-    println!("{right} of {N_SAMPLES} points on the right side");
+    // The head as a model: it has names, a file that the program reads, and a distance to its own optimum on these features.
+    let network = network.valid();
+    let hidden = network.hidden(x);
+    let svm = Svm::new(Loss::weston_watkins().squared()).lambda(1e-4);
+    let head = svm.head(&network.head.linear, &["0", "1"], N_SAMPLES)?;
+    println!("{:.1} % right", 100.0 * head.evaluate(&hidden, &labels)?.confusion.accuracy());
+    let exact = svm.fit(&hidden, &labels)?;
+    let (head, exact) = (head.certify(&hidden, &labels, 1e-3)?.primal, exact.objective());
+    println!("objective of the head {head:.4}, of the best head {exact:.4}");
     Ok(())
 }

@@ -1,23 +1,34 @@
-//! Multiclass **linear support vector machines** on [Burn](https://burn.dev).
+//! Multiclass **linear support vector machines** on [Burn](https://burn.dev): from rows in memory to the proved optimum.
 //!
 //! ```text
 //! P(W, b) = (1/n) Σ_i weight_i · ℓ(s_i, y_i)  +  (λ/2)·‖W‖²  +  (λ/(2B²))·‖b‖²        s_i = x_i W + b
 //! ```
 //!
-//! A Burn module ([`model::LinearSvm`]) scores rows, a margin loss ([`loss`]) says what the scores cost, gradients come from
-//! Burn's autodiff or by hand, [`gradcheck`] holds the two against finite differences, and a [`solver`] minimises P on a
-//! [`device`] that is chosen at run time. The program `burn-svm` does all that from a TOML file; this is the library beneath it.
+//! # A model
+//!
+//! ```
+//! use burn_svm::{Loss, Svm};
+//!
+//! # let (x, labels, x_new) = ([[0.0f32, 0.1], [0.2, 0.0], [1.0, 1.1], [0.9, 1.0]], [0, 0, 1, 1], [[0.1f32, 0.1]]);
+//! let model = Svm::new(Loss::weston_watkins()).c(1.0).fit(&x, &labels)?;
+//! println!("{} proved within {:.1e}", model.objective(), model.certificate().relative_gap);
+//! let names = model.predict(&x_new)?;
+//! # assert_eq!(names, ["0"]);
+//! # Ok::<(), burn_svm::SvmError>(())
+//! ```
+//!
+//! [`Svm`] has the options: four losses with margins, powers, smoothing and costs for pairs of classes ([`Loss`]), bias rules, class and row
+//! weights, scaling, solvers, devices, calibration. Rows are borrowed ([`Rows`]). The default is the exact solver, whose [`Certificate`]
+//! bounds the distance to the optimum, rounding errors counted in.
 //!
 //! # The loss in a network of your own
 //!
 //! ```
 //! use burn::nn::loss::Reduction;
 //! use burn::tensor::{Distribution, Int, Tensor};
-//! use burn_svm::internals::device;
-//! use burn_svm::internals::loss::{Power, WestonWatkinsLossConfig};
-//! use burn_svm::internals::model::LinearSvmConfig;
+//! use burn_svm::{LinearSvmConfig, Power, WestonWatkinsLossConfig};
 //!
-//! let device = device::cpu().expect("a CPU backend is compiled in").autodiff();
+//! let device = burn_svm::cpu_device().expect("a CPU backend is compiled in").autodiff();
 //! let svm = LinearSvmConfig::new(64, 10).init(&device);
 //! let loss = WestonWatkinsLossConfig::new().with_power(Power::Two).init(&device);
 //!
@@ -28,30 +39,28 @@
 //! assert!(svm.linear.weight.grad(&gradients).is_some());
 //! ```
 //!
-//! # Training in code
+//! [`fused_loss`] is the same in one pass without autodiff's tape; [`Svm::head`] makes a [`Model`] of the trained layer;
+//! [`gradcheck::check`] holds a loss of your own ([`MarginLoss`]) against finite differences, and knows kinks.
 //!
-//! [`config::LoadedConfig`] holds a configuration, [`run::prepare`] reads and splits the data, [`run::train`] trains and leaves
-//! a run folder. `examples/quickstart.rs` does it in thirty lines.
+//! # The program
+//!
+//! `burn-svm` (package `burn-svm-cli`) reads files, is driven by a configuration, keeps runs in folders, searches, draws and reports. A model that
+//! was made here works with its commands.
 //!
 //! # Layers
 //!
 //! Imports run downwards only:
 //!
 //! ```text
-//! main → cli
-//!        report
-//!        plot
-//!        search
-//!        run
-//!        config
-//!        gradcheck · reference
-//!        solver
-//!        objective
-//!        evaluation
-//!        loss · model
-//!        calibration
-//!        data · metric
-//!        device · bounded · durable · visible · kernel · fetch
+//! svm
+//! gradcheck · reference
+//! solver
+//! objective
+//! evaluation
+//! loss · model
+//! calibration
+//! data · metric
+//! device · bounded · durable · visible · kernel
 //! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
@@ -62,7 +71,7 @@ mod data;
 mod device;
 mod durable;
 mod evaluation;
-mod gradcheck;
+pub mod gradcheck;
 mod kernel;
 mod loss;
 mod metric;
@@ -73,18 +82,28 @@ mod solver;
 mod svm;
 mod visible;
 
+// The front door.
+pub use svm::{AsLabels, AsRows, Model, Rows, Solution, Svm, SvmError};
+// Its options and answers.
+pub use bounded::{Fraction, NonNegative, Positive};
 pub use calibration::Method as Calibration;
 pub use data::{Center, Scale};
-pub use device::{DeviceError, DeviceName, OpenDevice, cpu as cpu_device, open as open_device};
+pub use device::{DeviceName, cpu as cpu_device};
 pub use evaluation::Evaluation;
-pub use loss::{ClassWeights, Loss, MarginLoss, NamedClassWeights, Power};
 pub use metric::Confusion;
-pub use model::{BiasRule, LinearSvm, LinearSvmConfig};
+pub use model::BiasRule;
 pub use solver::{
     Certificate, DualConfig, GradientRoute, LbfgsConfig, LogEntry, Measurement, Observer, SgdConfig, SolveError,
     SolverConfig, StopReason,
 };
-pub use svm::{AsLabels, AsRows, Cell, Label, Model, Rows, Solution, Svm, SvmError};
+// Losses as values, and as Burn modules for networks.
+pub use loss::{
+    ClassWeights, CrammerSingerLoss, CrammerSingerLossConfig, LabelOutOfRange, Loss, LossMisfit, MarginLoss,
+    OneVsRestLoss, OneVsRestLossConfig, Power, TopKLoss, TopKLossConfig, WestonWatkinsLoss, WestonWatkinsLossConfig,
+    labels_on,
+};
+pub use model::{LinearSvm, LinearSvmConfig};
+pub use objective::fused_loss;
 
 /// The rooms of the library, for the program, the tests and the benchmarks. No promise is made about anything in here.
 #[doc(hidden)]

@@ -38,6 +38,12 @@ pub enum NamedClassWeights {
 }
 
 impl ClassWeights {
+    /// n / (n_classes · n_k), with n and n_k counted on the training rows.
+    #[must_use]
+    pub const fn balanced() -> Self {
+        Self::Named(NamedClassWeights::Balanced)
+    }
+
     /// One weight a class, or `None` where all are 1.
     ///
     /// `counts` are the rows of each class in the training split.

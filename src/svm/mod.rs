@@ -4,9 +4,9 @@ mod labels;
 mod model;
 mod rows;
 
-pub use labels::{AsLabels, Label};
+pub use labels::AsLabels;
 pub use model::Model;
-pub use rows::{AsRows, Cell, Rows};
+pub use rows::{AsRows, Rows};
 
 use crate::calibration::{Calibrator, Method};
 use crate::data::batch::Source;

@@ -3,8 +3,8 @@
 use crate::support::cpu_devices;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_svm::{
-    AsRows, BiasRule, Calibration, Center, ClassWeights, DualConfig, LbfgsConfig, LogEntry, Loss, Model,
-    NamedClassWeights, Observer, Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
+    AsRows, BiasRule, Calibration, Center, ClassWeights, DualConfig, LbfgsConfig, LogEntry, Loss, Model, Observer,
+    Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
 };
 
 const WORDS: [&str; 3] = ["ant", "bee", "cat"];
@@ -136,7 +136,7 @@ fn options_reach_the_objective() {
     let (x, labels): (Vec<_>, Vec<_>) = few.iter().map(|&i| (x[i], labels[i])).unzip();
     let counts = [0, 1, 2].map(|k| labels.iter().filter(|&&l| l == k).count() as f64);
     let weights: Vec<f64> = counts.iter().map(|c| labels.len() as f64 / (3.0 * c)).collect();
-    let balanced = ClassWeights::Named(NamedClassWeights::Balanced);
+    let balanced = ClassWeights::balanced();
     let balanced = Svm::new(Loss::crammer_singer()).class_weights(balanced).fit(&x, &labels).unwrap();
     let by_hand = Svm::new(Loss::crammer_singer().class_weights(weights)).fit(&x, &labels).unwrap();
     assert!(same(&balanced, &by_hand));

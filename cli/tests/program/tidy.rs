@@ -232,3 +232,36 @@ fn every_configuration_parses() {
     }
     assert!(count >= 4, "{count} configurations");
 }
+
+/// The words of code that stand in backticks in the recipes: files that are there, items that are declared or used.
+#[test]
+fn recipes_name_what_exists() {
+    let text = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let recipes = text.split_once("## Recipes").unwrap().1;
+    let quoted: Vec<&str> = recipes.split('`').skip(1).step_by(2).collect();
+    let code = [sources(), sources_below("tests"), sources_below("cli/tests"), sources_below("fuzz")].concat();
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let words: BTreeSet<&str> = code.iter().flat_map(|(_, code)| code.split(|c: char| !is_part(c))).collect();
+    let (mut files, mut items, mut wrong) = (0, 0, String::new());
+    for word in quoted {
+        let is_file = word.contains('/') || [".rs", ".toml", ".md", ".py"].iter().any(|end| word.ends_with(end));
+        if word.contains('<') || word.contains(' ') {
+            continue;
+        }
+        if is_file {
+            files += 1;
+            // A name by itself lies in some folder that was named before.
+            let found = root().join(word).exists() || code.iter().any(|(path, _)| path.ends_with(&format!("/{word}")));
+            if !found {
+                wrong += &format!("CONTRIBUTING.md: there is no file `{word}`\n");
+            }
+        } else if word.chars().all(|c| is_part(c) || c == ':') && word.len() > 2 {
+            items += 1;
+            if let Some(part) = word.split("::").find(|part| !part.is_empty() && !words.contains(part)) {
+                wrong += &format!("CONTRIBUTING.md: no code has the word `{part}` of `{word}`\n");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(files > 15 && items > 20, "{files} files and {items} items are too few: where are the recipes?");
+}

@@ -15,10 +15,10 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep};
-use burn_svm::config::LoadedConfig;
-use burn_svm::loss::{Power, WestonWatkinsLoss, WestonWatkinsLossConfig};
-use burn_svm::model::{LinearSvm, LinearSvmConfig};
-use burn_svm::run::{self, Prepared};
+use burn_svm_cli::config::LoadedConfig;
+use burn_svm::{Power, WestonWatkinsLoss, WestonWatkinsLossConfig};
+use burn_svm::{LinearSvm, LinearSvmConfig};
+use burn_svm_cli::run::{self, Prepared};
 use std::error::Error;
 use std::path::Path;
 

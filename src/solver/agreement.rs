@@ -46,7 +46,7 @@ pub(super) fn difference(
     row: impl Iterator<Item = f64>,
 ) -> Option<f64> {
     // Not `f64::max`, which would swallow a NaN.
-    let worse = |worst: f64, value: f64| if value <= worst { worst } else { value };
+    let worse = |worst: f64, value: f64| if worst.is_nan() || value <= worst { worst } else { value };
     let largest = judge.clone().map(f64::abs).fold(0.0, worse);
     let scale = worse(largest, row.map(f64::abs).fold(0.0, worse) / 1000.0);
     let distance = found.zip(judge).map(|(a, b)| (a - b).abs()).fold(0.0, worse);

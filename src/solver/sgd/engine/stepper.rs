@@ -58,8 +58,8 @@ impl<'a> Pass<'a> {
         want_loss: bool,
     ) -> Result<Gradient, SolveError> {
         // The optimiser wants parameters that are tied to autodiff; other gradients than its own are computed on untied ones.
-        let plain = model.valid();
-        let (weight, bias) = (plain.linear.weight.val(), plain.linear.bias.as_ref().map(|b| b.val()));
+        let weight = || model.linear.weight.val().inner();
+        let bias = || model.linear.bias.as_ref().map(|b| b.val().inner());
         let batch = |drawn: Drawn| drawn.gathered(tensors.source).to_device(&tensors.device);
         match self {
             Self::Autodiff => {
@@ -68,12 +68,13 @@ impl<'a> Pass<'a> {
                 Ok((GradientsParams::from_grads(total.backward(), model), objective))
             }
             Self::Analytic => {
-                let batch = batch(drawn);
+                let (plain, batch) = (model.valid(), batch(drawn));
                 let objective = want_loss.then(|| tensors.objective(&plain, &batch));
                 Ok((registered(model, tensors.gradient(&plain, &batch)), objective))
             }
             Self::Fused(pass) => {
-                let (shape, weight, bias) = (weight.shape(), weight.into_data(), bias.map(Tensor::into_data));
+                let (shape, weight, bias) =
+                    (model.linear.weight.shape(), weight().into_data(), bias().map(Tensor::into_data));
                 let (weight, bias) = (slice(&weight)?, bias.as_ref().map(slice).transpose()?);
                 let found = pass.at(weight, bias, &drawn.rows);
                 let device = &tensors.device;
@@ -89,8 +90,8 @@ impl<'a> Pass<'a> {
                     Some(host) => pass.upload(host),
                     None => pass.gather(&drawn.rows),
                 };
-                let found = pass.gradient(&weight, bias.as_ref(), batch, want_loss);
-                let penalised = |data| tensors.objective.regulariser().penalised(data, &plain);
+                let found = pass.gradient(&weight(), bias().as_ref(), batch, want_loss);
+                let penalised = |data| tensors.objective.regulariser().penalised(data, &model.valid());
                 Ok((registered(model, (found.weight, found.bias)), found.data_loss.map(penalised)))
             }
         }

@@ -361,12 +361,8 @@ fn evaluate(
     top: &[usize],
 ) -> Evaluation {
     // Predictions rather than a matrix a chunk: with many classes the matrices would be larger than the data.
-    let start = || Part {
-        sum: Sum::default(),
-        at_most: Sum::default(),
-        predicted: Vec::new(),
-        hits: vec![0u64; top.len()],
-    };
+    let start =
+        || Part { sum: Sum::default(), at_most: Sum::default(), predicted: Vec::new(), hits: vec![0u64; top.len()] };
     let visit = |part: &mut Part, position: usize, scores: &[f64], error: f64| {
         let label = labels[rows[position] as usize] as usize;
         if let Some(loss) = loss {

@@ -1,6 +1,6 @@
 //! The losses as the configuration spells them: the `[loss.*]` tables.
 
-use super::{Loss, Power};
+use super::{Formulation, Loss, Power};
 use crate::bounded::{NonNegative, Positive};
 use crate::visible;
 use serde::{Deserialize, Serialize};
@@ -205,7 +205,10 @@ fn class_of(name: &str, class_names: &[String], key: &'static str) -> Result<usi
 }
 
 /// Costs of a table for all pairs, 1 where it names none.
-fn costs_of(table: &BTreeMap<String, BTreeMap<String, NonNegative>>, names: &[String]) -> Result<Vec<Vec<f64>>, LossMisfit> {
+fn costs_of(
+    table: &BTreeMap<String, BTreeMap<String, NonNegative>>,
+    names: &[String],
+) -> Result<Vec<Vec<f64>>, LossMisfit> {
     let k = names.len();
     let mut rows: Vec<Vec<f64>> = (0..k).map(|y| (0..k).map(|j| f64::from(u8::from(y != j))).collect()).collect();
     for (label, costs) in table {
@@ -223,6 +226,13 @@ fn costs_of(table: &BTreeMap<String, BTreeMap<String, NonNegative>>, names: &[St
 }
 
 impl LossConfig {
+    /// `[loss.a], [loss.b] or [loss.c]`: all of its tables.
+    #[must_use]
+    pub fn tables() -> String {
+        let tables = Formulation::ALL.map(|formulation| format!("[loss.{}]", formulation.name())).join(", ");
+        tables.rsplit_once(", ").map_or_else(String::new, |(others, last)| format!("{others} or {last}"))
+    }
+
     /// The loss without its class weights and costs, and these.
     fn parts(&self) -> (Loss, &ClassWeights, Option<&CostSource>) {
         let hinge = |loss: Loss, margin: Positive, power: Power, smoothing: NonNegative| {
@@ -232,9 +242,7 @@ impl LossConfig {
         match self {
             Self::WestonWatkins(o) => (difference(Loss::weston_watkins(), o), &o.class_weights, o.costs.as_ref()),
             Self::CrammerSinger(o) => (difference(Loss::crammer_singer(), o), &o.class_weights, o.costs.as_ref()),
-            Self::OneVsRest(o) => {
-                (hinge(Loss::one_vs_rest(), o.margin, o.power, o.smoothing), &o.class_weights, None)
-            }
+            Self::OneVsRest(o) => (hinge(Loss::one_vs_rest(), o.margin, o.power, o.smoothing), &o.class_weights, None),
             Self::TopK(o) => (hinge(Loss::top_k(o.k.get()), o.margin, Power::One, o.smoothing), &o.class_weights, None),
         }
     }
@@ -271,7 +279,10 @@ impl LossConfig {
             (Some(CostSource::Table(table)), _) => loss = loss.costs(&costs_of(table, class_names)?),
             (Some(CostSource::File(_)), Some(costs)) => loss = loss.costs(costs),
             (Some(CostSource::File(path)), None) => {
-                return Err(LossMisfit::Value(format!("costs: `{}` was not read", visible::short(&path.display().to_string()))));
+                return Err(LossMisfit::Value(format!(
+                    "costs: `{}` was not read",
+                    visible::short(&path.display().to_string())
+                )));
             }
         }
         loss.check(class_names.len())?;

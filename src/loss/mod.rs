@@ -20,7 +20,9 @@ mod set;
 mod smooth;
 mod value;
 
-pub use choice::{ClassWeights, CostSource, DifferenceOptions, LossConfig, LossMisfit, MarginOptions, NamedClassWeights, TopKOptions};
+pub use choice::{
+    ClassWeights, CostSource, DifferenceOptions, LossConfig, LossMisfit, MarginOptions, NamedClassWeights, TopKOptions,
+};
 pub use labels::{LabelOutOfRange, check_labels, labels_on};
 pub use margins::{Costs, Margins};
 pub use module::{

@@ -189,7 +189,8 @@ impl Set {
     /// Which margins are charged.
     fn charged(&self, margins: &[f64]) -> Vec<bool> {
         let mut charged = vec![false; margins.len()];
-        worst_classes(margins, self.selection.count().unwrap_or(margins.len())).for_each(|j| charged[j] = margins[j] > 0.0);
+        worst_classes(margins, self.selection.count().unwrap_or(margins.len()))
+            .for_each(|j| charged[j] = margins[j] > 0.0);
         charged
     }
 

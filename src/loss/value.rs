@@ -187,30 +187,32 @@ impl Loss {
         }
         range("smoothing", smoothing)?;
         if smoothing > 0.0 && power == Power::Two {
-            let problem = format!("smoothing: found {smoothing} at power 2, expected 0: the squared hinge is smooth already");
+            let problem =
+                format!("smoothing: found {smoothing} at power 2, expected 0: the squared hinge is smooth already");
             return Err(LossMisfit::Value(problem));
         }
         if !selection.powers().contains(&power) {
             return Err(LossMisfit::Value(format!("power: found 2, expected 1, which alone {} has", self.name())));
         }
-        if let Selection::Top(k) = selection {
-            let others = n_classes.saturating_sub(1);
-            if k == 0 {
-                return Err(LossMisfit::Value("k: found 0, expected 1 or more".into()));
-            }
-            if k > others {
-                return Err(LossMisfit::K { k, others });
-            }
-        }
         if !self.margins.differences() && selection != Selection::All {
-            return Err(LossMisfit::Value("margins: one-vs-rest charges every class, expected `Selection::All`".into()));
+            return Err(LossMisfit::Value(
+                "margins: one-vs-rest charges every class, expected `Selection::All`".into(),
+            ));
         }
-        let Some(weights) = &self.class_weights else { return Ok(()) };
-        if weights.len() != n_classes {
-            let found = weights.len();
-            return Err(LossMisfit::Value(format!("class_weights: found {found}, expected one for each of {n_classes} classes")));
+        if let Some(weights) = &self.class_weights {
+            if weights.len() != n_classes {
+                let problem =
+                    format!("class_weights: found {}, expected one for each of {n_classes} classes", weights.len());
+                return Err(LossMisfit::Value(problem));
+            }
+            weights.iter().try_for_each(|&weight| range("class_weights", weight))?;
         }
-        weights.iter().try_for_each(|&weight| range("class_weights", weight))
+        let others = n_classes.saturating_sub(1);
+        match selection {
+            Selection::Top(0) => Err(LossMisfit::Value("k: found 0, expected 1 or more".into())),
+            Selection::Top(k) if k > others => Err(LossMisfit::K { k, others }),
+            Selection::All | Selection::Worst | Selection::Top(_) => Ok(()),
+        }
     }
 
     /// [`Loss::check`] where the number of classes is not known but by the loss itself.
@@ -231,7 +233,8 @@ impl Loss {
                 (Some(y), Some(j)) => costs.of_label(y)[j],
                 _ => 1.0,
             };
-            let rows: Vec<Vec<f64>> = (0..places.len()).map(|y| (0..places.len()).map(|j| cost(y, j)).collect()).collect();
+            let rows: Vec<Vec<f64>> =
+                (0..places.len()).map(|y| (0..places.len()).map(|j| cost(y, j)).collect()).collect();
             loss.margins = Margins::Costs(Costs::new(&rows));
         }
         loss
@@ -366,7 +369,9 @@ impl TryFrom<Stored> for Loss {
         match (margin, costs) {
             (Some(delta), None) => Ok(loss.margin(delta)),
             (None, Some(costs)) => Ok(loss.costs(&costs)),
-            (Some(_), Some(_)) => Err(LossMisfit::Value("found both `margin` and `costs`, expected one of them".into())),
+            (Some(_), Some(_)) => {
+                Err(LossMisfit::Value("found both `margin` and `costs`, expected one of them".into()))
+            }
             (None, None) => Err(LossMisfit::Value("found neither `margin` nor `costs`, expected one of them".into())),
         }
     }

@@ -35,7 +35,8 @@ fn parse(bytes: &[u8], path: &Path, class_names: &[String]) -> Result<Vec<Vec<f6
     let k = class_names.len();
     let text = std::str::from_utf8(bytes).map_err(|_| wrong(1, 1, "this is no text in UTF-8".into()))?;
     let text = text.trim_start_matches('\u{feff}');
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let (mut columns, mut rows) = (Vec::new(), vec![None; k]);
     for record in reader.records() {
         let record = record.map_err(|e| wrong(1, 1, e.to_string()))?;
@@ -46,7 +47,8 @@ fn parse(bytes: &[u8], path: &Path, class_names: &[String]) -> Result<Vec<Vec<f6
         }
         let class = |column: usize| {
             let place = class_names.iter().position(|name| name.trim() == &record[column]);
-            place.ok_or_else(|| wrong(line, column + 1, format!("`{}` is not a class", visible::short(&record[column]))))
+            place
+                .ok_or_else(|| wrong(line, column + 1, format!("`{}` is not a class", visible::short(&record[column]))))
         };
         if columns.is_empty() {
             columns = (1..=k).map(class).collect::<Result<_, _>>()?;
@@ -64,9 +66,10 @@ fn parse(bytes: &[u8], path: &Path, class_names: &[String]) -> Result<Vec<Vec<f6
             let (cell, own) = (&record[i + 1], j == label);
             let expected = if own { "0 for the class itself" } else { "a finite number, at least 0" };
             let allowed = |cost: &f64| if own { *cost == 0.0 } else { cost.is_finite() && *cost >= 0.0 };
-            costs[j] = cell.parse().ok().filter(allowed).ok_or_else(|| {
-                wrong(line, i + 2, format!("found `{}`, expected {expected}", visible::short(cell)))
-            })?;
+            costs[j] =
+                cell.parse().ok().filter(allowed).ok_or_else(|| {
+                    wrong(line, i + 2, format!("found `{}`, expected {expected}", visible::short(cell)))
+                })?;
         }
         rows[label] = Some(costs);
     }

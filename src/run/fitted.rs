@@ -1,7 +1,7 @@
 //! What a configuration makes of a set of training rows: preprocessing, objective, strength.
 
-use super::costs;
 use super::RunError;
+use super::costs;
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::{Dataset, Scaler};
 use crate::objective::{Objective, Strength};

@@ -51,7 +51,11 @@ fn small_rows_have_these_values() {
         for (loss, values, gradient) in &cases {
             assert_eq!(target.values(loss, &scores, &labels, 3), values, "{} {loss}", target.name);
             for (route, found) in target.routes(loss, &scores, &labels, 3) {
-                assert!(worst(&found, &gradient.concat()) <= target.tolerance(), "{} {loss} {route}: {found:?}", target.name);
+                assert!(
+                    worst(&found, &gradient.concat()) <= target.tolerance(),
+                    "{} {loss} {route}: {found:?}",
+                    target.name
+                );
             }
         }
     }
@@ -60,7 +64,8 @@ fn small_rows_have_these_values() {
 #[test]
 fn equal_costs_are_a_margin_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
-    let equal = "costs = { cat = { dog = 0.3, fish = 0.3 }, dog = { cat = 0.3, fish = 0.3 }, fish = { cat = 0.3, dog = 0.3 } }";
+    let equal =
+        "costs = { cat = { dog = 0.3, fish = 0.3 }, dog = { cat = 0.3, fish = 0.3 }, fish = { cat = 0.3, dog = 0.3 } }";
     for name in ["weston_watkins", "crammer_singer"] {
         for rounding in ["power = 1", "power = 2", "smoothing = 0.5"] {
             for solver in [
@@ -126,9 +131,11 @@ fn the_exact_solver_reaches_the_optimum_of_a_slow_one() {
         format!("{} = {{ {} }}", names[y], cells.collect::<Vec<_>>().join(", "))
     };
     let costs = format!("costs = {{ {} }}", (0..3).map(row).collect::<Vec<_>>().join(", "));
-    for (name, power, joint) in
-        [("weston_watkins", Power::One, false), ("weston_watkins", Power::Two, false), ("crammer_singer", Power::Two, true)]
-    {
+    for (name, power, joint) in [
+        ("weston_watkins", Power::One, false),
+        ("weston_watkins", Power::Two, false),
+        ("crammer_singer", Power::Two, true),
+    ] {
         let expected = slow(0.7, cost, power, joint).concat();
         let loss = format!("[loss.{name}]\npower = {}\n{costs}", i64::from(power));
         let (fit, _) = fit(&text(folder.path(), &loss, "[solver.dual]\ngap = 1e-12")).unwrap();
@@ -187,12 +194,15 @@ fn what_is_no_cost_matrix_is_refused() {
     assert_eq!(said(of(&[vec![0.0, 1.0], vec![1.0]]), 2), "costs: found 1 numbers for label 1 of 2, expected 2");
     let negative = said(of(&[vec![0.0, -1.0], vec![1.0, 0.0]]), 2);
     assert_eq!(negative, "costs: found -1 for label 0 and class 1, expected a finite number, at least 0");
-    assert!(said(of(&[vec![0.0, f64::NAN], vec![1.0, 0.0]]), 2).starts_with("costs: found NaN for label 0 and class 1"));
+    assert!(
+        said(of(&[vec![0.0, f64::NAN], vec![1.0, 0.0]]), 2).starts_with("costs: found NaN for label 0 and class 1")
+    );
     let own = said(of(&[vec![0.0, 1.0], vec![1.0, 2.0]]), 2);
     assert_eq!(own, "costs: found 2 for label 1 and class 1, expected 0: the right class costs nothing");
     assert_eq!(said(of(&[vec![0.0, 1.0], vec![1.0, 0.0]]), 3), "costs: found those of 2 classes, expected 3");
     let rest = Loss::one_vs_rest().costs(&[vec![0.0, 1.0], vec![1.0, 0.0]]);
     assert_eq!(said(rest, 2), "costs: one-vs-rest has no margin between two classes");
+    assert!(said(of(&[vec![0.0, 0.0], vec![0.0, 0.0]]), 2).starts_with("costs: all are 0, expected one above 0"));
     assert_eq!(of(&[vec![0.0, 0.0], vec![7.0, 0.0]]).check(2), Ok(()));
 }
 
@@ -203,7 +213,10 @@ fn mistakes_in_a_configuration_are_told_with_their_place() {
         ("margin = 2\ncosts = { cat = { dog = 2 } }", "loss.weston_watkins: both `margin` and `costs` are set"),
         ("costs = { cat = { bird = 2 } }", "loss.weston_watkins.costs: `bird` is not a class"),
         ("costs = { bird = { cat = 2 } }", "loss.weston_watkins.costs: `bird` is not a class"),
-        ("costs = { cat = { cat = 2 } }", "loss.weston_watkins.costs.cat: found 2 for the class itself, expected 0 or nothing"),
+        (
+            "costs = { cat = { cat = 2 } }",
+            "loss.weston_watkins.costs.cat: found 2 for the class itself, expected 0 or nothing",
+        ),
         ("costs = { cat = { dog = -2 } }", "expected the path of a csv file or a table of numbers, 0 or more"),
         ("costs = 3", "expected the path of a csv file or a table of numbers, 0 or more"),
     ] {

@@ -1,7 +1,7 @@
 //! The fused pass beside naive loops: shapes, storages, preprocessing, weights, threads.
 
 use crate::program::Desk;
-use crate::support::{cpu_devices, devices, costs_of, host, kinds, naive_of, wgpu_cpu, worst};
+use crate::support::{costs_of, cpu_devices, devices, host, kinds, naive_of, wgpu_cpu, worst};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::nn::loss::Reduction;

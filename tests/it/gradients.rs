@@ -1,7 +1,8 @@
 //! Gradients of losses and of the linear model: by hand, by autodiff, by differences, dense and sparse, on every device.
 
 use crate::support::{
-    Target, costs_of, cpu_targets, devices, error, grid_case, host, kinds, loss, naive, naive_of, smooth_case, targets, worst,
+    Target, costs_of, cpu_targets, devices, error, grid_case, host, kinds, loss, naive, naive_of, smooth_case, targets,
+    worst,
 };
 use burn::module::Param;
 use burn::nn::Linear;

@@ -51,8 +51,9 @@ fn every_solver_says_what_liblinear_says() {
 
 #[test]
 fn losses_are_known_for_the_solvers_of_margin_losses() {
-    let loss =
-        |name: &str| Classifier::load(Path::new(&fixture(name))).unwrap().loss().map(|l| (l.formulation(), l.set.power));
+    let loss = |name: &str| {
+        Classifier::load(Path::new(&fixture(name))).unwrap().loss().map(|l| (l.formulation(), l.set.power))
+    };
     assert_eq!(loss("three-4.model"), Some((Formulation::CrammerSinger, Power::One)));
     assert_eq!(loss("three-3.model"), Some((Formulation::OneVsRest, Power::One)));
     for squared in ["three-1.model", "three-2.model", "three-5.model"] {

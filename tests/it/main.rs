@@ -2,8 +2,8 @@ mod backends; // devices: what opens, what is missing with a sentence, drivers t
 mod certify; // what can be proved of any model; regularisation paths; invariances of the optimum
 mod classes; // many classes: models are saved before they are measured, and measured in the memory of their rows
 mod cli; // the commands: what they print where, what they leave behind, how they end
-mod costs; // costs in the place of the margin: values by hand, a slow solver, configurations, model files
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
+mod costs; // costs in the place of the margin: values by hand, a slow solver, configurations, model files
 mod double; // the objective in twice the digits of f64
 mod errata; // what the tutorial and its comments get wrong, each in numbers
 mod evaluation; // measures and probabilities: the numbers of scikit-learn and SciPy, and the commands that show them

@@ -16,8 +16,8 @@ use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Rows, Source};
 use crate::device::OpenDevice;
 use crate::kernel::cube::{
-    Charges, HostCells, Labels, MemoryLimits, Penalty, Preprocessing, ResidentRows, Shares, charge, finish,
-    float, floats, int, places,
+    Charges, HostCells, Labels, MemoryLimits, Penalty, Preprocessing, ResidentRows, Shares, charge, finish, float,
+    floats, int, places,
 };
 use crate::loss::{Loss, MarginLoss};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};

@@ -84,8 +84,7 @@ fn typical_square(problem: &Problem<'_>) -> f64 {
 /// Shrinks dual variables, which keeps them feasible, until Σ_i β_ik = 0 for every class.
 pub(super) fn balance(state: &mut State<'_>) {
     let k = state.n_classes;
-    let factors =
-        if state.loss.margins.differences() { flow_factors(state) } else { binary_factors(state) };
+    let factors = if state.loss.margins.differences() { flow_factors(state) } else { binary_factors(state) };
     for (sample, a) in state.samples.iter().zip(state.a.chunks_exact_mut(state.stride)) {
         let factors = &factors[sample.label * k..(sample.label + 1) * k];
         a.iter_mut().zip(factors).for_each(|(a, f)| *a *= f);

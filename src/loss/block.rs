@@ -113,6 +113,41 @@ pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: Block, guess: f64, a: 
     }
 }
 
+/// An element of the generalised Jacobian ∂a/∂v of the maximiser: `rate·(I_S − coupling·1_S 1_Sᵀ)`, S the coordinates strictly between 0 and
+/// hi; symmetric and positive semidefinite. G = q·v, so that ∂a/∂G is this divided by q.
+///
+/// Where a_j = (v_j − t)/r, ∂t/∂v_j is 1/|S| for j in S where Σa = cap, and κ/(r + κ|S|) where t = κ·Σa.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jacobian {
+    /// S
+    pub inside: Vec<bool>,
+    /// 1/r
+    pub rate: f64,
+    /// ∂t/∂v_j of every j in S.
+    pub coupling: f64,
+}
+
+impl Jacobian {
+    /// At a maximiser `a`.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn at(block: Block, a: &[f64]) -> Self {
+        const ROUNDING: f64 = 1e-12;
+        let Block { r, kappa, hi, cap } = block;
+        let inside: Vec<bool> = a.iter().map(|&a| a > 0.0 && a < hi).collect();
+        let count = inside.iter().filter(|&&inside| inside).count() as f64;
+        let full = a.iter().sum::<f64>() >= cap * (1.0 - ROUNDING);
+        let coupling = if full { 1.0 / count.max(1.0) } else { kappa / (r + kappa * count) };
+        Self { inside, rate: 1.0 / r, coupling }
+    }
+
+    /// The product with a vector, in its place.
+    pub fn apply(&self, x: &mut [f64]) {
+        x.iter_mut().zip(&self.inside).for_each(|(x, &inside)| *x *= f64::from(u8::from(inside)));
+        let shared = self.coupling * x.iter().sum::<f64>();
+        x.iter_mut().zip(&self.inside).filter(|(_, inside)| **inside).for_each(|(x, _)| *x = self.rate * (*x - shared));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

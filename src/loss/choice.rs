@@ -1,6 +1,6 @@
 //! The losses as the configuration spells them: the `[loss.*]` tables.
 
-use super::{Loss, Power};
+use super::{Formulation, Loss, Power};
 use crate::bounded::{NonNegative, Positive};
 use crate::visible;
 use serde::{Deserialize, Serialize};
@@ -232,6 +232,13 @@ fn costs_of(
 }
 
 impl LossConfig {
+    /// `[loss.a], [loss.b] or [loss.c]`: all of its tables.
+    #[must_use]
+    pub fn tables() -> String {
+        let tables = Formulation::ALL.map(|formulation| format!("[loss.{}]", formulation.name())).join(", ");
+        tables.rsplit_once(", ").map_or_else(String::new, |(others, last)| format!("{others} or {last}"))
+    }
+
     /// The loss without its class weights and costs, and these.
     fn parts(&self) -> (Loss, &ClassWeights, Option<&CostSource>) {
         let hinge = |loss: Loss, margin: Positive, power: Power, smoothing: NonNegative| {

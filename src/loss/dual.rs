@@ -9,14 +9,7 @@
 //! t = κ·Σa where that keeps Σa ≤ cap, else the t with Σa = cap
 //! ```
 //!
-//! | loss | r | κ | hi | cap |
-//! |---|---|---|---|---|
-//! | Weston-Watkins, p = 1 | 1 | 1 | c | ∞ |
-//! | Weston-Watkins, p = 2 | 1 + 1/(2cq) | 1 | ∞ | ∞ |
-//! | Crammer-Singer, p = 1 | 1 | 1 | ∞ | c |
-//! | Crammer-Singer, p = 2 | 1 | 1 + 1/(2cq) | ∞ | ∞ |
-//! | top-k | 1 | 1 | c/k | c |
-//! | smoothed with γ | 1 + γ/(cq) | 1 | as at γ = 0 | as at γ = 0 |
+//! with r, κ, hi and cap of the set ([`super::Set`]; the table is in `docs/math.md`, "One block").
 //!
 //! One-vs-rest falls apart into binary steps. References: Y. Wang and C. Scott, *An Exact Solver for the Weston-Watkins SVM
 //! Subproblem*, ICML 2021; S. Keerthi et al., *A Sequential Dual Method for Large Scale Multi-class Linear SVMs*, KDD 2008.
@@ -24,6 +17,7 @@
 // Index loops over slices of one length: iterators are not inlined into what is compiled for an instruction set.
 #![allow(clippy::needless_range_loop)]
 
+pub use super::block::Jacobian;
 use super::block::project;
 use super::{Loss, Margins, Power, Selection};
 use pulp::{Scalar, Simd};
@@ -122,6 +116,19 @@ impl Loss {
         let sample = Sample { label, square: q, cost: c };
         self.dual_visit(Scalar::new(), sample, &wide, &mut block, -1.0, &mut Scratch::new(k));
         a.copy_from_slice(&block[..k]);
+    }
+
+    /// The generalised Jacobian by the margins G of the step of [`Loss::dual_step`], at its result `a` and all else fixed; `rate` has
+    /// the 1/q in it.
+    #[must_use]
+    pub fn dual_jacobian(&self, q: f64, c: f64, a: &[f64]) -> Jacobian {
+        let block = self.set.block(q, c);
+        if self.margins.differences() {
+            let of_v = Jacobian::at(block, a);
+            return Jacobian { rate: of_v.rate / q, ..of_v };
+        }
+        let inside = a.iter().map(|&a| a > 0.0 && a < block.hi).collect();
+        Jacobian { inside, rate: 1.0 / (q + self.set.curvature(c)), coupling: 0.0 }
     }
 
     /// Measures a sample's loss and its share of the gap at its scores, and solves its block exactly unless that share is at most
@@ -340,7 +347,7 @@ impl Loss {
         }
     }
 
-    /// pen(a) of a row: Σa²/(4c) or (Σa)²/(4c) of a square, γΣa²/(2c) of what is smoothed.
+    /// pen(a) of a row.
     #[must_use]
     pub fn dual_penalty(&self, c: f64, a: &[f64]) -> f64 {
         self.set.penalty_of(c, a)

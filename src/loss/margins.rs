@@ -54,7 +54,10 @@ impl Costs {
         let ragged = rows.iter().position(|row| row.len() != n_classes).map(|y| {
             format!("costs: found {} numbers for label {y} of {n_classes}, expected {n_classes}", rows[y].len())
         });
-        let problem = ragged.or_else(|| (0..n_classes * n_classes).find_map(|i| cell(i / n_classes, i % n_classes)));
+        let nothing = || "costs: all are 0, expected one above 0: every row would be right at W = 0".to_owned();
+        let problem = ragged
+            .or_else(|| (0..n_classes * n_classes).find_map(|i| cell(i / n_classes, i % n_classes)))
+            .or_else(|| values.iter().all(|&cost| cost == 0.0).then(nothing));
         Self { n_classes, values: values.into(), problem }
     }
 

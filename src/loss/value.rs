@@ -194,28 +194,25 @@ impl Loss {
         if !selection.powers().contains(&power) {
             return Err(LossMisfit::Value(format!("power: found 2, expected 1, which alone {} has", self.name())));
         }
-        if let Selection::Top(k) = selection {
-            let others = n_classes.saturating_sub(1);
-            if k == 0 {
-                return Err(LossMisfit::Value("k: found 0, expected 1 or more".into()));
-            }
-            if k > others {
-                return Err(LossMisfit::K { k, others });
-            }
-        }
         if !self.margins.differences() && selection != Selection::All {
             return Err(LossMisfit::Value(
                 "margins: one-vs-rest charges every class, expected `Selection::All`".into(),
             ));
         }
-        let Some(weights) = &self.class_weights else { return Ok(()) };
-        if weights.len() != n_classes {
-            let found = weights.len();
-            return Err(LossMisfit::Value(format!(
-                "class_weights: found {found}, expected one for each of {n_classes} classes"
-            )));
+        if let Some(weights) = &self.class_weights {
+            if weights.len() != n_classes {
+                let problem =
+                    format!("class_weights: found {}, expected one for each of {n_classes} classes", weights.len());
+                return Err(LossMisfit::Value(problem));
+            }
+            weights.iter().try_for_each(|&weight| range("class_weights", weight))?;
         }
-        weights.iter().try_for_each(|&weight| range("class_weights", weight))
+        let others = n_classes.saturating_sub(1);
+        match selection {
+            Selection::Top(0) => Err(LossMisfit::Value("k: found 0, expected 1 or more".into())),
+            Selection::Top(k) if k > others => Err(LossMisfit::K { k, others }),
+            Selection::All | Selection::Worst | Selection::Top(_) => Ok(()),
+        }
     }
 
     /// [`Loss::check`] where the number of classes is not known but by the loss itself.

@@ -65,5 +65,6 @@ fn what_is_no_cost_matrix_is_refused() {
     assert_eq!(said(of(&[vec![0.0, 1.0], vec![1.0, 0.0]]), 3), "costs: found those of 2 classes, expected 3");
     let rest = Loss::one_vs_rest().costs(&[vec![0.0, 1.0], vec![1.0, 0.0]]);
     assert_eq!(said(rest, 2), "costs: one-vs-rest has no margin between two classes");
+    assert!(said(of(&[vec![0.0, 0.0], vec![0.0, 0.0]]), 2).starts_with("costs: all are 0, expected one above 0"));
     assert_eq!(of(&[vec![0.0, 0.0], vec![7.0, 0.0]]).check(2), Ok(()));
 }

@@ -102,3 +102,13 @@ pub fn subtables(document: &DocumentMut, name: &str) -> Vec<String> {
     let table = document.get(name).and_then(Item::as_table_like);
     table.map_or_else(Vec::new, |t| t.iter().filter(|(_, v)| v.is_table_like()).map(|(k, _)| k.to_owned()).collect())
 }
+
+/// Refuses a loss with both a margin and costs.
+pub fn check_costs(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
+    let has = |loss: &str, key: &str| document["loss"][loss].get(key).is_some();
+    let both = subtables(document, "loss").into_iter().find(|loss| has(loss, "margin") && has(loss, "costs"));
+    both.map_or(Ok(()), |loss| {
+        Err(ConfigError::new(file, format!("loss.{loss}: both `margin` and `costs` are set"))
+            .with_hint("costs take the place of the margin: remove one of the two"))
+    })
+}

@@ -165,6 +165,7 @@ impl LoadedConfig {
         let text = document.to_string();
         document::check_size(text.len(), file)?;
         check_choices(&document, file)?;
+        document::check_costs(&document, file)?;
         let run: RunConfig = toml::from_str(&text).map_err(|error| {
             let mut error = reworded(&error, &text, file);
             if error.place.as_ref().is_some_and(|place| written.lines().nth(place.line - 1) != Some(&place.text)) {
@@ -172,12 +173,6 @@ impl LoadedConfig {
             }
             error
         })?;
-        let loss = run.loss.unweighted().name();
-        let keys = document.get("loss").and_then(|table| table.get(loss));
-        if keys.is_some_and(|keys| keys.get("margin").is_some() && keys.get("costs").is_some()) {
-            return Err(ConfigError::new(file, format!("loss.{loss}: both `margin` and `costs` are set"))
-                .with_hint("a cost takes the place of the margin for each pair of classes: remove `margin`"));
-        }
         check(&run).map_err(|(problem, hint)| ConfigError::new(file, problem).with_hint(hint))?;
         Ok(Self { file: file.to_path_buf(), run, text })
     }
@@ -231,15 +226,14 @@ impl LoadedConfig {
 
 /// What serde would say badly: none or two of the tables of which there must be one.
 fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
-    let choices = [
+    for (name, choices) in [
         (
             "data",
             "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet] or [data.images]",
         ),
-        ("loss", "[loss.weston_watkins], [loss.crammer_singer], [loss.one_vs_rest] or [loss.top_k]"),
+        ("loss", LossConfig::tables().as_str()),
         ("solver", "[solver.sgd], [solver.dual] or [solver.lbfgs]"),
-    ];
-    for (name, choices) in choices {
+    ] {
         let found = document::subtables(document, name);
         let problem = match found.as_slice() {
             [_] => continue,

@@ -109,8 +109,9 @@ fn case(rng: &mut ChaCha8Rng) -> Case {
     }
     if matches!(name, "weston_watkins" | "crammer_singer") && rng.random_bool(0.3) {
         let of = |y: usize, rng: &mut ChaCha8Rng| {
-            let cells =
-                (0..k).filter(|j| *j != y).map(|j| format!("{j} = {:?}", [0.0, 0.1, 1.0, 3.0].choose(rng).unwrap()));
+            let cells = (0..k).filter(|j| *j != y).map(|j| {
+                format!("{j} = {:?}", [3.0, 1.0, 0.1, 0.0][..if y == 0 { 3 } else { 4 }].choose(rng).unwrap())
+            });
             format!("{y} = {{ {} }}", cells.collect::<Vec<_>>().join(", "))
         };
         let rows: Vec<String> = (0..k).map(|y| of(y, rng)).collect();

@@ -107,6 +107,49 @@ proptest! {
         }
     }
 
+    /// Between kinks the step is linear in G, which a shift of the scores moves.
+    #[test]
+    fn the_jacobian_is_the_slope_of_the_step(
+        scores in prop::collection::vec(-3.0f64..3.0, 2..8),
+        direction in prop::collection::vec(-1.0f64..1.0, 8),
+        start in prop::collection::vec(0.0f64..1.0, 8),
+        q in 0.05f64..20.0,
+        c in 0.01f64..5.0,
+        loss in any_loss(),
+    ) {
+        let (k, label) = (scores.len(), 0);
+        let differences = loss.margins.differences();
+        let step = |h: f64| {
+            let mut a: Vec<f64> = start[..k].iter().map(|s| s * c / 8.0).collect();
+            let mut moved = scores.clone();
+            for j in 0..k {
+                if j != label {
+                    moved[j] += h * direction[j];
+                } else if differences {
+                    a[j] = 0.0;
+                } else {
+                    moved[j] -= h * direction[j];
+                }
+            }
+            loss.dual_step(&moved, label, q, c, &mut a);
+            a
+        };
+        let h = 1e-6 * (1.0 + q * c);
+        let (before, at, after) = (step(-h), step(0.0), step(h));
+        let jacobian = loss.dual_jacobian(q, c, &at);
+        let same = |a: &[f64]| {
+            let other = loss.dual_jacobian(q, c, a);
+            other.inside == jacobian.inside && other.coupling == jacobian.coupling
+        };
+        prop_assume!(same(&before) && same(&after));
+        let mut expected = direction[..k].to_vec();
+        jacobian.apply(&mut expected);
+        for j in 0..k {
+            let found = (after[j] - before[j]) / (2.0 * h);
+            prop_assert!((found - expected[j]).abs() <= 1e-5 * (1.0 + 1.0 / q), "{loss:?} {found} {} {at:?}", expected[j]);
+        }
+    }
+
     #[test]
     fn no_row_has_a_negative_gap(
         scores in prop::collection::vec(-3.0f64..3.0, 2..8),

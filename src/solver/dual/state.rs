@@ -127,6 +127,25 @@ impl<'a> State<'a> {
         self.due[i] = self.epoch + 1 + u32::from(self.sleep[i]);
     }
 
+    /// Takes row i with ‖x‖² = `square`, the constant feature left out, to its maximiser at its scores, and moves the weights of the
+    /// constant feature. Whether its variables changed: β by what is left in `scratch`.
+    #[inline(always)]
+    pub fn visit<S: Simd>(&mut self, simd: S, i: usize, square: f64, scores: &[f64], scratch: &mut Scratch) -> bool {
+        // The constant feature of a free bias does not keep its value.
+        let sample = Sample { square: square + self.bias_scale * self.bias_scale, ..self.samples[i] };
+        let a = &mut self.a[i * self.stride..(i + 1) * self.stride];
+        let visit = self.loss.dual_visit(simd, sample, scores, a, self.tolerance, scratch);
+        self.note(i, visit.loss, visit.gap);
+        if visit.changed {
+            let k = self.n_classes;
+            let (weights, change) = (&mut self.constant[..k], &scratch.change()[..k]);
+            for j in 0..k {
+                weights[j] += self.bias_scale * change[j];
+            }
+        }
+        visit.changed
+    }
+
     /// The gap that remains for a row at a relative gap of `target` decides how exactly rows are solved.
     #[allow(clippy::cast_precision_loss)]
     pub fn settle_at(&mut self, target: f64, primal: f64) {

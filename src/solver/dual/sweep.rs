@@ -11,7 +11,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::state::{Bounds, State, widen};
-use crate::loss::dual::{Sample, Scratch};
+use crate::loss::dual::Scratch;
 use crate::solver::SolveError;
 use pulp::{Simd, WithSimd};
 use rand::seq::SliceRandom;
@@ -163,16 +163,7 @@ impl WithSimd for SolveBlock<'_, '_> {
         for p in 0..n {
             let i = block[p];
             let products = &gram[p * n..][..n];
-            let visit = state.loss.dual_visit(
-                simd,
-                Sample { square: f64::from(products[p]) + square, ..state.samples[i] },
-                &wide[p * stride..(p + 1) * stride],
-                &mut state.a[i * stride..(i + 1) * stride],
-                state.tolerance,
-                scratch,
-            );
-            state.note(i, visit.loss, visit.gap);
-            if !visit.changed {
+            if !state.visit(simd, i, f64::from(products[p]), &wide[p * stride..(p + 1) * stride], scratch) {
                 continue;
             }
             let change = S::as_simd_f64s(&scratch.change()[..stride]).0;
@@ -184,10 +175,6 @@ impl WithSimd for SolveBlock<'_, '_> {
                 for v in 0..change.len() {
                     scores[v] = simd.mul_add_e_f64s(product, change[v], scores[v]);
                 }
-            }
-            let constant = &mut state.constant[..k];
-            for j in 0..k {
-                constant[j] += state.bias_scale * scratch.change()[j];
             }
         }
     }

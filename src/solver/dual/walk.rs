@@ -3,7 +3,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::state::State;
-use crate::loss::dual::{Sample, Scratch};
+use crate::loss::dual::Scratch;
 use pulp::{Simd, WithSimd};
 
 /// How many visits ahead a row is asked for, before that what tells where it lies, and first its variables.
@@ -78,32 +78,24 @@ impl<R: Singles> Walk<'_, '_, R> {
     #[inline(always)]
     fn visit<S: Simd>(&mut self, simd: S, i: usize) {
         let Self { rows, state, shift, scores, scratch, .. } = self;
-        let (k, stride) = (state.n_classes, state.stride);
+        let stride = state.stride;
         let constant = state.bias_scale * state.bias_scale;
         rows.bring(state.rows[i]);
         let sample = &mut state.samples[i];
         if sample.square == 0.0 {
             sample.square = rows.square();
         }
-        // The constant feature of a free bias does not keep its value.
-        let sample = Sample { square: sample.square + constant, ..*sample };
+        let square = sample.square;
         rows.scores(simd, scores);
         let (scores, shift) = (&mut scores[..stride], &mut shift[..stride]);
         for j in 0..stride {
             scores[j] += shift[j];
         }
-        let a = &mut state.a[i * stride..(i + 1) * stride];
-        let visit = state.loss.dual_visit(simd, sample, scores, a, state.tolerance, scratch);
-        state.note(i, visit.loss, visit.gap);
-        if visit.changed {
+        if state.visit(simd, i, square, scores, scratch) {
             let change = &scratch.change()[..stride];
             rows.add(simd, change);
             for j in 0..stride {
                 shift[j] += constant * change[j];
-            }
-            let weights = &mut state.constant[..k];
-            for j in 0..k {
-                weights[j] += state.bias_scale * change[j];
             }
         }
     }

@@ -1,0 +1,195 @@
+//! From checked rows and options to a fitted model.
+
+use super::{Model, Penalty, Solution, Svm, SvmError};
+use crate::calibration::Calibrator;
+use crate::data::batch::Source;
+use crate::data::{Features, Scaler, streams};
+use crate::device::{self, OpenDevice};
+use crate::model::{BiasRule, Classifier, Origin, Training};
+use crate::objective::Objective;
+use crate::solver::dual::certificate;
+use crate::solver::{Observer, Problem, SolveError, StopReason};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// Folds whose scores a calibration is fitted on.
+const FOLDS: usize = 5;
+
+/// Training data, checked.
+pub(super) struct Data<'a> {
+    pub features: &'a Features<'a>,
+    pub labels: &'a [u32],
+    pub weights: Option<&'a [f32]>,
+    pub names: &'a [String],
+}
+
+impl Svm {
+    /// Checks what can be checked before the rows are looked at, and opens the device.
+    pub(super) fn open(&self, row_weights: Option<&[f32]>, n_rows: usize) -> Result<OpenDevice, SvmError> {
+        if let Some(weights) = row_weights {
+            if weights.len() != n_rows {
+                let found = format!("{} weights for {n_rows} rows", weights.len());
+                return Err(SvmError::Shape { found, expected: "one a row".into() });
+            }
+            if let Some((row, weight)) = weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
+                return Err(SvmError::Option(format!(
+                    "weight of row {row}: found {weight}, expected a finite number, 0 or more"
+                )));
+            }
+        }
+        device::open(self.device).map_err(|e| SvmError::Device(format!("{e}; {}", e.hint)))
+    }
+
+    /// Runs work with the threads that are asked for.
+    pub(super) fn with_threads<T: Send>(&self, work: impl FnOnce(usize) -> T + Send) -> Result<T, SvmError> {
+        if self.threads == 0 {
+            return Ok(work(rayon::current_num_threads()));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
+        let pool = pool.map_err(|e| SvmError::Option(format!("threads: found {}: {e}", self.threads)))?;
+        Ok(pool.install(|| work(self.threads)))
+    }
+
+    /// λ for n rows.
+    #[allow(clippy::cast_precision_loss)]
+    fn lambda_for(&self, n_samples: usize) -> Result<f64, SvmError> {
+        let (name, value, lambda) = match self.penalty {
+            Penalty::C(c) => ("c", c, 1.0 / (c * n_samples as f64)),
+            Penalty::Lambda(lambda) => ("lambda", lambda, lambda),
+            Penalty::Reg(reg) => ("reg", reg, 2.0 * reg),
+        };
+        let least = if name == "c" { value > 0.0 } else { value >= 0.0 };
+        if least && value.is_finite() && lambda.is_finite() {
+            return Ok(lambda);
+        }
+        let expected = if name == "c" { "a finite number above 0" } else { "a finite number, 0 or more" };
+        Err(SvmError::Option(format!("{name}: found {value}, expected {expected}")))
+    }
+
+    /// What is minimised; class weights are resolved for rows of each class in `counts`.
+    pub(super) fn objective(
+        &self,
+        names: &[String],
+        counts: Option<&[usize]>,
+        n_samples: usize,
+    ) -> Result<Objective, SvmError> {
+        let lambda = self.lambda_for(n_samples)?;
+        if let BiasRule::Regularised { scale } = self.bias
+            && !(scale.is_finite() && scale > 0.0)
+        {
+            return Err(SvmError::Option(format!("bias: found the scale {scale}, expected a finite number above 0")));
+        }
+        let mut loss = self.loss.clone();
+        if let Some(counts) = counts {
+            if let Some(weights) = self.class_weights.resolve(names, counts)? {
+                loss.class_weights = Some(weights);
+            }
+        }
+        loss.check(names.len())?;
+        Ok(Objective { loss, lambda, bias: self.bias })
+    }
+
+    /// What a model says of its training.
+    pub(super) fn training(&self, objective: &Objective, n_samples: usize) -> Training {
+        Training {
+            loss: objective.loss.clone(),
+            lambda: objective.lambda,
+            n_samples,
+            bias: objective.bias,
+            center: self.center,
+            scale: self.scale,
+            config: String::new(),
+            calibration: None,
+        }
+    }
+
+    /// Fits a model to some of the rows.
+    pub(super) fn solve(
+        &self,
+        data: &Data<'_>,
+        train: &[u32],
+        device: &OpenDevice,
+        threads: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Solution, SvmError> {
+        let mut counts = vec![0; data.names.len()];
+        train.iter().for_each(|&row| counts[data.labels[row as usize] as usize] += 1);
+        let objective = self.objective(data.names, Some(&counts), train.len())?;
+        let scaler = Scaler::fit(data.features, train, self.center, self.scale);
+        let problem = Problem {
+            source: Source { features: data.features, labels: data.labels, scaler: &scaler, weights: data.weights },
+            train,
+            validation: &[],
+            n_classes: data.names.len(),
+            objective: &objective,
+            device,
+            gradient: self.gradient,
+            seed: self.seed,
+            threads,
+            early_stopping: None,
+        };
+        let fit = device::guarded(device, || self.solver.solve(&problem, observer)).map_err(SolveError::Device)??;
+        if let StopReason::Diverged { step } = fit.stop {
+            return Err(SvmError::Diverged { step });
+        }
+        let (certificate, accuracy) = match (fit.certificate, &fit.evaluation) {
+            (Some(certificate), Some(evaluation)) => (certificate, evaluation.confusion.accuracy()),
+            _ => certificate::of_any(&problem, &fit.weight, fit.bias.as_deref())?,
+        };
+        let training = self.training(&objective, train.len());
+        let classifier = Classifier {
+            weight: fit.weight,
+            bias: fit.bias,
+            scaler,
+            class_names: data.names.to_vec(),
+            feature_names: None,
+            image_shape: None,
+            origin: Origin::Trained(training),
+        };
+        let model = Model::of(classifier);
+        Ok(Solution {
+            model,
+            certificate,
+            accuracy,
+            stop: fit.stop,
+            steps: fit.steps,
+            epochs: fit.epochs,
+            seconds: fit.solve,
+        })
+    }
+
+    /// A calibration fitted on the scores of folds by models that have not seen them.
+    pub(super) fn out_of_fold(
+        &self,
+        data: &Data<'_>,
+        fit: impl Fn(&[u32], &mut dyn Observer) -> Result<Solution, SvmError>,
+    ) -> Result<Option<Calibrator>, SvmError> {
+        let k = data.names.len();
+        let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
+        generator.set_stream(streams::FOLDS);
+        let mut fold_of = vec![0; data.labels.len()];
+        for class in 0..k {
+            #[allow(clippy::cast_possible_truncation)]
+            let mut rows: Vec<usize> = (0..data.labels.len()).filter(|&i| data.labels[i] == class as u32).collect();
+            if rows.len() < 2 {
+                let problem = format!("class `{}` has {} row, expected 2 or more", data.names[class], rows.len());
+                return Err(SvmError::Option(format!("calibration: {problem}")));
+            }
+            rows.shuffle(&mut generator);
+            rows.iter().enumerate().for_each(|(at, &row)| fold_of[row] = (at + class) % FOLDS);
+        }
+        let (mut scores, mut labels) = (Vec::new(), Vec::new());
+        for fold in 0..FOLDS {
+            #[allow(clippy::cast_possible_truncation)]
+            let (out, within): (Vec<u32>, Vec<u32>) =
+                (0..data.labels.len() as u32).partition(|&row| fold_of[row as usize] == fold);
+            if out.is_empty() {
+                continue;
+            }
+            scores.extend(fit(&within, &mut ())?.model.classifier().scores(data.features, &out));
+            labels.extend(out.iter().map(|&row| data.labels[row as usize] as usize));
+        }
+        Ok(Calibrator::fit(self.calibration, &scores, &labels, k))
+    }
+}

@@ -97,7 +97,7 @@ impl Set {
 
     /// The upper bounds of each a_j and of Σa.
     #[allow(clippy::cast_precision_loss)]
-    pub(super) fn limits(&self, c: f64) -> (f64, f64) {
+    pub(crate) fn limits(&self, c: f64) -> (f64, f64) {
         match self.selection {
             _ if !self.is_bounded() => (f64::INFINITY, f64::INFINITY),
             Selection::All => (c, f64::INFINITY),
@@ -107,12 +107,17 @@ impl Set {
     }
 
     /// ∂²pen/∂a_j² where pen is a sum over the classes.
-    pub(super) fn curvature(&self, c: f64) -> f64 {
+    pub(crate) fn curvature(&self, c: f64) -> f64 {
         match self.penalty() {
             Penalty::None | Penalty::SquareOfSum => 0.0,
             Penalty::Square => 1.0 / (2.0 * c),
             Penalty::Smooth(gamma) => gamma / c,
         }
+    }
+
+    /// ∂²pen/∂(Σa)² where pen is a function of the sum.
+    pub(crate) fn curvature_of_sum(&self, c: f64) -> f64 {
+        if self.penalty() == Penalty::SquareOfSum { 1.0 / (2.0 * c) } else { 0.0 }
     }
 
     /// The block of a row with ‖x‖² = q.

@@ -6,6 +6,7 @@ mod agreement;
 pub mod checkpoint;
 pub mod dual;
 pub mod lbfgs;
+pub mod newton;
 pub mod sgd;
 pub mod stop;
 
@@ -13,6 +14,7 @@ pub use agreement::GradientReport;
 pub use checkpoint::{CheckpointConfig, Snapshot};
 pub use dual::DualConfig;
 pub use lbfgs::LbfgsConfig;
+pub use newton::NewtonConfig;
 pub use sgd::SgdConfig;
 pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 
@@ -34,6 +36,8 @@ pub enum SolverConfig {
     Dual(DualConfig),
     /// `[solver.lbfgs]`
     Lbfgs(LbfgsConfig),
+    /// `[solver.newton]`
+    Newton(NewtonConfig),
 }
 
 impl From<SgdConfig> for SolverConfig {
@@ -54,6 +58,12 @@ impl From<LbfgsConfig> for SolverConfig {
     }
 }
 
+impl From<NewtonConfig> for SolverConfig {
+    fn from(config: NewtonConfig) -> Self {
+        Self::Newton(config)
+    }
+}
+
 impl SolverConfig {
     /// The name as the configuration spells it.
     #[must_use]
@@ -62,6 +72,7 @@ impl SolverConfig {
             Self::Sgd(_) => "sgd",
             Self::Dual(_) => "dual",
             Self::Lbfgs(_) => "lbfgs",
+            Self::Newton(_) => "newton",
         }
     }
 
@@ -72,7 +83,7 @@ impl SolverConfig {
             Self::Sgd(config) => {
                 (config.sampling == sgd::sampler::Sampling::WithReplacement).then(|| config.batch_size.get())
             }
-            Self::Dual(_) | Self::Lbfgs(_) => None,
+            Self::Dual(_) | Self::Lbfgs(_) | Self::Newton(_) => None,
         }
     }
 
@@ -89,6 +100,7 @@ impl SolverConfig {
             Self::Sgd(config) => sgd::solve(config, problem, observer),
             Self::Dual(config) => dual::solve(config, problem, observer),
             Self::Lbfgs(config) => lbfgs::solve(config, problem, observer),
+            Self::Newton(config) => newton::solve(config, problem, observer),
         }
     }
 }
@@ -370,8 +382,16 @@ pub enum SolveError {
     #[error("[solver.lbfgs] precision = \"f64\": the device has none")]
     Precision,
     /// Without a regulariser there is no dual.
-    #[error("[solver.dual] needs a regulariser, but lambda is 0")]
+    #[error("[solver.dual] and [solver.newton] need a regulariser, but lambda is 0")]
     NoRegulariser,
+    /// The Newton system does not fit.
+    #[error("[solver.newton] solves a system of {n_features} features times {n_classes} classes, which is too large")]
+    TooLarge {
+        /// Features.
+        n_features: usize,
+        /// Classes.
+        n_classes: usize,
+    },
     /// What was kept of an earlier run is not of this one.
     #[error("the checkpoint does not fit this run: {0}")]
     Snapshot(String),
@@ -401,6 +421,7 @@ impl SolveError {
                 "set `gradient = \"autodiff\"`, and please report this with the configuration, the data and the device"
             }
             Self::NoRegulariser => "[solver.sgd] can",
+            Self::TooLarge { .. } => "use [solver.dual]",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
             Self::Loss(_) => "`Loss::check` says it before anything is trained",
             Self::Snapshot(_) => "train from the beginning, with --force instead of --resume",

@@ -84,11 +84,16 @@ fn typical_square(problem: &Problem<'_>) -> f64 {
 /// Shrinks dual variables, which keeps them feasible, until Σ_i β_ik = 0 for every class.
 pub(super) fn balance(state: &mut State<'_>) {
     let k = state.n_classes;
-    let factors = if state.loss.margins.differences() { flow_factors(state) } else { binary_factors(state) };
+    let factors = factors(&flows(state), k, state.loss.margins.differences());
     for (sample, a) in state.samples.iter().zip(state.a.chunks_exact_mut(state.stride)) {
         let factors = &factors[sample.label * k..(sample.label + 1) * k];
         a.iter_mut().zip(factors).for_each(|(a, f)| *a *= f);
     }
+}
+
+/// The factor of every label and class, `[n_classes, n_classes]`, by which dual variables with such sums are shrunk.
+pub(in crate::solver) fn factors(flows: &[f64], k: usize, differences: bool) -> Vec<f64> {
+    if differences { flow_factors(flows, k) } else { binary_factors(flows, k) }
 }
 
 /// Sums of the dual variables by label and class, `[n_classes, n_classes]`.
@@ -102,9 +107,7 @@ fn flows(state: &State<'_>) -> Vec<f64> {
 }
 
 /// One-vs-rest: the larger side of each binary problem comes down to the smaller.
-fn binary_factors(state: &State<'_>) -> Vec<f64> {
-    let k = state.n_classes;
-    let flows = flows(state);
+fn binary_factors(flows: &[f64], k: usize) -> Vec<f64> {
     let mut factors = vec![1.0; k * k];
     for j in 0..k {
         let own = flows[j * k + j];
@@ -121,10 +124,8 @@ fn binary_factors(state: &State<'_>) -> Vec<f64> {
 
 /// Difference losses: the dual variables are flows from label to class, and what goes into a class must come out of it. Flow is
 /// taken off paths from classes with too much going out to classes with too much coming in.
-fn flow_factors(state: &State<'_>) -> Vec<f64> {
-    let k = state.n_classes;
-    let flows = flows(state);
-    let mut left = flows.clone();
+fn flow_factors(flows: &[f64], k: usize) -> Vec<f64> {
+    let mut left = flows.to_vec();
     let mut surplus: Vec<f64> = (0..k).map(|i| (0..k).map(|j| flows[i * k + j] - flows[j * k + i]).sum()).collect();
     let rounding = flows.iter().sum::<f64>() * 1e-15;
     for from in 0..k {
@@ -145,7 +146,7 @@ fn flow_factors(state: &State<'_>) -> Vec<f64> {
             take(&mut left, &mut surplus, &path, amount, k);
         }
     }
-    left.iter().zip(&flows).map(|(left, flow)| if *flow > 0.0 { left / flow } else { 1.0 }).collect()
+    left.iter().zip(flows).map(|(left, flow)| if *flow > 0.0 { left / flow } else { 1.0 }).collect()
 }
 
 fn take(left: &mut [f64], surplus: &mut [f64], path: &[usize], amount: f64, k: usize) {
@@ -184,7 +185,7 @@ fn path(left: &[f64], surplus: &[f64], from: usize, rounding: f64, k: usize) -> 
 
 /// The bias of a difference loss is free up to a constant: its mean is put to 0.
 #[allow(clippy::cast_precision_loss)]
-pub(super) fn centre(bias: &mut [f64]) {
+pub(in crate::solver) fn centre(bias: &mut [f64]) {
     let mean = bias.iter().sum::<f64>() / bias.len() as f64;
     bias.iter_mut().for_each(|b| *b -= mean);
 }

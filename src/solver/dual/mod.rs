@@ -18,7 +18,7 @@ pub mod certificate;
 mod config;
 mod dense;
 mod device;
-mod free;
+pub(super) mod free;
 mod mean;
 mod narrow;
 mod resume;

@@ -1,0 +1,225 @@
+//! An iterate of the interior point method: its variables, what it proves, its step.
+
+use super::point::{Aim, Point, Shape};
+use super::rows::Rows;
+use super::system::{Blocks, System};
+use crate::loss::Loss;
+use crate::model::BiasRule;
+use crate::solver::Problem;
+use crate::solver::dual::free;
+use rayon::prelude::*;
+
+/// So much of the way to the bounds is gone.
+const SHARE: f64 = 0.99;
+
+/// The smallest primal and the largest bound so far, of the objective divided by λ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub primal: f64,
+    pub dual: f64,
+}
+
+impl Bounds {
+    pub fn relative(self) -> f64 {
+        match self.primal - self.dual {
+            gap if self.primal > 0.0 => (gap / self.primal).abs(),
+            gap if gap == 0.0 => 0.0,
+            _ => f64::INFINITY,
+        }
+    }
+}
+
+/// Weights, dual variables and slacks, with the best so far.
+pub(super) struct Iterate<'a> {
+    shape: Shape<'a>,
+    blocks: Blocks,
+    is_free: bool,
+    rows: Rows,
+    points: Vec<Point>,
+    n_features: usize,
+    /// The weights for columns of a common size, class after class.
+    u: Vec<f64>,
+    best: Bounds,
+    best_u: Vec<f64>,
+    best_a: Vec<Vec<f64>>,
+}
+
+impl<'a> Iterate<'a> {
+    /// The weights zero, the variables in the middle of their sets.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn new(problem: &Problem<'a>, lambda: f64) -> Self {
+        let loss: &'a Loss = &problem.objective.loss;
+        let shape = Shape::new(loss, problem.n_classes);
+        let rows = Rows::new(problem);
+        let c = 1.0 / (lambda * problem.train.len() as f64);
+        let points: Vec<Point> = rows
+            .parts
+            .par_iter()
+            .map(|part| Point::new(&shape, part.label, part.weights.iter().map(|w| c * w).collect()))
+            .collect();
+        Self {
+            blocks: Shape::blocks(loss),
+            is_free: problem.objective.bias == BiasRule::Free,
+            n_features: problem.source.features.n_features(),
+            u: vec![0.0; rows.len()],
+            best: Bounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY },
+            best_u: vec![0.0; rows.len()],
+            best_a: Vec::new(),
+            shape,
+            rows,
+            points,
+        }
+    }
+
+    /// The rows in the order of [`Iterate::variables`].
+    pub fn order(&self) -> Vec<u32> {
+        self.rows.parts.iter().flat_map(|part| &part.rows).chain(&self.rows.idle).copied().collect()
+    }
+
+    /// c·a of the best bound, `[rows, n_classes]`.
+    pub fn variables(&self) -> Vec<f64> {
+        let mut all = self.best_a.concat();
+        all.resize(all.len() + self.rows.idle.len() * self.shape.n_classes, 0.0);
+        all
+    }
+
+    /// The best weights and their bias, for preprocessed features.
+    pub fn weights(&self) -> (Vec<f64>, Vec<f64>) {
+        let (weight, mut bias) = self.rows.weights(&self.best_u, self.n_features);
+        if self.is_free && self.shape.loss.margins.differences() {
+            free::centre(&mut bias);
+        }
+        (weight, bias)
+    }
+
+    /// ½ Σ R u²
+    fn half_square(&self, u: &[f64]) -> f64 {
+        let of = |u: &[f64]| u.iter().zip(&self.rows.penalties).map(|(u, r)| r * u * u).sum::<f64>();
+        u.chunks_exact(self.rows.width).map(of).sum::<f64>() / 2.0
+    }
+
+    /// Σ c·ℓ at scores of the points.
+    fn data_loss(&self, scores: impl Fn(usize) -> Vec<f64> + Sync) -> f64 {
+        let k = self.shape.n_classes;
+        let loss = &self.shape.loss;
+        let of = |(at, point): (usize, &Point)| {
+            let rows = scores(at);
+            let row = |(scores, c): (&[f64], &f64)| c * loss.set.value(loss.margins.of_row(scores, self.rows.parts[at].label));
+            rows.chunks_exact(k).zip(&point.costs).map(row).sum::<f64>()
+        };
+        let parts: Vec<f64> = self.points.par_iter().enumerate().map(of).collect();
+        parts.iter().sum()
+    }
+
+    fn scores_at(&self, u: &[f64], at: usize) -> Vec<f64> {
+        let part = &self.rows.parts[at];
+        let mut scores = vec![0.0; part.rows.len() * self.shape.n_classes];
+        self.rows.scores(part, u, &mut scores);
+        scores
+    }
+
+    /// Compares the weights, and those of the dual variables, with the best so far.
+    pub fn measure(&mut self) -> Bounds {
+        let primal = self.half_square(&self.u) + self.data_loss(|at| self.points[at].scores.clone());
+        let mut a: Vec<Vec<f64>> = self.points.par_iter().map(|point| point.feasible(&self.shape)).collect();
+        if self.is_free {
+            self.balance(&mut a);
+        }
+        let (loss, k) = (self.shape.loss, self.shape.n_classes);
+        let (mut linear, mut penalty) = (0.0, 0.0);
+        for ((part, point), a) in self.rows.parts.iter().zip(&self.points).zip(&a) {
+            for (a, &c) in a.chunks_exact(k).zip(&point.costs) {
+                linear += loss.margins.linear(part.label, a);
+                penalty += loss.dual_penalty(c, a);
+            }
+        }
+        let mut own = self.rows.gather(|at, beta| {
+            let label = self.rows.parts[at].label;
+            a[at].chunks_exact(k).zip(beta.chunks_exact_mut(k)).for_each(|(a, beta)| loss.dual_coefficients(label, a, beta));
+        });
+        let penalties = self.rows.penalties.iter().cycle();
+        own.iter_mut().zip(penalties).zip(&self.u).for_each(|((own, r), u)| *own = if *r > 0.0 { *own / r } else { *u });
+        let square = self.half_square(&own);
+        let quadratic = square + penalty;
+        let theta = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
+        let theta = if loss.set.is_bounded() { theta.min(1.0) } else { theta };
+        let dual = theta * (linear - theta * quadratic);
+        let of_dual = square + self.data_loss(|at| self.scores_at(&own, at));
+        if dual > self.best.dual {
+            (self.best.dual, self.best_a) = (dual, a);
+        }
+        for (primal, u) in [(primal, &self.u), (of_dual, &own)] {
+            if primal < self.best.primal {
+                self.best.primal = primal;
+                self.best_u.copy_from_slice(u);
+            }
+        }
+        self.best
+    }
+
+    /// Shrinks dual variables until those of each class cancel.
+    fn balance(&self, a: &mut [Vec<f64>]) {
+        let k = self.shape.n_classes;
+        let mut flows = vec![0.0; k * k];
+        for (part, a) in self.rows.parts.iter().zip(&*a) {
+            let own = &mut flows[part.label * k..(part.label + 1) * k];
+            a.chunks_exact(k).for_each(|a| own.iter_mut().zip(a).for_each(|(f, a)| *f += a));
+        }
+        let factors = free::factors(&flows, k, self.shape.loss.margins.differences());
+        for (part, a) in self.rows.parts.iter().zip(a) {
+            let factors = &factors[part.label * k..(part.label + 1) * k];
+            a.chunks_exact_mut(k).for_each(|a| a.iter_mut().zip(factors).for_each(|(a, f)| *a *= f));
+        }
+    }
+
+    /// A step of the method; whether there was one.
+    pub fn step(&mut self) -> bool {
+        let affine = Aim { target: 0.0, second: false };
+        self.points.par_iter_mut().for_each(|point| point.aim(&self.shape, affine));
+        let numbers: Vec<Vec<f64>> = self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
+        let centred = self.is_free && self.shape.loss.margins.differences();
+        let Some(system) = System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, centred) else {
+            return false;
+        };
+        drop(numbers);
+        let (_, length) = self.direction(&system, affine);
+        let (now, count) = self.products(0.0);
+        let (after, _) = self.products(length.min(1.0));
+        let mu = now / count;
+        let aim = Aim { target: mu * (after / now).powi(3), second: true };
+        self.points.par_iter_mut().for_each(|point| point.aim(&self.shape, aim));
+        let (du, length) = self.direction(&system, aim);
+        let length = (SHARE * length).min(1.0);
+        if !(length > 1e-12 && mu.is_finite() && mu > 0.0) {
+            return false;
+        }
+        self.u.iter_mut().zip(&du).for_each(|(u, du)| *u += length * du);
+        let (rows, u) = (&self.rows, &self.u);
+        self.points.par_iter_mut().zip(&rows.parts).for_each(|(point, part)| {
+            point.take(length);
+            rows.scores(part, u, &mut point.scores);
+        });
+        true
+    }
+
+    /// δu and the steps of all variables towards an aim; how far they can be gone.
+    fn direction(&mut self, system: &System, aim: Aim) -> (Vec<f64>, f64) {
+        let mut du = self.rows.gather(|at, beta| self.points[at].right_hand_side(&self.shape, beta));
+        let penalties = self.rows.penalties.iter().cycle();
+        du.iter_mut().zip(penalties).zip(&self.u).for_each(|((du, r), u)| *du -= r * u);
+        system.solve(&mut du);
+        let (rows, shape) = (&self.rows, &self.shape);
+        let answer = |(point, part): (&mut Point, &super::rows::Part)| {
+            rows.scores(part, &du, &mut point.steps);
+            point.answer(shape, aim)
+        };
+        let lengths: Vec<f64> = self.points.par_iter_mut().zip(&rows.parts).map(answer).collect();
+        let length = lengths.iter().fold(f64::INFINITY, |least, &l| if l < least || l.is_nan() { l } else { least });
+        (du, length)
+    }
+
+    fn products(&self, length: f64) -> (f64, f64) {
+        let parts: Vec<(f64, f64)> = self.points.par_iter().map(|point| point.products(&self.shape, length)).collect();
+        parts.iter().fold((0.0, 0.0), |(sum, count), part| (sum + part.0, count + part.1))
+    }
+}

@@ -1,0 +1,318 @@
+//! The variables of some rows between the bounds of their set, and their Newton steps.
+//!
+//! With a in units of c a row's conditions are, at W = Aᵀ(c·a),
+//!
+//! ```text
+//! t_j = ξ_j + η + κ·a_j + ρ₀·Σa − G_j,   b_j = hi − a_j,   s = cap − Σa      all of them above 0, and
+//! a_j·t_j = b_j·ξ_j = s·η = μ            b, ξ where there is a bound hi, s, η where there is a cap
+//! ```
+//!
+//! and a step of Newton's method gives `δa = Θ·(q − A δW)` with `Θ = D − ρ/(1 + ρΣD)·D Dᵀ`, `D = 1/(t/a + ξ/b + κ)`, `ρ = η/s + ρ₀`.
+//! Derived in `docs/math.md`, "The interior point method".
+
+use super::system::Blocks;
+use crate::loss::Loss;
+
+/// The set of a row in units of c, the same for all.
+pub(super) struct Shape<'a> {
+    pub loss: &'a Loss,
+    pub n_classes: usize,
+    /// hi and cap.
+    hi: Option<f64>,
+    cap: Option<f64>,
+    /// κ and ρ₀: the curvatures of the penalty.
+    curvature: f64,
+    curvature_of_sum: f64,
+    /// Δ(y, j), `[n_classes, n_classes]`; −∞ where a class has no margin.
+    margins: Vec<f64>,
+}
+
+impl<'a> Shape<'a> {
+    pub fn new(loss: &'a Loss, n_classes: usize) -> Self {
+        let (hi, cap) = loss.set.limits(1.0);
+        let zeros = vec![0.0; n_classes];
+        let bound = |value: f64| value.is_finite().then_some(value);
+        Self {
+            loss,
+            n_classes,
+            hi: bound(hi),
+            cap: bound(cap),
+            curvature: loss.set.curvature(1.0),
+            curvature_of_sum: loss.set.curvature_of_sum(1.0),
+            margins: (0..n_classes).flat_map(|label| loss.margins.of_row(&zeros, label).collect::<Vec<f64>>()).collect(),
+        }
+    }
+
+    pub fn blocks(loss: &Loss) -> Blocks {
+        let coupled = loss.set.limits(1.0).1.is_finite() || loss.set.curvature_of_sum(1.0) > 0.0;
+        match (loss.margins.differences(), coupled) {
+            (false, _) => Blocks::Apart,
+            (true, false) => Blocks::Meeting,
+            (true, true) => Blocks::All,
+        }
+    }
+}
+
+/// Two numbers whose product goes to μ, with their steps.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pair {
+    /// Of the dual side, a, b or s, and of the primal, t, ξ or η.
+    a: f64,
+    t: f64,
+    da: f64,
+    dt: f64,
+}
+
+/// The numbers that a step aims at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Aim {
+    /// σμ
+    pub target: f64,
+    /// Whether the steps as they are make the correction of second order.
+    pub second: bool,
+}
+
+impl Pair {
+    const fn new(a: f64, t: f64) -> Self {
+        Self { a, t, da: 0.0, dt: 0.0 }
+    }
+
+    /// What is missing in a·t.
+    fn missing(&self, aim: Aim) -> f64 {
+        aim.target - self.a * self.t - if aim.second { self.da * self.dt } else { 0.0 }
+    }
+
+    /// The step of t where that of a is given.
+    fn answer(&mut self, da: f64, aim: Aim) {
+        let missing = self.missing(aim);
+        (self.da, self.dt) = (da, (missing - self.t * da) / self.a);
+    }
+
+    /// How far the step can be gone.
+    fn length(&self) -> f64 {
+        let of = |v: f64, dv: f64| if dv < 0.0 { -v / dv } else { f64::INFINITY };
+        of(self.a, self.da).min(of(self.t, self.dt))
+    }
+
+    fn product(&self, length: f64) -> f64 {
+        (self.a + length * self.da) * (self.t + length * self.dt)
+    }
+
+    fn take(&mut self, length: f64) {
+        self.a += length * self.da;
+        self.t += length * self.dt;
+    }
+}
+
+/// The variables of a part.
+pub(super) struct Point {
+    label: usize,
+    /// c of each row.
+    pub costs: Vec<f64>,
+    /// `[rows, n_classes]`: a with t, b with ξ (none without a bound), and of a row s with η (none without a cap).
+    own: Vec<Pair>,
+    upper: Vec<Pair>,
+    sum: Vec<Pair>,
+    /// Scores at W, `[rows, n_classes]`.
+    pub scores: Vec<f64>,
+    /// Of δW.
+    pub steps: Vec<f64>,
+    /// q and D.
+    wanted: Vec<f64>,
+    rate: Vec<f64>,
+}
+
+impl Point {
+    /// In the middle of the set.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn new(shape: &Shape<'_>, label: usize, costs: Vec<f64>) -> Self {
+        let (n, k, t) = (costs.len(), shape.n_classes, shape.loss.margins.largest().max(f64::MIN_POSITIVE));
+        let charged = if shape.loss.margins.differences() { k - 1 } else { k };
+        let middle = match (shape.hi, shape.cap) {
+            (None, None) => t,
+            (hi, cap) => (hi.unwrap_or(f64::INFINITY) / 2.0).min(cap.unwrap_or(f64::INFINITY) / (2 * charged) as f64),
+        };
+        let mut own = vec![Pair::new(middle, t); n * k];
+        let mut upper = shape.hi.map_or_else(Vec::new, |hi| vec![Pair::new(hi - middle, t); n * k]);
+        if shape.loss.margins.differences() {
+            own.chunks_exact_mut(k).chain(upper.chunks_exact_mut(k)).for_each(|row| row[label] = Pair::default());
+        }
+        let sum = shape.cap.map_or_else(Vec::new, |cap| vec![Pair::new(cap - charged as f64 * middle, t); n]);
+        let zeros = || vec![0.0; n * k];
+        Self { label, costs, own, upper, sum, scores: zeros(), steps: zeros(), wanted: zeros(), rate: zeros() }
+    }
+
+    /// The classes with a margin.
+    fn charged(&self, shape: &Shape<'_>) -> impl Iterator<Item = usize> + Clone + use<> {
+        let own = shape.loss.margins.differences().then_some(self.label);
+        (0..shape.n_classes).filter(move |&j| Some(j) != own)
+    }
+
+    /// (A W)_j of scores.
+    fn signed(&self, shape: &Shape<'_>, scores: &[f64], j: usize) -> f64 {
+        match (shape.loss.margins.differences(), j == self.label) {
+            (true, _) => scores[self.label] - scores[j],
+            (false, true) => scores[j],
+            (false, false) => -scores[j],
+        }
+    }
+
+    /// ρ of a row.
+    fn coupling(&self, shape: &Shape<'_>, i: usize) -> f64 {
+        shape.curvature_of_sum + self.sum.get(i).map_or(0.0, |pair| pair.t / pair.a)
+    }
+
+    /// What is missing in s = cap − Σa.
+    fn short(&self, shape: &Shape<'_>, i: usize, total: f64) -> f64 {
+        shape.cap.map_or(0.0, |cap| cap - total - self.sum[i].a)
+    }
+
+    /// Puts q and D to those of an aim.
+    pub fn aim(&mut self, shape: &Shape<'_>, aim: Aim) {
+        let k = shape.n_classes;
+        let margins = &shape.margins[self.label * k..(self.label + 1) * k];
+        for i in 0..self.costs.len() {
+            let row = i * k..(i + 1) * k;
+            let total: f64 = self.own[row.clone()].iter().map(|pair| pair.a).sum();
+            let mut shared = shape.curvature_of_sum * total;
+            if let Some(pair) = self.sum.get(i) {
+                shared += pair.t + (pair.missing(aim) - pair.t * self.short(shape, i, total)) / pair.a;
+            }
+            for j in self.charged(shape) {
+                let pair = &self.own[row.start + j];
+                let g = margins[j] - self.signed(shape, &self.scores[row.clone()], j);
+                // ξ, which is in the slack, with what its own equation adds to it.
+                let mut slack = shape.curvature * pair.a + shared - g - pair.t;
+                let mut inverse = pair.t / pair.a + shape.curvature;
+                if let (Some(upper), Some(hi)) = (self.upper.get(row.start + j), shape.hi) {
+                    slack += upper.t + (upper.missing(aim) - upper.t * (hi - pair.a - upper.a)) / upper.a;
+                    inverse += upper.t / upper.a;
+                }
+                self.wanted[row.start + j] = pair.missing(aim) / pair.a - slack;
+                self.rate[row.start + j] = 1.0 / inverse;
+            }
+        }
+    }
+
+    /// Θ p of a row, in the place of p.
+    fn apply(&self, shape: &Shape<'_>, i: usize, p: &mut [f64]) {
+        let rate = &self.rate[i * shape.n_classes..(i + 1) * shape.n_classes];
+        let rho = self.coupling(shape, i);
+        let (dot, sum) = p.iter().zip(rate).fold((0.0, 0.0), |(dot, sum), (p, d)| (dot + d * p, sum + d));
+        let common = if rho > 0.0 { rho * dot / (1.0 + rho * sum) } else { 0.0 };
+        p.iter_mut().zip(rate).for_each(|(p, d)| *p = d * (*p - common));
+    }
+
+    /// c·β of `a + Θq`, the right-hand side, `[rows, n_classes]`.
+    pub fn right_hand_side(&self, shape: &Shape<'_>, out: &mut [f64]) {
+        let k = shape.n_classes;
+        let mut values = vec![0.0; k];
+        for (i, out) in out.chunks_exact_mut(k).enumerate() {
+            values.copy_from_slice(&self.wanted[i * k..(i + 1) * k]);
+            self.apply(shape, i, &mut values);
+            values.iter_mut().zip(&self.own[i * k..]).for_each(|(v, pair)| *v = self.costs[i] * (*v + pair.a));
+            shape.loss.dual_coefficients(self.label, &values, out);
+        }
+    }
+
+    /// The numbers m of each block, `[blocks][rows]`.
+    pub fn numbers(&self, shape: &Shape<'_>, blocks: Blocks) -> Vec<f64> {
+        let (n, k, y) = (self.costs.len(), shape.n_classes, self.label);
+        let mut out = vec![0.0; blocks.count(k) * n];
+        for i in 0..n {
+            let (d, c) = (&self.rate[i * k..(i + 1) * k], self.costs[i]);
+            let total: f64 = d.iter().sum();
+            match blocks {
+                Blocks::Apart => (0..k).for_each(|j| out[j * n + i] = c * d[j]),
+                Blocks::Meeting => {
+                    for j in 0..k {
+                        out[j * n + i] = c * if j == y { total } else { d[j] };
+                        out[(k + j) * n + i] = if j == y { 0.0 } else { -c * d[j] };
+                    }
+                }
+                Blocks::All => {
+                    let rho = self.coupling(shape, i);
+                    let factor = rho / (1.0 + rho * total);
+                    let v = |j: usize| if j == y { total } else { -d[j] };
+                    for j in 0..k {
+                        for l in 0..=j {
+                            let diagonal = match (j == l, j == y || l == y) {
+                                (true, _) => v(j).abs(),
+                                (false, true) => -d[if j == y { l } else { j }],
+                                (false, false) => 0.0,
+                            };
+                            out[(j * (j + 1) / 2 + l) * n + i] = c * (diagonal - factor * v(j) * v(l));
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The steps of all variables from those of the scores; returns how far they can be gone.
+    pub fn answer(&mut self, shape: &Shape<'_>, aim: Aim) -> f64 {
+        let k = shape.n_classes;
+        let (mut p, mut length) = (vec![0.0; k], f64::INFINITY);
+        for i in 0..self.costs.len() {
+            let row = i * k..(i + 1) * k;
+            for j in self.charged(shape) {
+                p[j] = self.wanted[row.start + j] - self.signed(shape, &self.steps[row.clone()], j);
+            }
+            self.apply(shape, i, &mut p);
+            let total: f64 = self.own[row.clone()].iter().map(|pair| pair.a).sum();
+            let short = self.short(shape, i, total);
+            for j in self.charged(shape) {
+                let pair = &mut self.own[row.start + j];
+                pair.answer(p[j], aim);
+                length = length.min(pair.length());
+                if let (Some(upper), Some(hi)) = (self.upper.get_mut(row.start + j), shape.hi) {
+                    upper.answer(hi - pair.a - upper.a - p[j], aim);
+                    length = length.min(upper.length());
+                }
+            }
+            if let Some(pair) = self.sum.get_mut(i) {
+                pair.answer(short - p.iter().sum::<f64>(), aim);
+                length = length.min(pair.length());
+            }
+            if !self.charged(shape).all(|j| p[j].is_finite()) {
+                return f64::NAN;
+            }
+        }
+        length
+    }
+
+    /// Σ c·(products) at so much of the step, and Σ c·(their number).
+    #[allow(clippy::cast_precision_loss)]
+    pub fn products(&self, shape: &Shape<'_>, length: f64) -> (f64, f64) {
+        let k = shape.n_classes;
+        let (mut sum, mut count) = (0.0, 0.0);
+        let charged = if shape.loss.margins.differences() { k - 1 } else { k };
+        let pairs = charged * if shape.hi.is_some() { 2 } else { 1 } + usize::from(shape.cap.is_some());
+        for (i, c) in self.costs.iter().enumerate() {
+            let row = i * k..(i + 1) * k;
+            let of = |pairs: &[Pair]| pairs.iter().map(|pair| pair.product(length)).sum::<f64>();
+            let upper = self.upper.get(row.clone()).map_or(0.0, of);
+            sum += c * (of(&self.own[row]) + upper + self.sum.get(i).map_or(0.0, |pair| pair.product(length)));
+            count += c * pairs as f64;
+        }
+        (sum, count)
+    }
+
+    /// Goes so much of the step.
+    pub fn take(&mut self, length: f64) {
+        let all = self.own.iter_mut().chain(&mut self.upper).chain(&mut self.sum);
+        all.for_each(|pair| pair.take(length));
+    }
+
+    /// c·a brought into the set, `[rows, n_classes]`.
+    pub fn feasible(&self, shape: &Shape<'_>) -> Vec<f64> {
+        let k = shape.n_classes;
+        let mut all: Vec<f64> = self.own.iter().map(|pair| pair.a).collect();
+        for (a, &c) in all.chunks_exact_mut(k).zip(&self.costs) {
+            a.iter_mut().for_each(|a| *a *= c);
+            shape.loss.dual_clip(self.label, c, a);
+        }
+        all
+    }
+}

@@ -1,0 +1,89 @@
+//! The price of the interior point method, known before it begins.
+
+use super::point::Shape;
+use super::system::Blocks;
+use crate::data::Features;
+use crate::solver::Problem;
+
+/// Iterations that are reckoned with: 10 to 40 are usual.
+const ITERATIONS: f64 = 25.0;
+/// Columns of the largest system that is factorised, and bytes of all that is held.
+const LARGEST: f64 = 5_000.0;
+const MOST_BYTES: f64 = (4u64 << 30) as f64;
+
+/// Seconds that one multiply-add of a product of matrices takes on one core, and a visit to a row in coordinate ascent: so much, so much a
+/// class, and so much a product. Constants rather than measurements: the same problem always goes the same way.
+const MULTIPLY_ADD: f64 = 1.0 / 8e9;
+const VISIT: f64 = 50e-9;
+const VISIT_CLASS: f64 = 8e-9;
+const VISIT_PRODUCT: f64 = 0.3e-9;
+
+/// What a problem costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Price {
+    /// Seconds on one core, about.
+    pub seconds: f64,
+    /// Visits of coordinate ascent to a row that take as long.
+    pub visits: f64,
+    /// What is held, in bytes.
+    pub bytes: f64,
+}
+
+impl Price {
+    /// Of the interior point method; `None` where its system is too large.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn of(problem: &Problem<'_>) -> Option<Self> {
+        let (features, k) = (problem.source.features, problem.n_classes);
+        let n = problem.train.len() as f64;
+        let stored = match features {
+            Features::U8(_) | Features::F32(_) => features.n_features() as f64,
+            Features::Sparse(csr) => csr.nnz() as f64 / csr.n_rows().max(1) as f64,
+        };
+        let size = Size {
+            n,
+            width: (features.n_features() + usize::from(problem.objective.bias.has_bias())) as f64,
+            classes: k as f64,
+            blocks: Shape::blocks(&problem.objective.loss),
+            counted: Shape::blocks(&problem.objective.loss).count(k) as f64,
+        };
+        let (order, bytes) = (size.order(), size.bytes());
+        if order > LARGEST || bytes > MOST_BYTES {
+            return None;
+        }
+        let seconds = ITERATIONS * size.multiply_adds() * MULTIPLY_ADD;
+        let visit = VISIT + k as f64 * (VISIT_CLASS + stored * VISIT_PRODUCT);
+        Some(Self { seconds, visits: seconds / visit, bytes })
+    }
+}
+
+/// The sizes that the price goes by.
+struct Size {
+    n: f64,
+    width: f64,
+    classes: f64,
+    blocks: Blocks,
+    counted: f64,
+}
+
+impl Size {
+    /// Rows of the system.
+    fn order(&self) -> f64 {
+        if self.blocks == Blocks::Apart { self.width } else { self.width * self.classes }
+    }
+
+    /// Of an iteration.
+    fn multiply_adds(&self) -> f64 {
+        let Self { n, width, classes, .. } = *self;
+        let systems = if self.blocks == Blocks::Apart { classes } else { 1.0 };
+        let factors = systems * self.order().powi(3) / 6.0;
+        let blocks = self.counted * n * width * width / 2.0;
+        // Scores and their adjoints, and about twenty divisions and sums of every pair.
+        blocks + factors + 8.0 * n * width * classes + 100.0 * n * classes
+    }
+
+    fn bytes(&self) -> f64 {
+        let Self { n, width, classes, .. } = *self;
+        let systems = if self.blocks == Blocks::Apart { classes } else { 1.0 };
+        8.0 * (n * width + 16.0 * n * classes + n * self.counted + 4.0 * systems * self.order().powi(2))
+    }
+}

@@ -215,7 +215,7 @@ pub trait Observer: Send {
         let _ = report;
     }
 
-    /// Before the first step: how many there will be at most.
+    /// Before the first step: how many there will be at most; 0 where nobody knows.
     fn start(&mut self, steps: u64) {
         let _ = steps;
     }

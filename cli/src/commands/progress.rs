@@ -72,7 +72,9 @@ impl Progress {
             return String::new();
         }
         let rate = made as f64 / seconds;
-        format!(", {rate:.0} steps/s, {:.1} s left", self.steps.saturating_sub(step) as f64 / rate)
+        let left = self.steps.saturating_sub(step) as f64 / rate;
+        let left = if self.steps > 0 { format!(", {left:.1} s left") } else { String::new() };
+        format!(", {rate:.0} steps/s{left}")
     }
 }
 
@@ -100,7 +102,7 @@ impl Observer for Progress {
         (self.steps, self.first) = (steps, None);
         self.start = Instant::now();
         if let Some(bar) = &self.bar {
-            bar.set_length(steps);
+            if steps > 0 { bar.set_length(steps) } else { bar.unset_length() }
             bar.reset();
         }
     }
@@ -128,7 +130,8 @@ impl Observer for Progress {
         match &self.bar {
             Some(bar) => bar.set_message(message),
             None => {
-                let place = format!("step {} / {} (epoch {:.2})", entry.step, self.steps, entry.epoch);
+                let of = if self.steps > 0 { format!(" / {}", self.steps) } else { String::new() };
+                let place = format!("step {}{of} (epoch {:.2})", entry.step, entry.epoch);
                 self.messages.line(&format!("{place}: {message}{}", self.rate_and_rest(entry.step)));
             }
         }

@@ -206,7 +206,8 @@ impl Watcher for Bar {
 
     fn step(&mut self, step: u64, steps: u64) {
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("step {step}/{steps}"));
+            let of = if steps > 0 { format!("/{steps}") } else { String::new() };
+            bar.set_prefix(format!("step {step}{of}"));
         }
     }
 

@@ -121,29 +121,36 @@ fn again(args: &TrainArgs, result: &RunResult, path: &Path) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is known of a solution that is not as good as was asked for.
+/// What is known of a solution that is not as good as was asked for, why it may be, and what to type.
 fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
     if let Some(points) = &result.path {
         let short: Vec<_> = points.iter().filter(|p| p.stop_reason != StopReason::GapReached.name()).collect();
         let gaps = short.iter().filter_map(|p| p.relative_gap);
-        return format!(
-            "stopped short: {} of {} values of C are not within the gap asked for, the worst within {} of its optimum",
-            short.len(),
-            points.len(),
-            shown::at_most(gaps.fold(0.0, f64::max), output::number)
-        );
+        let (short, all, worst) = (short.len(), points.len(), above(gaps.fold(0.0, f64::max)));
+        return format!("stopped short for {short} of {all} values of C: the objective may still be {worst} the optimum");
     }
-    let goal = match &config.run.solver {
-        SolverConfig::Lbfgs(_) => "the gradient is not as small as asked for",
-        SolverConfig::Dual(_) | SolverConfig::Sgd(_) => "not within the gap asked for",
+    let Some(gap) = result.relative_gap else {
+        return "stopped short: the gradient is not as small as asked for, and the objective may be far above the optimum"
+            .into();
     };
-    match result.relative_gap {
-        None => format!("stopped short: {goal}"),
-        Some(gap) => format!(
-            "stopped short: the objective is proved to be within {} of the optimum, {goal}",
-            shown::at_most(gap, output::number)
-        ),
+    let longer = match &config.run.solver {
+        SolverConfig::Dual(_) => "`--set solver.dual.seconds=600` gives it longer",
+        SolverConfig::Newton(_) => "`--set solver.newton.seconds=600` gives it longer",
+        SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_) => "`[solver.dual]` finds the optimum",
+    };
+    format!(
+        "stopped short: the objective may still be {} the optimum. Features of different scales and a large C·‖x‖² make a problem hard: \
+         `--set preprocess.center=mean --set preprocess.scale=std` gives all features one scale, a smaller `c` regularises more; {longer}",
+        above(gap)
+    )
+}
+
+/// How far above the optimum an objective with such a relative gap may be.
+fn above(gap: f64) -> String {
+    if gap >= 1.0 {
+        return "any number of times".into();
     }
+    format!("{} % above", shown::at_most(100.0 * gap / (1.0 - gap), output::number))
 }
 
 fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {

@@ -232,7 +232,7 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
             "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet] or [data.images]",
         ),
         ("loss", LossConfig::tables().as_str()),
-        ("solver", "[solver.sgd], [solver.dual] or [solver.lbfgs]"),
+        ("solver", "[solver.sgd], [solver.dual], [solver.lbfgs] or [solver.newton]"),
     ] {
         let found = document::subtables(document, name);
         let problem = match found.as_slice() {
@@ -367,10 +367,11 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
         ));
     }
     match &run.solver {
-        SolverConfig::Dual(_) => {
+        SolverConfig::Dual(_) | SolverConfig::Newton(_) => {
             if run.objective.strength(1).lambda <= 0.0 {
+                let name = run.solver.name();
                 return Err((
-                    "[solver.dual] needs a regulariser: found a strength of 0 in [objective]".into(),
+                    format!("[solver.{name}] needs a regulariser: found a strength of 0 in [objective]"),
                     "without one there is no dual; give `lambda` or `reg` a value above 0, or use [solver.sgd]".into(),
                 ));
             }

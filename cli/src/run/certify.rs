@@ -135,7 +135,7 @@ fn solve(
         threads: threads(asked),
         early_stopping: None,
     };
-    let solver = DualConfig { gap: effort.gap, epochs: effort.epochs, ..own_options(config) };
+    let solver = DualConfig { gap: effort.gap, epochs: Some(effort.epochs), ..own_options(config) };
     let proof = certificate::certify(&solver, &problem, &weight, Some(&bias), observer)?;
     Ok(Certified {
         proof,

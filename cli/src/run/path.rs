@@ -173,7 +173,8 @@ pub(super) struct Done {
 }
 
 /// How the solver of a path may end with a C.
-const STOPS: [StopReason; 3] = [StopReason::GapReached, StopReason::EpochLimit, StopReason::TimeLimit];
+const STOPS: [StopReason; 4] =
+    [StopReason::GapReached, StopReason::EpochLimit, StopReason::TimeLimit, StopReason::NoProgress];
 
 impl Done {
     /// `None` for a C that was interrupted.

@@ -162,6 +162,7 @@ fn ends(config: &RunConfig) -> &'static [&'static str] {
         SolverConfig::Dual(_) if config.objective.is_path() => &[],
         SolverConfig::Dual(_) => &["solver.dual.epochs", "solver.dual.seconds"],
         SolverConfig::Lbfgs(_) => &["solver.lbfgs.epochs", "solver.lbfgs.seconds"],
+        SolverConfig::Newton(_) => &["solver.newton.seconds"],
     }
 }
 
@@ -169,7 +170,7 @@ fn ends(config: &RunConfig) -> &'static [&'static str] {
 fn total_steps(config: &LoadedConfig, prepared: &Prepared) -> Option<u64> {
     match &config.run.solver {
         SolverConfig::Sgd(sgd) => Some(sgd.total_steps(prepared.split.train.len())),
-        SolverConfig::Dual(_) | SolverConfig::Lbfgs(_) => None,
+        SolverConfig::Dual(_) | SolverConfig::Lbfgs(_) | SolverConfig::Newton(_) => None,
     }
 }
 

@@ -77,6 +77,7 @@ pub fn alone_because(trial: &Trial, search: &SearchConfig) -> Option<&'static st
         SolverConfig::Dual(dual) if !dual.warm_start => Some("`warm_start = false` of [solver.dual]"),
         SolverConfig::Dual(_) => None,
         SolverConfig::Lbfgs(_) => Some("[solver.lbfgs] goes its own way from each point"),
+        SolverConfig::Newton(_) => Some("[solver.newton] begins each trial anew"),
     }
 }
 
@@ -102,7 +103,7 @@ pub fn groups(trials: &[Trial], chosen: &[usize], search: &SearchConfig, sizes: 
     for &index in chosen {
         let trial = &trials[index];
         let (kind, room) = match (&trial.config.run.solver, alone_because(trial, search)) {
-            (_, Some(_)) | (SolverConfig::Lbfgs(_), None) => (Kind::Alone, 1),
+            (_, Some(_)) | (SolverConfig::Lbfgs(_) | SolverConfig::Newton(_), None) => (Kind::Alone, 1),
             (SolverConfig::Sgd(sgd), None) => (Kind::Stack, search.stacked.get().min(sizes.room(sgd.batch_size.get()))),
             (SolverConfig::Dual(_), None) => (Kind::Path, usize::MAX),
         };

@@ -207,7 +207,7 @@ fn certify_others(exact: &Exact<'_>, text: &str, known: &[&Classifier], rng: &mu
         |values: &[f64]| values.iter().map(|w| factor * w * (1.0 + 0.1 * normal(rng))).collect::<Vec<f64>>();
     let weight = other(&known[0].weight);
     let bias = known[0].bias.as_deref().map(&mut other);
-    let effort = DualConfig { epochs: NonZeroUsize::new(20).unwrap(), ..DualConfig::default() };
+    let effort = DualConfig { epochs: NonZeroUsize::new(20), ..DualConfig::default() };
     let proof = certificate::certify(&effort, &problem, &weight, bias.as_deref(), &mut Silent);
     let proof = proof.unwrap_or_else(|error| panic!("{error}: {what}"));
     let own = exact.objective(lambda, &weight, bias.as_deref());
@@ -413,7 +413,7 @@ fn weights_of_which_nothing_can_be_proved_have_the_bound_zero() {
     // Whoever scores so high for a class has all rows of the others at their bound, and none of its own: no flow comes back.
     let (weight, mut bias) = (vec![0.0; 640], vec![0.0; 10]);
     bias[3] = 1e6;
-    let effort = DualConfig { epochs: NonZeroUsize::MIN, ..DualConfig::default() };
+    let effort = DualConfig { epochs: Some(NonZeroUsize::MIN), ..DualConfig::default() };
     let proof = certificate::certify(&effort, &problem, &weight, Some(&bias), &mut Silent).unwrap();
     assert_eq!((proof.own.dual, proof.own.relative_gap >= 1.0), (0.0, true));
     assert!(proof.tightened.dual >= 0.0 && proof.fit.weight.len() == 640);

@@ -10,8 +10,9 @@ use std::num::NonZeroUsize;
 pub struct DualConfig {
     /// Stop at this relative duality gap, (primal − dual)/primal.
     pub gap: Fraction,
-    /// And never later than after this many passes over the training rows.
-    pub epochs: NonZeroUsize,
+    /// Ascend for no more than this many passes over the training rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<NonZeroUsize>,
     /// Or after this many seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Positive>,
@@ -20,6 +21,19 @@ pub struct DualConfig {
     /// The precision of the passes; by default single, and double where the gap asked for needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// Whether the interior point method may finish what ascent takes too long for.
+    pub finish: Finish,
+}
+
+/// `finish` of the `[solver.dual]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// Where that is cheaper than to go on.
+    #[default]
+    Auto,
+    /// Ascent alone.
+    Never,
 }
 
 /// `precision` of the `[solver.dual]` table: of W and of products with it; dual variables and sums are in double precision always.
@@ -36,10 +50,11 @@ impl Default for DualConfig {
     fn default() -> Self {
         Self {
             gap: Fraction::new(1e-3).unwrap_or_else(|_| unreachable!("1e-3 is a fraction")),
-            epochs: NonZeroUsize::MIN.saturating_add(999),
+            epochs: None,
             seconds: None,
             warm_start: true,
             precision: None,
+            finish: Finish::Auto,
         }
     }
 }

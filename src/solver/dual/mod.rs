@@ -19,6 +19,7 @@ mod config;
 mod dense;
 mod device;
 pub(super) mod free;
+mod hand_over;
 mod mean;
 mod narrow;
 mod resume;
@@ -31,12 +32,13 @@ mod verify;
 mod walk;
 
 use super::checkpoint::Clock;
+use super::newton::Price;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
 use crate::data::streams;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
-pub use config::{DualConfig, Precision};
+pub use config::{DualConfig, Finish, Precision};
 use free::Multipliers;
 use mean::Mean;
 use rand::SeedableRng;
@@ -157,6 +159,11 @@ struct Ascent<'scope, 'env> {
     /// Of W over the sweeps, and after how many visits the next comes in, where one is kept.
     mean: Mean,
     mean_after: Option<u64>,
+    /// Of the interior point method, where it may finish, and whether it has begun.
+    price: Option<Price>,
+    handed_over: bool,
+    /// Visits and the smallest gap so far, at every measurement.
+    trail: Vec<(u64, f64)>,
 }
 
 impl<'scope, 'env> Ascent<'scope, 'env> {
@@ -206,6 +213,9 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             multipliers: Multipliers::default(),
             mean: Mean::default(),
             mean_after: mean::interval(problem),
+            price: Self::price_of(config, problem),
+            handed_over: false,
+            trail: Vec::new(),
         };
         ascent.set_penalty();
         Ok(ascent)
@@ -225,6 +235,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         (self.best, self.sweeps, self.visited) = (None, 0, 0);
         (self.smallest, self.stuck) = (f64::INFINITY, 0);
         (self.bound, self.goal) = (0.0, self.config.gap.get());
+        (self.handed_over, self.trail) = (false, Vec::new());
         self.mean.clear();
         sweep::rebuild(&mut *self.rows, &mut self.state)
     }
@@ -243,8 +254,12 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
     #[allow(clippy::cast_precision_loss)]
     fn run(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
         let n = self.state.rows.len() as u64;
-        let limit = (self.config.epochs.get() as u64).saturating_mul(n);
-        observer.start(self.config.epochs.get() as u64);
+        let epochs = self.config.epochs.map_or(u64::MAX, |epochs| epochs.get() as u64);
+        let limit = epochs.saturating_mul(n);
+        observer.start(self.config.epochs.map_or(0, |_| epochs));
+        if self.handed_over {
+            return self.hand_over(observer);
+        }
         loop {
             let interrupted = observer.interrupted();
             if interrupted || observer.wants_snapshot() {
@@ -288,9 +303,15 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
                 measured: self.visited,
                 optimism: (now.relative() / estimate.relative()).clamp(0.1, 1.0),
             };
-            if last {
-                let limit = if time_up { StopReason::TimeLimit } else { StopReason::EpochLimit };
-                return self.finish(observer, limit);
+            self.note_gap(now);
+            let far = now.relative() > self.config.gap.get();
+            if far && !time_up && (self.is_dear() || (last && self.is_affordable())) {
+                return self.hand_over(observer);
+            }
+            let still = !last && self.stands_still();
+            if last || still {
+                let limit = if still { StopReason::NoProgress } else { StopReason::EpochLimit };
+                return self.finish(observer, if time_up { StopReason::TimeLimit } else { limit });
             }
             if now.relative() <= self.goal
                 && let Some((found, certificate)) = self.verify(now)?

@@ -1,0 +1,112 @@
+//! Who finishes: ascent, or the interior point method, whose price is known beforehand.
+//!
+//! Ascent goes on as long as it has cost less than the other would, and for as long after that as its gap falls so fast that the goal is
+//! nearer than the other's price. Both are counted in visits to a row, not in seconds: the same problem always goes the same way.
+
+use super::{Ascent, Bounds, Finish, SolveError};
+use crate::objective::Objective;
+use crate::solver::newton::{self, Limits, Price};
+use crate::solver::{Fit, Observer, StopReason};
+
+/// Seconds that the interior point method may take where ascent has come to its last epoch.
+const LONG: f64 = 120.0;
+/// Epochs after which ascent by itself may be found to stand still, and the fall of its gap over half of them that is none.
+const PATIENCE: u64 = 2_000;
+const STANDSTILL: f64 = 1.05;
+
+impl Ascent<'_, '_> {
+    /// The price of handing over, where that may be done.
+    pub(super) fn price_of(config: &super::DualConfig, problem: &super::Problem<'_>) -> Option<Price> {
+        if config.finish == Finish::Auto { Price::of(problem) } else { None }
+    }
+
+    /// Notes a measured gap.
+    pub(super) fn note_gap(&mut self, now: Bounds) {
+        let smallest = self.trail.last().map_or(f64::INFINITY, |&(_, gap)| gap);
+        self.trail.push((self.visited, now.relative().min(smallest)));
+    }
+
+    /// The gap now and at the last measurement of the first half of the run, with the visits that lie between.
+    #[allow(clippy::cast_precision_loss)]
+    fn fall(&self) -> Option<(f64, f64, f64)> {
+        let &(visited, gap) = self.trail.last()?;
+        let half = self.trail.partition_point(|&(at, _)| at <= visited / 2);
+        let &(at, before) = self.trail.get(half.checked_sub(1)?)?;
+        Some((gap, before, (visited - at) as f64))
+    }
+
+    /// Whether the goal is further away than the price of the interior point method.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn is_dear(&self) -> bool {
+        let (Some(price), Some((gap, before, visits))) = (self.price, self.fall()) else {
+            return false;
+        };
+        if (self.visited as f64) < price.visits {
+            return false;
+        }
+        let rate = (before / gap).ln() / visits;
+        let left = (gap / self.config.gap.get().max(f64::MIN_POSITIVE)).ln();
+        // What does not fall, or is no number, never arrives.
+        !(left <= rate * price.visits)
+    }
+
+    /// Whether the interior point method may finish a run whose epochs are up.
+    pub(super) fn is_affordable(&self) -> bool {
+        self.price.is_some_and(|price| price.seconds <= LONG)
+    }
+
+    /// Whether nobody would wait any longer: no limit was given, the precision is the last, and the gap stands still.
+    pub(super) fn stands_still(&self) -> bool {
+        let last = self.double || self.config.precision.is_some();
+        let late = self.visited >= PATIENCE * self.state.rows.len() as u64;
+        let still = self.fall().is_none_or(|(gap, before, _)| !(before > STANDSTILL * gap));
+        self.config.epochs.is_none() && last && late && still
+    }
+
+    /// Has the interior point method finish.
+    ///
+    /// # Errors
+    /// As [`newton::solve`].
+    pub(super) fn hand_over(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
+        self.handed_over = true;
+        let objective = Objective { lambda: self.lambda, ..self.problem.objective.clone() };
+        let limits = Limits {
+            gap: self.config.gap.get(),
+            seconds: self.config.seconds.map(|s| s.get()),
+            clock: self.clock,
+            steps: self.sweeps,
+            epochs: self.epochs(),
+        };
+        let finished = newton::finish(self.problem, &objective, limits, Some(self.bound), observer)?;
+        if finished.stop == StopReason::Interrupted {
+            observer.snapshot(self.snapshot()?);
+        }
+        self.bound = self.bound.max(finished.certificate.dual);
+        if finished.stop != StopReason::GapReached {
+            let (found, certificate) = self.prove_anyway()?;
+            if certificate.relative_gap < finished.certificate.relative_gap {
+                let reached = certificate.relative_gap <= limits.gap && finished.stop != StopReason::Interrupted;
+                let stop = if reached { StopReason::GapReached } else { finished.stop };
+                return Ok(self.hand_out(observer, found, certificate, stop));
+            }
+        }
+        self.take_over(&finished.rows, &finished.a, &finished.bias);
+        Ok(finished.fit(self.problem, limits))
+    }
+
+    /// Goes on from dual variables `[rows, n_classes]`, once the weights are rebuilt.
+    fn take_over(&mut self, rows: &[u32], a: &[f64], bias: &[f64]) {
+        let (k, stride) = (self.state.n_classes, self.state.stride);
+        let sorted = |rows: &[u32]| {
+            let mut order: Vec<usize> = (0..rows.len()).collect();
+            order.sort_by_key(|&i| rows[i]);
+            order
+        };
+        for (to, from) in sorted(&self.state.rows).into_iter().zip(sorted(rows)) {
+            self.state.a[to * stride..to * stride + k].copy_from_slice(&a[from * k..(from + 1) * k]);
+        }
+        if self.is_free() {
+            self.state.offset.copy_from_slice(bias);
+        }
+    }
+}

@@ -102,7 +102,11 @@ impl Observer for Progress {
         (self.steps, self.first) = (steps, None);
         self.start = Instant::now();
         if let Some(bar) = &self.bar {
-            if steps > 0 { bar.set_length(steps) } else { bar.unset_length() }
+            if steps > 0 {
+                bar.set_length(steps)
+            } else {
+                bar.unset_length()
+            }
             bar.reset();
         }
     }

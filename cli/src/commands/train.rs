@@ -127,7 +127,9 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
         let short: Vec<_> = points.iter().filter(|p| p.stop_reason != StopReason::GapReached.name()).collect();
         let gaps = short.iter().filter_map(|p| p.relative_gap);
         let (short, all, worst) = (short.len(), points.len(), above(gaps.fold(0.0, f64::max)));
-        return format!("stopped short for {short} of {all} values of C: the objective may still be {worst} the optimum");
+        return format!(
+            "stopped short for {short} of {all} values of C: the objective may still be {worst} the optimum"
+        );
     }
     let Some(gap) = result.relative_gap else {
         return "stopped short: the gradient is not as small as asked for, and the objective may be far above the optimum"

@@ -96,7 +96,11 @@ fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
         }
         SolverConfig::Newton(_) => {
             let variables = Need { what: format!("{} dual variables with their slacks", n * k), bytes: n * k * 96.0 };
-            vec![weights(8.0, 6.0), variables, Need { what: format!("{n} rows in double precision"), bytes: n * d * 8.0 }]
+            vec![
+                weights(8.0, 6.0),
+                variables,
+                Need { what: format!("{n} rows in double precision"), bytes: n * d * 8.0 },
+            ]
         }
         SolverConfig::Lbfgs(LbfgsConfig { memory, .. }) => vec![weights(8.0, 3.0 + 2.0 * memory.get() as f64)],
     };

@@ -128,7 +128,7 @@ fn a_run_of_sgd_that_is_killed_loses_nothing() {
 
 #[test]
 fn a_run_of_the_exact_solver_that_is_killed_loses_nothing() {
-    let solver = format!("[solver.dual]\ngap = 0\nepochs = {}\n", 100 * kills());
+    let solver = format!("[solver.dual]\ngap = 0\nfinish = \"never\"\nepochs = {}\n", 100 * kills());
     let safe = killed(&(PROBLEM.replace("every_steps = 20", "every_steps = 5") + &solver), kills());
     println!("{} kills of the exact solver, {safe} epochs safe at the last", kills());
 }
@@ -137,7 +137,7 @@ fn a_run_of_the_exact_solver_that_is_killed_loses_nothing() {
 fn a_path_that_is_killed_loses_nothing() {
     let config =
         PROBLEM.replace("lambda = 1e-3", "c = [0.01, 0.1, 1.0]").replace("every_steps = 20", "every_steps = 3");
-    let solver = format!("[solver.dual]\ngap = 0\nepochs = {}\n", 30 * kills());
+    let solver = format!("[solver.dual]\ngap = 0\nfinish = \"never\"\nepochs = {}\n", 30 * kills());
     killed(&(config + &solver), kills());
 }
 

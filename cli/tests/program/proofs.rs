@@ -264,8 +264,11 @@ fn no_bound_lies_above_and_no_stored_model_outside_its_certificate() {
         let precision = *["", "", "precision = \"f64\"\n", "precision = \"f32\"\n"].choose(&mut rng).unwrap();
         let problem = |c: &str| format!("{table}[preprocess]\n{}[objective]\n{c}{}", case.preprocess, case.loss);
         let lbfgs = case.is_smooth && !is_path && rng.random_bool(0.3);
+        let newton = !lbfgs && !is_path && rng.random_bool(0.3);
         let solver = if lbfgs {
             format!("[solver.lbfgs]\nepochs = 200\n{precision}")
+        } else if newton {
+            format!("[solver.newton]\ngap = {gap:e}\n")
         } else {
             format!("[solver.dual]\ngap = {gap:e}\nepochs = 400\n{precision}")
         };

@@ -104,7 +104,9 @@ impl<'a> Iterate<'a> {
         let loss = &self.shape.loss;
         let of = |(at, point): (usize, &Point)| {
             let rows = scores(at);
-            let row = |(scores, c): (&[f64], &f64)| c * loss.set.value(loss.margins.of_row(scores, self.rows.parts[at].label));
+            let row = |(scores, c): (&[f64], &f64)| {
+                c * loss.set.value(loss.margins.of_row(scores, self.rows.parts[at].label))
+            };
             rows.chunks_exact(k).zip(&point.costs).map(row).sum::<f64>()
         };
         let parts: Vec<f64> = self.points.par_iter().enumerate().map(of).collect();
@@ -135,10 +137,16 @@ impl<'a> Iterate<'a> {
         }
         let mut own = self.rows.gather(|at, beta| {
             let label = self.rows.parts[at].label;
-            a[at].chunks_exact(k).zip(beta.chunks_exact_mut(k)).for_each(|(a, beta)| loss.dual_coefficients(label, a, beta));
+            a[at]
+                .chunks_exact(k)
+                .zip(beta.chunks_exact_mut(k))
+                .for_each(|(a, beta)| loss.dual_coefficients(label, a, beta));
         });
         let penalties = self.rows.penalties.iter().cycle();
-        own.iter_mut().zip(penalties).zip(&self.u).for_each(|((own, r), u)| *own = if *r > 0.0 { *own / r } else { *u });
+        own.iter_mut()
+            .zip(penalties)
+            .zip(&self.u)
+            .for_each(|((own, r), u)| *own = if *r > 0.0 { *own / r } else { *u });
         let square = self.half_square(&own);
         let quadratic = square + penalty;
         let theta = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
@@ -176,7 +184,8 @@ impl<'a> Iterate<'a> {
     pub fn step(&mut self) -> bool {
         let affine = Aim { target: 0.0, second: false };
         self.points.par_iter_mut().for_each(|point| point.aim(&self.shape, affine));
-        let numbers: Vec<Vec<f64>> = self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
+        let numbers: Vec<Vec<f64>> =
+            self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
         let centred = self.is_free && self.shape.loss.margins.differences();
         let Some(system) = System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, centred) else {
             return false;

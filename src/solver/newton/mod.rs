@@ -45,7 +45,8 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
         let (d, k) = (problem.source.features.n_features(), problem.n_classes);
         return Err(SolveError::TooLarge { n_features: d, n_classes: k });
     }
-    let limits = Limits { gap: config.gap.get(), seconds: config.seconds.map(|s| s.get()), clock, steps: 0, epochs: 0.0 };
+    let limits =
+        Limits { gap: config.gap.get(), seconds: config.seconds.map(|s| s.get()), clock, steps: 0, epochs: 0.0 };
     let finished = finish(problem, problem.objective, limits, None, observer)?;
     Ok(finished.fit(problem, limits))
 }
@@ -130,7 +131,9 @@ pub(super) fn finish(
             let known = prove(problem, objective, &iterate, before)?;
             let certificate = Certificate::proved(known.measured.value, known.measured.at_most, known.dual)?;
             let reached = certificate.relative_gap <= limits.gap;
-            let better = best.as_ref().is_none_or(|best| known.measured.at_most - known.dual < best.measured.at_most - best.dual);
+            let better = best
+                .as_ref()
+                .is_none_or(|best| known.measured.at_most - known.dual < best.measured.at_most - best.dual);
             if better {
                 best = Some(known);
             }
@@ -166,7 +169,12 @@ pub(super) fn finish(
 }
 
 /// The objective at the best weights and the bound of the best dual variables, rounding errors counted in.
-fn prove(problem: &Problem<'_>, objective: &Objective, iterate: &Iterate<'_>, before: Option<f64>) -> Result<Known, SolveError> {
+fn prove(
+    problem: &Problem<'_>,
+    objective: &Objective,
+    iterate: &Iterate<'_>,
+    before: Option<f64>,
+) -> Result<Known, SolveError> {
     let (weight, bias) = iterate.weights();
     let given = objective.bias.has_bias().then_some(bias.as_slice());
     let measured = objective.measure(problem.source, problem.train, problem.n_classes, &weight, given);

@@ -39,7 +39,9 @@ impl<'a> Shape<'a> {
             cap: bound(cap),
             curvature: loss.set.curvature(1.0),
             curvature_of_sum: loss.set.curvature_of_sum(1.0),
-            margins: (0..n_classes).flat_map(|label| loss.margins.of_row(&zeros, label).collect::<Vec<f64>>()).collect(),
+            margins: (0..n_classes)
+                .flat_map(|label| loss.margins.of_row(&zeros, label).collect::<Vec<f64>>())
+                .collect(),
         }
     }
 

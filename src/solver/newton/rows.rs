@@ -57,8 +57,11 @@ impl Rows {
         let (weighted, idle): (Vec<u32>, Vec<u32>) =
             problem.train.iter().partition(|&&row| problem.row_weight(row) > 0.0);
         weighted.iter().for_each(|&row| by_label[problem.source.labels[row as usize] as usize].push(row));
-        let chunks: Vec<(usize, &[u32])> =
-            by_label.iter().enumerate().flat_map(|(label, rows)| rows.chunks(ROWS).map(move |rows| (label, rows))).collect();
+        let chunks: Vec<(usize, &[u32])> = by_label
+            .iter()
+            .enumerate()
+            .flat_map(|(label, rows)| rows.chunks(ROWS).map(move |rows| (label, rows)))
+            .collect();
         let read = |&(label, rows): &(usize, &[u32])| {
             let mut columns = vec![1.0; rows.len() * width];
             let mut cells = vec![0.0; d];
@@ -72,13 +75,18 @@ impl Rows {
         let mut parts: Vec<Part> = chunks.par_iter().map(read).collect();
         let mut scales = vec![1.0; width];
         for (j, scale) in scales.iter_mut().enumerate().take(d) {
-            let column = |part: &Part| part.columns[j * part.rows.len()..(j + 1) * part.rows.len()].iter().map(|x| x * x).sum::<f64>();
+            let column = |part: &Part| {
+                part.columns[j * part.rows.len()..(j + 1) * part.rows.len()].iter().map(|x| x * x).sum::<f64>()
+            };
             let size = (parts.iter().map(column).sum::<f64>() / weighted.len().max(1) as f64).sqrt();
             *scale = if size > 0.0 && size.is_finite() { size } else { 1.0 };
         }
         parts.par_iter_mut().for_each(|part| {
             let rows = part.rows.len();
-            part.columns.chunks_exact_mut(rows).zip(&scales).for_each(|(column, s)| column.iter_mut().for_each(|x| *x /= s));
+            part.columns
+                .chunks_exact_mut(rows)
+                .zip(&scales)
+                .for_each(|(column, s)| column.iter_mut().for_each(|x| *x /= s));
         });
         let mut penalties: Vec<f64> = scales.iter().map(|s| 1.0 / (s * s)).collect();
         match bias {
@@ -127,7 +135,8 @@ impl Rows {
         let k = self.n_classes;
         let at = |j: usize, class: usize| u[class * self.width + j] / self.scales[j];
         let weight = (0..n_features).flat_map(|j| (0..k).map(move |class| at(j, class))).collect();
-        let bias = if self.width > n_features { (0..k).map(|class| at(n_features, class)).collect() } else { vec![0.0; k] };
+        let bias =
+            if self.width > n_features { (0..k).map(|class| at(n_features, class)).collect() } else { vec![0.0; k] };
         (weight, bias)
     }
 }

@@ -134,7 +134,8 @@ impl System {
         let shares = SHARES.div_ceil(tiles.len());
         let length = rows.parts.len().div_ceil(shares).max(1);
         let shares: Vec<usize> = (0..rows.parts.len()).step_by(length).collect();
-        let tasks: Vec<(&Tile, usize)> = tiles.iter().flat_map(|tile| shares.iter().map(move |&first| (tile, first))).collect();
+        let tasks: Vec<(&Tile, usize)> =
+            tiles.iter().flat_map(|tile| shares.iter().map(move |&first| (tile, first))).collect();
         let run = |&(tile, first): &(&Tile, usize)| {
             let end = (first + length).min(rows.parts.len());
             tile.sums(&rows.parts[first..end], kind, n_classes, &numbers[first..end])
@@ -171,7 +172,14 @@ impl System {
 }
 
 /// The lower triangle of the blocks of some classes.
-fn assembled(rows: &Rows, tiles: &[Tile], sums: &[Vec<f64>], kind: Blocks, n_classes: usize, classes: &[usize]) -> Mat<f64> {
+fn assembled(
+    rows: &Rows,
+    tiles: &[Tile],
+    sums: &[Vec<f64>],
+    kind: Blocks,
+    n_classes: usize,
+    classes: &[usize],
+) -> Mat<f64> {
     let width = rows.width;
     let mut matrix = Mat::<f64>::zeros(width * classes.len(), width * classes.len());
     for (tile, sums) in tiles.iter().zip(sums) {

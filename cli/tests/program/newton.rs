@@ -1,0 +1,83 @@
+//! The interior point method, by itself and where ascent hands over to it, on features of scales from 1e-3 to 1e4.
+
+use crate::solvers::solve;
+use burn_svm::internals::solver::StopReason;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Rows of three classes that overlap, their features multiplied by 10^U(−3, 4), with a weight in the first column.
+fn write(file: &Path, n: usize) {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let scales: Vec<f64> = (0..6).map(|_| 10f64.powf(rng.random_range(-3.0..4.0))).collect();
+    let mut text = String::new();
+    for i in 0..n {
+        let label = [0, 1, 1, 2, 1, 0][i % 6];
+        write!(text, "{},{label}", [1.0, 0.0, 2.5][i % 3]).unwrap();
+        for (j, scale) in scales.iter().enumerate() {
+            let x: f64 = rng.random_range(-1.0..1.0) + if j % 3 == label { 0.7 } else { 0.2 };
+            write!(text, ",{}", (x * scale) as f32).unwrap();
+        }
+        text.push('\n');
+    }
+    std::fs::write(file, text).unwrap();
+}
+
+const LOSSES: [&str; 11] = [
+    "[loss.weston_watkins]\n",
+    "[loss.weston_watkins]\npower = 2\n",
+    "[loss.weston_watkins]\nsmoothing = 0.3\nclass_weights = \"balanced\"\n",
+    "[loss.weston_watkins]\ncosts = { 0 = { 1 = 3.0 } }\n",
+    "[loss.crammer_singer]\n",
+    "[loss.crammer_singer]\npower = 2\n",
+    "[loss.crammer_singer]\nsmoothing = 0.5\nmargin = 2.0\n",
+    "[loss.top_k]\nk = 2\n",
+    "[loss.one_vs_rest]\n",
+    "[loss.one_vs_rest]\npower = 2\n",
+    "[loss.one_vs_rest]\nsmoothing = 0.1\n",
+];
+
+/// Both ways bracket one optimum, and both end at their goal.
+#[test]
+fn every_loss_and_bias_ends_at_its_goal_whatever_the_scales() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    write(&file, 240);
+    let data = format!("threads = 1\n[data.csv]\ntrain = {:?}\nheader = false\nlabel = 2\nweights = 1\n", file.display().to_string());
+    for loss in LOSSES {
+        for bias in ["regularised", "free", "none"] {
+            for c in [1e-3, 1.0, 1e4] {
+                let problem = format!("{data}[preprocess]\nbias = \"{bias}\"\n[objective]\nc = {c:e}\n{loss}");
+                let of = |solver: &str| {
+                    let (fit, _) = solve(&format!("{problem}{solver}"));
+                    let found = fit.certificate.unwrap();
+                    assert_eq!(fit.stop, StopReason::GapReached, "{solver}{problem}: {found:?}, {} iterations", fit.steps);
+                    found
+                };
+                let (fine, own) = (of("[solver.newton]\ngap = 1e-8\n"), of("[solver.dual]\n"));
+                assert!(fine.relative_gap <= 1e-8 && own.relative_gap <= 1e-3, "{problem}");
+                assert!(own.dual <= fine.primal && fine.dual <= own.primal, "{problem}: {own:?} {fine:?}");
+            }
+        }
+    }
+}
+
+/// Where ascent may not hand over it stops short, and the answer does not depend on the number of threads where it may.
+#[test]
+fn a_run_that_hands_over_is_repeatable() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    write(&file, 240);
+    let of = |threads: usize, solver: &str| {
+        let data = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 2\nweights = 1\n", file.display().to_string());
+        solve(&format!("threads = {threads}\n{data}[objective]\nc = 1e2\n[loss.weston_watkins]\n[solver.dual]\n{solver}")).0
+    };
+    let alone = of(1, "finish = \"never\"\nepochs = 300\n");
+    assert_eq!(alone.stop, StopReason::EpochLimit);
+    assert!(alone.certificate.unwrap().relative_gap > 1e-2);
+    let (one, two) = (of(1, ""), of(2, ""));
+    assert_eq!((one.stop, one.steps), (StopReason::GapReached, two.steps));
+    assert_eq!((one.weight, one.bias), (two.weight, two.bias));
+    assert!(one.certificate.unwrap().relative_gap <= 1e-3);
+}

@@ -19,8 +19,8 @@ mod hostile; // small files that unpack to large ones or promise them, with a li
 mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices, limits
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod model_file; // model files: round trip, the fixture of each format version, damage
-mod newton; // the interior point method: every loss and bias on features of all scales, and where ascent hands over to it
 mod names; // names of strangers: nothing in them acts on a terminal, breaks a line or begins a formula
+mod newton; // the interior point method: every loss and bias on features of all scales, and where ascent hands over to it
 mod numbers; // extreme numbers for every key and argument: a sentence, or a run that ends when it is told to
 mod optima; // the exact solver and the losses against certified optima of an independent method
 mod optimizers; // the optimisers by name: each trains, the plain ones make the steps of the textbook

@@ -44,7 +44,10 @@ fn every_loss_and_bias_ends_at_its_goal_whatever_the_scales() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rows.csv");
     write(&file, 240);
-    let data = format!("threads = 1\n[data.csv]\ntrain = {:?}\nheader = false\nlabel = 2\nweights = 1\n", file.display().to_string());
+    let data = format!(
+        "threads = 1\n[data.csv]\ntrain = {:?}\nheader = false\nlabel = 2\nweights = 1\n",
+        file.display().to_string()
+    );
     for loss in LOSSES {
         for bias in ["regularised", "free", "none"] {
             for c in [1e-3, 1.0, 1e4] {
@@ -52,7 +55,12 @@ fn every_loss_and_bias_ends_at_its_goal_whatever_the_scales() {
                 let of = |solver: &str| {
                     let (fit, _) = solve(&format!("{problem}{solver}"));
                     let found = fit.certificate.unwrap();
-                    assert_eq!(fit.stop, StopReason::GapReached, "{solver}{problem}: {found:?}, {} iterations", fit.steps);
+                    assert_eq!(
+                        fit.stop,
+                        StopReason::GapReached,
+                        "{solver}{problem}: {found:?}, {} iterations",
+                        fit.steps
+                    );
                     found
                 };
                 let (fine, own) = (of("[solver.newton]\ngap = 1e-8\n"), of("[solver.dual]\n"));
@@ -70,8 +78,12 @@ fn a_run_that_hands_over_is_repeatable() {
     let file = folder.path().join("rows.csv");
     write(&file, 240);
     let of = |threads: usize, solver: &str| {
-        let data = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 2\nweights = 1\n", file.display().to_string());
-        solve(&format!("threads = {threads}\n{data}[objective]\nc = 1e2\n[loss.weston_watkins]\n[solver.dual]\n{solver}")).0
+        let data =
+            format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 2\nweights = 1\n", file.display().to_string());
+        solve(&format!(
+            "threads = {threads}\n{data}[objective]\nc = 1e2\n[loss.weston_watkins]\n[solver.dual]\n{solver}"
+        ))
+        .0
     };
     let alone = of(1, "finish = \"never\"\nepochs = 300\n");
     assert_eq!(alone.stop, StopReason::EpochLimit);

@@ -3,7 +3,7 @@
 //! Ascent goes on as long as it has cost less than the other would, and for as long after that as its gap falls so fast that the goal is
 //! nearer than the other's price. Both are counted in visits to a row, not in seconds: the same problem always goes the same way.
 
-use super::{Ascent, Bounds, Finish, SolveError};
+use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError};
 use crate::objective::Objective;
 use crate::solver::newton::{self, Limits, Price};
 use crate::solver::{Fit, Observer, StopReason};
@@ -14,31 +14,49 @@ const LONG: f64 = 120.0;
 const PATIENCE: u64 = 2_000;
 const STANDSTILL: f64 = 1.05;
 
-impl Ascent<'_, '_> {
-    /// The price of handing over, where that may be done.
-    pub(super) fn price_of(config: &super::DualConfig, problem: &super::Problem<'_>) -> Option<Price> {
-        if config.finish == Finish::Auto { Price::of(problem) } else { None }
+/// What the decision goes by.
+#[derive(Debug)]
+pub(super) struct Relay {
+    /// Of the interior point method, where it may finish.
+    price: Option<Price>,
+    /// Whether it has begun.
+    pub begun: bool,
+    /// Visits and the smallest gap so far, at every measurement.
+    pub trail: Vec<(u64, f64)>,
+}
+
+impl Relay {
+    pub fn new(config: &DualConfig, problem: &Problem<'_>) -> Self {
+        let price = if config.finish == Finish::Auto { Price::of(problem) } else { None };
+        Self { price, begun: false, trail: Vec::new() }
     }
 
+    /// For another λ.
+    pub fn clear(&mut self) {
+        (self.begun, self.relay.trail) = (false, Vec::new());
+    }
+}
+
+impl Ascent<'_, '_> {
     /// Notes a measured gap.
     pub(super) fn note_gap(&mut self, now: Bounds) {
-        let smallest = self.trail.last().map_or(f64::INFINITY, |&(_, gap)| gap);
-        self.trail.push((self.visited, now.relative().min(smallest)));
+        let smallest = self.relay.trail.last().map_or(f64::INFINITY, |&(_, gap)| gap);
+        self.relay.trail.push((self.visited, now.relative().min(smallest)));
     }
 
     /// The gap now and at the last measurement of the first half of the run, with the visits that lie between.
     #[allow(clippy::cast_precision_loss)]
     fn fall(&self) -> Option<(f64, f64, f64)> {
-        let &(visited, gap) = self.trail.last()?;
-        let half = self.trail.partition_point(|&(at, _)| at <= visited / 2);
-        let &(at, before) = self.trail.get(half.checked_sub(1)?)?;
+        let &(visited, gap) = self.relay.trail.last()?;
+        let half = self.relay.trail.partition_point(|&(at, _)| at <= visited / 2);
+        let &(at, before) = self.relay.trail.get(half.checked_sub(1)?)?;
         Some((gap, before, (visited - at) as f64))
     }
 
     /// Whether the goal is further away than the price of the interior point method.
     #[allow(clippy::cast_precision_loss)]
     pub(super) fn is_dear(&self) -> bool {
-        let (Some(price), Some((gap, before, visits))) = (self.price, self.fall()) else {
+        let (Some(price), Some((gap, before, visits))) = (self.relay.price, self.fall()) else {
             return false;
         };
         if (self.visited as f64) < price.visits {
@@ -52,7 +70,7 @@ impl Ascent<'_, '_> {
 
     /// Whether the interior point method may finish a run whose epochs are up.
     pub(super) fn is_affordable(&self) -> bool {
-        self.price.is_some_and(|price| price.seconds <= LONG)
+        self.relay.price.is_some_and(|price| price.seconds <= LONG)
     }
 
     /// Whether nobody would wait any longer: no limit was given, the precision is the last, and the gap stands still.
@@ -68,7 +86,7 @@ impl Ascent<'_, '_> {
     /// # Errors
     /// As [`newton::solve`].
     pub(super) fn hand_over(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
-        self.handed_over = true;
+        self.relay.begun = true;
         let objective = Objective { lambda: self.lambda, ..self.problem.objective.clone() };
         let limits = Limits {
             gap: self.config.gap.get(),

@@ -32,7 +32,6 @@ mod verify;
 mod walk;
 
 use super::checkpoint::Clock;
-use super::newton::Price;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
 use crate::data::streams;
@@ -40,6 +39,7 @@ use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
 pub use config::{DualConfig, Finish, Precision};
 use free::Multipliers;
+use hand_over::Relay;
 use mean::Mean;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -159,11 +159,7 @@ struct Ascent<'scope, 'env> {
     /// Of W over the sweeps, and after how many visits the next comes in, where one is kept.
     mean: Mean,
     mean_after: Option<u64>,
-    /// Of the interior point method, where it may finish, and whether it has begun.
-    price: Option<Price>,
-    handed_over: bool,
-    /// Visits and the smallest gap so far, at every measurement.
-    trail: Vec<(u64, f64)>,
+    relay: Relay,
 }
 
 impl<'scope, 'env> Ascent<'scope, 'env> {
@@ -213,9 +209,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             multipliers: Multipliers::default(),
             mean: Mean::default(),
             mean_after: mean::interval(problem),
-            price: Self::price_of(config, problem),
-            handed_over: false,
-            trail: Vec::new(),
+            relay: Relay::new(config, problem),
         };
         ascent.set_penalty();
         Ok(ascent)
@@ -235,7 +229,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         (self.best, self.sweeps, self.visited) = (None, 0, 0);
         (self.smallest, self.stuck) = (f64::INFINITY, 0);
         (self.bound, self.goal) = (0.0, self.config.gap.get());
-        (self.handed_over, self.trail) = (false, Vec::new());
+        self.relay.clear();
         self.mean.clear();
         sweep::rebuild(&mut *self.rows, &mut self.state)
     }
@@ -257,7 +251,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         let epochs = self.config.epochs.map_or(u64::MAX, |epochs| epochs.get() as u64);
         let limit = epochs.saturating_mul(n);
         observer.start(self.config.epochs.map_or(0, |_| epochs));
-        if self.handed_over {
+        if self.relay.begun {
             return self.hand_over(observer);
         }
         loop {

@@ -33,9 +33,9 @@ impl Ascent<'_, '_> {
         kept.put("mean.held", mean.held.clone());
         kept.put("mean.constant", mean.constant.clone());
         kept.put("mean.counts", vec![mean.count, mean.visited, mean.measured, u64::from(mean.leads)]);
-        kept.put_one("handed_over", u8::from(self.handed_over));
-        kept.put("trail.visited", self.trail.iter().map(|&(visited, _)| visited).collect::<Vec<u64>>());
-        kept.put("trail.gap", self.trail.iter().map(|&(_, gap)| gap).collect::<Vec<f64>>());
+        kept.put_one("handed_over", u8::from(self.relay.begun));
+        kept.put("trail.visited", self.relay.trail.iter().map(|&(visited, _)| visited).collect::<Vec<u64>>());
+        kept.put("trail.gap", self.relay.trail.iter().map(|&(_, gap)| gap).collect::<Vec<f64>>());
         kept.put_time("elapsed", self.clock.elapsed());
         if let Some(Best { primal, weight, bias }) = &self.best {
             kept.put_one("best.primal", *primal);
@@ -116,9 +116,9 @@ impl Ascent<'_, '_> {
         };
         // An earlier version never hands over.
         if kept.has("handed_over") {
-            self.handed_over = kept.take_one::<u8>("handed_over")? != 0;
+            self.relay.begun = kept.take_one::<u8>("handed_over")? != 0;
             let gaps = kept.take::<f64>("trail.gap")?;
-            self.trail = kept.take::<u64>("trail.visited")?.into_iter().zip(gaps).collect();
+            self.relay.trail = kept.take::<u64>("trail.visited")?.into_iter().zip(gaps).collect();
         }
         self.clock = Clock::after(kept.take_time("elapsed")?);
         self.place = usize::try_from(kept.take_one::<u64>("place")?).unwrap_or(usize::MAX);

@@ -196,13 +196,14 @@ impl Point {
         }
     }
 
-    /// Θ p of a row, in the place of p.
-    fn apply(&self, shape: &Shape<'_>, i: usize, p: &mut [f64]) {
+    /// Θ p of a row, in the place of p; returns its sum, of which the sum of the numbers as they are rounded would have no digit left.
+    fn apply(&self, shape: &Shape<'_>, i: usize, p: &mut [f64]) -> f64 {
         let rate = &self.rate[i * shape.n_classes..(i + 1) * shape.n_classes];
         let rho = self.coupling(shape, i);
         let (dot, sum) = p.iter().zip(rate).fold((0.0, 0.0), |(dot, sum), (p, d)| (dot + d * p, sum + d));
         let common = if rho > 0.0 { rho * dot / (1.0 + rho * sum) } else { 0.0 };
         p.iter_mut().zip(rate).for_each(|(p, d)| *p = d * (*p - common));
+        dot / (1.0 + rho * sum)
     }
 
     /// c·β of `a + Θq`, the right-hand side, `[rows, n_classes]`.
@@ -211,9 +212,13 @@ impl Point {
         let mut values = vec![0.0; k];
         for (i, out) in out.chunks_exact_mut(k).enumerate() {
             values.copy_from_slice(&self.wanted[i * k..(i + 1) * k]);
-            self.apply(shape, i, &mut values);
+            let sum = self.apply(shape, i, &mut values);
             values.iter_mut().zip(&self.own[i * k..]).for_each(|(v, pair)| *v = self.costs[i] * (*v + pair.a));
             shape.loss.dual_coefficients(self.label, &values, out);
+            if shape.loss.margins.differences() {
+                out[self.label] =
+                    self.costs[i] * (sum + self.own[i * k..(i + 1) * k].iter().map(|pair| pair.a).sum::<f64>());
+            }
         }
     }
 
@@ -233,17 +238,22 @@ impl Point {
                     }
                 }
                 Blocks::All => {
+                    // Without differences: where the sum is at its cap, those would lose what is left of Θ.
                     let rho = self.coupling(shape, i);
-                    let factor = rho / (1.0 + rho * total);
-                    let v = |j: usize| if j == y { total } else { -d[j] };
+                    let whole = 1.0 + rho * total;
                     for j in 0..k {
                         for l in 0..=j {
-                            let diagonal = match (j == l, j == y || l == y) {
-                                (true, _) => v(j).abs(),
-                                (false, true) => -d[if j == y { l } else { j }],
-                                (false, false) => 0.0,
+                            let number = match (j == y, l == y) {
+                                (true, true) => total / whole,
+                                (true, false) => -d[l] / whole,
+                                (false, true) => -d[j] / whole,
+                                (false, false) if j == l => {
+                                    let others: f64 = d[..j].iter().chain(&d[j + 1..]).sum();
+                                    d[j] * (1.0 + rho * others) / whole
+                                }
+                                (false, false) => -rho * d[j] * d[l] / whole,
                             };
-                            out[(j * (j + 1) / 2 + l) * n + i] = c * (diagonal - factor * v(j) * v(l));
+                            out[(j * (j + 1) / 2 + l) * n + i] = c * number;
                         }
                     }
                 }
@@ -261,7 +271,7 @@ impl Point {
             for j in self.charged(shape) {
                 p[j] = self.wanted[row.start + j] - self.signed(shape, &self.steps[row.clone()], j);
             }
-            self.apply(shape, i, &mut p);
+            let sum = self.apply(shape, i, &mut p);
             let total: f64 = self.own[row.clone()].iter().map(|pair| pair.a).sum();
             let short = self.short(shape, i, total);
             for j in self.charged(shape) {
@@ -274,7 +284,7 @@ impl Point {
                 }
             }
             if let Some(pair) = self.sum.get_mut(i) {
-                pair.answer(short - p.iter().sum::<f64>(), aim);
+                pair.answer(short - sum, aim);
                 length = length.min(pair.length());
             }
             if !self.charged(shape).all(|j| p[j].is_finite()) {

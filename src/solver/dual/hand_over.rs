@@ -33,7 +33,7 @@ impl Relay {
 
     /// For another λ.
     pub fn clear(&mut self) {
-        (self.begun, self.relay.trail) = (false, Vec::new());
+        (self.begun, self.trail) = (false, Vec::new());
     }
 }
 

@@ -1,6 +1,6 @@
 //! An iterate of the interior point method: its variables, what it proves, its step.
 
-use super::point::{Aim, Point, Shape};
+use super::point::{Point, Shape};
 use super::rows::Rows;
 use super::system::{Blocks, System};
 use crate::loss::Loss;
@@ -11,6 +11,10 @@ use rayon::prelude::*;
 
 /// So much of the way to the bounds is gone.
 const SHARE: f64 = 0.99;
+/// Centrality correctors of a step, the length beyond which there is no need, and what one aims to add to the length.
+const CORRECTORS: usize = 3;
+const FAR: f64 = 0.9;
+const FURTHER: f64 = 0.3;
 
 /// The smallest primal and the largest bound so far, of the objective divided by λ.
 #[derive(Debug, Clone, Copy)]
@@ -182,8 +186,10 @@ impl<'a> Iterate<'a> {
 
     /// A step of the method; whether there was one.
     pub fn step(&mut self) -> bool {
-        let affine = Aim { target: 0.0, second: false };
-        self.points.par_iter_mut().for_each(|point| point.aim(&self.shape, affine));
+        self.points.par_iter_mut().for_each(|point| {
+            point.plain();
+            point.aim(&self.shape, 0.0);
+        });
         let numbers: Vec<Vec<f64>> =
             self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
         let centred = self.is_free && self.shape.loss.margins.differences();
@@ -191,13 +197,27 @@ impl<'a> Iterate<'a> {
             return false;
         };
         drop(numbers);
-        let (_, length) = self.direction(&system, affine);
+        let (_, length) = self.direction(&system, 0.0);
         let (now, count) = self.products(0.0);
         let (after, _) = self.products(length.min(1.0));
         let mu = now / count;
-        let aim = Aim { target: mu * (after / now).powi(3), second: true };
-        self.points.par_iter_mut().for_each(|point| point.aim(&self.shape, aim));
-        let (du, length) = self.direction(&system, aim);
+        let target = mu * (after / now).powi(3);
+        self.points.par_iter_mut().for_each(Point::correct);
+        let (mut du, mut length) = self.redirected(&system, target);
+        // Correctors cost a solution each, which is cheap beside the system (J. Gondzio, *Multiple centrality corrections*, 1996).
+        for _ in 0..CORRECTORS {
+            if length >= FAR {
+                break;
+            }
+            let before = (du, length, self.points.clone());
+            let further = (length + FURTHER).min(1.0);
+            self.points.par_iter_mut().for_each(|point| point.centre(target, further));
+            (du, length) = self.redirected(&system, target);
+            if !(length >= before.1 + 0.1 * FURTHER) {
+                (du, length, self.points) = before;
+                break;
+            }
+        }
         let length = (SHARE * length).min(1.0);
         if !(length > 1e-12 && mu.is_finite() && mu > 0.0) {
             return false;
@@ -211,8 +231,14 @@ impl<'a> Iterate<'a> {
         true
     }
 
+    /// [`Iterate::direction`] once what is aimed at has changed.
+    fn redirected(&mut self, system: &System, target: f64) -> (Vec<f64>, f64) {
+        self.points.par_iter_mut().for_each(|point| point.aim(&self.shape, target));
+        self.direction(system, target)
+    }
+
     /// δu and the steps of all variables towards an aim; how far they can be gone.
-    fn direction(&mut self, system: &System, aim: Aim) -> (Vec<f64>, f64) {
+    fn direction(&mut self, system: &System, target: f64) -> (Vec<f64>, f64) {
         let mut du = self.rows.gather(|at, beta| self.points[at].right_hand_side(&self.shape, beta));
         let penalties = self.rows.penalties.iter().cycle();
         du.iter_mut().zip(penalties).zip(&self.u).for_each(|((du, r), u)| *du -= r * u);
@@ -220,7 +246,7 @@ impl<'a> Iterate<'a> {
         let (rows, shape) = (&self.rows, &self.shape);
         let answer = |(point, part): (&mut Point, &super::rows::Part)| {
             rows.scores(part, &du, &mut point.steps);
-            point.answer(shape, aim)
+            point.answer(shape, target)
         };
         let lengths: Vec<f64> = self.points.par_iter_mut().zip(&rows.parts).map(answer).collect();
         let length = lengths.iter().fold(f64::INFINITY, |least, &l| if l < least || l.is_nan() { l } else { least });

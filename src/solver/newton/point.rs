@@ -63,30 +63,27 @@ struct Pair {
     t: f64,
     da: f64,
     dt: f64,
+    /// What is added to the product that a step aims at.
+    extra: f64,
 }
 
-/// The numbers that a step aims at.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Aim {
-    /// σμ
-    pub target: f64,
-    /// Whether the steps as they are make the correction of second order.
-    pub second: bool,
-}
+/// Products outside `[LEAST, MOST]` of the aim are brought back to it by a centrality corrector.
+const LEAST: f64 = 0.1;
+const MOST: f64 = 10.0;
 
 impl Pair {
     const fn new(a: f64, t: f64) -> Self {
-        Self { a, t, da: 0.0, dt: 0.0 }
+        Self { a, t, da: 0.0, dt: 0.0, extra: 0.0 }
     }
 
     /// What is missing in a·t.
-    fn missing(&self, aim: Aim) -> f64 {
-        aim.target - self.a * self.t - if aim.second { self.da * self.dt } else { 0.0 }
+    fn missing(&self, target: f64) -> f64 {
+        target - self.a * self.t + self.extra
     }
 
     /// The step of t where that of a is given.
-    fn answer(&mut self, da: f64, aim: Aim) {
-        let missing = self.missing(aim);
+    fn answer(&mut self, da: f64, target: f64) {
+        let missing = self.missing(target);
         (self.da, self.dt) = (da, (missing - self.t * da) / self.a);
     }
 
@@ -94,6 +91,12 @@ impl Pair {
     fn length(&self) -> f64 {
         let of = |v: f64, dv: f64| if dv < 0.0 { -v / dv } else { f64::INFINITY };
         of(self.a, self.da).min(of(self.t, self.dt))
+    }
+
+    /// What brings the product after so much of the step back towards the aim.
+    fn centring(&self, target: f64, length: f64) -> f64 {
+        let product = self.product(length);
+        (product.clamp(LEAST * target, MOST * target) - product).max(-MOST * target)
     }
 
     fn product(&self, length: f64) -> f64 {
@@ -107,6 +110,7 @@ impl Pair {
 }
 
 /// The variables of a part.
+#[derive(Clone)]
 pub(super) struct Point {
     label: usize,
     /// c of each row.
@@ -170,7 +174,7 @@ impl Point {
     }
 
     /// Puts q and D to those of an aim.
-    pub fn aim(&mut self, shape: &Shape<'_>, aim: Aim) {
+    pub fn aim(&mut self, shape: &Shape<'_>, target: f64) {
         let k = shape.n_classes;
         let margins = &shape.margins[self.label * k..(self.label + 1) * k];
         for i in 0..self.costs.len() {
@@ -178,7 +182,7 @@ impl Point {
             let total: f64 = self.own[row.clone()].iter().map(|pair| pair.a).sum();
             let mut shared = shape.curvature_of_sum * total;
             if let Some(pair) = self.sum.get(i) {
-                shared += pair.t + (pair.missing(aim) - pair.t * self.short(shape, i, total)) / pair.a;
+                shared += pair.t + (pair.missing(target) - pair.t * self.short(shape, i, total)) / pair.a;
             }
             for j in self.charged(shape) {
                 let pair = &self.own[row.start + j];
@@ -187,10 +191,10 @@ impl Point {
                 let mut slack = shape.curvature * pair.a + shared - g - pair.t;
                 let mut inverse = pair.t / pair.a + shape.curvature;
                 if let (Some(upper), Some(hi)) = (self.upper.get(row.start + j), shape.hi) {
-                    slack += upper.t + (upper.missing(aim) - upper.t * (hi - pair.a - upper.a)) / upper.a;
+                    slack += upper.t + (upper.missing(target) - upper.t * (hi - pair.a - upper.a)) / upper.a;
                     inverse += upper.t / upper.a;
                 }
-                self.wanted[row.start + j] = pair.missing(aim) / pair.a - slack;
+                self.wanted[row.start + j] = pair.missing(target) / pair.a - slack;
                 self.rate[row.start + j] = 1.0 / inverse;
             }
         }
@@ -263,7 +267,7 @@ impl Point {
     }
 
     /// The steps of all variables from those of the scores; returns how far they can be gone.
-    pub fn answer(&mut self, shape: &Shape<'_>, aim: Aim) -> f64 {
+    pub fn answer(&mut self, shape: &Shape<'_>, target: f64) -> f64 {
         let k = shape.n_classes;
         let (mut p, mut length) = (vec![0.0; k], f64::INFINITY);
         for i in 0..self.costs.len() {
@@ -276,15 +280,15 @@ impl Point {
             let short = self.short(shape, i, total);
             for j in self.charged(shape) {
                 let pair = &mut self.own[row.start + j];
-                pair.answer(p[j], aim);
+                pair.answer(p[j], target);
                 length = length.min(pair.length());
                 if let (Some(upper), Some(hi)) = (self.upper.get_mut(row.start + j), shape.hi) {
-                    upper.answer(hi - pair.a - upper.a - p[j], aim);
+                    upper.answer(hi - pair.a - upper.a - p[j], target);
                     length = length.min(upper.length());
                 }
             }
             if let Some(pair) = self.sum.get_mut(i) {
-                pair.answer(short - sum, aim);
+                pair.answer(short - sum, target);
                 length = length.min(pair.length());
             }
             if !self.charged(shape).all(|j| p[j].is_finite()) {
@@ -311,10 +315,28 @@ impl Point {
         (sum, count)
     }
 
+    fn pairs(&mut self) -> impl Iterator<Item = &mut Pair> {
+        self.own.iter_mut().chain(&mut self.upper).chain(&mut self.sum)
+    }
+
+    /// Has the next step aim at the products themselves.
+    pub fn plain(&mut self) {
+        self.pairs().for_each(|pair| pair.extra = 0.0);
+    }
+
+    /// Has it make up for the product of the steps, of second order.
+    pub fn correct(&mut self) {
+        self.pairs().for_each(|pair| pair.extra = -pair.da * pair.dt);
+    }
+
+    /// Has it bring products back that are far off the aim after so much of the step. A class without a margin has none.
+    pub fn centre(&mut self, target: f64, length: f64) {
+        self.pairs().filter(|pair| pair.a > 0.0).for_each(|pair| pair.extra += pair.centring(target, length));
+    }
+
     /// Goes so much of the step.
     pub fn take(&mut self, length: f64) {
-        let all = self.own.iter_mut().chain(&mut self.upper).chain(&mut self.sum);
-        all.for_each(|pair| pair.take(length));
+        self.pairs().for_each(|pair| pair.take(length));
     }
 
     /// c·a brought into the set, `[rows, n_classes]`.

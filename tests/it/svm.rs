@@ -192,7 +192,10 @@ fn bad_input_is_an_error_with_a_sentence() {
     assert_eq!(said(svm().c(f64::NAN).fit(&x, &labels)), "c: found NaN, expected a finite number above 0");
     assert_eq!(said(svm().reg(f64::INFINITY).fit(&x, &labels)), "reg: found inf, expected a finite number, 0 or more");
     assert!(said(svm().c(1e-320).fit(&x, &labels)).starts_with("c: found"));
-    assert_eq!(said(svm().lambda(0.0).fit(&x, &labels)), "[solver.dual] and [solver.newton] need a regulariser, but lambda is 0");
+    assert_eq!(
+        said(svm().lambda(0.0).fit(&x, &labels)),
+        "[solver.dual] and [solver.newton] need a regulariser, but lambda is 0"
+    );
     let zero = svm().bias(BiasRule::Regularised { scale: 0.0 });
     assert_eq!(said(zero.fit(&x, &labels)), "bias: found the scale 0, expected a finite number above 0");
     let weights = svm().fit_with(&x, &labels, Some(&[1.0; 5]), &mut ());

@@ -264,7 +264,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
         "",
-        "there is no [solver.*] table: expected one of [solver.sgd], [solver.dual] or [solver.lbfgs]",
+        "there is no [solver.*] table: expected one of [solver.sgd], [solver.dual], [solver.lbfgs] or [solver.newton]",
         TABLES,
     ),
     (

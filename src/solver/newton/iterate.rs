@@ -184,8 +184,8 @@ impl<'a> Iterate<'a> {
         }
     }
 
-    /// A step of the method; whether there was one.
-    pub fn step(&mut self) -> bool {
+    /// A step of the method; μ before it, `None` where there is no step.
+    pub fn step(&mut self) -> Option<f64> {
         self.points.par_iter_mut().for_each(|point| {
             point.plain();
             point.aim(&self.shape, 0.0);
@@ -193,9 +193,7 @@ impl<'a> Iterate<'a> {
         let numbers: Vec<Vec<f64>> =
             self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
         let centred = self.is_free && self.shape.loss.margins.differences();
-        let Some(system) = System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, centred) else {
-            return false;
-        };
+        let system = System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, centred)?;
         drop(numbers);
         let (_, length) = self.direction(&system, 0.0);
         let (now, count) = self.products(0.0);
@@ -220,7 +218,7 @@ impl<'a> Iterate<'a> {
         }
         let length = (SHARE * length).min(1.0);
         if !(length > 1e-12 && mu.is_finite() && mu > 0.0) {
-            return false;
+            return None;
         }
         self.u.iter_mut().zip(&du).for_each(|(u, du)| *u += length * du);
         let (rows, u) = (&self.rows, &self.u);
@@ -228,7 +226,7 @@ impl<'a> Iterate<'a> {
             point.take(length);
             rows.scores(part, u, &mut point.scores);
         });
-        true
+        Some(mu)
     }
 
     /// [`Iterate::direction`] once what is aimed at has changed.

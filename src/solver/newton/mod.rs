@@ -29,8 +29,9 @@ use crate::objective::{DualPoint, Measured, Objective};
 use iterate::{Bounds, Iterate};
 use std::time::Duration;
 
-/// Iterations in which the gap does not come down by a tenth, after which the precision is exhausted.
+/// Iterations in which neither the gap nor μ comes down by a tenth, and iterations in all, after which the precision is exhausted.
 const STUCK: u32 = 12;
+const MOST: u64 = 200;
 
 /// Runs the solver; see the module's documentation.
 ///
@@ -115,6 +116,7 @@ pub(super) fn finish(
 ) -> Result<Finished, SolveError> {
     let mut iterate = Iterate::new(problem, objective.lambda);
     let (mut promised, mut smallest, mut stuck, mut iterations) = (limits.gap, f64::INFINITY, 0, 0u64);
+    let mut least = f64::INFINITY;
     let mut best: Option<Known> = None;
     let known = loop {
         let now = iterate.measure();
@@ -124,7 +126,7 @@ pub(super) fn finish(
         let end = match () {
             () if interrupted => Some(StopReason::Interrupted),
             () if time_up => Some(StopReason::TimeLimit),
-            () if stuck > STUCK => Some(StopReason::NoProgress),
+            () if stuck > STUCK || iterations >= MOST => Some(StopReason::NoProgress),
             () => None,
         };
         if now.relative() <= promised || end.is_some() {
@@ -145,8 +147,10 @@ pub(super) fn finish(
             }
         }
         report(observer, objective, now, limits, iterations);
-        if !iterate.step() {
-            stuck = STUCK;
+        match iterate.step() {
+            Some(mu) if mu < 0.9 * least => (stuck, least) = (0, mu),
+            Some(_) => {}
+            None => stuck = STUCK,
         }
         iterations += 1;
         observer.step(limits.steps + iterations);

@@ -9,7 +9,7 @@ use crate::solver::Problem;
 const ITERATIONS: f64 = 25.0;
 /// Columns of the largest system that is factorised, and bytes of all that is held.
 const LARGEST: f64 = 5_000.0;
-const MOST_BYTES: f64 = (4u64 << 30) as f64;
+const MOST_BYTES: f64 = (1u64 << 30) as f64;
 
 /// Seconds that one multiply-add of a product of matrices takes on one core, and a visit to a row in coordinate ascent: so much, so much a
 /// class, and so much a product. Constants rather than measurements: the same problem always goes the same way.

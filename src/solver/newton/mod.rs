@@ -30,7 +30,7 @@ use iterate::{Bounds, Iterate};
 use std::time::Duration;
 
 /// Iterations in which neither the gap nor μ comes down by a tenth, and iterations in all, after which the precision is exhausted.
-const STUCK: u32 = 12;
+const STUCK: u32 = 20;
 const MOST: u64 = 200;
 
 /// Runs the solver; see the module's documentation.

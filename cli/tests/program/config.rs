@@ -45,7 +45,12 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "16:7: unknown variant `weston_watkin`, expected one of `weston_watkins`, `crammer_singer`, `one_vs_rest`, `top_k`",
         "did you mean `weston_watkins`?",
     ),
-    ("[solver.sgd]", "[solver.sdg]", "18:9: unknown variant `sdg`, expected one of `sgd`, `dual`, `lbfgs`", REFERENCE),
+    (
+        "[solver.sgd]",
+        "[solver.sdg]",
+        "18:9: unknown variant `sdg`, expected one of `sgd`, `dual`, `lbfgs`, `newton`",
+        REFERENCE,
+    ),
     (
         "[data.digits]",
         "[dta.digits]",

@@ -207,7 +207,13 @@ impl Point {
         let (dot, sum) = p.iter().zip(rate).fold((0.0, 0.0), |(dot, sum), (p, d)| (dot + d * p, sum + d));
         let common = if rho > 0.0 { rho * dot / (1.0 + rho * sum) } else { 0.0 };
         p.iter_mut().zip(rate).for_each(|(p, d)| *p = d * (*p - common));
-        dot / (1.0 + rho * sum)
+        let whole = dot / (1.0 + rho * sum);
+        if rho > 0.0 {
+            // Rounding has left it to the rates to carry; the cap has no room for it.
+            let off = (p.iter().sum::<f64>() - whole) / sum;
+            p.iter_mut().zip(rate).for_each(|(p, d)| *p -= d * off);
+        }
+        whole
     }
 
     /// c·β of `a + Θq`, the right-hand side, `[rows, n_classes]`.

@@ -83,7 +83,8 @@ impl<'a> Iterate<'a> {
     /// c·a of the best bound, `[rows, n_classes]`.
     pub fn variables(&self) -> Vec<f64> {
         let mut all = self.best_a.concat();
-        all.resize(all.len() + self.rows.idle.len() * self.shape.n_classes, 0.0);
+        // Rows of weight 0, and all of them where no bound was a number.
+        all.resize(self.order().len() * self.shape.n_classes, 0.0);
         all
     }
 
@@ -200,6 +201,9 @@ impl<'a> Iterate<'a> {
         let (after, _) = self.products(length.min(1.0));
         let mu = now / count;
         let target = mu * (after / now).powi(3);
+        if !(target.is_finite() && mu > 0.0) {
+            return None;
+        }
         self.points.par_iter_mut().for_each(Point::correct);
         let (mut du, mut length) = self.redirected(&system, target);
         // Correctors cost a solution each, which is cheap beside the system (J. Gondzio, *Multiple centrality corrections*, 1996).
@@ -217,7 +221,7 @@ impl<'a> Iterate<'a> {
             }
         }
         let length = (SHARE * length).min(1.0);
-        if !(length > 1e-12 && mu.is_finite() && mu > 0.0) {
+        if !(length > 1e-12) {
             return None;
         }
         self.u.iter_mut().zip(&du).for_each(|(u, du)| *u += length * du);

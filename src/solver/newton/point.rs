@@ -96,7 +96,7 @@ impl Pair {
     /// What brings the product after so much of the step back towards the aim.
     fn centring(&self, target: f64, length: f64) -> f64 {
         let product = self.product(length);
-        (product.clamp(LEAST * target, MOST * target) - product).max(-MOST * target)
+        (product.max(LEAST * target).min(MOST * target) - product).max(-MOST * target)
     }
 
     fn product(&self, length: f64) -> f64 {

@@ -65,7 +65,8 @@ impl Ascent<'_, '_> {
         let rate = (before / gap).ln() / visits;
         let left = (gap / self.config.gap.get().max(f64::MIN_POSITIVE)).ln();
         // What does not fall, or is no number, never arrives.
-        !(left <= rate * price.visits)
+        let arrives = left <= rate * price.visits;
+        !arrives
     }
 
     /// Whether the interior point method may finish a run whose epochs are up.
@@ -77,8 +78,8 @@ impl Ascent<'_, '_> {
     pub(super) fn stands_still(&self) -> bool {
         let last = self.double || self.config.precision.is_some();
         let late = self.visited >= PATIENCE * self.state.rows.len() as u64;
-        let still = self.fall().is_none_or(|(gap, before, _)| !(before > STANDSTILL * gap));
-        self.config.epochs.is_none() && last && late && still
+        let falls = self.fall().is_some_and(|(gap, before, _)| before > STANDSTILL * gap);
+        self.config.epochs.is_none() && last && late && !falls
     }
 
     /// Has the interior point method finish.

@@ -27,7 +27,7 @@ impl Bounds {
     pub fn relative(self) -> f64 {
         match self.primal - self.dual {
             gap if self.primal > 0.0 => (gap / self.primal).abs(),
-            gap if gap == 0.0 => 0.0,
+            0.0 => 0.0,
             _ => f64::INFINITY,
         }
     }
@@ -215,13 +215,15 @@ impl<'a> Iterate<'a> {
             let further = (length + FURTHER).min(1.0);
             self.points.par_iter_mut().for_each(|point| point.centre(target, further));
             (du, length) = self.redirected(&system, target);
-            if !(length >= before.1 + 0.1 * FURTHER) {
+            let longer = length >= before.1 + 0.1 * FURTHER;
+            if !longer {
                 (du, length, self.points) = before;
                 break;
             }
         }
         let length = (SHARE * length).min(1.0);
-        if !(length > 1e-12) {
+        let is_step = length > 1e-12;
+        if !is_step {
             return None;
         }
         self.u.iter_mut().zip(&du).for_each(|(u, du)| *u += length * du);

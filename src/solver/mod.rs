@@ -402,7 +402,7 @@ impl SolveError {
             }
             Self::NoRegulariser => "[solver.sgd] can",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
-            Self::Loss(_) => "`Loss::check` says it before anything is trained",
+            Self::Loss(_) => "the documentation of `Loss` states the range of every value",
             Self::Snapshot(_) => "train from the beginning, with --force instead of --resume",
             Self::Kinks(_) => SMOOTH_HINT,
             Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",

@@ -81,10 +81,10 @@ impl Svm {
             return Err(SvmError::Option(format!("bias: found the scale {scale}, expected a finite number above 0")));
         }
         let mut loss = self.loss.clone();
-        if let Some(counts) = counts {
-            if let Some(weights) = self.class_weights.resolve(names, counts)? {
-                loss.class_weights = Some(weights);
-            }
+        if let Some(counts) = counts
+            && let Some(weights) = self.class_weights.resolve(names, counts)?
+        {
+            loss.class_weights = Some(weights);
         }
         loss.check(names.len())?;
         Ok(Objective { loss, lambda, bias: self.bias })

@@ -8,9 +8,9 @@ mod rows;
 mod solution;
 
 pub use error::SvmError;
-pub use labels::AsLabels;
+pub use labels::{AsLabels, Label};
 pub use model::Model;
-pub use rows::{AsRows, Rows};
+pub use rows::{AsRows, Cell, Rows};
 pub use solution::Solution;
 
 use crate::calibration::Method;

@@ -21,7 +21,7 @@ fn generators_hit_what_the_tests_are_about() {
     let mut runner = TestRunner::deterministic();
     let (mut met, mut tied, mut certain, mut charged, mut weightless) = (0, 0, 0, 0, 0);
     let mut kinds = std::collections::BTreeSet::new();
-    for _ in 0..500 {
+    for _ in 0..2000 {
         let case = grid_case().new_tree(&mut runner).unwrap().current();
         let Loss { set, class_weights, .. } = &case.loss;
         let rounding = (set.power == Power::Two, set.smoothing > 0.0);

@@ -40,7 +40,8 @@ def main():
         for name, before, after in zip(KEYS, *medians):
             print(f"  {name:<9} {before:9.3f} {after:9.3f}   {after / before if before else float('nan'):.2f}x")
         gaps = [found[-1][1]["relative_gap"] for found in figures]
-        print(f"  gap       {gaps[0]:9.2e} {gaps[1]:9.2e}")
+        if None not in gaps:
+            print(f"  gap       {gaps[0]:9.2e} {gaps[1]:9.2e}")
 
 
 if __name__ == "__main__":

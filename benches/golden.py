@@ -99,10 +99,10 @@ def tensors(path):
 
 
 def interrupted(command, folder):
-    """The command with Ctrl-C every second, and `--resume`, until it is through."""
+    """The command with Ctrl-C every two seconds, and `--resume`, until it is through."""
     for _ in range(100):
         child = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(1.0)
+        time.sleep(2.0)
         child.send_signal(signal.SIGINT)
         complaint = child.communicate()[1]
         if child.returncode == 0:

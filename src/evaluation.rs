@@ -12,7 +12,7 @@ use crate::model::{Classifier, Scorer};
 pub struct Evaluation {
     /// (1/rows) Σ weight_i·ℓ_i; NaN where no loss was given.
     pub data_loss: f64,
-    /// What that is at most in exact numbers.
+    /// An upper bound of that in exact numbers.
     pub data_loss_at_most: f64,
     /// Predictions against labels.
     pub confusion: Confusion,

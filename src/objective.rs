@@ -272,12 +272,12 @@ pub struct Objective {
     pub loss: Loss,
     /// λ
     pub lambda: f64,
-    /// What becomes of the bias.
+    /// The bias rule.
     pub bias: BiasRule,
 }
 
 impl Objective {
-    /// What is added to the data loss.
+    /// The penalty.
     #[must_use]
     pub const fn regulariser(&self) -> Regulariser {
         Regulariser { lambda: self.lambda, bias: self.bias }
@@ -314,7 +314,7 @@ impl Objective {
 pub(crate) struct Measured {
     /// The value.
     pub value: f64,
-    /// What it is at most in exact numbers.
+    /// An upper bound of that in exact numbers.
     pub at_most: f64,
     /// Of the rows.
     pub evaluation: Evaluation,

@@ -190,7 +190,7 @@ pub fn use_model(model: &Classifier) {
     let row = Features::F32(Dense::new(d, vec![0.5; d]));
     assert_eq!(model.scores(&row, &[0]).len(), k);
     for format in [ExportFormat::Npz, ExportFormat::Liblinear, ExportFormat::Onnx] {
-        let _ = model.export(format);
+        let _ = burn_svm_cli::export::export(model, format);
     }
     let _ = burn_svm_cli::run::wanted(model);
     if let Some(calibration) = model.calibration() {

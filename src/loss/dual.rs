@@ -19,7 +19,7 @@
 
 pub use super::block::Jacobian;
 use super::block::project;
-use super::{Loss, Margins, Power, Selection};
+use super::{Loss, Margins, Plain, Power};
 use pulp::{Scalar, Simd};
 
 /// Numbers that are worked on together.
@@ -280,14 +280,13 @@ impl Loss {
             square = simd.mul_add_e_f64s(hinge, hinge, square);
             tops = simd.max_f64s(tops, g);
         }
-        let loss = match (self.set.selection, self.set.power) {
-            (Selection::Top(_), _) => self.set.value(scratch.margins.iter().copied()),
-            _ if self.set.smoothing > 0.0 => self.set.value(scratch.margins.iter().copied()),
-            (Selection::All, Power::One) => simd.reduce_sum_f64s(sum),
-            (Selection::All, Power::Two) => simd.reduce_sum_f64s(square),
+        let loss = match self.set.plain() {
+            None => self.set.value(scratch.margins.iter().copied()),
+            Some(Plain::All(Power::One)) => simd.reduce_sum_f64s(sum),
+            Some(Plain::All(Power::Two)) => simd.reduce_sum_f64s(square),
             // The maximum passes a NaN over; the sum does not.
-            (Selection::Worst, _) if simd.reduce_sum_f64s(sum).is_nan() => f64::NAN,
-            (Selection::Worst, power) => power.of(simd.reduce_max_f64s(tops)),
+            Some(Plain::Worst(_)) if simd.reduce_sum_f64s(sum).is_nan() => f64::NAN,
+            Some(Plain::Worst(power)) => power.of(simd.reduce_max_f64s(tops)),
         };
         let penalty = self.set.penalty_of(c, a);
         (c * loss, c * loss - simd.reduce_sum_f64s(linear) + penalty)

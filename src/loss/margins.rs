@@ -30,6 +30,7 @@ pub struct Costs {
     n_classes: usize,
     /// `[n_classes, padded(n_classes)]`, padded with 0.
     values: Arc<[f64]>,
+    largest: f64,
     /// The reason why this is no matrix of costs.
     pub(super) problem: Option<String>,
 }
@@ -58,7 +59,8 @@ impl Costs {
         let problem = ragged
             .or_else(|| (0..n_classes * n_classes).find_map(|i| cell(i / n_classes, i % n_classes)))
             .or_else(|| values.iter().all(|&cost| cost == 0.0).then(nothing));
-        Self { n_classes, values: values.into(), problem }
+        let largest = values.iter().copied().fold(0.0, f64::max);
+        Self { n_classes, values: values.into(), largest, problem }
     }
 
     /// Number of classes.
@@ -108,27 +110,22 @@ impl Margins {
 
     /// The largest Δ.
     #[must_use]
-    pub fn largest(&self) -> f64 {
+    pub const fn largest(&self) -> f64 {
         match self {
             Self::Difference(delta) | Self::OneVsRest(delta) => *delta,
-            Self::Costs(costs) => costs.values.iter().copied().fold(0.0, f64::max),
-        }
-    }
-
-    /// G_j in f64.
-    fn at(&self, scores: &[f64], label: usize, j: usize) -> f64 {
-        match self {
-            Self::Difference(_) | Self::Costs(_) if j == label => f64::NEG_INFINITY,
-            Self::Difference(delta) => delta + scores[j] - scores[label],
-            Self::Costs(costs) => costs.of_label(label)[j] + scores[j] - scores[label],
-            Self::OneVsRest(delta) if j == label => delta - scores[j],
-            Self::OneVsRest(delta) => delta + scores[j],
+            Self::Costs(costs) => costs.largest,
         }
     }
 
     /// G of a row in f64, `[n_classes]`.
     pub fn of_row<'a>(&'a self, scores: &'a [f64], label: usize) -> impl Iterator<Item = f64> + Clone + 'a {
-        (0..scores.len()).map(move |j| self.at(scores, label, j))
+        let (delta, costs, own, at_label) = match self {
+            Self::Difference(delta) => (*delta, None, scores[label], f64::NEG_INFINITY),
+            Self::Costs(costs) => (0.0, Some(costs.of_label(label)), scores[label], f64::NEG_INFINITY),
+            Self::OneVsRest(delta) => (*delta, None, 0.0, delta - scores[label]),
+        };
+        let margin = move |(j, s): (usize, &f64)| costs.map_or(delta, |costs| costs[j]) + s - own;
+        scores.iter().enumerate().map(move |(j, s)| if j == label { at_label } else { margin((j, s)) })
     }
 
     /// Σ_j a_j·∂G_j/∂Δ·Δ: the part of Σ_j a_j·G_j that does not depend on the scores.

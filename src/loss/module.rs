@@ -47,10 +47,7 @@ impl LossModule {
 
     fn content(&self, content: Content) -> Option<Content> {
         let Set { selection, power, smoothing } = self.loss.set;
-        let content = match selection {
-            Selection::Top(k) => content.add("k", &k),
-            Selection::All | Selection::Worst => content,
-        };
+        let content = if let Selection::Top(k) = selection { content.add("k", &k) } else { content };
         let content = match self.loss.margins.constant() {
             Some(delta) => content.add("margin", &delta),
             None => content.add("costs", &true),

@@ -79,7 +79,7 @@ impl LinearSvmConfig {
     }
 }
 
-/// A linear scorer, `s = xW + b`: the head of any network whose loss is one of [`crate::loss`].
+/// A linear scorer, `s = xW + b`: the head of any network whose loss is a [`MarginLoss`](crate::MarginLoss).
 ///
 /// ```
 /// use burn::tensor::Tensor;

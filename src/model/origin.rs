@@ -6,7 +6,7 @@ use crate::data::{Center, Scale};
 use crate::loss::Loss;
 use serde::{Deserialize, Serialize};
 
-/// What a model was trained for.
+/// The objective and preprocessing of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     /// The loss.
@@ -23,12 +23,12 @@ pub struct Training {
     pub scale: Scale,
     /// The configuration as used, TOML.
     pub config: String,
-    /// What makes probabilities of its scores, where that was fitted.
+    /// The map from its scores to probabilities, where one was fitted.
     #[serde(default)]
     pub calibration: Option<Calibrator>,
 }
 
-/// Where a model comes from, and what is known of its training.
+/// The source of a model, with what is known of its training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
     /// Trained here.
@@ -106,10 +106,10 @@ impl LiblinearSolver {
     }
 }
 
-/// What only a model of LIBLINEAR has.
+/// The solver of a model of LIBLINEAR and its loss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Liblinear {
-    /// What trained it.
+    /// Its solver.
     pub solver: LiblinearSolver,
     /// [`LiblinearSolver::loss`].
     pub loss: Option<Loss>,

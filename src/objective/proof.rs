@@ -1,11 +1,11 @@
 //! A lower bound of the objective that holds to the last digit.
 //!
 //! ```text
-//! D(a) = λ·[ Δ·Σ_ij a_ij − Σ_i pen_i(a_i) − ½‖W(a)‖² ]  ≤  P(W, b) for every W and b,    W(a) = Σ_i x_i β_iᵀ
+//! D(a) = λ·[ Σ_ij Δ_ij·a_ij − Σ_i pen_i(a_i) − ½‖W(a)‖² ]  ≤  P(W, b) for every W and b,    W(a) = Σ_i x_i β_iᵀ
 //! ```
 //!
 //! at dual variables that are feasible, of which a and θa are both, 0 ≤ θ ≤ 1 (any θ ≥ 0 at power 2): the best of them is
-//! `θ = Δ·Σa / (‖W(a)‖² + 2·Σ pen)`. It is computed in f64 on the rows as they are and with the mean and the scale that stand in the model, less
+//! `θ = Σ Δ·a / (‖W(a)‖² + 2·Σ pen)`. It is computed in f64 on the rows as they are and with the mean and the scale that stand in the model, less
 //! all that rounding can have added. With m roundings a cell, `A_j = Σ_i |x_ij|·max_k|β_ik|` and `E_j = γ_m·A_j` an entry W_jk is off by
 //! at most E_j, hence ½‖W‖² by `Σ_j E_j·‖w_j‖₁ + ½·K·Σ_j E_j²`. Derived in `docs/math.md`, "Bounds that hold".
 

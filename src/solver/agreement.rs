@@ -11,10 +11,10 @@
 
 use super::{Route, SolveError};
 
-/// How the gradient of a run is computed, and how far it is from autodiff.
+/// The route of a run's gradient, and its difference from autodiff.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GradientReport {
-    /// How it is computed.
+    /// Its route.
     pub route: Route,
     /// The relative difference from autodiff on the first batch; `None` for autodiff itself, and where there is nothing to compare
     /// (a gradient beyond single precision, or of more than 2²⁶ weights).

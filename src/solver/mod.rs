@@ -76,14 +76,23 @@ impl SolverConfig {
         }
     }
 
-    /// The rows that each step draws with replacement, where it does: their number is not bounded by that of the data.
-    #[must_use]
-    pub fn drawn_rows(&self) -> Option<usize> {
+    /// Checks the rows that a step draws with replacement: their number is not bounded by that of the data, and a batch is held in
+    /// memory.
+    ///
+    /// # Errors
+    /// A sentence with what was found and what was expected.
+    pub fn check_draws(&self, n_train: usize) -> Result<(), String> {
+        /// Rows that may be drawn from fewer.
+        const MOST_DRAWN: usize = 65_536;
+        let most = n_train.max(MOST_DRAWN);
         match self {
-            Self::Sgd(config) => {
-                (config.sampling == sgd::sampler::Sampling::WithReplacement).then(|| config.batch_size.get())
+            Self::Sgd(config) if config.sampling == sgd::sampler::Sampling::WithReplacement => {
+                let drawn = config.batch_size.get();
+                let problem =
+                    || format!("batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
+                (drawn <= most).then_some(()).ok_or_else(problem)
             }
-            Self::Dual(_) | Self::Lbfgs(_) | Self::Newton(_) => None,
+            Self::Sgd(_) | Self::Dual(_) | Self::Lbfgs(_) | Self::Newton(_) => Ok(()),
         }
     }
 
@@ -423,7 +432,7 @@ impl SolveError {
             Self::NoRegulariser => "[solver.sgd] can",
             Self::TooLarge { .. } => "use [solver.dual]",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
-            Self::Loss(_) => "`Loss::check` says it before anything is trained",
+            Self::Loss(_) => "the documentation of `Loss` states the range of every value",
             Self::Snapshot(_) => "train from the beginning, with --force instead of --resume",
             Self::Kinks(_) => SMOOTH_HINT,
             Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",

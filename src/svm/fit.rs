@@ -5,6 +5,7 @@ use crate::calibration::Calibrator;
 use crate::data::batch::Source;
 use crate::data::{Features, Scaler, streams};
 use crate::device::{self, OpenDevice};
+use crate::loss::ClassWeights;
 use crate::model::{BiasRule, Classifier, Origin, Training};
 use crate::objective::Objective;
 use crate::solver::dual::certificate;
@@ -43,8 +44,11 @@ impl Svm {
 
     /// Runs work with the threads that are asked for.
     pub(super) fn with_threads<T: Send>(&self, work: impl FnOnce(usize) -> T + Send) -> Result<T, SvmError> {
-        if self.threads == 0 {
-            return Ok(work(rayon::current_num_threads()));
+        const MOST_THREADS: usize = 1_024;
+        match self.threads {
+            0 => return Ok(work(rayon::current_num_threads())),
+            1..=MOST_THREADS => {}
+            more => return Err(SvmError::Option(format!("threads: found {more}, expected at most {MOST_THREADS}"))),
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
         let pool = pool.map_err(|e| SvmError::Option(format!("threads: found {}: {e}", self.threads)))?;
@@ -67,7 +71,7 @@ impl Svm {
         Err(SvmError::Option(format!("{name}: found {value}, expected {expected}")))
     }
 
-    /// What is minimised; class weights are resolved for rows of each class in `counts`.
+    /// The objective, with class weights for the rows of each class in `counts`; balanced ones need them.
     pub(super) fn objective(
         &self,
         names: &[String],
@@ -81,16 +85,19 @@ impl Svm {
             return Err(SvmError::Option(format!("bias: found the scale {scale}, expected a finite number above 0")));
         }
         let mut loss = self.loss.clone();
-        if let Some(counts) = counts {
-            if let Some(weights) = self.class_weights.resolve(names, counts)? {
-                loss.class_weights = Some(weights);
-            }
+        if counts.is_none() && self.class_weights == ClassWeights::balanced() {
+            let problem =
+                "class_weights: found balanced without labels, expected weights by name or Loss::class_weights";
+            return Err(SvmError::Option(problem.into()));
+        }
+        if let Some(weights) = self.class_weights.resolve(names, counts.unwrap_or_default())? {
+            loss.class_weights = Some(weights);
         }
         loss.check(names.len())?;
         Ok(Objective { loss, lambda, bias: self.bias })
     }
 
-    /// What a model says of its training.
+    /// The objective and preprocessing that a model keeps.
     pub(super) fn training(&self, objective: &Objective, n_samples: usize) -> Training {
         Training {
             loss: objective.loss.clone(),
@@ -116,6 +123,7 @@ impl Svm {
         let mut counts = vec![0; data.names.len()];
         train.iter().for_each(|&row| counts[data.labels[row as usize] as usize] += 1);
         let objective = self.objective(data.names, Some(&counts), train.len())?;
+        self.solver.check_draws(train.len()).map_err(SvmError::Option)?;
         let scaler = Scaler::fit(data.features, train, self.center, self.scale);
         let problem = Problem {
             source: Source { features: data.features, labels: data.labels, scaler: &scaler, weights: data.weights },

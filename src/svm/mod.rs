@@ -8,9 +8,9 @@ mod rows;
 mod solution;
 
 pub use error::SvmError;
-pub use labels::AsLabels;
+pub use labels::{AsLabels, Label};
 pub use model::Model;
-pub use rows::{AsRows, Rows};
+pub use rows::{AsRows, Cell, Rows};
 pub use solution::Solution;
 
 use crate::calibration::Method;
@@ -218,7 +218,8 @@ impl Svm {
     }
 
     /// The linear layer at the end of a network as a model that scores the layer's inputs; the options say the objective that it was
-    /// trained for on `n_samples` rows. `class_names` in the order of the layer's outputs.
+    /// trained for on `n_samples` rows; those of preprocessing, solver and calibration have no say. `class_names` in the order of the
+    /// layer's outputs.
     ///
     /// # Errors
     /// [`SvmError::Shape`] where the names are not one an output; [`SvmError::NotFinite`]; [`SvmError::Option`].
@@ -233,6 +234,9 @@ impl Svm {
         let weight = model::numbers(linear.weight.val(), n_classes)?;
         let bias = linear.bias.as_ref().map(|bias| model::numbers(bias.val(), n_classes)).transpose()?;
         let objective = self.objective(&names, None, n_samples)?;
+        if bias.is_some() && !objective.bias.has_bias() {
+            return Err(SvmError::Option("bias: the layer has one, the options say that there is none".into()));
+        }
         let rule = if bias.is_none() { BiasRule::None } else { objective.bias };
         let training = self.training(&Objective { bias: rule, ..objective }, n_samples);
         Ok(Model::of(Classifier {

@@ -149,8 +149,9 @@ impl Model {
         Ok(evaluation::of_scorer(self.classifier.loss(), &self.classifier.scorer(), source, &all, &[]))
     }
 
-    /// Proves how far the model is from the optimum of its objective at most, on the rows that it was trained on: a bound from its own
-    /// scores, tightened by the exact solver until the relative gap is `gap` or that solver can do no more.
+    /// Proves how far the model is from the optimum of its objective at most, on the rows that it was trained on, each with the weight
+    /// of its class alone: a bound from its own scores, tightened by the exact solver until the relative gap is `gap` or that solver
+    /// can do no more.
     ///
     /// # Errors
     /// [`SvmError::Option`] for a gap outside (0, 1) and for a model that does not say its objective; [`SvmError::Solve`], for example

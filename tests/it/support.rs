@@ -158,6 +158,15 @@ pub fn costs_of(loss: &Loss) -> Option<Vec<f64>> {
     }
 }
 
+/// The loss with margin 1 of a row whose scores are all 0.
+pub fn at_zero(formulation: Formulation, n_classes: usize) -> f64 {
+    match formulation {
+        Formulation::WestonWatkins => n_classes as f64 - 1.0,
+        Formulation::OneVsRest => n_classes as f64,
+        Formulation::CrammerSinger | Formulation::TopK => 1.0,
+    }
+}
+
 /// The naive loops of a sample, whatever the loss.
 pub fn naive_of(loss: &Loss, sample: &Sample<'_>) -> LossAndGradient {
     let gamma = loss.set.smoothing;

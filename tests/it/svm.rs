@@ -204,6 +204,10 @@ fn bad_input_is_an_error_with_a_sentence() {
     assert_eq!(said(weights), "weight of row 0: found -1, expected a finite number, 0 or more");
     let top = Svm::new(Loss::top_k(3)).fit(&x, &labels);
     assert!(said(top).contains("k: found 3, expected at most 2"));
+    assert_eq!(said(svm().threads(100_000).fit(&x, &labels)), "threads: found 100000, expected at most 1024");
+    let drawn: SgdConfig = toml::from_str("batch_size = 1000000000000\nsampling = \"with-replacement\"").unwrap();
+    let drawn = said(svm().solver(drawn).fit(&x, &labels));
+    assert_eq!(drawn, "batch_size: found 1000000000000 rows to draw from 60, expected at most 65536");
     let wild = SgdConfig { learning_rate: positive(1e30), ..SgdConfig::default() };
     assert!(said(svm().lambda(1.0).solver(wild).fit(&x, &labels)).starts_with("the run diverged"));
     let kinks = svm().solver(LbfgsConfig::default()).fit(&x, &labels);
@@ -269,4 +273,8 @@ fn the_head_of_a_network_becomes_a_model() {
     assert!(certificate.primal > exact.objective() && certificate.dual <= exact.objective());
     let error = svm.head(&linear, &["a", "b"], 60).unwrap_err().to_string();
     assert_eq!(error, "rows: found 2 different names for 3 outputs, expected a name for each, and two or more");
+    let error = svm.clone().class_weights(ClassWeights::balanced()).head(&linear, &WORDS, 60).unwrap_err().to_string();
+    assert!(error.starts_with("class_weights: found balanced without labels"), "{error}");
+    let error = svm.bias(BiasRule::None).head(&linear, &WORDS, 60).unwrap_err().to_string();
+    assert_eq!(error, "bias: the layer has one, the options say that there is none");
 }

@@ -6,7 +6,7 @@ use crate::data::LabelColumn;
 /// Appends to `labels` the label that a text file has: an integer, of which `+1`, `1.0` and `1` are the same, or any other word.
 ///
 /// # Errors
-/// What was found where it can be no label: nothing, NaN, or bytes that are not UTF-8.
+/// The sentence about a cell that can be no label: nothing, NaN, or bytes that are not UTF-8.
 pub fn push_text(labels: &mut LabelColumn, word: &[u8]) -> Result<(), String> {
     if word.is_empty() {
         return Err("the label is missing".into());

@@ -41,7 +41,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// What one file holds: rows, labels where it has them, and the shape where the rows are images.
+/// The content of one file: rows, labels where it has them, and the shape where the rows are images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// One row a sample.

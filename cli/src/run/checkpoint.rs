@@ -200,7 +200,7 @@ impl Checkpoint {
         digest.bytes(&header);
         for values in self.snapshot.entries().values() {
             let mut own = Digest::default();
-            let _ = pieces(&values, |piece| {
+            let _ = pieces(values, |piece| {
                 own.bytes(piece);
                 Ok(())
             });
@@ -210,7 +210,7 @@ impl Checkpoint {
         durable::write_with(file, |out| {
             out.write_all(&(header.len() as u64).to_le_bytes())?;
             out.write_all(&header)?;
-            self.snapshot.entries().values().try_for_each(|values| pieces(&values, |piece| out.write_all(piece)))
+            self.snapshot.entries().values().try_for_each(|values| pieces(values, |piece| out.write_all(piece)))
         })
         .map_err(failed(file))
     }

@@ -1,4 +1,4 @@
-//! What a configuration makes of a set of training rows: preprocessing, objective, strength.
+//! Everything that a configuration fits on its training rows: preprocessing, objective, strength.
 
 use super::{RunError, costs, threads};
 use crate::config::{ConfigError, LoadedConfig};
@@ -14,7 +14,7 @@ use crate::solver::{Fit, Problem};
 pub struct Fitted {
     /// Preprocessing.
     pub scaler: Scaler,
-    /// What is minimised.
+    /// The objective.
     pub objective: Objective,
     /// λ in its three forms.
     pub strength: Strength,

@@ -123,9 +123,6 @@ impl Prepared {
     }
 }
 
-/// Rows that a batch may draw with replacement from fewer training rows.
-const MOST_DRAWN: usize = 65_536;
-
 /// Classes that nobody wonders at, and the rows a class that there should be on average where there are more.
 const FEW: usize = 100;
 const ROWS_A_CLASS: usize = 5;
@@ -164,10 +161,8 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
         return Err(refused(problem, NO_VALIDATION).into());
     }
     let n_train = split.train.len();
-    let most = n_train.max(MOST_DRAWN);
-    if let Some(drawn) = run.solver.drawn_rows().filter(|&rows| rows > most) {
-        let problem =
-            format!("solver.sgd.batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
+    if let Err(problem) = run.solver.check_draws(n_train) {
+        let problem = format!("solver.sgd.{problem}");
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
     }
     let asked = memory::Asked { rows: n_train, classes: data.n_classes(), validation: split.validation.len() };

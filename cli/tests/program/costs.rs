@@ -111,7 +111,7 @@ fn the_exact_solver_reaches_the_optimum_of_a_slow_one() {
         let expected = slow(0.7, cost, power, joint).concat();
         let loss = format!("[loss.{name}]\npower = {}\n{costs}", i64::from(power));
         let (fit, _) = fit(&text(folder.path(), &loss, "[solver.dual]\ngap = 1e-12")).unwrap();
-        let off = fit.weight.iter().zip(&expected).map(|(a, b)| error(f64::from(*a), *b, 1.0)).fold(0.0, f64::max);
+        let off = fit.weight.iter().zip(&expected).map(|(a, b)| error(*a, *b, 1.0)).fold(0.0, f64::max);
         assert!(off < 1e-6, "{name} {power:?}: {:?} {expected:?}", fit.weight);
     }
 }

@@ -2,7 +2,7 @@
 //! After each the run folder can be read, no file has half its content under a final name, the last checkpoint is valid, and the
 //! run goes on to the model of one that was left alone.
 //!
-//! `BURN_SVM_KILLS=100 cargo test --release --test it faults::` kills a hundred times; a few times by default.
+//! `BURN_SVM_KILLS=100 cargo test --release --test program faults::` kills a hundred times; a few times by default.
 
 #![cfg(unix)]
 

@@ -4,7 +4,7 @@
 //! For every run, with P in double-double arithmetic on the rows as they were read and with the mean and the scale of the stored model:
 //! the bound lies below P of the stored model and of every other weights at hand (weak duality: they all lie above the optimum), P of the
 //! stored model lies within the gap that is claimed of it, and the run says that it reached its goal exactly where the gap says so.
-//! `BURN_SVM_PROOFS=2000 cargo test --release --test it proofs:: -- --nocapture` tries as many as that.
+//! `BURN_SVM_PROOFS=2000 cargo test --release --test program proofs:: -- --nocapture` tries as many as that.
 
 use crate::double::{Double, Exact};
 use burn_svm::internals::model::Classifier;

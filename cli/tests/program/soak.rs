@@ -2,7 +2,7 @@
 //! they are.
 //!
 //! ```sh
-//! BURN_SVM_SOAK=3600 cargo test --release --test it soak:: -- --ignored --nocapture
+//! BURN_SVM_SOAK=3600 cargo test --release --test program soak:: -- --ignored --nocapture
 //! ```
 
 use burn_svm::internals::solver::{LogEntry, Observer};

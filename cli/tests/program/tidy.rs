@@ -141,7 +141,7 @@ fn imports(code: &str) -> BTreeSet<&str> {
     found
 }
 
-/// What is wrong with the imports of some files, where `allowed` are those of a room.
+/// The imports of some files that run upwards, where `allowed` are those of a room.
 fn upward(sources: &[(String, String)], allowed: impl Fn(&str) -> Option<Vec<&'static str>>) -> String {
     let mut wrong = String::new();
     for (file, code) in sources {

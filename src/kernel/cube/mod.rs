@@ -4,8 +4,8 @@
 //! | kernel | reads | writes |
 //! |---|---|---|
 //! | [`ResidentRows::gather`] | rows of the resident matrix by index | a batch, preprocessed, in f32 |
-//! | [`charge`] | scores, bias, labels, weights of rows | the loss of each row and its gradient Q |
-//! | [`finish`] | XᵀQ, Q, W, b | the gradients of W and b, penalty included |
+//! | `charge` | scores, bias, labels, weights of rows | the loss of each row and its gradient Q |
+//! | `finish` | XᵀQ, Q, W, b | the gradients of W and b, penalty included |
 //!
 //! All sums are added up in an order that depends on shapes alone. In f32; labels in i32. Imports nothing of the crate.
 

@@ -48,16 +48,10 @@ fn any_loss() -> impl Strategy<Value = Loss> {
 fn feasible(loss: &Loss, c: f64, a: &[f64]) -> bool {
     let tolerance = c * 1e-9;
     let nonnegative = a.iter().all(|&a| a >= 0.0);
-    match (loss.set.selection, loss.set.power) {
-        (_, Power::Two) => nonnegative,
-        #[allow(clippy::cast_precision_loss)]
-        (Selection::Top(k), Power::One) => {
-            let within = a.iter().all(|&a| a <= c / k as f64 + tolerance);
-            nonnegative && within && a.iter().sum::<f64>() <= c + tolerance
-        }
-        (Selection::Worst, Power::One) => nonnegative && a.iter().sum::<f64>() <= c + tolerance,
-        (Selection::All, Power::One) => nonnegative && a.iter().all(|&a| a <= c + tolerance),
-    }
+    let share = loss.set.selection.count().map_or(c, |count| c / count as f64);
+    let joint = loss.set.selection.count().map_or(f64::INFINITY, |_| c);
+    let bounded = a.iter().all(|&a| a <= share + tolerance) && a.iter().sum::<f64>() <= joint + tolerance;
+    nonnegative && (loss.set.power == Power::Two || bounded)
 }
 
 proptest! {

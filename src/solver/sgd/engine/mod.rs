@@ -52,7 +52,7 @@ pub(super) type Objectives = Vec<(usize, f64)>;
 
 /// Computes gradients and makes the steps of all models of a run, which are numbered as its members.
 pub(super) trait Engine: Send {
-    /// How the gradient is computed.
+    /// The route of its gradient.
     fn route(&self) -> Route;
 
     /// A remark for the user.

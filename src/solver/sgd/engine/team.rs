@@ -175,7 +175,7 @@ impl Team {
 /// Scores of a group of rows, its part of the bias's gradient, and its losses, as iterators zip them.
 type Group<'a> = ((&'a mut [f32], &'a mut [f32]), &'a mut [f64]);
 
-/// What all rows of a step share.
+/// The part of a step that all rows share.
 struct Shared<'a> {
     pass: &'a FusedPass<'a>,
     rules: &'a [Rule<'a>],

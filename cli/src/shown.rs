@@ -18,6 +18,15 @@ pub(crate) fn gap(value: f64) -> String {
     at_most(value, |value| format!("{value:.2e}"))
 }
 
+/// How far above the optimum an objective with such a relative gap may be.
+pub(crate) fn above(gap: f64, show: impl Fn(f64) -> String) -> String {
+    if gap >= 1.0 {
+        "any number of times".into()
+    } else {
+        format!("{} % above", at_most(100.0 * gap / (1.0 - gap), show))
+    }
+}
+
 fn to_side(value: f64, side: f64, show: impl Fn(f64) -> String) -> String {
     let off = |text: &str| text.parse::<f64>().map_or(f64::NAN, |shown| side * (value - shown));
     let text = show(value);
@@ -41,6 +50,9 @@ mod tests {
             (gap(1e-3), gap(9.999e-4), gap(0.0), gap(1.0001e-3)),
             ("1.00e-3".into(), "1.00e-3".into(), "0.00e0".into(), "1.01e-3".into())
         );
+        let rounded = |v: f64| format!("{v:.1}");
+        assert_eq!((above(0.5, rounded), above(1.0, rounded)), ("100.0 % above".into(), "any number of times".into()));
+        assert_eq!((above(0.1, rounded), above(0.75, rounded)), ("11.2 % above".into(), "300.0 % above".into()));
         for i in 0..2000 {
             let value = (f64::from(i) * 0.618).sin().abs() * 10f64.powi(i % 40 - 20);
             let short = |v: f64| format!("{v:.3e}");

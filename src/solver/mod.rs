@@ -105,12 +105,18 @@ impl SolverConfig {
         // Once, on the host: the losses do not check on the device.
         let rows = problem.train.iter().chain(problem.validation);
         check_labels(rows.map(|&row| problem.source.labels[row as usize]), problem.n_classes)?;
-        match self {
-            Self::Sgd(config) => sgd::solve(config, problem, observer),
-            Self::Dual(config) => dual::solve(config, problem, observer),
-            Self::Lbfgs(config) => lbfgs::solve(config, problem, observer),
-            Self::Newton(config) => newton::solve(config, problem, observer),
+        let mut fit = match self {
+            Self::Sgd(config) => sgd::solve(config, problem, observer)?,
+            Self::Dual(config) => dual::solve(config, problem, observer)?,
+            Self::Lbfgs(config) => lbfgs::solve(config, problem, observer)?,
+            Self::Newton(config) => newton::solve(config, problem, observer)?,
+        };
+        let is_complete =
+            matches!(fit.stop, StopReason::Finished | StopReason::EarlyStopping | StopReason::GradientReached);
+        if fit.certificate.is_none() && is_complete {
+            fit.certificate = dual::certificate::of_run(problem, &fit)?;
         }
+        Ok(fit)
     }
 }
 

@@ -133,7 +133,12 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
     if let (Some(dual), Some(gap)) = (result.dual_objective, result.relative_gap) {
         row(
             "certificate",
-            format!("optimum at least {}, relative gap {}", shown::at_least(dual, number), shown::gap(gap)),
+            format!(
+                "optimum at least {}; this is at most {} it (relative gap {})",
+                shown::at_least(dual, number),
+                shown::above(gap, number),
+                shown::gap(gap)
+            ),
         );
     }
     let accuracies =

@@ -72,6 +72,9 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     report(args, &finished.result, &finished.stop.to_string(), &path)?;
     Ok(match finished.stop {
         StopReason::Finished | StopReason::GapReached | StopReason::GradientReached | StopReason::EarlyStopping => {
+            if let Some(warning) = far(&finished.result, finished.stop) {
+                messages.warning(&warning);
+            }
             ExitCode::SUCCESS
         }
         StopReason::EpochLimit | StopReason::TimeLimit | StopReason::NoProgress => {
@@ -121,12 +124,25 @@ fn again(args: &TrainArgs, result: &RunResult, path: &Path) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
+/// Advice for a run by gradients that has made all its steps far from the optimum.
+fn far(result: &RunResult, stop: StopReason) -> Option<String> {
+    /// Relative gaps up to which accuracies are mostly those of the optimum.
+    const NEAR: f64 = 0.5;
+    let gap = result.relative_gap.filter(|&gap| gap > NEAR && stop == StopReason::Finished)?;
+    Some(format!(
+        "all steps were made, and the objective may still be {} the optimum: try a larger `learning_rate` with `schedule = \"cosine\"`, more \
+         `epochs`, or features of one scale (`--set preprocess.center=mean --set preprocess.scale=std`); `[solver.dual]` finds the optimum \
+         and has no learning rate",
+        shown::above(gap, output::number)
+    ))
+}
+
 /// What is known of a solution that is not as good as was asked for, why it may be, and what to type.
 fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
     if let Some(points) = &result.path {
         let short: Vec<_> = points.iter().filter(|p| p.stop_reason != StopReason::GapReached.name()).collect();
         let gaps = short.iter().filter_map(|p| p.relative_gap);
-        let (short, all, worst) = (short.len(), points.len(), above(gaps.fold(0.0, f64::max)));
+        let (short, all, worst) = (short.len(), points.len(), shown::above(gaps.fold(0.0, f64::max), output::number));
         return format!(
             "stopped short for {short} of {all} values of C: the objective may still be {worst} the optimum"
         );
@@ -143,16 +159,8 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
     format!(
         "stopped short: the objective may still be {} the optimum. Features of different scales and a large C·‖x‖² make a problem hard: \
          `--set preprocess.center=mean --set preprocess.scale=std` gives all features one scale, a smaller `c` regularises more; {longer}",
-        above(gap)
+        shown::above(gap, output::number)
     )
-}
-
-/// How far above the optimum an objective with such a relative gap may be.
-fn above(gap: f64) -> String {
-    if gap >= 1.0 {
-        return "any number of times".into();
-    }
-    format!("{} % above", shown::at_most(100.0 * gap / (1.0 - gap), output::number))
 }
 
 fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {

@@ -61,7 +61,9 @@ fn head(result: &RunResult) -> String {
         values.extend(accuracy.map(|a| (format!("{name} accuracy"), percent(a))));
     }
     values.extend(result.objective.map(|o| ("objective".to_owned(), number(o))));
-    values.extend(result.relative_gap.map(|g| ("proved within, of the objective".to_owned(), format!("{g:.1e}"))));
+    values.extend(
+        result.relative_gap.map(|g| ("beside the optimum".to_owned(), format!("at most {}", shown::above(g, number)))),
+    );
     values.push(("seconds of solving".to_owned(), format!("{:.2}", result.seconds_solve)));
     if result.objective.is_none() {
         values.push(("no model".to_owned(), result.stop_reason.replace('_', " ")));
@@ -75,10 +77,10 @@ fn certificate(result: &RunResult) -> String {
         return String::new();
     };
     let sentence = format!(
-        "No weights whatsoever bring this objective below {}; these reach {}, within {} of the best there is.",
+        "No weights whatsoever bring this objective below {}; these reach {}, which is at most {} the best there is.",
         shown::at_least(dual, number),
         number(objective),
-        shown::gap(gap)
+        shown::above(gap, number)
     );
     format!("<p>{}</p>", text(sentence))
 }

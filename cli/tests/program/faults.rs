@@ -152,6 +152,13 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
+/// Whether a process has a handler of SIGINT; true where there is no /proc to ask.
+fn catches_interrupts(child: &Child) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", child.id())) else { return true };
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+    u64::from_str_radix(caught.trim(), 16).is_ok_and(|mask| mask & 2 != 0)
+}
+
 #[test]
 fn ctrl_c_keeps_a_checkpoint_and_a_second_one_ends_at_once() {
     let desk = Desk::new();
@@ -165,6 +172,7 @@ fn ctrl_c_keeps_a_checkpoint_and_a_second_one_ends_at_once() {
             .unwrap();
         let before = Shelf::of(&desk.path("run")).is_empty();
         wait_for("a checkpoint", || !before || !Shelf::of(&desk.path("run")).is_empty());
+        wait_for("somebody who listens", || catches_interrupts(&child));
         std::thread::sleep(Duration::from_millis(60));
         (0..signals).for_each(|_| signal(&child, "-INT"));
         let output = child.wait_with_output().unwrap();

@@ -93,3 +93,54 @@ fn a_run_that_hands_over_is_repeatable() {
     assert_eq!((one.weight, one.bias), (two.weight, two.bias));
     assert!(one.certificate.unwrap().relative_gap <= 1e-3);
 }
+
+/// Rows of two classes and a half: collinear columns, a constant, one far from zero, more columns than rows where `wide`.
+fn write_collinear(file: &Path, order: impl Iterator<Item = usize>, wide: bool) {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let cells: Vec<f64> = (0..150 * 40).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let mut text = String::new();
+    for i in order {
+        let own = &cells[40 * i..40 * (i + 1)];
+        let label = if own[0] + own[1] + 0.6 * own[4] > 0.1 { 0 } else { 1 + usize::from(own[2] > 0.3) };
+        let bytes: Vec<f64> = own[..3].iter().map(|x| (127.0 * (x + 1.0)).round()).collect();
+        write!(text, "{label},{},{},{},{},7,{}", bytes[0], bytes[1], bytes[2], bytes.iter().sum::<f64>(), 5e3 + own[3])
+            .unwrap();
+        let more = if wide { &own[4..] } else { &own[4..6] };
+        more.iter().for_each(|x| write!(text, ",{:.3}", 1e-2 * x).unwrap());
+        text.push('\n');
+    }
+    std::fs::write(file, text).unwrap();
+}
+
+/// Neither collinear columns nor constants nor more columns than rows stop it, and small problems end where the weights stand still: the
+/// solver, the seed and the order of the rows make no difference.
+#[test]
+fn collinear_features_are_solved_and_the_way_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    for (wide, n) in [(false, 150), (true, 25)] {
+        let files = ["forth.csv", "back.csv"].map(|name| folder.path().join(name));
+        write_collinear(&files[0], 0..n, wide);
+        write_collinear(&files[1], (0..n).rev(), wide);
+        for loss in ["[loss.weston_watkins]\n", "[loss.crammer_singer]\npower = 2\n", "[loss.one_vs_rest]\n"] {
+            for (bias, c) in [("regularised", 1e-3), ("free", 1.0), ("regularised", 1e5), ("free", 1e5)] {
+                let of = |file: &Path, solver: &str| {
+                    let data =
+                        format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string());
+                    let problem =
+                        format!("threads = 1\n{data}[preprocess]\nbias = \"{bias}\"\n[objective]\nc = {c:e}\n{loss}");
+                    let (fit, _) = solve(&format!("{problem}{solver}"));
+                    assert_eq!(fit.stop, StopReason::GapReached, "{problem}{:?}", fit.certificate);
+                    fit
+                };
+                let first = of(&files[0], "[solver.newton]\ngap = 1e-8\n");
+                for other in [of(&files[0], "[solver.dual]\n"), of(&files[1], "[solver.dual]\ngap = 1e-2\n")] {
+                    let size = first.weight.iter().map(|w| w * w).sum::<f64>().sqrt();
+                    let pairs = first.weight.iter().zip(&other.weight);
+                    let off = pairs.map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() / size;
+                    println!("wide {wide} {bias} {c:e} {}: weights differ by {off:.1e}", loss.trim());
+                    assert!(off < 1e-8, "{bias} {c:e} {loss}: {off:e}");
+                }
+            }
+        }
+    }
+}

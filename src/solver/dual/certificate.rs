@@ -3,12 +3,15 @@
 //! With a_i ∈ c_i·∂ℓ(s_i) at the scores s_i of the model, and all of a scaled by the best factor θ, D(θa) ≥ 0 bounds the objective from
 //! below whatever the model is (`docs/math.md`, "Bounds that hold"). Loose as it may be: a few epochs of the solver from there tighten it.
 
-use super::{Ascent, DualConfig, SolveError, free, sweep};
+use super::{Ascent, DualConfig, Finish, SolveError, free, sweep};
+use crate::bounded::Fraction;
 use crate::evaluation::Evaluation;
 use crate::loss::Loss;
 use crate::model::{BiasRule, Scorer};
 use crate::objective::DualPoint;
-use crate::solver::{Certificate, Fit, Observer, Problem};
+use crate::solver::newton::Price;
+use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem};
+use std::num::NonZeroUsize;
 
 /// What can be said of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +91,49 @@ pub(crate) fn of_any(
     let measured = problem.objective.measure(problem.source, problem.train, problem.n_classes, weight, bias);
     let certificate = Certificate::proved(measured.value, measured.at_most, 0.0)?;
     Ok((certificate, measured.evaluation.confusion.accuracy()))
+}
+
+/// Passes of another solver beside which a certificate costs little, and the share of them that the ascent for it may take.
+const LONG: f64 = 20.0;
+const SHARE: f64 = 0.1;
+/// A gap with which the ascent for a certificate is content, and dual variables that it may have.
+const CONTENT: f64 = 0.05;
+const MOST_VARIABLES: usize = 50_000_000;
+
+/// For work of which nobody needs to hear.
+struct Silent;
+
+impl Observer for Silent {
+    fn log(&mut self, _: &LogEntry) {}
+}
+
+/// The certificate of what another solver has trained, where it costs little beside the training: of the optimum of a small problem, else
+/// by the scores of the weights and a few epochs of ascent from there. `None` where it would cost much, or nothing can be proved.
+///
+/// # Errors
+/// [`SolveError`] as of the solver.
+pub(crate) fn of_run(problem: &Problem<'_>, fit: &Fit) -> Result<Option<Certificate>, SolveError> {
+    let (weight, bias) = (&fit.weight, fit.bias.as_deref());
+    let finite = weight.iter().chain(bias.into_iter().flatten()).all(|w| w.is_finite());
+    let is_small = Price::of(problem).is_some_and(|price| price.is_small);
+    let on_host = problem.device.name.backend.is_cpu();
+    let fits = on_host && problem.train.len().saturating_mul(problem.n_classes) <= MOST_VARIABLES;
+    if problem.objective.lambda <= 0.0 || !finite || !(is_small || fit.epochs >= LONG && fits) {
+        return Ok(None);
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let epochs = (SHARE * fit.epochs).clamp(1.0, 5.0) as usize;
+    let own = if is_small { None } else { of_weights(problem, weight, bias)? };
+    if let Some((own, _)) = own.filter(|(own, _)| own.relative_gap <= CONTENT) {
+        return Ok(Some(own));
+    }
+    let config = DualConfig {
+        gap: Fraction::new(CONTENT).unwrap_or_else(|_| unreachable!("0.05 is a fraction")),
+        epochs: NonZeroUsize::new(epochs),
+        finish: if is_small { Finish::Auto } else { Finish::Never },
+        ..DualConfig::default()
+    };
+    Ok(Some(certify(&config, problem, weight, bias, &mut Silent)?.tightened))
 }
 
 /// Writes c_i·|∂ℓ_i| at the scores of weights to `a` `[n_train, stride]`: dual variables that are feasible.

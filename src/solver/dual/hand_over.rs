@@ -69,6 +69,12 @@ impl Ascent<'_, '_> {
         !arrives
     }
 
+    /// Whether the interior point method takes no time that anybody notices: then it does all of the work, and the answer does not depend on
+    /// the way there.
+    pub(super) fn is_small(&self) -> bool {
+        self.relay.price.is_some_and(|price| price.is_small)
+    }
+
     /// Whether the interior point method may finish a run whose epochs are up.
     pub(super) fn is_affordable(&self) -> bool {
         self.relay.price.is_some_and(|price| price.seconds <= LONG)
@@ -95,6 +101,7 @@ impl Ascent<'_, '_> {
             clock: self.clock,
             steps: self.sweeps,
             epochs: self.epochs(),
+            polish: self.is_small(),
         };
         let finished = newton::finish(self.problem, &objective, limits, Some(self.bound), observer)?;
         if finished.stop == StopReason::Interrupted {

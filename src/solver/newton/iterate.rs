@@ -35,14 +35,14 @@ impl Bounds {
 
 /// Weights, dual variables and slacks, with the best so far.
 pub(super) struct Iterate<'a> {
-    shape: Shape<'a>,
-    blocks: Blocks,
+    pub shape: Shape<'a>,
+    pub blocks: Blocks,
     is_free: bool,
-    rows: Rows,
-    points: Vec<Point>,
+    pub rows: Rows,
+    pub points: Vec<Point>,
     n_features: usize,
-    /// The weights for columns of a common size, class after class.
-    u: Vec<f64>,
+    /// The weights in the basis of the rows, class after class.
+    pub u: Vec<f64>,
     best: Bounds,
     best_u: Vec<f64>,
     best_a: Vec<Vec<f64>>,
@@ -97,12 +97,6 @@ impl<'a> Iterate<'a> {
         (weight, bias)
     }
 
-    /// ½ Σ R u²
-    fn half_square(&self, u: &[f64]) -> f64 {
-        let of = |u: &[f64]| u.iter().zip(&self.rows.penalties).map(|(u, r)| r * u * u).sum::<f64>();
-        u.chunks_exact(self.rows.width).map(of).sum::<f64>() / 2.0
-    }
-
     /// Σ c·ℓ at scores of the points.
     fn data_loss(&self, scores: impl Fn(usize) -> Vec<f64> + Sync) -> f64 {
         let k = self.shape.n_classes;
@@ -127,7 +121,7 @@ impl<'a> Iterate<'a> {
 
     /// Compares the weights, and those of the dual variables, with the best so far.
     pub fn measure(&mut self) -> Bounds {
-        let primal = self.half_square(&self.u) + self.data_loss(|at| self.points[at].scores.clone());
+        let primal = self.rows.half_square(&self.u) + self.data_loss(|at| self.points[at].scores.clone());
         let mut a: Vec<Vec<f64>> = self.points.par_iter().map(|point| point.feasible(&self.shape)).collect();
         if self.is_free {
             self.balance(&mut a);
@@ -140,19 +134,8 @@ impl<'a> Iterate<'a> {
                 penalty += loss.dual_penalty(c, a);
             }
         }
-        let mut own = self.rows.gather(|at, beta| {
-            let label = self.rows.parts[at].label;
-            a[at]
-                .chunks_exact(k)
-                .zip(beta.chunks_exact_mut(k))
-                .for_each(|(a, beta)| loss.dual_coefficients(label, a, beta));
-        });
-        let penalties = self.rows.penalties.iter().cycle();
-        own.iter_mut()
-            .zip(penalties)
-            .zip(&self.u)
-            .for_each(|((own, r), u)| *own = if *r > 0.0 { *own / r } else { *u });
-        let square = self.half_square(&own);
+        let sums = self.sums(&a);
+        let (own, square) = self.rows.of_dual(&sums, &self.u);
         let quadratic = square + penalty;
         let theta = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
         let theta = if loss.set.is_bounded() { theta.min(1.0) } else { theta };
@@ -170,6 +153,27 @@ impl<'a> Iterate<'a> {
         self.best
     }
 
+    /// `Σ β(a) z` of dual variables c·a.
+    pub fn sums(&self, a: &[Vec<f64>]) -> Vec<f64> {
+        let (loss, k) = (self.shape.loss, self.shape.n_classes);
+        self.rows.gather(|at, beta| {
+            let label = self.rows.parts[at].label;
+            let rows = a[at].chunks_exact(k).zip(beta.chunks_exact_mut(k));
+            rows.for_each(|(a, beta)| loss.dual_coefficients(label, a, beta));
+        })
+    }
+
+    /// Whether the sum of the weights of the constant over the classes is free.
+    pub fn is_centred(&self) -> bool {
+        self.is_free && self.shape.loss.margins.differences()
+    }
+
+    /// Goes back to the best weights and dual variables.
+    pub fn take_best(&mut self) {
+        self.u.copy_from_slice(&self.best_u);
+        self.points.iter_mut().zip(&self.best_a).for_each(|(point, a)| point.put(a));
+    }
+
     /// Shrinks dual variables until those of each class cancel.
     fn balance(&self, a: &mut [Vec<f64>]) {
         let k = self.shape.n_classes;
@@ -185,6 +189,12 @@ impl<'a> Iterate<'a> {
         }
     }
 
+    /// Has the weights as they are, which are the limit once they stand still, take the place of the best: so near the optimum their
+    /// objectives are the same but for rounding.
+    pub fn settle(&mut self) {
+        self.best_u.copy_from_slice(&self.u);
+    }
+
     /// A step of the method; μ before it, `None` where there is no step.
     pub fn step(&mut self) -> Option<f64> {
         self.points.par_iter_mut().for_each(|point| {
@@ -193,8 +203,7 @@ impl<'a> Iterate<'a> {
         });
         let numbers: Vec<Vec<f64>> =
             self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
-        let centred = self.is_free && self.shape.loss.margins.differences();
-        let system = System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, centred)?;
+        let system = System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, self.is_centred())?;
         drop(numbers);
         let (_, length) = self.direction(&system, 0.0);
         let (now, count) = self.products(0.0);
@@ -244,8 +253,7 @@ impl<'a> Iterate<'a> {
     /// δu and the steps of all variables towards an aim; how far they can be gone.
     fn direction(&mut self, system: &System, target: f64) -> (Vec<f64>, f64) {
         let mut du = self.rows.gather(|at, beta| self.points[at].right_hand_side(&self.shape, beta));
-        let penalties = self.rows.penalties.iter().cycle();
-        du.iter_mut().zip(penalties).zip(&self.u).for_each(|((du, r), u)| *du -= r * u);
+        du.iter_mut().zip(self.rows.regularised(&self.u)).for_each(|(du, r)| *du -= r);
         system.solve(&mut du);
         let (rows, shape) = (&self.rows, &self.shape);
         let answer = |(point, part): (&mut Point, &super::rows::Part)| {

@@ -11,9 +11,11 @@
 //! References: S. Mehrotra, *On the implementation of a primal-dual interior point method*, SIAM J. Optim. 2, 1992; S. Fine and K.
 //! Scheinberg, *Efficient SVM training using low-rank kernel representations*, JMLR 2, 2001. Derived in `docs/math.md`.
 
+mod basis;
 mod config;
 mod iterate;
 mod point;
+mod polish;
 mod price;
 mod rows;
 mod system;
@@ -32,6 +34,10 @@ use std::time::Duration;
 /// Iterations in which neither the gap nor μ comes down by a tenth, and iterations in all, after which the precision is exhausted.
 const STUCK: u32 = 20;
 const MOST: u64 = 200;
+/// The gap from which the weights are polished.
+const FINE: f64 = 1e-8;
+/// What rounding adds to an objective at most, relative to it.
+const ROUNDING: f64 = 1e-11;
 
 /// Runs the solver; see the module's documentation.
 ///
@@ -42,12 +48,18 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
     if problem.objective.lambda <= 0.0 {
         return Err(SolveError::NoRegulariser);
     }
-    if Price::of(problem).is_none() {
+    let Some(price) = Price::of(problem) else {
         let (d, k) = (problem.source.features.n_features(), problem.n_classes);
         return Err(SolveError::TooLarge { n_features: d, n_classes: k });
-    }
-    let limits =
-        Limits { gap: config.gap.get(), seconds: config.seconds.map(|s| s.get()), clock, steps: 0, epochs: 0.0 };
+    };
+    let limits = Limits {
+        gap: config.gap.get(),
+        seconds: config.seconds.map(|s| s.get()),
+        clock,
+        steps: 0,
+        epochs: 0.0,
+        polish: price.is_small,
+    };
     let finished = finish(problem, problem.objective, limits, None, observer)?;
     Ok(finished.fit(problem, limits))
 }
@@ -60,6 +72,8 @@ pub(super) struct Limits {
     pub clock: Clock,
     pub steps: u64,
     pub epochs: f64,
+    /// Whether to go on until the weights stand still.
+    pub polish: bool,
 }
 
 /// The best weights and the dual variables that prove it.
@@ -114,35 +128,40 @@ pub(super) fn finish(
     before: Option<f64>,
     observer: &mut dyn Observer,
 ) -> Result<Finished, SolveError> {
+    // On a thread of the pool: from outside every one of many short loops would wait for another thread to wake.
+    rayon::scope(|_| iterated(problem, objective, limits, before, observer))
+}
+
+fn iterated(
+    problem: &Problem<'_>,
+    objective: &Objective,
+    limits: Limits,
+    before: Option<f64>,
+    observer: &mut dyn Observer,
+) -> Result<Finished, SolveError> {
     let mut iterate = Iterate::new(problem, objective.lambda);
-    let (mut promised, mut smallest, mut stuck, mut iterations) = (limits.gap, f64::INFINITY, 0, 0u64);
+    let goal = if limits.polish { limits.gap.min(FINE) } else { limits.gap };
+    let (mut promised, mut smallest, mut stuck, mut iterations) = (goal, f64::INFINITY, 0, 0u64);
     let mut least = f64::INFINITY;
     let mut best: Option<Known> = None;
-    let known = loop {
+    let stop = loop {
         let now = iterate.measure();
         let time_up = limits.seconds.is_some_and(|seconds| limits.clock.elapsed().as_secs_f64() >= seconds);
-        let interrupted = observer.interrupted();
         (stuck, smallest) = if now.relative() < 0.9 * smallest { (0, now.relative()) } else { (stuck + 1, smallest) };
         let end = match () {
-            () if interrupted => Some(StopReason::Interrupted),
+            () if observer.interrupted() => Some(StopReason::Interrupted),
             () if time_up => Some(StopReason::TimeLimit),
             () if stuck > STUCK || iterations >= MOST => Some(StopReason::NoProgress),
             () => None,
         };
         if now.relative() <= promised || end.is_some() {
             let known = prove(problem, objective, &iterate, before)?;
-            let certificate = Certificate::proved(known.measured.value, known.measured.at_most, known.dual)?;
-            let reached = certificate.relative_gap <= limits.gap;
-            let better = best
-                .as_ref()
-                .is_none_or(|best| known.measured.at_most - known.dual < best.measured.at_most - best.dual);
-            if better {
-                best = Some(known);
-            }
+            let reached = known.certificate()?.relative_gap <= goal;
+            best = Some(known.or(best, 0.0));
             promised = promised.min(0.3 * now.relative());
             match end {
-                _ if reached && !interrupted => break (best, StopReason::GapReached),
-                Some(stop) => break (best, stop),
+                Some(stop) => break stop,
+                None if reached => break StopReason::GapReached,
                 None => {}
             }
         }
@@ -155,8 +174,20 @@ pub(super) fn finish(
         iterations += 1;
         observer.step(limits.steps + iterations);
     };
-    let (Some(known), stop) = known else { unreachable!("a run ends with a proof") };
-    let certificate = Certificate::proved(known.measured.value, known.measured.at_most, known.dual)?;
+    let Some(mut known) = best else { unreachable!("a run ends with a proof") };
+    if stop == StopReason::NoProgress || (stop == StopReason::GapReached && limits.polish) {
+        iterate.take_best();
+        iterations += iterate.polish(|now| !limits.polish && now.measure().relative() <= 0.5 * limits.gap);
+        iterate.measure();
+        if limits.polish {
+            iterate.settle();
+        }
+        let slack = if limits.polish { ROUNDING } else { 0.0 };
+        known = prove(problem, objective, &iterate, before)?.or(Some(known), slack);
+    }
+    let certificate = known.certificate()?;
+    let reached = certificate.relative_gap <= limits.gap && stop != StopReason::Interrupted;
+    let stop = if reached { StopReason::GapReached } else { stop };
     let Known { weight, bias, measured, a, .. } = known;
     let finished = Finished {
         weight,
@@ -170,6 +201,24 @@ pub(super) fn finish(
     };
     report_end(observer, certificate, limits, iterations);
     Ok(finished)
+}
+
+impl Known {
+    fn certificate(&self) -> Result<Certificate, SolveError> {
+        Certificate::proved(self.measured.value, self.measured.at_most, self.dual)
+    }
+
+    /// These weights, unless others cost less by more than a share `slack`; the better of both bounds.
+    fn or(mut self, other: Option<Self>, slack: f64) -> Self {
+        let Some(other) = other else { return self };
+        if other.dual > self.dual {
+            (self.dual, self.a) = (other.dual, other.a);
+        }
+        if other.measured.at_most * (1.0 + slack) < self.measured.at_most {
+            (self.weight, self.bias, self.measured) = (other.weight, other.bias, other.measured);
+        }
+        self
+    }
 }
 
 /// The objective at the best weights and the bound of the best dual variables, rounding errors counted in.

@@ -18,11 +18,11 @@ pub(super) struct Shape<'a> {
     pub loss: &'a Loss,
     pub n_classes: usize,
     /// hi and cap.
-    hi: Option<f64>,
-    cap: Option<f64>,
+    pub hi: Option<f64>,
+    pub cap: Option<f64>,
     /// κ and ρ₀: the curvatures of the penalty.
-    curvature: f64,
-    curvature_of_sum: f64,
+    pub curvature: f64,
+    pub curvature_of_sum: f64,
     /// Δ(y, j), `[n_classes, n_classes]`; −∞ where a class has no margin.
     margins: Vec<f64>,
 }
@@ -45,6 +45,11 @@ impl<'a> Shape<'a> {
         }
     }
 
+    /// Δ(y, j).
+    pub fn margin(&self, label: usize, j: usize) -> f64 {
+        self.margins[label * self.n_classes + j]
+    }
+
     pub fn blocks(loss: &Loss) -> Blocks {
         let coupled = loss.set.limits(1.0).1.is_finite() || loss.set.curvature_of_sum(1.0) > 0.0;
         match (loss.margins.differences(), coupled) {
@@ -57,9 +62,9 @@ impl<'a> Shape<'a> {
 
 /// Two numbers whose product goes to μ, with their steps.
 #[derive(Debug, Clone, Copy, Default)]
-struct Pair {
+pub(super) struct Pair {
     /// Of the dual side, a, b or s, and of the primal, t, ξ or η.
-    a: f64,
+    pub a: f64,
     t: f64,
     da: f64,
     dt: f64,
@@ -112,11 +117,11 @@ impl Pair {
 /// The variables of a part.
 #[derive(Clone)]
 pub(super) struct Point {
-    label: usize,
+    pub label: usize,
     /// c of each row.
     pub costs: Vec<f64>,
     /// `[rows, n_classes]`: a with t, b with ξ (none without a bound), and of a row s with η (none without a cap).
-    own: Vec<Pair>,
+    pub own: Vec<Pair>,
     upper: Vec<Pair>,
     sum: Vec<Pair>,
     /// Scores at W, `[rows, n_classes]`.
@@ -125,7 +130,11 @@ pub(super) struct Point {
     pub steps: Vec<f64>,
     /// q and D.
     wanted: Vec<f64>,
-    rate: Vec<f64>,
+    pub rate: Vec<f64>,
+    /// ρ of each row.
+    pub coupling: Vec<f64>,
+    /// The centre of a proximal step, `[rows, n_classes]`.
+    pub centre: Vec<f64>,
 }
 
 impl Point {
@@ -145,27 +154,34 @@ impl Point {
         }
         let sum = shape.cap.map_or_else(Vec::new, |cap| vec![Pair::new(cap - charged as f64 * middle, t); n]);
         let zeros = || vec![0.0; n * k];
-        Self { label, costs, own, upper, sum, scores: zeros(), steps: zeros(), wanted: zeros(), rate: zeros() }
+        Self {
+            label,
+            costs,
+            own,
+            upper,
+            sum,
+            scores: zeros(),
+            steps: zeros(),
+            wanted: zeros(),
+            rate: zeros(),
+            coupling: vec![0.0; n],
+            centre: Vec::new(),
+        }
     }
 
     /// The classes with a margin.
-    fn charged(&self, shape: &Shape<'_>) -> impl Iterator<Item = usize> + Clone + use<> {
+    pub fn charged(&self, shape: &Shape<'_>) -> impl Iterator<Item = usize> + Clone + use<> {
         let own = shape.loss.margins.differences().then_some(self.label);
         (0..shape.n_classes).filter(move |&j| Some(j) != own)
     }
 
     /// (A W)_j of scores.
-    fn signed(&self, shape: &Shape<'_>, scores: &[f64], j: usize) -> f64 {
+    pub fn signed(&self, shape: &Shape<'_>, scores: &[f64], j: usize) -> f64 {
         match (shape.loss.margins.differences(), j == self.label) {
             (true, _) => scores[self.label] - scores[j],
             (false, true) => scores[j],
             (false, false) => -scores[j],
         }
-    }
-
-    /// ρ of a row.
-    fn coupling(&self, shape: &Shape<'_>, i: usize) -> f64 {
-        shape.curvature_of_sum + self.sum.get(i).map_or(0.0, |pair| pair.t / pair.a)
     }
 
     /// What is missing in s = cap − Σa.
@@ -181,6 +197,7 @@ impl Point {
             let row = i * k..(i + 1) * k;
             let total: f64 = self.own[row.clone()].iter().map(|pair| pair.a).sum();
             let mut shared = shape.curvature_of_sum * total;
+            self.coupling[i] = shape.curvature_of_sum + self.sum.get(i).map_or(0.0, |pair| pair.t / pair.a);
             if let Some(pair) = self.sum.get(i) {
                 shared += pair.t + (pair.missing(target) - pair.t * self.short(shape, i, total)) / pair.a;
             }
@@ -203,7 +220,7 @@ impl Point {
     /// Θ p of a row, in the place of p; returns its sum, of which the sum of the numbers as they are rounded would have no digit left.
     fn apply(&self, shape: &Shape<'_>, i: usize, p: &mut [f64]) -> f64 {
         let rate = &self.rate[i * shape.n_classes..(i + 1) * shape.n_classes];
-        let rho = self.coupling(shape, i);
+        let rho = self.coupling[i];
         let (dot, sum) = p.iter().zip(rate).fold((0.0, 0.0), |(dot, sum), (p, d)| (dot + d * p, sum + d));
         let common = if rho > 0.0 { rho * dot / (1.0 + rho * sum) } else { 0.0 };
         p.iter_mut().zip(rate).for_each(|(p, d)| *p = d * (*p - common));
@@ -249,7 +266,7 @@ impl Point {
                 }
                 Blocks::All => {
                     // Without differences: where the sum is at its cap, those would lose what is left of Θ.
-                    let rho = self.coupling(shape, i);
+                    let rho = self.coupling[i];
                     let whole = 1.0 + rho * total;
                     for j in 0..k {
                         for l in 0..=j {
@@ -345,14 +362,24 @@ impl Point {
         self.pairs().for_each(|pair| pair.take(length));
     }
 
+    /// c·a, `[rows, n_classes]`.
+    pub fn in_units(&self) -> Vec<f64> {
+        let k = self.own.len() / self.costs.len();
+        self.own.iter().enumerate().map(|(at, pair)| self.costs[at / k] * pair.a).collect()
+    }
+
     /// c·a brought into the set, `[rows, n_classes]`.
     pub fn feasible(&self, shape: &Shape<'_>) -> Vec<f64> {
-        let k = shape.n_classes;
-        let mut all: Vec<f64> = self.own.iter().map(|pair| pair.a).collect();
-        for (a, &c) in all.chunks_exact_mut(k).zip(&self.costs) {
-            a.iter_mut().for_each(|a| *a *= c);
+        let mut all = self.in_units();
+        for (a, &c) in all.chunks_exact_mut(shape.n_classes).zip(&self.costs) {
             shape.loss.dual_clip(self.label, c, a);
         }
         all
+    }
+
+    /// Puts the dual variables to c·a.
+    pub fn put(&mut self, a: &[f64]) {
+        let k = self.own.len() / self.costs.len();
+        self.own.iter_mut().zip(a).enumerate().for_each(|(at, (pair, a))| pair.a = a / self.costs[at / k]);
     }
 }

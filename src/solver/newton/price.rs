@@ -3,6 +3,7 @@
 use super::point::Shape;
 use super::system::Blocks;
 use crate::data::Features;
+use crate::model::BiasRule;
 use crate::solver::Problem;
 
 /// Iterations that are reckoned with: 10 to 40 are usual.
@@ -10,6 +11,9 @@ const ITERATIONS: f64 = 25.0;
 /// Columns of the largest system that is factorised, and bytes of all that is held.
 const LARGEST: f64 = 5_000.0;
 const MOST_BYTES: f64 = (1u64 << 30) as f64;
+
+/// Multiply-adds of all iterations that nobody notices.
+const SMALL: f64 = 1e8;
 
 /// Seconds that one multiply-add of a product of matrices takes on one core, and a visit to a row in coordinate ascent: so much, so much a
 /// class, and so much a product. Constants rather than measurements: the same problem always goes the same way.
@@ -27,21 +31,27 @@ pub(crate) struct Price {
     pub visits: f64,
     /// What is held, in bytes.
     pub bytes: f64,
+    /// Whether nobody notices what it takes, so that it may go on until the weights stand still.
+    pub is_small: bool,
 }
 
 impl Price {
     /// Of the interior point method; `None` where its system is too large.
     #[allow(clippy::cast_precision_loss)]
     pub fn of(problem: &Problem<'_>) -> Option<Self> {
-        let (features, k) = (problem.source.features, problem.n_classes);
+        let k = problem.n_classes;
         let n = problem.train.len() as f64;
-        let stored = match features {
-            Features::U8(_) | Features::F32(_) => features.n_features() as f64,
+        let bias = problem.objective.bias;
+        let constant = usize::from(matches!(bias, BiasRule::Regularised { .. }));
+        let features = (problem.source.features.n_features() + constant) as f64;
+        let stored = match problem.source.features {
+            Features::U8(_) | Features::F32(_) => features,
             Features::Sparse(csr) => csr.nnz() as f64 / csr.n_rows().max(1) as f64,
         };
         let size = Size {
             n,
-            width: (features.n_features() + usize::from(problem.objective.bias.has_bias())) as f64,
+            features,
+            width: features.min(n) + f64::from(u8::from(bias == BiasRule::Free)),
             classes: k as f64,
             blocks: Shape::blocks(&problem.objective.loss),
             counted: Shape::blocks(&problem.objective.loss).count(k) as f64,
@@ -50,15 +60,18 @@ impl Price {
         if order > LARGEST || bytes > MOST_BYTES {
             return None;
         }
-        let seconds = ITERATIONS * size.multiply_adds() * MULTIPLY_ADD;
+        let multiply_adds = size.basis() + ITERATIONS * size.multiply_adds();
+        let seconds = multiply_adds * MULTIPLY_ADD;
         let visit = VISIT + k as f64 * (VISIT_CLASS + stored * VISIT_PRODUCT);
-        Some(Self { seconds, visits: seconds / visit, bytes })
+        Some(Self { seconds, visits: seconds / visit, bytes, is_small: multiply_adds <= SMALL })
     }
 }
 
 /// The sizes that the price goes by.
 struct Size {
     n: f64,
+    /// Columns, and numbers of a row in the basis of the rows: the most that there can be.
+    features: f64,
     width: f64,
     classes: f64,
     blocks: Blocks,
@@ -69,6 +82,12 @@ impl Size {
     /// Rows of the system.
     fn order(&self) -> f64 {
         if self.blocks == Blocks::Apart { self.width } else { self.width * self.classes }
+    }
+
+    /// Of the basis, once.
+    fn basis(&self) -> f64 {
+        let Self { n, features, width, .. } = *self;
+        2.0 * n * features * width + 4.0 * features * width * width
     }
 
     /// Of an iteration.
@@ -84,6 +103,8 @@ impl Size {
     fn bytes(&self) -> f64 {
         let Self { n, width, classes, .. } = *self;
         let systems = if self.blocks == Blocks::Apart { classes } else { 1.0 };
-        8.0 * (n * width + 16.0 * n * classes + n * self.counted + 4.0 * systems * self.order().powi(2))
+        // All columns are read before those that depend on others are left out; B and L, and twice that while they are made.
+        let columns = n * self.features + 4.0 * self.features * width;
+        8.0 * (columns + n * width + 16.0 * n * classes + n * self.counted + 4.0 * systems * self.order().powi(2))
     }
 }

@@ -1,8 +1,9 @@
-//! Training rows for products in f64: by label in parts, each with its columns one after another, brought to a common size.
+//! Training rows for products in f64: by label in parts, each with its columns one after another.
 //!
-//! Columns are divided by their root mean square, and the weights are multiplied by it, in the linear algebra only: with `u_j = s_j·w_j` the
-//! scores are the same, and the regulariser is `½ Σ_j ‖u_j‖²/s_j²`.
+//! They are held in the numbers z of a [`Basis`], with the constant of a free bias after them: a class has the weights v of these, with the
+//! same scores and the regulariser `½ vᵀ(LᵀL)v`.
 
+use super::basis::Basis;
 use crate::model::BiasRule;
 use crate::solver::Problem;
 use faer::linalg::matmul::matmul;
@@ -37,12 +38,10 @@ pub(super) struct Rows {
     pub parts: Vec<Part>,
     /// Rows of weight 0.
     pub idle: Vec<u32>,
-    /// Features, and the constant of a bias.
+    /// Numbers of a row.
     pub width: usize,
-    /// s, `[width]`.
-    pub scales: Vec<f64>,
-    /// Of each column: 1/s² and 1/B² of a regularised bias, 0 of a free one.
-    pub penalties: Vec<f64>,
+    basis: Basis,
+    bias: BiasRule,
     n_classes: usize,
 }
 
@@ -52,7 +51,11 @@ impl Rows {
     pub fn new(problem: &Problem<'_>) -> Self {
         let (features, d) = (problem.source.features, problem.source.features.n_features());
         let bias = problem.objective.bias;
-        let width = d + usize::from(bias.has_bias());
+        // A regularised bias is the weight of a constant feature.
+        let constant = match bias {
+            BiasRule::Regularised { scale } => Some(scale),
+            BiasRule::None | BiasRule::Free => None,
+        };
         let mut by_label = vec![Vec::new(); problem.n_classes];
         let (weighted, idle): (Vec<u32>, Vec<u32>) =
             problem.train.iter().partition(|&&row| problem.row_weight(row) > 0.0);
@@ -63,38 +66,23 @@ impl Rows {
             .flat_map(|(label, rows)| rows.chunks(ROWS).map(move |rows| (label, rows)))
             .collect();
         let read = |&(label, rows): &(usize, &[u32])| {
-            let mut columns = vec![1.0; rows.len() * width];
+            let mut columns = vec![0.0; rows.len() * d];
             let mut cells = vec![0.0; d];
             for (r, &row) in rows.iter().enumerate() {
                 problem.source.scaler.write_row_wide(features, row as usize, &mut cells);
                 cells.iter().enumerate().for_each(|(j, &x)| columns[j * rows.len() + r] = x);
             }
+            columns.extend(constant.iter().flat_map(|&scale| std::iter::repeat_n(scale, rows.len())));
             let weights = rows.iter().map(|&row| problem.row_weight(row)).collect();
             Part { label, rows: rows.to_vec(), weights, columns }
         };
         let mut parts: Vec<Part> = chunks.par_iter().map(read).collect();
-        let mut scales = vec![1.0; width];
-        for (j, scale) in scales.iter_mut().enumerate().take(d) {
-            let column = |part: &Part| {
-                part.columns[j * part.rows.len()..(j + 1) * part.rows.len()].iter().map(|x| x * x).sum::<f64>()
-            };
-            let size = (parts.iter().map(column).sum::<f64>() / weighted.len().max(1) as f64).sqrt();
-            *scale = if size > 0.0 && size.is_finite() { size } else { 1.0 };
+        let is_free = bias == BiasRule::Free;
+        let basis = Basis::replace(&mut parts, d + usize::from(constant.is_some()), is_free);
+        if is_free {
+            parts.iter_mut().for_each(|part| part.columns.resize(part.columns.len() + part.rows.len(), 1.0));
         }
-        parts.par_iter_mut().for_each(|part| {
-            let rows = part.rows.len();
-            part.columns
-                .chunks_exact_mut(rows)
-                .zip(&scales)
-                .for_each(|(column, s)| column.iter_mut().for_each(|x| *x /= s));
-        });
-        let mut penalties: Vec<f64> = scales.iter().map(|s| 1.0 / (s * s)).collect();
-        match bias {
-            BiasRule::Regularised { scale } => penalties[d] = 1.0 / (scale * scale),
-            BiasRule::Free => penalties[d] = 0.0,
-            BiasRule::None => {}
-        }
-        Self { parts, idle, width, scales, penalties, n_classes: problem.n_classes }
+        Self { parts, idle, width: basis.rank + usize::from(is_free), basis, bias, n_classes: problem.n_classes }
     }
 
     /// The numbers of all weights, class after class.
@@ -130,13 +118,51 @@ impl Rows {
         total
     }
 
+    /// LᵀL, which leaves a free bias alone, `[rank, rank]`.
+    pub fn penalty(&self) -> MatRef<'_, f64> {
+        self.basis.penalty()
+    }
+
+    /// The gradient of the regulariser, class after class.
+    pub fn regularised(&self, v: &[f64]) -> Vec<f64> {
+        let mut out = vec![0.0; self.len()];
+        let (rank, width, k) = (self.basis.rank, self.width, self.n_classes);
+        let from = MatRef::from_column_major_slice_with_stride(v, rank, k, width);
+        let to = MatMut::from_column_major_slice_with_stride_mut(&mut out, rank, k, width);
+        matmul(to, Accum::Replace, self.penalty(), from, 1.0, Par::Seq);
+        out
+    }
+
+    /// The regulariser.
+    pub fn half_square(&self, v: &[f64]) -> f64 {
+        self.regularised(v).iter().zip(v).map(|(p, v)| p * v).sum::<f64>() / 2.0
+    }
+
+    /// The weights of dual variables of which [`Rows::gather`] has made `sums`, with the bias of `v` where that is free, and their
+    /// regulariser.
+    pub fn of_dual(&self, sums: &[f64], v: &[f64]) -> (Vec<f64>, f64) {
+        let (mut all, mut square) = (v.to_vec(), 0.0);
+        for (own, sums) in all.chunks_exact_mut(self.width).zip(sums.chunks_exact(self.width)) {
+            let (found, half) = self.basis.of_dual(&sums[..self.basis.rank]);
+            own[..self.basis.rank].copy_from_slice(&found);
+            square += half;
+        }
+        (all, square)
+    }
+
     /// Weights `[n_features, n_classes]` and the bias, for preprocessed features.
-    pub fn weights(&self, u: &[f64], n_features: usize) -> (Vec<f64>, Vec<f64>) {
+    pub fn weights(&self, v: &[f64], n_features: usize) -> (Vec<f64>, Vec<f64>) {
         let k = self.n_classes;
-        let at = |j: usize, class: usize| u[class * self.width + j] / self.scales[j];
-        let weight = (0..n_features).flat_map(|j| (0..k).map(move |class| at(j, class))).collect();
-        let bias =
-            if self.width > n_features { (0..k).map(|class| at(n_features, class)).collect() } else { vec![0.0; k] };
+        let (mut weight, mut bias) = (vec![0.0; n_features * k], vec![0.0; k]);
+        for (class, v) in v.chunks_exact(self.width).enumerate() {
+            let of_class = self.basis.weights(&v[..self.basis.rank]);
+            (0..n_features).for_each(|j| weight[j * k + class] = of_class[j]);
+            bias[class] = match self.bias {
+                BiasRule::Regularised { scale } => scale * of_class[n_features],
+                BiasRule::Free => v[self.basis.rank] - self.basis.shift(&of_class),
+                BiasRule::None => 0.0,
+            };
+        }
         (weight, bias)
     }
 }

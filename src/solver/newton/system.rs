@@ -201,8 +201,10 @@ fn assembled(
             }
         }
     }
+    let penalty = rows.penalty();
     for a in 0..classes.len() {
-        (0..width).for_each(|j| matrix[(a * width + j, a * width + j)] += rows.penalties[j]);
+        let mut block = matrix.as_mut().submatrix_mut(a * width, a * width, penalty.nrows(), penalty.ncols());
+        block += penalty;
     }
     matrix
 }

@@ -1,0 +1,223 @@
+//! A basis of the space of the rows in which features of any scale, collinear ones among them, make a well-conditioned system.
+//!
+//! ```text
+//! x − m = B z      z: `rank` numbers of a common size, orthogonal over the rows; m: the mean under a free bias, else 0
+//! v = Bᵀw,  w·(x − m) = v·z      the smallest w of a v is w = L v,  ‖w‖² = vᵀ(LᵀL)v
+//! ```
+//!
+//! The z come from a QR factorisation of the columns, each divided by its root mean square, those of the largest features first: a feature
+//! that depends on the ones before it has no number of its own. All of it in the linear algebra only: the problem stays the user's.
+
+use super::rows::Part;
+use faer::linalg::matmul::matmul;
+use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+/// A column of which less than this share is its own depends on the ones before it.
+const DEPENDENT: f64 = 1e-11;
+/// A column that varies by less than this share of its size is constant.
+const CONSTANT: f64 = 1e-13;
+/// Groups of parts that are factorised side by side: a fixed number, so that the result does not depend on that of the threads.
+const SHARES: usize = 16;
+
+/// See the module's documentation.
+pub(super) struct Basis {
+    pub rank: usize,
+    mean: Vec<f64>,
+    /// B and L, `[width, rank]`.
+    expand: Mat<f64>,
+    lift: Mat<f64>,
+    /// LᵀL.
+    penalty: Mat<f64>,
+}
+
+impl Basis {
+    /// Of the columns of all parts, which are replaced by z. `centred` takes the mean off.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn replace(parts: &mut [Part], width: usize, centred: bool) -> Self {
+        let n = parts.iter().map(|part| part.rows.len()).sum::<usize>().max(1) as f64;
+        let moment = |j: usize, of: &dyn Fn(f64) -> f64| {
+            let sum = |part: &Part| part.column(j).iter().map(|&x| of(x)).sum::<f64>();
+            parts.iter().map(sum).sum::<f64>() / n
+        };
+        let mean: Vec<f64> = (0..width).map(|j| if centred { moment(j, &|x| x) } else { 0.0 }).collect();
+        let scale: Vec<f64> = (0..width)
+            .map(|j| {
+                let (own, whole) = (moment(j, &|x| (x - mean[j]).powi(2)).sqrt(), moment(j, &|x| x * x).sqrt());
+                if own.is_finite() && own > CONSTANT * whole { own } else { 0.0 }
+            })
+            .collect();
+        let mut order: Vec<usize> = (0..width).filter(|&j| scale[j] > 0.0).collect();
+        order.sort_by(|&a, &b| scale[b].total_cmp(&scale[a]));
+        parts.par_iter_mut().for_each(|part| part.pick(&order, &mean, &scale));
+        let (kept, coefficients) = independent(&triangle(parts, order.len()), n.sqrt());
+        let rank = kept.len();
+        let factor = Mat::from_fn(rank, rank, |i, j| coefficients[(i, kept[j])]);
+        parts.par_iter_mut().for_each(|part| part.solve(&kept, &factor));
+        if rank == 0 {
+            // Without a feature that varies: a number that is 0 throughout.
+            parts.iter_mut().for_each(|part| part.columns = vec![0.0; part.rows.len()]);
+            let (none, one) = (Mat::zeros(width, 1), Mat::identity(1, 1));
+            return Self { rank: 1, mean, expand: none.clone(), lift: none, penalty: one };
+        }
+        let mut expand = Mat::<f64>::zeros(width, rank);
+        for (at, &j) in order.iter().enumerate() {
+            (0..rank).for_each(|i| expand[(j, i)] = scale[j] * coefficients[(i, at)]);
+        }
+        let lift = if rank == width {
+            inverse(factor.as_ref(), |i| (order[i], scale[order[i]]))
+        } else {
+            smallest(&expand, &order, rank)
+        };
+        let penalty = product(lift.transpose(), lift.as_ref());
+        Self { rank, mean, expand, lift, penalty }
+    }
+
+    /// LᵀL v.
+    pub fn penalty(&self) -> MatRef<'_, f64> {
+        self.penalty.as_ref()
+    }
+
+    /// w = L v.
+    pub fn weights(&self, v: &[f64]) -> Vec<f64> {
+        times(self.lift.as_ref(), v)
+    }
+
+    /// What w adds to the scores through the mean.
+    pub fn shift(&self, w: &[f64]) -> f64 {
+        self.mean.iter().zip(w).map(|(m, w)| m * w).sum()
+    }
+
+    /// v of `w = B g`, the weights of dual variables with `g = Σ β z`, and ½‖w‖².
+    pub fn of_dual(&self, g: &[f64]) -> (Vec<f64>, f64) {
+        let w = times(self.expand.as_ref(), g);
+        (times(self.expand.transpose(), &w), w.iter().map(|w| w * w).sum::<f64>() / 2.0)
+    }
+}
+
+impl Part {
+    fn column(&self, j: usize) -> &[f64] {
+        &self.columns[j * self.rows.len()..(j + 1) * self.rows.len()]
+    }
+
+    /// Keeps some columns, of a common size, without their mean.
+    fn pick(&mut self, order: &[usize], mean: &[f64], scale: &[f64]) {
+        self.columns =
+            order.iter().flat_map(|&j| self.column(j).iter().map(move |x| (x - mean[j]) / scale[j])).collect();
+    }
+
+    /// Z = X R⁻¹ of some columns.
+    fn solve(&mut self, kept: &[usize], factor: &Mat<f64>) {
+        let mut columns: Vec<f64> = kept.iter().flat_map(|&j| self.column(j)).copied().collect();
+        let rows = MatMut::from_column_major_slice_mut(&mut columns, self.rows.len(), kept.len());
+        solve_lower_triangular_in_place(factor.transpose(), rows.transpose_mut(), Par::Seq);
+        self.columns = columns;
+    }
+}
+
+/// R of a QR factorisation of all rows.
+fn triangle(parts: &[Part], width: usize) -> Mat<f64> {
+    let length = parts.len().div_ceil(SHARES).max(1);
+    let share = |parts: &[Part]| {
+        let mut sum = Mat::<f64>::zeros(0, width);
+        let mut first = 0;
+        while first < parts.len() {
+            // Enough rows at a time for the factorisation to be cheaper than what is read.
+            let (mut last, mut rows) = (first, 0);
+            while last < parts.len() && rows < 2 * width {
+                rows += parts[last].rows.len();
+                last += 1;
+            }
+            let stacked: Vec<MatRef<'_, f64>> = parts[first..last].iter().map(Part::matrix).collect();
+            sum = stack(&sum, &stacked);
+            first = last;
+        }
+        sum
+    };
+    let shares: Vec<Mat<f64>> = parts.par_chunks(length).map(share).collect();
+    let Some((first, others)) = shares.split_first() else { return Mat::zeros(0, width) };
+    others.iter().fold(first.clone(), |sum, other| stack(&sum, &[other.as_ref()]))
+}
+
+/// R of matrices one below the other.
+fn stack(above: &Mat<f64>, below: &[MatRef<'_, f64>]) -> Mat<f64> {
+    let rows = above.nrows() + below.iter().map(|part| part.nrows()).sum::<usize>();
+    let mut all = Mat::<f64>::zeros(rows, above.ncols());
+    let mut at = 0;
+    for part in std::iter::once(above.as_ref()).chain(below.iter().copied()) {
+        all.as_mut().subrows_mut(at, part.nrows()).copy_from(part);
+        at += part.nrows();
+    }
+    if rows == 0 || above.ncols() == 0 { all } else { all.qr().thin_R().to_owned() }
+}
+
+/// The columns that do not depend on those before them, and all columns in terms of an orthogonal basis whose vectors have the given
+/// length: Gram-Schmidt, twice.
+fn independent(columns: &Mat<f64>, length: f64) -> (Vec<usize>, Mat<f64>) {
+    let (rows, width) = (columns.nrows(), columns.ncols());
+    let mut coefficients = Mat::<f64>::zeros(rows.min(width), width);
+    let (mut kept, mut basis) = (Vec::new(), Vec::<Vec<f64>>::new());
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    for j in 0..width {
+        let mut column: Vec<f64> = (0..rows).map(|i| columns[(i, j)]).collect();
+        let whole = dot(&column, &column).sqrt();
+        for _ in 0..2 {
+            for (k, direction) in basis.iter().enumerate() {
+                let share = dot(direction, &column);
+                coefficients[(k, j)] += share / length;
+                column.iter_mut().zip(direction).for_each(|(c, d)| *c -= share * d);
+            }
+        }
+        let own = dot(&column, &column).sqrt();
+        if basis.len() < rows && own > DEPENDENT * whole {
+            coefficients[(basis.len(), j)] = own / length;
+            column.iter_mut().for_each(|c| *c /= own);
+            basis.push(column);
+            kept.push(j);
+        }
+    }
+    (kept, coefficients)
+}
+
+/// `S⁻¹ R⁻¹` where every feature has a number of its own: row i of R⁻¹ is that of feature `of(i).0`, of scale `of(i).1`.
+fn inverse(factor: MatRef<'_, f64>, of: impl Fn(usize) -> (usize, f64)) -> Mat<f64> {
+    let rank = factor.nrows();
+    let mut inverse = Mat::<f64>::identity(rank, rank);
+    solve_upper_triangular_in_place(factor, inverse.as_mut(), Par::Seq);
+    let mut lift = Mat::<f64>::zeros(rank, rank);
+    for i in 0..rank {
+        let (feature, scale) = of(i);
+        (0..rank).for_each(|k| lift[(feature, k)] = inverse[(i, k)] / scale);
+    }
+    lift
+}
+
+/// `B (BᵀB)⁻¹`, from a QR factorisation of B with its largest rows first.
+fn smallest(expand: &Mat<f64>, order: &[usize], rank: usize) -> Mat<f64> {
+    let sorted = Mat::from_fn(order.len(), rank, |i, k| expand[(order[i], k)]);
+    let factors = sorted.qr();
+    let mut thin = factors.compute_thin_Q();
+    // L = Q T⁻ᵀ, so that T Lᵀ = Qᵀ.
+    solve_upper_triangular_in_place(factors.thin_R(), thin.as_mut().transpose_mut(), Par::Seq);
+    let mut lift = Mat::<f64>::zeros(expand.nrows(), rank);
+    for (i, &j) in order.iter().enumerate() {
+        (0..rank).for_each(|k| lift[(j, k)] = thin[(i, k)]);
+    }
+    lift
+}
+
+fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
+    let mut out = Mat::zeros(a.nrows(), b.ncols());
+    matmul(out.as_mut(), Accum::Replace, a, b, 1.0, Par::Seq);
+    out
+}
+
+fn times(matrix: MatRef<'_, f64>, v: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; matrix.nrows()];
+    let (rows, columns) = (matrix.nrows(), matrix.ncols());
+    let (to, from) =
+        (MatMut::from_column_major_slice_mut(&mut out, rows, 1), MatRef::from_column_major_slice(v, columns, 1));
+    matmul(to, Accum::Replace, matrix, from, 1.0, Par::Seq);
+    out
+}

@@ -1,0 +1,208 @@
+//! The end of the method: proximal Newton steps, with which weights and dual variables come to agree to the last digits.
+//!
+//! ```text
+//! a_i(W) = argmax over the set of a·G_i(W) − penalty(a) − (γ/2)‖a − b_i‖²       b: the dual variables before
+//! W      = argmin ½‖W‖² + Σ c_i·(the maximum)                                    by Newton's method; then b ← a(W)
+//! ```
+//!
+//! Products that go to 0 leave a system in which rounding errors of the multiplier of a row outweigh the rest; here γ keeps them in bounds. At
+//! the optimum a step changes nothing. Reference: R. T. Rockafellar, *Augmented Lagrangians and applications of the proximal point algorithm*, Math. Oper.
+//! Res. 1, 1976.
+
+use super::iterate::Iterate;
+use super::point::{Point, Shape};
+use super::system::System;
+use rayon::prelude::*;
+
+/// γ in units of the margin: it falls where steps do not get shorter, and rises where rounding spoils their systems.
+const START: f64 = 1e-2;
+const LEAST: f64 = 1e-8;
+const MOST: f64 = 1e8;
+/// Newton steps of one outer step, halvings of one of them.
+const NEWTON: u64 = 30;
+const HALVINGS: i32 = 30;
+/// A change of so little of the weights is none; so many outer steps without a shorter one have come to the rounding errors.
+const STILL: f64 = 1e-13;
+const PATIENCE: u32 = 3;
+const OUTER: u64 = 40;
+/// What is as good as nothing beside the value.
+const ROUNDING: f64 = 1e-12;
+
+impl Iterate<'_> {
+    /// Goes on until the weights stand still; the number of Newton steps. `enough` is asked after each outer step.
+    pub fn polish(&mut self, mut enough: impl FnMut(&mut Self) -> bool) -> u64 {
+        let (mut gamma, mut least, mut waited, mut steps) = (START, f64::INFINITY, 0, 0);
+        for _ in 0..OUTER {
+            self.points.par_iter_mut().for_each(Point::take_as_centre);
+            let before = self.u.clone();
+            let (made, found) = self.minimise(gamma);
+            steps += made;
+            if !found {
+                if gamma >= MOST {
+                    break;
+                }
+                gamma *= 100.0;
+                continue;
+            }
+            let change = distance(&self.u, &before) / size(&self.u).max(f64::MIN_POSITIVE);
+            waited += 1;
+            if change < 0.5 * least {
+                (least, waited) = (change, 0);
+            } else {
+                gamma = (0.1 * gamma).max(LEAST);
+            }
+            if enough(self) || least <= STILL || waited >= PATIENCE {
+                break;
+            }
+        }
+        steps
+    }
+
+    /// Minimises over the weights with the dual variables of the maximum: the number of Newton steps, and whether the minimum is found.
+    fn minimise(&mut self, gamma: f64) -> (u64, bool) {
+        let mut value = self.augmented(gamma);
+        for made in 0..NEWTON {
+            let a: Vec<Vec<f64>> = self.points.par_iter().map(Point::in_units).collect();
+            let mut du = self.sums(&a);
+            du.iter_mut().zip(self.rows.regularised(&self.u)).for_each(|(du, r)| *du -= r);
+            let slope = du.clone();
+            let Some(system) = self.system() else { return (made, false) };
+            system.solve(&mut du);
+            let decrease: f64 = slope.iter().zip(&du).map(|(s, d)| s * d).sum();
+            if size(&du) <= STILL * size(&self.u) || decrease == 0.0 {
+                return (made, true);
+            }
+            let before = self.u.clone();
+            let mut at = |iterate: &mut Self, length: f64| {
+                iterate.u.iter_mut().zip(&before).zip(&du).for_each(|((u, b), d)| *u = b + length * d);
+                iterate.augmented(gamma)
+            };
+            let lengths = (0..HALVINGS).map(|halving| 0.5f64.powi(halving));
+            let found = lengths
+                .map(|length| (length, at(self, length)))
+                .find(|(length, now)| *now <= value - 1e-4 * length * decrease);
+            match found {
+                Some((_, now)) => value = now,
+                // Within the rounding errors of the value the whole step is the best guess.
+                None if decrease.abs() <= ROUNDING * value.abs() => {
+                    let now = at(self, 1.0);
+                    if now > value + ROUNDING * value.abs() {
+                        at(self, 0.0);
+                    }
+                    return (made + 1, true);
+                }
+                None => {
+                    at(self, 0.0);
+                    return (made + 1, false);
+                }
+            }
+        }
+        (NEWTON, true)
+    }
+
+    /// The objective of the inner problem at the weights, with a(W) in the points.
+    fn augmented(&mut self, gamma: f64) -> f64 {
+        let (rows, shape, u) = (&self.rows, &self.shape, &self.u);
+        let of = |(point, part): (&mut Point, &super::rows::Part)| {
+            rows.scores(part, u, &mut point.scores);
+            point.maximise(shape, gamma)
+        };
+        let values: Vec<f64> = self.points.par_iter_mut().zip(&rows.parts).map(of).collect();
+        rows.half_square(u) + values.iter().sum::<f64>()
+    }
+
+    fn system(&self) -> Option<System> {
+        let numbers: Vec<Vec<f64>> =
+            self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
+        System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, self.is_centred())
+    }
+}
+
+impl Point {
+    /// The dual variables as they are become the centre of the next step.
+    fn take_as_centre(&mut self) {
+        self.centre = self.own.iter().map(|pair| pair.a).collect();
+    }
+
+    /// Puts the dual variables to a(W) at the scores, and the rates to those of its Jacobian; returns Σ c·(the maximum).
+    fn maximise(&mut self, shape: &Shape<'_>, gamma: f64) -> f64 {
+        let (k, stiff) = (shape.n_classes, gamma + shape.curvature);
+        let (mut sum, hi) = (0.0, shape.hi.unwrap_or(f64::INFINITY));
+        for i in 0..self.costs.len() {
+            let row = i * k..(i + 1) * k;
+            let classes: Vec<usize> = self.charged(shape).collect();
+            let centre = &self.centre[row.clone()];
+            let gains: Vec<f64> = classes
+                .iter()
+                .map(|&j| shape.margin(self.label, j) - self.signed(shape, &self.scores[row.clone()], j))
+                .collect();
+            let at = |tau: f64, at: usize| ((gamma * centre[classes[at]] + gains[at] - tau) / stiff).clamp(0.0, hi);
+            let (tau, is_full) = shape.multiplier(classes.len(), stiff, hi, &at);
+            let (mut total, mut value) = (0.0, 0.0);
+            for (position, &j) in classes.iter().enumerate() {
+                let a = at(tau, position);
+                let off = a - centre[j];
+                total += a;
+                value += a * gains[position] - shape.curvature / 2.0 * a * a - gamma / 2.0 * off * off;
+                self.own[row.start + j].a = a;
+                self.rate[row.start + j] = if a > 0.0 && a < hi { 1.0 / stiff } else { 0.0 };
+            }
+            self.coupling[i] = if is_full { FULL } else { shape.curvature_of_sum };
+            sum += self.costs[i] * (value - shape.curvature_of_sum / 2.0 * total * total);
+        }
+        sum
+    }
+}
+
+/// The coupling of a row whose sum is at its cap: as good as without bound.
+const FULL: f64 = 1e30;
+
+impl Shape<'_> {
+    /// τ = ρ₀·Σa + η of the variables `at(τ, _)`, where η holds the sum at its cap, and whether it does.
+    fn multiplier(&self, count: usize, stiff: f64, hi: f64, at: &dyn Fn(f64, usize) -> f64) -> (f64, bool) {
+        let total = |tau: f64| (0..count).map(|j| at(tau, j)).sum::<f64>();
+        let inside = |tau: f64| (0..count).filter(|&j| (f64::MIN_POSITIVE..hi).contains(&at(tau, j))).count() as f64;
+        // The sum falls as τ rises, piecewise linear: Newton's method within a bracket.
+        let root = |excess: &dyn Fn(f64) -> f64, more: f64| {
+            let (mut low, mut tau, mut width) = (0.0, 0.0, 1.0);
+            let mut high = f64::INFINITY;
+            for _ in 0..100 {
+                let over = excess(tau);
+                if over == 0.0 {
+                    break;
+                }
+                if over > 0.0 {
+                    low = tau
+                } else {
+                    high = tau
+                }
+                let step = tau + over / (inside(tau) / stiff + more);
+                let next = match () {
+                    () if step > low && step < high => step,
+                    () if high.is_finite() => f64::midpoint(low, high),
+                    () => low + width,
+                };
+                width *= 2.0;
+                if next == tau || next <= low || next >= high {
+                    break;
+                }
+                tau = next;
+            }
+            tau
+        };
+        let rho = self.curvature_of_sum;
+        let own = if rho > 0.0 { root(&|tau| total(tau) - tau / rho, 1.0 / rho) } else { 0.0 };
+        match self.cap {
+            Some(cap) if total(own) > cap => (root(&|tau| total(tau) - cap, 0.0), true),
+            _ => (own, false),
+        }
+    }
+}
+
+fn size(v: &[f64]) -> f64 {
+    v.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}

@@ -18,12 +18,12 @@ pub(crate) fn gap(value: f64) -> String {
     at_most(value, |value| format!("{value:.2e}"))
 }
 
-/// How far above the optimum an objective with such a relative gap may be.
+/// An upper bound of an objective with such a relative gap, in words that "the optimum" follows.
 pub(crate) fn above(gap: f64, show: impl Fn(f64) -> String) -> String {
-    if gap >= 1.0 {
-        "any number of times".into()
-    } else {
-        format!("{} % above", at_most(100.0 * gap / (1.0 - gap), show))
+    match 1.0 / (1.0 - gap) {
+        ratio if gap >= 1.0 || !ratio.is_finite() => "any number of times".into(),
+        ratio if ratio >= 10.0 => format!("{} times", at_most(ratio, show)),
+        _ => format!("{} % above", at_most(100.0 * gap / (1.0 - gap), show)),
     }
 }
 
@@ -53,6 +53,10 @@ mod tests {
         let rounded = |v: f64| format!("{v:.1}");
         assert_eq!((above(0.5, rounded), above(1.0, rounded)), ("100.0 % above".into(), "any number of times".into()));
         assert_eq!((above(0.1, rounded), above(0.75, rounded)), ("11.2 % above".into(), "300.0 % above".into()));
+        assert_eq!(
+            (above(0.99, rounded), above(f64::NAN, rounded)),
+            ("100.0 times".into(), "any number of times".into())
+        );
         for i in 0..2000 {
             let value = (f64::from(i) * 0.618).sin().abs() * 10f64.powi(i % 40 - 20);
             let short = |v: f64| format!("{v:.3e}");

@@ -141,17 +141,19 @@ fn both_exact_solvers_reach_every_certified_optimum() {
     let mut checked = 0;
     for row in &optima.rows {
         let Some((data, names, n)) = data_of(row, &optima.tiny, folder.path()) else { continue };
-        for solver in ["[solver.dual]\nfinish = \"never\"\nepochs = 20000", "[solver.newton]"] {
-            let solver = format!("{solver}\ngap = {:?}\n", row.gap());
+        let ascent = "[solver.dual]\nfinish = \"never\"\nepochs = 20000";
+        for (solver, gap) in [(ascent, row.gap()), ("[solver.newton]", 1e-8)] {
+            let solver = format!("{solver}\ngap = {gap:?}\n");
             let (fit, _) = solve(&row.config(&data, &names, &solver));
             println!("{} {} {:?} {}: {} epochs, {:.2?}", row.set, row.loss, row.power, row.bias, fit.epochs, fit.solve);
             let Certificate { primal, dual, relative_gap } = fit.certificate.unwrap();
             let scale = row.c * n as f64;
             let (primal, dual) = (scale * primal, scale * dual);
-            assert!((-1e-12..=row.gap()).contains(&relative_gap), "{row:?}: {relative_gap}");
+            assert!((-1e-12..=gap).contains(&relative_gap), "{row:?}: {relative_gap}");
             let slack = 1e-10 * row.upper;
             assert!(dual <= row.upper + slack && row.lower <= primal + slack, "{row:?}: [{dual}, {primal}]");
-            assert!((primal - row.lower) / row.lower <= 1.1 * row.gap(), "{row:?}: {primal}");
+            // The bounds of the independent method are as far apart as they are.
+            assert!((primal - row.upper) / row.lower <= 1.1 * gap, "{row:?}: {primal}");
             checked += 1;
         }
     }

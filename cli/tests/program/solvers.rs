@@ -48,7 +48,8 @@ fn text(data: &Path, c: f64, loss: &str, power: usize, bias: &str, gap: f64) -> 
 }
 
 /// `../shared/reference/optima.json` holds optima from an interior point solver (hinge) and Newton's method (squared hinge), with
-/// certificates of 1e-8 and better. Ours must bracket them and come within 1e-6.
+/// certificates of 1e-8 and better. Ours must bracket them and come as near as the rows allow, which are kept in single precision here: that moves
+/// the optimum by up to 3e-8 of itself.
 #[test]
 fn small_problems_reach_their_certified_optima() {
     let Some(reference) = shared("reference/optima.json") else { return };
@@ -57,10 +58,6 @@ fn small_problems_reach_their_certified_optima() {
     for row in optima["rows"].as_array().unwrap() {
         let c = row["C"].as_f64().unwrap();
         let (set, loss) = (row["set"].as_str().unwrap(), row["loss"].as_str().unwrap());
-        // Strong and medium regularisation: at C = 1 and 10 plain coordinate ascent takes minutes to 1e-7 on these low-dimensional sets.
-        if row["bias"] != "regularised" || c > 0.1 {
-            continue;
-        }
         let Some(data) = shared(&format!("data/libsvm/{set}")) else { return };
         let (name, power) = match loss {
             "ww" => ("weston_watkins", 1),
@@ -68,15 +65,17 @@ fn small_problems_reach_their_certified_optima() {
             _ => ("crammer_singer", 1),
         };
         let optimum = row["objective_mean_form"].as_f64().unwrap();
-        let (fit, _) = solve(&text(&data, c, name, power, "regularised", 5e-7));
-        let Certificate { primal, dual, .. } = fit.certificate.unwrap();
-        // Rows are kept in single precision, which moves the optimum by up to about 1e-8 of itself.
-        let slack = 1e-8 * optimum;
+        let bias = row["bias"].as_str().unwrap();
+        let (fit, _) = solve(&text(&data, c, name, power, bias, 1e-9));
+        let Certificate { primal, dual, relative_gap } = fit.certificate.unwrap();
+        println!("{set} {loss} {bias} {c}: {} epochs, {:.2?}", fit.epochs, fit.solve);
+        let slack = 3e-8 * optimum;
+        assert!(relative_gap <= 1e-9, "{set} {loss} {bias} {c}: {relative_gap}");
         assert!(dual <= optimum + slack && optimum <= primal + slack, "{set} {loss} {c}: {dual} {optimum} {primal}");
-        assert!((primal - optimum) / optimum <= 1e-6, "{set} {loss} {c}: {primal} against {optimum}");
+        assert!((primal - optimum).abs() <= slack, "{set} {loss} {c}: {primal} against {optimum}");
         checked += 1;
     }
-    assert!(checked >= 20, "only {checked} rows were checked");
+    assert_eq!(checked, 64);
 }
 
 /// The data tables of the larger sets, each with its preprocessing.

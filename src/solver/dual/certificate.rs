@@ -95,7 +95,7 @@ pub(crate) fn of_any(
 
 /// Passes of another solver beside which a certificate costs little, and the share of them that the ascent for it may take.
 const LONG: f64 = 20.0;
-const SHARE: f64 = 0.1;
+const SHARE: f64 = 1.0;
 /// A gap with which the ascent for a certificate is content, and dual variables that it may have.
 const CONTENT: f64 = 0.05;
 const MOST_VARIABLES: usize = 50_000_000;
@@ -122,7 +122,7 @@ pub(crate) fn of_run(problem: &Problem<'_>, fit: &Fit) -> Result<Option<Certific
         return Ok(None);
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let epochs = (SHARE * fit.epochs).clamp(1.0, 5.0) as usize;
+    let epochs = (SHARE * fit.epochs).clamp(5.0, 25.0) as usize;
     let own = if is_small { None } else { of_weights(problem, weight, bias)? };
     if let Some((own, _)) = own.filter(|(own, _)| own.relative_gap <= CONTENT) {
         return Ok(Some(own));

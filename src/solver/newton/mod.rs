@@ -76,6 +76,13 @@ pub(super) struct Limits {
     pub polish: bool,
 }
 
+impl Limits {
+    /// Whether the time is up.
+    fn is_over(&self) -> bool {
+        self.seconds.is_some_and(|seconds| self.clock.elapsed().as_secs_f64() >= seconds)
+    }
+}
+
 /// The best weights and the dual variables that prove it.
 pub(super) struct Finished {
     pub weight: Vec<f64>,
@@ -146,11 +153,10 @@ fn iterated(
     let mut best: Option<Known> = None;
     let stop = loop {
         let now = iterate.measure();
-        let time_up = limits.seconds.is_some_and(|seconds| limits.clock.elapsed().as_secs_f64() >= seconds);
         (stuck, smallest) = if now.relative() < 0.9 * smallest { (0, now.relative()) } else { (stuck + 1, smallest) };
         let end = match () {
             () if observer.interrupted() => Some(StopReason::Interrupted),
-            () if time_up => Some(StopReason::TimeLimit),
+            () if limits.is_over() => Some(StopReason::TimeLimit),
             () if stuck > STUCK || iterations >= MOST => Some(StopReason::NoProgress),
             () => None,
         };
@@ -177,7 +183,8 @@ fn iterated(
     let Some(mut known) = best else { unreachable!("a run ends with a proof") };
     if stop == StopReason::NoProgress || (stop == StopReason::GapReached && limits.polish) {
         iterate.take_best();
-        iterations += iterate.polish(|now| !limits.polish && now.measure().relative() <= 0.5 * limits.gap);
+        let halt = || observer.interrupted() || limits.is_over();
+        iterations += iterate.polish(halt, |now| !limits.polish && now.measure().relative() <= 0.5 * limits.gap);
         iterate.measure();
         if limits.polish {
             iterate.settle();
@@ -186,8 +193,13 @@ fn iterated(
         known = prove(problem, objective, &iterate, before)?.or(Some(known), slack);
     }
     let certificate = known.certificate()?;
-    let reached = certificate.relative_gap <= limits.gap && stop != StopReason::Interrupted;
-    let stop = if reached { StopReason::GapReached } else { stop };
+    let stop = match stop {
+        StopReason::Interrupted => stop,
+        _ if certificate.relative_gap <= limits.gap => StopReason::GapReached,
+        _ if observer.interrupted() => StopReason::Interrupted,
+        _ if limits.is_over() => StopReason::TimeLimit,
+        _ => stop,
+    };
     let Known { weight, bias, measured, a, .. } = known;
     let finished = Finished {
         weight,

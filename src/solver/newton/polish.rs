@@ -21,21 +21,22 @@ const MOST: f64 = 1e8;
 /// Newton steps of one outer step, halvings of one of them.
 const NEWTON: u64 = 30;
 const HALVINGS: i32 = 30;
-/// A change of so little of the weights is none; so many outer steps without a shorter one have come to the rounding errors.
-const STILL: f64 = 1e-13;
+/// A Newton step of so little of the weights is none, and so is an outer step; so many outer steps without a shorter one have come to the rounding errors.
+const STILL_INSIDE: f64 = 1e-13;
+const STILL: f64 = 1e-12;
 const PATIENCE: u32 = 3;
 const OUTER: u64 = 40;
 /// What is as good as nothing beside the value.
 const ROUNDING: f64 = 1e-12;
 
 impl Iterate<'_> {
-    /// Goes on until the weights stand still; the number of Newton steps. `enough` is asked after each outer step.
-    pub fn polish(&mut self, mut enough: impl FnMut(&mut Self) -> bool) -> u64 {
+    /// Goes on until the weights stand still; the number of Newton steps. `halt` is asked before each of them, `enough` after each outer step.
+    pub fn polish(&mut self, mut halt: impl FnMut() -> bool, mut enough: impl FnMut(&mut Self) -> bool) -> u64 {
         let (mut gamma, mut least, mut waited, mut steps) = (START, f64::INFINITY, 0, 0);
         for _ in 0..OUTER {
             self.points.par_iter_mut().for_each(Point::take_as_centre);
             let before = self.u.clone();
-            let (made, found) = self.minimise(gamma);
+            let (made, found) = self.minimise(gamma, &mut halt);
             steps += made;
             if !found {
                 if gamma >= MOST {
@@ -51,7 +52,7 @@ impl Iterate<'_> {
             } else {
                 gamma = (0.1 * gamma).max(LEAST);
             }
-            if enough(self) || least <= STILL || waited >= PATIENCE {
+            if halt() || enough(self) || least <= STILL || waited >= PATIENCE {
                 break;
             }
         }
@@ -59,9 +60,12 @@ impl Iterate<'_> {
     }
 
     /// Minimises over the weights with the dual variables of the maximum: the number of Newton steps, and whether the minimum is found.
-    fn minimise(&mut self, gamma: f64) -> (u64, bool) {
+    fn minimise(&mut self, gamma: f64, halt: &mut dyn FnMut() -> bool) -> (u64, bool) {
         let mut value = self.augmented(gamma);
         for made in 0..NEWTON {
+            if halt() {
+                return (made, true);
+            }
             let a: Vec<Vec<f64>> = self.points.par_iter().map(Point::in_units).collect();
             let mut du = self.sums(&a);
             du.iter_mut().zip(self.rows.regularised(&self.u)).for_each(|(du, r)| *du -= r);
@@ -69,11 +73,11 @@ impl Iterate<'_> {
             let Some(system) = self.system() else { return (made, false) };
             system.solve(&mut du);
             let decrease: f64 = slope.iter().zip(&du).map(|(s, d)| s * d).sum();
-            if size(&du) <= STILL * size(&self.u) || decrease == 0.0 {
+            if size(&du) <= STILL_INSIDE * size(&self.u) || decrease == 0.0 {
                 return (made, true);
             }
             let before = self.u.clone();
-            let mut at = |iterate: &mut Self, length: f64| {
+            let at = |iterate: &mut Self, length: f64| {
                 iterate.u.iter_mut().zip(&before).zip(&du).for_each(|((u, b), d)| *u = b + length * d);
                 iterate.augmented(gamma)
             };

@@ -15,6 +15,8 @@ const SHARE: f64 = 0.99;
 const CORRECTORS: usize = 3;
 const FAR: f64 = 0.9;
 const FURTHER: f64 = 0.3;
+/// Multiply-adds of the system for each row and class from which correctors pay.
+const DEAR: f64 = 250.0;
 
 /// The smallest primal and the largest bound so far, of the objective divided by λ.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,7 @@ pub(super) struct Iterate<'a> {
     pub rows: Rows,
     pub points: Vec<Point>,
     n_features: usize,
+    correctors: usize,
     /// The weights in the basis of the rows, class after class.
     pub u: Vec<f64>,
     best: Bounds,
@@ -56,15 +59,20 @@ impl<'a> Iterate<'a> {
         let shape = Shape::new(loss, problem.n_classes);
         let rows = Rows::new(problem);
         let c = 1.0 / (lambda * problem.train.len() as f64);
+        // A corrector costs as much as all else that is done to the rows.
+        let blocks = Shape::blocks(loss);
+        let system = blocks.count(problem.n_classes) as f64 * (rows.width * rows.width) as f64 / 2.0;
+        let is_dear = system > DEAR * problem.n_classes as f64;
         let points: Vec<Point> = rows
             .parts
             .par_iter()
             .map(|part| Point::new(&shape, part.label, part.weights.iter().map(|w| c * w).collect()))
             .collect();
         Self {
-            blocks: Shape::blocks(loss),
+            blocks,
             is_free: problem.objective.bias == BiasRule::Free,
             n_features: problem.source.features.n_features(),
+            correctors: if is_dear { CORRECTORS } else { 0 },
             u: vec![0.0; rows.len()],
             best: Bounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY },
             best_u: vec![0.0; rows.len()],
@@ -216,7 +224,7 @@ impl<'a> Iterate<'a> {
         self.points.par_iter_mut().for_each(Point::correct);
         let (mut du, mut length) = self.redirected(&system, target);
         // Correctors cost a solution each, which is cheap beside the system (J. Gondzio, *Multiple centrality corrections*, 1996).
-        for _ in 0..CORRECTORS {
+        for _ in 0..self.correctors {
             if length >= FAR {
                 break;
             }

@@ -54,6 +54,25 @@ fn version_1_is_still_what_is_written() {
     assert_eq!(model.to_bytes(), v1(), "a change of the format needs a new version and a fixture of its own");
 }
 
+/// The same with the exact solver, whose weights need double precision: format version 2.
+const V2: &str = "cli/tests/fixtures/model-v2.safetensors";
+
+#[test]
+fn version_2_loads_for_ever_and_is_still_what_is_written() {
+    let bytes = std::fs::read(repository(V2)).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("\"format_version\":\"2\""));
+    let model = Classifier::from_bytes(&bytes, Path::new("v2")).unwrap();
+    assert!(!model.scaler.double_rows);
+    assert_eq!(model.to_bytes(), bytes, "a change of the format needs a new version and a fixture of its own");
+    let predicted = Desk::new().succeed(&["predict", &repository(V2), &repository(ROWS), "--scores"]).stdout;
+    let expected = [
+        "cat\t0.3235677549639539\t-0.1704336579271586\t-0.15313409703679537",
+        "cat\t0.39992520347441224\t-0.18986386716411335\t-0.21006133631029886",
+        "cat\t0.33173438989443\t-0.1164246358813095\t-0.21530975401312058",
+    ];
+    assert_eq!(predicted.lines().take(3).collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn damaged_models_are_refused_in_a_sentence() {
     const HINT: &str = "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`";
@@ -76,7 +95,7 @@ fn damaged_models_are_refused_in_a_sentence() {
         .write("short", &whole[..5])
         .write("empty", "")
         .write("text", "not a model at all\n")
-        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"3""#))
+        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"4""#))
         .write("foreign", changed(r#""format":"burn-svm""#, r#""format":"burn-sv!""#))
         .write("names", changed(r#"dog\",\"owl"#, "dog-----owl"))
         .write("infinite", infinite)
@@ -88,7 +107,7 @@ fn damaged_models_are_refused_in_a_sentence() {
         ("short", 1, "short: not a safetensors file: header too small", HINT),
         ("empty", 1, "empty: not a safetensors file: header too small", HINT),
         ("text", 1, "text: not a safetensors file: header too large", HINT),
-        ("newer", 1, "newer: model format version `3`, expected at most 2", HINT),
+        ("newer", 1, "newer: model format version `4`, expected at most 3", HINT),
         (
             "foreign",
             1,

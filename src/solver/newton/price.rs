@@ -36,7 +36,7 @@ impl Price {
         let (features, k) = (problem.source.features, problem.n_classes);
         let n = problem.train.len() as f64;
         let stored = match features {
-            Features::U8(_) | Features::F32(_) => features.n_features() as f64,
+            Features::U8(_) | Features::F32(_) | Features::F64(_) => features.n_features() as f64,
             Features::Sparse(csr) => csr.nnz() as f64 / csr.n_rows().max(1) as f64,
         };
         let size = Size {

@@ -1,16 +1,8 @@
-//! Solvers that see rows in single precision alone.
+//! Rows in single precision for solvers that see no others.
 
-use super::{Problem, SolverConfig};
+use super::Problem;
 use crate::data::Scaler;
 use crate::data::batch::Source;
-
-impl SolverConfig {
-    /// Whether it sees rows in single precision alone.
-    #[must_use]
-    pub const fn is_single(&self) -> bool {
-        matches!(self, Self::Sgd(_) | Self::Lbfgs(_))
-    }
-}
 
 impl Problem<'_> {
     /// Solves for rows in single precision, which is all that gradients are computed from: rows in double precision are preprocessed

@@ -6,7 +6,7 @@
 //!                                                                                        └→ Cast to f32 → scores [N, n_classes]
 //! ```
 //! The graph computes in double precision between single-precision ends, so that features of any scale lose nothing and the labels
-//! are those of `burn-svm predict`, on a tie the lowest index. Of a model of rows in double precision the features are f64, and the mean
+//! are those of `burn-svm predict`, on a tie the lowest index. Of a model of rows in double precision features and scores are f64, and the mean
 //! is always subtracted before the product, as it is there. Class names are in the model's metadata, `class_names`, as JSON.
 //!
 //! # References
@@ -129,7 +129,7 @@ impl Graph {
         let graph = self.nodes.iter().fold(Message::new(), |m, node| m.message(1, node)).text(2, "linear_svm");
         let graph = self.tensors.iter().fold(graph, |m, tensor| m.message(5, tensor));
         let graph = graph.message(11, &value("features", elem_type, Some(d)));
-        graph.message(12, &value("scores", FLOAT, Some(k))).message(12, &value("label", INT64, None))
+        graph.message(12, &value("scores", elem_type, Some(k))).message(12, &value("label", INT64, None))
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
     }
     let mut graph = Graph { nodes: Vec::new(), tensors: Vec::new() };
     let double = model.scaler.double_rows;
-    let mut rows = "features";
+    let (mut rows, scores) = ("features", if double { "scores" } else { "scores_f64" });
     if !double {
         graph.nodes.push(node("Cast", &[rows], "features_f64", &[whole("to", DOUBLE)]));
         rows = "features_f64";
@@ -156,11 +156,11 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
         }
     };
     graph.tensors.extend([tensor("weight", &[d, k], &weight), tensor("bias", &[k], &bias)]);
-    graph.nodes.extend([
-        node("Gemm", &[rows, "weight", "bias"], "scores_f64", &[]),
-        node("Cast", &["scores_f64"], "scores", &[whole("to", FLOAT)]),
-        node("ArgMax", &["scores_f64"], "label", &[whole("axis", 1), whole("keepdims", 0)]),
-    ]);
+    graph.nodes.push(node("Gemm", &[rows, "weight", "bias"], scores, &[]));
+    if !double {
+        graph.nodes.push(node("Cast", &[scores], "scores", &[whole("to", FLOAT)]));
+    }
+    graph.nodes.push(node("ArgMax", &[scores], "label", &[whole("axis", 1), whole("keepdims", 0)]));
     let names = serde_json::to_string(&model.class_names).unwrap_or_default();
     // `ModelProto`: ir_version 1, producer_name 2, producer_version 3, doc_string 6, graph 7, opset_import 8, metadata_props 14.
     let file = Message::new()

@@ -92,7 +92,7 @@ impl CsvConfig {
     /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
-    /// As for [`DataConfig::load`](super::DataConfig::load_as).
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
     pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         let mut notes = Vec::new();
         let (train, names) = self.part(&self.train, None, float, &mut notes)?;

@@ -51,15 +51,23 @@ impl LibsvmConfig {
     /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
-    /// As for [`DataConfig::load`](super::DataConfig::load_as).
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
     pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         let mut notes = Vec::new();
-        let read_test = || self.test.as_deref().map(|path| read_part(path, Cells::Single, &mut Vec::new())).transpose();
-        let (train, test) = rayon::join(|| read_part(&self.train, float.into(), &mut notes), read_test);
-        let (train, mut test) = (train?, test?);
-        if let (Features::F64(rows), Some(path)) = (&train.features, &self.test) {
-            test = Some(read_part(path, Cells::Double(Some(rows.n_features())), &mut notes)?);
-        }
+        let single = |path: &Path| read_part(path, Cells::Single, &mut Vec::new());
+        // What can be read again is read meanwhile.
+        let meanwhile = self.test.as_deref().filter(|path| float != FloatType::F64 && is_regular(path));
+        let (train, early) =
+            rayon::join(|| read_part(&self.train, float.into(), &mut notes), || meanwhile.map(single).transpose());
+        let (train, early) = (train?, early?);
+        let test = match (&train.features, &self.test, early) {
+            (_, None, _) => None,
+            (Features::F64(rows), Some(path), _) => {
+                Some(read_part(path, Cells::Double(Some(rows.n_features())), &mut notes)?)
+            }
+            (_, Some(_), Some(early)) => Some(early),
+            (_, Some(path), None) => Some(single(path)?),
+        };
         assemble(train.weighted_by(self.weights.as_deref())?, test, None, notes)
     }
 }
@@ -94,8 +102,9 @@ pub(super) fn detect(head: &[u8]) -> bool {
 pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     let labelled = line::first_cells(source.head()) != Some(line::Cells::WithoutLabel);
     let width = wanted.filter(|wanted| wanted.double).map(|wanted| wanted.n_features);
+    let file = source.file().to_path_buf();
     let (features, labels) = match width {
-        Some(_) => double(blocks::read(source, labelled)?, width, &PathBuf::new(), &mut Vec::new())?,
+        Some(_) => double(blocks::read(source, labelled)?, width, &file, &mut Vec::new())?,
         None => single(blocks::read(source, labelled)?),
     };
     let labels = if labelled { Some(labels) } else { None };

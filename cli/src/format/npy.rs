@@ -98,7 +98,7 @@ impl NpyConfig {
     /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
-    /// As for [`DataConfig::load`](super::DataConfig::load_as).
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
     pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         let arrays = &self.arrays;
         let train = Names::of(arrays.features.as_deref(), &FEATURES, arrays.labels.as_deref(), &LABELS);

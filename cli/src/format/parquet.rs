@@ -79,7 +79,7 @@ impl ParquetConfig {
     /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
-    /// As for [`DataConfig::load`](super::DataConfig::load_as).
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
     pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         let (mut notes, special) = (Vec::new(), self.special());
         let mut train = Opened::open(Source::open(&self.train)?)?;

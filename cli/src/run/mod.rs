@@ -138,16 +138,16 @@ fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
     Some(format!("{k} different labels in {n_train} training rows: {question}"))
 }
 
-/// A sentence about columns whose values a solver that computes in single precision does not see.
-fn blurred(prepared: &Prepared, solver: &str) -> Option<String> {
+/// A sentence about columns that single precision blurs as they are preprocessed.
+fn blurred(prepared: &Prepared) -> Option<String> {
     let columns = prepared.source().blurred(&prepared.split.train);
     let names = prepared.data.feature_names.as_deref().unwrap_or_default();
     let name = |&j: &usize| names.get(j).map_or_else(|| format!("{}", j + 1), |name| quote(name));
     let first = columns.first().map(name)?;
     let more = if columns.len() > 1 { format!(" (and {} more)", columns.len() - 1) } else { String::new() };
     Some(format!(
-        "column {first}{more} differs by less than its values are rounded by in single precision, in which [solver.{solver}] \
-         computes: set `center = \"mean\"` and `scale = \"std\"` in [preprocess], or take [solver.dual]"
+        "column {first}{more}: its preprocessed values differ by less than they are rounded by in single precision, in which most \
+         products are computed: set `center = \"mean\"` and `scale = \"std\"` in [preprocess]"
     ))
 }
 
@@ -201,10 +201,8 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
     let notes = std::mem::take(&mut data.notes);
     let warnings = many_classes(&data.class_names, n_train).into_iter().collect();
     let mut prepared = Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() };
-    if run.solver.is_single() {
-        let warning = blurred(&prepared, run.solver.name());
-        prepared.warnings.extend(warning);
-    }
+    let warning = blurred(&prepared);
+    prepared.warnings.extend(warning);
     Ok(prepared)
 }
 

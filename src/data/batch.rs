@@ -88,9 +88,7 @@ impl Source<'_> {
         let rows = match self.features {
             Features::U8(_) | Features::F32(_) | Features::F64(_) => {
                 let mut values = vec![0.0f32; rows.len() * d];
-                for (out, &row) in values.chunks_exact_mut(d).zip(rows) {
-                    self.scaler.write_row(self.features, row as usize, out);
-                }
+                self.scaler.write_rows(self.features, rows, &mut values);
                 HostRows::Dense(values)
             }
             Features::Sparse(csr) => {
@@ -122,11 +120,15 @@ impl Source<'_> {
     /// Rows in double precision as preprocessed rows in single precision, which want no preprocessing any more.
     #[must_use]
     pub fn preprocessed(&self) -> Option<Features<'static>> {
+        const ROWS: usize = 256;
         let Features::F64(rows) = self.features else { return None };
         let d = rows.n_features();
         let mut values = vec![0.0f32; rows.n_rows() * d];
-        let rows = values.par_chunks_exact_mut(d).enumerate();
-        rows.for_each(|(row, out)| self.scaler.write_row(self.features, row, out));
+        values.par_chunks_mut(ROWS * d).enumerate().for_each(|(i, out)| {
+            #[allow(clippy::cast_possible_truncation)]
+            let rows: Vec<u32> = (i * ROWS..).take(out.len() / d).map(|row| row as u32).collect();
+            self.scaler.write_rows(self.features, &rows, out);
+        });
         Some(Features::F32(Dense::new(d, values)))
     }
 

@@ -1,17 +1,18 @@
 //! Precision of columns: which of them single precision would blur.
 //!
-//! A column is blurred where the rounding errors of its values are large against the spread of the values around them: seconds since
-//! 1970 are rounded by up to 64 s, whatever it is that they tell apart. Values are looked at in quarters, in their order, so that
-//! neither an outlier nor a second group of values far away hides it.
+//! A column is blurred where the rounding errors of its values are large against their spread: seconds since 1970 are rounded by up to
+//! 64 s, whatever it is that they tell apart. The median error is held against the standard deviation, and in each quarter of the
+//! values, in their order, against the range of that quarter, so that neither an outlier nor a second group far away hides a loss.
 
 use super::{Csr, Dense, Features};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Rows in which every column is looked at, and the share of the range of a quarter that its median rounding error may be there.
-const GLANCE: (usize, f64) = (64, 1e-7);
-/// The same of columns that are doubtful at a glance.
-const LOOK: (usize, f64) = (1024, 1e-6);
+/// Rows in which every column is looked at, and those of columns that are doubtful there.
+const ROWS: [usize; 2] = [64, 1024];
+/// What the median rounding error may be at most, as a share of the standard deviation, and of the range of a quarter; a tenth of it
+/// in the few rows.
+const TOLERANCE: (f64, f64) = (1e-6, 1e-4);
 /// Values of a quarter, at least; where there are fewer, parts are larger.
 const QUARTER: usize = 8;
 
@@ -77,17 +78,27 @@ impl Errors {
         }
     }
 
-    /// Whether a part of the values, in their order, is blurred. Rounded values may be all the same and have differed before.
-    fn blur(self, mut values: Vec<f64>, tolerance: f64) -> bool {
+    /// Whether values are blurred, by a multiple of the tolerance. Rounded values may be all the same and have differed before.
+    #[allow(clippy::cast_precision_loss)]
+    fn blur(self, mut values: Vec<f64>, multiple: f64) -> bool {
         values.sort_unstable_by(f64::total_cmp);
+        let differ = |values: &[f64]| self == Self::Likely || values.first() != values.last();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let deviation = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
         let parts = (values.len() / QUARTER).clamp(1, 4);
-        values.chunks(values.len().div_ceil(parts).max(1)).any(|part| {
-            let range = part[part.len() - 1] - part[0];
-            let mut errors: Vec<f64> = part.iter().map(|&x| self.of(x)).collect();
-            let middle = errors.len() / 2;
-            let error = *errors.select_nth_unstable_by(middle, f64::total_cmp).1;
-            error > tolerance * range && (range > 0.0 || self == Self::Likely)
-        })
+        let mut quarters = values.chunks(values.len().div_ceil(parts).max(1));
+        let in_quarter = |part: &[f64]| {
+            differ(part) && self.median(part) > multiple * TOLERANCE.1 * (part[part.len() - 1] - part[0])
+        };
+        differ(&values) && (self.median(&values) > multiple * TOLERANCE.0 * deviation || quarters.any(in_quarter))
+    }
+
+    /// The median error of values.
+    fn median(self, values: &[f64]) -> f64 {
+        let mut errors: Vec<f64> = values.iter().map(|&x| self.of(x)).collect();
+        let middle = errors.len() / 2;
+        *errors.select_nth_unstable_by(middle, f64::total_cmp).1
     }
 }
 
@@ -98,30 +109,31 @@ fn sampled(n: usize, most: usize) -> impl Iterator<Item = usize> {
 }
 
 fn of_dense<T: Copy + Into<f64> + Sync>(rows: &Dense<'_, T>, errors: Errors) -> Vec<usize> {
-    let blurs = |j: usize, (most, tolerance): (usize, f64)| {
-        let values = sampled(rows.n_rows(), most).map(|i| rows.row(i)[j].into());
-        errors.blur(values.collect(), tolerance)
-    };
-    (0..rows.n_features()).into_par_iter().filter(|&j| blurs(j, GLANCE) && blurs(j, LOOK)).collect()
+    let values = |j: usize, most| sampled(rows.n_rows(), most).map(|i| rows.row(i)[j].into()).collect::<Vec<f64>>();
+    let blurs = |&j: &usize| errors.blur(values(j, ROWS[0]), 0.1) && errors.blur(values(j, ROWS[1]), 1.0);
+    (0..rows.n_features()).into_par_iter().filter(blurs).collect()
 }
 
 fn of_sparse<T: Copy + Default + Into<f64>>(rows: &Csr<'_, u32, T>, errors: Errors) -> Vec<usize> {
-    let (most, tolerance) = (GLANCE.0, LOOK.1);
-    let mut columns: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    for i in sampled(rows.n_rows(), most) {
-        let (indices, values) = rows.row(i);
-        indices.iter().zip(values).for_each(|(&j, &x)| columns.entry(j).or_default().push(x.into()));
-    }
-    // Cells that are not stored are zero.
-    let whole = |mut values: Vec<f64>| {
-        values.resize(rows.n_rows().min(most), 0.0);
-        values
+    let blurs = |most: usize, multiple: f64, among: &dyn Fn(u32) -> bool| {
+        let mut columns: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for i in sampled(rows.n_rows(), most) {
+            let (indices, values) = rows.row(i);
+            let cells = indices.iter().zip(values).filter(|(j, _)| among(**j));
+            cells.for_each(|(&j, &x)| columns.entry(j).or_default().push(x.into()));
+        }
+        columns.retain(|_, values| {
+            // Cells that are not stored are zero.
+            values.resize(rows.n_rows().min(most), 0.0);
+            errors.blur(std::mem::take(values), multiple)
+        });
+        columns
     };
-    columns
-        .into_iter()
-        .filter(|(_, values)| errors.blur(whole(values.clone()), tolerance))
-        .map(|(j, _)| j as usize)
-        .collect()
+    let doubtful = blurs(ROWS[0], 0.1, &|_| true);
+    if doubtful.is_empty() {
+        return Vec::new();
+    }
+    blurs(ROWS[1], 1.0, &|j| doubtful.contains_key(&j)).into_keys().map(|j| j as usize).collect()
 }
 
 #[cfg(test)]
@@ -149,7 +161,8 @@ mod tests {
         }
         assert!(is_blurred(600, |i| if i == 17 { 0.0 } else { time(i) }), "an outlier");
         assert!(is_blurred(600, |i| if i % 2 == 0 { noise(i) } else { time(i) }), "two groups");
-        assert!(is_blurred(600, |i| 5_400_000.0 + 1_000.0 * noise(i)), "metres to the north");
+        assert!(is_blurred(600, |i| 5_400_000.0 + 30_000.0 * noise(i)), "metres to the north");
+        assert!(is_blurred(600, |i| 1.7e9 + 3e7 * noise(i)), "a year of seconds");
         assert!(is_blurred(600, |i| 123_456_789.0 + i as f64), "numbers of customers");
         assert!(is_blurred(600, |i| 1.0 + 1e-9 * noise(i)), "all the same in single precision");
     }
@@ -165,6 +178,10 @@ mod tests {
         assert!(!is_blurred(600, |_| 1.7e9 + 0.1), "a constant");
         assert!(!is_blurred(600, |i| if i % 3 == 0 { 0.1 } else { 0.7 }), "few values");
         assert!(!is_blurred(600, |i| 2.8 + (5.0 * noise(i)).floor() / 10.0), "tenths");
+        assert!(
+            !is_blurred(600, |i| if i % 10 == 0 { noise(i) } else { -0.999 + 1e-3 * noise(i) }),
+            "most are near the end of the range"
+        );
         assert!(!is_blurred(600, |_| 0.0) && !is_blurred(1, |_| 0.1));
     }
 

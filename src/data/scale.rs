@@ -218,30 +218,31 @@ impl Scaler {
     /// Writes the transformed dense row `row` to `out`.
     #[allow(clippy::cast_possible_truncation)]
     pub fn write_row(&self, features: &Features, row: usize, out: &mut [f32]) {
-        match features {
-            Features::U8(d) => self.write_dense(d.row(row), out),
-            Features::F32(d) => self.write_dense(d.row(row), out),
-            Features::F64(d) => {
-                let factor = self.row_factor(features, row);
-                return self.each_cell(d.row(row), 0, factor, |j, x| out[j] = x as f32);
-            }
-            Features::Sparse(s) => {
-                let scale = |j: usize| self.scale.as_ref().map_or(1.0, |s| s[j] as f32);
-                let mean = |j: usize| self.mean.as_ref().map_or(0.0, |m| m[j] as f32);
-                match &self.mean {
-                    None => out.fill(0.0),
-                    Some(_) => out.iter_mut().enumerate().for_each(|(j, o)| *o = -mean(j) / scale(j)),
+        self.write_rows(features, &[row as u32], out);
+    }
+
+    /// Writes transformed dense rows to `out`, one after another.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn write_rows(&self, features: &Features, rows: &[u32], out: &mut [f32]) {
+        let narrow = |values: &Vec<f64>| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        let (mean, scale) = (self.mean.as_ref().map(narrow), self.scale.as_ref().map(narrow));
+        let single = Single { mean: mean.as_deref(), scale: scale.as_deref() };
+        for (out, &row) in out.chunks_exact_mut(features.n_features().max(1)).zip(rows) {
+            let row = row as usize;
+            match features {
+                Features::U8(d) => single.write(d.row(row), out),
+                Features::F32(d) => single.write(d.row(row), out),
+                Features::F64(d) => {
+                    let factor = self.row_factor(features, row);
+                    self.each_cell(d.row(row), 0, factor, |j, x| out[j] = x as f32);
+                    continue;
                 }
-                let (indices, values) = s.row(row);
-                for (&j, &v) in indices.iter().zip(values) {
-                    let j = j as usize;
-                    out[j] = (v - mean(j)) / scale(j);
-                }
+                Features::Sparse(s) => single.write_sparse(s.row(row), out),
             }
-        }
-        if self.unit_row {
-            let r = self.row_factor(features, row) as f32;
-            out.iter_mut().for_each(|v| *v *= r);
+            if self.unit_row {
+                let r = self.row_factor(features, row) as f32;
+                out.iter_mut().for_each(|v| *v *= r);
+            }
         }
     }
 
@@ -267,17 +268,35 @@ impl Scaler {
             put(j, factor * (x - mean.map_or(0.0, |m| m[j])) / scale.map_or(1.0, |s| s[j]));
         }
     }
+}
 
-    #[allow(clippy::cast_possible_truncation)]
-    fn write_dense<T: Copy + Into<f32>>(&self, row: &[T], out: &mut [f32]) {
+/// Preprocessing in single precision.
+struct Single<'a> {
+    mean: Option<&'a [f32]>,
+    scale: Option<&'a [f32]>,
+}
+
+impl Single<'_> {
+    fn write<T: Copy + Into<f32>>(&self, row: &[T], out: &mut [f32]) {
         let cells = out.iter_mut().zip(row);
-        match (&self.mean, &self.scale) {
+        match (self.mean, self.scale) {
             (None, None) => cells.for_each(|(o, &x)| *o = x.into()),
-            (Some(mean), None) => cells.zip(mean).for_each(|((o, &x), &m)| *o = x.into() - m as f32),
-            (None, Some(scale)) => cells.zip(scale).for_each(|((o, &x), &s)| *o = x.into() / s as f32),
+            (Some(mean), None) => cells.zip(mean).for_each(|((o, &x), m)| *o = x.into() - m),
+            (None, Some(scale)) => cells.zip(scale).for_each(|((o, &x), s)| *o = x.into() / s),
             (Some(mean), Some(scale)) => {
-                cells.zip(mean).zip(scale).for_each(|(((o, &x), &m), &s)| *o = (x.into() - m as f32) / s as f32);
+                cells.zip(mean).zip(scale).for_each(|(((o, &x), m), s)| *o = (x.into() - m) / s);
             }
+        }
+    }
+
+    fn write_sparse(&self, (indices, values): (&[u32], &[f32]), out: &mut [f32]) {
+        let (mean, scale) = (|j: usize| self.mean.map_or(0.0, |m| m[j]), |j: usize| self.scale.map_or(1.0, |s| s[j]));
+        match self.mean {
+            None => out.fill(0.0),
+            Some(_) => out.iter_mut().enumerate().for_each(|(j, o)| *o = -mean(j) / scale(j)),
+        }
+        for (&j, &v) in indices.iter().zip(values) {
+            out[j as usize] = (v - mean(j as usize)) / scale(j as usize);
         }
     }
 }

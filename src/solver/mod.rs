@@ -109,7 +109,9 @@ impl SolverConfig {
         match self {
             Self::Sgd(config) => problem.in_single(|problem| sgd::solve(config, problem, observer)),
             Self::Dual(config) => dual::solve(config, problem, observer),
-            Self::Lbfgs(config) => problem.in_single(|problem| lbfgs::solve(config, problem, observer)),
+            Self::Lbfgs(config) => {
+                problem.proved_as_read(problem.in_single(|problem| lbfgs::solve(config, problem, observer))?)
+            }
             Self::Newton(config) => newton::solve(config, problem, observer),
         }
     }

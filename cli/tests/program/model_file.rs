@@ -73,6 +73,26 @@ fn version_2_loads_for_ever_and_is_still_what_is_written() {
     assert_eq!(predicted.lines().take(3).collect::<Vec<_>>(), expected);
 }
 
+/// Times in double precision, with mean and scale in double precision: format version 3.
+const V3: &str = "cli/tests/fixtures/model-v3.safetensors";
+
+#[test]
+fn version_3_loads_for_ever_and_is_still_what_is_written() {
+    let bytes = std::fs::read(repository(V3)).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("\"format_version\":\"3\""));
+    let model = Classifier::from_bytes(&bytes, Path::new("v3")).unwrap();
+    assert!(model.scaler.double_rows && model.scaler.mean.is_some() && model.scaler.scale.is_some());
+    assert_eq!(model.to_bytes(), bytes, "a change of the format needs a new version and a fixture of its own");
+    let rows = repository("cli/tests/fixtures/formats/times.parquet");
+    let predicted = Desk::new().succeed(&["predict", &repository(V3), &rows, "--scores"]).stdout;
+    let expected = [
+        "c0\t1.6667325186621103\t0.666673057822904\t-2.3334060932063516",
+        "c1\t-0.33335007622692836\t0.6666976077049377\t-0.3333474400608454",
+        "c2\t-2.333390839642881\t0.6666923003671961\t1.6666984675153418",
+    ];
+    assert_eq!(predicted.lines().take(3).collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn damaged_models_are_refused_in_a_sentence() {
     const HINT: &str = "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`";

@@ -14,6 +14,20 @@ fn v1() -> Vec<u8> {
     std::fs::read(repository(V1)).unwrap()
 }
 
+/// Labels and scores of the first rows, the scores to within a tolerance.
+fn assert_scores(predicted: &str, expected: &[&str], tolerance: f64) {
+    for (found, expected) in predicted.lines().zip(expected) {
+        let split = |line: &str| -> (String, Vec<f64>) {
+            let (label, scores) = line.split_once('\t').unwrap();
+            (label.to_owned(), scores.split('\t').map(|s| s.parse().unwrap()).collect())
+        };
+        let ((label, scores), (expected_label, expected_scores)) = (split(found), split(expected));
+        assert_eq!(label, expected_label);
+        assert!(scores.iter().zip(&expected_scores).all(|(a, b)| (a - b).abs() < tolerance), "{found}\n{expected}");
+    }
+    assert!(predicted.lines().count() >= expected.len());
+}
+
 #[test]
 fn version_1_loads_for_ever() {
     let desk = Desk::new();
@@ -30,15 +44,7 @@ fn version_1_loads_for_ever() {
         "owl\t-0.179054333\t-0.181607260\t0.353579950",
     ];
     assert_eq!(predicted.lines().count(), expected.len());
-    for (found, expected) in predicted.lines().zip(expected) {
-        let split = |line: &str| -> (String, Vec<f64>) {
-            let (label, scores) = line.split_once('\t').unwrap();
-            (label.to_owned(), scores.split('\t').map(|s| s.parse().unwrap()).collect())
-        };
-        let ((label, scores), (expected_label, expected_scores)) = (split(found), split(expected));
-        assert_eq!(label, expected_label);
-        assert!(scores.iter().zip(&expected_scores).all(|(a, b)| (a - b).abs() < 1e-6), "{found}\n{expected}");
-    }
+    assert_scores(&predicted, &expected, 1e-6);
     let evaluated = desk.succeed(&["evaluate", &repository(V1), "--data", &repository(ROWS), "--json"]).stdout;
     let evaluated: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
     assert_eq!(evaluated["accuracy"], 1.0);
@@ -70,7 +76,7 @@ fn version_2_loads_for_ever_and_is_still_what_is_written() {
         "cat\t0.39992520347441224\t-0.18986386716411335\t-0.21006133631029886",
         "cat\t0.33173438989443\t-0.1164246358813095\t-0.21530975401312058",
     ];
-    assert_eq!(predicted.lines().take(3).collect::<Vec<_>>(), expected);
+    assert_scores(&predicted, &expected, 1e-12);
 }
 
 /// Times in double precision, with mean and scale in double precision: format version 3.
@@ -90,7 +96,7 @@ fn version_3_loads_for_ever_and_is_still_what_is_written() {
         "c1\t-0.33335007622692836\t0.6666976077049377\t-0.3333474400608454",
         "c2\t-2.333390839642881\t0.6666923003671961\t1.6666984675153418",
     ];
-    assert_eq!(predicted.lines().take(3).collect::<Vec<_>>(), expected);
+    assert_scores(&predicted, &expected, 1e-12);
 }
 
 #[test]

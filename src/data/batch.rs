@@ -1,7 +1,8 @@
 //! Minibatches: rows gathered, cast and preprocessed on the host, then moved to a device in one piece.
 
-use super::{Features, Scaler};
+use super::{Dense, Features, Scaler, precision};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
 
 /// The rows of a data set with the preprocessing that goes with them: the source of batches.
 #[derive(Debug, Clone, Copy)]
@@ -85,11 +86,9 @@ impl Source<'_> {
         let labels = rows.iter().map(|&r| self.labels[r as usize] as i32).collect();
         let weights = self.weights.map(|w| rows.iter().map(|&r| w[r as usize]).collect());
         let rows = match self.features {
-            Features::U8(_) | Features::F32(_) => {
+            Features::U8(_) | Features::F32(_) | Features::F64(_) => {
                 let mut values = vec![0.0f32; rows.len() * d];
-                for (out, &row) in values.chunks_exact_mut(d).zip(rows) {
-                    self.scaler.write_row(self.features, row as usize, out);
-                }
+                self.scaler.write_rows(self.features, rows, &mut values);
                 HostRows::Dense(values)
             }
             Features::Sparse(csr) => {
@@ -101,7 +100,7 @@ impl Source<'_> {
                     for (&j, &v) in indices.iter().zip(cells) {
                         at.push(i as i32);
                         columns.push(j as i32);
-                        values.push(factor * v / self.scaler.scale.as_ref().map_or(1.0, |s| s[j as usize]));
+                        values.push(factor * v / self.scaler.scale.as_ref().map_or(1.0, |s| s[j as usize] as f32));
                     }
                     factors.push(factor);
                 }
@@ -118,15 +117,47 @@ impl Source<'_> {
         HostBatch { rows, labels, weights, n_features: d }
     }
 
+    /// Rows in double precision as preprocessed rows in single precision, which want no preprocessing any more.
+    #[must_use]
+    pub fn preprocessed(&self) -> Option<Features<'static>> {
+        const ROWS: usize = 256;
+        let Features::F64(rows) = self.features else { return None };
+        let d = rows.n_features();
+        let mut values = vec![0.0f32; rows.n_rows() * d];
+        values.par_chunks_mut(ROWS * d).enumerate().for_each(|(i, out)| {
+            #[allow(clippy::cast_possible_truncation)]
+            let rows: Vec<u32> = (i * ROWS..).take(out.len() / d).map(|row| row as u32).collect();
+            self.scaler.write_rows(self.features, &rows, out);
+        });
+        Some(Features::F32(Dense::new(d, values)))
+    }
+
+    /// The columns that are still blurred in single precision once they are preprocessed, by a look at some of the rows.
+    #[must_use]
+    pub fn blurred(&self, rows: &[u32]) -> Vec<usize> {
+        const MOST: usize = 1024;
+        if !matches!(self.features, Features::F64(_)) {
+            return Vec::new();
+        }
+        let d = self.features.n_features();
+        let mut values = vec![0.0; rows.len().min(MOST) * d];
+        let sample = rows.iter().step_by(rows.len().div_ceil(MOST).max(1));
+        values.chunks_exact_mut(d).zip(sample).for_each(|(out, &row)| {
+            self.scaler.write_row_wide(self.features, row as usize, out);
+        });
+        precision::blurred(&Features::F64(Dense::new(d, values)))
+    }
+
     /// `−mean/scale` as `[1, n_features]` on a device: what sparse batches still need for centring.
     #[must_use]
     pub fn sparse_offset(&self, device: &Device) -> Option<Tensor<2>> {
         let (Features::Sparse(_), Some(mean)) = (self.features, &self.scaler.mean) else {
             return None;
         };
+        #[allow(clippy::cast_possible_truncation)]
         let offset: Vec<f32> = match &self.scaler.scale {
-            None => mean.iter().map(|m| -m).collect(),
-            Some(scale) => mean.iter().zip(scale).map(|(m, s)| -m / s).collect(),
+            None => mean.iter().map(|&m| -m as f32).collect(),
+            Some(scale) => mean.iter().zip(scale).map(|(&m, &s)| -m as f32 / s as f32).collect(),
         };
         let d = offset.len();
         Some(Tensor::from_data(TensorData::new(offset, [1, d]), device))

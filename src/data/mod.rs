@@ -1,9 +1,11 @@
 //! Data: features as bytes, floats or sparse rows, labels with their names, splits, preprocessing and batches.
 //!
-//! Bytes stay bytes: an image set is never expanded as a whole, only batch by batch. Imports only `device` and `bounded`.
+//! Bytes stay bytes: an image set is never expanded as a whole, only batch by batch. Floats are single, and double only where single precision
+//! would blur a column ([`precision`]). Imports only `device` and `bounded`.
 
 pub mod batch;
 pub mod labels;
+pub mod precision;
 pub mod scale;
 pub mod sparse;
 pub mod split;
@@ -105,6 +107,8 @@ pub enum Features<'a> {
     U8(Dense<'a, u8>),
     /// Single-precision floats.
     F32(Dense<'a, f32>),
+    /// Double-precision floats, where single precision would blur a column.
+    F64(Dense<'a, f64>),
     /// Sparse rows.
     Sparse(Csr<'a>),
 }
@@ -116,6 +120,7 @@ impl Features<'_> {
         match self {
             Self::U8(d) => Features::U8(d.borrowed()),
             Self::F32(d) => Features::F32(d.borrowed()),
+            Self::F64(d) => Features::F64(d.borrowed()),
             Self::Sparse(s) => Features::Sparse(s.borrowed()),
         }
     }
@@ -126,6 +131,7 @@ impl Features<'_> {
         match self {
             Self::U8(d) => d.n_rows(),
             Self::F32(d) => d.n_rows(),
+            Self::F64(d) => d.n_rows(),
             Self::Sparse(s) => s.n_rows(),
         }
     }
@@ -136,39 +142,42 @@ impl Features<'_> {
         match self {
             Self::U8(d) => d.n_features(),
             Self::F32(d) => d.n_features(),
+            Self::F64(d) => d.n_features(),
             Self::Sparse(s) => s.n_features(),
         }
     }
 
-    /// Sparse rows of which at least half of the cells are stored, as dense rows: they need no more memory and are faster.
+    /// Sparse rows of which at least the share [`sparse::DENSE`] of the cells is stored, as dense rows.
     #[must_use]
     pub fn densified(self) -> Self {
         match self {
-            Self::Sparse(s) if s.n_features() > 0 && s.density() >= 0.5 => {
+            Self::Sparse(s) if s.n_features() > 0 && s.density() >= sparse::DENSE => {
                 Self::F32(Dense::new(s.n_features(), s.to_dense()))
             }
             other => other,
         }
     }
 
-    /// `u8`, `f32` or `sparse`.
+    /// `u8`, `f32`, `f64` or `sparse`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::U8(_) => "u8",
             Self::F32(_) => "f32",
+            Self::F64(_) => "f64",
             Self::Sparse(_) => "sparse",
         }
     }
 
     /// Calls `visit(column, value)` for every cell of row `i` that is stored (all of them when dense).
-    pub fn for_each_cell(&self, i: usize, mut visit: impl FnMut(usize, f32)) {
+    pub fn for_each_cell(&self, i: usize, mut visit: impl FnMut(usize, f64)) {
         match self {
-            Self::U8(d) => d.row(i).iter().enumerate().for_each(|(j, &v)| visit(j, f32::from(v))),
-            Self::F32(d) => d.row(i).iter().enumerate().for_each(|(j, &v)| visit(j, v)),
+            Self::U8(d) => d.row(i).iter().enumerate().for_each(|(j, &v)| visit(j, f64::from(v))),
+            Self::F32(d) => d.row(i).iter().enumerate().for_each(|(j, &v)| visit(j, f64::from(v))),
+            Self::F64(d) => d.row(i).iter().enumerate().for_each(|(j, &v)| visit(j, v)),
             Self::Sparse(s) => {
                 let (indices, values) = s.row(i);
-                indices.iter().zip(values).for_each(|(&j, &v)| visit(j as usize, v));
+                indices.iter().zip(values).for_each(|(&j, &v)| visit(j as usize, f64::from(v)));
             }
         }
     }

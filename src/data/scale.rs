@@ -4,6 +4,7 @@
 //! transformed batch by batch; sparse rows keep their zeros, and the offset `−mean/scale` goes through the weights.
 
 use super::Features;
+use super::precision::single;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -39,19 +40,21 @@ pub enum Scale {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scaler {
     /// What is subtracted from each feature.
-    pub mean: Option<Vec<f32>>,
+    pub mean: Option<Vec<f64>>,
     /// What each feature is divided by.
-    pub scale: Option<Vec<f32>>,
+    pub scale: Option<Vec<f64>>,
     /// Whether each row is divided by its length afterwards.
     pub unit_row: bool,
+    /// Whether it was fitted on rows in double precision: rows that are scored have to be so, too.
+    pub double_rows: bool,
 }
 
 /// Column sums over rows, in f64; integers are summed exactly.
 struct Moments {
     sum: Vec<f64>,
     square: Vec<f64>,
-    min: Vec<f32>,
-    max: Vec<f32>,
+    min: Vec<f64>,
+    max: Vec<f64>,
     stored: Vec<u32>,
 }
 
@@ -60,17 +63,17 @@ impl Moments {
         Self {
             sum: vec![0.0; d],
             square: vec![0.0; d],
-            min: vec![f32::INFINITY; d],
-            max: vec![f32::NEG_INFINITY; d],
+            min: vec![f64::INFINITY; d],
+            max: vec![f64::NEG_INFINITY; d],
             stored: vec![0; d],
         }
     }
 
-    fn add_rows(mut self, features: &Features, rows: &[u32], shift: &[f32]) -> Self {
+    fn add_rows(mut self, features: &Features, rows: &[u32], shift: &[f64]) -> Self {
         for &row in rows {
             features.for_each_cell(row as usize, |j, x| {
                 // Shifted by a typical row, so that a large mean does not swallow the variance.
-                let v = f64::from(x) - f64::from(shift[j]);
+                let v = x - shift[j];
                 self.sum[j] += v;
                 self.square[j] += v * v;
                 self.min[j] = self.min[j].min(x);
@@ -112,9 +115,12 @@ fn byte_means(dense: &super::Dense<'_, u8>, rows: &[u32]) -> Vec<f64> {
     total
 }
 
-#[allow(clippy::cast_possible_truncation)]
-fn narrow(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&v| v as f32).collect()
+/// Numbers in the precision of the rows that they were fitted on.
+fn rounded(mut values: Vec<f64>, double: bool) -> Vec<f64> {
+    if !double {
+        values.iter_mut().for_each(|v| *v = single(*v));
+    }
+    values
 }
 
 impl Scaler {
@@ -123,22 +129,23 @@ impl Scaler {
     #[allow(clippy::cast_precision_loss)]
     pub fn fit(features: &Features, rows: &[u32], center: Center, scale: Scale) -> Self {
         let d = features.n_features();
-        let unit_row = scale == Scale::UnitRow;
+        let double_rows = matches!(features, Features::F64(_));
+        let fitted = Self { unit_row: scale == Scale::UnitRow, double_rows, ..Self::default() };
         match (center, scale) {
-            (Center::None, Scale::None | Scale::UnitRow) => return Self { unit_row, ..Self::default() },
-            (Center::None, Scale::Pixel) => return Self { scale: Some(vec![255.0; d]), ..Self::default() },
+            (Center::None, Scale::None | Scale::UnitRow) => return fitted,
+            (Center::None, Scale::Pixel) => return Self { scale: Some(vec![255.0; d]), ..fitted },
             (Center::Mean, Scale::None | Scale::Pixel | Scale::UnitRow) => {
                 if let Features::U8(dense) = features {
-                    let mean = Some(narrow(&byte_means(dense, rows)));
+                    let mean = Some(rounded(byte_means(dense, rows), double_rows));
                     let scale = (scale == Scale::Pixel).then(|| vec![255.0; d]);
-                    return Self { mean, scale, unit_row };
+                    return Self { mean, scale, ..fitted };
                 }
             }
             (_, Scale::Std | Scale::Minmax) => {}
         }
         let n = rows.len() as f64;
-        let mut shift = vec![0.0f32; d];
-        if let (Features::F32(_) | Features::U8(_), Some(&row)) = (features, rows.first()) {
+        let mut shift = vec![0.0; d];
+        if let (Features::U8(_) | Features::F32(_) | Features::F64(_), Some(&row)) = (features, rows.first()) {
             features.for_each_cell(row as usize, |j, x| shift[j] = x);
         }
         let parts: Vec<Moments> =
@@ -151,7 +158,7 @@ impl Scaler {
                 moments.max[j] = moments.max[j].max(0.0);
             }
         }
-        let means: Vec<f64> = (0..d).map(|j| moments.sum[j] / n + f64::from(shift[j])).collect();
+        let means: Vec<f64> = (0..d).map(|j| moments.sum[j] / n + shift[j]).collect();
         let divisors = match scale {
             Scale::None | Scale::UnitRow => None,
             Scale::Pixel => Some(vec![255.0; d]),
@@ -166,17 +173,17 @@ impl Scaler {
             ),
             Scale::Minmax => Some(
                 (0..d)
-                    .map(|j| f64::from(moments.max[j]) - f64::from(moments.min[j]))
+                    .map(|j| moments.max[j] - moments.min[j])
                     .map(|range| if range > 0.0 { range } else { 1.0 })
                     .collect(),
             ),
         };
         let mean = match (center, scale) {
-            (Center::Mean, _) => Some(narrow(&means)),
+            (Center::Mean, _) => Some(rounded(means, double_rows)),
             (Center::None, Scale::Minmax) => Some(moments.min.clone()),
             (Center::None, _) => None,
         };
-        Self { mean, scale: divisors.map(|s| narrow(&s)), unit_row }
+        Self { mean, scale: divisors.map(|s| rounded(s, double_rows)), ..fitted }
     }
 
     /// True when `x' = x`.
@@ -193,15 +200,15 @@ impl Scaler {
         }
         let mut square = 0.0;
         match (&self.mean, features) {
-            (None, _) => features.for_each_cell(row, |_, x| square += f64::from(x).powi(2)),
-            (Some(mean), Features::U8(_) | Features::F32(_)) => {
-                features.for_each_cell(row, |j, x| square += (f64::from(x) - f64::from(mean[j])).powi(2));
+            (None, _) => features.for_each_cell(row, |_, x| square += x.powi(2)),
+            (Some(mean), Features::U8(_) | Features::F32(_) | Features::F64(_)) => {
+                features.for_each_cell(row, |j, x| square += (x - mean[j]).powi(2));
             }
             (Some(mean), Features::Sparse(_)) => {
-                square = mean.iter().map(|&m| f64::from(m).powi(2)).sum();
+                square = mean.iter().map(|m| m.powi(2)).sum();
                 features.for_each_cell(row, |j, x| {
-                    let m = f64::from(mean[j]);
-                    square += (f64::from(x) - m).powi(2) - m * m;
+                    let m = mean[j];
+                    square += (x - m).powi(2) - m * m;
                 });
             }
         }
@@ -211,28 +218,31 @@ impl Scaler {
     /// Writes the transformed dense row `row` to `out`.
     #[allow(clippy::cast_possible_truncation)]
     pub fn write_row(&self, features: &Features, row: usize, out: &mut [f32]) {
-        match features {
-            Features::U8(d) => self.write_dense(d.row(row), out),
-            Features::F32(d) => self.write_dense(d.row(row), out),
-            Features::Sparse(s) => {
-                match (&self.mean, &self.scale) {
-                    (None, _) => out.fill(0.0),
-                    (Some(mean), None) => out.iter_mut().zip(mean).for_each(|(o, m)| *o = -m),
-                    (Some(mean), Some(scale)) => {
-                        out.iter_mut().zip(mean).zip(scale).for_each(|((o, m), s)| *o = -m / s);
-                    }
+        self.write_rows(features, &[row as u32], out);
+    }
+
+    /// Writes transformed dense rows to `out`, one after another.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn write_rows(&self, features: &Features, rows: &[u32], out: &mut [f32]) {
+        let narrow = |values: &Vec<f64>| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        let (mean, scale) = (self.mean.as_ref().map(narrow), self.scale.as_ref().map(narrow));
+        let single = Single { mean: mean.as_deref(), scale: scale.as_deref() };
+        for (out, &row) in out.chunks_exact_mut(features.n_features().max(1)).zip(rows) {
+            let row = row as usize;
+            match features {
+                Features::U8(d) => single.write(d.row(row), out),
+                Features::F32(d) => single.write(d.row(row), out),
+                Features::F64(d) => {
+                    let factor = self.row_factor(features, row);
+                    self.each_cell(d.row(row), 0, factor, |j, x| out[j] = x as f32);
+                    continue;
                 }
-                let (indices, values) = s.row(row);
-                for (&j, &v) in indices.iter().zip(values) {
-                    let j = j as usize;
-                    let mean = self.mean.as_ref().map_or(0.0, |m| m[j]);
-                    out[j] = (v - mean) / self.scale.as_ref().map_or(1.0, |s| s[j]);
-                }
+                Features::Sparse(s) => single.write_sparse(s.row(row), out),
             }
-        }
-        if self.unit_row {
-            let r = self.row_factor(features, row) as f32;
-            out.iter_mut().for_each(|v| *v *= r);
+            if self.unit_row {
+                let r = self.row_factor(features, row) as f32;
+                out.iter_mut().for_each(|v| *v *= r);
+            }
         }
     }
 
@@ -240,23 +250,53 @@ impl Scaler {
     pub fn write_row_wide(&self, features: &Features, row: usize, out: &mut [f64]) {
         let factor = self.row_factor(features, row);
         let transformed = |j: usize, x: f64| {
-            let mean = self.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
-            factor * (x - mean) / self.scale.as_ref().map_or(1.0, |s| f64::from(s[j]))
+            let mean = self.mean.as_ref().map_or(0.0, |m| m[j]);
+            factor * (x - mean) / self.scale.as_ref().map_or(1.0, |s| s[j])
         };
         if matches!(features, Features::Sparse(_)) {
             out.iter_mut().enumerate().for_each(|(j, o)| *o = transformed(j, 0.0));
         }
-        features.for_each_cell(row, |j, x| out[j] = transformed(j, f64::from(x)));
+        features.for_each_cell(row, |j, x| out[j] = transformed(j, x));
     }
 
-    fn write_dense<T: Copy + Into<f32>>(&self, row: &[T], out: &mut [f32]) {
-        match (&self.mean, &self.scale) {
-            (None, None) => out.iter_mut().zip(row).for_each(|(o, &x)| *o = x.into()),
-            (Some(mean), None) => out.iter_mut().zip(row).zip(mean).for_each(|((o, &x), m)| *o = x.into() - m),
-            (None, Some(scale)) => out.iter_mut().zip(row).zip(scale).for_each(|((o, &x), s)| *o = x.into() / s),
+    /// Calls `put` for the transformed cells of a part of a dense row whose factor is known; `first` is the feature of the first.
+    #[inline(always)]
+    pub(crate) fn each_cell(&self, cells: &[f64], first: usize, factor: f64, mut put: impl FnMut(usize, f64)) {
+        let mean = self.mean.as_deref().map(|m| &m[first..first + cells.len()]);
+        let scale = self.scale.as_deref().map(|s| &s[first..first + cells.len()]);
+        for (j, &x) in cells.iter().enumerate() {
+            put(j, factor * (x - mean.map_or(0.0, |m| m[j])) / scale.map_or(1.0, |s| s[j]));
+        }
+    }
+}
+
+/// Preprocessing in single precision.
+struct Single<'a> {
+    mean: Option<&'a [f32]>,
+    scale: Option<&'a [f32]>,
+}
+
+impl Single<'_> {
+    fn write<T: Copy + Into<f32>>(&self, row: &[T], out: &mut [f32]) {
+        let cells = out.iter_mut().zip(row);
+        match (self.mean, self.scale) {
+            (None, None) => cells.for_each(|(o, &x)| *o = x.into()),
+            (Some(mean), None) => cells.zip(mean).for_each(|((o, &x), m)| *o = x.into() - m),
+            (None, Some(scale)) => cells.zip(scale).for_each(|((o, &x), s)| *o = x.into() / s),
             (Some(mean), Some(scale)) => {
-                out.iter_mut().zip(row).zip(mean).zip(scale).for_each(|(((o, &x), m), s)| *o = (x.into() - m) / s);
+                cells.zip(mean).zip(scale).for_each(|(((o, &x), m), s)| *o = (x.into() - m) / s);
             }
+        }
+    }
+
+    fn write_sparse(&self, (indices, values): (&[u32], &[f32]), out: &mut [f32]) {
+        let (mean, scale) = (|j: usize| self.mean.map_or(0.0, |m| m[j]), |j: usize| self.scale.map_or(1.0, |s| s[j]));
+        match self.mean {
+            None => out.fill(0.0),
+            Some(_) => out.iter_mut().enumerate().for_each(|(j, o)| *o = -mean(j) / scale(j)),
+        }
+        for (&j, &v) in indices.iter().zip(values) {
+            out[j as usize] = (v - mean(j as usize)) / scale(j as usize);
         }
     }
 }
@@ -294,7 +334,7 @@ mod tests {
             assert_eq!(scaler.mean.as_deref(), Some(&[2., 4., 7.][..]), "{}", features.kind());
             let scale = scaler.scale.unwrap();
             assert!(
-                (scale[0] - (8.0f32 / 3.0).sqrt()).abs() < 1e-6 && (scale[1] - (32.0f32 / 3.0).sqrt()).abs() < 1e-6
+                (scale[0] - (8.0f64 / 3.0).sqrt()).abs() < 1e-6 && (scale[1] - (32.0f64 / 3.0).sqrt()).abs() < 1e-6
             );
             assert_eq!(scale[2], 1.0);
             let minmax = Scaler::fit(&features, &rows, Center::None, Scale::Minmax);

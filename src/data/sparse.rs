@@ -4,6 +4,8 @@ use super::Dense;
 use rayon::prelude::*;
 use std::borrow::Cow;
 
+/// The share of stored cells from which on dense rows need no more memory and are faster.
+pub const DENSE: f64 = 0.5;
 /// Dense rows that a thread goes through at once.
 const ROWS: usize = 1024;
 
@@ -146,7 +148,9 @@ impl Csr<'_> {
     pub fn new(n_features: usize) -> Self {
         Self { n_features, ..Self::default() }
     }
+}
 
+impl<V: Copy + Default> Csr<'_, u32, V> {
     /// An empty matrix with room for `rows` rows and `cells` stored cells.
     #[must_use]
     pub fn with_capacity(rows: usize, cells: usize) -> Self {
@@ -163,7 +167,7 @@ impl Csr<'_> {
     }
 
     /// Appends one cell to the row that is being built. The caller keeps columns increasing; the width grows as needed.
-    pub fn push_cell(&mut self, column: u32, value: f32) {
+    pub fn push_cell(&mut self, column: u32, value: V) {
         self.n_features = self.n_features.max(column as usize + 1);
         self.indices.to_mut().push(column);
         self.values.to_mut().push(value);
@@ -201,7 +205,7 @@ impl Csr<'_> {
     }
 
     /// Appends the rows of `other` below; the width becomes the larger of the two.
-    pub fn append(&mut self, other: &Csr<'_>) {
+    pub fn append(&mut self, other: &Csr<'_, u32, V>) {
         let base = self.indices.len();
         self.n_features = self.n_features.max(other.n_features);
         self.indices.to_mut().extend_from_slice(&other.indices);
@@ -219,8 +223,8 @@ impl Csr<'_> {
 
     /// The same matrix as row-major dense values.
     #[must_use]
-    pub fn to_dense(&self) -> Vec<f32> {
-        let mut dense = vec![0.0; self.n_rows() * self.n_features];
+    pub fn to_dense(&self) -> Vec<V> {
+        let mut dense = vec![V::default(); self.n_rows() * self.n_features];
         for i in 0..self.n_rows() {
             let (indices, values) = self.row(i);
             for (&j, &v) in indices.iter().zip(values) {
@@ -228,6 +232,16 @@ impl Csr<'_> {
             }
         }
         dense
+    }
+}
+
+impl Csr<'_, u32, f64> {
+    /// The same matrix in single precision.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn in_single(&self) -> Csr<'static> {
+        let values: Vec<f32> = self.values.iter().map(|&v| v as f32).collect();
+        Csr::of(self.n_features, self.offsets.to_vec(), self.indices.to_vec(), values)
     }
 }
 

@@ -105,6 +105,7 @@ impl Host<'_> {
         let features = match features {
             Features::U8(dense) => Features::U8(Dense::new(d, rows().flat_map(|i| dense.row(i).to_vec()).collect())),
             Features::F32(dense) => Features::F32(Dense::new(d, rows().flat_map(|i| dense.row(i).to_vec()).collect())),
+            Features::F64(dense) => Features::F64(Dense::new(d, rows().flat_map(|i| dense.row(i).to_vec()).collect())),
             Features::Sparse(_) => return Ok(None),
         };
         let labels: Vec<u32> = rows().map(|i| labels[i]).collect();
@@ -236,8 +237,8 @@ impl Host<'_> {
         let Source { features, scaler, .. } = self.source;
         if let Features::Sparse(_) = features {
             let factor = scaler.row_factor(features, row as usize);
-            let scale = |j: usize| scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
-            features.for_each_cell(row as usize, |j, v| visit(j, factor * f64::from(v) / scale(j)));
+            let scale = |j: usize| scaler.scale.as_ref().map_or(1.0, |s| s[j]);
+            features.for_each_cell(row as usize, |j, v| visit(j, factor * v / scale(j)));
         } else {
             let mut values = vec![0.0f32; features.n_features()];
             scaler.write_row(features, row as usize, &mut values);
@@ -249,8 +250,8 @@ impl Host<'_> {
     fn offset(&self) -> Option<Vec<f64>> {
         let Source { features, scaler, .. } = self.source;
         let mean = scaler.mean.as_ref().filter(|_| matches!(features, Features::Sparse(_)))?;
-        let scale = |j: usize| scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
-        Some(mean.iter().enumerate().map(|(j, &m)| -f64::from(m) / scale(j)).collect())
+        let scale = |j: usize| scaler.scale.as_ref().map_or(1.0, |s| s[j]);
+        Some(mean.iter().enumerate().map(|(j, &m)| -m / scale(j)).collect())
     }
 
     fn factor(&self, row: u32) -> f64 {

@@ -113,7 +113,7 @@ fn finish(report: &mut Report, request: &Request<'_>, rows: &[u32], columns: &[u
 fn draw_rows(source: &Source<'_>, rows: &[u32], rng: &mut ChaCha8Rng) -> Vec<u32> {
     let width = match source.features {
         Features::Sparse(_) if source.scaler.mean.is_none() => 1,
-        Features::U8(_) | Features::F32(_) | Features::Sparse(_) => source.features.n_features(),
+        Features::U8(_) | Features::F32(_) | Features::F64(_) | Features::Sparse(_) => source.features.n_features(),
     };
     let count = ROWS.min((CELLS / width.max(1)).max(1)).min(rows.len());
     let mut drawn: Vec<u32> = index::sample(rng, rows.len(), count).into_iter().map(|i| rows[i]).collect();

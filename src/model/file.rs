@@ -1,13 +1,17 @@
 //! The model file: safetensors, so that Python reads it in two lines.
 //!
 //! Tensors: `weight` `[n_features, n_classes]`, `bias` `[n_classes]`, both for preprocessed features, and `mean` and `scale`
-//! `[n_features]` where the preprocessing uses them. `weight` and `bias` are F32 where that holds every number of theirs exactly
-//! (format version 1), else F64 (format version 2): a model on the disk is the model that was measured. Metadata: every value is text, those that are not plain words are JSON.
+//! `[n_features]` where the preprocessing uses them: scores are `((x − mean)/scale)·weight + bias`, with rows of length 1 before the
+//! product where `preprocess` says so. `weight` and `bias` are F32 where that holds every number of theirs exactly (format version 1),
+//! else F64 (format version 2), and so are `mean` and `scale` (format version 3): a model on the disk is the model that was measured.
+//! Format version 3 has models of rows in double precision besides, whose `preprocess` says `"double_rows": true`; of all others x is
+//! rounded to single precision first. Metadata: every value is text, those that are not plain words are JSON.
 //! The header is written with sorted keys, so that equal models are equal byte for byte.
 
 use super::{Classifier, Liblinear, LiblinearSolver, Origin};
 use crate::calibration::Calibrator;
 use crate::data::Scaler;
+use crate::data::precision::single;
 use crate::durable;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -18,8 +22,11 @@ use std::path::{Path, PathBuf};
 /// The name of the model file in a folder.
 pub const MODEL_FILE: &str = "model.safetensors";
 
-/// The newest format version that this program reads and writes: weights in double precision.
-pub const FORMAT_VERSION: u32 = 2;
+/// The newest format version that this program reads and writes: rows and preprocessing in double precision.
+pub const FORMAT_VERSION: u32 = 3;
+
+/// The format version of models whose weights alone need double precision.
+const WEIGHT_VERSION: u32 = 2;
 
 /// The format version of models whose numbers are all of single precision.
 const SINGLE_VERSION: u32 = 1;
@@ -60,35 +67,30 @@ pub enum ModelFileError {
 }
 
 /// The numbers of a tensor in the order of the file.
-enum Numbers<'a> {
-    Single(&'a [f32]),
-    Double(&'a [f64]),
-    /// Numbers of single precision that are held in double.
-    Narrowed(&'a [f64]),
+struct Numbers<'a> {
+    values: &'a [f64],
+    /// Whether single precision holds them all.
+    single: bool,
 }
 
 impl Numbers<'_> {
     const fn dtype(&self) -> &'static str {
-        match self {
-            Self::Single(_) | Self::Narrowed(_) => "F32",
-            Self::Double(_) => "F64",
-        }
+        if self.single { "F32" } else { "F64" }
     }
 
     #[allow(clippy::cast_possible_truncation)]
     fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Single(values) => values.iter().for_each(|v| out.extend(v.to_le_bytes())),
-            Self::Double(values) => values.iter().for_each(|v| out.extend(v.to_le_bytes())),
-            Self::Narrowed(values) => values.iter().for_each(|v| out.extend((*v as f32).to_le_bytes())),
+        if self.single {
+            self.values.iter().for_each(|v| out.extend((*v as f32).to_le_bytes()));
+        } else {
+            self.values.iter().for_each(|v| out.extend(v.to_le_bytes()));
         }
     }
 }
 
-/// Whether single precision holds a number to the last bit.
-#[allow(clippy::cast_possible_truncation)]
-fn is_single(value: f64) -> bool {
-    f64::from(value as f32).to_bits() == value.to_bits()
+/// Whether single precision holds all of them to the last bit.
+fn are_single<'a>(mut values: impl Iterator<Item = &'a f64>) -> bool {
+    values.all(|&v| single(v).to_bits() == v.to_bits())
 }
 
 impl Classifier {
@@ -99,17 +101,18 @@ impl Classifier {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (d, k) = (self.n_features(), self.n_classes());
-        let single = self.is_single();
-        let numbers = if single { Numbers::Narrowed } else { Numbers::Double };
-        let mut tensors = vec![("weight", vec![d, k], numbers(&self.weight))];
-        if let Some(bias) = &self.bias {
-            tensors.push(("bias", vec![k], numbers(bias)));
-        }
-        if let Some(mean) = &self.scaler.mean {
-            tensors.push(("mean", vec![d], Numbers::Single(mean)));
-        }
-        if let Some(scale) = &self.scaler.scale {
-            tensors.push(("scale", vec![d], Numbers::Single(scale)));
+        let Scaler { mean, scale, double_rows, .. } = &self.scaler;
+        let weights = are_single(self.weight.iter().chain(self.bias.iter().flatten()));
+        let fitted = are_single(mean.iter().chain(scale).flatten());
+        let version = match (*double_rows || !fitted, weights) {
+            (true, _) => FORMAT_VERSION,
+            (false, false) => WEIGHT_VERSION,
+            (false, true) => SINGLE_VERSION,
+        };
+        let mut tensors = vec![("weight", vec![d, k], Numbers { values: &self.weight, single: weights })];
+        let vectors = [("bias", k, &self.bias, weights), ("mean", d, mean, fitted), ("scale", d, scale, fitted)];
+        for (name, length, values, single) in vectors {
+            tensors.extend(values.as_ref().map(|values| (name, vec![length], Numbers { values, single })));
         }
         let mut header: BTreeMap<&str, Value> = BTreeMap::new();
         let mut data = Vec::new();
@@ -119,18 +122,13 @@ impl Classifier {
             let offsets = [start, data.len()];
             header.insert(name, json!({"dtype": values.dtype(), "shape": shape, "data_offsets": offsets}));
         }
-        header.insert("__metadata__", self.metadata(if single { SINGLE_VERSION } else { FORMAT_VERSION }));
+        header.insert("__metadata__", self.metadata(version));
         let mut text = serde_json::to_string(&header).unwrap_or_default().into_bytes();
         text.resize(text.len().next_multiple_of(8), b' ');
         let mut file = (text.len() as u64).to_le_bytes().to_vec();
         file.extend(text);
         file.extend(data);
         file
-    }
-
-    /// Whether single precision holds all weights.
-    fn is_single(&self) -> bool {
-        self.weight.iter().chain(self.bias.iter().flatten()).all(|&v| is_single(v))
     }
 
     fn metadata(&self, version: u32) -> Value {
@@ -144,10 +142,13 @@ impl Classifier {
         if let Some(names) = &self.feature_names {
             metadata["feature_names"] = text(json!(names));
         }
-        let unit_row = self.scaler.unit_row;
+        let mut preprocess = json!({"unit_row": self.scaler.unit_row});
+        if self.scaler.double_rows {
+            preprocess["double_rows"] = true.into();
+        }
         match &self.origin {
             Origin::Trained(t) => {
-                metadata["preprocess"] = text(json!({"center": t.center, "scale": t.scale, "unit_row": unit_row}));
+                (preprocess["center"], preprocess["scale"]) = (json!(t.center), json!(t.scale));
                 metadata["loss"] = text(json!(t.loss));
                 metadata["objective"] = text(json!({"lambda": t.lambda, "n_samples": t.n_samples, "bias": t.bias}));
                 metadata["config"] = t.config.as_str().into();
@@ -156,10 +157,10 @@ impl Classifier {
                 }
             }
             Origin::Liblinear(model) => {
-                metadata["preprocess"] = text(json!({"unit_row": unit_row}));
                 metadata["liblinear_solver"] = model.solver.name().into();
             }
         }
+        metadata["preprocess"] = text(preprocess);
         metadata
     }
 
@@ -217,14 +218,13 @@ impl Classifier {
         if let Some(bad) = scale.iter().flatten().find(|&&s| s == 0.0) {
             return Err(wrong(format!("tensor `scale` holds {bad}, expected divisors other than 0")));
         }
-        #[allow(clippy::cast_possible_truncation)]
-        let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
-        let (mean, scale) = (mean.map(single), scale.map(single));
-        let unit_row = field(&metadata.parse("preprocess")?, "unit_row") == Value::Bool(true);
+        let preprocess = metadata.parse("preprocess")?;
+        let is_set = |key: &str| field(&preprocess, key) == Value::Bool(true);
+        let (unit_row, double_rows) = (is_set("unit_row"), is_set("double_rows"));
         Ok(Self {
             weight,
             bias,
-            scaler: Scaler { mean, scale, unit_row },
+            scaler: Scaler { mean, scale, unit_row, double_rows },
             class_names,
             feature_names,
             image_shape,
@@ -331,22 +331,21 @@ fn tensor(
     let Ok(view) = tensors.tensor(name) else {
         return Ok(None);
     };
-    let values = floats(&view, name)
-        .map_err(|expected| wrong(format!("tensor `{name}` has type {:?}, expected {expected}", view.dtype())))?;
+    let values = floats(&view)
+        .ok_or_else(|| wrong(format!("tensor `{name}` has type {:?}, expected F32 or F64", view.dtype())))?;
     if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
         return Err(wrong(format!("tensor `{name}` holds {bad}, expected finite numbers")));
     }
     Ok(Some((values, view.shape().to_vec())))
 }
 
-/// The numbers of a tensor; else the types that it may have.
-fn floats(view: &TensorView<'_>, name: &str) -> Result<Vec<f64>, &'static str> {
-    let is_weight = matches!(name, "weight" | "bias");
+/// The numbers of a tensor; `None` for other types.
+fn floats(view: &TensorView<'_>) -> Option<Vec<f64>> {
     let data = view.data();
     match view.dtype() {
-        Dtype::F32 => Ok(data.as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()),
-        Dtype::F64 if is_weight => Ok(data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
-        _ => Err(if is_weight { "F32 or F64" } else { "F32" }),
+        Dtype::F32 => Some(data.as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()),
+        Dtype::F64 => Some(data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
+        _ => None,
     }
 }
 

@@ -46,9 +46,9 @@ struct Envelope {
 impl<'a> Scorer<'a> {
     /// For weights `[n_features, n_classes]` and a bias `[n_classes]` for preprocessed features.
     pub fn new(weight: &'a [f64], bias: Option<&'a [f64]>, scaler: &'a Scaler, n_classes: usize) -> Self {
-        let divided = |scale: &Vec<f32>| {
+        let divided = |scale: &Vec<f64>| {
             let rows = weight.chunks_exact(n_classes).zip(scale);
-            Cow::Owned(rows.flat_map(|(row, &s)| row.iter().map(move |w| w / f64::from(s))).collect())
+            Cow::Owned(rows.flat_map(|(row, &s)| row.iter().map(move |w| w / s)).collect())
         };
         Self {
             scaler,
@@ -68,7 +68,7 @@ impl<'a> Scorer<'a> {
     fn offset(&self) -> Vec<f64> {
         let mut offset = vec![0.0; self.n_classes];
         for (row, &m) in self.weight.chunks_exact(self.n_classes).zip(self.scaler.mean.iter().flatten()) {
-            offset.iter_mut().zip(row).for_each(|(o, v)| *o -= f64::from(m) * v);
+            offset.iter_mut().zip(row).for_each(|(o, v)| *o -= m * v);
         }
         offset
     }
@@ -84,9 +84,9 @@ impl<'a> Scorer<'a> {
         let largest = |values: &[f64]| values.iter().fold(0.0f64, |most, v| most.max(v.abs()));
         let weight: Vec<f64> = self.weight.chunks_exact(self.n_classes).map(largest).collect();
         let mean = self.scaler.mean.as_deref().unwrap_or_default();
-        let through = |(&m, v): (&f32, &f64)| f64::from(m).abs() * v;
+        let through = |(&m, v): (&f64, &f64)| m.abs() * v;
         let offset = if is_dense { 0.0 } else { mean.iter().zip(&weight).map(through).sum() };
-        let square = if is_dense { 0.0 } else { mean.iter().map(|&m| f64::from(m) * f64::from(m)).sum() };
+        let square = if is_dense { 0.0 } else { mean.iter().map(|m| m * m).sum() };
         Envelope { weight, offset, bias: 4.0 * UNIT * largest(&self.bias), square }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Scorer<'a> {
         let is_dense = !matches!(features, Features::Sparse(_));
         let by_class = is_dense.then(|| ClassWeights::<f64>::from_rows(&self.weight, k));
         let offset = if is_dense { vec![0.0; k] } else { self.offset() };
-        let mean: Option<Vec<f64>> = self.scaler.mean.as_ref().map(|m| m.iter().map(|&m| f64::from(m)).collect());
+        let mean = self.scaler.mean.as_deref();
         let envelope = bounded.then(|| self.envelope(features));
         let chunk = |(index, rows): (usize, &[u32])| {
             let mut state = init();
@@ -117,12 +117,12 @@ impl<'a> Scorer<'a> {
             for (block, group) in rows.chunks(ROWS).enumerate() {
                 match (&by_class, &mut cells) {
                     (Some(weights), Some(cells)) => {
-                        widen(features, group, mean.as_deref(), d, cells);
+                        widen(features, group, mean, d, cells);
                         weights.scores(cells, group.len(), &mut scores, k);
                     }
                     _ => self.sparse_scores(features, group, &mut scores),
                 }
-                let of_all = envelope.as_ref().zip(farthest.of(features, group, mean.as_deref()));
+                let of_all = envelope.as_ref().zip(farthest.of(features, group, mean));
                 let of_all = of_all.map(|(envelope, cells)| envelope.product(cells));
                 for (i, &row) in group.iter().enumerate() {
                     let factor = self.scaler.row_factor(features, row as usize);
@@ -149,7 +149,6 @@ impl<'a> Scorer<'a> {
         for (scores, &row) in scores.chunks_exact_mut(k).zip(rows) {
             features.for_each_cell(row as usize, |j, x| {
                 if j < self.n_features {
-                    let x = f64::from(x);
                     scores.iter_mut().zip(&self.weight[j * k..(j + 1) * k]).for_each(|(s, w)| *s += x * w);
                 }
             });
@@ -174,7 +173,7 @@ impl Envelope {
     fn of_sparse(&self, features: &Features, row: u32, factor: f64, scaler: &Scaler) -> f64 {
         let (mut product, mut stored) = (0.0, 0);
         features.for_each_cell(row as usize, |j, x| {
-            product += f64::from(x).abs() * self.weight.get(j).copied().unwrap_or(0.0);
+            product += x.abs() * self.weight.get(j).copied().unwrap_or(0.0);
             stored += 1;
         });
         let d = self.weight.len();
@@ -253,6 +252,7 @@ fn widen(features: &Features, rows: &[u32], mean: Option<&[f64]>, d: usize, bloc
         match features {
             Features::U8(dense) => of(dense.row(row as usize), mean, out),
             Features::F32(dense) => of(dense.row(row as usize), mean, out),
+            Features::F64(dense) => of(dense.row(row as usize), mean, out),
             Features::Sparse(_) => unreachable!("sparse rows go another way"),
         }
     }

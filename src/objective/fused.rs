@@ -50,13 +50,13 @@ pub struct FusedGradient {
 }
 
 impl<'a> FusedPass<'a> {
-    /// Whether training goes this way: with dense rows on Burn's own CPU backend.
+    /// Whether training goes this way: with rows of bytes or single-precision floats on Burn's own CPU backend.
     #[must_use]
     pub fn serves(features: &Features, device: &OpenDevice) -> bool {
-        !matches!(features, Features::Sparse(_)) && device.name.backend == Backend::Flex
+        matches!(features, Features::U8(_) | Features::F32(_)) && device.name.backend == Backend::Flex
     }
 
-    /// For the dense rows of a source; `None` where they are sparse.
+    /// For rows of bytes or single-precision floats; `None` for others.
     #[must_use]
     pub fn new(source: Source<'a>, n_classes: usize, objective: &'a Objective) -> Option<Self> {
         let rows = DenseRows::of_source(&source)?;

@@ -8,6 +8,7 @@ pub mod dual;
 pub mod lbfgs;
 pub mod newton;
 pub mod sgd;
+mod single;
 pub mod stop;
 
 pub use agreement::GradientReport;
@@ -106,9 +107,11 @@ impl SolverConfig {
         let rows = problem.train.iter().chain(problem.validation);
         check_labels(rows.map(|&row| problem.source.labels[row as usize]), problem.n_classes)?;
         let mut fit = match self {
-            Self::Sgd(config) => sgd::solve(config, problem, observer)?,
+            Self::Sgd(config) => problem.in_single(|problem| sgd::solve(config, problem, observer))?,
             Self::Dual(config) => dual::solve(config, problem, observer)?,
-            Self::Lbfgs(config) => lbfgs::solve(config, problem, observer)?,
+            Self::Lbfgs(config) => {
+                problem.proved_as_read(problem.in_single(|problem| lbfgs::solve(config, problem, observer))?)?
+            }
             Self::Newton(config) => newton::solve(config, problem, observer)?,
         };
         let is_complete =

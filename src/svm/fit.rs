@@ -137,6 +137,12 @@ impl Svm {
             threads,
             early_stopping: None,
         };
+        problem.source.blurred(train).iter().for_each(|j| {
+            observer.warning(&format!(
+                "column {j}: its preprocessed values differ by less than they are rounded by in single precision, in which most \
+                 products are computed: center and scale it"
+            ));
+        });
         let fit = device::guarded(device, || self.solver.solve(&problem, observer)).map_err(SolveError::Device)??;
         if let StopReason::Diverged { step } = fit.stop {
             return Err(SvmError::Diverged { step });

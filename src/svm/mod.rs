@@ -201,10 +201,10 @@ impl Svm {
         row_weights: Option<&[f32]>,
         observer: &mut dyn Observer,
     ) -> Result<Solution, SvmError> {
-        let rows = x.as_rows()?;
-        let (names, labels) = labels::classes(labels, rows.n_rows())?;
-        let device = self.open(row_weights, rows.n_rows())?;
-        let data = Data { features: &rows.features, labels: &labels, weights: row_weights, names: &names };
+        let features = x.as_rows()?.features.settled();
+        let (names, labels) = labels::classes(labels, features.n_rows())?;
+        let device = self.open(row_weights, features.n_rows())?;
+        let data = Data { features: &features, labels: &labels, weights: row_weights, names: &names };
         self.with_threads(|threads| {
             let fit = |part: &[u32], observer: &mut dyn Observer| self.solve(&data, part, &device, threads, observer);
             #[allow(clippy::cast_possible_truncation)]

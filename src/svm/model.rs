@@ -78,11 +78,14 @@ impl Model {
         self.classifier.folded_weights()
     }
 
-    /// Rows of the model's width.
+    /// Rows of the model's width, in the precision of those of its training.
     fn rows<'a, X: AsRows + ?Sized>(&self, x: &'a X) -> Result<(Rows<'a>, Vec<u32>), SvmError> {
-        let rows = x.as_rows()?;
+        let mut rows = x.as_rows()?;
         if rows.n_features() != self.n_features() {
             return Err(SvmError::Width { found: rows.n_features(), expected: self.n_features() });
+        }
+        if !self.classifier.scaler.double_rows {
+            rows.features = rows.features.in_single();
         }
         #[allow(clippy::cast_possible_truncation)]
         let all = (0..rows.n_rows() as u32).collect();

@@ -1,14 +1,15 @@
 //! Rows of features as callers have them, borrowed where no number has to change.
 
 use super::SvmError;
+use crate::data::precision::single;
 use crate::data::{Csr, Dense, Features};
 use burn::tensor::{DType, Tensor};
 use std::borrow::Cow;
 
 /// Rows of features `[n_samples, n_features]`, checked: at least one row, every number finite.
 ///
-/// Bytes, single-precision floats and CSR arrays are borrowed; double-precision floats are rounded to single precision, in which
-/// products are computed.
+/// All are borrowed. `fit` rounds double-precision floats to single precision, in which most products are computed, unless that would
+/// blur a column, as it does seconds since 1970; a model of such rows scores rows in double precision.
 ///
 /// ```
 /// use burn_svm::Rows;
@@ -34,7 +35,7 @@ impl Cell for f32 {}
 impl Cell for f64 {}
 
 mod sealed {
-    use super::{Dense, Features, SvmError, finite};
+    use super::{Dense, Features, SvmError, finite, single};
     use std::borrow::Cow;
 
     pub trait Cell: Sized + Clone {
@@ -56,14 +57,12 @@ mod sealed {
     }
 
     impl Cell for f64 {
-        #[allow(clippy::cast_possible_truncation)]
         fn features(values: Cow<'_, [Self]>, n_features: usize) -> Result<Features<'_>, SvmError> {
-            let narrow: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-            if let Some(at) = narrow.iter().position(|v| !v.is_finite()) {
+            if let Some(at) = values.iter().position(|&v| !single(v).is_finite()) {
                 let (row, column) = (at / n_features, at % n_features);
                 return Err(SvmError::NotFinite { row, column, found: values[at] });
             }
-            Ok(Features::F32(Dense::new(n_features, narrow)))
+            Ok(Features::F64(Dense::of(n_features, values)))
         }
     }
 }
@@ -210,7 +209,7 @@ impl<T: Cell> AsRows for Vec<Vec<T>> {
     }
 }
 
-/// `[n_samples, n_features]` of any float type, read from its device and rounded to single precision.
+/// `[n_samples, n_features]` of any float type, read from its device; half precision becomes single.
 impl AsRows for Tensor<2> {
     fn as_rows(&self) -> Result<Rows<'_>, SvmError> {
         let n_features = self.dims()[1];
@@ -243,6 +242,7 @@ mod tests {
         match &rows.features {
             Features::U8(dense) => dense.values().as_ptr() == first,
             Features::F32(dense) => dense.values().as_ptr().cast() == first,
+            Features::F64(dense) => dense.values().as_ptr().cast() == first,
             Features::Sparse(csr) => csr.row(0).1.as_ptr().cast() == first,
         }
     }

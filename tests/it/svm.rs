@@ -278,3 +278,71 @@ fn the_head_of_a_network_becomes_a_model() {
     let error = svm.bias(BiasRule::None).head(&linear, &WORDS, 60).unwrap_err().to_string();
     assert_eq!(error, "bias: the layer has one, the options say that there is none");
 }
+
+/// Seconds since 1970 that tell three classes, and a number that tells nothing.
+fn times() -> (Vec<[f64; 2]>, Vec<usize>) {
+    let (x, labels) = rows();
+    let x = x
+        .iter()
+        .zip(&labels)
+        .map(|(row, &label)| [1.7e9 + 40.0 * label as f64 + 5.0 * f64::from(row[0]), f64::from(row[3])]);
+    (x.collect(), labels)
+}
+
+#[test]
+fn times_in_double_precision_are_told_apart() {
+    let (x, labels) = times();
+    let svm = Svm::new(Loss::crammer_singer()).center(Center::Mean).scale(Scale::Std);
+    let smooth = Svm::new(Loss::crammer_singer().smoothing(0.5)).center(Center::Mean).scale(Scale::Std);
+    let sgd = SgdConfig {
+        epochs: Some(positive(200.0)),
+        learning_rate: positive(0.1),
+        batch_size: 20.try_into().unwrap(),
+        ..SgdConfig::default()
+    };
+    let (sgd, lbfgs) = (smooth.clone().solver(sgd), smooth.solver(LbfgsConfig::default()));
+    for (svm, name) in [(svm.clone().c(10.0), "dual"), (sgd.c(10.0), "sgd"), (lbfgs.c(10.0), "lbfgs")] {
+        let model = svm.fit(&x, &labels).unwrap();
+        assert_eq!(model.train_accuracy(), 1.0, "{name}");
+        assert_eq!(model.evaluate(&x, &labels).unwrap().confusion.accuracy(), 1.0, "{name}");
+        // A row alone has the score that it has among others.
+        assert_eq!(model.scores(&x[3..4]).unwrap(), model.scores(&x).unwrap()[9..12], "{name}");
+        let certificate = model.certify(&x, &labels, 1e-3).unwrap();
+        assert!((certificate.primal / model.objective() - 1.0).abs() < 1e-12 && certificate.dual > 0.0, "{name}");
+        assert!(certificate.relative_gap <= 1e-3 || name == "sgd", "{name} {certificate:?}");
+        let file = std::env::temp_dir().join(format!("times-{name}-{}", std::process::id()));
+        model.save(&file).unwrap();
+        let loaded = Model::load(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(loaded.scores(&x).unwrap(), model.scores(&x).unwrap(), "{name}");
+    }
+    // In single precision all times of a class and of its neighbours are one.
+    let single: Vec<[f32; 2]> = x.iter().map(|row| row.map(|v| v as f32)).collect();
+    assert!(svm.fit(&single, &labels).unwrap().train_accuracy() < 0.8);
+}
+
+#[test]
+fn a_column_that_single_precision_cannot_keep_is_named() {
+    struct Warned(Vec<String>);
+    impl Observer for Warned {
+        fn log(&mut self, _: &LogEntry) {}
+        fn warning(&mut self, text: &str) {
+            self.0.push(text.to_owned());
+        }
+    }
+    let (x, labels) = times();
+    let sgd = SgdConfig { learning_rate: positive(1e-20), ..SgdConfig::default() };
+    let svm = Svm::new(Loss::crammer_singer()).solver(sgd);
+    let mut warned = Warned(Vec::new());
+    svm.fit_with(&x, &labels, None, &mut warned).unwrap();
+    assert_eq!(
+        warned.0,
+        [
+            "column 0: its preprocessed values differ by less than they are rounded by in single precision, in which most products are \
+         computed: center and scale it"
+        ]
+    );
+    warned.0.clear();
+    svm.center(Center::Mean).fit_with(&x, &labels, None, &mut warned).unwrap();
+    assert!(warned.0.is_empty(), "{:?}", warned.0);
+}

@@ -113,6 +113,19 @@ fn affine(model: &Classifier, format: &str) -> Result<(Vec<f64>, Vec<f64>), Expo
     })
 }
 
+/// What the user should know of folded weights for rows far from zero.
+fn folded_note(model: &Classifier, bias: &[f64]) -> Vec<String> {
+    let largest = bias.iter().fold(0.0f64, |most, b| most.max(b.abs()));
+    let off = largest * f64::EPSILON;
+    let note = || {
+        format!(
+            "features lie far from zero: `bias` is as large as {largest:.1e}, so that scores by these weights hold to about {off:.0e}; \
+             `model.safetensors` has the mean apart"
+        )
+    };
+    model.scaler.double_rows.then(note).into_iter().collect()
+}
+
 fn too_large(model: &Classifier, format: &str, most: &str) -> ExportError {
     ExportError {
         problem: format!(

@@ -3,7 +3,7 @@
 //! # References
 //! NumPy, `numpy.lib.format`, version 1.0; PKWARE, *.ZIP File Format Specification*, 6.3.
 
-use super::{Classifier, ExportError, Exported, affine, integers, too_large};
+use super::{Classifier, ExportError, Exported, affine, folded_note, integers, too_large};
 use flate2::Crc;
 
 /// 1 January 1980, the first day of the zip format: equal models are equal byte for byte.
@@ -22,7 +22,7 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
     let entries =
         [("weight.npy", floats(&[d, k], &weight)), ("bias.npy", floats(&[k], &bias)), ("classes.npy", classes)];
     let bytes = archive(&entries).ok_or_else(|| too_large(model, "npz", "4 GiB"))?;
-    Ok(Exported { bytes, notes: Vec::new() })
+    Ok(Exported { bytes, notes: folded_note(model, &bias) })
 }
 
 /// An array of little-endian values in C order; the header is padded to a multiple of 64 bytes.

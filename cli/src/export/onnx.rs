@@ -6,7 +6,8 @@
 //!                                                                                        └→ Cast to f32 → scores [N, n_classes]
 //! ```
 //! The graph computes in double precision between single-precision ends, so that features of any scale lose nothing and the labels
-//! are those of `burn-svm predict`, on a tie the lowest index. Class names are in the model's metadata, `class_names`, as JSON.
+//! are those of `burn-svm predict`, on a tie the lowest index. Of a model of rows in double precision features and scores are f64, and the mean
+//! is always subtracted before the product, as it is there. Class names are in the model's metadata, `class_names`, as JSON.
 //!
 //! # References
 //! ONNX, `onnx.proto` of IR version 7, operators of opset 13; Protocol Buffers, *Encoding*.
@@ -101,15 +102,16 @@ struct Graph {
 }
 
 impl Graph {
+    /// Subtracts the mean, where there is one. Gives the result's name.
+    fn centred(&mut self, rows: &'static str, model: &Classifier) -> &'static str {
+        let Some(mean) = &model.scaler.mean else { return rows };
+        self.tensors.push(tensor("mean", &[mean.len()], mean));
+        self.nodes.push(node("Sub", &[rows, "mean"], "centred", &[]));
+        "centred"
+    }
+
     /// Brings rows to unit length as `row_factor` of [`crate::data::Scaler`] does; a row of length 0 stays. Gives the result's name.
-    fn unit_rows(&mut self, model: &Classifier) -> &'static str {
-        let mut rows = "features_f64";
-        if let Some(mean) = &model.scaler.mean {
-            let mean: Vec<f64> = mean.iter().map(|&m| f64::from(m)).collect();
-            self.tensors.push(tensor("mean", &[mean.len()], &mean));
-            self.nodes.push(node("Sub", &[rows, "mean"], "centred", &[]));
-            rows = "centred";
-        }
+    fn unit_rows(&mut self, rows: &'static str) -> &'static str {
         self.tensors.extend([tensor("zero", &[1], &[0.0]), tensor("one", &[1], &[1.0])]);
         // axes = [1]: ints 8, type 20 INTS.
         let axes = Message::new().text(1, "axes").int(8, 1).int(20, 7);
@@ -123,11 +125,11 @@ impl Graph {
     }
 
     /// `GraphProto`: node 1, name 2, initializer 5, input 11, output 12.
-    fn message(self, d: usize, k: usize) -> Message {
+    fn message(self, d: usize, k: usize, elem_type: u64) -> Message {
         let graph = self.nodes.iter().fold(Message::new(), |m, node| m.message(1, node)).text(2, "linear_svm");
         let graph = self.tensors.iter().fold(graph, |m, tensor| m.message(5, tensor));
-        let graph = graph.message(11, &value("features", FLOAT, Some(d)));
-        graph.message(12, &value("scores", FLOAT, Some(k))).message(12, &value("label", INT64, None))
+        let graph = graph.message(11, &value("features", elem_type, Some(d)));
+        graph.message(12, &value("scores", elem_type, Some(k))).message(12, &value("label", INT64, None))
     }
 }
 
@@ -137,17 +139,28 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
         return Err(too_large(model, "ONNX", "2 GiB"));
     }
     let mut graph = Graph { nodes: Vec::new(), tensors: Vec::new() };
-    graph.nodes.push(node("Cast", &["features"], "features_f64", &[whole("to", DOUBLE)]));
-    let (rows, (weight, bias)) = match model.folded_weights() {
-        Some(folded) => ("features_f64", folded),
-        None => (graph.unit_rows(model), model.scaled_weights()),
+    let double = model.scaler.double_rows;
+    let (mut rows, scores) = ("features", if double { "scores" } else { "scores_f64" });
+    if !double {
+        graph.nodes.push(node("Cast", &[rows], "features_f64", &[whole("to", DOUBLE)]));
+        rows = "features_f64";
+    }
+    let (weight, bias) = match model.folded_weights().filter(|_| !double) {
+        Some(folded) => folded,
+        None => {
+            rows = graph.centred(rows, model);
+            if model.scaler.unit_row {
+                rows = graph.unit_rows(rows);
+            }
+            model.scaled_weights()
+        }
     };
     graph.tensors.extend([tensor("weight", &[d, k], &weight), tensor("bias", &[k], &bias)]);
-    graph.nodes.extend([
-        node("Gemm", &[rows, "weight", "bias"], "scores_f64", &[]),
-        node("Cast", &["scores_f64"], "scores", &[whole("to", FLOAT)]),
-        node("ArgMax", &["scores_f64"], "label", &[whole("axis", 1), whole("keepdims", 0)]),
-    ]);
+    graph.nodes.push(node("Gemm", &[rows, "weight", "bias"], scores, &[]));
+    if !double {
+        graph.nodes.push(node("Cast", &[scores], "scores", &[whole("to", FLOAT)]));
+    }
+    graph.nodes.push(node("ArgMax", &[scores], "label", &[whole("axis", 1), whole("keepdims", 0)]));
     let names = serde_json::to_string(&model.class_names).unwrap_or_default();
     // `ModelProto`: ir_version 1, producer_name 2, producer_version 3, doc_string 6, graph 7, opset_import 8, metadata_props 14.
     let file = Message::new()
@@ -155,7 +168,7 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
         .text(2, "burn-svm")
         .text(3, env!("CARGO_PKG_VERSION"))
         .text(6, "A linear classifier: scores, and the index of the largest into class_names.")
-        .message(7, &graph.message(d, k))
+        .message(7, &graph.message(d, k, if double { DOUBLE } else { FLOAT }))
         .message(8, &Message::new().text(1, "").int(2, OPSET))
         .message(14, &Message::new().text(1, "class_names").text(2, &names));
     Ok(Exported { bytes: file.bytes, notes: Vec::new() })

@@ -73,6 +73,8 @@ pub struct Wanted {
     pub delimiter: Option<super::csv::Delimiter>,
     /// The arrays of an npz archive, where they were named.
     pub arrays: super::npy::Arrays,
+    /// Whether its rows are in double precision.
+    pub double: bool,
 }
 
 /// A problem and a hint.

@@ -14,10 +14,12 @@
 
 mod parse;
 
-use super::columns::{Column, Plan, Special, Wanted};
+use super::columns::{Column, Complaint, Plan, Special, Wanted};
 use super::open::{Source, is_text, looks_like};
+use super::precision::{FloatType, is_regular};
 use super::{Part, assemble, weights};
-use crate::data::{Dataset, Dense, Features};
+use crate::data::precision::blurred;
+use crate::data::{Dataset, Features};
 use crate::format::{DataError, Position, Table};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -87,15 +89,16 @@ impl CsvConfig {
         Special { label, weights, ignore: self.ignore.clone() }
     }
 
-    /// Reads both parts.
+    /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
-    /// As for [`DataConfig::load`](super::DataConfig::load).
-    pub fn load(&self) -> Result<Dataset, DataError> {
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
+    pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         let mut notes = Vec::new();
-        let (train, names) = self.part(&self.train, None, &mut notes)?;
+        let (train, names) = self.part(&self.train, None, float, &mut notes)?;
+        let float = FloatType::of_features(&train.features);
         let test = match &self.test {
-            Some(path) => Some(self.part(path, names.as_deref(), &mut Vec::new())?.0),
+            Some(path) => Some(self.part(path, names.as_deref(), float, &mut Vec::new())?.0),
             None => None,
         };
         Ok(Dataset { feature_names: names, ..assemble(train, test, None, notes)? })
@@ -105,15 +108,20 @@ impl CsvConfig {
         &self,
         path: &Path,
         train: Option<&[String]>,
+        float: FloatType,
         notes: &mut Vec<String>,
     ) -> Result<(Part, Option<Vec<String>>), DataError> {
-        let source = Source::open(path)?;
-        refuse_binary(&source)?;
         let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
         let header = self.header.or((named || train.is_some()).then_some(true));
-        let rows = parse::read(source, self.delimiter.map(|d| d.0), header, &special, |names, n_columns| {
-            Plan::of_table(names, n_columns, &special, train)
-        })?;
+        let delimiter = self.delimiter.map(|d| d.0);
+        let read = |double| {
+            let source = Source::open(path)?;
+            refuse_binary(&source)?;
+            let plan = |names, n_columns| Plan::of_table(names, n_columns, &special, train);
+            read_as(double, source, delimiter, header, &special, plan)
+        };
+        let (features, rows) = float
+            .read(is_regular(path), read, |features, rows| blurred(features).into_iter().any(|j| rows.inexact[j]))?;
         for column in &rows.plan.nameless {
             notes.push(format!("{}: column {column} has no name and is left out", path.display()));
         }
@@ -121,7 +129,6 @@ impl CsvConfig {
             Some(found) => Some(weights::fitting(found, path, rows.labels.len())?),
             None => None,
         };
-        let features = Features::F32(Dense::new(rows.plan.n_features, rows.values));
         Ok((Part { weights, ..Part::new(path, path, features, rows.labels) }, rows.plan.feature_names))
     }
 }
@@ -144,13 +151,30 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let none = Wanted::default();
     let special = &wanted.unwrap_or(&none).special;
     let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter));
-    let rows = parse::read(source, delimiter.map(|d| d.0), header, special, |names, n_columns| match wanted {
+    let plan = |names, n_columns| match wanted {
         Some(wanted) if wanted.n_features > 0 => Plan::for_model(names, n_columns, wanted),
         _ => Plan::of_table(names, n_columns, special, None),
-    })?;
+    };
+    let double = wanted.is_some_and(|wanted| wanted.double);
+    let (features, rows) = read_as(double, source, delimiter.map(|d| d.0), header, special, plan)?;
     let labels = (!rows.labels.is_empty()).then_some(rows.labels);
-    let features = Features::F32(Dense::new(rows.plan.n_features, rows.values));
     Ok(Table { features, labels, image_shape: None, class_names: None })
+}
+
+/// In double or single precision.
+fn read_as(
+    double: bool,
+    source: Source,
+    delimiter: Option<u8>,
+    header: Option<bool>,
+    special: &Special,
+    plan: impl FnOnce(Option<Vec<String>>, usize) -> Result<Plan, Complaint>,
+) -> Result<(Features<'static>, parse::Rows), DataError> {
+    if double {
+        parse::read::<f64>(source, delimiter, header, special, plan)
+    } else {
+        parse::read::<f32>(source, delimiter, header, special, plan)
+    }
 }
 
 fn refuse_binary(source: &Source) -> Result<(), DataError> {

@@ -1,4 +1,8 @@
-//! Decimal text to `f32`, exactly rounded: what `str::parse` gives, faster for the short decimals that data files hold.
+//! Decimal text to `f32` or `f64`, exactly rounded: what `str::parse` gives, faster for the short decimals that data files hold.
+
+use crate::data::precision::single;
+use crate::data::{Dense, Features};
+use std::str::FromStr;
 
 /// Powers of ten that are exact in `f64`.
 const POWERS: [f64; 23] = [
@@ -6,36 +10,86 @@ const POWERS: [f64; 23] = [
     1e21, 1e22,
 ];
 
+/// A float as rows hold it.
+pub(super) trait Float: Copy + Default + Into<f64> + FromStr + Send + Sync + 'static {
+    /// The one next to a number in double precision.
+    fn of(value: f64) -> Self;
+
+    /// The one next to a decimal number of which `value` is the next in double precision; `None` where that leaves it open.
+    fn of_decimal(value: f64) -> Option<Self>;
+
+    /// Row-major values, `width` to a row.
+    fn features(width: usize, values: Vec<Self>) -> Features<'static>;
+}
+
+impl Float for f32 {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)]
+    fn of(value: f64) -> Self {
+        value as Self
+    }
+
+    #[inline(always)]
+    fn of_decimal(value: f64) -> Option<Self> {
+        let rounded = Self::of(value);
+        // The 29 bits that f32 does not have: 1 and zeros is halfway. Subnormal numbers have fewer bits, infinity none.
+        let halfway = value.to_bits() & ((1 << 29) - 1) == 1 << 28;
+        (!halfway && (rounded.is_normal() || value == 0.0)).then_some(rounded)
+    }
+
+    fn features(width: usize, values: Vec<Self>) -> Features<'static> {
+        Features::F32(Dense::new(width, values))
+    }
+}
+
+impl Float for f64 {
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn of_decimal(value: f64) -> Option<Self> {
+        Some(value)
+    }
+
+    fn features(width: usize, values: Vec<Self>) -> Features<'static> {
+        Features::F64(Dense::new(width, values))
+    }
+}
+
 /// True for the blanks between cells; a line's end is not among them.
 pub(super) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
 }
 
-/// The number at the start of `text` and its length, or `None` where it is not a finite `f32`.
+/// The number at the start of `text` and its length, or `None` where it is not finite, as `f32` neither.
 ///
 /// The number ends at a blank, at `#` or with the text.
-pub(super) fn scan(text: &[u8]) -> Option<(f32, usize)> {
+pub(super) fn scan<T: Float>(text: &[u8]) -> Option<(T, usize)> {
     let ends = |at: usize| text.get(at).is_none_or(|&b| is_blank(b) || b == b'#');
-    prefix(text).filter(|(_, len)| ends(*len)).or_else(|| {
+    let short = prefix(text).filter(|(.., len)| ends(*len));
+    short.map(|(value, _, len)| (value, len)).or_else(|| {
         let len = text.iter().position(|&b| is_blank(b) || b == b'#').unwrap_or(text.len());
-        let value: f32 = std::str::from_utf8(&text[..len]).ok()?.parse().ok()?;
-        value.is_finite().then_some((value, len))
+        let value: T = std::str::from_utf8(&text[..len]).ok()?.parse().ok()?;
+        single(value.into()).is_finite().then_some((value, len))
     })
 }
 
-/// The whole `text` as a finite `f32`.
-pub(super) fn number(text: &[u8]) -> Option<f32> {
+/// The whole `text` as a number that is finite, as `f32`, too.
+pub(super) fn number<T: Float>(text: &[u8]) -> Option<T> {
     scan(text).and_then(|(value, len)| (len == text.len()).then_some(value))
 }
 
-/// The number that `text` begins with, where it is short, and its length; the caller looks at what follows.
+/// The number that `text` begins with, where it is short, with the same in double precision and its length; the caller looks at what
+/// follows.
 ///
 /// The fast path: up to 18 digits whose integer is below 2^53, and a power of ten up to 22. Then both are exact in `f64` and
 /// their product or quotient is the `f64` next to the true value (W. D. Clinger, *How to read floating point numbers
 /// accurately*, 1990). Rounding that once more to `f32` is exact unless it lies halfway between two of them.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss)]
 #[inline]
-pub(super) fn prefix(text: &[u8]) -> Option<(f32, usize)> {
+pub(super) fn prefix<T: Float>(text: &[u8]) -> Option<(T, f64, usize)> {
     let (negative, mut rest) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -70,13 +124,8 @@ pub(super) fn prefix(text: &[u8]) -> Option<(f32, usize)> {
     let power = POWERS.get(exponent.unsigned_abs() as usize)?;
     let exact = integer as f64;
     let value = if exponent < 0 { exact / power } else { exact * power };
-    let rounded = value as f32;
-    // The 29 bits that f32 does not have: 1 and zeros is halfway. Subnormal numbers have fewer bits, infinity none.
-    let halfway = value.to_bits() & ((1 << 29) - 1) == 1 << 28;
-    if halfway || !(rounded.is_normal() || integer == 0) {
-        return None;
-    }
-    Some((if negative { -rounded } else { rounded }, at))
+    let value = if negative { -value } else { value };
+    Some((T::of_decimal(value)?, value, at))
 }
 
 /// A sign and one or two digits.
@@ -113,8 +162,10 @@ mod tests {
     }
 
     fn found(text: &str) -> Option<u32> {
-        let (value, len) = scan(text.as_bytes())?;
+        let (value, len) = scan::<f32>(text.as_bytes())?;
         assert_eq!(len, text.len());
+        let double = scan::<f64>(text.as_bytes()).map(|(value, len)| (value.to_bits(), len));
+        assert_eq!(double, Some((text.parse::<f64>().unwrap().to_bits(), len)));
         Some(value.to_bits())
     }
 
@@ -168,8 +219,8 @@ mod tests {
         ] {
             assert_eq!(found(text), expected(text), "{text}");
         }
-        assert_eq!(scan(b"1.5 2"), Some((1.5, 3)));
-        assert_eq!(scan(b"12345678901234567890#x"), Some((12_345_678_901_234_567_890.0, 20)));
+        assert_eq!(scan(b"1.5 2"), Some((1.5f32, 3)));
+        assert_eq!(scan(b"12345678901234567890#x"), Some((12_345_678_901_234_567_890.0f32, 20)));
     }
 
     proptest! {
@@ -201,7 +252,7 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..30)) {
             let end = bytes.iter().position(|&b| is_blank(b) || b == b'#').unwrap_or(bytes.len());
             let token = std::str::from_utf8(&bytes[..end]).unwrap_or("x");
-            prop_assert_eq!(scan(&bytes).map(|(v, n)| (v.to_bits(), n)), expected(token).map(|v| (v, end)));
+            prop_assert_eq!(scan::<f32>(&bytes).map(|(v, n)| (v.to_bits(), n)), expected(token).map(|v| (v, end)));
         }
     }
 }

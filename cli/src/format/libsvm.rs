@@ -13,9 +13,14 @@
 mod blocks;
 mod line;
 
+use super::append::dropped;
+use super::columns::Wanted;
+use super::float::Float;
 use super::open::{Source, is_text, looks_like};
-use super::{Part, assemble};
-use crate::data::{Dataset, Features, LabelColumn};
+use super::precision::{FloatType, is_regular};
+use super::{Part, assemble, limit};
+use crate::data::sparse::DENSE;
+use crate::data::{Csr, Dataset, Features, LabelColumn, precision};
 use crate::format::{DataError, Position, Table};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -43,13 +48,48 @@ impl LibsvmConfig {
         paths
     }
 
-    /// Reads both parts.
+    /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
-    /// As for [`DataConfig::load`](super::DataConfig::load).
-    pub fn load(&self) -> Result<Dataset, DataError> {
-        let (train, test) = rayon::join(|| read_part(&self.train), || self.test.as_deref().map(read_part).transpose());
-        assemble(train?.weighted_by(self.weights.as_deref())?, test?, None, Vec::new())
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
+    pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
+        let mut notes = Vec::new();
+        let single = |path: &Path| read_part(path, Cells::Single, &mut Vec::new());
+        // What can be read again is read meanwhile.
+        let meanwhile = self.test.as_deref().filter(|path| float != FloatType::F64 && is_regular(path));
+        let (train, early) =
+            rayon::join(|| read_part(&self.train, float.into(), &mut notes), || meanwhile.map(single).transpose());
+        let (train, early) = (train?, early?);
+        let test = match (&train.features, &self.test, early) {
+            (_, None, _) => None,
+            (Features::F64(rows), Some(path), _) => {
+                Some(read_part(path, Cells::Double(Some(rows.n_features())), &mut notes)?)
+            }
+            (_, Some(_), Some(early)) => Some(early),
+            (_, Some(path), None) => Some(single(path)?),
+        };
+        assemble(train.weighted_by(self.weights.as_deref())?, test, None, notes)
+    }
+}
+
+/// How cells are kept.
+#[derive(Debug, Clone, Copy)]
+enum Cells {
+    /// Sparse rows in single precision.
+    Single,
+    /// Dense rows in double precision, of so many features where that is known.
+    Double(Option<usize>),
+    /// The latter where single precision would blur a column and most cells are stored.
+    Auto,
+}
+
+impl From<FloatType> for Cells {
+    fn from(float: FloatType) -> Self {
+        match float {
+            FloatType::F32 => Self::Single,
+            FloatType::F64 => Self::Double(None),
+            FloatType::Auto => Self::Auto,
+        }
     }
 }
 
@@ -59,21 +99,82 @@ pub(super) fn detect(head: &[u8]) -> bool {
 }
 
 /// Reads a file whose rows all have a label, or all have none.
-pub(super) fn read(source: Source) -> Result<Table, DataError> {
+pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     let labelled = line::first_cells(source.head()) != Some(line::Cells::WithoutLabel);
-    let (features, labels) = blocks::read(source, labelled)?;
+    let width = wanted.filter(|wanted| wanted.double).map(|wanted| wanted.n_features);
+    let file = source.file().to_path_buf();
+    let (features, labels) = match width {
+        Some(_) => double(blocks::read(source, labelled)?, width, &file, &mut Vec::new())?,
+        None => single(blocks::read(source, labelled)?),
+    };
     let labels = if labelled { Some(labels) } else { None };
-    Ok(Table { features: Features::Sparse(features), labels, image_shape: None, class_names: None })
+    Ok(Table { features, labels, image_shape: None, class_names: None })
 }
 
-fn read_part(path: &Path) -> Result<Part, DataError> {
-    let source = Source::open(path)?;
-    if !source.head().is_empty() && !is_text(source.head()) {
-        let problem = format!("found {}, expected libsvm text", looks_like(source.head()));
-        return Err(DataError::content(path, Position::File, problem));
+fn read_part(path: &Path, cells: Cells, notes: &mut Vec<String>) -> Result<Part, DataError> {
+    let open = || {
+        let source = Source::open(path)?;
+        if !source.head().is_empty() && !is_text(source.head()) {
+            let problem = format!("found {}, expected libsvm text", looks_like(source.head()));
+            return Err(DataError::content(path, Position::File, problem));
+        }
+        Ok(source)
+    };
+    let (features, labels) = match cells {
+        Cells::Single => single(blocks::read(open()?, true)?),
+        Cells::Double(width) => double(blocks::read(open()?, true)?, width, path, notes)?,
+        Cells::Auto if is_regular(path) => {
+            let found = single(blocks::read(open()?, true)?);
+            let doubtful = !precision::blurred(&found.0).is_empty();
+            let exact = if doubtful { judged(blocks::read(open()?, true)?, path, notes)? } else { None };
+            exact.unwrap_or(found)
+        }
+        Cells::Auto => {
+            let (rows, labels) = blocks::read::<f64>(open()?, true)?;
+            let rounded = rows.in_single();
+            let exact = judged((rows, labels.clone()), path, notes)?;
+            exact.unwrap_or((Features::Sparse(rounded), labels))
+        }
+    };
+    Ok(Part::new(path, path, features, labels))
+}
+
+type Rows<T> = (Csr<'static, u32, T>, LabelColumn);
+type Read = (Features<'static>, LabelColumn);
+
+fn single((rows, labels): Rows<f32>) -> Read {
+    (Features::Sparse(rows), labels)
+}
+
+/// Dense rows; cells beyond the width are dropped, with a note.
+fn double(
+    (mut rows, labels): Rows<f64>,
+    width: Option<usize>,
+    file: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Read, DataError> {
+    let found = rows.n_features();
+    let width = width.unwrap_or(found);
+    notes.extend(dropped(file, rows.set_n_features(width), width, found));
+    limit::check(file, (width as u64).saturating_mul(8 * rows.n_rows() as u64))?;
+    Ok((f64::features(width, rows.to_dense()), labels))
+}
+
+/// Dense rows where single precision would blur a column and most cells are stored; a note where few are.
+fn judged(rows: Rows<f64>, file: &Path, notes: &mut Vec<String>) -> Result<Option<Read>, DataError> {
+    let blurred = precision::blurred_cells(&rows.0);
+    let Some(first) = blurred.first() else { return Ok(None) };
+    if rows.0.density() >= DENSE {
+        return double(rows, None, file, notes).map(Some);
     }
-    let (features, labels): (_, LabelColumn) = blocks::read(source, true)?;
-    Ok(Part::new(path, path, Features::Sparse(features), labels))
+    let more = if blurred.len() > 1 { format!(" (and {} more)", blurred.len() - 1) } else { String::new() };
+    notes.push(format!(
+        "{}: feature {}{more} differs by less than its values are rounded by in single precision, in which sparse rows are kept: \
+         subtract a constant from it, or write the rows as csv",
+        file.display(),
+        first + 1
+    ));
+    Ok(None)
 }
 
 #[cfg(test)]

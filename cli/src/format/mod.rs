@@ -4,6 +4,7 @@
 //! arm in each match below. Readers give a [`Table`] a file; `assemble` makes a [`Dataset`] of a train and a test part and is
 //! the one place that decides about classes. Files are opened in `open` only.
 
+mod append;
 pub mod cifar;
 pub mod columns;
 pub mod csv;
@@ -18,6 +19,7 @@ pub mod limit;
 pub mod npy;
 pub mod open;
 pub mod parquet;
+mod precision;
 mod weights;
 mod zstd;
 
@@ -32,9 +34,11 @@ pub use libsvm::LibsvmConfig;
 pub use npy::NpyConfig;
 pub use open::Source;
 pub use parquet::ParquetConfig;
+pub use precision::FloatType;
 
 use crate::data::{Dataset, Features, ImageShape, LabelColumn};
 use crate::visible::listed;
+use append::append_rows;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
@@ -113,14 +117,22 @@ impl DataConfig {
     /// Path: a file that is not there or cannot be opened. Content: a file that does not hold what its format says, a test
     /// part that does not fit the train part, fewer than two classes.
     pub fn load(&self) -> Result<Dataset, DataError> {
+        self.load_as(FloatType::Auto)
+    }
+
+    /// Reads the whole data set with its floats in a precision, where the format has floats.
+    ///
+    /// # Errors
+    /// As for [`DataConfig::load`].
+    pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         match self {
             Self::Digits(config) => config.load(),
             Self::Idx(config) => config.load(),
             Self::Cifar(config) => config.load(),
-            Self::Libsvm(config) => config.load(),
-            Self::Csv(config) => config.load(),
-            Self::Npy(config) => config.load(),
-            Self::Parquet(config) => config.load(),
+            Self::Libsvm(config) => config.load_as(float),
+            Self::Csv(config) => config.load_as(float),
+            Self::Npy(config) => config.load_as(float),
+            Self::Parquet(config) => config.load_as(float),
             Self::Images(config) => config.load(),
         }
     }
@@ -183,7 +195,7 @@ impl Format {
         match self {
             Self::Idx => idx::read(source),
             Self::Cifar => cifar::read(source),
-            Self::Libsvm => libsvm::read(source),
+            Self::Libsvm => libsvm::read(source, wanted),
             Self::Csv => csv::read(source, wanted),
             Self::Npy => npy::read(source, wanted),
             Self::Parquet => parquet::read(source, wanted),
@@ -346,49 +358,6 @@ fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError
             listed(class_names)
         ))
     })
-}
-
-fn append_rows(
-    train: &mut Features<'_>,
-    test: Features<'_>,
-    file: &Path,
-    notes: &mut Vec<String>,
-) -> Result<(), DataError> {
-    let (width, test_width) = (train.n_features(), test.n_features());
-    let mismatch = |problem| Err(DataError::content(file, Position::File, problem));
-    match (train, test) {
-        (Features::Sparse(train), Features::Sparse(mut test)) => {
-            let dropped = test.set_n_features(width);
-            if dropped > 0 {
-                let columns = if test_width == width + 1 {
-                    format!("{test_width}")
-                } else {
-                    format!("{} to {test_width}", width + 1)
-                };
-                let cells = if dropped == 1 { "cell" } else { "cells" };
-                notes.push(format!(
-                    "{}: dropped {dropped} {cells} of features {columns}, which train does not have",
-                    file.display()
-                ));
-            }
-            train.append(&test);
-            Ok(())
-        }
-        (Features::U8(_) | Features::F32(_), Features::U8(_) | Features::F32(_)) if width != test_width => {
-            mismatch(format!("rows have {test_width} features, expected {width} as in the train part"))
-        }
-        (Features::U8(train), Features::U8(test)) => {
-            train.append(&test);
-            Ok(())
-        }
-        (Features::F32(train), Features::F32(test)) => {
-            train.append(&test);
-            Ok(())
-        }
-        (train @ (Features::U8(_) | Features::F32(_) | Features::Sparse(_)), test) => {
-            mismatch(format!("values are {}, expected {} as in the train part", test.kind(), train.kind()))
-        }
-    }
 }
 
 /// Text of the user's in backticks: shortened, control characters escaped.

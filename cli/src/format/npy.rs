@@ -6,7 +6,8 @@
 //! then the elements, in the order that the header says
 //! ```
 //! Features are a matrix, or images of 3 dimensions (n, height, width) or 4 (n, height, width, channels): flattened, with their
-//! channels brought into planes. `u1` stays bytes, other numbers become `f32`. Labels are a vector of integers or strings.
+//! channels brought into planes. `u1` stays bytes, other numbers become `f32`, or `f64` where
+//! that would blur a column. Labels are a vector of integers or strings.
 //!
 //! # References
 //! NumPy documentation, module `numpy.lib.format`, "A simple format for saving numpy arrays to disk".
@@ -16,13 +17,16 @@ mod zip;
 
 use super::columns::Wanted;
 use super::open::{Source, looks_like};
+use super::precision::{FloatType, is_regular};
 use super::{Part, assemble};
+use crate::data::precision::blurred;
 use crate::data::{Dataset, ImageShape};
 use crate::format::{DataError, Position, Table};
 use crate::visible::listed;
 use array::Array;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// `[data.npy]`: `.npy` files, or an `.npz` archive with all arrays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,27 +95,27 @@ impl NpyConfig {
         paths
     }
 
-    /// Reads both parts.
+    /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
-    /// As for [`DataConfig::load`](super::DataConfig::load).
-    pub fn load(&self) -> Result<Dataset, DataError> {
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
+    pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         let arrays = &self.arrays;
         let train = Names::of(arrays.features.as_deref(), &FEATURES, arrays.labels.as_deref(), &LABELS);
         let test =
             Names::of(arrays.test_features.as_deref(), &TEST_FEATURES, arrays.test_labels.as_deref(), &TEST_LABELS);
         let opened = Opened::open(&self.train)?;
-        let beside = match &opened {
-            Opened::Archive(archive) if self.test.is_none() && (test.is_named() || test.is_in(archive)) => {
-                Some(part_of_archive(archive, self.test_labels.as_deref(), &test)?)
-            }
+        let archive = match &opened {
+            Opened::Archive(archive) => Some(Arc::clone(archive)),
+            Opened::Array(_) => None,
+        };
+        let named_weights = match (&archive, &arrays.weights) {
+            (Some(archive), Some(name)) => Some(pick(archive, Some(name), &[], "row weights")?),
             _ => None,
         };
-        let named_weights = match (&opened, &arrays.weights) {
-            (Opened::Archive(archive), Some(name)) => Some(pick(archive, Some(name), &[], "row weights")?),
-            _ => None,
-        };
-        let (mut train_part, image_shape) = part(opened, &self.train, self.train_labels.as_deref(), "train", &train)?;
+        let labels = self.train_labels.as_deref();
+        let (mut train_part, image_shape) = part(opened, (&self.train, labels), "train", &train, float)?;
+        let float = FloatType::of_features(&train_part.features);
         let n_rows = train_part.features.n_rows();
         train_part.weights = match (&self.weights, named_weights) {
             (Some(path), _) => Some(weights_of(path, n_rows)?),
@@ -119,10 +123,15 @@ impl NpyConfig {
             (None, None) => None,
         };
         let test_part = match &self.test {
-            None => beside,
+            None => {
+                let archive = archive.filter(|archive| test.is_named() || test.is_in(archive));
+                let of =
+                    |archive: Arc<zip::Archive>| part_of_archive(&archive, self.test_labels.as_deref(), &test, float);
+                archive.map(of).transpose()?
+            }
             Some(path) => {
                 let names = test.or(&train);
-                Some(part(Opened::open(path)?, path, self.test_labels.as_deref(), "test", &names)?)
+                Some(part(Opened::open(path)?, (path, self.test_labels.as_deref()), "test", &names, float)?)
             }
         };
         let test_part = match test_part {
@@ -139,7 +148,7 @@ impl NpyConfig {
 /// A file with one array or several.
 enum Opened {
     Array(Box<Array>),
-    Archive(zip::Archive),
+    Archive(Arc<zip::Archive>),
 }
 
 impl Opened {
@@ -149,7 +158,7 @@ impl Opened {
 
     fn of(source: Source) -> Result<Self, DataError> {
         if source.head().starts_with(b"PK") {
-            return Ok(Self::Archive(zip::Archive::open(source)?));
+            return Ok(Self::Archive(Arc::new(zip::Archive::open(source)?)));
         }
         if !source.head().starts_with(b"\x93NUMPY") {
             let problem = format!("found {}, expected a NumPy array or archive", looks_like(source.head()));
@@ -212,26 +221,33 @@ fn part_of_archive(
     archive: &zip::Archive,
     labels: Option<&Path>,
     names: &Names<'_>,
+    float: FloatType,
 ) -> Result<PartAndShape, DataError> {
-    let features = pick(archive, names.named[0], &names.features, "features")?;
+    let features = || pick(archive, names.named[0], &names.features, "features");
+    let features = (features()?, Some(&features as Again<'_>));
     match labels {
-        Some(path) => joined(features, archive.file(), labels_of(path)?, path),
+        Some(path) => joined(features, archive.file(), (labels_of(path)?, path), float),
         None => {
-            joined(features, archive.file(), pick(archive, names.named[1], &names.labels, "labels")?, archive.file())
+            let labels = pick(archive, names.named[1], &names.labels, "labels")?;
+            joined(features, archive.file(), (labels, archive.file()), float)
         }
     }
 }
 
 fn part(
     opened: Opened,
-    path: &Path,
-    labels: Option<&Path>,
+    (path, labels): (&Path, Option<&Path>),
     key: &str,
     names: &Names<'_>,
+    float: FloatType,
 ) -> Result<PartAndShape, DataError> {
     match (opened, labels) {
-        (Opened::Archive(archive), labels) => part_of_archive(&archive, labels, names),
-        (Opened::Array(features), Some(labels)) => joined(*features, path, labels_of(labels)?, labels),
+        (Opened::Archive(archive), labels) => part_of_archive(&archive, labels, names, float),
+        (Opened::Array(features), Some(labels)) => {
+            let again = || Array::open(Source::open(path)?);
+            let again = is_regular(path).then_some(&again as Again<'_>);
+            joined((*features, again), path, (labels_of(labels)?, labels), float)
+        }
         (Opened::Array(_), None) => Err(DataError::path(path, "holds one array, the features: where are the labels?")
             .with_hint(format!("give their file as `{key}_labels`, or both arrays in one .npz"))),
     }
@@ -251,7 +267,15 @@ fn weights_of(path: &Path, n_rows: usize) -> Result<Vec<f32>, DataError> {
     }
 }
 
-fn joined(features: Array, file: &Path, labels: Array, label_file: &Path) -> Result<PartAndShape, DataError> {
+/// Opens an array once more.
+type Again<'a> = &'a dyn Fn() -> Result<Array, DataError>;
+
+fn joined(
+    (features, again): (Array, Option<Again<'_>>),
+    file: &Path,
+    (labels, label_file): (Array, &Path),
+    float: FloatType,
+) -> Result<PartAndShape, DataError> {
     let labels = labels.labels()?;
     if labels.len() != features.n_rows() {
         let problem =
@@ -259,7 +283,14 @@ fn joined(features: Array, file: &Path, labels: Array, label_file: &Path) -> Res
         return Err(DataError::content(label_file, Position::File, problem)
             .with_hint("do features and labels belong to the same part?"));
     }
-    let (features, shape) = features.features()?;
+    let float = if float == FloatType::Auto && !features.is_double() { FloatType::F32 } else { float };
+    let mut first = Some(features);
+    let read = |double| match (first.take(), again) {
+        (None, Some(again)) => again()?.features(double),
+        (Some(array), _) => array.features(double),
+        (None, None) => unreachable!("what cannot be opened again is read once"),
+    };
+    let (features, shape) = float.read(again.is_some(), read, |features, _| !blurred(features).is_empty())?;
     Ok((Part::new(file, label_file, features, labels), shape))
 }
 
@@ -291,7 +322,8 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let labels = labels.map(Array::labels).transpose()?;
     // Labels of another part of the archive are none of these rows'.
     let labels = labels.filter(|labels| labels.len() == n_rows);
-    let (features, image_shape) = features.features()?;
+    let double = wanted.is_some_and(|wanted| wanted.double);
+    let (features, image_shape) = features.features(double)?;
     Ok(Table { features, labels, image_shape, class_names: None })
 }
 

@@ -18,7 +18,9 @@ mod thrift;
 
 use super::columns::{Column, Plan, Role, Special, Wanted};
 use super::open::{Source, looks_like};
+use super::precision::FloatType;
 use super::{Part, assemble, limit, quote, weights};
+use crate::data::precision::{blurred, single};
 use crate::data::{Dataset, Dense, Features, LabelColumn};
 use crate::format::labels::push_text;
 use crate::format::{DataError, Position, Table};
@@ -74,11 +76,11 @@ impl ParquetConfig {
         Special { label, weights, ignore: self.ignore.clone() }
     }
 
-    /// Reads both parts.
+    /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
-    /// As for [`DataConfig::load`](super::DataConfig::load).
-    pub fn load(&self) -> Result<Dataset, DataError> {
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
+    pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         let (mut notes, special) = (Vec::new(), self.special());
         let mut train = Opened::open(Source::open(&self.train)?)?;
         let plan = train.plan(&mut notes, |names, n| Plan::of_table(names, n, &special, None))?;
@@ -93,14 +95,16 @@ impl ParquetConfig {
         // Both parts are kept in the same way.
         let pairs = || std::iter::once((&train, &plan)).chain(test.as_ref().zip(test_plan.as_ref()));
         let as_bytes = pairs().all(|(part, plan)| part.is_bytes(plan));
-        let part = |opened: &mut Opened, plan: &Plan| -> Result<Part, DataError> {
-            let rows = opened.rows(plan, as_bytes)?;
+        let part = |opened: &mut Opened, plan: &Plan, float: FloatType| -> Result<Part, DataError> {
+            let features = opened.features(plan, as_bytes, float)?;
+            let (labels, weights) = opened.labels_and_weights(plan)?;
             let path = &opened.file;
-            let weights = rows.weights.map(|found| weights::fitting(found, path, rows.labels.len())).transpose()?;
-            Ok(Part { weights, ..Part::new(path, path, rows.features, rows.labels) })
+            let weights = weights.map(|found| weights::fitting(found, path, labels.len())).transpose()?;
+            Ok(Part { weights, ..Part::new(path, path, features, labels) })
         };
-        let train = part(&mut train, &plan)?;
-        let test = test.as_mut().zip(test_plan.as_ref()).map(|(test, plan)| part(test, plan)).transpose()?;
+        let train = part(&mut train, &plan, float)?;
+        let float = FloatType::of_features(&train.features);
+        let test = test.as_mut().zip(test_plan.as_ref()).map(|(test, plan)| part(test, plan, float)).transpose()?;
         Ok(Dataset { feature_names: names, ..assemble(train, test, None, notes)? })
     }
 }
@@ -119,9 +123,11 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
         None => Plan::of_table(names, n, &Special::default(), None),
     })?;
     let as_bytes = opened.is_bytes(&plan);
-    let rows = opened.rows(&plan, as_bytes)?;
-    let labels = (!rows.labels.is_empty()).then_some(rows.labels);
-    Ok(Table { features: rows.features, labels, image_shape: None, class_names: None })
+    let float = FloatType::of(wanted.is_some_and(|wanted| wanted.double));
+    let features = opened.features(&plan, as_bytes, float)?;
+    let (labels, _) = opened.labels_and_weights(&plan)?;
+    let labels = (!labels.is_empty()).then_some(labels);
+    Ok(Table { features, labels, image_shape: None, class_names: None })
 }
 
 /// A file whose footer has been read.
@@ -137,13 +143,6 @@ enum Bytes {
     Memory(Vec<u8>),
 }
 
-/// The rows of a file.
-struct Rows {
-    features: Features<'static>,
-    labels: LabelColumn,
-    weights: Option<Vec<f32>>,
-}
-
 /// A feature as it is kept.
 trait Cell: Copy + Default + Send + Sync {
     fn of(kind: Kind, cell: &[u8]) -> Result<Self, String>;
@@ -151,12 +150,18 @@ trait Cell: Copy + Default + Send + Sync {
 
 impl Cell for f32 {
     #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    fn of(kind: Kind, cell: &[u8]) -> Result<Self, String> {
+        f64::of(kind, cell).map(|number| number as Self)
+    }
+}
+
+impl Cell for f64 {
+    #[inline]
     fn of(kind: Kind, cell: &[u8]) -> Result<Self, String> {
         let number = kind.number(cell);
-        #[allow(clippy::cast_possible_truncation)]
-        let value = number as Self;
-        if value.is_finite() {
-            return Ok(value);
+        if single(number).is_finite() {
+            return Ok(number);
         }
         Err(if number.is_nan() {
             "the value is missing, found NaN".into()
@@ -280,13 +285,31 @@ impl Opened {
         features.all(|(column, _)| column.kind.as_ref().is_ok_and(|kind| kind.is_byte()))
     }
 
-    fn rows(&mut self, plan: &Plan, as_bytes: bool) -> Result<Rows, DataError> {
+    fn features(&mut self, plan: &Plan, as_bytes: bool, float: FloatType) -> Result<Features<'static>, DataError> {
         let width = plan.n_features;
-        let features = if as_bytes {
-            Features::U8(Dense::new(width, self.matrix(plan)?))
-        } else {
-            Features::F32(Dense::new(width, self.matrix(plan)?))
+        if as_bytes {
+            return Ok(Features::U8(Dense::new(width, self.matrix(plan)?)));
+        }
+        // Of each feature, whether single precision may not hold it.
+        let mut wide = vec![false; width];
+        for (column, role) in self.footer.columns.iter().zip(&plan.roles) {
+            if let (Role::Feature(j), Ok(kind)) = (role, &column.kind) {
+                wide[*j] = kind.is_double();
+            }
+        }
+        let read = |double| {
+            let features = if double {
+                Features::F64(Dense::new(width, self.matrix(plan)?))
+            } else {
+                Features::F32(Dense::new(width, self.matrix(plan)?))
+            };
+            Ok((features, ()))
         };
+        let doubtful = |features: &Features, (): &()| blurred(features).into_iter().any(|j| wide[j]);
+        float.read(true, read, doubtful).map(|(features, ())| features)
+    }
+
+    fn labels_and_weights(&mut self, plan: &Plan) -> Result<(LabelColumn, Option<Vec<f32>>), DataError> {
         let mut labels = LabelColumn::new();
         let column = |role| plan.roles.iter().position(|r| *r == role);
         if let Some(column) = column(Role::Label) {
@@ -303,7 +326,7 @@ impl Opened {
                 if weights::is_weight(weight) { Ok(weight) } else { Err(weights::problem(&weight.to_string())) }
             })
         });
-        Ok(Rows { features, labels, weights: weights.transpose()? })
+        Ok((labels, weights.transpose()?))
     }
 
     /// All features, row-major: some columns of a row group at a time.

@@ -210,7 +210,7 @@ mod tests {
             weight: (0..d * k).map(weight).collect(),
             // Far outside the range of the weights: it must not move the scale.
             bias: Some(vec![1e9; k]),
-            scaler: Scaler { mean: None, scale: None, unit_row: false },
+            scaler: Scaler::default(),
             class_names: (0..k).map(|i| format!("κλάση {i}")).collect(),
             feature_names: None,
             image_shape: Some(shape),

@@ -89,8 +89,8 @@ fn mistakes(model: &Classifier, data: &Dataset, rows: &[u32]) -> Vec<Mistake> {
 }
 
 /// The largest value of the first rows: 255 of bytes, whatever it is of floats.
-fn brightest(data: &Dataset, rows: &[u32]) -> f32 {
-    let mut highest = f32::MIN_POSITIVE;
+fn brightest(data: &Dataset, rows: &[u32]) -> f64 {
+    let mut highest = f64::from(f32::MIN_POSITIVE);
     for &row in rows.iter().take(200) {
         data.features.for_each_cell(row as usize, |_, v| highest = highest.max(v));
     }
@@ -98,10 +98,10 @@ fn brightest(data: &Dataset, rows: &[u32]) -> f32 {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn picture(data: &Dataset, shape: ImageShape, row: u32, highest: f32) -> Pixels {
+fn picture(data: &Dataset, shape: ImageShape, row: u32, highest: f64) -> Pixels {
     let mut pixels = Pixels::white(shape.width as u32, shape.height as u32);
     let plane = shape.width * shape.height;
-    let mut cells = vec![0.0f32; plane * shape.channels];
+    let mut cells = vec![0.0; plane * shape.channels];
     data.features.for_each_cell(row as usize, |j, v| cells[j] = v);
     for at in 0..plane {
         let channel =

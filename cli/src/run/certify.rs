@@ -1,7 +1,7 @@
 //! What can be proved of a model: its objective on training rows, and how far that is from the optimum at most.
 
 use super::labelled::{conform, renumbered};
-use super::{Prepared, RunError, labelled, open_device, prepare, threads};
+use super::{Prepared, RunError, labelled, open_device, prepare_for, threads};
 use crate::bounded::Fraction;
 use crate::config::LoadedConfig;
 use crate::data::Scaler;
@@ -79,7 +79,7 @@ pub fn certify_by(
     effort: Effort,
     observer: &mut dyn Observer,
 ) -> Result<Certified, RunError> {
-    let mut prepared = prepare(config)?;
+    let mut prepared = prepare_for(config, model)?;
     let names = prepared.data.class_names.clone();
     let file = &config.file;
     prepared.data = renumbered(prepared.data, model, file)?;
@@ -166,8 +166,8 @@ fn coordinates(model: &Classifier, scaler: &Scaler) -> Result<(Vec<f64>, Vec<f64
     };
     let k = model.n_classes();
     for (j, row) in weight.chunks_exact_mut(k).enumerate() {
-        let mean = scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
-        let scale = scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
+        let mean = scaler.mean.as_ref().map_or(0.0, |m| m[j]);
+        let scale = scaler.scale.as_ref().map_or(1.0, |s| s[j]);
         for (w, b) in row.iter_mut().zip(&mut bias) {
             *b += mean * *w;
             *w *= scale;

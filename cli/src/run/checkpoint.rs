@@ -78,6 +78,7 @@ fn fingerprint(prepared: &Prepared) -> String {
     match &data.features {
         Features::U8(dense) => digest.bytes(dense.values()),
         Features::F32(dense) => digest.words(dense.values().iter().map(|v| v.to_bits())),
+        Features::F64(dense) => dense.values().iter().for_each(|v| digest.number(v.to_bits())),
         Features::Sparse(csr) => {
             for i in 0..csr.n_rows() {
                 let (indices, values) = csr.row(i);

@@ -1,6 +1,6 @@
 //! Labelled rows that a model is measured on, with labels as the model numbers them.
 
-use super::{RunError, prepare};
+use super::{RunError, prepare_for};
 use crate::config::LoadedConfig;
 use crate::data::{Dataset, Features, Split};
 use crate::evaluation::{self, Evaluation};
@@ -51,7 +51,7 @@ pub fn labelled(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
 /// # Errors
 /// As [`labelled`].
 pub fn labelled_by(config: &LoadedConfig, model: &Classifier) -> Result<Labelled, RunError> {
-    let prepared = prepare(config)?;
+    let prepared = prepare_for(config, model)?;
     let (name, rows) = rows_to_report(&prepared.split);
     let (rows, name) = (rows.to_vec(), format!("{name} split of {}", config.file.display()));
     let mut data = renumbered(prepared.data, model, &config.file)?;
@@ -129,8 +129,8 @@ pub fn conform<'a>(features: Features<'a>, model: &Classifier, path: &Path) -> R
             csr.set_n_features(expected);
             Ok(Features::Sparse(csr))
         }
-        fitting @ (Features::U8(_) | Features::F32(_)) if found == expected => Ok(fitting),
-        Features::U8(_) | Features::F32(_) => Err(RunError::Mismatch {
+        fitting if found == expected => Ok(fitting),
+        Features::U8(_) | Features::F32(_) | Features::F64(_) => Err(RunError::Mismatch {
             problem: format!("{}: rows have {found} features, the model expects {expected}", path.display()),
             hint: "give the model data of the kind that it was trained on".into(),
         }),

@@ -75,6 +75,12 @@ fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
         what: format!("{} weights, held {copies} times in {bytes} bytes", d * k),
         bytes: d * k * bytes * copies,
     };
+    // Of rows in double precision these solvers see a copy.
+    let copy = matches!((features, &run.solver), (Features::F64(_), SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_)));
+    let copy = copy.then(|| Need {
+        what: format!("{} rows in single precision", features.n_rows()),
+        bytes: features.n_rows() as f64 * d * 4.0,
+    });
     let mut needs = match &run.solver {
         SolverConfig::Sgd(config) => {
             // A permutation is dealt out, so that a batch has no more rows than there are.
@@ -104,6 +110,7 @@ fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
         }
         SolverConfig::Lbfgs(LbfgsConfig { memory, .. }) => vec![weights(8.0, 3.0 + 2.0 * memory.get() as f64)],
     };
+    needs.extend(copy);
     if run.calibration.method != Method::None {
         let scores = asked.validation as f64 * k;
         needs.push(Need { what: format!("{scores} scores of validation rows to calibrate on"), bytes: scores * 8.0 });

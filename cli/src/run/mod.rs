@@ -31,7 +31,7 @@ use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
 use crate::data::batch::Source;
 use crate::data::{Dataset, Scaler, Split};
 use crate::device::{self, DeviceError, OpenDevice};
-use crate::format::DataError;
+use crate::format::{DataError, FloatType, quote};
 use crate::gradcheck::GradcheckError;
 use crate::metric::Confusion;
 use crate::model::Classifier;
@@ -138,14 +138,36 @@ fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
     Some(format!("{k} different labels in {n_train} training rows: {question}"))
 }
 
+/// A sentence about columns that single precision blurs as they are preprocessed.
+fn blurred(prepared: &Prepared) -> Option<String> {
+    let columns = prepared.source().blurred(&prepared.split.train);
+    let names = prepared.data.feature_names.as_deref().unwrap_or_default();
+    let name = |&j: &usize| names.get(j).map_or_else(|| format!("{}", j + 1), |name| quote(name));
+    let first = columns.first().map(name)?;
+    let more = if columns.len() > 1 { format!(" (and {} more)", columns.len() - 1) } else { String::new() };
+    Some(format!(
+        "column {first}{more}: its preprocessed values differ by less than they are rounded by in single precision, in which most \
+         products are computed: set `center = \"mean\"` and `scale = \"std\"` in [preprocess]"
+    ))
+}
+
 /// Reads, splits and fits what a configuration asks for.
 ///
 /// # Errors
 /// [`RunError::Data`] when a file is bad, [`RunError::Config`] when split or class weights do not fit the data.
 pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
+    prepare_as(config, FloatType::Auto)
+}
+
+/// The same with floats in the precision of those that a model was trained on.
+fn prepare_for(config: &LoadedConfig, model: &Classifier) -> Result<Prepared, RunError> {
+    prepare_as(config, FloatType::of(model.scaler.double_rows))
+}
+
+fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunError> {
     let start = Instant::now();
     let run = &config.run;
-    let mut data = run.data.load()?;
+    let mut data = run.data.load_as(float)?;
     data.features = data.features.densified();
     let refused = |problem: String, hint: &str| ConfigError::new(&config.file, problem).with_hint(hint);
     let split = run
@@ -178,7 +200,10 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
     let Fitted { scaler, objective, strength } = Fitted::new(config, &data, &split.train, None)?;
     let notes = std::mem::take(&mut data.notes);
     let warnings = many_classes(&data.class_names, n_train).into_iter().collect();
-    Ok(Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() })
+    let mut prepared = Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() };
+    let warning = blurred(&prepared);
+    prepared.warnings.extend(warning);
+    Ok(prepared)
 }
 
 /// Opens the configured device and sets the threads of the CPU.

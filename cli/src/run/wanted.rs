@@ -9,7 +9,8 @@ use std::path::Path;
 #[must_use]
 pub fn wanted(model: &Classifier) -> Wanted {
     let names = model.feature_names.clone();
-    let plain = Wanted { n_features: model.n_features(), feature_names: names, ..Wanted::default() };
+    let double = model.scaler.double_rows;
+    let plain = Wanted { n_features: model.n_features(), feature_names: names, double, ..Wanted::default() };
     let Origin::Trained(training) = &model.origin else { return plain };
     // A configuration that this version cannot read says nothing about columns; the model itself is complete without it.
     let Ok(config) = LoadedConfig::parse(&training.config, Path::new("config.toml"), &[]) else { return plain };

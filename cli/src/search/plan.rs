@@ -52,7 +52,7 @@ impl Sizes {
     pub fn of(features: &Features, n_classes: usize) -> Self {
         let cells_a_row = match features {
             Features::Sparse(csr) => Some(((csr.density() * csr.n_features() as f64).ceil() as usize).max(1)),
-            Features::U8(_) | Features::F32(_) => None,
+            Features::U8(_) | Features::F32(_) | Features::F64(_) => None,
         };
         Self { n_features: features.n_features(), n_classes, cells_a_row }
     }

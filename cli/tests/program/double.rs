@@ -70,12 +70,12 @@ impl Double {
 /// A row as the model meets it.
 fn preprocessed(features: &Features, scaler: &Scaler, row: usize) -> Vec<Double> {
     let mut x = vec![Double::default(); features.n_features()];
-    features.for_each_cell(row, |j, v| x[j] = Double::of(f64::from(v)));
+    features.for_each_cell(row, |j, v| x[j] = Double::of(v));
     if let Some(mean) = &scaler.mean {
-        x.iter_mut().zip(mean).for_each(|(x, &m)| *x = x.minus(Double::of(f64::from(m))));
+        x.iter_mut().zip(mean).for_each(|(x, &m)| *x = x.minus(Double::of(m)));
     }
     if let Some(scale) = &scaler.scale {
-        x.iter_mut().zip(scale).for_each(|(x, &s)| *x = x.over(Double::of(f64::from(s))));
+        x.iter_mut().zip(scale).for_each(|(x, &s)| *x = x.over(Double::of(s)));
     }
     if scaler.unit_row {
         let square = x.iter().fold(Double::default(), |sum, x| sum.plus(x.times(*x)));

@@ -2,6 +2,7 @@ mod backends; // devices: what opens, what is missing with a sentence, drivers t
 mod certify; // what can be proved of any model; regularisation paths; invariances of the optimum
 mod classes; // many classes: models are saved before they are measured, and measured in the memory of their rows
 mod cli; // the commands: what they print where, what they leave behind, how they end
+mod columns; // columns whose digits single precision would lose: kept from every format, through every solver, proof and export
 mod config; // mistakes in configurations and arguments: exit code 2, where and what, a hint; no text makes the parser panic
 mod costs; // costs in the place of the margin: values by hand, a slow solver, configurations, model files
 #[path = "../../../tests/it/devices.rs"]

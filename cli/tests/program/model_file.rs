@@ -14,6 +14,20 @@ fn v1() -> Vec<u8> {
     std::fs::read(repository(V1)).unwrap()
 }
 
+/// Labels and scores of the first rows, the scores to within a tolerance.
+fn assert_scores(predicted: &str, expected: &[&str], tolerance: f64) {
+    for (found, expected) in predicted.lines().zip(expected) {
+        let split = |line: &str| -> (String, Vec<f64>) {
+            let (label, scores) = line.split_once('\t').unwrap();
+            (label.to_owned(), scores.split('\t').map(|s| s.parse().unwrap()).collect())
+        };
+        let ((label, scores), (expected_label, expected_scores)) = (split(found), split(expected));
+        assert_eq!(label, expected_label);
+        assert!(scores.iter().zip(&expected_scores).all(|(a, b)| (a - b).abs() < tolerance), "{found}\n{expected}");
+    }
+    assert!(predicted.lines().count() >= expected.len());
+}
+
 #[test]
 fn version_1_loads_for_ever() {
     let desk = Desk::new();
@@ -30,15 +44,7 @@ fn version_1_loads_for_ever() {
         "owl\t-0.179054333\t-0.181607260\t0.353579950",
     ];
     assert_eq!(predicted.lines().count(), expected.len());
-    for (found, expected) in predicted.lines().zip(expected) {
-        let split = |line: &str| -> (String, Vec<f64>) {
-            let (label, scores) = line.split_once('\t').unwrap();
-            (label.to_owned(), scores.split('\t').map(|s| s.parse().unwrap()).collect())
-        };
-        let ((label, scores), (expected_label, expected_scores)) = (split(found), split(expected));
-        assert_eq!(label, expected_label);
-        assert!(scores.iter().zip(&expected_scores).all(|(a, b)| (a - b).abs() < 1e-6), "{found}\n{expected}");
-    }
+    assert_scores(&predicted, &expected, 1e-6);
     let evaluated = desk.succeed(&["evaluate", &repository(V1), "--data", &repository(ROWS), "--json"]).stdout;
     let evaluated: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
     assert_eq!(evaluated["accuracy"], 1.0);
@@ -52,6 +58,45 @@ fn version_1_loads_for_ever() {
 fn version_1_is_still_what_is_written() {
     let model = Classifier::from_bytes(&v1(), Path::new("v1")).unwrap();
     assert_eq!(model.to_bytes(), v1(), "a change of the format needs a new version and a fixture of its own");
+}
+
+/// The same with the exact solver, whose weights need double precision: format version 2.
+const V2: &str = "cli/tests/fixtures/model-v2.safetensors";
+
+#[test]
+fn version_2_loads_for_ever_and_is_still_what_is_written() {
+    let bytes = std::fs::read(repository(V2)).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("\"format_version\":\"2\""));
+    let model = Classifier::from_bytes(&bytes, Path::new("v2")).unwrap();
+    assert!(!model.scaler.double_rows);
+    assert_eq!(model.to_bytes(), bytes, "a change of the format needs a new version and a fixture of its own");
+    let predicted = Desk::new().succeed(&["predict", &repository(V2), &repository(ROWS), "--scores"]).stdout;
+    let expected = [
+        "cat\t0.3235677549639539\t-0.1704336579271586\t-0.15313409703679537",
+        "cat\t0.39992520347441224\t-0.18986386716411335\t-0.21006133631029886",
+        "cat\t0.33173438989443\t-0.1164246358813095\t-0.21530975401312058",
+    ];
+    assert_scores(&predicted, &expected, 1e-12);
+}
+
+/// Times in double precision, with mean and scale in double precision: format version 3.
+const V3: &str = "cli/tests/fixtures/model-v3.safetensors";
+
+#[test]
+fn version_3_loads_for_ever_and_is_still_what_is_written() {
+    let bytes = std::fs::read(repository(V3)).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("\"format_version\":\"3\""));
+    let model = Classifier::from_bytes(&bytes, Path::new("v3")).unwrap();
+    assert!(model.scaler.double_rows && model.scaler.mean.is_some() && model.scaler.scale.is_some());
+    assert_eq!(model.to_bytes(), bytes, "a change of the format needs a new version and a fixture of its own");
+    let rows = repository("cli/tests/fixtures/formats/times.parquet");
+    let predicted = Desk::new().succeed(&["predict", &repository(V3), &rows, "--scores"]).stdout;
+    let expected = [
+        "c0\t1.6667325186621103\t0.666673057822904\t-2.3334060932063516",
+        "c1\t-0.33335007622692836\t0.6666976077049377\t-0.3333474400608454",
+        "c2\t-2.333390839642881\t0.6666923003671961\t1.6666984675153418",
+    ];
+    assert_scores(&predicted, &expected, 1e-12);
 }
 
 #[test]
@@ -76,7 +121,7 @@ fn damaged_models_are_refused_in_a_sentence() {
         .write("short", &whole[..5])
         .write("empty", "")
         .write("text", "not a model at all\n")
-        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"3""#))
+        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"4""#))
         .write("foreign", changed(r#""format":"burn-svm""#, r#""format":"burn-sv!""#))
         .write("names", changed(r#"dog\",\"owl"#, "dog-----owl"))
         .write("infinite", infinite)
@@ -88,7 +133,7 @@ fn damaged_models_are_refused_in_a_sentence() {
         ("short", 1, "short: not a safetensors file: header too small", HINT),
         ("empty", 1, "empty: not a safetensors file: header too small", HINT),
         ("text", 1, "text: not a safetensors file: header too large", HINT),
-        ("newer", 1, "newer: model format version `3`, expected at most 2", HINT),
+        ("newer", 1, "newer: model format version `4`, expected at most 3", HINT),
         (
             "foreign",
             1,

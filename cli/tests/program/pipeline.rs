@@ -203,7 +203,7 @@ fn preprocessing_is_fitted_on_the_training_rows_only() {
     );
     assert_eq!(model.scaler.mean.as_deref(), Some(&[4.0, 2.0][..]));
     // The second column is constant in train: it stays unscaled.
-    assert_eq!(model.scaler.scale.as_deref(), Some(&[5f32.sqrt(), 1.0][..]));
+    assert_eq!(model.scaler.scale.as_deref(), Some(&[f64::from(5f32.sqrt()), 1.0][..]));
 }
 
 // ---- labels

@@ -7,7 +7,7 @@ fn sample() -> Classifier {
     Classifier {
         weight: vec![1.0, -2.0, 0.5, 0.25, 3.0, -0.125],
         bias: Some(vec![0.125, 0.25]),
-        scaler: Scaler { mean: Some(vec![1.0, 2.0, 3.0]), scale: None, unit_row: true },
+        scaler: Scaler { mean: Some(vec![1.0, 2.0, 3.0]), unit_row: true, ..Scaler::default() },
         class_names: vec!["cat".into(), "dög \"x\"".into()],
         feature_names: Some(vec!["a".into(), "b".into(), "c \"d\"".into()]),
         image_shape: Some(ImageShape { channels: 1, height: 1, width: 3 }),
@@ -50,6 +50,24 @@ fn weights_are_written_in_the_precision_that_they_need() {
         assert!(text(&model).contains("\"format_version\":\"2\""), "{weight} {bias}");
         assert_eq!(Classifier::from_bytes(&model.to_bytes(), Path::new("m")).unwrap(), model);
     }
+}
+
+#[test]
+fn preprocessing_is_written_in_the_precision_that_it_needs() {
+    let version = |model: &Classifier| {
+        let text = String::from_utf8_lossy(&model.to_bytes()).into_owned();
+        assert_eq!(&Classifier::from_bytes(&model.to_bytes(), Path::new("m")).unwrap(), model);
+        ["1", "2", "3"].into_iter().find(|v| text.contains(&format!("\"format_version\":\"{v}\""))).unwrap()
+    };
+    let mut model = sample();
+    model.scaler.mean = Some(vec![1.7e9 + 0.25, 2.0, 3.0]);
+    assert_eq!(version(&model), "3");
+    let mut model = sample();
+    model.scaler.double_rows = true;
+    assert_eq!(version(&model), "3");
+    let mut model = sample();
+    (model.scaler.scale, model.weight[0]) = (Some(vec![0.5, 1.0, 2.0]), 0.1);
+    assert_eq!(version(&model), "2");
 }
 
 #[test]
@@ -109,7 +127,7 @@ fn damaged_files_are_refused_in_a_sentence() {
     let mut changed = bytes.clone();
     changed[newer + key.len()] = b'9';
     let error = Classifier::from_bytes(&changed, Path::new("m")).unwrap_err().to_string();
-    assert_eq!(error, "m: model format version `9`, expected at most 2");
+    assert_eq!(error, "m: model format version `9`, expected at most 3");
     let mut infinite = bytes.clone();
     let end = bytes.len();
     infinite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());

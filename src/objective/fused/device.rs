@@ -344,8 +344,9 @@ impl Resident {
         }
         let factor = |row| scaler.row_factor(features, row) as f32;
         let factors: Option<Vec<f32>> = scaler.unit_row.then(|| (0..n).into_par_iter().map(factor).collect());
+        let (mean, scale) = (scaler.mean.as_deref().map(narrow), scaler.scale.as_deref().map(narrow));
         let preprocessing =
-            Preprocessing { mean: scaler.mean.as_deref(), scale: scaler.scale.as_deref(), factors: factors.as_deref() };
+            Preprocessing { mean: mean.as_deref(), scale: scale.as_deref(), factors: factors.as_deref() };
         // A row outside the split may have any label.
         let of_class = |label: usize| if label < n_classes { loss.class_weight(label) } else { 1.0 };
         let share = |(row, &label): (usize, &u32)| (source.weight(row as u32) * of_class(label as usize)) as f32;
@@ -365,7 +366,7 @@ fn cells<'a>(features: &'a Features<'_>) -> Option<HostCells<'a>> {
     match features {
         Features::U8(dense) => Some(HostCells::Bytes(dense.values())),
         Features::F32(dense) => Some(HostCells::Floats(dense.values())),
-        Features::Sparse(_) => None,
+        Features::F64(_) | Features::Sparse(_) => None,
     }
 }
 

@@ -20,27 +20,28 @@ pub(crate) struct DenseRows<'a> {
     /// What is subtracted from each feature before anything else.
     pub shift: PerFeature,
     /// What each feature is divided by.
-    pub scale: Option<&'a [f32]>,
+    pub scale: Option<Vec<f32>>,
     /// The factor of each row of the matrix.
     pub factors: Option<Vec<f32>>,
 }
 
 impl<'a> DenseRows<'a> {
-    /// The rows of a source; `None` where they are sparse.
+    /// The rows of a source; `None` where they are neither bytes nor single-precision floats.
     #[allow(clippy::cast_possible_truncation)]
     pub fn of_source(source: &Source<'a>) -> Option<Self> {
         let Source { features, scaler, .. } = *source;
         let cells = match features {
             Features::U8(dense) => Cells::Bytes(dense.values()),
             Features::F32(dense) => Cells::Floats(dense.values()),
-            Features::Sparse(_) => return None,
+            Features::F64(_) | Features::Sparse(_) => return None,
         };
+        let single = |values: &Vec<f64>| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
         let factor = |row| scaler.row_factor(features, row) as f32;
         Some(Self {
             cells,
             n_features: features.n_features(),
-            shift: PerFeature::new(features.n_features(), scaler.mean.as_deref()),
-            scale: scaler.scale.as_deref(),
+            shift: PerFeature::new(features.n_features(), scaler.mean.as_ref().map(single).as_deref()),
+            scale: scaler.scale.as_ref().map(single),
             factors: scaler.unit_row.then(|| (0..features.n_rows()).into_par_iter().map(factor).collect()),
         })
     }

@@ -102,7 +102,7 @@ impl Workspace {
         target: Target<'_, L>,
         (of_weight, of_bias): (&mut [f32], &mut [f32]),
     ) -> f64 {
-        self.set(weight, bias, rows.scale);
+        self.set(weight, bias, rows.scale.as_deref());
         let (n, k) = (target.indices.len(), self.n_classes);
         let count = self.count(n);
         while self.pieces.len() < count {
@@ -130,7 +130,7 @@ impl Workspace {
         for piece in &self.pieces[..count] {
             of_bias.iter_mut().zip(&piece.of_bias).for_each(|(b, v)| *b += v);
         }
-        self.unpack(count, rows.scale, (weight, target.lambda), of_weight, parallel);
+        self.unpack(count, rows.scale.as_deref(), (weight, target.lambda), of_weight, parallel);
         self.pieces[..count].iter().map(|piece| piece.loss).sum()
     }
 
@@ -150,7 +150,7 @@ impl Workspace {
         indices: &[u32],
         label: impl Fn(u32) -> usize + Sync,
     ) -> usize {
-        self.set(weight, bias, rows.scale);
+        self.set(weight, bias, rows.scale.as_deref());
         let (stride, weights) = (self.n_classes.next_multiple_of(LANES), &self.weights);
         let of_chunk = |indices: &[u32]| {
             let (mut scores, mut wide) = (vec![0.0; GROUP * stride], vec![0.0; self.n_classes]);

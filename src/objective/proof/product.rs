@@ -82,7 +82,7 @@ impl DualPoint<'_> {
     pub(super) fn product(&self, support: &[u32]) -> Product {
         match self.source.features {
             Features::Sparse(csr) => self.of_sparse(csr, support),
-            Features::U8(_) | Features::F32(_) => self.of_dense(support),
+            Features::U8(_) | Features::F32(_) | Features::F64(_) => self.of_dense(support),
         }
     }
 
@@ -127,8 +127,8 @@ impl DualPoint<'_> {
         let mut product = joined(products);
         let scaler = self.source.scaler;
         for (j, row) in product.weight.chunks_exact_mut(k).enumerate() {
-            let scale = scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
-            let mean = scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
+            let scale = scaler.scale.as_ref().map_or(1.0, |s| s[j]);
+            let mean = scaler.mean.as_ref().map_or(0.0, |m| m[j]);
             row.iter_mut().zip(&total).for_each(|(w, total)| *w = (*w - mean * total.value()) / scale);
             product.magnitude[j] = (product.magnitude[j] + mean.abs() * size.value()) / scale.abs();
             product.largest[j] = (product.largest[j] + mean.abs()) / scale.abs();
@@ -144,7 +144,7 @@ impl DualPoint<'_> {
         if !scaler.unit_row {
             return 0;
         }
-        let square: f64 = scaler.mean.iter().flatten().map(|&m| f64::from(m) * f64::from(m)).sum();
+        let square: f64 = scaler.mean.iter().flatten().map(|m| m * m).sum();
         let factor = |&row: &u32| scaler.row_factor(features, row as usize);
         let nearest = if square > 0.0 { self.rows.iter().map(factor).fold(0.0, f64::max) } else { 0.0 };
         let cancelled = 1.0 + 2.0 * square * nearest * nearest;
@@ -182,11 +182,9 @@ impl Task<'_> {
     fn run(&self, first: usize, support: &[u32]) -> Product {
         let (point, width, k) = (self.point, self.features.len(), self.point.n_classes);
         let scaler = point.source.scaler;
-        let of = |values: &Option<Vec<f32>>| {
-            values.as_ref().map(|v| v[self.features.clone()].iter().map(|&v| f64::from(v)).collect::<Vec<f64>>())
-        };
-        let (mean, inverse) =
-            (of(&scaler.mean), of(&scaler.scale).map(|s| s.iter().map(|s| 1.0 / s).collect::<Vec<f64>>()));
+        let own = self.features.clone();
+        let mean = scaler.mean.as_deref().map(|m| &m[own.clone()]);
+        let inverse = scaler.scale.as_deref().map(|s| s[own].iter().map(|s| 1.0 / s).collect::<Vec<f64>>());
         let mut block = RowBlock::<f64>::new(ROWS, width);
         let (mut total, mut part) = (ClassWeights::zeros(width, k), ClassWeights::zeros(width, k));
         let (mut magnitude, mut largest) = (vec![0.0; width], vec![0.0; width]);
@@ -211,7 +209,7 @@ impl Task<'_> {
                 done += rows.len();
                 coming.next().into_iter().flatten().for_each(|&i| self.prefetch(i as usize));
                 for (cells, &i) in block.rows_mut().zip(rows) {
-                    self.load(i as usize, mean.as_deref(), inverse.as_deref(), &mut cells[..width]);
+                    self.load(i as usize, mean, inverse.as_deref(), &mut cells[..width]);
                 }
                 if let Features::U8(dense) = point.source.features {
                     // Of a few rows of bytes the cells that are farthest from the mean, all together.
@@ -223,7 +221,7 @@ impl Task<'_> {
                         (size, longest) = (size + factor * size_of_row, longest.max(factor));
                     }
                     let (low, high, out) = (&mut low, &mut high, &mut reach);
-                    vectorized(Reach { rows: &cells[..rows.len()], mean: mean.as_deref(), low, high, out });
+                    vectorized(Reach { rows: &cells[..rows.len()], mean, low, high, out });
                     for j in 0..width {
                         magnitude[j] += size * reach[j];
                         largest[j] = f64::max(largest[j], longest * reach[j]);
@@ -259,6 +257,7 @@ impl Task<'_> {
         match self.point.source.features {
             Features::U8(dense) => prefetch_all(&dense.row(row)[own]),
             Features::F32(dense) => prefetch_all(&dense.row(row)[own]),
+            Features::F64(dense) => prefetch_all(&dense.row(row)[own]),
             Features::Sparse(_) => {}
         }
     }
@@ -270,6 +269,7 @@ impl Task<'_> {
         match self.point.source.features {
             Features::U8(dense) => vectorized(Widen { cells: &dense.row(row)[own], mean, inverse, factor, out }),
             Features::F32(dense) => vectorized(Widen { cells: &dense.row(row)[own], mean, inverse, factor, out }),
+            Features::F64(dense) => vectorized(Widen { cells: &dense.row(row)[own], mean, inverse, factor, out }),
             Features::Sparse(_) => unreachable!("sparse rows go another way"),
         }
     }

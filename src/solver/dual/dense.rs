@@ -1,4 +1,4 @@
-//! Dense rows on the processor: bytes or floats in place, cast block by block, multiplied by the kernels of this crate.
+//! Dense rows on the processor: bytes or floats in place, cast block by block (those in double precision once they are preprocessed), multiplied by the kernels of this crate.
 //!
 //! Threads share the features: each holds its part of W and of the rows, so that one meeting a block is enough. While the caller solves
 //! a block, the others load the next and compute its Gram matrix, which waits for no weights; for that the caller has fewer
@@ -79,11 +79,11 @@ impl<'a, T: Real> Preprocess<'a, T> {
     pub fn new(source: Source<'a>, features: Range<usize>) -> Self {
         let scaler = source.scaler;
         let scale = scaler.scale.as_ref().map(|s| &s[features.clone()]);
-        let inverse = scale.map(|s| s.iter().map(|&s| T::from_f64(1.0 / f64::from(s))).collect());
+        let inverse = scale.map(|s| s.iter().map(|&s| T::from_f64(1.0 / s)).collect());
         let offset = scaler.mean.as_ref().map(|m| {
-            let divisor = |j: usize| scale.map_or(1.0, |s| f64::from(s[j]));
+            let divisor = |j: usize| scale.map_or(1.0, |s| s[j]);
             let mean = m[features.clone()].iter().enumerate();
-            mean.map(|(j, &m)| T::from_f64(-f64::from(m) / divisor(j))).collect()
+            mean.map(|(j, &m)| T::from_f64(-m / divisor(j))).collect()
         });
         Self { source, features, inverse, offset }
     }
@@ -105,6 +105,7 @@ impl<'a, T: Real> Preprocess<'a, T> {
         match self.source.features {
             Features::U8(d) => prefetch_all(&d.row(row as usize)[self.features.clone()]),
             Features::F32(d) => prefetch_all(&d.row(row as usize)[self.features.clone()]),
+            Features::F64(d) => prefetch_all(&d.row(row as usize)[self.features.clone()]),
             Features::Sparse(_) => {}
         }
     }
@@ -129,6 +130,11 @@ impl<T: Real> Work for Load<'_, '_, T> {
         match source.features {
             Features::U8(d) => Write { x: &d.row(row)[features.clone()], inverse, offset, factor, out }.run(),
             Features::F32(d) => Write { x: &d.row(row)[features.clone()], inverse, offset, factor, out }.run(),
+            Features::F64(d) => {
+                source.scaler.each_cell(&d.row(row)[features.clone()], features.start, factor, |j, x| {
+                    out[j] = T::from_f64(x);
+                })
+            }
             Features::Sparse(_) => unreachable!("sparse rows have a solver of their own"),
         }
     }

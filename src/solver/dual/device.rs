@@ -48,9 +48,7 @@ impl<'a> DeviceRows<'a> {
             TensorData::new(values, shape)
         } else {
             let mut values = vec![0.0f32; rows.len() * d];
-            for (out, &row) in values.chunks_exact_mut(d).zip(rows) {
-                self.source.scaler.write_row(self.source.features, row as usize, out);
-            }
+            self.source.scaler.write_rows(self.source.features, rows, &mut values);
             TensorData::new(values, shape)
         };
         Tensor::from_data(data, (&self.device, self.dtype))

@@ -49,7 +49,9 @@ impl<'a> FullBatch<'a> {
         let features = problem.source.features;
         let n = problem.train.len();
         let (bytes, cells) = match features {
-            Features::U8(_) | Features::F32(_) => (4 * n * features.n_features(), features.n_features()),
+            Features::U8(_) | Features::F32(_) | Features::F64(_) => {
+                (4 * n * features.n_features(), features.n_features())
+            }
             Features::Sparse(csr) => {
                 let stored: usize = problem.train.iter().map(|&r| csr.row(r as usize).0.len()).sum();
                 (12 * stored, stored.div_ceil(n) * problem.n_classes)

@@ -45,7 +45,7 @@ impl Price {
         let constant = usize::from(matches!(bias, BiasRule::Regularised { .. }));
         let features = (problem.source.features.n_features() + constant) as f64;
         let stored = match problem.source.features {
-            Features::U8(_) | Features::F32(_) => features,
+            Features::U8(_) | Features::F32(_) | Features::F64(_) => features,
             Features::Sparse(csr) => csr.nnz() as f64 / csr.n_rows().max(1) as f64,
         };
         let size = Size {

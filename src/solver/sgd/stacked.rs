@@ -65,5 +65,5 @@ pub fn solve(
 ) -> Result<Vec<MemberFit>, SolveError> {
     assert!(hindrance(config, problem.early_stopping).is_none(), "these runs cannot be stacked");
     crate::loss::check_labels(problem.train.iter().map(|&r| problem.source.labels[r as usize]), problem.n_classes)?;
-    run::train(config, problem, members, observer)
+    problem.in_single(|problem| run::train(config, problem, members, observer))
 }

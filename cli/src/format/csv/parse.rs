@@ -2,9 +2,9 @@
 //!
 //! A line end within quotes ends no record. The number of quotes before it tells which it is: even outside, odd within.
 
-use crate::data::LabelColumn;
+use crate::data::{Features, LabelColumn};
 use crate::format::columns::{Column, Complaint, Plan, Role, Special};
-use crate::format::float::{number, prefix};
+use crate::format::float::{Float, number, prefix};
 use crate::format::labels::push_text;
 use crate::format::open::Source;
 use crate::format::{DataError, Position};
@@ -28,7 +28,8 @@ const LACKS: &str = "fill missing values in or drop their rows before training, 
 /// The rows of a file.
 pub(super) struct Rows {
     pub(super) plan: Plan,
-    pub(super) values: Vec<f32>,
+    /// Of each feature, whether single precision does not hold all its values as they are written.
+    pub(super) inexact: Vec<bool>,
     /// Empty where there is no column of labels.
     pub(super) labels: LabelColumn,
     pub(super) weights: Option<Vec<f32>>,
@@ -36,19 +37,22 @@ pub(super) struct Rows {
 
 /// The rows of some records.
 #[derive(Default)]
-struct Piece {
-    values: Vec<f32>,
+struct Piece<T> {
+    values: Vec<T>,
+    inexact: Vec<bool>,
     labels: LabelColumn,
     weights: Vec<f32>,
     n_lines: usize,
 }
 
-impl Piece {
+impl<T: Copy> Piece<T> {
     /// Puts the rows of others behind its own.
     fn append(&mut self, pieces: Vec<Self>) {
         for piece in pieces {
             self.labels.append(&piece.labels);
             self.values.extend_from_slice(&piece.values);
+            self.inexact.resize(piece.inexact.len(), false);
+            self.inexact.iter_mut().zip(&piece.inexact).for_each(|(any, inexact)| *any |= inexact);
             self.weights.extend_from_slice(&piece.weights);
         }
     }
@@ -62,13 +66,13 @@ struct Fault {
 }
 
 /// Reads all rows; `plan` gives the columns their roles from the header, where there is one, and their number.
-pub(super) fn read(
+pub(super) fn read<T: Float>(
     mut source: Source,
     delimiter: Option<u8>,
     header: Option<bool>,
     special: &Special,
     plan: impl FnOnce(Option<Vec<String>>, usize) -> Result<Plan, Complaint>,
-) -> Result<Rows, DataError> {
+) -> Result<(Features<'static>, Rows), DataError> {
     let file = source.file().to_path_buf();
     let whole = |problem: &str| DataError::content(&file, Position::File, problem);
     if source.head().is_empty() {
@@ -90,13 +94,13 @@ pub(super) fn read(
         DataError::content(&file, position, problem).with_hint(hint)
     })?;
     let (mut at, mut n_lines) = if has_header { (text.at, text.line) } else { start };
-    let (mut rows, mut parsed) = (Piece::default(), Vec::new());
+    let (mut rows, mut parsed) = (Piece::<T>::default(), Vec::new());
     while !block.is_empty() {
         let (pieces, next) = rayon::join(
             || parse(&block[at..], delimiter, &plan, n_lines, &file),
             || {
                 rows.append(std::mem::take(&mut parsed));
-                limit::check(&file, 4 * rows.values.len() as u64)?;
+                limit::check(&file, (size_of::<T>() * rows.values.len()) as u64)?;
                 next_block(&mut source, std::mem::take(&mut carry))
             },
         );
@@ -106,13 +110,14 @@ pub(super) fn read(
         at = 0;
     }
     rows.append(parsed);
-    limit::check(&file, 4 * rows.values.len() as u64)?;
+    limit::check(&file, (size_of::<T>() * rows.values.len()) as u64)?;
     if rows.values.is_empty() {
         return Err(whole("found no row of data").with_hint("is there more than a header?"));
     }
     rows.values.shrink_to_fit();
     let weights = plan.has(Role::Weight).then_some(rows.weights);
-    Ok(Rows { plan, values: rows.values, labels: rows.labels, weights })
+    let features = T::features(plan.n_features, rows.values);
+    Ok((features, Rows { plan, inexact: rows.inexact, labels: rows.labels, weights }))
 }
 
 /// True for text whose first two lines have the same number of cells, two or more.
@@ -153,7 +158,7 @@ fn is_header(cells: &[Cow<'_, [u8]>], special: &Special) -> bool {
     let n = i64::try_from(cells.len()).unwrap_or(i64::MAX);
     let is_given = |at: i64| given().any(|column| matches!(column, Number(k) if *k == at + 1 || n + *k == at));
     let mut features = cells.iter().zip(0i64..).filter(|(_, at)| !is_given(*at)).peekable();
-    features.peek().is_some() && features.all(|(cell, _)| number(cell).is_none())
+    features.peek().is_some() && features.all(|(cell, _)| number::<f32>(cell).is_none())
 }
 
 /// The next whole records, and the beginning of a record after them.
@@ -175,9 +180,15 @@ fn next_block(source: &mut Source, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u
 }
 
 /// Parses whole records. An error counts from the lines before the block, so the first of them all is found in order.
-fn parse(block: &[u8], delimiter: u8, plan: &Plan, lines_before: usize, file: &Path) -> Result<Vec<Piece>, DataError> {
+fn parse<T: Float>(
+    block: &[u8],
+    delimiter: u8,
+    plan: &Plan,
+    lines_before: usize,
+    file: &Path,
+) -> Result<Vec<Piece<T>>, DataError> {
     let parse = |bytes| Text { bytes, at: 0, line: 0, delimiter }.piece(plan);
-    let pieces: Vec<Result<Piece, Fault>> = cut(block).into_par_iter().map(parse).collect();
+    let pieces: Vec<Result<Piece<T>, Fault>> = cut(block).into_par_iter().map(parse).collect();
     let (mut parsed, mut n_lines) = (Vec::with_capacity(pieces.len()), lines_before);
     for piece in pieces {
         let piece = piece.map_err(|fault| fault.at(file, n_lines))?;
@@ -325,8 +336,8 @@ impl<'a> Text<'a> {
     }
 
     /// All rows of the text.
-    fn piece(mut self, plan: &Plan) -> Result<Piece, Fault> {
-        let mut piece = Piece::default();
+    fn piece<T: Float>(mut self, plan: &Plan) -> Result<Piece<T>, Fault> {
+        let mut piece = Piece { inexact: vec![false; plan.n_features], ..Piece::default() };
         // A cell has a byte and something behind it: blank lines make no rows, whatever the header promises.
         let n_rows = memchr::memchr_iter(b'\n', self.bytes).count() + 1;
         let most = (self.bytes.len() / 2).saturating_add(plan.n_features);
@@ -341,24 +352,25 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn row(&mut self, plan: &Plan, into: &mut Piece) -> Result<(), Fault> {
+    fn row<T: Float>(&mut self, plan: &Plan, into: &mut Piece<T>) -> Result<(), Fault> {
         let (base, start) = (into.values.len(), self.line);
-        into.values.resize(base + plan.n_features, 0.0);
+        into.values.resize(base + plan.n_features, T::default());
         let values = &mut into.values[base..];
         let last = plan.roles.len() - 1;
         for (column, role) in plan.roles.iter().enumerate() {
             // Nearly every cell of nearly every file: a short number with a delimiter behind it.
             if let Role::Feature(j) = role
-                && let Some((value, len)) = prefix(&self.bytes[self.at..])
+                && let Some((value, exact, len)) = prefix::<T>(&self.bytes[self.at..])
                 && self.peek(len) == Some(self.delimiter)
                 && column < last
             {
                 values[*j] = value;
+                into.inexact[*j] |= value.into() != exact;
                 self.at += len + 1;
                 continue;
             }
             match role {
-                Role::Feature(j) => values[*j] = self.feature(plan, column)?,
+                Role::Feature(j) => values[*j] = self.feature(plan, column, &mut into.inexact[*j])?,
                 Role::Ignored => drop(self.cell()?),
                 Role::Weight => {
                     let (line, cell) = (self.line, self.cell()?);
@@ -390,12 +402,14 @@ impl<'a> Text<'a> {
     }
 
     /// The number at hand.
-    fn feature(&mut self, plan: &Plan, column: usize) -> Result<f32, Fault> {
+    fn feature<T: Float>(&mut self, plan: &Plan, column: usize, inexact: &mut bool) -> Result<T, Fault> {
         let (line, cell) = (self.line, self.cell()?);
-        number(&cell).ok_or_else(|| {
+        let value: T = number(&cell).ok_or_else(|| {
             let (problem, hint) = not_a_number(&shown(&cell), self.delimiter);
             Fault { line, problem: format!("{}: {problem}", plan.shown(column)), hint: Some(hint) }
-        })
+        })?;
+        *inexact = *inexact || number::<f64>(&cell) != Some(value.into());
+        Ok(value)
     }
 
     /// What is wrong with a row of another number of cells.

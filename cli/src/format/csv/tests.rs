@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::Dense;
 use crate::format::open::tests::{gzip, source};
 use crate::format::{Format, read_table_for};
 use proptest::prelude::*;
@@ -24,7 +25,7 @@ fn load_both(train: impl AsRef<[u8]>, test: Option<&str>, keys: &str) -> Result<
         std::fs::write(&path, test).unwrap();
         config.test = Some(path);
     }
-    config.load().map_err(|e| DataError { file: e.file.file_name().unwrap().into(), ..e })
+    config.load_as(FloatType::Auto).map_err(|e| DataError { file: e.file.file_name().unwrap().into(), ..e })
 }
 
 fn values(data: &Dataset) -> &[f32] {
@@ -48,7 +49,7 @@ fn what_pandas_writes_is_read() {
     let mut keys = config("train = ''\nlabel = 'kind'\nweights = 'weight'\n");
     keys.train = fixture("pandas.csv");
     keys.test = Some(fixture("quoted.csv"));
-    let data = keys.load().unwrap();
+    let data = keys.load_as(FloatType::Auto).unwrap();
     assert_eq!(values(&data), [expected(), expected()].concat());
     assert_eq!(data.class_names, CLASSES);
     assert_eq!(data.labels, (0..24).map(|i| i % 12 % 3).collect::<Vec<u32>>());
@@ -62,18 +63,18 @@ fn what_pandas_writes_is_read() {
 fn what_numpy_and_python_write_is_read() {
     let mut keys = config("train = ''\nlabel = -1\n");
     keys.train = fixture("plain.tsv");
-    let data = keys.load().unwrap();
+    let data = keys.load_as(FloatType::Auto).unwrap();
     assert_eq!((values(&data), data.class_names.join(" ")), (expected().as_slice(), "0 1 2".into()));
     assert_eq!((data.n_train, data.feature_names), (12, None));
     let mut keys = config("train = ''\nlabel = 2\nignore = [\"other\"]\n");
     keys.train = fixture("quoted.csv");
-    let data = keys.load().unwrap();
+    let data = keys.load_as(FloatType::Auto).unwrap();
     assert_eq!(
         (data.class_names.join("|"), data.feature_names.unwrap().join(" ")),
         (CLASSES.join("|"), "three one two".into())
     );
     let mut keys = crate::format::LibsvmConfig { train: fixture("dump.libsvm"), test: None, weights: None };
-    let data = keys.load().unwrap();
+    let data = keys.load_as(FloatType::Auto).unwrap();
     let Features::Sparse(csr) = &data.features else { panic!("expected sparse rows") };
     assert_eq!((csr.to_dense(), data.class_names.join(" ")), (expected(), "0 1 2".into()));
     assert_eq!(keys.paths_mut().len(), 1);

@@ -87,7 +87,7 @@ fn every_element_type_is_read() {
     let values = |code, data: &[u8]| match images(&idx(code, &[2, 1], data)).unwrap() {
         Features::F32(dense) => dense.values().to_vec(),
         Features::U8(dense) => dense.values().iter().map(|&v| f32::from(v)).collect(),
-        Features::Sparse(_) => panic!("idx files are dense"),
+        Features::F64(_) | Features::Sparse(_) => panic!("idx files are dense"),
     };
     assert_eq!(values(0x08, &[1, 255]), [1.0, 255.0]);
     assert_eq!(values(0x09, &[1, 255]), [1.0, -1.0]);

@@ -2,6 +2,7 @@
 
 use super::line;
 use crate::data::{Csr, LabelColumn};
+use crate::format::float::Float;
 use crate::format::limit;
 use crate::format::open::{Source, looks_like};
 use crate::format::{DataError, Position};
@@ -17,14 +18,17 @@ const LINE: &str = "a line is `LABEL INDEX:VALUE INDEX:VALUE ...`";
 const UNLABELLED: &str = "the first row has no label, so no row may have one";
 
 /// The rows of some lines.
-struct Piece {
-    features: Csr<'static>,
+struct Piece<T: Clone + 'static> {
+    features: Csr<'static, u32, T>,
     labels: LabelColumn,
     n_lines: usize,
 }
 
 /// Reads all rows; `labelled` says whether a row begins with a label.
-pub(super) fn read(mut source: Source, labelled: bool) -> Result<(Csr<'static>, LabelColumn), DataError> {
+pub(super) fn read<T: Float>(
+    mut source: Source,
+    labelled: bool,
+) -> Result<(Csr<'static, u32, T>, LabelColumn), DataError> {
     let file = source.file().to_path_buf();
     if source.head().is_empty() {
         return Err(DataError::content(&file, Position::File, "found an empty file, expected libsvm text"));
@@ -36,7 +40,7 @@ pub(super) fn read(mut source: Source, labelled: bool) -> Result<(Csr<'static>, 
     if source.head().starts_with(b"\xef\xbb\xbf") {
         source.read_up_to(&mut Vec::new(), 3)?;
     }
-    let (mut features, mut labels, mut n_lines) = (Csr::default(), LabelColumn::new(), 0);
+    let (mut features, mut labels, mut n_lines) = (Csr::with_capacity(0, 0), LabelColumn::new(), 0);
     let (mut block, mut carry) = next_block(&mut source, Vec::new())?;
     while !block.is_empty() {
         let (pieces, next) = rayon::join(
@@ -48,7 +52,8 @@ pub(super) fn read(mut source: Source, labelled: bool) -> Result<(Csr<'static>, 
             n_lines += piece.n_lines;
             features.append(&piece.features);
         }
-        limit::check(&file, 8 * (features.nnz() as u64 + features.n_rows() as u64))?;
+        let cell = 4 + size_of::<T>() as u64;
+        limit::check(&file, cell * features.nnz() as u64 + 8 * features.n_rows() as u64)?;
         (block, carry) = next?;
     }
     features.shrink_to_fit();
@@ -81,8 +86,8 @@ fn next_block(source: &mut Source, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u
 }
 
 /// Parses whole lines. An error counts from the lines before the block, so the first of them all is found in order.
-fn parse(block: &[u8], labelled: bool, lines_before: usize, file: &Path) -> Result<Vec<Piece>, DataError> {
-    let pieces: Vec<Result<Piece, (usize, line::Fault)>> =
+fn parse<T: Float>(block: &[u8], labelled: bool, lines_before: usize, file: &Path) -> Result<Vec<Piece<T>>, DataError> {
+    let pieces: Vec<Result<Piece<T>, (usize, line::Fault)>> =
         cut(block).into_par_iter().map(|lines| parse_piece(lines, labelled)).collect();
     let (mut parsed, mut n_lines) = (Vec::with_capacity(pieces.len()), lines_before);
     for piece in pieces {
@@ -110,7 +115,7 @@ fn cut(mut block: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-fn parse_piece(lines: &[u8], labelled: bool) -> Result<Piece, (usize, line::Fault)> {
+fn parse_piece<T: Float>(lines: &[u8], labelled: bool) -> Result<Piece<T>, (usize, line::Fault)> {
     let n_rows = memchr::memchr_iter(b'\n', lines).count() + 1;
     let mut features = Csr::with_capacity(n_rows, memchr::memchr_iter(b':', lines).count());
     let (mut labels, mut n_lines, mut rest) = (LabelColumn::new(), 0, lines);

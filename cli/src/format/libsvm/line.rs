@@ -1,7 +1,7 @@
 //! One line: its label and its cells.
 
 use crate::data::{Csr, LabelColumn};
-use crate::format::float::{is_blank, scan};
+use crate::format::float::{Float, is_blank, scan};
 use crate::format::labels::push_text;
 use crate::format::quote;
 
@@ -58,7 +58,12 @@ fn is_cell(word: &[u8]) -> bool {
 }
 
 /// Reads a line without its end into a new row. Blank lines and comments make no row.
-pub(super) fn read(line: &[u8], labelled: bool, features: &mut Csr, labels: &mut LabelColumn) -> Result<(), Fault> {
+pub(super) fn read<T: Float>(
+    line: &[u8],
+    labelled: bool,
+    features: &mut Csr<'_, u32, T>,
+    labels: &mut LabelColumn,
+) -> Result<(), Fault> {
     let mut at = skip_blanks(line, 0);
     if at == line.len() || line[at] == b'#' {
         return Ok(());

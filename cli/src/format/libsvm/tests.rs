@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::fmt::Write;
 
 fn table(text: impl AsRef<[u8]>) -> Result<Table, DataError> {
-    read(source(text.as_ref())?)
+    read(source(text.as_ref())?, None)
 }
 
 fn dense(text: &str) -> Vec<f32> {
@@ -19,7 +19,7 @@ fn load(train: &str, test: &str) -> Result<Dataset, DataError> {
     std::fs::write(&paths[0], train).unwrap();
     std::fs::write(&paths[1], test).unwrap();
     let [train, test] = paths;
-    LibsvmConfig { train, test: Some(test), weights: None }.load()
+    LibsvmConfig { train, test: Some(test), weights: None }.load_as(FloatType::Auto)
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn the_shared_files_have_the_sizes_that_their_page_gives() {
     ] {
         let config =
             LibsvmConfig { train: folder.join(train), test: test.map(|test| folder.join(test)), weights: None };
-        let data = config.load().unwrap();
+        let data = config.load_as(FloatType::Auto).unwrap();
         let found = (data.n_train, data.labels.len() - data.n_train, data.features.n_features(), data.n_classes());
         assert_eq!(found, (n_train, n_test, n_features, n_classes), "{train}");
         if train.starts_with("news20") {
@@ -193,7 +193,7 @@ proptest! {
     fn a_changed_byte_is_read_or_refused_in_its_place(at in 0usize..34, byte: u8) {
         let mut bytes = b"1 1:0.5 3:-2\n2 2:1e1 # x\n3 7:1\n-1\n".to_vec();
         bytes[at] = byte;
-        if let Err(error) = blocks::read(source(&bytes).unwrap(), true) && let Position::LineColumn(line, _) = error.position {
+        if let Err(error) = blocks::read::<f32>(source(&bytes).unwrap(), true) && let Position::LineColumn(line, _) = error.position {
             let changed = bytes[..at].iter().filter(|&&b| b == b'\n').count() + 1;
             prop_assert!(line == changed || line == changed + 1, "{}", error);
         }

@@ -1,7 +1,8 @@
 //! One array: its header, and its elements as features, labels or weights.
 
+use crate::data::precision::single;
 use crate::data::{Dense, Features, ImageShape, LabelColumn};
-use crate::format::float::half;
+use crate::format::float::{Float, half};
 use crate::format::labels::push_text;
 use crate::format::open::{Source, looks_like};
 use crate::format::{DataError, Position};
@@ -84,7 +85,7 @@ impl Array {
     }
 
     /// Rows of features, and the shape where they are images.
-    pub(super) fn features(mut self) -> Result<(Features<'static>, Option<ImageShape>), DataError> {
+    pub(super) fn features(mut self, double: bool) -> Result<(Features<'static>, Option<ImageShape>), DataError> {
         if !matches!(self.shape.len(), 2..=4) {
             let problem = format!("the shape is {}, expected rows of features or images", shown(&self.shape));
             return Err(self
@@ -100,10 +101,24 @@ impl Array {
             self.expect_whole(got)?;
             Features::U8(Dense::new(width, self.arranged(bytes, &order)))
         } else {
-            let values = self.floats("a value")?;
-            Features::F32(Dense::new(width, self.arranged(values, &order)))
+            self.arranged_floats(width, &order, double)?
         };
         Ok((features, image_shape))
+    }
+
+    /// Whether there are elements that single precision does not hold.
+    pub(super) const fn is_double(&self) -> bool {
+        matches!((self.kind, self.size), (b'f', 8) | (b'i' | b'u', 4 | 8))
+    }
+
+    fn arranged_floats(&mut self, width: usize, order: &[usize], double: bool) -> Result<Features<'static>, DataError> {
+        if double {
+            limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
+            let values = self.floats::<f64>("a value")?;
+            return Ok(f64::features(width, self.arranged(values, order)));
+        }
+        let values = self.floats::<f32>("a value")?;
+        Ok(f32::features(width, self.arranged(values, order)))
     }
 
     /// The dimensions in the order in which they are kept, slowest first: images in planes.
@@ -150,8 +165,7 @@ impl Array {
     }
 
     /// All elements as finite floats, in the order of the file.
-    #[allow(clippy::cast_possible_truncation)]
-    fn floats(&mut self, what: &str) -> Result<Vec<f32>, DataError> {
+    fn floats<T: Float>(&mut self, what: &str) -> Result<Vec<T>, DataError> {
         let (mut values, mut bytes, mut got) = (Vec::new(), Vec::new(), 0);
         let chunk = CHUNK / self.size as u64 * self.size as u64;
         while got < self.n_bytes {
@@ -160,14 +174,14 @@ impl Array {
             let n = self.source.read_up_to(&mut bytes, want)?;
             got += n;
             for element in bytes.chunks_exact(self.size) {
-                let value = self.number(element) as f32;
-                if !value.is_finite() {
+                let value = self.number(element);
+                if !single(value).is_finite() {
                     let problem = format!("found {what} that is not finite or beyond the range of f32");
                     let position = Position::Record(self.row_of(values.len()) + 1);
                     return Err(DataError::content(&self.file, position, problem)
                         .with_hint("replace missing values, or drop their rows, before training"));
                 }
-                values.push(value);
+                values.push(T::of(value));
             }
             if n < want {
                 break;
@@ -254,7 +268,7 @@ impl Array {
     pub(super) fn weights(mut self, n_rows: usize) -> Result<Vec<f32>, DataError> {
         self.expect_vector("weights")?;
         self.expect_numbers()?;
-        let found = self.floats("a weight")?;
+        let found = self.floats::<f32>("a weight")?;
         if let Some(row) = found.iter().position(|w| !weights::is_weight(*w)) {
             return Err(DataError::content(
                 &self.file,

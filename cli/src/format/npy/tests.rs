@@ -30,7 +30,7 @@ fn every_kind_of_element_is_read_in_both_orders() {
     let archive = archive("kinds.npz");
     assert_eq!(archive.names().len(), 22);
     for name in archive.names() {
-        let (features, shape) = array(&archive, &name).features().unwrap();
+        let (features, shape) = array(&archive, &name).features(false).unwrap();
         let of = |f: fn(u8) -> f32| Features::F32(Dense::new(3, integers().into_iter().map(f).collect()));
         let expected = match name.as_str() {
             "integer u1" | "integer F" => Features::U8(Dense::new(3, integers())),
@@ -65,7 +65,7 @@ fn labels_are_integers_or_strings() {
 fn images_come_in_planes_with_their_test_part_and_weights() {
     let mut config = config("train = ''\n[arrays]\nweights = 'sample_weight'");
     config.train = fixture("images.npz");
-    let data = config.load().unwrap();
+    let data = config.load_as(FloatType::Auto).unwrap();
     assert_eq!(data.image_shape, Some(ImageShape { channels: 3, height: 2, width: 2 }));
     let Features::U8(dense) = &data.features else { panic!("expected bytes") };
     assert_eq!((dense.n_rows(), data.n_train), (15, 12));
@@ -81,24 +81,24 @@ fn images_come_in_planes_with_their_test_part_and_weights() {
 fn arrays_in_files_of_their_own_are_joined() {
     let mut config = config("train = ''");
     (config.train, config.train_labels) = (fixture("version3.npy"), Some(fixture("version2.npy")));
-    let data = config.load().unwrap();
+    let data = config.load_as(FloatType::Auto).unwrap();
     assert_eq!((data.features.n_features(), data.class_names.join(" ").as_str()), (3, "0 1 2"));
     assert_eq!(config.paths_mut().len(), 2);
     config.weights = Some(fixture("version2.npy"));
-    assert_eq!(config.load().unwrap().weights.unwrap()[..3], [0.0, 1.0, 2.0]);
+    assert_eq!(config.load_as(FloatType::Auto).unwrap().weights.unwrap()[..3], [0.0, 1.0, 2.0]);
     config.train_labels = None;
-    let error = config.load().unwrap_err();
+    let error = config.load_as(FloatType::Auto).unwrap_err();
     assert!(error.to_string().ends_with("holds one array, the features: where are the labels?"), "{error}");
     config.train_labels = Some(fixture("images.npz"));
     config.weights = None;
     config.arrays.features = Some("z".into());
-    assert!(config.load().is_ok(), "the archive has labels of twelve rows");
+    assert!(config.load_as(FloatType::Auto).is_ok(), "the archive has labels of twelve rows");
     config.train = fixture("kinds.npz");
-    let error = config.load().unwrap_err();
+    let error = config.load_as(FloatType::Auto).unwrap_err();
     assert!(error.to_string().ends_with("kinds.npz: there is no array `z`"), "{error}");
     assert!(error.hint.unwrap().contains("[data.npy.arrays]"));
     config.arrays.features = Some("integer u1".into());
-    assert_eq!(config.load().unwrap().features.kind(), "u8");
+    assert_eq!(config.load_as(FloatType::Auto).unwrap().features.kind(), "u8");
     let error = read_table(&fixture("kinds.npz"), None).unwrap_err();
     assert!(error.to_string().contains("found no array of features by a usual name"), "{error}");
 }
@@ -139,7 +139,12 @@ fn bad_arrays_say_what_is_wrong() {
         (npy(&header("<f4", "2, 2"), &nan), "test: record 2: found a value that is not finite"),
         (npy(&header("<U1", "2, 2"), &[0; 16]), "found strings, expected numbers"),
     ] {
-        let error = source(&bytes).and_then(Array::open).and_then(Array::features).map(|_| ()).unwrap_err().to_string();
+        let error = source(&bytes)
+            .and_then(Array::open)
+            .and_then(|array| array.features(false))
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(problem), "{error}\nexpected {problem}");
     }
     let labels = |bytes: Vec<u8>| source(&bytes).and_then(Array::open).and_then(Array::labels).map(|_| ()).unwrap_err();

@@ -93,6 +93,15 @@ impl Kind {
         matches!(self.meaning, Meaning::Byte | Meaning::Bool)
     }
 
+    /// Whether there are numbers that single precision does not hold.
+    pub(super) const fn is_double(self) -> bool {
+        match (self.meaning, self.store) {
+            (Meaning::Signed | Meaning::Unsigned, _) | (Meaning::Float, Store::Fixed(8)) => true,
+            (Meaning::Decimal { .. }, _) => true,
+            (Meaning::Float | Meaning::Bool | Meaning::Byte | Meaning::Text, _) => false,
+        }
+    }
+
     /// The number in a cell; not finite where there is none.
     #[allow(clippy::cast_precision_loss)]
     #[inline]

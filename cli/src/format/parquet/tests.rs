@@ -13,7 +13,7 @@ fn config(name: &str, keys: &str) -> ParquetConfig {
 }
 
 fn load(name: &str, keys: &str) -> Result<Dataset, DataError> {
-    config(name, keys).load().map_err(|e| DataError { file: e.file.file_name().unwrap().into(), ..e })
+    config(name, keys).load_as(FloatType::Auto).map_err(|e| DataError { file: e.file.file_name().unwrap().into(), ..e })
 }
 
 /// What `make_parquet.py` writes.
@@ -45,7 +45,7 @@ fn all_compressions_and_types_are_read_and_matched_by_name() {
     for codec in ["none", "gzip", "zstd", "lz4"] {
         let mut config = config("pandas.parquet", "label = 'kind'\nweights = 'weight'");
         config.test = Some(fixture(&format!("typed.{codec}.parquet")));
-        let data = config.load().unwrap();
+        let data = config.load_as(FloatType::Auto).unwrap();
         assert_eq!(values(&data.features), expected().repeat(2), "{codec}");
         assert_eq!(data.labels, (0..24).map(|i| i % 12 % 3).collect::<Vec<u32>>());
         assert_eq!(config.paths_mut().len(), 2);
@@ -91,9 +91,9 @@ fn bytes_stay_bytes_where_both_parts_are() {
     assert_eq!((dense.row(0), dense.row(11)), (&[0, 3, 6, 9, 12, 0][..], &[77, 80, 83, 86, 89, 1][..]));
     assert_eq!(data.class_names, ["0", "1", "2"]);
     let mut config = config("encodings.parquet", "label = 'kind'\nignore = [1, 2, 3, 4, 5, 7, 8, 9]");
-    assert_eq!(config.load().unwrap().features.kind(), "f32", "sixteen bits are no byte");
+    assert_eq!(config.load_as(FloatType::Auto).unwrap().features.kind(), "f32", "sixteen bits are no byte");
     config = super::tests::config("bytes.parquet", "label = 'label'\nignore = ['p0', 'p1', 'p2', 'p3', 'p4']");
-    assert_eq!(config.load().unwrap().features.kind(), "u8");
+    assert_eq!(config.load_as(FloatType::Auto).unwrap().features.kind(), "u8");
 }
 
 #[test]

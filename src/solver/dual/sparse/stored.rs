@@ -78,7 +78,7 @@ impl<T> Default for Loaded<T> {
 fn common_divisor(source: Source<'_>) -> Option<f64> {
     let scale = source.scaler.scale.as_ref()?;
     let first = *scale.first()?;
-    scale.iter().all(|&s| s == first).then(|| first.into())
+    scale.iter().all(|&s| s == first).then_some(first)
 }
 
 /// The cells of dense rows that are not zero, where so few are not that it pays; the copy is smaller than the rows.
@@ -136,10 +136,12 @@ impl<'a, K: Kind> Shared<'a, K> {
     pub fn new(source: Source<'a>, csr: Cells<'a, K>) -> Self {
         let divisor = common_divisor(source);
         let scale = source.scaler.scale.as_ref().filter(|_| divisor.is_none());
-        let inverse: Option<Vec<f64>> = scale.map(|s| s.iter().map(|&s| 1.0 / f64::from(s)).collect());
-        let center: Option<Vec<f64>> = source.scaler.mean.as_ref().map(|m| {
-            m.iter().enumerate().map(|(j, &m)| f64::from(m) * inverse.as_ref().map_or(1.0, |i| i[j])).collect()
-        });
+        let inverse: Option<Vec<f64>> = scale.map(|s| s.iter().map(|s| 1.0 / s).collect());
+        let center: Option<Vec<f64>> = source
+            .scaler
+            .mean
+            .as_ref()
+            .map(|m| m.iter().enumerate().map(|(j, &m)| m * inverse.as_ref().map_or(1.0, |i| i[j])).collect());
         let center_square = center.as_ref().map_or(0.0, |c| c.iter().map(|m| m * m).sum());
         let mut shared = Self { csr, inverse, center, center_square, facts: Vec::new() };
         let divisor = divisor.unwrap_or(1.0);

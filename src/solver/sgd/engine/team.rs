@@ -55,10 +55,10 @@ impl Team {
             }
         }
         let mut weights = PackedWeights::zeros(d, columns);
-        weights.pack(&all, rows.scale);
+        weights.pack(&all, rows.scale.as_deref());
         let bias: Option<Vec<&[f32]>> = values.iter().map(|(_, values)| values.bias.as_deref()).collect();
         let bias = bias.map(|bias| bias.concat());
-        let gain: Option<Vec<f32>> = rows.scale.map(|scale| scale.iter().map(|s| 1.0 / (s * s)).collect());
+        let gain: Option<Vec<f32>> = rows.scale.as_ref().map(|scale| scale.iter().map(|s| 1.0 / (s * s)).collect());
         let gain = gain.map(|gain| PerFeature::new(gain.len(), Some(&gain)));
         let alive = values.iter().map(|(member, _)| *member).collect();
         Self { alive, n_classes, gain, weights, bias, q: Vec::new(), of_bias: Vec::new(), losses: Vec::new() }
@@ -66,7 +66,7 @@ impl Team {
 
     /// W and bias of every model.
     pub fn values(&self, rows: &DenseRows<'_>) -> Vec<(usize, Parameters)> {
-        let (k, all) = (self.n_classes, self.weights.to_rows(rows.scale));
+        let (k, all) = (self.n_classes, self.weights.to_rows(rows.scale.as_deref()));
         let of = |(model, &member): (usize, &usize)| {
             let columns = model * k..(model + 1) * k;
             let row = all.chunks_exact(self.alive.len() * k);

@@ -15,23 +15,29 @@ mod config;
 mod iterate;
 mod point;
 mod price;
+mod proximal;
+mod record;
 mod rows;
 mod system;
 
-pub use config::NewtonConfig;
+pub use config::{Method, NewtonConfig};
 pub(crate) use price::Price;
 
 use super::checkpoint::Clock;
 use super::stop::StopReason;
-use super::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
-use crate::evaluation::Evaluation;
-use crate::objective::{DualPoint, Measured, Objective};
-use iterate::{Bounds, Iterate};
+use super::{Fit, Observer, Problem, SolveError};
+use crate::objective::Objective;
+use iterate::Iterate;
+pub(super) use record::{Finished, Limits};
+use record::{Candidate, Progress, Record};
 use std::time::Duration;
 
 /// Iterations in which neither the gap nor μ comes down by a tenth, and iterations in all, after which the precision is exhausted.
 const STUCK: u32 = 20;
 const MOST: u64 = 200;
+
+/// Seconds on one core that the interior point method may take where no method is named.
+const AFFORDABLE: f64 = 120.0;
 
 /// Runs the solver; see the module's documentation.
 ///
@@ -42,71 +48,36 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
     if problem.objective.lambda <= 0.0 {
         return Err(SolveError::NoRegulariser);
     }
-    if Price::of(problem).is_none() {
-        let (d, k) = (problem.source.features.n_features(), problem.n_classes);
-        return Err(SolveError::TooLarge { n_features: d, n_classes: k });
-    }
     let limits =
         Limits { gap: config.gap.get(), seconds: config.seconds.map(|s| s.get()), clock, steps: 0, epochs: 0.0 };
-    let finished = finish(problem, problem.objective, limits, None, observer)?;
+    let run = match method(config.method, problem) {
+        Method::Proximal => proximal::finish,
+        Method::InteriorPoint | Method::Auto if Price::of(problem).is_some() => finish,
+        Method::InteriorPoint | Method::Auto => {
+            let (d, k) = (problem.source.features.n_features(), problem.n_classes);
+            return Err(SolveError::TooLarge { n_features: d, n_classes: k });
+        }
+    };
+    let finished = run(problem, problem.objective, limits, None, observer)?;
     Ok(finished.fit(problem, limits))
 }
 
-/// When to stop, and what was done before.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub gap: f64,
-    pub seconds: Option<f64>,
-    pub clock: Clock,
-    pub steps: u64,
-    pub epochs: f64,
-}
-
-/// The best weights and the dual variables that prove it.
-pub(super) struct Finished {
-    pub weight: Vec<f64>,
-    pub bias: Vec<f64>,
-    pub certificate: Certificate,
-    pub evaluation: Evaluation,
-    pub stop: StopReason,
-    pub iterations: u64,
-    /// Rows of the data set and c·a of each, `[rows, n_classes]`.
-    pub rows: Vec<u32>,
-    pub a: Vec<f64>,
-}
-
-impl Finished {
-    #[allow(clippy::cast_precision_loss)]
-    pub fn fit(self, problem: &Problem<'_>, limits: Limits) -> Fit {
-        Fit {
-            weight: self.weight,
-            bias: problem.objective.bias.has_bias().then_some(self.bias),
-            steps: limits.steps + self.iterations,
-            epochs: limits.epochs + self.iterations as f64,
-            stop: self.stop,
-            solve: limits.clock.elapsed(),
-            evaluate: Duration::ZERO,
-            gradient: None,
-            certificate: Some(self.certificate),
-            evaluation: Some(self.evaluation),
-            best_step: None,
-        }
+/// The method of a configuration: by price, where none is named.
+fn method(named: Method, problem: &Problem<'_>) -> Method {
+    let affordable = |price: Price| price.seconds <= AFFORDABLE;
+    match named {
+        Method::Auto if Price::of(problem).is_some_and(affordable) => Method::InteriorPoint,
+        Method::Auto => Method::Proximal,
+        named => named,
     }
 }
 
-/// What is known of the optimum, and the weights and variables by which it is.
-struct Known {
-    weight: Vec<f64>,
-    bias: Vec<f64>,
-    measured: Measured,
-    dual: f64,
-    a: Vec<f64>,
-}
-
-/// Runs from the middle of the sets until the gap is proved; λ is that of `objective`. `before` is a bound that was proved before.
+/// Runs the interior point method from the middle of the sets until the gap is proved; λ is that of `objective`. `before` is a bound that was
+/// proved before.
 ///
 /// # Errors
 /// As [`solve`].
+#[allow(clippy::cast_precision_loss)]
 pub(super) fn finish(
     problem: &Problem<'_>,
     objective: &Objective,
@@ -115,12 +86,12 @@ pub(super) fn finish(
     observer: &mut dyn Observer,
 ) -> Result<Finished, SolveError> {
     let mut iterate = Iterate::new(problem, objective.lambda);
-    let (mut promised, mut smallest, mut stuck, mut iterations) = (limits.gap, f64::INFINITY, 0, 0u64);
+    let mut record = Record::new(problem, objective, limits, before);
+    let (mut smallest, mut stuck, mut iterations) = (f64::INFINITY, 0, 0u64);
     let mut least = f64::INFINITY;
-    let mut best: Option<Known> = None;
-    let known = loop {
+    let stop = loop {
         let now = iterate.measure();
-        let time_up = limits.seconds.is_some_and(|seconds| limits.clock.elapsed().as_secs_f64() >= seconds);
+        let time_up = limits.is_over();
         let interrupted = observer.interrupted();
         (stuck, smallest) = if now.relative() < 0.9 * smallest { (0, now.relative()) } else { (stuck + 1, smallest) };
         let end = match () {
@@ -129,24 +100,17 @@ pub(super) fn finish(
             () if stuck > STUCK || iterations >= MOST => Some(StopReason::NoProgress),
             () => None,
         };
-        if now.relative() <= promised || end.is_some() {
-            let known = prove(problem, objective, &iterate, before)?;
-            let certificate = Certificate::proved(known.measured.value, known.measured.at_most, known.dual)?;
-            let reached = certificate.relative_gap <= limits.gap;
-            let better = best
-                .as_ref()
-                .is_none_or(|best| known.measured.at_most - known.dual < best.measured.at_most - best.dual);
-            if better {
-                best = Some(known);
-            }
-            promised = promised.min(0.3 * now.relative());
+        if record.is_promising(now) || end.is_some() {
+            let (weight, bias) = iterate.weights();
+            let candidate = Candidate { weight, bias, rows: iterate.order(), a: iterate.variables() };
+            let reached = record.prove(now, candidate)?;
             match end {
-                _ if reached && !interrupted => break (best, StopReason::GapReached),
-                Some(stop) => break (best, stop),
+                _ if reached && !interrupted => break StopReason::GapReached,
+                Some(stop) => break stop,
                 None => {}
             }
         }
-        report(observer, objective, now, limits, iterations);
+        record.report(observer, now, 1.0, Progress { iterations, passes: iterations as f64 });
         match iterate.step() {
             Some(mu) if mu < 0.9 * least => (stuck, least) = (0, mu),
             Some(_) => {}
@@ -155,61 +119,5 @@ pub(super) fn finish(
         iterations += 1;
         observer.step(limits.steps + iterations);
     };
-    let (Some(known), stop) = known else { unreachable!("a run ends with a proof") };
-    let certificate = Certificate::proved(known.measured.value, known.measured.at_most, known.dual)?;
-    let Known { weight, bias, measured, a, .. } = known;
-    let finished = Finished {
-        weight,
-        bias,
-        certificate,
-        evaluation: measured.evaluation,
-        stop,
-        iterations,
-        rows: iterate.order(),
-        a,
-    };
-    report_end(observer, certificate, limits, iterations);
-    Ok(finished)
-}
-
-/// The objective at the best weights and the bound of the best dual variables, rounding errors counted in.
-fn prove(
-    problem: &Problem<'_>,
-    objective: &Objective,
-    iterate: &Iterate<'_>,
-    before: Option<f64>,
-) -> Result<Known, SolveError> {
-    let (weight, bias) = iterate.weights();
-    let given = objective.bias.has_bias().then_some(bias.as_slice());
-    let measured = objective.measure(problem.source, problem.train, problem.n_classes, &weight, given);
-    if !measured.at_most.is_finite() {
-        return Err(SolveError::NotFinite { objective: measured.value.to_string() });
-    }
-    let (rows, a) = (iterate.order(), iterate.variables());
-    let k = problem.n_classes;
-    let point = DualPoint { source: problem.source, objective, n_classes: k, rows: &rows, a: &a, stride: k };
-    let dual = point.prove().dual.max(before.unwrap_or(f64::NEG_INFINITY));
-    Ok(Known { weight, bias, measured, dual, a })
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn entry(loss: f64, limits: Limits, iterations: u64) -> LogEntry {
-    LogEntry {
-        step: limits.steps + iterations,
-        epoch: limits.epochs + iterations as f64,
-        loss: Some(loss),
-        train_accuracy: None,
-        validation_accuracy: None,
-        seconds: limits.clock.elapsed().as_secs_f64(),
-    }
-}
-
-fn report(observer: &mut dyn Observer, objective: &Objective, now: Bounds, limits: Limits, iterations: u64) {
-    let primal = objective.lambda * now.primal;
-    let measurement = Measurement { primal, relative_gap: now.relative(), dual: None };
-    observer.bounds(&entry(primal, limits, iterations), &measurement, 1.0);
-}
-
-fn report_end(observer: &mut dyn Observer, certificate: Certificate, limits: Limits, iterations: u64) {
-    observer.bounds(&entry(certificate.primal, limits, iterations), &certificate.into(), 1.0);
+    record.finish(stop, Progress { iterations, passes: iterations as f64 }, observer)
 }

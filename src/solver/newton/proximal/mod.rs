@@ -13,17 +13,20 @@
 //! and K.-C. Toh, *A highly efficient semismooth Newton augmented Lagrangian method for solving Lasso problems*, SIAM J. Optim. 28, 2018. Derived in
 //! `docs/math.md`.
 
+mod device;
 mod engine;
 mod host;
 mod products;
 
 use super::iterate::Bounds;
 use super::record::{Candidate, Finished, Limits, Progress, Record};
+use crate::device::Backend;
 use crate::model::BiasRule;
 use crate::objective::Objective;
 use crate::solver::dual::free;
 use crate::solver::stop::StopReason;
 use crate::solver::{Observer, Problem, SolveError};
+use device::DeviceEngine;
 use engine::{Engine, direction};
 use host::HostEngine;
 
@@ -31,6 +34,8 @@ fn knob(name: &str, default: f64) -> f64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
+/// The gap below which single precision may not do.
+const FINE: f64 = 1e-5;
 /// Steps of an inner problem, and products of a step, at most.
 const MOST_STEPS: u32 = 50;
 const MOST_PRODUCTS: u64 = 500;
@@ -49,8 +54,12 @@ pub(super) fn finish(
     observer: &mut dyn Observer,
 ) -> Result<Finished, SolveError> {
     let start = Start::of(problem, objective);
-    let engine = HostEngine::new(problem, objective.lambda, start.constant, knob("PX_NARROW", 1.0) > 0.0);
     let record = Record::new(problem, objective, limits, before);
+    if problem.device.name.backend == Backend::Flex && knob("PX_TENSORS", 0.0) == 0.0 {
+        let engine = HostEngine::new(problem, objective.lambda, start.constant, knob("PX_NARROW", 1.0) > 0.0);
+        return Run::new(engine, problem, start, record).run(observer);
+    }
+    let engine = DeviceEngine::new(problem, objective.lambda, start.constant, limits.gap < FINE);
     Run::new(engine, problem, start, record).run(observer)
 }
 
@@ -95,6 +104,9 @@ struct Run<'a, E: Engine> {
     best: Bounds,
     best_weights: (E::Vector, Vec<f64>),
     steps: u64,
+    excess: f64,
+    products: u64,
+    inner: u64,
 }
 
 /// Why an inner problem ends.
@@ -109,7 +121,7 @@ impl<'a, E: Engine> Run<'a, E> {
         let best = Bounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY };
         let Start { gamma, constant } = start;
         let best_weights = (weights.clone(), vec![0.0; problem.n_classes]);
-        Self { engine, problem, record, gamma, constant, best_weights, weights, best, steps: 0 }
+        Self { engine, problem, record, gamma, constant, best_weights, weights, best, steps: 0, excess: 0.0, products: 0, inner: 0 }
     }
 
     fn run(mut self, observer: &mut dyn Observer) -> Result<Finished, SolveError> {
@@ -149,8 +161,9 @@ impl<'a, E: Engine> Run<'a, E> {
                 return Err(SolveError::NotFinite { objective: primal.to_string() });
             }
             self.note(primal, primal - gap)?;
-            let (delta, share) = (knob("PX_DELTA", 0.5), knob("PX_SHARE", 0.25));
-            let solved = residual <= (delta * sums.distance).max(share * goal * primal) || step >= MOST_STEPS;
+            let (delta, share) = (knob("PX_DELTA", 0.2), knob("PX_SHARE", 0.25));
+            let solved = residual <= (knob("PX_DIST", 0.5) * sums.distance).max(delta * sums.excess).max(share * goal * primal) || step >= MOST_STEPS;
+            self.excess = sums.excess;
             if std::env::var("PX_LOG").is_ok() {
                 eprintln!(
                     "  step {} gamma {:.2e} primal {primal:.8e} excess {:.2e} residual {residual:.2e} distance {:.2e} best gap {:.2e} active {:.3} passes {:.1}",
@@ -214,7 +227,9 @@ impl<'a, E: Engine> Run<'a, E> {
         let limits = self.record.limits;
         let _ = residual;
         let is_over = || limits.is_over() || observer.interrupted();
-        let found = direction(&mut self.engine, gradient, knob("PX_CG", 0.1), MOST_PRODUCTS, &is_over)?;
+        let found = direction(&mut self.engine, gradient, knob("PX_CG", 0.1), knob("PX_MOST", 500.0) as u64, &is_over)?;
+        self.products += found.products;
+        self.inner += 1;
         if found.products == 0 {
             return Ok(());
         }
@@ -261,7 +276,8 @@ impl<'a, E: Engine> Run<'a, E> {
     /// The next outer step.
     fn advance(&mut self) -> Result<(), SolveError> {
         self.engine.recentre();
-        let fall = knob("PX_FALL", 5.0);
+        let fall = if self.products < knob("PX_FEW", 0.0) as u64 { knob("PX_FAST", 10.0) } else if self.inner <= knob("PX_EASY", 0.0) as u64 { knob("PX_FAST", 10.0) } else { knob("PX_FALL", 5.0) };
+        (self.products, self.inner) = (0, 0);
         self.gamma /= fall;
         if self.problem.objective.bias == BiasRule::Free {
             self.constant *= fall.sqrt();

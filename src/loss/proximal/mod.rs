@@ -8,8 +8,12 @@
 //! The maximum is convex in G with the gradient a, and `∂a/∂G = (I_S − ω·1_S 1_Sᵀ)/r`, S the coordinates strictly inside
 //! (Y. Nesterov, 2005; R. T. Rockafellar, *Augmented Lagrangians and applications of the proximal point algorithm*, 1976).
 
+mod tensors;
+
+pub(crate) use tensors::{Piece as TensorPiece, Targets};
+
 use super::block::{Block, LANES, project};
-use super::{Loss, dual::padded};
+use super::{Loss, Margins, dual::padded};
 use pulp::Scalar;
 
 /// The steps of a loss at one γ; where γ is 0 its penalty is curved.

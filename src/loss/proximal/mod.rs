@@ -96,7 +96,10 @@ impl Proximal<'_> {
                 (linear - block.r * block.cap) / positive
             };
             project(Scalar::new(), wanted, block, start, &mut room.new);
-            a.copy_from_slice(&room.new[..k]);
+            // Rounding leaves a sum that is not quite its cap, by which a piece is told.
+            let whole: f64 = room.new.iter().sum();
+            let fit = if sum > block.cap && whole > 0.0 { block.cap / whole } else { 1.0 };
+            a.iter_mut().zip(&room.new).for_each(|(a, new)| *a = new * fit);
         }
         self.response(c, margins, centre, a)
     }

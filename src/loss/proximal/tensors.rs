@@ -32,7 +32,14 @@ pub(crate) struct Piece {
 impl Targets {
     /// From labels and c of the rows.
     #[allow(clippy::cast_possible_wrap)]
-    pub fn new(margins: &Margins, labels: &[usize], costs: Vec<f64>, n_classes: usize, device: &Device, dtype: DType) -> Self {
+    pub fn new(
+        margins: &Margins,
+        labels: &[usize],
+        costs: Vec<f64>,
+        n_classes: usize,
+        device: &Device,
+        dtype: DType,
+    ) -> Self {
         let n = labels.len();
         let indices: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [n]), device);
@@ -154,12 +161,17 @@ impl Proximal<'_> {
         }
         let (a, above) = excess(&t);
         let count = self.inside(&a, targets).sum_dim(1).clamp_min(1.0);
-        let step = match cap {
+        let step = match &cap {
             // Where the sum does not reach the cap t stays 0.
             Some(_) => above.clamp_min(0.0).mul(r.clone()).div(count),
-            None => above.mul(r.clone()).div(kappa.mul(count).add(r.clone())),
+            None => above.mul(r.clone()).div(kappa.clone().mul(count).add(r.clone())),
         };
-        clipped(wanted.sub(t.add(step)))
+        let a = clipped(wanted.sub(t.clone().add(step)));
+        let Some(cap) = cap else { return a };
+        // Rounding leaves a sum that is not quite its cap, by which a piece is told.
+        let fit = cap.div(a.clone().sum_dim(1).clamp_min(f64::from(f32::MIN_POSITIVE)));
+        let reached = t.greater_scalar(0.0);
+        a.mul(fit.ones_like().mask_where(reached, fit))
     }
 
     /// 1 strictly inside.

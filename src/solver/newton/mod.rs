@@ -28,8 +28,8 @@ use super::stop::StopReason;
 use super::{Fit, Observer, Problem, SolveError};
 use crate::objective::Objective;
 use iterate::Iterate;
-pub(super) use record::{Finished, Limits};
 use record::{Candidate, Progress, Record};
+pub(super) use record::{Finished, Limits};
 use std::time::Duration;
 
 /// Iterations in which neither the gap nor μ comes down by a tenth, and iterations in all, after which the precision is exhausted.

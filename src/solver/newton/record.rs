@@ -88,7 +88,7 @@ pub(super) struct Record<'a> {
     /// A bound that was proved before.
     before: f64,
     /// The measured gap at which a proof is worth its price.
-    promised: f64,
+    pub promised: f64,
     best: Option<Known>,
 }
 

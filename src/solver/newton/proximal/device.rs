@@ -204,8 +204,7 @@ impl<'a> DeviceEngine<'a> {
         for (b, piece) in pieces.into_iter().enumerate() {
             let block = &self.blocks[b];
             let n = block.indices.len();
-            let positions: Vec<u32> =
-                (0..n as u32).filter(|&i| counts[first + i as usize] > 0.0).collect();
+            let positions: Vec<u32> = (0..n as u32).filter(|&i| counts[first + i as usize] > 0.0).collect();
             first += n;
             all += positions.len();
             let active = if positions.is_empty() {
@@ -230,6 +229,10 @@ impl<'a> DeviceEngine<'a> {
 
 impl Engine for DeviceEngine<'_> {
     type Vector = Vector;
+
+    fn rounding(&self) -> f64 {
+        if self.dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) }
+    }
 
     fn zeros(&self) -> Vector {
         self.shape()

@@ -9,6 +9,8 @@ use crate::solver::SolveError;
 pub(super) trait Engine {
     type Vector: Clone;
 
+    /// The relative rounding of a number.
+    fn rounding(&self) -> f64;
     /// Weights 0.
     fn zeros(&self) -> Self::Vector;
     fn dot(&self, a: &Self::Vector, b: &Self::Vector) -> Result<f64, SolveError>;

@@ -90,6 +90,10 @@ impl<'a> HostEngine<'a> {
 impl Engine for HostEngine<'_> {
     type Vector = Vec<f64>;
 
+    fn rounding(&self) -> f64 {
+        f64::EPSILON
+    }
+
     fn zeros(&self) -> Vec<f64> {
         vec![0.0; self.products.width() * self.n_classes]
     }

@@ -30,15 +30,19 @@ use device::DeviceEngine;
 use engine::{Engine, direction};
 use host::HostEngine;
 
-fn knob(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-}
-
-/// The gap below which single precision may not do.
+/// The gap below which products in single precision may not do.
 const FINE: f64 = 1e-5;
-/// Steps of an inner problem, and products of a step, at most.
-const MOST_STEPS: u32 = 50;
+/// How far γ falls from one inner problem to the next, and grows after one that was too hard.
+const FALL: f64 = 3.0;
+/// A variable moves by G/γ: at the smallest γ, so many roundings of G take it from one bound to the other.
+const DIGITS: f64 = 1e3;
+/// An inner problem is solved where its error adds less than this share of what the outer step itself leaves, or this one of the goal.
+const ERROR: f64 = 0.2;
+const ERROR_OF_GOAL: f64 = 0.25;
+/// Steps of an inner problem, products of a step, and the residual that they aim at, against the first.
+const MOST_STEPS: u32 = 40;
 const MOST_PRODUCTS: u64 = 500;
+const TOLERANCE: f64 = 0.3;
 /// Outer steps in which the gap does not come down by a tenth, after which the precision is exhausted.
 const STUCK: u32 = 20;
 
@@ -55,8 +59,8 @@ pub(super) fn finish(
 ) -> Result<Finished, SolveError> {
     let start = Start::of(problem, objective);
     let record = Record::new(problem, objective, limits, before);
-    if problem.device.name.backend == Backend::Flex && knob("PX_TENSORS", 0.0) == 0.0 {
-        let engine = HostEngine::new(problem, objective.lambda, start.constant, knob("PX_NARROW", 1.0) > 0.0);
+    if problem.device.name.backend == Backend::Flex {
+        let engine = HostEngine::new(problem, objective.lambda, start.constant, limits.gap >= FINE);
         return Run::new(engine, problem, start, record).run(observer);
     }
     let engine = DeviceEngine::new(problem, objective.lambda, start.constant, limits.gap < FINE);
@@ -68,6 +72,8 @@ pub(super) fn finish(
 struct Start {
     gamma: f64,
     constant: f64,
+    /// The margin against the largest c: a γ that moves variables from one bound to the other.
+    width: f64,
 }
 
 impl Start {
@@ -79,17 +85,14 @@ impl Start {
         let square = free::typical_square(problem).max(f64::MIN_POSITIVE);
         let margin = objective.loss.margins.largest();
         let sane = |value: f64| if value.is_finite() { value.clamp(1e-100, 1e100) } else { 1.0 };
-        let gamma = if objective.loss.is_smooth() {
-            0.0
-        } else {
-            sane(knob("PX_G0", 1.0) * (square + knob("PX_G1", 0.0) * margin / (c * largest)))
-        };
+        let width = sane(margin / (c * largest));
+        let gamma = if objective.loss.is_smooth() { 0.0 } else { sane(square + 2.0 * width) };
         let constant = match objective.bias {
             BiasRule::Regularised { scale } => scale,
-            BiasRule::Free => sane((knob("PX_B0", 0.25) * square).max(margin / (c * sum))).sqrt(),
+            BiasRule::Free => sane((square / 4.0).max(margin / (c * sum))).sqrt(),
             BiasRule::None => 0.0,
         };
-        Self { gamma, constant }
+        Self { gamma, constant, width }
     }
 }
 
@@ -98,20 +101,20 @@ struct Run<'a, E: Engine> {
     engine: E,
     problem: &'a Problem<'a>,
     record: Record<'a>,
+    /// γ, and between which bounds it lies.
     gamma: f64,
+    gammas: (f64, f64),
     constant: f64,
     weights: E::Vector,
     best: Bounds,
     best_weights: (E::Vector, Vec<f64>),
     steps: u64,
-    excess: f64,
-    products: u64,
-    inner: u64,
 }
 
 /// Why an inner problem ends.
 enum End {
     Solved,
+    TooHard,
     Stop(StopReason),
 }
 
@@ -119,25 +122,29 @@ impl<'a, E: Engine> Run<'a, E> {
     fn new(engine: E, problem: &'a Problem<'a>, start: Start, record: Record<'a>) -> Self {
         let weights = engine.zeros();
         let best = Bounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY };
-        let Start { gamma, constant } = start;
+        let Start { gamma, constant, width } = start;
+        let least = if gamma > 0.0 { (DIGITS * engine.rounding() * width).min(gamma) } else { 0.0 };
+        let gammas = (least, gamma);
         let best_weights = (weights.clone(), vec![0.0; problem.n_classes]);
-        Self { engine, problem, record, gamma, constant, best_weights, weights, best, steps: 0, excess: 0.0, products: 0, inner: 0 }
+        Self { engine, problem, record, gamma, gammas, constant, weights, best, best_weights, steps: 0 }
     }
 
     fn run(mut self, observer: &mut dyn Observer) -> Result<Finished, SolveError> {
         observer.start(0);
         let (mut smallest, mut stuck) = (f64::INFINITY, 0);
         let stop = loop {
-            if let End::Stop(stop) = self.inner(observer)? {
-                break stop;
-            }
+            let factor = match self.inner(observer)? {
+                End::Stop(stop) => break stop,
+                End::Solved => 1.0 / FALL,
+                End::TooHard => FALL,
+            };
             let now = self.best.relative();
             (stuck, smallest) = if now < 0.9 * smallest { (0, now) } else { (stuck + 1, smallest) };
             if stuck > STUCK {
                 let reached = self.prove()?;
                 break if reached { StopReason::GapReached } else { StopReason::NoProgress };
             }
-            self.advance()?;
+            self.advance(factor)?;
         };
         let progress = self.progress();
         self.record.finish(stop, progress, observer)
@@ -149,8 +156,6 @@ impl<'a, E: Engine> Run<'a, E> {
 
     /// Newton's method until the inner problem is solved, or all of them.
     fn inner(&mut self, observer: &mut dyn Observer) -> Result<End, SolveError> {
-        let goal = self.record.limits.gap;
-        let mut first = f64::INFINITY;
         for step in 0.. {
             let (sums, of_variables) = self.engine.respond(self.gamma)?;
             let gradient = self.engine.combine(&of_variables, -1.0, &self.weights);
@@ -161,45 +166,37 @@ impl<'a, E: Engine> Run<'a, E> {
                 return Err(SolveError::NotFinite { objective: primal.to_string() });
             }
             self.note(primal, primal - gap)?;
-            let (delta, share) = (knob("PX_DELTA", 0.2), knob("PX_SHARE", 0.25));
-            let solved = residual <= (knob("PX_DIST", 0.5) * sums.distance).max(delta * sums.excess).max(share * goal * primal) || step >= MOST_STEPS;
-            self.excess = sums.excess;
-            if std::env::var("PX_LOG").is_ok() {
-                eprintln!(
-                    "  step {} gamma {:.2e} primal {primal:.8e} excess {:.2e} residual {residual:.2e} distance {:.2e} best gap {:.2e} active {:.3} passes {:.1}",
-                    self.steps, self.gamma, sums.excess, sums.distance, self.best.relative(), self.engine.active(), self.engine.passes()
-                );
-            }
-            if solved && !matches!(self.problem.objective.bias, BiasRule::Free) {
-                let loss = self.engine.loss(&of_variables)?;
-                let primal = self.half_square(&of_variables)? + loss;
-                if primal < self.best.primal {
-                    let bias = self.engine.bias(&of_variables)?;
-                    self.best.primal = primal;
-                    self.best_weights = (of_variables, bias);
-                }
+            let error = sums.distance.max(sums.excess) * ERROR;
+            let is_solved = residual <= error.max(ERROR_OF_GOAL * self.record.promised * primal);
+            let is_last = is_solved || step >= MOST_STEPS;
+            if is_last && self.problem.objective.bias != BiasRule::Free {
+                let primal = self.half_square(&of_variables)? + self.engine.loss(&of_variables)?;
+                self.note_weights(primal, &of_variables)?;
             }
             if let Some(stop) = self.look(observer)? {
                 return Ok(End::Stop(stop));
             }
-            if solved {
-                return Ok(End::Solved);
+            if is_last {
+                return Ok(if is_solved { End::Solved } else { End::TooHard });
             }
-            first = first.min(f64::max(first, residual));
-            self.newton(&gradient, residual, observer)?;
+            self.newton(&gradient, observer)?;
         }
         unreachable!("steps are counted")
     }
 
     /// Notes what was measured.
     fn note(&mut self, primal: f64, dual: f64) -> Result<(), SolveError> {
-        if primal < self.best.primal {
-            self.best.primal = primal;
-            self.best_weights = (self.weights.clone(), self.engine.bias(&self.weights)?);
-        }
         if dual > self.best.dual {
             self.best.dual = dual;
             self.engine.keep();
+        }
+        self.note_weights(primal, &self.weights.clone())
+    }
+
+    fn note_weights(&mut self, primal: f64, weights: &E::Vector) -> Result<(), SolveError> {
+        if primal < self.best.primal {
+            self.best.primal = primal;
+            self.best_weights = (weights.clone(), self.engine.bias(weights)?);
         }
         Ok(())
     }
@@ -222,14 +219,11 @@ impl<'a, E: Engine> Run<'a, E> {
     }
 
     /// A Newton step of the inner problem.
-    fn newton(&mut self, gradient: &E::Vector, residual: f64, observer: &mut dyn Observer) -> Result<(), SolveError> {
+    fn newton(&mut self, gradient: &E::Vector, observer: &mut dyn Observer) -> Result<(), SolveError> {
         self.engine.prepare()?;
         let limits = self.record.limits;
-        let _ = residual;
         let is_over = || limits.is_over() || observer.interrupted();
-        let found = direction(&mut self.engine, gradient, knob("PX_CG", 0.1), knob("PX_MOST", 500.0) as u64, &is_over)?;
-        self.products += found.products;
-        self.inner += 1;
+        let found = direction(&mut self.engine, gradient, TOLERANCE, MOST_PRODUCTS, &is_over)?;
         if found.products == 0 {
             return Ok(());
         }
@@ -239,24 +233,20 @@ impl<'a, E: Engine> Run<'a, E> {
         self.engine.step(length);
         self.steps += 1;
         observer.step(self.record.limits.steps + self.steps);
-        if std::env::var("PX_LOG").is_ok() {
-            eprintln!("     products {} length {length:.3}", found.products);
-        }
         Ok(())
     }
 
     /// Where the inner problem is about at its least along a direction: its slope rises piece by piece.
     fn length(&mut self, direction: &E::Vector, slope: f64) -> Result<f64, SolveError> {
         const FLAT: f64 = 0.1;
-        let (along, square) =
-            (self.engine.dot(&self.weights, direction)?, self.engine.dot(direction, direction)?);
+        let (along, square) = (self.engine.dot(&self.weights, direction)?, self.engine.dot(direction, direction)?);
         let (mut low, mut at_low) = (0.0, slope);
         let (mut high, mut at_high) = (f64::INFINITY, f64::NAN);
         let mut length = 1.0;
         for _ in 0..12 {
             let now = along + length * square + self.engine.slope(length)?;
             if now.abs() <= FLAT * slope.abs() {
-                break;
+                return Ok(length);
             }
             if now < 0.0 {
                 (low, at_low) = (length, now);
@@ -270,17 +260,16 @@ impl<'a, E: Engine> Run<'a, E> {
                 2.0 * length
             };
         }
-        Ok(length)
+        // A convex function is less there than at 0.
+        Ok(if low > 0.0 { low } else { length })
     }
 
-    /// The next outer step.
-    fn advance(&mut self) -> Result<(), SolveError> {
+    /// The next outer step, with γ changed by a factor.
+    fn advance(&mut self, factor: f64) -> Result<(), SolveError> {
         self.engine.recentre();
-        let fall = if self.products < knob("PX_FEW", 0.0) as u64 { knob("PX_FAST", 10.0) } else if self.inner <= knob("PX_EASY", 0.0) as u64 { knob("PX_FAST", 10.0) } else { knob("PX_FALL", 5.0) };
-        (self.products, self.inner) = (0, 0);
-        self.gamma /= fall;
+        self.gamma = (self.gamma * factor).clamp(self.gammas.0, self.gammas.1);
         if self.problem.objective.bias == BiasRule::Free {
-            self.constant *= fall.sqrt();
+            self.constant /= factor.sqrt();
             self.engine.absorb(&mut self.weights, self.constant)?;
         }
         self.engine.score(&self.weights)

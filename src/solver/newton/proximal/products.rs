@@ -83,7 +83,9 @@ impl<'a> Products<'a> {
         let share = |(at, (rows, out)): (usize, (&[u32], &mut [f64]))| {
             let share = Share { rows, first: at * length, weights: weights.as_ref(), sum, out };
             match self.source.features {
-                Features::Sparse(csr) => pulp::Arch::new().dispatch(Cells { products: self, csr, share, visit: &visit }),
+                Features::Sparse(csr) => {
+                    pulp::Arch::new().dispatch(Cells { products: self, csr, share, visit: &visit })
+                }
                 Features::U8(_) | Features::F32(_) => self.dense(share, &visit),
             }
         };
@@ -97,10 +99,8 @@ impl<'a> Products<'a> {
     fn hold<T: Real>(&self, weights: &[f64]) -> Weights<T> {
         let (d, k) = (self.source.features.n_features(), self.n_classes);
         let (of_features, of_constant) = weights.split_at(d * k);
-        let constant = self.constant.map_or_else(
-            || vec![0.0; k],
-            |constant| of_constant.iter().map(|w| constant * w).collect(),
-        );
+        let constant =
+            self.constant.map_or_else(|| vec![0.0; k], |constant| of_constant.iter().map(|w| constant * w).collect());
         let scaler = self.source.scaler;
         let mut centring = vec![0.0; k];
         let held = if matches!(self.source.features, Features::Sparse(_)) {

@@ -57,6 +57,15 @@ struct Piece {
     hi: f64,
 }
 
+/// Brings what lies strictly inside to the sum that the cap leaves, by which a piece is told: rounding leaves it elsewhere.
+fn fill(a: &mut [f64], Block { hi, cap, .. }: Block) {
+    let inside: f64 = a.iter().filter(|&&a| a < hi).sum();
+    let full: f64 = a.iter().filter(|&&a| a >= hi).sum();
+    if inside > 0.0 {
+        a.iter_mut().filter(|a| **a < hi).for_each(|a| *a *= (cap - full) / inside);
+    }
+}
+
 impl Proximal<'_> {
     fn block(&self, c: f64) -> Block {
         let set = &self.loss.set;
@@ -96,10 +105,10 @@ impl Proximal<'_> {
                 (linear - block.r * block.cap) / positive
             };
             project(Scalar::new(), wanted, block, start, &mut room.new);
-            // Rounding leaves a sum that is not quite its cap, by which a piece is told.
-            let whole: f64 = room.new.iter().sum();
-            let fit = if sum > block.cap && whole > 0.0 { block.cap / whole } else { 1.0 };
-            a.iter_mut().zip(&room.new).for_each(|(a, new)| *a = new * fit);
+            a.copy_from_slice(&room.new[..k]);
+            if sum > block.cap {
+                fill(a, block);
+            }
         }
         self.response(c, margins, centre, a)
     }
@@ -179,3 +188,6 @@ impl Proximal<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

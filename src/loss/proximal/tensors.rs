@@ -169,9 +169,12 @@ impl Proximal<'_> {
         let a = clipped(wanted.sub(t.clone().add(step)));
         let Some(cap) = cap else { return a };
         // Rounding leaves a sum that is not quite its cap, by which a piece is told.
-        let fit = cap.div(a.clone().sum_dim(1).clamp_min(f64::from(f32::MIN_POSITIVE)));
+        let inside = a.clone().mul(self.inside(&a, targets));
+        let full = a.clone().sub(inside.clone());
+        let fit =
+            cap.sub(full.clone().sum_dim(1)).div(inside.clone().sum_dim(1).clamp_min(f64::from(f32::MIN_POSITIVE)));
         let reached = t.greater_scalar(0.0);
-        a.mul(fit.ones_like().mask_where(reached, fit))
+        full.add(inside.mul(fit.ones_like().mask_where(reached, fit)))
     }
 
     /// 1 strictly inside.
@@ -249,11 +252,12 @@ impl Proximal<'_> {
 
     /// The diagonal of that matrix.
     pub fn diagonals(&self, targets: &Targets, piece: &Piece) -> Tensor<2> {
-        let Some((_, omega)) = &piece.coupling else {
+        let Some((inside, omega)) = &piece.coupling else {
             return self.with_label(piece.rate.clone(), piece.rate.clone().sum_dim(1), targets);
         };
         let each = piece.rate.clone().mul(omega.clone().neg().add_scalar(1.0));
-        let whole = piece.rate.clone().sum_dim(1).mul(omega.clone().mul(piece.count.clone()).neg().add_scalar(1.0));
+        let whole =
+            piece.rate.clone().sum_dim(1).mul(omega.clone().mul(inside.clone().sum_dim(1)).neg().add_scalar(1.0));
         self.with_label(each, whole.clamp_min(0.0), targets)
     }
 

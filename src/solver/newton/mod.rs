@@ -1,4 +1,4 @@
-//! The interior point method: the optimum of small problems, whatever the scales of their features.
+//! Two methods of second order: the interior point method, below, for problems of few features, whatever their scales; [`proximal`] for all others.
 //!
 //! ```text
 //! given:   the problem of `dual`; for each variable the slack that its bound leaves, and a product μ of the two
@@ -50,26 +50,18 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
     }
     let limits =
         Limits { gap: config.gap.get(), seconds: config.seconds.map(|s| s.get()), clock, steps: 0, epochs: 0.0 };
-    let run = match method(config.method, problem) {
+    let price = Price::of(problem);
+    let run = match config.method {
+        Method::Auto if price.is_none_or(|price| price.seconds > AFFORDABLE) => proximal::finish,
         Method::Proximal => proximal::finish,
-        Method::InteriorPoint | Method::Auto if Price::of(problem).is_some() => finish,
-        Method::InteriorPoint | Method::Auto => {
+        Method::InteriorPoint if price.is_none() => {
             let (d, k) = (problem.source.features.n_features(), problem.n_classes);
             return Err(SolveError::TooLarge { n_features: d, n_classes: k });
         }
+        Method::Auto | Method::InteriorPoint => finish,
     };
     let finished = run(problem, problem.objective, limits, None, observer)?;
     Ok(finished.fit(problem, limits))
-}
-
-/// The method of a configuration: by price, where none is named.
-fn method(named: Method, problem: &Problem<'_>) -> Method {
-    let affordable = |price: Price| price.seconds <= AFFORDABLE;
-    match named {
-        Method::Auto if Price::of(problem).is_some_and(affordable) => Method::InteriorPoint,
-        Method::Auto => Method::Proximal,
-        named => named,
-    }
 }
 
 /// Runs the interior point method from the middle of the sets until the gap is proved; λ is that of `objective`. `before` is a bound that was

@@ -14,7 +14,7 @@ pub use agreement::GradientReport;
 pub use checkpoint::{CheckpointConfig, Snapshot};
 pub use dual::DualConfig;
 pub use lbfgs::LbfgsConfig;
-pub use newton::NewtonConfig;
+pub use newton::{NewtonConfig, NewtonMethod};
 pub use sgd::SgdConfig;
 pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 

@@ -109,12 +109,18 @@ fn every_storage_preprocessing_and_number_of_threads_has_one_optimum() {
 #[test]
 fn every_device_has_the_optimum_of_the_host() {
     let folder = tempfile::tempdir().unwrap();
-    let data = write_both(folder.path(), 160, 12);
-    let mut devices: Vec<String> =
-        cpu_devices().iter().map(|d| d.name.to_string()).filter(|name| name != "flex").collect();
-    devices.extend(wgpu_cpu().map(|d| d.name.to_string()));
-    for device in devices {
-        for (i, loss) in LOSSES.into_iter().filter(|loss| !loss.contains("costs")).enumerate() {
+    let data = write_both(folder.path(), 100, 12);
+    // A software adapter takes its time: all margins, a cap, a sum that is curved, and one-vs-rest.
+    let few = [LOSSES[0], LOSSES[5], LOSSES[7], LOSSES[8]];
+    let all: Vec<&str> = LOSSES.into_iter().filter(|loss| !loss.contains("costs")).collect();
+    let cpus = cpu_devices()
+        .into_iter()
+        .map(|d| d.name.to_string())
+        .filter(|name| name != "flex")
+        .map(|name| (name, &all[..]));
+    let devices: Vec<(String, &[&str])> = cpus.chain(wgpu_cpu().map(|d| (d.name.to_string(), &few[..]))).collect();
+    for (device, losses) in devices {
+        for (i, loss) in losses.iter().enumerate() {
             let (data, preprocessing) = (&data[i % 2], PREPROCESSING[i % 3]);
             let of = |device: &str| {
                 let problem = format!("device = \"{device}\"\n{data}{preprocessing}[objective]\nc = 1\n{loss}");

@@ -1,6 +1,6 @@
 use super::*;
-use crate::device::cpu;
-use burn::tensor::{DType, Tensor, TensorData};
+#[cfg(feature = "flex")]
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 const K: usize = 4;
 const COSTS: [f64; 3] = [0.5, 1.5, 3.0];
@@ -141,10 +141,11 @@ fn the_gradient_and_its_slope_are_those_of_the_maximum() {
 }
 
 /// On a CPU backend in both precisions.
+#[cfg(feature = "flex")]
 #[test]
 fn tensors_say_what_rows_say() {
     const N: usize = 60;
-    let device = cpu().unwrap();
+    let device = Device::flex();
     for dtype in [DType::F64, DType::F32] {
         let near = if dtype == DType::F64 { 1e-9 } else { 2e-4 };
         for loss in losses() {

@@ -11,7 +11,7 @@ pub struct NewtonConfig {
     /// Stop at this relative duality gap, (primal − dual)/primal.
     pub gap: Fraction,
     /// Which of the two methods.
-    pub method: Method,
+    pub method: NewtonMethod,
     /// Or after this many seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Positive>,
@@ -19,14 +19,14 @@ pub struct NewtonConfig {
 
 impl Default for NewtonConfig {
     fn default() -> Self {
-        Self { gap: DualConfig::default().gap, method: Method::Auto, seconds: None }
+        Self { gap: DualConfig::default().gap, method: NewtonMethod::Auto, seconds: None }
     }
 }
 
 /// `method` of the `[solver.newton]` table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Method {
+pub enum NewtonMethod {
     /// The interior point method where its price is known to be small, else the proximal one.
     #[default]
     Auto,

@@ -20,7 +20,7 @@ mod record;
 mod rows;
 mod system;
 
-pub use config::{Method, NewtonConfig};
+pub use config::{NewtonConfig, NewtonMethod};
 pub(crate) use price::Price;
 
 use super::checkpoint::Clock;
@@ -52,13 +52,13 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
         Limits { gap: config.gap.get(), seconds: config.seconds.map(|s| s.get()), clock, steps: 0, epochs: 0.0 };
     let price = Price::of(problem);
     let run = match config.method {
-        Method::Auto if price.is_none_or(|price| price.seconds > AFFORDABLE) => proximal::finish,
-        Method::Proximal => proximal::finish,
-        Method::InteriorPoint if price.is_none() => {
+        NewtonMethod::Auto if price.is_none_or(|price| price.seconds > AFFORDABLE) => proximal::finish,
+        NewtonMethod::Proximal => proximal::finish,
+        NewtonMethod::InteriorPoint if price.is_none() => {
             let (d, k) = (problem.source.features.n_features(), problem.n_classes);
             return Err(SolveError::TooLarge { n_features: d, n_classes: k });
         }
-        Method::Auto | Method::InteriorPoint => finish,
+        NewtonMethod::Auto | NewtonMethod::InteriorPoint => finish,
     };
     let finished = run(problem, problem.objective, limits, None, observer)?;
     Ok(finished.fit(problem, limits))

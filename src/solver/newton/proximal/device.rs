@@ -17,14 +17,6 @@ const RESIDENT_BYTES: usize = 1 << 35;
 /// The share of active rows below which they are copied together.
 const FEW: f64 = 0.6;
 
-/// Weights, a gradient or a direction.
-#[derive(Clone)]
-pub(super) struct Vector {
-    weight: Tensor<2>,
-    /// `[1, n_classes]`
-    bias: Option<Tensor<2>>,
-}
-
 /// Some rows.
 struct Block {
     /// Places in the training rows, and the rows.
@@ -62,7 +54,7 @@ pub(super) struct DeviceEngine<'a> {
     blocks: Vec<Block>,
     n_rows: usize,
     n_active: usize,
-    diagonal: Option<Vector>,
+    diagonal: Option<Tensor<2>>,
     passes: f64,
 }
 
@@ -150,45 +142,42 @@ impl<'a> DeviceEngine<'a> {
         Proximal { loss: &self.problem.objective.loss, gamma: self.gamma }
     }
 
-    /// Rows with weights as a model: what the constant adds is its bias.
-    fn model(&self, vector: &Vector, offset: bool) -> LinearSvm {
-        let bias = vector.bias.as_ref().zip(self.constant).map(|(u, constant)| {
-            let bias = u.clone().mul_scalar(constant);
-            let bias = if offset { bias.add(self.offset.clone()) } else { bias };
-            Param::from_tensor(bias.squeeze_dim(0))
-        });
-        LinearSvm { linear: Linear { weight: Param::from_tensor(vector.weight.clone()), bias } }
+    /// Weights as a model: what the constant adds is its bias.
+    fn model(&self, weights: &Tensor<2>, offset: bool) -> LinearSvm {
+        let (d, k) = (self.problem.source.features.n_features(), self.n_classes);
+        let Some(constant) = self.constant else {
+            return LinearSvm { linear: Linear { weight: Param::from_tensor(weights.clone()), bias: None } };
+        };
+        let bias = weights.clone().slice([d..d + 1, 0..k]).mul_scalar(constant);
+        let bias = if offset { bias.add(self.offset.clone()) } else { bias };
+        let weight = Param::from_tensor(weights.clone().slice([0..d, 0..k]));
+        LinearSvm { linear: Linear { weight, bias: Some(Param::from_tensor(bias.squeeze_dim(0))) } }
     }
 
     fn scores(&self, model: &LinearSvm, rows: &Rows) -> Tensor<2> {
         model.scores(rows, self.centring.as_ref())
     }
 
-    /// Adds `Σ x_i q_iᵀ`.
-    fn add(&self, total: Option<Vector>, model: &LinearSvm, rows: &Rows, q: Tensor<2>) -> Vector {
-        let (weight, bias) = model.backward(rows, self.centring.as_ref(), q);
-        let bias = bias.zip(self.constant).map(|(bias, constant)| bias.mul_scalar(constant).unsqueeze::<2>());
-        match total {
-            None => Vector { weight, bias },
-            Some(total) => Vector {
-                weight: total.weight.add(weight),
-                bias: total.bias.zip(bias).map(|(total, bias)| total.add(bias)),
-            },
+    /// `Σ_i x_i q_iᵀ` of blocks, with a factor of the constant.
+    fn gather_sums(&self, parts: Vec<(Tensor<2>, Option<Tensor<1>>)>, constant: Option<f64>) -> Tensor<2> {
+        let sums = parts
+            .into_iter()
+            .reduce(|(weight, bias), (w, b)| (weight.add(w), bias.zip(b).map(|(bias, b)| bias.add(b))));
+        match (sums, constant) {
+            (None, _) => self.zeros(),
+            (Some((weight, Some(bias))), Some(c)) => Tensor::cat(vec![weight, bias.mul_scalar(c).unsqueeze()], 0),
+            (Some((weight, _)), _) => weight,
         }
-    }
-
-    fn shape(&self) -> Vector {
-        let zeros = |n: usize| Tensor::zeros([n, self.n_classes], (&self.device, self.dtype));
-        let weight = zeros(self.problem.source.features.n_features());
-        Vector { weight, bias: self.constant.map(|_| zeros(1)) }
     }
 
     /// Sums of the blocks, added up in f64.
     fn total(sums: Vec<Tensor<1>>) -> Result<f64, SolveError> {
-        if sums.is_empty() {
-            return Ok(0.0);
-        }
-        Ok(numbers(Tensor::cat(sums, 0))?.iter().sum())
+        let sums = match sums.len() {
+            0 => return Ok(0.0),
+            1 => sums.into_iter().collect(),
+            _ => vec![Tensor::cat(sums, 0)],
+        };
+        Ok(sums.into_iter().map(numbers).collect::<Result<Vec<_>, _>>()?.concat().iter().sum())
     }
 
     /// Finds the rows whose variables change.
@@ -228,39 +217,30 @@ impl<'a> DeviceEngine<'a> {
 }
 
 impl Engine for DeviceEngine<'_> {
-    type Vector = Vector;
+    type Vector = Tensor<2>;
 
     fn rounding(&self) -> f64 {
         if self.dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) }
     }
 
-    fn zeros(&self) -> Vector {
-        self.shape()
+    fn zeros(&self) -> Tensor<2> {
+        let width = self.problem.source.features.n_features() + usize::from(self.constant.is_some());
+        Tensor::zeros([width, self.n_classes], (&self.device, self.dtype))
     }
 
-    fn dot(&self, a: &Vector, b: &Vector) -> Result<f64, SolveError> {
-        let mut sum = a.weight.clone().mul(b.weight.clone()).sum();
-        if let (Some(a), Some(b)) = (&a.bias, &b.bias) {
-            sum = sum.add(a.clone().mul(b.clone()).sum());
-        }
-        Self::total(vec![sum])
+    fn dot(&self, a: &Tensor<2>, b: &Tensor<2>) -> Result<f64, SolveError> {
+        Self::total(vec![a.clone().mul(b.clone()).sum()])
     }
 
-    fn combine(&self, a: &Vector, factor: f64, b: &Vector) -> Vector {
-        let of = |a: &Tensor<2>, b: &Tensor<2>| a.clone().mul_scalar(factor).add(b.clone());
-        let bias = a.bias.as_ref().zip(b.bias.as_ref()).map(|(a, b)| of(a, b));
-        Vector { weight: of(&a.weight, &b.weight), bias }
+    fn combine(&self, a: &Tensor<2>, factor: f64, b: &Tensor<2>) -> Tensor<2> {
+        a.clone().mul_scalar(factor).add(b.clone())
     }
 
-    fn host(&self, vector: &Vector) -> Result<Vec<f64>, SolveError> {
-        let mut all = numbers(vector.weight.clone())?;
-        if let Some(bias) = &vector.bias {
-            all.extend(numbers(bias.clone())?);
-        }
-        Ok(all)
+    fn host(&self, vector: &Tensor<2>) -> Result<Vec<f64>, SolveError> {
+        numbers(vector.clone())
     }
 
-    fn score(&mut self, weights: &Vector) -> Result<(), SolveError> {
+    fn score(&mut self, weights: &Tensor<2>) -> Result<(), SolveError> {
         self.passes += 0.5;
         let model = self.model(weights, true);
         for b in 0..self.blocks.len() {
@@ -269,13 +249,12 @@ impl Engine for DeviceEngine<'_> {
         Ok(())
     }
 
-    fn respond(&mut self, gamma: f64) -> Result<(Response, Vector), SolveError> {
+    fn respond(&mut self, gamma: f64) -> Result<(Response, Tensor<2>), SolveError> {
         self.gamma = gamma;
         self.passes += 0.5;
         let step = self.step_of();
-        let zero = self.shape();
-        let model = self.model(&zero, false);
-        let (mut all, mut total) = (Vec::new(), None);
+        let model = self.model(&self.zeros(), false);
+        let (mut all, mut parts) = (Vec::new(), Vec::new());
         for b in 0..self.blocks.len() {
             let block = &mut self.blocks[b];
             block.active = None;
@@ -283,7 +262,7 @@ impl Engine for DeviceEngine<'_> {
             block.a = a.clone();
             all.push(sums);
             let beta = block.targets.coefficients(a);
-            total = Some(self.add(total, &model, &self.rows(&self.blocks[b]), beta));
+            parts.push(model.backward(&self.rows(&self.blocks[b]), self.centring.as_ref(), beta));
         }
         let mut sums = Response::default();
         if !all.is_empty() {
@@ -293,16 +272,14 @@ impl Engine for DeviceEngine<'_> {
                 sums.distance += of_block[2];
             }
         }
-        Ok((sums, total.unwrap_or(zero)))
+        Ok((sums, self.gather_sums(parts, self.constant)))
     }
 
     fn prepare(&mut self) -> Result<(), SolveError> {
         self.activate()?;
         self.passes += 0.5 * self.active();
-        let (step, zero) = (self.step_of(), self.shape());
-        let model = self.model(&zero, false);
-        let mut total: Option<Vector> = None;
-        for active in self.blocks.iter().filter_map(|block| block.active.as_ref()) {
+        let (step, model) = (self.step_of(), self.model(&self.zeros(), false));
+        let of = |active: &Active| {
             let squares = match &active.rows {
                 Rows::Dense(x) => Rows::Dense(x.clone().mul(x.clone())),
                 Rows::Sparse(sparse) => {
@@ -310,38 +287,30 @@ impl Engine for DeviceEngine<'_> {
                     Rows::Sparse(SparseRows { values: values.clone().mul(values), ..sparse.clone() })
                 }
             };
-            let (weight, bias) = model.backward(&squares, None, step.diagonals(&active.targets, &active.piece));
-            let bias = bias.zip(self.constant).map(|(bias, c)| bias.mul_scalar(c * c).unsqueeze::<2>());
-            total = Some(match total {
-                None => Vector { weight, bias },
-                Some(total) => self.combine(&total, 1.0, &Vector { weight, bias }),
-            });
-        }
-        let total = total.unwrap_or(zero);
-        let lifted = |tensor: Tensor<2>| tensor.add_scalar(1.0);
-        self.diagonal = Some(Vector { weight: lifted(total.weight), bias: total.bias.map(lifted) });
+            model.backward(&squares, None, step.diagonals(&active.targets, &active.piece))
+        };
+        let parts = self.blocks.iter().filter_map(|block| block.active.as_ref()).map(of).collect();
+        self.diagonal = Some(self.gather_sums(parts, self.constant.map(|c| c * c)).add_scalar(1.0));
         Ok(())
     }
 
-    fn precondition(&self, vector: &Vector) -> Vector {
-        let Some(diagonal) = &self.diagonal else { return vector.clone() };
-        let bias = vector.bias.as_ref().zip(diagonal.bias.as_ref()).map(|(v, m)| v.clone().div(m.clone()));
-        Vector { weight: vector.weight.clone().div(diagonal.weight.clone()), bias }
+    fn precondition(&self, vector: &Tensor<2>) -> Tensor<2> {
+        self.diagonal.as_ref().map_or_else(|| vector.clone(), |diagonal| vector.clone().div(diagonal.clone()))
     }
 
-    fn curve(&mut self, vector: &Vector) -> Result<Vector, SolveError> {
+    fn curve(&mut self, vector: &Tensor<2>) -> Result<Tensor<2>, SolveError> {
         self.passes += self.active();
         let (step, model) = (self.step_of(), self.model(vector, false));
-        let mut total = None;
-        for active in self.blocks.iter().filter_map(|block| block.active.as_ref()) {
+        let of = |active: &Active| {
             let changes = self.scores(&model, &active.rows);
             let q = step.curves(changes, &active.targets, &active.piece);
-            total = Some(self.add(total, &model, &active.rows, q));
-        }
-        Ok(total.map_or_else(|| vector.clone(), |total| self.combine(&total, 1.0, vector)))
+            model.backward(&active.rows, self.centring.as_ref(), q)
+        };
+        let parts = self.blocks.iter().filter_map(|block| block.active.as_ref()).map(of).collect();
+        Ok(self.gather_sums(parts, self.constant).add(vector.clone()))
     }
 
-    fn aim(&mut self, direction: &Vector) -> Result<(), SolveError> {
+    fn aim(&mut self, direction: &Tensor<2>) -> Result<(), SolveError> {
         self.passes += 0.5;
         let model = self.model(direction, false);
         for b in 0..self.blocks.len() {
@@ -366,7 +335,7 @@ impl Engine for DeviceEngine<'_> {
         }
     }
 
-    fn loss(&mut self, weights: &Vector) -> Result<f64, SolveError> {
+    fn loss(&mut self, weights: &Tensor<2>) -> Result<f64, SolveError> {
         self.passes += 0.5;
         let (step, model) = (self.step_of(), self.model(weights, true));
         let of = |block: &Block| step.loss_sum(self.scores(&model, &self.rows(block)), &block.targets);
@@ -393,17 +362,19 @@ impl Engine for DeviceEngine<'_> {
         self.blocks.iter_mut().for_each(|block| block.centre = block.a.clone());
     }
 
-    fn absorb(&mut self, weights: &mut Vector, constant: f64) -> Result<(), SolveError> {
-        if let (Some(u), Some(old)) = (&weights.bias, self.constant) {
-            self.offset = self.offset.clone().add(u.clone().mul_scalar(old));
-            weights.bias = Some(u.zeros_like());
+    fn absorb(&mut self, weights: &mut Tensor<2>, constant: f64) -> Result<(), SolveError> {
+        let (d, k) = (self.problem.source.features.n_features(), self.n_classes);
+        if let Some(old) = self.constant.replace(constant) {
+            let own = weights.clone().slice([d..d + 1, 0..k]);
+            self.offset = self.offset.clone().add(own.mul_scalar(old));
+            *weights = Tensor::cat(vec![weights.clone().slice([0..d, 0..k]), self.offset.zeros_like()], 0);
         }
-        self.constant = Some(constant);
         Ok(())
     }
 
-    fn bias(&self, weights: &Vector) -> Result<Vec<f64>, SolveError> {
-        let own = weights.bias.clone().zip(self.constant).map(|(u, constant)| u.mul_scalar(constant));
+    fn bias(&self, weights: &Tensor<2>) -> Result<Vec<f64>, SolveError> {
+        let (d, k) = (self.problem.source.features.n_features(), self.n_classes);
+        let own = self.constant.map(|constant| weights.clone().slice([d..d + 1, 0..k]).mul_scalar(constant));
         numbers(own.map_or_else(|| self.offset.clone(), |own| own.add(self.offset.clone())))
     }
 

@@ -34,6 +34,14 @@ pub(crate) struct Response {
     pub distance: f64,
 }
 
+impl Response {
+    pub fn add(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.excess += other.excess;
+        self.distance += other.distance;
+    }
+}
+
 /// Room for a row.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {

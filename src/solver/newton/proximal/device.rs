@@ -267,9 +267,7 @@ impl Engine for DeviceEngine<'_> {
         let mut sums = Response::default();
         if !all.is_empty() {
             for of_block in numbers(Tensor::cat(all, 0))?.chunks_exact(3) {
-                sums.loss += of_block[0];
-                sums.excess += of_block[1];
-                sums.distance += of_block[2];
+                sums.add(Response { loss: of_block[0], excess: of_block[1], distance: of_block[2] });
             }
         }
         Ok((sums, self.gather_sums(parts, self.constant)))

@@ -85,6 +85,47 @@ impl<'a> HostEngine<'a> {
         });
         out
     }
+
+    /// Puts a to its steps, and finds the rows where it changes.
+    #[allow(clippy::cast_possible_truncation)]
+    fn react(&mut self) -> Response {
+        let (k, step, samples) = (self.n_classes, self.step_of(), &self.samples);
+        let (scores, centre) = (&self.scores, &self.centre);
+        let chunk = |(at, a): (usize, &mut [f64])| {
+            let (mut room, mut sums, mut active) = (Room::new(k), Response::default(), Vec::new());
+            for (i, a) in (at * CHUNK..).zip(a.chunks_exact_mut(k)) {
+                let (row, (label, c)) = (i * k..(i + 1) * k, samples[i]);
+                sums.add(step.step(label, c, &scores[row.clone()], &centre[row], a, &mut room));
+                if step.is_active(c, a) {
+                    active.push(i as u32);
+                }
+            }
+            (sums, active)
+        };
+        let found: Vec<(Response, Vec<u32>)> = self.a.par_chunks_mut(CHUNK * k).enumerate().map(chunk).collect();
+        let mut sums = Response::default();
+        self.active.clear();
+        for (part, active) in found {
+            sums.add(part);
+            self.active.extend(active);
+        }
+        self.active_rows = self.active.iter().map(|&i| self.rows[i as usize]).collect();
+        sums
+    }
+
+    /// W(a): rows without a positive variable add nothing to it.
+    fn of_variables(&mut self) -> Vec<f64> {
+        let (k, samples, a) = (self.n_classes, &self.samples, &self.a);
+        let used: Vec<usize> =
+            (0..self.rows.len()).filter(|&i| a[i * k..(i + 1) * k].iter().any(|&a| a != 0.0)).collect();
+        let rows: Vec<u32> = used.iter().map(|&i| self.rows[i]).collect();
+        let (mut beta, loss) = (vec![0.0; used.len() * k], self.loss);
+        self.passes += 0.5 * share(used.len(), self.rows.len());
+        self.products.sweep::<f64>(&rows, None, &mut beta, Sum::Plain, |at, beta| {
+            let i = used[at];
+            loss.dual_coefficients(samples[i].0, &a[i * k..(i + 1) * k], beta);
+        })
+    }
 }
 
 impl Engine for HostEngine<'_> {
@@ -116,55 +157,10 @@ impl Engine for HostEngine<'_> {
         Ok(())
     }
 
-    #[allow(clippy::cast_possible_truncation)]
     fn respond(&mut self, gamma: f64) -> Result<(Response, Vec<f64>), SolveError> {
         self.gamma = gamma;
-        let (k, step, samples) = (self.n_classes, self.step_of(), &self.samples);
-        let size = CHUNK * k;
-        let chunk = |(at, ((a, scores), centre)): (usize, ((&mut [f64], &[f64]), &[f64]))| {
-            let (mut room, mut sums, mut active) = (Room::new(k), Response::default(), Vec::new());
-            let rows = a.chunks_exact_mut(k).zip(scores.chunks_exact(k)).zip(centre.chunks_exact(k));
-            for (i, ((a, scores), centre)) in rows.enumerate() {
-                let (label, c) = samples[at * CHUNK + i];
-                let row = step.step(label, c, scores, centre, a, &mut room);
-                sums.loss += row.loss;
-                sums.excess += row.excess;
-                sums.distance += row.distance;
-                if step.is_active(c, a) {
-                    active.push((at * CHUNK + i) as u32);
-                }
-            }
-            (sums, active)
-        };
-        let found: Vec<(Response, Vec<u32>)> = self
-            .a
-            .par_chunks_mut(size)
-            .zip(self.scores.par_chunks(size))
-            .zip(self.centre.par_chunks(size))
-            .enumerate()
-            .map(chunk)
-            .collect();
-        let mut sums = Response::default();
-        self.active.clear();
-        for (part, active) in found {
-            sums.loss += part.loss;
-            sums.excess += part.excess;
-            sums.distance += part.distance;
-            self.active.extend(active);
-        }
-        self.active_rows = self.active.iter().map(|&i| self.rows[i as usize]).collect();
-        // Rows without a positive variable add nothing to W(a).
-        let used: Vec<u32> =
-            (0..self.rows.len() as u32).filter(|&i| self.a[i as usize * k..][..k].iter().any(|&a| a != 0.0)).collect();
-        let rows: Vec<u32> = used.iter().map(|&i| self.rows[i as usize]).collect();
-        self.passes += 0.5 * share(used.len(), self.rows.len());
-        let mut beta = vec![0.0; used.len() * k];
-        let (a, loss) = (&self.a, self.loss);
-        let weights = self.products.sweep::<f64>(&rows, None, &mut beta, Sum::Plain, |at, beta| {
-            let i = used[at] as usize;
-            loss.dual_coefficients(samples[i].0, &a[i * k..(i + 1) * k], beta);
-        });
-        Ok((sums, weights))
+        let sums = self.react();
+        Ok((sums, self.of_variables()))
     }
 
     fn prepare(&mut self) -> Result<(), SolveError> {
@@ -210,29 +206,21 @@ impl Engine for HostEngine<'_> {
     }
 
     fn slope(&mut self, length: f64) -> Result<f64, SolveError> {
-        let (k, step, samples) = (self.n_classes, self.step_of(), &self.samples);
-        let size = CHUNK * k;
-        let chunk = |(at, ((scores, changes), centre)): (usize, ((&[f64], &[f64]), &[f64]))| {
+        let (k, step) = (self.n_classes, self.step_of());
+        let (scores, changes, centre) = (&self.scores, &self.changes, &self.centre);
+        let chunk = |(at, samples): (usize, &[(usize, f64)])| {
             let (mut room, mut a, mut there, mut sum) = (Room::new(k), vec![0.0; k], vec![0.0; k], 0.0);
-            let rows = scores.chunks_exact(k).zip(changes.chunks_exact(k)).zip(centre.chunks_exact(k));
-            for (i, ((scores, changes), centre)) in rows.enumerate() {
-                let (label, c) = samples[at * CHUNK + i];
-                for j in 0..k {
-                    there[j] = scores[j] + length * changes[j];
-                }
-                step.step(label, c, &there, centre, &mut a, &mut room);
+            for (i, &(label, c)) in (at * CHUNK..).zip(samples) {
+                let row = i * k..(i + 1) * k;
+                let changes = &changes[row.clone()];
+                let moved = scores[row.clone()].iter().zip(changes).map(|(s, change)| s + length * change);
+                there.iter_mut().zip(moved).for_each(|(there, s)| *there = s);
+                step.step(label, c, &there, &centre[row], &mut a, &mut room);
                 sum += step.growth(label, changes, &a);
             }
             sum
         };
-        let sums: Vec<f64> = self
-            .scores
-            .par_chunks(size)
-            .zip(self.changes.par_chunks(size))
-            .zip(self.centre.par_chunks(size))
-            .enumerate()
-            .map(chunk)
-            .collect();
+        let sums: Vec<f64> = self.samples.par_chunks(CHUNK).enumerate().map(chunk).collect();
         Ok(sums.iter().sum())
     }
 

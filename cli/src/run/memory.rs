@@ -95,7 +95,7 @@ fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
             // In single precision, and the best so far in double.
             vec![weights(4.0, 3.0), variables]
         }
-        // Where the method is chosen by price, the other one has its own limit of a gibibyte.
+        // The interior point method, if that is chosen by price, has its own limit of a gibibyte.
         SolverConfig::Newton(NewtonConfig { method: NewtonMethod::Auto | NewtonMethod::Proximal, .. }) => {
             let variables = Need { what: format!("{} dual variables, held 6 times", n * k), bytes: n * k * 48.0 };
             vec![weights(8.0, 12.0), variables]

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// What a run has proved once it has reached its goal.
+/// The certificate of a run that reaches its goal.
 fn proved(text: &str, gap: f64) -> Certificate {
     let (fit, _) = solve(text);
     let found = fit.certificate.unwrap();

@@ -23,7 +23,7 @@ pub(crate) struct Proximal<'a> {
     pub gamma: f64,
 }
 
-/// What a step tells of a row.
+/// Sums over the margins of a row at its step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Response {
     /// c·ℓ
@@ -158,7 +158,7 @@ impl Proximal<'_> {
         Piece { rate: 1.0 / r, coupling, hi }
     }
 
-    /// Whether a changes with the scores.
+    /// True where a changes with the scores.
     pub fn is_active(&self, c: f64, a: &[f64]) -> bool {
         let Piece { coupling, hi, .. } = self.piece(c, a);
         a.iter().any(|&a| a > 0.0 && a < hi) && coupling < 1.0

@@ -4,15 +4,15 @@ use super::{Margins, Proximal};
 use crate::loss::margins::label_mask;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-/// Where a class has no margin: far below all others, and finite, so that a variable of 0 times it is 0.
+/// The margin of a class that has none: far below all others, and finite, so that a variable of 0 times it is 0.
 const NOWHERE: f64 = -1e30;
 
-/// What the steps of rows go by.
+/// Labels, margins and costs of rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Targets {
     /// 1 at the label, `[n_samples, n_classes]`.
     own: Tensor<2>,
-    /// What is added to differences of scores, `[n_samples, n_classes]`.
+    /// Δ of a difference of scores, `[n_samples, n_classes]`; `None` for one-vs-rest.
     shift: Option<Tensor<2>>,
     /// c of each row, `[n_samples, 1]`.
     cost: Tensor<2>,
@@ -25,7 +25,7 @@ pub(crate) struct Piece {
     rate: Tensor<2>,
     /// 1 strictly inside, and ω, `[n_samples, 1]`; where variables of a row are coupled.
     coupling: Option<(Tensor<2>, Tensor<2>)>,
-    /// How many are inside, 0 where the row's variables do not change, `[n_samples, 1]`.
+    /// Number of classes inside, 0 where the row's variables do not change, `[n_samples, 1]`.
     pub count: Tensor<2>,
 }
 
@@ -162,7 +162,7 @@ impl Proximal<'_> {
         let (a, above) = excess(&t);
         let count = self.inside(&a, targets).sum_dim(1).clamp_min(1.0);
         let step = match &cap {
-            // Where the sum does not reach the cap t stays 0.
+            // t stays 0 for a sum below its cap.
             Some(_) => above.clamp_min(0.0).mul(r.clone()).div(count),
             None => above.mul(r.clone()).div(kappa.clone().mul(count).add(r.clone())),
         };

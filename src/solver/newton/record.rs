@@ -1,4 +1,4 @@
-//! What both methods are asked for, what they prove on the way, and what they hand back.
+//! The limits, proofs and results that both methods share.
 
 use super::iterate::Bounds;
 use crate::evaluation::Evaluation;
@@ -8,7 +8,7 @@ use crate::solver::stop::StopReason;
 use crate::solver::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
 use std::time::Duration;
 
-/// When to stop, and what was done before.
+/// The goal, the time, and the work done before.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::solver) struct Limits {
     pub gap: f64,
@@ -99,7 +99,7 @@ impl<'a> Record<'a> {
         Self { problem, objective, limits, before, promised: limits.gap, best: None }
     }
 
-    /// Whether a measured gap is small enough for a proof.
+    /// True for a measured gap that is small enough for a proof.
     pub fn is_promising(&self, now: Bounds) -> bool {
         now.relative() <= self.promised
     }
@@ -126,13 +126,13 @@ impl<'a> Record<'a> {
         Ok(certificate.relative_gap <= self.limits.gap)
     }
 
-    /// What the best proof hands back.
+    /// The result of the best proof.
     ///
     /// # Errors
     /// As [`Record::prove`].
     ///
     /// # Panics
-    /// Where nothing was proved (a programming error).
+    /// If nothing was proved (a programming error).
     pub fn finish(
         self,
         stop: StopReason,

@@ -12,8 +12,8 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 /// Cells of a block: as many floats as fit the smallest buffer of any driver, half of it.
 const BLOCK_CELLS: usize = 1 << 24;
-/// Bytes of rows that stay on the device; more are moved again for every product.
-const RESIDENT_BYTES: usize = 1 << 35;
+/// Bytes of rows that stay on a device that does not say how much memory it has; more are moved again for every product.
+const RESIDENT_BYTES: u64 = 2_000_000_000;
 /// The share of active rows below which they are copied together.
 const FEW: f64 = 0.6;
 
@@ -48,7 +48,7 @@ pub(super) struct DeviceEngine<'a> {
     constant: Option<f64>,
     /// Of a free bias, `[1, n_classes]`.
     offset: Tensor<2>,
-    /// What sparse rows need for centring.
+    /// −mean/scale of sparse rows that are centred, `[1, n_features]`.
     centring: Option<Tensor<2>>,
     gamma: f64,
     blocks: Vec<Block>,
@@ -56,6 +56,18 @@ pub(super) struct DeviceEngine<'a> {
     n_active: usize,
     diagonal: Option<Tensor<2>>,
     passes: f64,
+}
+
+/// Bytes of rows that stay on a device: half of its memory.
+fn resident_bytes(device: &Device) -> u64 {
+    #[cfg(all(feature = "cube", not(feature = "fusion")))]
+    let total = crate::kernel::cube::MemoryLimits::of(device).and_then(|limits| limits.total);
+    #[cfg(not(all(feature = "cube", not(feature = "fusion"))))]
+    let total: Option<u64> = {
+        let _ = device;
+        None
+    };
+    total.map_or(RESIDENT_BYTES, |total| total / 2)
 }
 
 fn failed(error: impl std::fmt::Debug) -> SolveError {
@@ -96,7 +108,7 @@ impl<'a> DeviceEngine<'a> {
             passes: 0.0,
             device,
         };
-        let stays = places.len() * cells * 4 <= RESIDENT_BYTES;
+        let stays = (places.len() * cells * 4) as u64 <= resident_bytes(&engine.device);
         let most = BLOCK_CELLS / cells.max(k).max(1);
         engine.blocks = places.chunks(most.max(1)).map(|places| engine.block(places, c, stays)).collect();
         engine

@@ -38,13 +38,13 @@ pub(super) trait Engine {
 
     /// Keeps a.
     fn keep(&mut self);
-    /// What was kept, of all training rows, `[n_train, n_classes]`.
+    /// The variables that were kept, of all training rows, `[n_train, n_classes]`.
     fn kept(&self) -> Result<Vec<f64>, SolveError>;
     /// b = a
     fn recentre(&mut self);
     /// Takes what the constant adds to the scores into an offset, so that its weights are 0, and goes over to another constant.
     fn absorb(&mut self, weights: &mut Self::Vector, constant: f64) -> Result<(), SolveError>;
-    /// What weights and the offset add to every score, `[n_classes]`.
+    /// The sum that weights and the offset add to every score, `[n_classes]`.
     fn bias(&self, weights: &Self::Vector) -> Result<Vec<f64>, SolveError>;
 
     /// Passes over the rows so far, a product and its transpose over all of them being one.

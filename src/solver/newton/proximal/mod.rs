@@ -32,7 +32,7 @@ use host::HostEngine;
 
 /// The gap below which products in single precision may not do.
 const FINE: f64 = 1e-5;
-/// How far γ falls from one inner problem to the next, and grows after one that was too hard.
+/// The factor by which γ falls from one inner problem to the next, and grows after one that was too hard.
 const FALL: f64 = 3.0;
 /// A variable moves by G/γ: at the smallest γ, so many roundings of G take it from one bound to the other.
 const DIGITS: f64 = 1e3;
@@ -111,7 +111,7 @@ struct Run<'a, E: Engine> {
     steps: u64,
 }
 
-/// Why an inner problem ends.
+/// The end of an inner problem.
 enum End {
     Solved,
     TooHard,
@@ -236,7 +236,7 @@ impl<'a, E: Engine> Run<'a, E> {
         Ok(())
     }
 
-    /// Where the inner problem is about at its least along a direction: its slope rises piece by piece.
+    /// The length at which the inner problem is about at its least along a direction: its slope rises piece by piece.
     fn length(&mut self, direction: &E::Vector, slope: f64) -> Result<f64, SolveError> {
         const FLAT: f64 = 0.1;
         let (along, square) = (self.engine.dot(&self.weights, direction)?, self.engine.dot(direction, direction)?);
@@ -275,7 +275,7 @@ impl<'a, E: Engine> Run<'a, E> {
         self.engine.score(&self.weights)
     }
 
-    /// What the bound loses about where the variables of each class are to cancel.
+    /// The share of the bound that is lost once the variables of each class cancel.
     fn imbalance(&self, of_variables: &E::Vector) -> Result<f64, SolveError> {
         if self.problem.objective.bias != BiasRule::Free {
             return Ok(0.0);

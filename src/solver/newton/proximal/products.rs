@@ -15,7 +15,7 @@ const SHARES: usize = 16;
 const LEAST: usize = 64;
 const MOST_BYTES: usize = 1 << 28;
 
-/// What is made of the rows and the numbers of each, `[rows, n_classes]`.
+/// Sum over the rows with the numbers q of each, `[rows, n_classes]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sum {
     /// Nothing.

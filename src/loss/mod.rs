@@ -16,6 +16,7 @@ pub mod dual;
 mod labels;
 mod margins;
 mod module;
+mod proximal;
 mod set;
 mod smooth;
 mod value;
@@ -29,6 +30,7 @@ pub use module::{
     CrammerSingerLoss, CrammerSingerLossConfig, OneVsRestLoss, OneVsRestLossConfig, TopKLoss, TopKLossConfig,
     WestonWatkinsLoss, WestonWatkinsLossConfig,
 };
+pub(crate) use proximal::{Proximal, Response, Room, Targets, TensorPiece};
 pub use set::{Selection, Set};
 pub use value::{Formulation, Loss};
 

@@ -15,7 +15,7 @@ pub use agreement::GradientReport;
 pub use checkpoint::{CheckpointConfig, Snapshot};
 pub use dual::DualConfig;
 pub use lbfgs::LbfgsConfig;
-pub use newton::NewtonConfig;
+pub use newton::{NewtonConfig, NewtonMethod};
 pub use sgd::SgdConfig;
 pub use stop::{EarlyStopping, StopReason, WatchedMetric};
 
@@ -114,9 +114,7 @@ impl SolverConfig {
             }
             Self::Newton(config) => newton::solve(config, problem, observer)?,
         };
-        let is_complete =
-            matches!(fit.stop, StopReason::Finished | StopReason::EarlyStopping | StopReason::GradientReached);
-        if fit.certificate.is_none() && is_complete {
+        if fit.certificate.is_none() {
             fit.certificate = dual::certificate::of_run(problem, &fit)?;
         }
         Ok(fit)
@@ -403,7 +401,9 @@ pub enum SolveError {
     #[error("[solver.dual] and [solver.newton] need a regulariser, but lambda is 0")]
     NoRegulariser,
     /// The Newton system does not fit.
-    #[error("[solver.newton] solves a system of {n_features} features times {n_classes} classes, which is too large")]
+    #[error(
+        "[solver.newton] method = \"interior-point\" solves a system of {n_features} features times {n_classes} classes, which is too large"
+    )]
     TooLarge {
         /// Features.
         n_features: usize,
@@ -439,7 +439,7 @@ impl SolveError {
                 "set `gradient = \"autodiff\"`, and please report this with the configuration, the data and the device"
             }
             Self::NoRegulariser => "[solver.sgd] can",
-            Self::TooLarge { .. } => "use [solver.dual]",
+            Self::TooLarge { .. } => "leave `method` out, or set `method = \"proximal\"`",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
             Self::Loss(_) => "the documentation of `Loss` states the range of every value",
             Self::Snapshot(_) => "train from the beginning, with --force instead of --resume",

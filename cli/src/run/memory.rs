@@ -6,6 +6,7 @@ use crate::calibration::Method;
 use crate::config::RunConfig;
 use crate::data::Features;
 use crate::format::limit;
+use crate::solver::newton::{NewtonConfig, NewtonMethod};
 use crate::solver::sgd::sampler::Sampling;
 use crate::solver::{DualConfig, LbfgsConfig, SolverConfig};
 use std::fs;
@@ -99,6 +100,11 @@ fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
             let variables = Need { what: format!("{} dual variables", n * k), bytes: n * k * 8.0 };
             // In single precision, and the best so far in double.
             vec![weights(4.0, 3.0), variables]
+        }
+        // The interior point method, if that is chosen by price, has its own limit of a gibibyte.
+        SolverConfig::Newton(NewtonConfig { method: NewtonMethod::Auto | NewtonMethod::Proximal, .. }) => {
+            let variables = Need { what: format!("{} dual variables, held 6 times", n * k), bytes: n * k * 48.0 };
+            vec![weights(8.0, 12.0), variables]
         }
         SolverConfig::Newton(_) => {
             let variables = Need { what: format!("{} dual variables with their slacks", n * k), bytes: n * k * 96.0 };

@@ -28,6 +28,7 @@ mod optimizers; // the optimisers by name: each trains, the plain ones make the 
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
 mod proofs; // certificates in twice the digits: no bound above, no stored model outside, on random problems of every kind
+mod proximal; // the proximal Newton method: every loss and bias against the interior point method, storages, devices, ends
 mod reference_config; // configs/reference.toml names every key of the code, and nothing else
 mod report;
 mod resume; // checkpoints: pieces make the whole byte for byte, under every solver; what is refused, and with which sentence

@@ -7,10 +7,10 @@ use rand_chacha::ChaCha8Rng;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Rows of three classes that overlap, their features multiplied by 10^U(−3, 4), with a weight in the first column.
-fn write(file: &Path, n: usize) {
+/// Rows of three classes that overlap, their features multiplied by 10^(`spread`·U(−3, 4)), with a weight in the first column.
+pub fn write(file: &Path, n: usize, spread: f64) {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let scales: Vec<f64> = (0..6).map(|_| 10f64.powf(rng.random_range(-3.0..4.0))).collect();
+    let scales: Vec<f64> = (0..6).map(|_| 10f64.powf(spread * rng.random_range(-3.0..4.0))).collect();
     let mut text = String::new();
     for i in 0..n {
         let label = [0, 1, 1, 2, 1, 0][i % 6];
@@ -24,7 +24,7 @@ fn write(file: &Path, n: usize) {
     std::fs::write(file, text).unwrap();
 }
 
-const LOSSES: [&str; 11] = [
+pub const LOSSES: [&str; 11] = [
     "[loss.weston_watkins]\n",
     "[loss.weston_watkins]\npower = 2\n",
     "[loss.weston_watkins]\nsmoothing = 0.3\nclass_weights = \"balanced\"\n",
@@ -43,7 +43,7 @@ const LOSSES: [&str; 11] = [
 fn every_loss_and_bias_ends_at_its_goal_whatever_the_scales() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rows.csv");
-    write(&file, 240);
+    write(&file, 240, 1.0);
     let data = format!(
         "threads = 1\n[data.csv]\ntrain = {:?}\nheader = false\nlabel = 2\nweights = 1\n",
         file.display().to_string()
@@ -76,7 +76,7 @@ fn every_loss_and_bias_ends_at_its_goal_whatever_the_scales() {
 fn a_run_that_hands_over_is_repeatable() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rows.csv");
-    write(&file, 240);
+    write(&file, 240, 1.0);
     let of = |threads: usize, solver: &str| {
         let data =
             format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 2\nweights = 1\n", file.display().to_string());

@@ -10,7 +10,7 @@ use crate::loss::Loss;
 use crate::model::{BiasRule, Scorer};
 use crate::objective::DualPoint;
 use crate::solver::newton::Price;
-use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem};
+use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, StopReason};
 use std::num::NonZeroUsize;
 
 /// What can be said of a model.
@@ -118,7 +118,9 @@ pub(crate) fn of_run(problem: &Problem<'_>, fit: &Fit) -> Result<Option<Certific
     let is_small = Price::of(problem).is_some_and(|price| price.is_small);
     let on_host = problem.device.name.backend.is_cpu();
     let fits = on_host && problem.train.len().saturating_mul(problem.n_classes) <= MOST_VARIABLES;
-    if problem.objective.lambda <= 0.0 || !finite || !(is_small || fit.epochs >= LONG && fits) {
+    let is_complete =
+        matches!(fit.stop, StopReason::Finished | StopReason::EarlyStopping | StopReason::GradientReached);
+    if !is_complete || problem.objective.lambda <= 0.0 || !finite || !(is_small || fit.epochs >= LONG && fits) {
         return Ok(None);
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -67,7 +67,7 @@ enum Job {
 }
 
 /// Dense rows where they are, and what is done to them as they are read.
-pub(super) struct Preprocess<'a, T> {
+pub(in crate::solver) struct Preprocess<'a, T> {
     source: Source<'a>,
     features: Range<usize>,
     /// 1/scale and −mean/scale.
@@ -89,7 +89,7 @@ impl<'a, T: Real> Preprocess<'a, T> {
     }
 
     /// Loads rows to the start of a block.
-    fn load(&self, rows: &[u32], out: &mut RowBlock<T>) {
+    pub fn load(&self, rows: &[u32], out: &mut RowBlock<T>) {
         rows.iter().take(AHEAD).for_each(|&row| self.prefetch(row));
         for (p, (out, &row)) in out.rows_mut().zip(rows).enumerate() {
             if let Some(&row) = rows.get(p + AHEAD) {

@@ -68,7 +68,7 @@ impl Multipliers {
 }
 
 /// The mean ‖x‖² of some rows.
-fn typical_square(problem: &Problem<'_>) -> f64 {
+pub(in crate::solver) fn typical_square(problem: &Problem<'_>) -> f64 {
     let (source, rows) = (problem.source, problem.train);
     let sample = rows.iter().step_by((rows.len() / 256).max(1));
     let (mut sum, mut count) = (0.0, 0.0);

@@ -1,4 +1,5 @@
-//! Who finishes: ascent, or the interior point method, whose price is known beforehand.
+//! Who finishes: ascent, or a method of second order, whose price is known beforehand, about: the interior point method, or proximal Newton
+//! where that is too dear.
 //!
 //! Ascent goes on as long as it has cost less than the other would, and for as long after that as its gap falls so fast that the goal is
 //! nearer than the other's price. Both are counted in visits to a row, not in seconds: the same problem always goes the same way.
@@ -8,7 +9,7 @@ use crate::objective::Objective;
 use crate::solver::newton::{self, Limits, Price};
 use crate::solver::{Fit, Observer, StopReason};
 
-/// Seconds that the interior point method may take where ascent has come to its last epoch.
+/// Seconds that the interior point method may take, and either where ascent has come to its last epoch.
 const LONG: f64 = 120.0;
 /// Epochs after which ascent by itself may be found to stand still, and the fall of its gap over half of them that is none.
 const PATIENCE: u64 = 2_000;
@@ -17,8 +18,9 @@ const STANDSTILL: f64 = 1.05;
 /// What the decision goes by.
 #[derive(Debug)]
 pub(super) struct Relay {
-    /// Of the interior point method, where it may finish.
+    /// Of the method that may finish, and whether that is proximal Newton.
     price: Option<Price>,
+    is_proximal: bool,
     /// Whether it has begun.
     pub begun: bool,
     /// Visits and the smallest gap so far, at every measurement.
@@ -27,8 +29,9 @@ pub(super) struct Relay {
 
 impl Relay {
     pub fn new(config: &DualConfig, problem: &Problem<'_>) -> Self {
-        let price = if config.finish == Finish::Auto { Price::of(problem) } else { None };
-        Self { price, begun: false, trail: Vec::new() }
+        let own = Price::of(problem).filter(|price| price.seconds <= LONG);
+        let price = (config.finish == Finish::Auto).then(|| own.unwrap_or_else(|| Price::of_proximal(problem)));
+        Self { price, is_proximal: own.is_none(), begun: false, trail: Vec::new() }
     }
 
     /// For another λ.
@@ -53,7 +56,7 @@ impl Ascent<'_, '_> {
         Some((gap, before, (visited - at) as f64))
     }
 
-    /// Whether the goal is further away than the price of the interior point method.
+    /// Whether the goal is further away than the price of the other method.
     #[allow(clippy::cast_precision_loss)]
     pub(super) fn is_dear(&self) -> bool {
         let (Some(price), Some((gap, before, visits))) = (self.relay.price, self.fall()) else {
@@ -75,7 +78,7 @@ impl Ascent<'_, '_> {
         self.relay.price.is_some_and(|price| price.is_small)
     }
 
-    /// Whether the interior point method may finish a run whose epochs are up.
+    /// Whether the other method may finish a run whose epochs are up.
     pub(super) fn is_affordable(&self) -> bool {
         self.relay.price.is_some_and(|price| price.seconds <= LONG)
     }
@@ -88,7 +91,7 @@ impl Ascent<'_, '_> {
         self.config.epochs.is_none() && last && late && !falls
     }
 
-    /// Has the interior point method finish.
+    /// Has the other method finish.
     ///
     /// # Errors
     /// As [`newton::solve`].
@@ -103,7 +106,8 @@ impl Ascent<'_, '_> {
             epochs: self.epochs(),
             polish: self.is_small(),
         };
-        let finished = newton::finish(self.problem, &objective, limits, Some(self.bound), observer)?;
+        let finish = if self.relay.is_proximal { newton::proximate } else { newton::finish };
+        let finished = finish(self.problem, &objective, limits, Some(self.bound), observer)?;
         if finished.stop == StopReason::Interrupted {
             observer.snapshot(self.snapshot()?);
         }

@@ -16,7 +16,7 @@
 
 pub mod certificate;
 mod config;
-mod dense;
+pub(super) mod dense;
 mod device;
 pub(super) mod free;
 mod hand_over;

@@ -77,26 +77,6 @@ impl SolverConfig {
         }
     }
 
-    /// Checks the rows that a step draws with replacement: their number is not bounded by that of the data, and a batch is held in
-    /// memory.
-    ///
-    /// # Errors
-    /// A sentence with what was found and what was expected.
-    pub fn check_draws(&self, n_train: usize) -> Result<(), String> {
-        /// Rows that may be drawn from fewer.
-        const MOST_DRAWN: usize = 65_536;
-        let most = n_train.max(MOST_DRAWN);
-        match self {
-            Self::Sgd(config) if config.sampling == sgd::sampler::Sampling::WithReplacement => {
-                let drawn = config.batch_size.get();
-                let problem =
-                    || format!("batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
-                (drawn <= most).then_some(()).ok_or_else(problem)
-            }
-            Self::Sgd(_) | Self::Dual(_) | Self::Lbfgs(_) | Self::Newton(_) => Ok(()),
-        }
-    }
-
     /// Runs the solver.
     ///
     /// # Errors

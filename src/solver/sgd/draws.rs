@@ -1,8 +1,9 @@
-//! What a run draws on the host besides its batches: initial weights, and the rows of the accuracy estimate.
+//! What a run draws on the host besides its batches: initial weights, the rows of the accuracy estimate, and batches that fit into memory.
 
 use super::engine::Parameters;
+use super::sampler::Sampling;
 use crate::data::{sample, streams};
-use crate::solver::Problem;
+use crate::solver::{Problem, SolverConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -29,4 +30,26 @@ pub(super) fn initial_values(problem: &Problem<'_>, deviation: f64) -> Parameter
 /// The training rows on which accuracy is estimated during a run: all, or a fixed seeded sample.
 pub(super) fn estimate_rows(problem: &Problem<'_>) -> Vec<u32> {
     sample(problem.train, ESTIMATE_ROWS, problem.seed)
+}
+
+impl SolverConfig {
+    /// Checks the rows that a step draws with replacement: their number is not bounded by that of the data, and a batch is held in
+    /// memory.
+    ///
+    /// # Errors
+    /// A sentence with what was found and what was expected.
+    pub fn check_draws(&self, n_train: usize) -> Result<(), String> {
+        /// Rows that may be drawn from fewer.
+        const MOST_DRAWN: usize = 65_536;
+        let most = n_train.max(MOST_DRAWN);
+        match self {
+            Self::Sgd(config) if config.sampling == Sampling::WithReplacement => {
+                let drawn = config.batch_size.get();
+                let problem =
+                    || format!("batch_size: found {drawn} rows to draw from {n_train}, expected at most {most}");
+                (drawn <= most).then_some(()).ok_or_else(problem)
+            }
+            Self::Sgd(_) | Self::Dual(_) | Self::Lbfgs(_) | Self::Newton(_) => Ok(()),
+        }
+    }
 }

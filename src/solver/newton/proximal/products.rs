@@ -107,10 +107,10 @@ impl<'a> Products<'a> {
             let mut held = FeatureWeights::zeros(d, k);
             let mut row = vec![0.0; k];
             for (j, w) in of_features.chunks_exact(k).enumerate() {
-                let scale = scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
+                let scale = scaler.scale.as_ref().map_or(1.0, |s| s[j]);
                 row.iter_mut().zip(w).for_each(|(v, w)| *v = w / scale);
                 held.set_feature(j, &row);
-                let mean = scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
+                let mean = scaler.mean.as_ref().map_or(0.0, |m| m[j]);
                 centring.iter_mut().zip(&row).for_each(|(c, v)| *c -= mean * v);
             }
             Held::Sparse(held)
@@ -205,7 +205,7 @@ impl<T: Real, V: Fn(usize, &mut [f64]) + Sync> WithSimd for Cells<'_, '_, T, V> 
             }
             if sum == Sum::Squares {
                 // (x − m)² without m², which is that of every row.
-                let mean = |j: u32| scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j as usize]));
+                let mean = |j: u32| scaler.mean.as_ref().map_or(0.0, |m| m[j as usize]);
                 let square = |(&j, &x): (&u32, &f32)| (f64::from(x) - 2.0 * mean(j)) * f64::from(x);
                 squares.clear();
                 squares.extend(indices.iter().zip(values).map(square));
@@ -219,8 +219,8 @@ impl<T: Real, V: Fn(usize, &mut [f64]) + Sync> WithSimd for Cells<'_, '_, T, V> 
         }
         let mut all: Vec<f64> = total.into_rows().into_iter().map(Real::to_f64).collect();
         for (j, row) in all.chunks_exact_mut(k).enumerate() {
-            let scale = scaler.scale.as_ref().map_or(1.0, |s| f64::from(s[j]));
-            let mean = scaler.mean.as_ref().map_or(0.0, |m| f64::from(m[j]));
+            let scale = scaler.scale.as_ref().map_or(1.0, |s| s[j]);
+            let mean = scaler.mean.as_ref().map_or(0.0, |m| m[j]);
             let (centre, scale) = if sum == Sum::Squares { (-mean * mean, scale * scale) } else { (mean, scale) };
             row.iter_mut().zip(&of_factors).for_each(|(v, q)| *v = (*v - centre * q) / scale);
         }

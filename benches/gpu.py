@@ -18,6 +18,7 @@ made up, with classes that overlap. Parts, each in a process of its own with a l
 
 import argparse
 import array
+import importlib.util
 import json
 import os
 import pathlib
@@ -149,7 +150,7 @@ def seconds(result):
     return result["seconds_solve"], "s", {**more, "stop": result["stop_reason"]}
 
 
-def on_torch(bench, device, rows):
+def on_torch(bench, rows):
     import torch
 
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
@@ -224,27 +225,25 @@ def measure(bench, folder, device, rows, small):
     for route in ["autodiff", "analytic", "fused"]:
         for where in [device, "flex"]:
             def cs231n():
-                found = bench.train(folder, f'{run}gradient = "{route}"\n', where)
+                found = bench.train(folder, f'gradient = "{route}"\n{run}', where)
                 value, unit, more = seconds(found)
                 bench.add("cs231n", f"{route} on {where}", value, unit, steps_per_second=round(steps / value), **more)
 
             bench.attempt("cs231n", cs231n)
 
     def passes(where):
-        few, many = (2, 6) if small else (5, 45)
+        few, many = (2, 12) if small else (5, 45)
         times = []
-        for epochs in [few, many]:
-            smooth = problem.replace("[loss.weston_watkins]\n", "[loss.weston_watkins]\npower = 2\n")
-            found = bench.train(folder, f'{smooth}[solver.lbfgs]\nepochs = {epochs}\ntolerance = 1e-300\nprecision = "f32"\n', where)
-            times.append((found["seconds_solve"], found["epochs"]))
-        each = (times[1][0] - times[0][0]) / max(times[1][1] - times[0][1], 1)
-        bench.add("passes", f"loss and gradient of all rows on {where}", 1e3 * each, "ms")
+        for count in [few, many]:
+            solver = f"[solver.sgd]\nlearning_rate = 1e-9\nbatch_size = {rows - rows // 50}\nsteps = {count}\nlog_every = {count}\n"
+            times.append(bench.train(folder, problem + solver, where)["seconds_solve"])
+        bench.add("passes", f"loss and gradient of all rows on {where}", 1e3 * (times[1] - times[0]) / (many - few), "ms")
 
     for where in [device, "flex"]:
         bench.attempt("passes", lambda: passes(where))
-    try:
-        bench.attempt("passes", lambda: on_torch(bench, device, rows - rows // 50))
-    except ImportError:
+    if importlib.util.find_spec("torch"):
+        bench.attempt("passes", lambda: on_torch(bench, rows - rows // 50))
+    else:
         print("PyTorch is not here")
 
     def optimum(part, problem, gap, limit):

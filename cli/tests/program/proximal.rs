@@ -135,7 +135,7 @@ fn every_device_has_the_optimum_of_the_host() {
 #[test]
 fn a_method_is_chosen_by_price_unless_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let [_, data] = write_both(folder.path(), 200, 1_500);
+    let [_, data] = write_both(folder.path(), 1_500, 1_500);
     let problem = format!("{data}[objective]\nc = 1e-2\n[loss.weston_watkins]\n");
     proved(&format!("{problem}[solver.newton]\n"), 1e-3);
     let text = format!("{problem}{}", newton("interior-point", 1e-3));

@@ -35,8 +35,8 @@ use record::{Candidate, Progress, Record};
 pub(super) use record::{Finished, Limits};
 use std::time::Duration;
 
-/// What rounding adds to an objective at most, relative to it.
-const ROUNDING: f64 = 1e-11;
+/// What rounding of margins near 0 adds to an objective, relative to it, where C is large.
+const ROUNDING: f64 = 1e-9;
 /// Iterations in which neither the gap nor μ comes down by a tenth, and iterations in all, after which the precision is exhausted.
 const STUCK: u32 = 20;
 const MOST: u64 = 200;

@@ -27,7 +27,7 @@ const STILL: f64 = 1e-12;
 const PATIENCE: u32 = 3;
 const OUTER: u64 = 40;
 /// What is as good as nothing beside the value.
-const ROUNDING: f64 = 1e-12;
+const ROUNDING: f64 = 1e-10;
 
 impl Iterate<'_> {
     /// Goes on until the weights stand still; the number of Newton steps. `halt` is asked before each of them, `enough` after each outer step.
@@ -81,25 +81,21 @@ impl Iterate<'_> {
                 iterate.u.iter_mut().zip(&before).zip(&du).for_each(|((u, b), d)| *u = b + length * d);
                 iterate.augmented(gamma)
             };
-            let lengths = (0..HALVINGS).map(|halving| 0.5f64.powi(halving));
-            let found = lengths
-                .map(|length| (length, at(self, length)))
-                .find(|(length, now)| *now <= value - 1e-4 * length * decrease);
-            match found {
-                Some((_, now)) => value = now,
-                // Within the rounding errors of the value the whole step is the best guess.
-                None if decrease.abs() <= ROUNDING * value.abs() => {
-                    let now = at(self, 1.0);
-                    if now > value + ROUNDING * value.abs() {
-                        at(self, 0.0);
-                    }
-                    return (made + 1, true);
-                }
-                None => {
+            if decrease.abs() <= ROUNDING * value.abs() {
+                // The value does not tell whether a part of the step is better.
+                let is_worse = at(self, 1.0) > value + ROUNDING * value.abs();
+                if is_worse {
                     at(self, 0.0);
-                    return (made + 1, false);
                 }
+                return (made + 1, !is_worse);
             }
+            let lengths = (0..HALVINGS).map(|halving| 0.5f64.powi(halving));
+            let mut values = lengths.map(|length| (length, at(self, length)));
+            let Some((_, now)) = values.find(|(length, now)| *now <= value - 1e-4 * length * decrease) else {
+                at(self, 0.0);
+                return (made + 1, false);
+            };
+            value = now;
         }
         (NEWTON, true)
     }

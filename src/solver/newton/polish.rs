@@ -24,7 +24,7 @@ const HALVINGS: i32 = 30;
 /// A Newton step of so little of the weights is none, and so is an outer step; so many outer steps without a shorter one have come to the rounding errors.
 const STILL_INSIDE: f64 = 1e-13;
 const STILL: f64 = 1e-12;
-const PATIENCE: u32 = 3;
+const PATIENCE: u32 = 6;
 const OUTER: u64 = 40;
 /// What is as good as nothing beside the value.
 const ROUNDING: f64 = 1e-10;

@@ -23,6 +23,7 @@ pub use fitted::Fitted;
 pub(crate) use fitted::{classifier, problem};
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub(crate) use memory::afford;
+pub use path::check_choice;
 pub use record::{RecordError, RunFolder, RunResult};
 pub use wanted::wanted;
 

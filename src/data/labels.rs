@@ -108,6 +108,16 @@ impl LabelColumn {
     }
 }
 
+/// The weights of some `rows` by class, summed; without weights a row counts 1.
+#[must_use]
+pub fn class_totals(labels: &[u32], weights: Option<&[f32]>, rows: &[u32], n_classes: usize) -> Vec<f64> {
+    let mut totals = vec![0.0; n_classes];
+    for &row in rows {
+        totals[labels[row as usize] as usize] += weights.map_or(1.0, |w| f64::from(w[row as usize]));
+    }
+    totals
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,6 +82,21 @@ impl LabelColumn {
         &self.names[self.ids[i] as usize]
     }
 
+    /// The distinct names in the order in which they first appeared.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The rows under other names; names that become the same are one.
+    #[must_use]
+    pub fn renamed(&self, name: impl Fn(&str) -> String) -> Self {
+        let mut names = Self::new();
+        self.names.iter().for_each(|old| names.push(&name(old)));
+        let ids = self.ids.iter().map(|&id| names.ids[id as usize]).collect();
+        Self { ids, ..names }
+    }
+
     /// The distinct names in class order: numerically where all are integers, else as strings.
     #[must_use]
     pub fn class_names(&self) -> Vec<String> {

@@ -32,12 +32,11 @@ fn rows_are_read_whatever_the_blanks() {
 
 #[test]
 fn labels_are_integers_or_words() {
-    let labels = table("+1 1:1\n1.0 1:1\n1\n-1e0 1:1\n-1 1:1\n1.5 1:1\nC# 1:1\n007 1:1\n-0 1:1\n1e30 1:1")
-        .unwrap()
-        .labels
-        .unwrap();
-    let names: Vec<&str> = (0..labels.len()).map(|i| labels.name(i)).collect();
-    assert_eq!(names, ["1", "1", "1", "-1", "-1", "1.5", "C#", "7", "0", "1e30"]);
+    let data = load("+1 1:1\n1.0 1:1\n1\n-1.0e0 1:1\n-1 1:1\n1.5 1:1\n-0 1:1\n", "").unwrap();
+    assert_eq!(data.class_names, ["-1", "0", "1", "1.5"]);
+    assert_eq!(data.labels, [2, 2, 2, 0, 0, 3, 1]);
+    let data = load("+1 1:1\nC# 1:1\n007 1:1\n7\n1e30 1:1\n", "").unwrap();
+    assert_eq!(data.class_names, ["+1", "007", "1e30", "7", "C#"]);
 }
 
 #[test]

@@ -83,9 +83,9 @@ pub(super) fn read<T: Float>(
             return Err(Fault::new(at, problem).hint("sort the cells of each line by their index, and write each once"));
         }
         previous = index;
-        let (value, len) = scan(&line[value_at..]).ok_or_else(|| bad_value(line, value_at))?;
+        let (value, end) = value_at_or_behind_blanks(line, value_at).ok_or_else(|| bad_value(line, value_at))?;
         features.push_cell(index - 1, value);
-        at = value_at + len;
+        at = end;
     }
     features.finish_row();
     Ok(())
@@ -122,6 +122,13 @@ fn read_index(line: &[u8], at: usize) -> Result<(u32, usize), Fault> {
                 .hint("is the index right? the largest sets the number of features"))
         }
     }
+}
+
+/// The value at `at`, or behind the blanks there, and where it ends.
+#[inline]
+fn value_at_or_behind_blanks<T: Float>(line: &[u8], at: usize) -> Option<(T, usize)> {
+    let value = |at: usize| scan(&line[at..]).map(|(value, len)| (value, at + len));
+    value(at).or_else(|| value(skip_blanks(line, at)))
 }
 
 fn bad_cell(line: &[u8], at: usize) -> Fault {

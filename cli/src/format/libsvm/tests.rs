@@ -27,15 +27,16 @@ fn rows_are_read_whatever_the_blanks() {
     let plain = dense("1 1:0.5 3:-2\n2 2:1e1\n");
     assert_eq!(plain, [0.5, 0.0, -2.0, 0.0, 10.0, 0.0]);
     assert_eq!(dense("\u{feff}# head\n\n  1\t1:0.5  3:-2 \t# cat\r\n \r\n2 2:+10.0#x"), plain);
+    assert_eq!(dense("1 1: .5  3:\t-2\n2 2: 1e1"), plain);
     assert_eq!(dense("1 2:1\n1\n1 1:1"), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
 }
 
 #[test]
 fn labels_are_integers_or_words() {
-    let data = load("+1 1:1\n1.0 1:1\n1\n-1.0e0 1:1\n-1 1:1\n1.5 1:1\n-0 1:1\n", "").unwrap();
+    let data = load("+1 1:1\n1.0 1:1\n1\n-1.0e0 1:1\n-1 1:1\n1.5 1:1\n-0 1:1\n", "+1.0 1:1").unwrap();
     assert_eq!(data.class_names, ["-1", "0", "1", "1.5"]);
-    assert_eq!(data.labels, [2, 2, 2, 0, 0, 3, 1]);
-    let data = load("+1 1:1\nC# 1:1\n007 1:1\n7\n1e30 1:1\n", "").unwrap();
+    assert_eq!(data.labels, [2, 2, 2, 0, 0, 3, 1, 2]);
+    let data = load("+1 1:1\nC# 1:1\n007 1:1\n7\n1e30 1:1\n", "007").unwrap();
     assert_eq!(data.class_names, ["+1", "007", "1e30", "7", "C#"]);
 }
 

@@ -73,6 +73,8 @@ pub struct Wanted {
     pub delimiter: Option<super::csv::Delimiter>,
     /// What stands before the decimals of csv text.
     pub decimal: super::csv::Decimal,
+    /// The first index of libsvm text.
+    pub index_base: super::libsvm::IndexBase,
     /// The arrays of an npz archive, where they were named.
     pub arrays: super::npy::Arrays,
     /// Whether its rows are in double precision.

@@ -22,6 +22,7 @@ pub fn wanted(model: &Classifier) -> Wanted {
             decimal: csv.decimal,
             ..plain
         },
+        DataConfig::Libsvm(libsvm) => Wanted { index_base: libsvm.index_base, ..plain },
         DataConfig::Parquet(parquet) => Wanted { special: parquet.special(), ..plain },
         DataConfig::Npy(npy) => Wanted { arrays: npy.arrays, ..plain },
         _ => plain,

@@ -73,7 +73,12 @@ fn what_numpy_and_python_write_is_read() {
         (data.class_names.join("|"), data.feature_names.unwrap().join(" ")),
         (CLASSES.join("|"), "three one two".into())
     );
-    let mut keys = crate::format::LibsvmConfig { train: fixture("dump.libsvm"), test: None, weights: None };
+    let mut keys = crate::format::LibsvmConfig {
+        train: fixture("dump.libsvm"),
+        test: None,
+        weights: None,
+        index_base: Default::default(),
+    };
     let data = keys.load_as(FloatType::Auto).unwrap();
     let Features::Sparse(csr) = &data.features else { panic!("expected sparse rows") };
     assert_eq!((csr.to_dense(), data.class_names.join(" ")), (expected(), "0 1 2".into()));

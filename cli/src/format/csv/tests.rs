@@ -150,7 +150,7 @@ fn blanks_may_align_cells() {
         let data = load(text, "label = -1\ndelimiter = ' '").unwrap();
         assert_eq!((values(&data), data.class_names.concat().as_str()), (&[1.0, 2.0, 3.0, 4.0][..], "uv"), "{text:?}");
     }
-    let error = load(" 1  2  u\n3  v\n", "label = -1\ndelimiter = ' '").unwrap_err().to_string();
+    let error = load(" 1  2  u\n3  4\n", "label = -1\ndelimiter = ' '").unwrap_err().to_string();
     assert!(error.ends_with("t.csv:2: found 2 cells, expected 3 as in the first row"), "{error}");
 }
 

@@ -36,7 +36,7 @@ fn labels_are_integers_or_words() {
     let data = load("+1 1:1\n1.0 1:1\n1\n-1.0e0 1:1\n-1 1:1\n1.5 1:1\n-0 1:1\n", "+1.0 1:1").unwrap();
     assert_eq!(data.class_names, ["-1", "0", "1", "1.5"]);
     assert_eq!(data.labels, [2, 2, 2, 0, 0, 3, 1, 2]);
-    let data = load("+1 1:1\nC# 1:1\n007 1:1\n7\n1e30 1:1\n", "007").unwrap();
+    let data = load("+1 1:1\nC# 1:1\n007 1:1\n7\n1e30 1:1\n", "007 1:1").unwrap();
     assert_eq!(data.class_names, ["+1", "007", "1e30", "7", "C#"]);
 }
 
@@ -126,7 +126,7 @@ fn bad_lines_say_where_and_what() {
     }
     assert!(table(b"\xff\xfe1\0").unwrap_err().to_string().contains("UTF-16"));
     assert!(table(b"\xe9t\xe9 1:1").unwrap_err().to_string().ends_with("is not UTF-8 text"));
-    assert!(table("1 0:1").unwrap_err().hint.is_some());
+    assert!(table("1 2:1 0:1").unwrap_err().hint.is_some());
     assert!(table("1:1\n1 2:1").unwrap_err().hint.unwrap().starts_with("the first row has no label"));
 }
 

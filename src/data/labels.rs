@@ -82,6 +82,21 @@ impl LabelColumn {
         &self.names[self.ids[i] as usize]
     }
 
+    /// The distinct names in the order in which they first appeared.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The rows under other names; names that become the same are one.
+    #[must_use]
+    pub fn renamed(&self, name: impl Fn(&str) -> String) -> Self {
+        let mut names = Self::new();
+        self.names.iter().for_each(|old| names.push(&name(old)));
+        let ids = self.ids.iter().map(|&id| names.ids[id as usize]).collect();
+        Self { ids, ..names }
+    }
+
     /// The distinct names in class order: numerically where all are integers, else as strings.
     #[must_use]
     pub fn class_names(&self) -> Vec<String> {
@@ -106,6 +121,16 @@ impl LabelColumn {
         let map: Vec<Option<u32>> = self.names.iter().map(|n| position.get(n.as_str()).copied()).collect();
         self.ids.iter().enumerate().map(|(row, &id)| map[id as usize].ok_or(row)).collect()
     }
+}
+
+/// The weights of some `rows` by class, summed; without weights a row counts 1.
+#[must_use]
+pub fn class_totals(labels: &[u32], weights: Option<&[f32]>, rows: &[u32], n_classes: usize) -> Vec<f64> {
+    let mut totals = vec![0.0; n_classes];
+    for &row in rows {
+        totals[labels[row as usize] as usize] += weights.map_or(1.0, |w| f64::from(w[row as usize]));
+    }
+    totals
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub mod scale;
 pub mod sparse;
 pub mod split;
 
-pub use labels::LabelColumn;
+pub use labels::{LabelColumn, class_totals};
 pub use scale::{Center, Scale, Scaler};
 pub use sparse::Csr;
 pub use split::{Holdout, Split, SplitConfig, SplitMethod, sample};

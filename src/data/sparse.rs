@@ -204,6 +204,12 @@ impl<V: Copy + Default> Csr<'_, u32, V> {
         dropped
     }
 
+    /// Moves all cells one column to the right, behind an empty first one.
+    pub fn shift(&mut self) {
+        self.indices.to_mut().iter_mut().for_each(|column| *column += 1);
+        self.n_features += usize::from(self.n_features > 0);
+    }
+
     /// Appends the rows of `other` below; the width becomes the larger of the two.
     pub fn append(&mut self, other: &Csr<'_, u32, V>) {
         let base = self.indices.len();

@@ -130,7 +130,8 @@ pub enum SplitError {
 }
 
 impl SplitConfig {
-    /// Splits rows `0..n_train` of a data set; the rows after them are its own test part.
+    /// Splits rows `0..n_train` of a data set; the rows after them are its own test part. A class that would have no row to learn
+    /// from keeps one, but for the last rows, which are held out as they are.
     ///
     /// # Errors
     /// [`SplitError`] when nothing is left to train on, or a test split is asked for twice.
@@ -158,7 +159,19 @@ impl SplitConfig {
             SplitMethod::Stratified => take_stratified(rows, count, labels, n_classes, &mut rng),
         };
         let mut test = take(&mut rows, test_rows);
-        let validation = take(&mut rows, validation_rows);
+        let mut validation = take(&mut rows, validation_rows);
+        if self.method != SplitMethod::Last && held_out > 0 {
+            let mut is_learned = vec![false; n_classes];
+            rows.iter().for_each(|&row| is_learned[labels[row as usize] as usize] = true);
+            for held in [&mut validation, &mut test] {
+                held.retain(|&row| {
+                    std::mem::replace(&mut is_learned[labels[row as usize] as usize], true) || {
+                        rows.push(row);
+                        false
+                    }
+                });
+            }
+        }
         test.extend(n_train as u32..labels.len() as u32);
         Ok(Split { train: sorted(rows), validation, test })
     }
@@ -252,6 +265,27 @@ mod tests {
         }
         assert_ne!(a, b);
         assert_eq!(a, config.split(&labels(200), 200, 2, 1).unwrap());
+    }
+
+    #[test]
+    fn a_class_keeps_a_row_to_learn_from() {
+        let labels: Vec<u32> = (0..45).map(|i: u32| if i < 40 { i % 2 } else { 2 + (i - 40) / 2 }).collect();
+        for method in [SplitMethod::Random, SplitMethod::Stratified] {
+            for seed in 0..50 {
+                let split = config(Holdout::Fraction(0.4), method, Some(Holdout::Fraction(0.4)));
+                let split = split.split(&labels, 45, 5, seed).unwrap();
+                let mut classes: Vec<u32> = split.train.iter().map(|&r| labels[r as usize]).collect();
+                classes.dedup();
+                classes.sort_unstable();
+                classes.dedup();
+                assert_eq!(classes, [0, 1, 2, 3, 4], "{method:?} {seed}");
+                let mut all = [split.train, split.validation, split.test].concat();
+                all.sort_unstable();
+                assert_eq!(all, (0..45).collect::<Vec<u32>>(), "{method:?} {seed}");
+            }
+        }
+        let last = config(Holdout::Rows(5), SplitMethod::Last, None).split(&labels, 45, 5, 0).unwrap();
+        assert_eq!(last.validation, [40, 41, 42, 43, 44]);
     }
 
     #[test]

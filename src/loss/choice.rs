@@ -38,7 +38,8 @@ pub enum NamedClassWeights {
 }
 
 impl ClassWeights {
-    /// n / (n_classes · n_k), with n and n_k counted on the training rows.
+    /// n / (n_classes · n_k), with n and n_k the sums of the row weights of all training rows and of those of a class: a row of
+    /// weight 2 counts as two.
     #[must_use]
     pub const fn balanced() -> Self {
         Self::Named(NamedClassWeights::Balanced)
@@ -46,18 +47,17 @@ impl ClassWeights {
 
     /// One weight a class, or `None` where all are 1.
     ///
-    /// `counts` are the rows of each class in the training split.
+    /// `totals` are the row weights of each class in the training split, summed: its rows where they have none.
     ///
     /// # Errors
     /// [`LossMisfit::UnknownClass`]
     #[allow(clippy::cast_precision_loss)]
-    pub fn resolve(&self, class_names: &[String], counts: &[usize]) -> Result<Option<Vec<f64>>, LossMisfit> {
+    pub fn resolve(&self, class_names: &[String], totals: &[f64]) -> Result<Option<Vec<f64>>, LossMisfit> {
         match self {
             Self::Named(NamedClassWeights::None) => Ok(None),
             Self::Named(NamedClassWeights::Balanced) => {
-                let n = counts.iter().sum::<usize>() as f64;
-                let k = counts.len() as f64;
-                Ok(Some(counts.iter().map(|&c| if c == 0 { 0.0 } else { n / (k * c as f64) }).collect()))
+                let (n, k) = (totals.iter().sum::<f64>(), totals.len() as f64);
+                Ok(Some(totals.iter().map(|&n_k| if n_k == 0.0 { 0.0 } else { n / (k * n_k) }).collect()))
             }
             Self::Table(table) => {
                 let mut weights = vec![1.0; class_names.len()];
@@ -275,11 +275,11 @@ impl LossConfig {
     pub fn resolve(
         &self,
         class_names: &[String],
-        counts: &[usize],
+        totals: &[f64],
         file: Option<&[Vec<f64>]>,
     ) -> Result<Loss, LossMisfit> {
         let (mut loss, weights, costs) = self.parts();
-        loss.class_weights = weights.resolve(class_names, counts)?;
+        loss.class_weights = weights.resolve(class_names, totals)?;
         match (costs, file) {
             (None, _) => (),
             (Some(CostSource::Table(table)), _) => loss = loss.costs(&costs_of(table, class_names)?),

@@ -3,7 +3,7 @@
 use super::{Model, Penalty, Solution, Svm, SvmError};
 use crate::calibration::Calibrator;
 use crate::data::batch::Source;
-use crate::data::{Features, Scaler, streams};
+use crate::data::{Features, Scaler, class_totals, streams};
 use crate::device::{self, OpenDevice};
 use crate::loss::ClassWeights;
 use crate::model::{BiasRule, Classifier, Origin, Training};
@@ -71,11 +71,11 @@ impl Svm {
         Err(SvmError::Option(format!("{name}: found {value}, expected {expected}")))
     }
 
-    /// The objective, with class weights for the rows of each class in `counts`; balanced ones need them.
+    /// The objective, with class weights for the row weights of each class in `totals`; balanced ones need them.
     pub(super) fn objective(
         &self,
         names: &[String],
-        counts: Option<&[usize]>,
+        totals: Option<&[f64]>,
         n_samples: usize,
     ) -> Result<Objective, SvmError> {
         let lambda = self.lambda_for(n_samples)?;
@@ -85,12 +85,12 @@ impl Svm {
             return Err(SvmError::Option(format!("bias: found the scale {scale}, expected a finite number above 0")));
         }
         let mut loss = self.loss.clone();
-        if counts.is_none() && self.class_weights == ClassWeights::balanced() {
+        if totals.is_none() && self.class_weights == ClassWeights::balanced() {
             let problem =
                 "class_weights: found balanced without labels, expected weights by name or Loss::class_weights";
             return Err(SvmError::Option(problem.into()));
         }
-        if let Some(weights) = self.class_weights.resolve(names, counts.unwrap_or_default())? {
+        if let Some(weights) = self.class_weights.resolve(names, totals.unwrap_or_default())? {
             loss.class_weights = Some(weights);
         }
         loss.check(names.len())?;
@@ -120,9 +120,8 @@ impl Svm {
         threads: usize,
         observer: &mut dyn Observer,
     ) -> Result<Solution, SvmError> {
-        let mut counts = vec![0; data.names.len()];
-        train.iter().for_each(|&row| counts[data.labels[row as usize] as usize] += 1);
-        let objective = self.objective(data.names, Some(&counts), train.len())?;
+        let totals = class_totals(data.labels, data.weights, train, data.names.len());
+        let objective = self.objective(data.names, Some(&totals), train.len())?;
         self.solver.check_draws(train.len()).map_err(SvmError::Option)?;
         let scaler = Scaler::fit(data.features, train, self.center, self.scale);
         let problem = Problem {

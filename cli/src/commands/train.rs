@@ -25,6 +25,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let messages = Messages { quiet: args.quiet };
     let config =
         LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
+    // Asked before the data are read, and again of the rows that there are.
+    run::check_choice(&config, config.run.split.validation.rows_of(usize::MAX)).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;
     let path = args
         .out
@@ -41,6 +43,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         return again(args, result, &path);
     }
     let prepared = run::prepare(&config)?;
+    run::check_choice(&config, prepared.split.validation.len()).map_err(RunError::from)?;
     let mut folder = match standing {
         Standing::Stopped => {
             let resumed = resume::resume(&path, &config, &prepared, device.label()).map_err(RunError::from)?;

@@ -71,6 +71,10 @@ pub struct Wanted {
     pub header: Option<bool>,
     /// The delimiter of csv text, where that was said.
     pub delimiter: Option<super::csv::Delimiter>,
+    /// What stands before the decimals of csv text.
+    pub decimal: super::csv::Decimal,
+    /// The first index of libsvm text.
+    pub index_base: super::libsvm::IndexBase,
     /// The arrays of an npz archive, where they were named.
     pub arrays: super::npy::Arrays,
     /// Whether its rows are in double precision.

@@ -12,6 +12,7 @@
 //! # References
 //! Y. Shafranovich, *Common Format and MIME Type for Comma-Separated Values (CSV) Files*, RFC 4180, 2005.
 
+mod cell;
 mod parse;
 
 use super::columns::{Column, Complaint, Plan, Special, Wanted};
@@ -47,6 +48,28 @@ pub struct CsvConfig {
     /// What separates cells; told from the first line where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<Delimiter>,
+    /// What stands before decimals.
+    #[serde(default, skip_serializing_if = "Decimal::is_point")]
+    pub decimal: Decimal,
+}
+
+/// What stands before the decimals of a number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decimal {
+    /// 1.5
+    #[default]
+    #[serde(rename = ".")]
+    Point,
+    /// 1,5
+    #[serde(rename = ",")]
+    Comma,
+}
+
+impl Decimal {
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_point(&self) -> bool {
+        *self == Self::Point
+    }
 }
 
 /// What separates the cells of a line.
@@ -114,11 +137,16 @@ impl CsvConfig {
         let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
         let header = self.header.or((named || train.is_some()).then_some(true));
         let delimiter = self.delimiter.map(|d| d.0);
+        if self.decimal == Decimal::Comma && delimiter == Some(b',') {
+            let problem = "`delimiter` and `decimal` of [data.csv] are both `,`";
+            return Err(DataError::content(path, Position::File, problem)
+                .with_hint("numbers with a decimal comma are separated by `;`, a tab or blanks"));
+        }
         let read = |double| {
             let source = Source::open(path)?;
             refuse_binary(&source)?;
             let plan = |names, n_columns| Plan::of_table(names, n_columns, &special, train);
-            read_as(double, source, delimiter, header, &special, plan)
+            read_as(double, source, (delimiter, self.decimal), header, &special, plan)
         };
         let (features, rows) = float
             .read(is_regular(path), read, |features, rows| blurred(features).into_iter().any(|j| rows.inexact[j]))?;
@@ -150,13 +178,14 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     refuse_binary(&source)?;
     let none = Wanted::default();
     let special = &wanted.unwrap_or(&none).special;
-    let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter));
+    let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter.map(|d| d.0)));
+    let decimal = wanted.map_or(Decimal::Point, |w| w.decimal);
     let plan = |names, n_columns| match wanted {
         Some(wanted) if wanted.n_features > 0 => Plan::for_model(names, n_columns, wanted),
         _ => Plan::of_table(names, n_columns, special, None),
     };
     let double = wanted.is_some_and(|wanted| wanted.double);
-    let (features, rows) = read_as(double, source, delimiter.map(|d| d.0), header, special, plan)?;
+    let (features, rows) = read_as(double, source, (delimiter, decimal), header, special, plan)?;
     let labels = (!rows.labels.is_empty()).then_some(rows.labels);
     Ok(Table { features, labels, image_shape: None, class_names: None })
 }
@@ -165,15 +194,16 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
 fn read_as(
     double: bool,
     source: Source,
-    delimiter: Option<u8>,
+    (delimiter, decimal): (Option<u8>, Decimal),
     header: Option<bool>,
     special: &Special,
     plan: impl FnOnce(Option<Vec<String>>, usize) -> Result<Plan, Complaint>,
 ) -> Result<(Features<'static>, parse::Rows), DataError> {
+    let comma = decimal == Decimal::Comma;
     if double {
-        parse::read::<f64>(source, delimiter, header, special, plan)
+        parse::read::<f64>(source, delimiter, comma, header, special, plan)
     } else {
-        parse::read::<f32>(source, delimiter, header, special, plan)
+        parse::read::<f32>(source, delimiter, comma, header, special, plan)
     }
 }
 

@@ -63,7 +63,9 @@ impl ImagesConfig {
         let (train, shape) = read_folder(&self.train, None)?;
         let test = self.test.as_deref().map(|test| read_folder(test, Some(&shape))).transpose()?;
         let train = train.weighted_by(self.weights.as_deref())?;
-        let dataset = assemble(train, test.map(|(part, _)| part), None, Vec::new())?;
+        // Names of folders stay as they are.
+        let names = Some(train.labels.class_names());
+        let dataset = assemble(train, test.map(|(part, _)| part), names, Vec::new())?;
         Ok(Dataset { image_shape: Some(shape.shape), ..dataset })
     }
 }

@@ -1,9 +1,14 @@
-//! Labels as text files have them.
+//! Labels as files have them, and the classes that they are.
+//!
+//! A label is a word. Where all words of a column are numbers, `+1`, `1.0` and `1` are one class, and where all are `true` or `false`, so is
+//! each of them in every spelling; any other column stays as it is written. `007` and `1e3` are no numbers but codes.
 
 use super::quote;
 use crate::data::LabelColumn;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
-/// Appends to `labels` the label that a text file has: an integer, of which `+1`, `1.0` and `1` are the same, or any other word.
+/// Appends to `labels` the label that a text file has.
 ///
 /// # Errors
 /// The sentence about a cell that can be no label: nothing, NaN, or bytes that are not UTF-8.
@@ -14,24 +19,167 @@ pub fn push_text(labels: &mut LabelColumn, word: &[u8]) -> Result<(), String> {
     let Ok(text) = std::str::from_utf8(word) else {
         return Err(format!("label {} is not UTF-8 text", quote(&String::from_utf8_lossy(word))));
     };
-    if is_plain_integer(word) {
-        labels.push(text);
-        return Ok(());
+    if text.trim_start_matches(['+', '-']).eq_ignore_ascii_case("nan") {
+        return Err(format!("found label {}, expected an integer or a word", quote(text)));
     }
-    match text.parse::<f64>() {
-        Ok(number) if number.is_nan() => {
-            return Err(format!("found label {}, expected an integer or a word", quote(text)));
-        }
-        #[allow(clippy::cast_possible_truncation)]
-        Ok(number) if number.fract() == 0.0 && number.abs() < 9e15 => labels.push(&(number as i64).to_string()),
-        Ok(_) | Err(_) => labels.push(text),
-    }
+    labels.push(text);
     Ok(())
 }
 
-/// True for an integer as `i64` would print it.
-fn is_plain_integer(word: &[u8]) -> bool {
-    let digits = word.strip_prefix(b"-").unwrap_or(word);
-    let plain = digits.len() <= 15 && digits.iter().all(u8::is_ascii_digit);
-    plain && (matches!(digits, [b'1'..=b'9', ..]) || word == b"0")
+/// What all words of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Boolean,
+    Word,
+}
+
+impl Kind {
+    fn of(names: &[String]) -> Self {
+        if names.iter().all(|name| is_number(name)) {
+            Self::Number
+        } else if names.iter().all(|name| boolean(name.as_bytes()).is_some()) {
+            Self::Boolean
+        } else {
+            Self::Word
+        }
+    }
+
+    /// The one spelling of a word.
+    fn spelt(self, name: &str) -> Cow<'_, str> {
+        match self {
+            #[allow(clippy::cast_possible_truncation)]
+            Self::Number if is_number(name) => match name.parse::<f64>() {
+                Ok(number) if number.fract() == 0.0 && number.abs() < 9e15 => (number as i64).to_string().into(),
+                _ => name.into(),
+            },
+            Self::Boolean => {
+                boolean(name.as_bytes()).map_or(name.into(), |is| if is { "true" } else { "false" }.into())
+            }
+            Self::Number | Self::Word => name.into(),
+        }
+    }
+}
+
+/// The truth value that a word says, in whatever case.
+pub(super) fn boolean(word: &[u8]) -> Option<bool> {
+    let is = |text: &str| word.eq_ignore_ascii_case(text.as_bytes());
+    if is("true") { Some(true) } else { is("false").then_some(false) }
+}
+
+/// A decimal number: no zeros in front, and an exponent only behind a point, as programs write one.
+fn is_number(word: &str) -> bool {
+    let digits = word.strip_prefix(['+', '-']).unwrap_or(word).as_bytes();
+    let has_exponent = digits.iter().any(|b| matches!(b, b'e' | b'E'));
+    match digits {
+        [b'0', b'0'..=b'9', ..] => false,
+        [b'0'..=b'9' | b'.', ..] => word.parse::<f64>().is_ok() && (!has_exponent || digits.contains(&b'.')),
+        _ => false,
+    }
+}
+
+/// The classes of a column, in class order.
+#[must_use]
+pub fn class_names(labels: &LabelColumn) -> Vec<String> {
+    let kind = Kind::of(labels.names());
+    let mut names = LabelColumn::new();
+    labels.names().iter().for_each(|name| names.push(&kind.spelt(name)));
+    names.class_names()
+}
+
+/// Classes by every spelling of their names.
+#[derive(Debug)]
+pub struct Classes<'a> {
+    names: &'a [String],
+    kind: Kind,
+    written: HashMap<&'a str, usize>,
+    spelt: HashMap<Cow<'a, str>, usize>,
+}
+
+impl<'a> Classes<'a> {
+    /// Classes in class order.
+    #[must_use]
+    pub fn new(names: &'a [String]) -> Self {
+        let kind = Kind::of(names);
+        let written = names.iter().map(String::as_str).zip(0..).collect();
+        Self { names, kind, written, spelt: names.iter().map(|name| kind.spelt(name)).zip(0..).collect() }
+    }
+
+    /// The class of a label. Version 0.1.0 named the classes of NumPy's booleans `0` and `1`.
+    #[must_use]
+    pub fn of(&self, label: &str) -> Option<usize> {
+        let found = self.written.get(label).or_else(|| self.spelt.get(&self.kind.spelt(label)));
+        let is_binary = || self.names == ["0", "1"];
+        found.copied().or_else(|| boolean(label.as_bytes()).filter(|_| is_binary()).map(usize::from))
+    }
+
+    /// A column with the names of the classes; labels of no class stay as they are.
+    #[must_use]
+    pub fn named<'l>(&self, labels: &'l LabelColumn) -> Cow<'l, LabelColumn> {
+        if labels.names().iter().all(|name| self.written.contains_key(name.as_str())) {
+            return Cow::Borrowed(labels);
+        }
+        let name = |label: &str| self.of(label).map_or(label, |class| &self.names[class]).to_owned();
+        Cow::Owned(labels.renamed(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(words: &[&str]) -> LabelColumn {
+        let mut labels = LabelColumn::new();
+        words.iter().for_each(|word| push_text(&mut labels, word.as_bytes()).unwrap());
+        labels
+    }
+
+    #[test]
+    fn a_column_is_numbers_or_truth_values_or_words_as_written() {
+        for (words, expected) in [
+            (&["+1", "-1", "1.0", "1"][..], &["-1", "1"][..]),
+            (&["1.000000000000000000e+00", "0.000000000000000000e+00"], &["0", "1"]),
+            (&["1.5", "1.0", "-0", "10."], &["0", "1", "1.5", "10"]),
+            (&["007", "7"], &["007", "7"]),
+            (&["007", "1.0", "+7"], &["+7", "007", "1.0"]),
+            (&["1e3", "5.0"], &["1e3", "5.0"]),
+            (&["cat", "1.0", "1"], &["1", "1.0", "cat"]),
+            (&["inf", "1.0"], &["1.0", "inf"]),
+            (&["9999999999999999999", "1.0"], &["1", "9999999999999999999"]),
+            (&["True", "false", "TRUE", "FALSE", "true"], &["false", "true"]),
+            (&["True", "1"], &["1", "True"]),
+            (&["a\tb", "a\nb", "\"q\""], &["\"q\"", "a\tb", "a\nb"]),
+        ] {
+            let labels = column(words);
+            let names = class_names(&labels);
+            let (mut found, mut expected) = (names.clone(), expected.to_vec());
+            found.sort();
+            expected.sort_unstable();
+            assert_eq!(found, expected);
+            // Every row has a class.
+            assert_eq!(Classes::new(&names).named(&labels).to_classes(&names).unwrap().len(), words.len(), "{words:?}");
+        }
+        for word in ["", "nan", "NaN", "-nan"] {
+            assert!(push_text(&mut LabelColumn::new(), word.as_bytes()).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn labels_of_other_files_are_spelt_as_the_classes_are() {
+        for (classes, label, class) in [
+            (&["0", "1"][..], "+1", Some(1)),
+            (&["0", "1"], "1.0", Some(1)),
+            (&["0", "1"], "001", None),
+            (&["0", "1"], "True", Some(1)),
+            (&["1", "1.0", "cat"], "1.0", Some(1)),
+            (&["1", "cat"], "1.0", None),
+            (&["False", "True"], "true", Some(1)),
+            (&["false", "true"], "TRUE", Some(1)),
+            (&["false", "true"], "1", None),
+            (&["1000", "5"], "1e3", None),
+        ] {
+            let names: Vec<String> = classes.iter().map(|&name| name.to_owned()).collect();
+            assert_eq!(Classes::new(&names).of(label), class, "{classes:?} {label}");
+        }
+    }
 }

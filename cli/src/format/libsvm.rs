@@ -3,7 +3,7 @@
 //! ```text
 //! LABEL INDEX:VALUE INDEX:VALUE ...  # comment
 //! ```
-//! Indices count from 1 and increase within a line. A label is an integer (`1`, `+1` and `1.0` are the same) or any other
+//! Indices increase within a line; they count from 1, or from 0 where `index_base` says so or an index 0 is seen. A label is an integer (`1`, `+1` and `1.0` are the same) or any other
 //! word. Blank lines and comments are skipped; blanks may be tabs, lines may end in CRLF. Ranking data (`qid:`) are refused.
 //!
 //! # References
@@ -18,7 +18,7 @@ use super::columns::Wanted;
 use super::float::Float;
 use super::open::{Source, is_text, looks_like};
 use super::precision::{FloatType, is_regular};
-use super::{Part, assemble, limit};
+use super::{Part, assemble, limit, quote};
 use crate::data::sparse::DENSE;
 use crate::data::{Csr, Dataset, Features, LabelColumn, precision};
 use crate::format::{DataError, Position, Table};
@@ -37,6 +37,61 @@ pub struct LibsvmConfig {
     /// A text file with a weight a line for each row to train on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// The index of the first feature.
+    #[serde(default, skip_serializing_if = "IndexBase::is_auto")]
+    pub index_base: IndexBase,
+}
+
+/// The index of the first feature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BaseText", into = "BaseText")]
+pub enum IndexBase {
+    /// 0 where an index 0 is seen, else 1.
+    #[default]
+    Auto,
+    /// 0, as scikit-learn's `dump_svmlight_file` counts by default.
+    Zero,
+    /// 1, as LIBSVM counts.
+    One,
+}
+
+/// As TOML has it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected 0, 1 or \"auto\"")]
+enum BaseText {
+    Number(i64),
+    Name(String),
+}
+
+impl TryFrom<BaseText> for IndexBase {
+    type Error = String;
+
+    fn try_from(text: BaseText) -> Result<Self, String> {
+        match text {
+            BaseText::Number(0) => Ok(Self::Zero),
+            BaseText::Number(1) => Ok(Self::One),
+            BaseText::Name(name) if name == "auto" => Ok(Self::Auto),
+            BaseText::Number(number) => Err(format!("found {number}, expected 0, 1 or \"auto\"")),
+            BaseText::Name(name) => Err(format!("found {}, expected 0, 1 or \"auto\"", quote(&name))),
+        }
+    }
+}
+
+impl From<IndexBase> for BaseText {
+    fn from(base: IndexBase) -> Self {
+        match base {
+            IndexBase::Auto => Self::Name("auto".into()),
+            IndexBase::Zero => Self::Number(0),
+            IndexBase::One => Self::Number(1),
+        }
+    }
+}
+
+impl IndexBase {
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 impl LibsvmConfig {
@@ -53,21 +108,37 @@ impl LibsvmConfig {
     /// # Errors
     /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
     pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
-        let mut notes = Vec::new();
-        let single = |path: &Path| read_part(path, Cells::Single, &mut Vec::new());
+        self.load_by(float, self.index_base)
+    }
+
+    /// The same with indices from a base; `auto` is decided by both parts together.
+    fn load_by(&self, float: FloatType, base: IndexBase) -> Result<Dataset, DataError> {
+        let (mut notes, mut base_of_test, mut base_of_train) = (Vec::new(), base, base);
+        let single = |path: &Path, base: &mut IndexBase| read_part(path, Cells::Single, base, &mut Vec::new());
         // What can be read again is read meanwhile.
         let meanwhile = self.test.as_deref().filter(|path| float != FloatType::F64 && is_regular(path));
-        let (train, early) =
-            rayon::join(|| read_part(&self.train, float.into(), &mut notes), || meanwhile.map(single).transpose());
+        let (train, early) = rayon::join(
+            || read_part(&self.train, float.into(), &mut base_of_train, &mut notes),
+            || meanwhile.map(|path| single(path, &mut base_of_test)).transpose(),
+        );
         let (train, early) = (train?, early?);
         let test = match (&train.features, &self.test, early) {
             (_, None, _) => None,
             (Features::F64(rows), Some(path), _) => {
-                Some(read_part(path, Cells::Double(Some(rows.n_features())), &mut notes)?)
+                Some(read_part(path, Cells::Double(Some(rows.n_features())), &mut base_of_test, &mut notes)?)
             }
             (_, Some(_), Some(early)) => Some(early),
-            (_, Some(path), None) => Some(single(path)?),
+            (_, Some(path), None) => Some(single(path, &mut base_of_test)?),
         };
+        if test.is_some() && base_of_test != base_of_train {
+            return self.load_by(float, IndexBase::Zero);
+        }
+        if self.index_base == IndexBase::Auto && base_of_train == IndexBase::Zero {
+            notes.push(format!(
+                "{}: found an index 0, indices count from 0: `index_base = 0` of [data.libsvm] says so of files without one, too",
+                self.train.display()
+            ));
+        }
         assemble(train.weighted_by(self.weights.as_deref())?, test, None, notes)
     }
 }
@@ -103,15 +174,16 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let labelled = line::first_cells(source.head()) != Some(line::Cells::WithoutLabel);
     let width = wanted.filter(|wanted| wanted.double).map(|wanted| wanted.n_features);
     let file = source.file().to_path_buf();
+    let base = &mut wanted.map_or(IndexBase::Auto, |wanted| wanted.index_base);
     let (features, labels) = match width {
-        Some(_) => double(blocks::read(source, labelled)?, width, &file, &mut Vec::new())?,
-        None => single(blocks::read(source, labelled)?),
+        Some(_) => double(blocks::read(source, labelled, base)?, width, &file, &mut Vec::new())?,
+        None => single(blocks::read(source, labelled, base)?),
     };
     let labels = if labelled { Some(labels) } else { None };
     Ok(Table { features, labels, image_shape: None, class_names: None })
 }
 
-fn read_part(path: &Path, cells: Cells, notes: &mut Vec<String>) -> Result<Part, DataError> {
+fn read_part(path: &Path, cells: Cells, base: &mut IndexBase, notes: &mut Vec<String>) -> Result<Part, DataError> {
     let open = || {
         let source = Source::open(path)?;
         if !source.head().is_empty() && !is_text(source.head()) {
@@ -121,16 +193,16 @@ fn read_part(path: &Path, cells: Cells, notes: &mut Vec<String>) -> Result<Part,
         Ok(source)
     };
     let (features, labels) = match cells {
-        Cells::Single => single(blocks::read(open()?, true)?),
-        Cells::Double(width) => double(blocks::read(open()?, true)?, width, path, notes)?,
+        Cells::Single => single(blocks::read(open()?, true, base)?),
+        Cells::Double(width) => double(blocks::read(open()?, true, base)?, width, path, notes)?,
         Cells::Auto if is_regular(path) => {
-            let found = single(blocks::read(open()?, true)?);
+            let found = single(blocks::read(open()?, true, base)?);
             let doubtful = !precision::blurred(&found.0).is_empty();
-            let exact = if doubtful { judged(blocks::read(open()?, true)?, path, notes)? } else { None };
+            let exact = if doubtful { judged(blocks::read(open()?, true, base)?, path, notes)? } else { None };
             exact.unwrap_or(found)
         }
         Cells::Auto => {
-            let (rows, labels) = blocks::read::<f64>(open()?, true)?;
+            let (rows, labels) = blocks::read::<f64>(open()?, true, base)?;
             let rounded = rows.in_single();
             let exact = judged((rows, labels.clone()), path, notes)?;
             exact.unwrap_or((Features::Sparse(rounded), labels))

@@ -30,6 +30,7 @@ pub use digits::DigitsConfig;
 pub use error::{DataError, DataErrorKind, Position};
 pub use idx::IdxConfig;
 pub use images::ImagesConfig;
+pub use labels::{Classes, class_names};
 pub use libsvm::LibsvmConfig;
 pub use npy::NpyConfig;
 pub use open::Source;
@@ -293,7 +294,7 @@ pub(crate) fn assemble(
     mut notes: Vec<String>,
 ) -> Result<Dataset, DataError> {
     let n_train = train.features.n_rows();
-    let class_names = class_names.unwrap_or_else(|| train.labels.class_names());
+    let class_names = class_names.unwrap_or_else(|| self::class_names(&train.labels));
     let mut labels = classes_of(&train, &class_names)?;
     let mut seen = vec![0usize; class_names.len()];
     labels.iter().for_each(|&class| seen[class as usize] += 1);
@@ -342,10 +343,11 @@ pub(crate) fn assemble(
 }
 
 fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError> {
-    part.labels.to_classes(class_names).map_err(|row| {
-        let label = quote(part.labels.name(row));
+    let labels = Classes::new(class_names).named(&part.labels);
+    labels.to_classes(class_names).map_err(|row| {
+        let label = quote(labels.name(row));
         let known: HashSet<&str> = class_names.iter().map(String::as_str).collect();
-        let unseen = (0..part.labels.len()).filter(|&i| !known.contains(part.labels.name(i)));
+        let unseen = (0..labels.len()).filter(|&i| !known.contains(labels.name(i)));
         let others = match unseen.count() {
             1 => String::new(),
             n => format!("; {n} rows have such labels"),

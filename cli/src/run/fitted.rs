@@ -3,7 +3,7 @@
 use super::{RunError, costs, threads};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::batch::Source;
-use crate::data::{Dataset, Scaler};
+use crate::data::{Dataset, Scaler, class_totals};
 use crate::device::OpenDevice;
 use crate::model::{Classifier, Origin, Training};
 use crate::objective::{Objective, Strength};
@@ -27,10 +27,9 @@ impl Fitted {
     /// [`RunError::Config`] when the class weights or `k` of the loss do not fit the classes.
     pub fn new(config: &LoadedConfig, data: &Dataset, train: &[u32], scaler: Option<Scaler>) -> Result<Self, RunError> {
         let run = &config.run;
-        let mut counts = vec![0; data.n_classes()];
-        train.iter().for_each(|&r| counts[data.labels[r as usize] as usize] += 1);
+        let totals = class_totals(&data.labels, data.weights.as_deref(), train, data.n_classes());
         let file = run.loss.clone().cost_file_mut().map(|path| costs::read(path, &data.class_names)).transpose()?;
-        let loss = run.loss.resolve(&data.class_names, &counts, file.as_deref()).map_err(|misfit| {
+        let loss = run.loss.resolve(&data.class_names, &totals, file.as_deref()).map_err(|misfit| {
             ConfigError::new(&config.file, format!("loss.{}.{misfit}", run.loss.unweighted().name()))
                 .with_hint(misfit.hint(&data.class_names))
         })?;

@@ -4,9 +4,9 @@ use super::{RunError, prepare_for};
 use crate::config::LoadedConfig;
 use crate::data::{Dataset, Features, Split};
 use crate::evaluation::{self, Evaluation};
+use crate::format::{Classes, class_names};
 use crate::model::Classifier;
 use crate::visible;
-use std::collections::HashMap;
 use std::path::Path;
 
 /// The rows that `evaluate` looks at, and what they are called.
@@ -67,7 +67,13 @@ fn labelled_file(path: &Path, model: &Classifier) -> Result<Dataset, RunError> {
             hint: "`burn-svm predict` needs none".into(),
         });
     };
-    let class_names = table.class_names.unwrap_or_else(|| labels.class_names());
+    let labels = Classes::new(&model.class_names).named(&labels);
+    let class_names = if labels.to_classes(&model.class_names).is_ok() {
+        model.class_names.clone()
+    } else {
+        table.class_names.unwrap_or_else(|| class_names(&labels))
+    };
+    let labels = Classes::new(&class_names).named(&labels);
     let classes = labels.to_classes(&class_names).map_err(|row| RunError::Mismatch {
         problem: format!(
             "{}: record {}: label `{}` has no name",
@@ -96,9 +102,9 @@ pub(super) fn renumbered(mut data: Dataset, model: &Classifier, path: &Path) -> 
         return Ok(data);
     }
     let model_has_numbers = model.class_names.iter().any(|c| c.parse::<i64>().is_ok());
-    let position: HashMap<&str, usize> = model.class_names.iter().map(String::as_str).zip(0..).collect();
+    let classes = Classes::new(&model.class_names);
     let class_of = |name: &String| {
-        let by_name = position.get(name.as_str()).copied();
+        let by_name = classes.of(name);
         let by_number = || name.parse::<usize>().ok().filter(|&k| !model_has_numbers && k < model.n_classes());
         by_name.or_else(by_number).map(|k| k as u32)
     };

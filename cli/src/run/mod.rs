@@ -23,13 +23,14 @@ pub use fitted::Fitted;
 pub(crate) use fitted::{classifier, problem};
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub(crate) use memory::afford;
+pub use path::check_choice;
 pub use record::{RecordError, RunFolder, RunResult};
 pub use wanted::wanted;
 
 use crate::calibration::Method;
 use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
 use crate::data::batch::Source;
-use crate::data::{Dataset, Scaler, Split};
+use crate::data::{Dataset, Scaler, Split, class_totals};
 use crate::device::{self, DeviceError, OpenDevice};
 use crate::format::{DataError, FloatType, quote};
 use crate::gradcheck::GradcheckError;
@@ -138,6 +139,28 @@ fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
     Some(format!("{k} different labels in {n_train} training rows: {question}"))
 }
 
+/// A note and a warning about classes of which there are too few rows to hold any out.
+fn scarce(data: &Dataset, split: &Split) -> (Option<String>, Option<String>) {
+    let totals = |rows: &[u32]| class_totals(&data.labels, None, rows, data.n_classes());
+    #[allow(clippy::cast_possible_truncation)]
+    let (all, train) = (totals(&(0..data.n_train as u32).collect::<Vec<u32>>()), totals(&split.train));
+    let named = |is: &dyn Fn(usize) -> bool| {
+        let classes: Vec<usize> = (0..all.len()).filter(|&k| is(k)).collect();
+        let first = quote(&data.class_names[*classes.first()?]);
+        Some(if classes.len() > 1 { format!("{first} (and {} more)", classes.len() - 1) } else { first })
+    };
+    let single = named(&|k| all[k] == 1.0 && train[k] == 1.0);
+    let lost = named(&|k| all[k] > 0.0 && train[k] == 0.0);
+    (
+        single.map(|name| format!("class {name} has a single row: it is learned from, and never held out")),
+        lost.map(|name| {
+            format!(
+                "class {name} has no row to learn from, [split] holds all of them out: set `method = \"stratified\"`"
+            )
+        }),
+    )
+}
+
 /// A sentence about columns that single precision blurs as they are preprocessed.
 fn blurred(prepared: &Prepared) -> Option<String> {
     let columns = prepared.source().blurred(&prepared.split.train);
@@ -198,8 +221,13 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
         .into());
     }
     let Fitted { scaler, objective, strength } = Fitted::new(config, &data, &split.train, None)?;
-    let notes = std::mem::take(&mut data.notes);
-    let warnings = many_classes(&data.class_names, n_train).into_iter().collect();
+    let mut notes = std::mem::take(&mut data.notes);
+    let mut warnings: Vec<String> = many_classes(&data.class_names, n_train).into_iter().collect();
+    if n_train < data.n_train || run.search.is_some() {
+        let (note, warning) = scarce(&data, &split);
+        notes.extend(note);
+        warnings.extend(warning);
+    }
     let mut prepared = Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() };
     let warning = blurred(&prepared);
     prepared.warnings.extend(warning);

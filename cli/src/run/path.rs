@@ -3,7 +3,7 @@
 use super::record::{self, RunFolder, rounded};
 use super::recorder::{Recorder, lock};
 use super::{Finished, Outcome, Prepared, RunError, RunResult, finish, outcome};
-use crate::config::LoadedConfig;
+use crate::config::{ConfigError, LoadedConfig};
 use crate::device::{self, OpenDevice};
 use crate::model::Classifier;
 use crate::model_file;
@@ -53,9 +53,24 @@ impl PathPoint {
     }
 }
 
+/// What chooses the C of a path: the rows that validate.
+///
+/// # Errors
+/// [`ConfigError`] when there are several C and no such rows.
+pub fn check_choice(config: &LoadedConfig, validation_rows: usize) -> Result<(), ConfigError> {
+    if !config.run.objective.is_path() || validation_rows > 0 {
+        return Ok(());
+    }
+    let problem = "objective.c: found several values and no validation rows to choose the model by";
+    Err(ConfigError::new(&config.file, problem).with_hint(
+        "`--set split.validation=0.2` holds a fifth of the training rows out; `burn-svm search` with `folds` of [search] chooses by \
+         cross-validation",
+    ))
+}
+
 /// Solves for every C of the path, from the smallest to the largest. Each model goes to `path/c-<C>.safetensors` and each result
-/// to a row of `path.csv`; the model with the best validation accuracy (the smallest such C; without validation rows the largest
-/// C) is the model of the run.
+/// to a row of `path.csv`; the model with the best validation accuracy (the smallest such C) is the model of the
+/// run; [`check_choice`] asks for the rows.
 pub(super) fn train(
     config: &LoadedConfig,
     solver: &DualConfig,

@@ -15,9 +15,14 @@ pub fn wanted(model: &Classifier) -> Wanted {
     // A configuration that this version cannot read says nothing about columns; the model itself is complete without it.
     let Ok(config) = LoadedConfig::parse(&training.config, Path::new("config.toml"), &[]) else { return plain };
     match config.run.data {
-        DataConfig::Csv(csv) => {
-            Wanted { special: csv.special(), header: csv.header, delimiter: csv.delimiter, ..plain }
-        }
+        DataConfig::Csv(csv) => Wanted {
+            special: csv.special(),
+            header: csv.header,
+            delimiter: csv.delimiter,
+            decimal: csv.decimal,
+            ..plain
+        },
+        DataConfig::Libsvm(libsvm) => Wanted { index_base: libsvm.index_base, ..plain },
         DataConfig::Parquet(parquet) => Wanted { special: parquet.special(), ..plain },
         DataConfig::Npy(npy) => Wanted { arrays: npy.arrays, ..plain },
         _ => plain,

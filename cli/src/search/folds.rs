@@ -45,12 +45,16 @@ pub fn folds(
     let repeats = search.repeats.get();
     let parts = search.folds.get();
     if parts > 0 {
-        if parts > pool.len() {
-            let problem = format!("search.folds: found {parts} folds of {} rows", pool.len());
-            return refused(problem, "each fold needs a row");
-        }
         let each = |repeat| stratified(&pool, &data.labels, data.n_classes(), parts, config.run.seed, repeat);
-        return Ok((0..repeats as u64).flat_map(each).collect());
+        let too_many = || {
+            let problem = format!("search.folds: found {parts} folds of {} rows", pool.len());
+            refused(problem, "each fold needs a row")
+        };
+        if parts > pool.len() {
+            return too_many();
+        }
+        let folds: Vec<Fold> = (0..repeats as u64).flat_map(each).collect();
+        return if folds.iter().any(|fold| fold.validation.is_empty()) { too_many() } else { Ok(folds) };
     }
     if repeats > 1 && config.run.split.method == SplitMethod::Last {
         let problem = "search.repeats: the last rows are the same each time".to_owned();
@@ -69,7 +73,8 @@ pub fn folds(
     Ok(std::iter::once(first).chain((1..repeats as u64).map(again)).collect())
 }
 
-/// K folds, each class dealt out in turn, so that folds differ by one row in size and by one row of each class.
+/// K folds, each class dealt out in turn, so that folds differ by one row in size and by one row of each class. A class of one row
+/// is in the training rows of each.
 fn stratified(pool: &[u32], labels: &[u32], n_classes: usize, k: usize, seed: u64, repeat: u64) -> Vec<Fold> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(streams::FOLDS.wrapping_add(repeat));
@@ -77,7 +82,13 @@ fn stratified(pool: &[u32], labels: &[u32], n_classes: usize, k: usize, seed: u6
     pool.iter().for_each(|&r| by_class[labels[r as usize] as usize].push(r));
     let mut parts: Vec<Vec<u32>> = vec![Vec::new(); k];
     let mut next = 0;
+    // A class of one row is learned from in every fold.
+    let mut single: Vec<u32> = Vec::new();
     for rows in &mut by_class {
+        if let [row] = rows[..] {
+            single.push(row);
+            continue;
+        }
         rows.shuffle(&mut rng);
         for &row in rows.iter() {
             parts[next % k].push(row);
@@ -87,7 +98,8 @@ fn stratified(pool: &[u32], labels: &[u32], n_classes: usize, k: usize, seed: u6
     parts.iter_mut().for_each(|part| part.sort_unstable());
     let fold = |held: usize| {
         let others = parts.iter().enumerate().filter(|(i, _)| *i != held);
-        let mut train: Vec<u32> = others.flat_map(|(_, part)| part.iter().copied()).collect();
+        let mut train: Vec<u32> =
+            others.flat_map(|(_, part)| part.iter().copied()).chain(single.iter().copied()).collect();
         train.sort_unstable();
         Fold { train, validation: parts[held].clone() }
     };
@@ -130,6 +142,14 @@ mod tests {
         assert_eq!(folds, stratified(&pool, &labels, 2, 4, 7, 0));
         assert_ne!(folds, stratified(&pool, &labels, 2, 4, 7, 1));
         assert_ne!(folds, stratified(&pool, &labels, 2, 4, 8, 0));
+    }
+
+    #[test]
+    fn a_class_of_one_row_is_learned_from_in_every_fold() {
+        let labels: Vec<u32> = (0..21).map(|i: u32| if i == 20 { 2 } else { i % 2 }).collect();
+        let folds = stratified(&(0..21).collect::<Vec<u32>>(), &labels, 3, 4, 7, 0);
+        assert!(folds.iter().all(|fold| fold.train.contains(&20) && !fold.validation.contains(&20)));
+        assert_eq!(folds.iter().map(|fold| fold.validation.len()).sum::<usize>(), 20);
     }
 
     #[test]

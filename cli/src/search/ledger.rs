@@ -59,8 +59,18 @@ pub struct Entry {
     pub job: String,
     /// Seconds from its beginning to its end, measuring included.
     pub wall: f64,
+    /// Seconds of the search at its end, those of earlier sessions included; version 0.1.0 kept none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed: Option<f64>,
     /// What it trained.
     pub fits: Vec<FitRecord>,
+}
+
+/// Seconds that a search has taken, whatever ran side by side; of jobs without a time of their end the sum.
+#[must_use]
+pub fn seconds(entries: &[Entry]) -> f64 {
+    let last = entries.iter().filter_map(|entry| entry.elapsed).reduce(f64::max);
+    last.unwrap_or_else(|| entries.iter().map(|entry| entry.wall).sum())
 }
 
 /// The file, open at its end. While it is, no other process has it.
@@ -214,7 +224,7 @@ mod tests {
             stacked: 1,
             curve: vec![(0, 9.0), (100, 1e20)],
         };
-        Entry { job: job.into(), wall: 1.5, fits: vec![fit] }
+        Entry { job: job.into(), wall: 1.5, elapsed: Some(2.5), fits: vec![fit] }
     }
 
     #[test]
@@ -266,6 +276,20 @@ mod tests {
         let expected = [entry("one"), entry("two"), three];
         assert_eq!(Ledger::entries(folder.path()).unwrap(), expected);
         assert_eq!(Ledger::resume(folder.path(), "").unwrap().unwrap().entries, expected);
+    }
+
+    #[test]
+    fn jobs_side_by_side_take_the_time_that_passed() {
+        let at = |wall, elapsed| Entry { wall, elapsed, ..entry("one") };
+        // Two pairs side by side, written in the order in which they ended.
+        let pairs = [at(2.0, Some(2.0)), at(2.5, Some(2.5)), at(2.0, Some(4.0)), at(2.0, Some(4.5))];
+        assert_eq!(seconds(&pairs), 4.5);
+        // A search that 0.1.0 began, and its continuation, which counts on from there.
+        let mut begun = vec![at(1.0, None), at(2.0, None)];
+        assert_eq!(seconds(&begun), 3.0);
+        begun.push(at(1.5, Some(4.5)));
+        assert_eq!(seconds(&begun), 4.5);
+        assert_eq!(seconds(&[]), 0.0);
     }
 
     #[test]

@@ -194,7 +194,7 @@ impl<'a> Plan<'a> {
             bench: &bench,
             sizes,
             threads: run::threads(self.config.run.threads),
-            spent: ledger.entries.iter().map(|e| e.wall).sum(),
+            spent: ledger::seconds(&ledger.entries),
             before: done,
             total,
             start: Instant::now(),
@@ -357,8 +357,12 @@ impl Session<'_> {
     }
 
     fn time_is_up(&self) -> bool {
-        let spent = self.spent + self.start.elapsed().as_secs_f64();
-        self.plan.search.seconds.is_some_and(|limit| spent >= limit.get())
+        self.plan.search.seconds.is_some_and(|limit| self.elapsed() >= limit.get())
+    }
+
+    /// Seconds of the search so far, those of earlier sessions included.
+    fn elapsed(&self) -> f64 {
+        self.spent + self.start.elapsed().as_secs_f64()
     }
 
     /// Does one job and records it; false when it was interrupted.
@@ -371,7 +375,8 @@ impl Session<'_> {
         let Some(fits) = self.bench.train(job.group, job.fold, rung, threads, &mut listener)? else {
             return Ok(false);
         };
-        let entry = Entry { job: job.name.clone(), wall: start.elapsed().as_secs_f64(), fits };
+        let (wall, elapsed) = (start.elapsed().as_secs_f64(), Some(self.elapsed()));
+        let entry = Entry { job: job.name.clone(), wall, elapsed, fits };
         lock(&self.ledger).append(entry)?;
         let progress = self.progress(job);
         lock(&self.watcher).done(&progress);
@@ -385,7 +390,7 @@ impl Session<'_> {
         let pace = self.start.elapsed().as_secs_f64() / now.max(1) as f64;
         let mut left = pace * self.total.saturating_sub(done) as f64;
         if let Some(limit) = self.plan.search.seconds {
-            left = left.min((limit.get() - self.spent - self.start.elapsed().as_secs_f64()).max(0.0));
+            left = left.min((limit.get() - self.elapsed()).max(0.0));
         }
         let best = self.standings().into_iter().find_map(|s| s.score.map(|score| (s.trial, score)));
         let fold = match self.bench.folds.len() {

@@ -155,7 +155,7 @@ mod tests {
 
     fn table(fits: Vec<FitRecord>, n_folds: usize, metric: Metric) -> Vec<(usize, Option<f64>)> {
         let folds = vec![Fold { train: vec![], validation: vec![0; 100] }; n_folds];
-        let entries = [Entry { job: String::new(), wall: 0.0, fits }];
+        let entries = [Entry { job: String::new(), wall: 0.0, elapsed: None, fits }];
         standings(&[], &folds, &entries, metric).into_iter().map(|s| (s.trial, s.score)).collect()
     }
 

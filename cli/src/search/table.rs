@@ -1,7 +1,7 @@
 //! `search.csv`, `search.json` and `best.toml`: what a search leaves behind besides its records.
 
 use super::folds::Fold;
-use super::ledger::Entry;
+use super::ledger::{self, Entry};
 use super::rank::Standing;
 use super::{Outcome, Plan};
 use crate::config::search::SearchConfig;
@@ -47,7 +47,7 @@ pub struct Facts {
     pub validation_rows: usize,
     /// Rows for the test, which the search does not look at.
     pub test_rows: usize,
-    /// Seconds of all jobs, measuring included; of jobs side by side the sum.
+    /// Seconds of all jobs, measuring included; of jobs side by side those that passed.
     pub seconds: f64,
     /// Trainings.
     pub fits: usize,
@@ -106,7 +106,7 @@ impl Facts {
             train_rows: rows(|f| f.train.len()),
             validation_rows: rows(|f| f.validation.len()),
             test_rows: prepared.split.test.len(),
-            seconds: entries.iter().map(|e| e.wall).sum(),
+            seconds: ledger::seconds(entries),
             fits: entries.iter().map(|e| e.fits.len()).sum(),
             peak_rss_bytes: peak_rss_bytes(),
         }

@@ -10,6 +10,7 @@ const TABLES: &str = "configs/reference.toml lists every table and key";
 const STRENGTH: &str = "lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)";
 const TOML: &str = "the file is TOML: lines `KEY = VALUE` below headings `[TABLE]`, with words in quotes";
 const SMOOTH: &str = "weston_watkins and one_vs_rest with `power = 2`, and every loss with `smoothing`, are smooth; for the others use [solver.dual] or [solver.sgd]";
+const SGD: &str = "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n";
 const RATE: &str = "learning_rate = 0.01";
 
 /// What is replaced in [`SMALL`], by what, the problem behind `my.toml`, the hint.
@@ -250,6 +251,12 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "c = [0.1, 1.0]",
         "objective.c: found several values: only [solver.dual] follows a path",
         "give one value, or train with [solver.dual]",
+    ),
+    (
+        "lambda = 1e-3\n\n[loss.weston_watkins]\n\n[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
+        "c = [0.1, 1.0]\n\n[loss.weston_watkins]\n\n[solver.dual]\n",
+        "objective.c: found several values and no validation rows to choose the model by",
+        "`--set split.validation=0.2` holds a fifth of the training rows out; `burn-svm search` with `folds` of [search] chooses by cross-validation",
     ),
     ("lambda = 1e-3", "c = []", "14:5: found an empty list: expected at least one number", REFERENCE),
     ("lambda = 1e-3", "c = [0.1, -1]", "14:5: -1 is out of range: expected a number in the range (0, inf)", REFERENCE),
@@ -672,6 +679,23 @@ fn a_device_that_is_not_there_is_a_sentence_and_a_hint() {
         assert_eq!((outcome.code, outcome.problem()), (Some(2), "device `wgpu:70`: this machine has no such adapter"));
         assert!(outcome.hint().starts_with("found: 0 = "), "{}", outcome.hint());
     }
+}
+
+#[test]
+fn a_path_is_chosen_by_validation_rows() {
+    let desk = Desk::new();
+    desk.write("my.toml", SMALL.replace("lambda = 1e-3", "c = [0.001, 0.01]").replace(SGD, "[solver.dual]\n"));
+    // A share of the rows that comes to none.
+    let empty = desk.run(&["train", "my.toml", "--out", "run", "--set", "split.validation=1e-9"]);
+    let problem = "my.toml: objective.c: found several values and no validation rows to choose the model by";
+    assert_eq!((empty.code, empty.problem()), (Some(2), problem));
+    assert!(!desk.path("run").exists());
+    // The hint.
+    desk.succeed(&["train", "my.toml", "--out", "run", "--set", "split.validation=0.2", "-q"]);
+    let result = desk.json("run/result.json");
+    let path = result["path"].as_array().unwrap();
+    let best = path.iter().map(|point| point["validation_accuracy"].as_f64().unwrap()).fold(0.0, f64::max);
+    assert_eq!(result["validation_accuracy"].as_f64(), Some(best));
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn path_config() -> String {
     SMALL
         .replace("[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n", "[solver.dual]\n")
         .replace("lambda = 1e-3", "c = [0.01, 0.1]")
+        .replace("test = 0.2", "test = 0.2\nvalidation = 0.2")
 }
 
 fn search_config() -> String {

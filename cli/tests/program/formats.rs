@@ -552,9 +552,9 @@ fn libsvm_files() {
             (
                 "index 0",
                 "rows",
-                text("1 0:1\n2 2:1\n"),
-                "rows:1:3: feature index 0; indices count from 1",
-                "is this a 0-based file? write it again with 1-based indices",
+                text("1 1:1\n2 2:1 0:1\n"),
+                "rows:2:7: feature index 0 follows 2; indices must increase within a line",
+                "sort the cells of each line by their index, and write each once",
             ),
             (
                 "negative index",

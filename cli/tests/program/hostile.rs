@@ -196,7 +196,8 @@ fn a_folder_of_a_stranger_is_drawn_or_refused() {
     desk.write("s.toml", SMALL.replace("test = 0.2", "test = 0.2\nvalidation = 0.2") + space);
     desk.succeed(&["search", "s.toml", "--out", "s", "-q"]);
     let solved = SMALL.replace("[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n", "[solver.dual]\n");
-    desk.write("r.toml", &solved).write("p.toml", solved.replace("lambda = 1e-3", "c = [0.01, 0.1]"));
+    let path = solved.replace("lambda = 1e-3", "c = [0.01, 0.1]").replace("test = 0.2", "test = 0.2\nvalidation = 0.2");
+    desk.write("r.toml", &solved).write("p.toml", path);
     ["r", "p"].iter().for_each(|run| drop(desk.succeed(&["train", &format!("{run}.toml"), "--out", run, "-q"])));
     let files = [
         "s/search.json",

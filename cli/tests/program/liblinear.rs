@@ -108,6 +108,44 @@ fn the_loss_between_two_classes_is_twice_the_binary_one() {
     assert!((json["data_loss"].as_f64().unwrap() - 2.0 * mean).abs() < 1e-12);
 }
 
+/// The rows of `-wi` in docs/math.md: LIBLINEAR trained with `-c 0.7 -w7 10 -w-3 0.1`, and what is said to be the same here.
+#[test]
+fn class_weights_are_those_of_the_table() {
+    let desk = Desk::new();
+    let rows = std::fs::read_to_string(fixture("three.rows")).unwrap();
+    let trained = |rows: &str, loss: &str, weights: &str| {
+        let data = "[data.libsvm]\ntrain = 'rows'\n[preprocess]\nbias = 'none'\n[objective]\nc = 0.7\n";
+        let text = format!("{data}[loss.{loss}\nclass_weights = {{ {weights} }}\n[solver.dual]\ngap = 1e-9\n");
+        desk.write("rows", rows).write("my.toml", text);
+        desk.succeed(&["train", "my.toml", "--out", "run", "--force", "-q"]);
+        burn_svm_cli::model_file::load(&desk.path("run")).unwrap()
+    };
+    let theirs = |name: &str| burn_svm_cli::model_file::load(Path::new(&fixture(name))).unwrap();
+    let column = |model: &Classifier, class: &str| -> Vec<f64> {
+        let (k, at) = (model.n_classes(), model.class_names.iter().position(|name| name == class).unwrap());
+        model.weight.chunks_exact(k).map(|row| row[at]).collect()
+    };
+    let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let all = "7 = 10, \"-3\" = 0.1";
+    let (joint, each) = (trained(&rows, "crammer_singer]", all), trained(&rows, "one_vs_rest]\npower = 2", all));
+    for (class, weight) in [("7", "10"), ("-3", "0.1"), ("12", "1")] {
+        let off = distance(&column(&joint, class), &column(&theirs("weighted-4.model"), class));
+        assert!(off < 1e-4, "-s 4, {class}: {off}");
+        // One class against the rest, in a file of its own.
+        let lines = rows.lines().map(|line| {
+            let (label, cells) = line.split_once(' ').unwrap_or((line, ""));
+            format!("{} {cells}\n", if label == class { class } else { "rest" })
+        });
+        let machine =
+            trained(&lines.collect::<String>(), "one_vs_rest]\npower = 2", &format!("\"{class}\" = {weight}"));
+        let theirs = column(&theirs("weighted-1.model"), class);
+        let off = distance(&column(&machine, class), &theirs);
+        assert!(off < 1e-4, "-s 1, {class}: {off}");
+        // All classes in one file weigh negative rows, too.
+        assert!(distance(&column(&each, class), &theirs) > 1e-2, "-s 1, {class}");
+    }
+}
+
 #[test]
 fn damaged_files_are_refused_with_their_line() {
     const HINT: &str =

@@ -165,7 +165,7 @@ fn the_values_that_are_written_out_are_the_defaults() {
     assert_eq!(silent, ["preprocess.bias_scale", "solver.sgd.epochs"]);
     assert_eq!(reference.preprocess.bias_rule(), plain.preprocess.bias_rule());
     let names = ["a".to_owned(), "b".to_owned()];
-    assert_eq!(reference.loss.resolve(&names, &[1, 5], None), plain.loss.resolve(&names, &[1, 5], None));
+    assert_eq!(reference.loss.resolve(&names, &[1.0, 5.0], None), plain.loss.resolve(&names, &[1.0, 5.0], None));
     let (SolverConfig::Sgd(a), SolverConfig::Sgd(b)) = (&reference.solver, &plain.solver) else {
         panic!("both are [solver.sgd]");
     };

@@ -128,7 +128,10 @@ fn a_run_of_images_has_every_section() {
 fn certificates_paths_and_runs_without_a_model() {
     let desk = Desk::new();
     let solved = SMALL.replace("[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n", "[solver.dual]\n");
-    desk.write("my.toml", solved.replace("lambda = 1e-3", "c = [0.01, 0.1]"));
+    desk.write(
+        "my.toml",
+        solved.replace("lambda = 1e-3", "c = [0.01, 0.1]").replace("test = 0.2", "test = 0.2\nvalidation = 0.2"),
+    );
     desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
     let page = report(&desk, "run");
     has(&page, &["certificate", "path", "curves", "weights"]);

@@ -206,3 +206,47 @@ fn bad_tables_end_with_file_and_line() {
     }
     verdict.assert();
 }
+
+/// A class of one row has nothing to be held out.
+#[test]
+fn rare_classes_are_learned_from_and_named() {
+    let desk = Desk::new();
+    let mut text = String::from("x,kind\n");
+    for i in 0..43 {
+        let kind = if i < 40 { ["ant", "bee"][i % 2] } else { ["cat", "dog", "eel"][i - 40] };
+        writeln!(text, "{},{kind}", i % 7).unwrap();
+    }
+    desk.write("train.csv", text).write("my.toml", CONFIG.replace("ignore = ['id']\n", ""));
+    for method in ["stratified", "random"] {
+        let (method, seed) = (format!("split.method={method}"), if method == "random" { "seed=3" } else { "seed=0" });
+        let out = desk.succeed(&[
+            "train",
+            "my.toml",
+            "--out",
+            "run",
+            "--force",
+            "--set",
+            "split.test=0.3",
+            "--set",
+            &method,
+            "--set",
+            seed,
+        ]);
+        let note = "class `cat` (and 2 more) has a single row: it is learned from, and never held out";
+        assert!(out.stderr.contains(note), "{method}: {}", out.stderr);
+        assert!(!out.stderr.contains("no row to learn from"), "{method}: {}", out.stderr);
+    }
+    let last = desk.succeed(&[
+        "train",
+        "my.toml",
+        "--out",
+        "run",
+        "--force",
+        "--set",
+        "split.test=2",
+        "--set",
+        "split.method=last",
+    ]);
+    let warning = "class `dog` (and 1 more) has no row to learn from, [split] holds all of them out";
+    assert!(last.stderr.contains(warning), "{}", last.stderr);
+}

@@ -75,6 +75,18 @@ fn a_weight_is_a_number_of_copies_for_the_exact_solver() {
     }
 }
 
+/// Classes are balanced by the weights of their rows.
+#[test]
+fn balanced_classes_count_a_weight_as_copies() {
+    let rest = "[loss.weston_watkins]\nclass_weights = \"balanced\"\n[solver.dual]\ngap = 1e-9\n";
+    let found = weighted_and_copied().map(|(train, weights)| solve(&train, weights.as_deref(), rest, "autodiff").0);
+    assert!((found[0] - found[1]).abs() <= 1e-7 * found[1], "{found:?}");
+    // The weights of the rows are not the same in each class.
+    let mut totals = [0.0; 3];
+    lines().iter().for_each(|(line, weight)| totals[usize::from(line.as_bytes()[0] - b'0')] += weight);
+    assert!(totals[0] != totals[1] || totals[1] != totals[2], "{totals:?}");
+}
+
 #[test]
 fn every_route_of_sgd_descend_to_the_weighted_optimum() {
     let dual = "[loss.weston_watkins]\npower = 2\n[solver.dual]\ngap = 1e-9\nepochs = 50000\n";

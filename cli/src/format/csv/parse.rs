@@ -2,9 +2,10 @@
 //!
 //! A line end within quotes ends no record. The number of quotes before it tells which it is: even outside, odd within.
 
+use super::cell::{Marks, not_a_number, number, shown};
 use crate::data::{Features, LabelColumn};
 use crate::format::columns::{Column, Complaint, Plan, Role, Special};
-use crate::format::float::{Float, number, prefix};
+use crate::format::float::{Float, prefix};
 use crate::format::labels::push_text;
 use crate::format::open::Source;
 use crate::format::{DataError, Position};
@@ -19,11 +20,6 @@ const BLOCK: u64 = 8 << 20;
 const PIECE: usize = 1 << 20;
 /// What may separate cells, the likeliest first.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
-/// What stands for a missing value.
-const MISSING: [&str; 10] = ["", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "None", "?"];
-
-const CELL: &str = "every feature is a number: encode categories as numbers, or leave the column out with `ignore`";
-const LACKS: &str = "fill missing values in or drop their rows before training, or leave the column out with `ignore`";
 
 /// The rows of a file.
 pub(super) struct Rows {
@@ -69,6 +65,7 @@ struct Fault {
 pub(super) fn read<T: Float>(
     mut source: Source,
     delimiter: Option<u8>,
+    comma: bool,
     header: Option<bool>,
     special: &Special,
     plan: impl FnOnce(Option<Vec<String>>, usize) -> Result<Plan, Complaint>,
@@ -82,12 +79,12 @@ pub(super) fn read<T: Float>(
         source.read_up_to(&mut Vec::new(), 3)?;
     }
     let (mut block, mut carry) = next_block(&mut source, Vec::new())?;
-    let delimiter = delimiter.unwrap_or_else(|| likeliest(&block));
-    let mut text = Text { bytes: &block, at: 0, line: 0, delimiter };
+    let marks = Marks { delimiter: delimiter.unwrap_or_else(|| likeliest(&block, comma)), comma };
+    let mut text = Text::new(&block, marks);
     text.skip_blank_lines();
     let start = (text.at, text.line);
     let first = text.record().map_err(|fault| fault.at(&file, 0))?;
-    let has_header = header.unwrap_or_else(|| is_header(&first, special));
+    let has_header = header.unwrap_or_else(|| is_header(&first, special, comma));
     let names = has_header.then(|| first.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect());
     let plan = plan(names, first.len()).map_err(|(problem, hint)| {
         let position = Position::Line(start.1 + 1);
@@ -97,7 +94,7 @@ pub(super) fn read<T: Float>(
     let (mut rows, mut parsed) = (Piece::<T>::default(), Vec::new());
     while !block.is_empty() {
         let (pieces, next) = rayon::join(
-            || parse(&block[at..], delimiter, &plan, n_lines, &file),
+            || parse(&block[at..], marks, &plan, n_lines, &file),
             || {
                 rows.append(std::mem::take(&mut parsed));
                 limit::check(&file, (size_of::<T>() * rows.values.len()) as u64)?;
@@ -123,7 +120,7 @@ pub(super) fn read<T: Float>(
 /// True for text whose first two lines have the same number of cells, two or more.
 pub(super) fn looks_tabular(head: &[u8]) -> bool {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    let mut text = Text { bytes: head, at: 0, line: 0, delimiter: likeliest(head) };
+    let mut text = Text::new(head, Marks { delimiter: likeliest(head, false), comma: false });
     text.skip_blank_lines();
     let Ok(first) = text.record() else { return false };
     let n_cells = first.len();
@@ -132,7 +129,7 @@ pub(super) fn looks_tabular(head: &[u8]) -> bool {
 }
 
 /// The delimiter that is most frequent outside quotes in the first line.
-fn likeliest(text: &[u8]) -> u8 {
+fn likeliest(text: &[u8], comma: bool) -> u8 {
     let (mut counts, mut quoted) = ([0usize; DELIMITERS.len()], false);
     let start = text.iter().position(|b| !matches!(b, b'\n' | b'\r')).unwrap_or(0);
     for &byte in &text[start..] {
@@ -143,13 +140,14 @@ fn likeliest(text: &[u8]) -> u8 {
             _ => counts.iter_mut().zip(DELIMITERS).filter(|(_, d)| *d == byte).for_each(|(n, _)| *n += 1),
         }
     }
+    counts[0] *= usize::from(!comma);
     let most = counts.iter().copied().max().unwrap_or(0);
     let best = counts.iter().position(|n| *n == most && most > 0);
-    best.map_or(b',', |i| DELIMITERS[i])
+    best.map_or(if comma { b';' } else { b',' }, |i| DELIMITERS[i])
 }
 
 /// A header has names: none of its cells is a number, but for those of columns that are given by number.
-fn is_header(cells: &[Cow<'_, [u8]>], special: &Special) -> bool {
+fn is_header(cells: &[Cow<'_, [u8]>], special: &Special, comma: bool) -> bool {
     use Column::{Name, Number};
     let given = || special.label.iter().chain(&special.weights).chain(&special.ignore);
     if given().any(|column| matches!(column, Name(_))) {
@@ -158,7 +156,7 @@ fn is_header(cells: &[Cow<'_, [u8]>], special: &Special) -> bool {
     let n = i64::try_from(cells.len()).unwrap_or(i64::MAX);
     let is_given = |at: i64| given().any(|column| matches!(column, Number(k) if *k == at + 1 || n + *k == at));
     let mut features = cells.iter().zip(0i64..).filter(|(_, at)| !is_given(*at)).peekable();
-    features.peek().is_some() && features.all(|(cell, _)| number::<f32>(cell).is_none())
+    features.peek().is_some() && features.all(|(cell, _)| number::<f32>(cell, comma).is_none())
 }
 
 /// The next whole records, and the beginning of a record after them.
@@ -182,12 +180,12 @@ fn next_block(source: &mut Source, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u
 /// Parses whole records. An error counts from the lines before the block, so the first of them all is found in order.
 fn parse<T: Float>(
     block: &[u8],
-    delimiter: u8,
+    marks: Marks,
     plan: &Plan,
     lines_before: usize,
     file: &Path,
 ) -> Result<Vec<Piece<T>>, DataError> {
-    let parse = |bytes| Text { bytes, at: 0, line: 0, delimiter }.piece(plan);
+    let parse = |bytes| Text::new(bytes, marks).piece(plan);
     let pieces: Vec<Result<Piece<T>, Fault>> = cut(block).into_par_iter().map(parse).collect();
     let (mut parsed, mut n_lines) = (Vec::with_capacity(pieces.len()), lines_before);
     for piece in pieces {
@@ -229,10 +227,14 @@ struct Text<'a> {
     at: usize,
     /// Lines before `at`.
     line: usize,
-    delimiter: u8,
+    marks: Marks,
 }
 
 impl<'a> Text<'a> {
+    fn new(bytes: &'a [u8], marks: Marks) -> Self {
+        Self { bytes, at: 0, line: 0, marks }
+    }
+
     fn peek(&self, ahead: usize) -> Option<u8> {
         self.bytes.get(self.at + ahead).copied()
     }
@@ -255,7 +257,7 @@ impl<'a> Text<'a> {
     fn skip_blank_lines(&mut self) {
         loop {
             let (at, line) = (self.at, self.line);
-            while self.peek(0).is_some_and(|b| matches!(b, b' ' | b'\t') && b != self.delimiter) {
+            while self.peek(0).is_some_and(|b| b == b' ' || b == b'\t' && b != self.marks.delimiter) {
                 self.at += 1;
             }
             if !self.at_line_end() || self.at == self.bytes.len() {
@@ -267,11 +269,26 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Several blanks in a row are one delimiter, and none before the first cell or behind the last.
+    fn align(&mut self, is_first: bool) {
+        if self.marks.delimiter != b' ' {
+            return;
+        }
+        let blanks = self.bytes[self.at..].iter().take_while(|b| **b == b' ').count();
+        self.at += blanks;
+        // The delimiter is still to be passed.
+        if blanks > 0 && !is_first && !self.at_line_end() {
+            self.at -= 1;
+        }
+    }
+
     /// All cells of a record, as text.
     fn record(&mut self) -> Result<Vec<Cow<'a, [u8]>>, Fault> {
         let mut cells = Vec::new();
+        self.align(true);
         loop {
             cells.push(self.cell()?);
+            self.align(false);
             if self.at_line_end() {
                 self.skip_line_end();
                 return Ok(cells);
@@ -282,16 +299,17 @@ impl<'a> Text<'a> {
 
     /// The cell at hand without blanks and quotes; stops at the delimiter or line end behind it.
     fn cell(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
-        let blanks = self.bytes[self.at..].iter().take_while(|b| matches!(b, b' ' | b'\t') && **b != self.delimiter);
+        let blanks =
+            self.bytes[self.at..].iter().take_while(|b| matches!(b, b' ' | b'\t') && **b != self.marks.delimiter);
         let start = self.at + blanks.count();
         if self.bytes.get(start) == Some(&b'"') {
             self.at = start + 1;
             return self.quoted();
         }
         let rest = &self.bytes[self.at..];
-        let len = memchr::memchr2(self.delimiter, b'\n', rest).unwrap_or(rest.len());
+        let len = memchr::memchr2(self.marks.delimiter, b'\n', rest).unwrap_or(rest.len());
         let mut cell = &rest[..len];
-        if rest.get(len) != Some(&self.delimiter) && cell.ends_with(b"\r") {
+        if rest.get(len) != Some(&self.marks.delimiter) && cell.ends_with(b"\r") {
             cell = &cell[..len - 1];
         }
         self.at += cell.len();
@@ -325,10 +343,10 @@ impl<'a> Text<'a> {
             cell.to_mut().push(b'"');
             self.at += 1;
         }
-        while self.peek(0).is_some_and(|b| matches!(b, b' ' | b'\t') && b != self.delimiter) {
+        while self.peek(0).is_some_and(|b| matches!(b, b' ' | b'\t') && b != self.marks.delimiter) {
             self.at += 1;
         }
-        if self.at_line_end() || self.peek(0) == Some(self.delimiter) {
+        if self.at_line_end() || self.peek(0) == Some(self.marks.delimiter) {
             return Ok(cell);
         }
         let problem = format!("found text behind the closing quote of {}", quote(&String::from_utf8_lossy(&cell)));
@@ -357,11 +375,14 @@ impl<'a> Text<'a> {
         into.values.resize(base + plan.n_features, T::default());
         let values = &mut into.values[base..];
         let last = plan.roles.len() - 1;
+        let plain = self.marks.delimiter != b' ' && !self.marks.comma;
+        self.align(true);
         for (column, role) in plan.roles.iter().enumerate() {
             // Nearly every cell of nearly every file: a short number with a delimiter behind it.
-            if let Role::Feature(j) = role
+            if plain
+                && let Role::Feature(j) = role
                 && let Some((value, exact, len)) = prefix::<T>(&self.bytes[self.at..])
-                && self.peek(len) == Some(self.delimiter)
+                && self.peek(len) == Some(self.marks.delimiter)
                 && column < last
             {
                 values[*j] = value;
@@ -374,7 +395,7 @@ impl<'a> Text<'a> {
                 Role::Ignored => drop(self.cell()?),
                 Role::Weight => {
                     let (line, cell) = (self.line, self.cell()?);
-                    let weight = number(&cell).filter(|w| weights::is_weight(*w));
+                    let weight = number(&cell, self.marks.comma).filter(|w| weights::is_weight(*w));
                     into.weights.push(weight.ok_or_else(|| {
                         let problem = format!("{}: {}", plan.shown(column), weights::problem(&shown(&cell)));
                         Fault { line, problem, hint: Some(weights::HINT) }
@@ -389,6 +410,7 @@ impl<'a> Text<'a> {
                     })?;
                 }
             }
+            self.align(false);
             if self.at_line_end() != (column == last) {
                 return Err(self.ragged(plan, start, column + 1, column == last));
             }
@@ -404,11 +426,12 @@ impl<'a> Text<'a> {
     /// The number at hand.
     fn feature<T: Float>(&mut self, plan: &Plan, column: usize, inexact: &mut bool) -> Result<T, Fault> {
         let (line, cell) = (self.line, self.cell()?);
-        let value: T = number(&cell).ok_or_else(|| {
-            let (problem, hint) = not_a_number(&shown(&cell), self.delimiter);
+        let comma = self.marks.comma;
+        let value: T = number(&cell, comma).ok_or_else(|| {
+            let (problem, hint) = not_a_number(&shown(&cell), self.marks);
             Fault { line, problem: format!("{}: {problem}", plan.shown(column)), hint: Some(hint) }
         })?;
-        *inexact = *inexact || number::<f64>(&cell) != Some(value.into());
+        *inexact = *inexact || number::<f64>(&cell, comma) != Some(value.into());
         Ok(value)
     }
 
@@ -423,28 +446,5 @@ impl<'a> Text<'a> {
         let like = if plan.names.is_some() { "the header" } else { "the first row" };
         let problem = format!("found {found} {cells}, expected {expected} as in {like}");
         Fault { line, problem, hint: Some("is this the right delimiter? a cell that holds it must be quoted") }
-    }
-}
-
-fn shown(cell: &[u8]) -> String {
-    String::from_utf8_lossy(&cell[..cell.len().min(400)]).into_owned()
-}
-
-/// What is wrong with the cell of a feature, and what to do.
-fn not_a_number(cell: &str, delimiter: u8) -> (String, &'static str) {
-    if cell.is_empty() {
-        return ("the value is missing".into(), LACKS);
-    }
-    if MISSING.contains(&cell) {
-        return (format!("the value is missing, found {}", quote(cell)), LACKS);
-    }
-    let found = quote(cell);
-    match cell.parse::<f64>() {
-        Ok(number) if number.is_finite() => (format!("{found} is beyond the range of f32"), "scale the column down"),
-        Ok(_) => (format!("{found} is not finite"), LACKS),
-        Err(_) if delimiter != b',' && cell.replacen(',', ".", 1).parse::<f64>().is_ok() => {
-            (format!("found {found}, expected a number"), "write numbers with a decimal point, not with a comma")
-        }
-        Err(_) => (format!("found {found}, expected a number"), CELL),
     }
 }

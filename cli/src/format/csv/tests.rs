@@ -73,7 +73,12 @@ fn what_numpy_and_python_write_is_read() {
         (data.class_names.join("|"), data.feature_names.unwrap().join(" ")),
         (CLASSES.join("|"), "three one two".into())
     );
-    let mut keys = crate::format::LibsvmConfig { train: fixture("dump.libsvm"), test: None, weights: None };
+    let mut keys = crate::format::LibsvmConfig {
+        train: fixture("dump.libsvm"),
+        test: None,
+        weights: None,
+        index_base: Default::default(),
+    };
     let data = keys.load_as(FloatType::Auto).unwrap();
     let Features::Sparse(csr) = &data.features else { panic!("expected sparse rows") };
     assert_eq!((csr.to_dense(), data.class_names.join(" ")), (expected(), "0 1 2".into()));
@@ -123,6 +128,52 @@ fn cells_are_read_whatever_their_dress() {
 }
 
 #[test]
+fn truth_values_are_one_and_zero() {
+    for text in ["True,False,u\nfalse,TRUE,v\n", "a,b,c\ntrue,FALSE,u\n\"False\",tRUE,v\n", "a,b,c\n1,0,u\nfalse,1,v\n"]
+    {
+        let data = load(text, "label = -1").unwrap();
+        assert_eq!(values(&data), [1.0, 0.0, 0.0, 1.0], "{text:?}");
+        assert!(data.notes.is_empty());
+    }
+    let error = load("a,c\nTrue,u\nyes,v\n", "label = 2").unwrap_err().to_string();
+    assert!(error.ends_with("t.csv:3: column `a`: found `yes`, expected a number"), "{error}");
+}
+
+#[test]
+fn blanks_may_align_cells() {
+    for text in [
+        "1 2 u\n3 4 v\n",
+        "  1   2  u\n 3  4 v  \n",
+        "a   b kind \n\n1   2 u\n   \n3   4 v",
+        " 1 2 \"u\" \r\n3  4 v\r\n",
+    ] {
+        let data = load(text, "label = -1\ndelimiter = ' '").unwrap();
+        assert_eq!((values(&data), data.class_names.concat().as_str()), (&[1.0, 2.0, 3.0, 4.0][..], "uv"), "{text:?}");
+    }
+    let error = load(" 1  2  u\n3  4\n", "label = -1\ndelimiter = ' '").unwrap_err().to_string();
+    assert!(error.ends_with("t.csv:2: found 2 cells, expected 3 as in the first row"), "{error}");
+}
+
+#[test]
+fn a_comma_may_stand_before_decimals() {
+    for text in ["1,5;-2;u\n,25;1e2;v\n", "a;b;c\n1,5;-2,0;u\n\"0,25\";1,0e2;v\n", "1,5\t-2\tu\n0,25\t100\tv\n"] {
+        let data = load(text, "label = -1\ndecimal = ','").unwrap();
+        assert_eq!(values(&data), [1.5, -2.0, 0.25, 100.0], "{text:?}");
+    }
+    for (text, keys, problem) in [
+        ("1,5;u\n1.5;v\n", "", "t.csv:2: column 1: found `1.5`, expected a number with a decimal comma"),
+        ("1,5;u\n1.000,5;v\n", "", "t.csv:2: column 1: found `1.000,5`, expected a number with a decimal comma"),
+        ("1,5;u\n1,5;v\n", "delimiter = ','", "t.csv: `delimiter` and `decimal` of [data.csv] are both `,`"),
+    ] {
+        let error = load(text, &format!("label = -1\ndecimal = ','\n{keys}")).unwrap_err().to_string();
+        assert!(error.ends_with(problem), "{error}");
+    }
+    let wanted = Wanted { n_features: 2, decimal: Decimal::Comma, header: Some(false), ..Wanted::default() };
+    let table = read(source(b"1,5;2,5\n").unwrap(), Some(&wanted)).unwrap();
+    assert_eq!(table.features, Features::F32(Dense::new(2, vec![1.5, 2.5])));
+}
+
+#[test]
 fn bad_cells_are_named() {
     let head = "id,petal,kind\n1,0.5,u\n";
     for (row, problem) in [
@@ -147,7 +198,7 @@ fn bad_cells_are_named() {
         assert!(error.hint.is_some(), "{error}");
     }
     let error = load("a;y\n0,5;u\n", "label = 'y'").unwrap_err();
-    assert_eq!(error.hint.as_deref(), Some("write numbers with a decimal point, not with a comma"));
+    assert_eq!(error.hint.as_deref(), Some("`decimal = \",\"` of [data.csv] reads decimal commas"));
     let error = load("a,w,y\n1,1,u\n2,x,v\n", "label = 'y'\nweights = 'w'").unwrap_err();
     assert!(error.to_string().starts_with("t.csv:3: column `w`: found `x`, expected a weight"), "{error}");
     assert!(load(b"a,y\n1,\xff\n", "label = 'y'").unwrap_err().to_string().contains("is not UTF-8 text"));

@@ -1,6 +1,6 @@
 //! The whole file, in blocks of lines that are read and parsed at the same time, and cut into pieces for all cores.
 
-use super::line;
+use super::{IndexBase, line};
 use crate::data::{Csr, LabelColumn};
 use crate::format::float::Float;
 use crate::format::limit;
@@ -24,10 +24,12 @@ struct Piece<T: Clone + 'static> {
     n_lines: usize,
 }
 
-/// Reads all rows; `labelled` says whether a row begins with a label.
+/// Reads all rows; `labelled` says whether a row begins with a label. The base that is found is put in the place of `auto`: 1 until
+/// an index 0 is seen, which moves what was read before.
 pub(super) fn read<T: Float>(
     mut source: Source,
     labelled: bool,
+    index_base: &mut IndexBase,
 ) -> Result<(Csr<'static, u32, T>, LabelColumn), DataError> {
     let file = source.file().to_path_buf();
     if source.head().is_empty() {
@@ -41,13 +43,23 @@ pub(super) fn read<T: Float>(
         source.read_up_to(&mut Vec::new(), 3)?;
     }
     let (mut features, mut labels, mut n_lines) = (Csr::with_capacity(0, 0), LabelColumn::new(), 0);
+    let may_be_zero = *index_base == IndexBase::Auto;
+    let mut base = u32::from(*index_base != IndexBase::Zero);
     let (mut block, mut carry) = next_block(&mut source, Vec::new())?;
     while !block.is_empty() {
         let (pieces, next) = rayon::join(
-            || parse(&block, labelled, n_lines, &file),
+            || match parse(&block, labelled, base, n_lines, &file) {
+                Err((_, true)) if may_be_zero && base == 1 => Ok((parse(&block, labelled, 0, n_lines, &file)?, 0)),
+                other => other.map(|pieces| (pieces, base)),
+            },
             || next_block(&mut source, std::mem::take(&mut carry)),
         );
-        for piece in pieces? {
+        let (pieces, found) = pieces.map_err(|(error, _)| error)?;
+        if found < base {
+            features.shift();
+            base = found;
+        }
+        for piece in pieces {
             labels.append(&piece.labels);
             n_lines += piece.n_lines;
             features.append(&piece.features);
@@ -68,6 +80,7 @@ pub(super) fn read<T: Float>(
         let problem = format!("found no feature in {} rows, expected `INDEX:VALUE` after the label", features.n_rows());
         return Err(DataError::content(&file, Position::File, problem).with_hint(LINE));
     }
+    *index_base = if base == 0 { IndexBase::Zero } else { IndexBase::One };
     Ok((features, labels))
 }
 
@@ -85,16 +98,23 @@ fn next_block(source: &mut Source, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u
     }
 }
 
-/// Parses whole lines. An error counts from the lines before the block, so the first of them all is found in order.
-fn parse<T: Float>(block: &[u8], labelled: bool, lines_before: usize, file: &Path) -> Result<Vec<Piece<T>>, DataError> {
+/// Parses whole lines. An error counts from the lines before the block, so the first of them all is found in order; with it, whether
+/// it is an index 0 where they count from 1.
+fn parse<T: Float>(
+    block: &[u8],
+    labelled: bool,
+    base: u32,
+    lines_before: usize,
+    file: &Path,
+) -> Result<Vec<Piece<T>>, (DataError, bool)> {
     let pieces: Vec<Result<Piece<T>, (usize, line::Fault)>> =
-        cut(block).into_par_iter().map(|lines| parse_piece(lines, labelled)).collect();
+        cut(block).into_par_iter().map(|lines| parse_piece(lines, labelled, base)).collect();
     let (mut parsed, mut n_lines) = (Vec::with_capacity(pieces.len()), lines_before);
     for piece in pieces {
         let piece = piece.map_err(|(line, fault)| {
             let position = Position::LineColumn(n_lines + line, fault.at + 1);
             let hint = fault.hint.or(Some(if labelled { LINE } else { UNLABELLED })).map(str::to_owned);
-            DataError { hint, ..DataError::content(file, position, fault.problem) }
+            (DataError { hint, ..DataError::content(file, position, fault.problem) }, fault.is_zero)
         })?;
         n_lines += piece.n_lines;
         parsed.push(piece);
@@ -115,14 +135,14 @@ fn cut(mut block: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-fn parse_piece<T: Float>(lines: &[u8], labelled: bool) -> Result<Piece<T>, (usize, line::Fault)> {
+fn parse_piece<T: Float>(lines: &[u8], labelled: bool, base: u32) -> Result<Piece<T>, (usize, line::Fault)> {
     let n_rows = memchr::memchr_iter(b'\n', lines).count() + 1;
     let mut features = Csr::with_capacity(n_rows, memchr::memchr_iter(b':', lines).count());
     let (mut labels, mut n_lines, mut rest) = (LabelColumn::new(), 0, lines);
     while !rest.is_empty() {
         let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
         n_lines += 1;
-        line::read(&rest[..end], labelled, &mut features, &mut labels).map_err(|fault| (n_lines, fault))?;
+        line::read(&rest[..end], labelled, base, &mut features, &mut labels).map_err(|fault| (n_lines, fault))?;
         rest = rest.get(end + 1..).unwrap_or_default();
     }
     Ok(Piece { features, labels, n_lines })

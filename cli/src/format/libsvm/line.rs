@@ -14,11 +14,13 @@ pub(super) struct Fault {
     pub(super) at: usize,
     pub(super) problem: String,
     pub(super) hint: Option<&'static str>,
+    /// An index 0 where indices count from 1.
+    pub(super) is_zero: bool,
 }
 
 impl Fault {
     fn new(at: usize, problem: String) -> Self {
-        Self { at, problem, hint: None }
+        Self { at, problem, hint: None, is_zero: false }
     }
 
     fn hint(self, hint: &'static str) -> Self {
@@ -57,10 +59,11 @@ fn is_cell(word: &[u8]) -> bool {
     digits > 0 && word.get(digits) == Some(&b':')
 }
 
-/// Reads a line without its end into a new row. Blank lines and comments make no row.
+/// Reads a line without its end into a new row, with indices from `base`. Blank lines and comments make no row.
 pub(super) fn read<T: Float>(
     line: &[u8],
     labelled: bool,
+    base: u32,
     features: &mut Csr<'_, u32, T>,
     labels: &mut LabelColumn,
 ) -> Result<(), Fault> {
@@ -71,21 +74,22 @@ pub(super) fn read<T: Float>(
     if labelled {
         at = read_label(line, at, labels)?;
     }
-    let mut previous = 0;
+    let mut least = base;
     loop {
         at = skip_blanks(line, at);
         if at == line.len() || line[at] == b'#' {
             break;
         }
-        let (index, value_at) = read_index(line, at)?;
-        if index <= previous {
+        let (index, value_at) = read_index(line, at, base)?;
+        if index < least {
+            let previous = least - 1;
             let problem = format!("feature index {index} follows {previous}; indices must increase within a line");
             return Err(Fault::new(at, problem).hint("sort the cells of each line by their index, and write each once"));
         }
-        previous = index;
-        let (value, len) = scan(&line[value_at..]).ok_or_else(|| bad_value(line, value_at))?;
-        features.push_cell(index - 1, value);
-        at = value_at + len;
+        least = index + 1;
+        let (value, end) = value_at_or_behind_blanks(line, value_at).ok_or_else(|| bad_value(line, value_at))?;
+        features.push_cell(index - base, value);
+        at = end;
     }
     features.finish_row();
     Ok(())
@@ -103,7 +107,7 @@ fn read_label(line: &[u8], at: usize, labels: &mut LabelColumn) -> Result<usize,
 
 /// The index at `at` and where its value begins.
 #[inline]
-fn read_index(line: &[u8], at: usize) -> Result<(u32, usize), Fault> {
+fn read_index(line: &[u8], at: usize, base: u32) -> Result<(u32, usize), Fault> {
     let (mut index, mut end) = (0u64, at);
     while let Some(digit) = line.get(end).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10) {
         index = index.saturating_mul(10).saturating_add(u64::from(digit));
@@ -113,8 +117,10 @@ fn read_index(line: &[u8], at: usize) -> Result<(u32, usize), Fault> {
         return Err(bad_cell(line, at));
     }
     match u32::try_from(index) {
-        Ok(0) => Err(Fault::new(at, "feature index 0; indices count from 1".to_owned())
-            .hint("is this a 0-based file? write it again with 1-based indices")),
+        Ok(0) if base == 1 => {
+            let fault = Fault::new(at, "feature index 0; indices count from 1".to_owned());
+            Err(Fault { is_zero: true, ..fault }.hint("`index_base = 0` or \"auto\" of [data.libsvm] reads it"))
+        }
         Ok(small) if index <= MAX_INDEX => Ok((small, end + 1)),
         Ok(_) | Err(_) => {
             let digits = shown(&line[at..end]);
@@ -122,6 +128,13 @@ fn read_index(line: &[u8], at: usize) -> Result<(u32, usize), Fault> {
                 .hint("is the index right? the largest sets the number of features"))
         }
     }
+}
+
+/// The value at `at`, or behind the blanks there, and where it ends.
+#[inline]
+fn value_at_or_behind_blanks<T: Float>(line: &[u8], at: usize) -> Option<(T, usize)> {
+    let value = |at: usize| scan(&line[at..]).map(|(value, len)| (value, at + len));
+    value(at).or_else(|| value(skip_blanks(line, at)))
 }
 
 fn bad_cell(line: &[u8], at: usize) -> Fault {

@@ -19,7 +19,7 @@ fn load(train: &str, test: &str) -> Result<Dataset, DataError> {
     std::fs::write(&paths[0], train).unwrap();
     std::fs::write(&paths[1], test).unwrap();
     let [train, test] = paths;
-    LibsvmConfig { train, test: Some(test), weights: None }.load_as(FloatType::Auto)
+    LibsvmConfig { train, test: Some(test), weights: None, index_base: IndexBase::Auto }.load_as(FloatType::Auto)
 }
 
 #[test]
@@ -27,17 +27,17 @@ fn rows_are_read_whatever_the_blanks() {
     let plain = dense("1 1:0.5 3:-2\n2 2:1e1\n");
     assert_eq!(plain, [0.5, 0.0, -2.0, 0.0, 10.0, 0.0]);
     assert_eq!(dense("\u{feff}# head\n\n  1\t1:0.5  3:-2 \t# cat\r\n \r\n2 2:+10.0#x"), plain);
+    assert_eq!(dense("1 1: .5  3:\t-2\n2 2: 1e1"), plain);
     assert_eq!(dense("1 2:1\n1\n1 1:1"), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
 }
 
 #[test]
 fn labels_are_integers_or_words() {
-    let labels = table("+1 1:1\n1.0 1:1\n1\n-1e0 1:1\n-1 1:1\n1.5 1:1\nC# 1:1\n007 1:1\n-0 1:1\n1e30 1:1")
-        .unwrap()
-        .labels
-        .unwrap();
-    let names: Vec<&str> = (0..labels.len()).map(|i| labels.name(i)).collect();
-    assert_eq!(names, ["1", "1", "1", "-1", "-1", "1.5", "C#", "7", "0", "1e30"]);
+    let data = load("+1 1:1\n1.0 1:1\n1\n-1.0e0 1:1\n-1 1:1\n1.5 1:1\n-0 1:1\n", "+1.0 1:1").unwrap();
+    assert_eq!(data.class_names, ["-1", "0", "1", "1.5"]);
+    assert_eq!(data.labels, [2, 2, 2, 0, 0, 3, 1, 2]);
+    let data = load("+1 1:1\nC# 1:1\n007 1:1\n7\n1e30 1:1\n", "007 1:1").unwrap();
+    assert_eq!(data.class_names, ["+1", "007", "1e30", "7", "C#"]);
 }
 
 #[test]
@@ -53,6 +53,44 @@ fn a_file_without_labels_can_be_predicted_but_not_trained_on() {
 }
 
 #[test]
+fn indices_count_from_one_or_from_zero() {
+    let keys =
+        |base: &str| toml::from_str::<LibsvmConfig>(&format!("train = ''\n{base}")).map(|config| config.index_base);
+    assert_eq!(keys("").unwrap(), IndexBase::Auto);
+    assert_eq!(keys("index_base = \"auto\"").unwrap(), IndexBase::Auto);
+    assert_eq!((keys("index_base = 0").unwrap(), keys("index_base = 1").unwrap()), (IndexBase::Zero, IndexBase::One));
+    for (base, problem) in [("2", "found 2, expected 0, 1 or"), ("\"zero\"", "found `zero`, expected 0, 1 or")] {
+        assert!(keys(&format!("index_base = {base}")).unwrap_err().to_string().contains(problem), "{base}");
+    }
+    // An index 0 behind several pieces and blocks moves what was read before.
+    let long = "1 1:2 3:4\n".repeat(1_000_000) + "1 0:1 2:3\n";
+    assert!(long.len() as u64 > 9 << 20);
+    let rows = dense(&long);
+    assert_eq!((&rows[..4], &rows[rows.len() - 4..]), (&[0.0, 2.0, 0.0, 4.0][..], &[1.0, 0.0, 3.0, 0.0][..]));
+    // Both parts count alike, whichever has the 0.
+    for (train, test) in [("1 0:1 2:3\n2 1:2\n", "1 1:5\n"), ("1 1:1 2:3\n2 1:2\n", "1 0:5\n")] {
+        let data = load(train, test).unwrap();
+        assert_eq!(data.features.n_features(), 3, "{train}");
+        let Features::Sparse(rows) = &data.features else { panic!("expected sparse rows") };
+        let moved: u32 = if train.contains("0:") { 1 } else { 0 };
+        assert_eq!(rows.row(2).0, [moved], "{train}");
+        assert!(data.notes[0].contains("indices count from 0"), "{:?}", data.notes);
+    }
+    // What is predicted counts as the configuration says.
+    for (base, row) in [(IndexBase::Zero, [0.0, 5.0]), (IndexBase::Auto, [5.0, 0.0]), (IndexBase::One, [5.0, 0.0])] {
+        let wanted = Wanted { n_features: 2, index_base: base, ..Wanted::default() };
+        let Features::Sparse(mut rows) = read(source(b"1:5\n").unwrap(), Some(&wanted)).unwrap().features else {
+            panic!()
+        };
+        rows.set_n_features(2);
+        assert_eq!(rows.to_dense(), row, "{base:?}");
+    }
+    let wanted = Wanted { index_base: IndexBase::One, ..Wanted::default() };
+    let error = read(source(b"1 0:5\n").unwrap(), Some(&wanted)).unwrap_err();
+    assert!(error.to_string().ends_with(":1:3: feature index 0; indices count from 1"), "{error}");
+}
+
+#[test]
 fn bad_lines_say_where_and_what() {
     for (text, expected) in [
         ("", "test: found an empty file, expected libsvm text"),
@@ -60,7 +98,7 @@ fn bad_lines_say_where_and_what() {
         ("1\n2\n", "test: found no feature in 2 rows"),
         ("1 1:1\n\n1 12:1 7:1", "test:3:8: feature index 7 follows 12; indices must increase within a line"),
         ("1 2:1 2:1", "test:1:7: feature index 2 follows 2;"),
-        ("1 0:1", "test:1:3: feature index 0; indices count from 1"),
+        ("1 2:1 0:1", "test:1:7: feature index 0 follows 2;"),
         ("1 -1:1", "test:1:3: found `-1:1`, expected `INDEX:VALUE`"),
         ("1 2147483649:1", "test:1:3: feature index `2147483649` is too large, expected at most 2147483648"),
         ("1 99999999999999999999999:1", "test:1:3: feature index `99999999999999999999999` is too large"),
@@ -88,7 +126,7 @@ fn bad_lines_say_where_and_what() {
     }
     assert!(table(b"\xff\xfe1\0").unwrap_err().to_string().contains("UTF-16"));
     assert!(table(b"\xe9t\xe9 1:1").unwrap_err().to_string().ends_with("is not UTF-8 text"));
-    assert!(table("1 0:1").unwrap_err().hint.is_some());
+    assert!(table("1 2:1 0:1").unwrap_err().hint.is_some());
     assert!(table("1:1\n1 2:1").unwrap_err().hint.unwrap().starts_with("the first row has no label"));
 }
 
@@ -169,8 +207,12 @@ fn the_shared_files_have_the_sizes_that_their_page_gives() {
         ("glass.scale", None, 214, 0, 9, 6),
         ("news20-bydate.bz2", Some("news20-bydate.t.bz2"), 11_314, 7_532, 32_443, 20),
     ] {
-        let config =
-            LibsvmConfig { train: folder.join(train), test: test.map(|test| folder.join(test)), weights: None };
+        let config = LibsvmConfig {
+            train: folder.join(train),
+            test: test.map(|test| folder.join(test)),
+            weights: None,
+            index_base: IndexBase::Auto,
+        };
         let data = config.load_as(FloatType::Auto).unwrap();
         let found = (data.n_train, data.labels.len() - data.n_train, data.features.n_features(), data.n_classes());
         assert_eq!(found, (n_train, n_test, n_features, n_classes), "{train}");
@@ -193,7 +235,7 @@ proptest! {
     fn a_changed_byte_is_read_or_refused_in_its_place(at in 0usize..34, byte: u8) {
         let mut bytes = b"1 1:0.5 3:-2\n2 2:1e1 # x\n3 7:1\n-1\n".to_vec();
         bytes[at] = byte;
-        if let Err(error) = blocks::read::<f32>(source(&bytes).unwrap(), true) && let Position::LineColumn(line, _) = error.position {
+        if let Err(error) = blocks::read::<f32>(source(&bytes).unwrap(), true, &mut IndexBase::Auto) && let Position::LineColumn(line, _) = error.position {
             let changed = bytes[..at].iter().filter(|&&b| b == b'\n').count() + 1;
             prop_assert!(line == changed || line == changed + 1, "{}", error);
         }

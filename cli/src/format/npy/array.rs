@@ -243,6 +243,7 @@ impl Array {
                 b'U' => self.text(element),
                 b'S' => String::from_utf8_lossy(element).trim_end_matches('\0').to_owned(),
                 b'f' => self.number(element).to_string(),
+                b'b' => (if self.number(element) == 0.0 { "false" } else { "true" }).to_owned(),
                 _ => {
                     labels.push(&self.number(element).to_string());
                     continue;

@@ -50,7 +50,7 @@ fn labels_are_integers_or_strings() {
         ("i", "-1 0 1"),
         ("f", "-1 0 1"),
         ("S", "ant bee cat"),
-        ("b", "0 1"),
+        ("b", "false true"),
     ] {
         let labels = array(&archive, name).labels().unwrap();
         assert_eq!((labels.len(), labels.class_names().join(" ").as_str()), (12, classes), "{name}");

@@ -6,11 +6,13 @@
 
 use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError};
 use crate::objective::Objective;
-use crate::solver::newton::{self, Limits, Price};
+use crate::solver::newton::{self, Limits, PASSES, Price};
 use crate::solver::{Fit, Observer, StopReason};
 
 /// Seconds that the interior point method may take, and either where ascent has come to its last epoch.
 const LONG: f64 = 120.0;
+/// Times the price of the proximal method after which ascent goes on instead.
+const MOST: f64 = 2.0;
 /// Epochs after which ascent by itself may be found to stand still, and the fall of its gap over half of them that is none.
 const PATIENCE: u64 = 2_000;
 const STANDSTILL: f64 = 1.05;
@@ -21,8 +23,9 @@ pub(super) struct Relay {
     /// Of the method that may finish, and whether that is proximal Newton.
     price: Option<Price>,
     is_proximal: bool,
-    /// Whether it has begun.
+    /// Whether it has begun, and whether it was given up.
     pub begun: bool,
+    pub failed: bool,
     /// Visits and the smallest gap so far, at every measurement.
     pub trail: Vec<(u64, f64)>,
 }
@@ -31,12 +34,12 @@ impl Relay {
     pub fn new(config: &DualConfig, problem: &Problem<'_>) -> Self {
         let own = Price::of(problem).filter(|price| price.seconds <= LONG);
         let price = (config.finish == Finish::Auto).then(|| own.unwrap_or_else(|| Price::of_proximal(problem)));
-        Self { price, is_proximal: own.is_none(), begun: false, trail: Vec::new() }
+        Self { price, is_proximal: own.is_none(), begun: false, failed: false, trail: Vec::new() }
     }
 
     /// For another λ.
     pub fn clear(&mut self) {
-        (self.begun, self.trail) = (false, Vec::new());
+        (self.begun, self.failed, self.trail) = (false, false, Vec::new());
     }
 }
 
@@ -62,7 +65,7 @@ impl Ascent<'_, '_> {
         let (Some(price), Some((gap, before, visits))) = (self.relay.price, self.fall()) else {
             return false;
         };
-        if (self.visited as f64) < price.visits {
+        if self.relay.failed || (self.visited as f64) < price.visits {
             return false;
         }
         let rate = (before / gap).ln() / visits;
@@ -80,7 +83,7 @@ impl Ascent<'_, '_> {
 
     /// Whether the other method may finish a run whose epochs are up.
     pub(super) fn is_affordable(&self) -> bool {
-        self.relay.price.is_some_and(|price| price.seconds <= LONG)
+        !self.relay.failed && self.relay.price.is_some_and(|price| price.seconds <= LONG)
     }
 
     /// Whether nobody would wait any longer: no limit was given, the precision is the last, and the gap stands still.
@@ -105,6 +108,7 @@ impl Ascent<'_, '_> {
             steps: self.sweeps,
             epochs: self.epochs(),
             polish: self.is_small(),
+            passes: self.relay.is_proximal.then_some(MOST * PASSES),
         };
         let finish = if self.relay.is_proximal { newton::proximate } else { newton::finish };
         let finished = finish(self.problem, &objective, limits, Some(self.bound), observer)?;
@@ -112,6 +116,11 @@ impl Ascent<'_, '_> {
             observer.snapshot(self.snapshot()?);
         }
         self.bound = self.bound.max(finished.certificate.dual);
+        if finished.stop == StopReason::NoProgress && self.relay.is_proximal {
+            // Ascent goes on from where it was.
+            (self.relay.begun, self.relay.failed) = (false, true);
+            return self.run(observer);
+        }
         if finished.stop != StopReason::GapReached {
             let (found, certificate) = self.prove_anyway()?;
             if certificate.relative_gap < finished.certificate.relative_gap {

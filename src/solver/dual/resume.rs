@@ -34,6 +34,7 @@ impl Ascent<'_, '_> {
         kept.put("mean.constant", mean.constant.clone());
         kept.put("mean.counts", vec![mean.count, mean.visited, mean.measured, u64::from(mean.leads)]);
         kept.put_one("handed_over", u8::from(self.relay.begun));
+        kept.put_one("went_on", u8::from(self.relay.failed));
         kept.put("trail.visited", self.relay.trail.iter().map(|&(visited, _)| visited).collect::<Vec<u64>>());
         kept.put("trail.gap", self.relay.trail.iter().map(|&(_, gap)| gap).collect::<Vec<f64>>());
         kept.put_time("elapsed", self.clock.elapsed());
@@ -117,6 +118,7 @@ impl Ascent<'_, '_> {
         // An earlier version never hands over.
         if kept.has("handed_over") {
             self.relay.begun = kept.take_one::<u8>("handed_over")? != 0;
+            self.relay.failed = kept.has("went_on") && kept.take_one::<u8>("went_on")? != 0;
             let gaps = kept.take::<f64>("trail.gap")?;
             self.relay.trail = kept.take::<u64>("trail.visited")?.into_iter().zip(gaps).collect();
         }

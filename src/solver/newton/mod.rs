@@ -23,7 +23,7 @@ mod rows;
 mod system;
 
 pub use config::{NewtonConfig, NewtonMethod};
-pub(crate) use price::Price;
+pub(crate) use price::{PASSES, Price};
 
 use super::checkpoint::Clock;
 use super::stop::StopReason;
@@ -60,6 +60,7 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
         steps: 0,
         epochs: 0.0,
         polish: false,
+        passes: None,
     };
     let price = Price::of(problem);
     let run = match config.method {

@@ -86,7 +86,7 @@ fn visit(problem: &Problem<'_>) -> f64 {
 }
 
 /// Passes over all rows that the proximal method mostly gets along with, and their speed beside that of products in f64.
-const PASSES: f64 = 1_000.0;
+pub(crate) const PASSES: f64 = 1_000.0;
 const SINGLE: f64 = 0.4;
 
 /// The sizes that the price goes by.

@@ -18,6 +18,8 @@ pub(in crate::solver) struct Limits {
     pub epochs: f64,
     /// Whether the weights are polished.
     pub polish: bool,
+    /// Passes over the rows that it may take.
+    pub passes: Option<f64>,
 }
 
 /// The gap from which weights are polished.
@@ -130,7 +132,7 @@ impl<'a> Record<'a> {
         let point = DualPoint { source: problem.source, objective, n_classes: k, rows, a, stride: k };
         let known = Known { dual: point.prove().dual.max(self.before), measured, candidate };
         let reached = known.certificate()?.relative_gap <= self.limits.goal();
-        self.best = Some(known.or(self.best.take(), slack));
+        self.best = Some(known.or(self.best.take(), slack, self.limits.gap));
         self.promised = self.promised.min(0.3 * now.relative());
         Ok(reached)
     }
@@ -157,7 +159,7 @@ impl<'a> Record<'a> {
             _ if certificate.relative_gap <= self.limits.gap => StopReason::GapReached,
             _ if observer.interrupted() => StopReason::Interrupted,
             _ if self.limits.is_over() => StopReason::TimeLimit,
-            _ => stop,
+            _ => StopReason::NoProgress,
         };
         let entry = entry(certificate.primal, self.limits, progress);
         observer.bounds(&entry, &certificate.into(), 1.0);
@@ -175,13 +177,15 @@ impl<'a> Record<'a> {
 }
 
 impl Known {
-    /// The better weights and the better bound; these weights, unless the others cost less by more than a share `slack`.
-    fn or(mut self, other: Option<Self>, slack: f64) -> Self {
+    /// The better weights and the better bound; these weights, unless the others cost less by more than a share `slack`, or these miss the gap.
+    fn or(mut self, other: Option<Self>, slack: f64, gap: f64) -> Self {
         let Some(other) = other else { return self };
         if other.dual > self.dual {
             self.dual = other.dual;
             (self.candidate.rows, self.candidate.a) = (other.candidate.rows, other.candidate.a);
         }
+        let misses = self.certificate().map_or(true, |certificate| certificate.relative_gap > gap);
+        let slack = if misses { 0.0 } else { slack };
         if other.measured.at_most * (1.0 + slack) < self.measured.at_most {
             self.measured = other.measured;
             (self.candidate.weight, self.candidate.bias) = (other.candidate.weight, other.candidate.bias);

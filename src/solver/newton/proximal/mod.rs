@@ -207,6 +207,9 @@ impl<'a, E: Engine> Run<'a, E> {
         let end = match () {
             () if observer.interrupted() => Some(StopReason::Interrupted),
             () if self.record.limits.is_over() => Some(StopReason::TimeLimit),
+            () if self.record.limits.passes.is_some_and(|most| self.engine.passes() >= most) => {
+                Some(StopReason::NoProgress)
+            }
             () => None,
         };
         if self.record.is_promising(self.best) || end.is_some() {

@@ -144,3 +144,35 @@ fn collinear_features_are_solved_and_the_way_leaves_no_trace() {
         }
     }
 }
+
+/// A problem whose system is too large for the interior point method and that is too hard for the proximal one in the time that it has: ascent goes
+/// on from where it was, to the same optimum as by itself.
+#[test]
+fn ascent_goes_on_where_the_other_method_is_stuck() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let (n, d, k) = (260, 220, 26);
+    let scales: Vec<f64> = (0..d).map(|_| 10f64.powf(rng.random_range(-1.0..1.0))).collect();
+    let centres: Vec<f64> = (0..d * k).map(|_| 0.5 * rng.random_range(-1.0..1.0)).collect();
+    let mut text = String::new();
+    for i in 0..n {
+        write!(text, "{}", i % k).unwrap();
+        for j in 0..d {
+            let x = 1.7 * rng.random_range(-1.0..1.0) + centres[i % k * d + j];
+            write!(text, ",{}", (x * scales[j]) as f32).unwrap();
+        }
+        text.push('\n');
+    }
+    std::fs::write(&file, text).unwrap();
+    let of = |solver: &str| {
+        let data = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string());
+        let problem = format!("threads = 1\n{data}[objective]\nc = 1e3\n[loss.weston_watkins]\n");
+        let (fit, seen) = solve(&format!("{problem}[solver.dual]\n{solver}"));
+        assert_eq!(fit.stop, StopReason::GapReached, "{solver}{:?}", fit.certificate);
+        (fit.weight, seen.len())
+    };
+    let (own, handed) = (of("finish = \"never\"\n"), of(""));
+    assert_eq!(own.0, handed.0);
+    assert!(handed.1 > own.1, "the other method was not tried: {} measurements", handed.1);
+}

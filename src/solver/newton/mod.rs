@@ -1,4 +1,4 @@
-//! Two methods of second order: the interior point method, below, for problems of few features, whatever their scales; [`proximal`] for all others.
+//! Two methods of second order: the interior point method, below, for problems of few features, whatever their scales; `proximal` for all others.
 //!
 //! ```text
 //! given:   the problem of `dual`; for each variable the slack that its bound leaves, and a product μ of the two

@@ -73,7 +73,7 @@ fn shown(text: &str) -> String {
     format!("`{}{cut}`", text.chars().take(40).flat_map(char::escape_debug).collect::<String>())
 }
 
-/// What stands before `w`.
+/// The lines before `w`.
 struct Header {
     solver: LiblinearSolver,
     /// The columns of the file.

@@ -113,7 +113,7 @@ fn affine(model: &Classifier, format: &str) -> Result<(Vec<f64>, Vec<f64>), Expo
     })
 }
 
-/// What the user should know of folded weights for rows far from zero.
+/// A note on the digits of folded weights for rows far from zero.
 fn folded_note(model: &Classifier, bias: &[f64]) -> Vec<String> {
     let largest = bias.iter().fold(0.0f64, |most, b| most.max(b.abs()));
     let off = largest * f64::EPSILON;

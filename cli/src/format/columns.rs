@@ -71,7 +71,7 @@ pub struct Wanted {
     pub header: Option<bool>,
     /// The delimiter of csv text, where that was said.
     pub delimiter: Option<super::csv::Delimiter>,
-    /// What stands before the decimals of csv text.
+    /// The sign before the decimals of csv text.
     pub decimal: super::csv::Decimal,
     /// The first index of libsvm text.
     pub index_base: super::libsvm::IndexBase,

@@ -45,15 +45,15 @@ pub struct CsvConfig {
     /// Whether the first line is a header; told from the file where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
-    /// What separates cells; told from the first line where it is not said.
+    /// The separator of cells; told from the first line where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<Delimiter>,
-    /// What stands before decimals.
+    /// The sign before decimals.
     #[serde(default, skip_serializing_if = "Decimal::is_point")]
     pub decimal: Decimal,
 }
 
-/// What stands before the decimals of a number.
+/// The sign before the decimals of a number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decimal {
     /// 1.5

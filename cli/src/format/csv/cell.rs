@@ -4,13 +4,13 @@ use crate::format::float::{self, Float};
 use crate::format::labels::boolean;
 use crate::format::quote;
 
-/// What stands for a missing value.
+/// Spellings of a missing value.
 const MISSING: [&str; 10] = ["", "NA", "N/A", "na", "NaN", "nan", "null", "NULL", "None", "?"];
 
 const CELL: &str = "every feature is a number: encode categories as numbers, or leave the column out with `ignore`";
 const LACKS: &str = "fill missing values in or drop their rows before training, or leave the column out with `ignore`";
 
-/// What separates cells, and whether a comma stands before decimals.
+/// The separator of cells, and whether a comma stands before decimals.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marks {
     pub(super) delimiter: u8,

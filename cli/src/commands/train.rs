@@ -154,7 +154,9 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
         return "stopped short: the gradient is not as small as asked for, and the objective may be far above the optimum"
             .into();
     };
+    let exhausted = result.stop_reason == StopReason::NoProgress.name();
     let longer = match &config.run.solver {
+        _ if exhausted => "more time does not help where the precision is exhausted, a larger `gap` does",
         SolverConfig::Dual(_) => "`--set solver.dual.seconds=600` gives it longer",
         SolverConfig::Newton(_) => "`--set solver.newton.seconds=600` gives it longer",
         SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_) => "`[solver.dual]` finds the optimum",

@@ -144,9 +144,9 @@ impl FromStr for DeviceName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct DeviceError {
-    /// What was asked for and what is there.
+    /// The name that was asked for and the devices that exist.
     pub problem: String,
-    /// What to do about it.
+    /// Advice for the user.
     pub hint: String,
 }
 
@@ -331,7 +331,7 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
 /// A panic on the processor is a mistake of this program, and stays one.
 ///
 /// # Errors
-/// What the panic says.
+/// The message of the panic.
 pub fn guarded<T>(device: &OpenDevice, work: impl FnOnce() -> T) -> Result<T, String> {
     if device.name.backend.is_cpu() {
         return Ok(work());

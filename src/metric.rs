@@ -1,4 +1,4 @@
-//! What a set of scores is worth: accuracy, top-k, confusion matrix, and precision, recall and F1 of each class.
+//! Measures of scores: accuracy, top-k, confusion matrix, and precision, recall and F1 of each class.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ enum Cells {
     Sparse(BTreeMap<(usize, usize), u64>),
 }
 
-/// How well one class is found.
+/// Precision, recall and F1 of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ClassReport {
     /// Of the rows predicted as this class, the share that is of it; 0 where there is none.

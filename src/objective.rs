@@ -161,7 +161,7 @@ impl ObjectiveConfig {
     /// The strength for a training split of `n_samples` rows, the strongest of a path; λ = 0 where nothing is set (the
     /// configuration refuses that).
     ///
-    /// What the user gave is kept to the last bit; the other two forms are derived from it.
+    /// The form that the user gave is kept to the last bit; the other two are derived from it.
     #[must_use]
     pub fn strength(&self, n_samples: usize) -> Strength {
         if self.c.is_some() {
@@ -203,7 +203,7 @@ pub fn mean_loss_gradient(loss: &dyn MarginLoss, scores: Tensor<2>, batch: &Batc
 pub struct Block {
     /// ℓ
     pub loss: Box<dyn MarginLoss>,
-    /// How many.
+    /// Number of members.
     pub members: usize,
 }
 

@@ -37,7 +37,7 @@ pub enum Method {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CalibrationConfig {
-    /// How scores become probabilities.
+    /// Map from scores to probabilities.
     pub method: Method,
 }
 

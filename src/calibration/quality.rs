@@ -1,4 +1,4 @@
-//! How much probabilities are worth: log loss, Brier score, expected calibration error.
+//! Quality of probabilities: log loss, Brier score, expected calibration error.
 
 use crate::metric::argmax;
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,7 @@ use crate::objective::{DevicePass, ResidentLimits};
 use crate::objective::{FusedGradient, FusedPass, Objective};
 use burn::tensor::Device;
 
-/// How far a score is moved to see whether its row lies beside a kink, relative to the largest score of the row, at least 1.
+/// Shifts of a score by which rows close to a kink are found, relative to the largest score of the row, at least 1.
 const NEAR: [f64; 4] = [1e-7, 1e-6, 1e-5, 1e-4];
 
 /// Compares the gradient of the objective over `rows` on a device, by autodiff, by hand and, where training has that route, in one
@@ -51,7 +51,7 @@ pub fn compare_on_device(
     Ok(host.judge(objective, &measured, open.label()))
 }
 
-/// What a device computes, read back.
+/// The results of a device, read back.
 struct Measured {
     analytic: Gradient,
     autodiff: Gradient,
@@ -119,7 +119,7 @@ impl Host<'_> {
         Ok(Some(self.plain(found, q)))
     }
 
-    /// What a fused pass found, in f64, and Q without the weights of the rows.
+    /// The gradient of a fused pass in f64, and Q without the weights of the rows.
     #[allow(clippy::cast_precision_loss)]
     fn plain(&self, found: FusedGradient, q: Vec<f32>) -> (Gradient, Vec<f64>) {
         let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
@@ -246,7 +246,7 @@ impl Host<'_> {
         }
     }
 
-    /// What centring adds to each feature of a sparse row, before the row's factor.
+    /// The share of centring in each feature of a sparse row, before the row's factor; `None` without centring or for dense rows.
     fn offset(&self) -> Option<Vec<f64>> {
         let Source { features, scaler, .. } = self.source;
         let mean = scaler.mean.as_ref().filter(|_| matches!(features, Features::Sparse(_)))?;

@@ -5,7 +5,7 @@ use super::judge::Candidates;
 use super::report::{Coordinate, Judgement, Losses, Parameter};
 use super::routes::Gradient;
 
-/// How much of the difference a cause may leave unexplained, as a share of its norm.
+/// The share of the difference that a cause may leave unexplained, relative to its norm.
 const UNEXPLAINED: f64 = 1e-3;
 /// Values that a fit needs.
 const ENOUGH: usize = 3;
@@ -20,7 +20,7 @@ struct Evidence {
     parameter: f64,
     /// The regulariser's part of the correct value.
     penalty: f64,
-    /// What the correct class adds to a gradient that counts it.
+    /// The error of a gradient that counts the margin Δ of the correct class.
     own_class: f64,
     is_bias: bool,
     regularised: bool,
@@ -131,7 +131,7 @@ fn evidence(
         .collect()
 }
 
-/// −(1/n) Σ_{i: y_i = k} x_i: what is added to the column of each class where a row's own margin Δ counts as one more.
+/// −(1/n) Σ_{i: y_i = k} x_i: the error of each class's column where the margin Δ of a row's own class is counted.
 #[allow(clippy::cast_precision_loss)]
 fn own_class(point: &Point<'_>) -> Gradient {
     let (k, n) = (point.n_classes, point.n_samples() as f64);
@@ -179,7 +179,7 @@ fn explain(evidence: &[Evidence], point: &Point<'_>) -> String {
     of_the_penalty(&on)
 }
 
-/// What is wrong with the gradient of the loss.
+/// The mistake in the gradient of the loss, as a sentence.
 #[allow(clippy::cast_precision_loss)]
 fn of_the_loss(evidence: &[&Evidence], n: usize) -> String {
     if evidence.iter().all(|e| e.claim == 0.0) {
@@ -205,7 +205,7 @@ fn of_the_loss(evidence: &[&Evidence], n: usize) -> String {
     }
 }
 
-/// What is wrong with the gradient of the regulariser.
+/// The mistake in the gradient of the regulariser, as a sentence.
 fn of_the_penalty(evidence: &[&Evidence]) -> String {
     let weights: Vec<&Evidence> = evidence.iter().copied().filter(|e| !e.is_bias).collect();
     let biases: Vec<&Evidence> = evidence.iter().copied().filter(|e| e.is_bias).collect();

@@ -86,7 +86,7 @@ impl Point<'_> {
         (penalty(STEP) - penalty(-STEP)) / (2.0 * STEP)
     }
 
-    /// What a unit of the parameter adds to each row's score.
+    /// Derivative of each row's score with respect to the parameter.
     fn slope(&self, parameter: Parameter) -> Vec<f64> {
         match parameter {
             Parameter::Weight { feature, .. } => {

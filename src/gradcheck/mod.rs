@@ -110,7 +110,7 @@ fn expect(
 }
 
 impl GradcheckError {
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ impl GradcheckError {
     }
 }
 
-/// What [`check`] is given. [`Inputs::new`] sets all but the first four fields to what they usually are.
+/// Input of [`check`]. [`Inputs::new`] sets all but the first four fields to their defaults.
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
     /// The loss, built on [`crate::device::cpu`].

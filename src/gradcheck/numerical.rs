@@ -51,7 +51,7 @@ pub(super) struct Shifted<'a> {
     /// `[n_samples, n_classes]`
     pub scores: &'a [f64],
     pub class: usize,
-    /// What a unit of the parameter adds to the score of each row.
+    /// Derivative of each row's score with respect to the parameter.
     pub slope: &'a [f64],
 }
 

@@ -1,4 +1,4 @@
-//! What a gradient check found: plain values for JSON, and each line and the verdict as a sentence.
+//! Result of a gradient check: plain values for JSON, and each line and the verdict as a sentence.
 
 use crate::model::BiasRule;
 use serde::Serialize;
@@ -21,9 +21,9 @@ pub struct Report {
     pub bias: BiasRule,
     /// The seed of all draws.
     pub seed: u64,
-    /// Where the gradients were taken.
+    /// The weights at which the gradients were taken.
     pub at: At,
-    /// The losses that everybody checks first.
+    /// Losses of the usual first checks.
     pub losses: Losses,
     /// The coordinates with the regulariser off, then the same ones with it on (where λ > 0).
     pub coordinates: Vec<Coordinate>,
@@ -50,7 +50,7 @@ pub enum At {
 pub struct Losses {
     /// At W = 0, b = 0.
     pub at_zero: f64,
-    /// What it must be exactly: for ten classes and margin 1, 9 (Weston-Watkins), 1 or 10, times the mean class weight.
+    /// Its exact value: for ten classes and margin 1, 9 (Weston-Watkins), 1 or 10, times the mean class weight.
     pub expected_at_zero: Option<f64>,
     /// At 1e-4 times standard normal numbers.
     pub at_random: f64,
@@ -126,11 +126,11 @@ pub struct Kink {
     pub label: usize,
     /// The classes whose part in the loss changes.
     pub classes: Vec<usize>,
-    /// Where.
+    /// Direction in which the kink lies.
     pub side: Side,
 }
 
-/// What became of a line.
+/// Judgement of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
@@ -155,7 +155,7 @@ pub struct Coordinate {
     pub analytic: f64,
     /// By Burn's automatic differentiation.
     pub autodiff: f64,
-    /// What centred differences of all rows say, kinks or not: the number of a plain gradient check.
+    /// Centred differences of all rows, kinks included: the number of a plain gradient check.
     pub centred: f64,
     /// The larger of numerical against analytic and numerical against autodiff.
     pub relative_error: f64,
@@ -218,7 +218,7 @@ pub struct DeviceComparison {
     /// The fused pass over the same rows against the f64 reference; `None` where training has no fused route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fused_vs_reference: Option<f64>,
-    /// What each of the errors may be.
+    /// Largest error allowed of each.
     pub tolerance: f64,
     /// Whether they are.
     pub ok: bool,

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 /// Cells of the dense f64 matrix on which numerical values are taken; fewer rows are drawn where they would be more.
 const CELLS: usize = 16_000_000;
 
-/// What [`check_rows`] is given.
+/// Input of [`check_rows`].
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// Rows, labels and preprocessing.
@@ -21,13 +21,13 @@ pub struct Request<'a> {
     pub rows: &'a [u32],
     /// Number of classes.
     pub n_classes: usize,
-    /// What is differentiated.
+    /// The function to differentiate.
     pub objective: &'a Objective,
     /// Weight `[n_features, n_classes]` of a model, for preprocessed features; random weights where it is `None`.
     pub weight: Option<&'a [f32]>,
     /// Its bias `[n_classes]`.
     pub bias: Option<&'a [f32]>,
-    /// Where the whole gradient is computed once more, in the device's own precision.
+    /// Device on which the whole gradient is computed once more, in its own precision.
     pub device: &'a OpenDevice,
     /// Coordinates to check.
     pub coordinates: usize,

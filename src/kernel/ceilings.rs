@@ -1,6 +1,6 @@
-//! What the processor can do at best: bytes read and floats multiplied a second, the two numbers that bound every pass over rows.
+//! Ceilings of the processor: bytes read and floats multiplied a second, the two numbers that bound every pass over rows.
 
-// Index loops over arrays of known length: what the compiler keeps in registers.
+// Index loops over arrays of known length, which the compiler keeps in registers.
 #![allow(clippy::needless_range_loop)]
 
 use pulp::{Simd, WithSimd};

@@ -156,7 +156,7 @@ impl Span {
     }
 }
 
-/// How classes are taken: ten at once where there are registers for it, and the rest in one or two groups of up to five.
+/// Classes of the next group: ten where there are registers for them, and the rest in one or two groups of up to five.
 #[inline(always)]
 fn next_columns<S: Simd>(left: usize) -> usize {
     match left {

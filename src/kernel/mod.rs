@@ -160,7 +160,7 @@ impl Real for f64 {
 /// Plain loops to be compiled for the instruction set at hand. Implement `run` with `#[inline(always)]`, and call only what is
 /// inlined as surely: a call to a function of its own falls back to the instruction set of the build.
 pub trait Work {
-    /// What comes out.
+    /// Result of the loops.
     type Output;
 
     /// The loops.

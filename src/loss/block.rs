@@ -37,7 +37,7 @@ fn total<S: Simd>(simd: S, v: &[S::f64s], t: f64, rate: f64, hi: f64) -> (f64, f
 }
 
 impl Block {
-    /// Where the root would be if the same coordinates were inside and at their bound as before, from the sum of v of those inside,
+    /// Estimate of the root, if the same coordinates are inside and at their bound as before: from the sum of v of those inside,
     /// their number, and the sum `full` of those at their bound; `sum` is that of all old variables.
     #[inline(always)]
     pub fn guess(self, sum: f64, inside: f64, count: f64, full: f64) -> f64 {
@@ -116,7 +116,7 @@ pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: Block, guess: f64, a: 
 /// An element of the generalised Jacobian ∂a/∂v of the maximiser: `rate·(I_S − coupling·1_S 1_Sᵀ)`, S the coordinates strictly between 0 and
 /// hi; symmetric and positive semidefinite. G = q·v, so that ∂a/∂G is this divided by q.
 ///
-/// Where a_j = (v_j − t)/r, ∂t/∂v_j is 1/|S| for j in S where Σa = cap, and κ/(r + κ|S|) where t = κ·Σa.
+/// With a_j = (v_j − t)/r, ∂t/∂v_j is 1/|S| for j in S where Σa = cap, and κ/(r + κ|S|) where t = κ·Σa.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Jacobian {
     /// S

@@ -139,7 +139,7 @@ impl Default for DifferenceOptions {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopKOptions {
-    /// How many of the worst classes are charged.
+    /// Number of worst classes that are charged.
     pub k: NonZeroUsize,
     /// The margin Δ.
     #[serde(default = "one")]
@@ -180,7 +180,7 @@ pub enum LossMisfit {
     /// There are fewer other classes than `k`.
     #[error("k: found {k}, expected at most {others}, the number of classes less one")]
     K {
-        /// What was asked for.
+        /// The value of `k`.
         k: usize,
         /// Classes besides the label's.
         others: usize,
@@ -191,7 +191,7 @@ pub enum LossMisfit {
 }
 
 impl LossMisfit {
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub fn hint(&self, class_names: &[String]) -> String {
         match self {

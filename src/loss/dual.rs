@@ -93,7 +93,7 @@ fn least_curvature(squared: bool, loss: f64, c: f64) -> f64 {
     FLAT * if squared { 1.0 / c } else { loss / c / c }
 }
 
-/// What a visit to a sample found, and whether it changed anything.
+/// Result of a visit to a sample.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit {
     /// c·ℓ before the step.

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 pub struct LabelOutOfRange {
     /// The position of the label.
     pub row: usize,
-    /// What it is.
+    /// Its value.
     pub label: u32,
     /// The number of classes.
     pub n_classes: usize,

@@ -276,7 +276,7 @@ door! {
     /// ∂ℓ/∂s_j = −weight_y · f_j · p·max(0, z_j)^(p−1)·1[z_j > 0]   z_j = Δ − f_j·s_j
     /// ```
     ///
-    /// Where a margin is exactly met the subgradient is 0. At zero scores the loss is exactly K·Δ^p.
+    /// At a margin that is exactly met the subgradient is 0. At zero scores the loss is exactly K·Δ^p.
     ///
     /// With `smoothing` γ the loss is Huber's hinge in place of each max(0, z_j): see `docs/math.md`.
     ///
@@ -333,7 +333,7 @@ door! {
     /// assert_eq!(loss.forward(scores, labels, Reduction::Mean).into_scalar::<f32>(), 1.375); // (1.5 + 1.25)/2
     /// ```
     TopKLoss; TopKLossConfig {
-        /// How many of the worst classes are charged, 1 or more.
+        /// Number of worst classes that are charged, 1 or more.
         pub k: usize,
     } |c| Loss::top_k(c.k).margin(c.margin)
 }

@@ -36,7 +36,7 @@ impl Selection {
         }
     }
 
-    /// How many margins are charged at most, each with one over this; `None` without a limit.
+    /// Largest number of margins that are charged, each with one over this; `None` without a limit.
     #[must_use]
     pub const fn count(self) -> Option<usize> {
         match self {

@@ -73,7 +73,7 @@ impl Smooth {
     /// ℓ_γ of each row, `[n_samples, 1]`; p is a constant of it, so that its derivative with respect to `z` is p.
     pub(crate) fn of_tensor(self, z: Tensor<2>) -> Tensor<2> {
         let p = self.slopes(z.clone().without_autodiff());
-        // Where p is not 0, z is above 0; relu makes −∞·0 a 0.
+        // A p other than 0 has z above 0; relu makes −∞·0 a 0.
         let linear = relu(z).mul(p.clone());
         linear.sub(p.clone().mul(p).mul_scalar(self.gamma / 2.0)).sum_dim(1)
     }

@@ -150,7 +150,7 @@ impl Loss {
         self
     }
 
-    /// How many margins top-k charges, 1 or more; the other formulations have no such number and stay as they are.
+    /// Number of margins that top-k charges, 1 or more; the other formulations have no such number and stay as they are.
     #[must_use]
     pub fn k(mut self, k: usize) -> Self {
         if let Selection::Top(_) = self.set.selection {

@@ -24,7 +24,7 @@ pub struct Classifier {
     pub feature_names: Option<Vec<String>>,
     /// For image data.
     pub image_shape: Option<ImageShape>,
-    /// Where it comes from.
+    /// Source of the weights.
     pub origin: Origin,
 }
 
@@ -41,7 +41,7 @@ impl Classifier {
         self.weight.len() / self.n_classes()
     }
 
-    /// What it was trained for, where it was trained here.
+    /// Record of the training, for a model trained here.
     #[must_use]
     pub const fn training(&self) -> Option<&Training> {
         match &self.origin {
@@ -50,7 +50,7 @@ impl Classifier {
         }
     }
 
-    /// What makes probabilities of its scores, where that was fitted.
+    /// Map from scores to probabilities, if one was fitted.
     #[must_use]
     pub fn calibration(&self) -> Option<&Calibrator> {
         self.training().and_then(|training| training.calibration.as_ref())
@@ -98,7 +98,7 @@ impl Classifier {
         (weight, bias)
     }
 
-    /// What scores raw rows.
+    /// Scorer of raw rows.
     pub(crate) fn scorer(&self) -> Scorer<'_> {
         Scorer::new(&self.weight, self.bias.as_deref(), &self.scaler, self.n_classes())
     }

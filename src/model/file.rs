@@ -43,7 +43,7 @@ pub enum ModelFileError {
     Io {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// The content is not a model.
@@ -51,7 +51,7 @@ pub enum ModelFileError {
     Content {
         /// The file.
         file: PathBuf,
-        /// What was found and what was expected.
+        /// Content found and expected.
         problem: String,
     },
     /// A line of a text model is not what it should be.
@@ -61,7 +61,7 @@ pub enum ModelFileError {
         file: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What was found and what was expected.
+        /// Content found and expected.
         problem: String,
     },
 }
@@ -297,7 +297,7 @@ impl Metadata<'_> {
         }
     }
 
-    /// Where the model comes from.
+    /// Source of the weights, from the metadata.
     fn origin(&self) -> Result<Origin, ModelFileError> {
         if let Some(name) = self.entries.get("liblinear_solver") {
             let solver = LiblinearSolver::of_name(name).ok_or_else(|| {

@@ -7,7 +7,7 @@ const MOST: usize = 100_000_000;
 const REST: usize = 100_000;
 const A_CLASS: usize = 3 * 32;
 
-/// What is wrong with the names and the configuration of a model that could not be read again; `None` where it could.
+/// Problem of a model's names and configuration that could not be read again; `None` if they could.
 #[must_use]
 pub fn header_problem(class_names: &[String], feature_names: &[String], config: &str) -> Option<String> {
     // Names are JSON within JSON: a quote in one is four bytes.

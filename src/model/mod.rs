@@ -20,7 +20,7 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of the bias in the objective.
+/// Regularisation of the bias.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BiasRule {
@@ -62,7 +62,7 @@ pub struct LinearSvmConfig {
     /// Whether to add a bias. Default: true.
     #[config(default = true)]
     pub bias: bool,
-    /// How the parameters start. Default: zeros, from which a convex objective may start as well as from anywhere.
+    /// Initial parameters. Default: zeros; a convex objective has the same optimum from any start.
     #[config(default = "Initializer::Zeros")]
     pub initializer: Initializer,
 }

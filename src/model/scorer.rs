@@ -31,7 +31,7 @@ pub(crate) struct Scorer<'a> {
     bias: Cow<'a, [f64]>,
 }
 
-/// What bounds the errors of scores.
+/// Terms of the error bound of scores.
 struct Envelope {
     /// v̄
     weight: Vec<f64>,

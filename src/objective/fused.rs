@@ -72,7 +72,7 @@ impl<'a> FusedPass<'a> {
         self.pass(weight, bias, rows, None)
     }
 
-    /// How many of `rows` the weights and the bias get right, the lowest index winning a tie.
+    /// Number of `rows` that the weights and the bias classify correctly, the lowest index winning a tie.
     ///
     /// # Panics
     /// When a length does not fit.

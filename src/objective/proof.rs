@@ -64,7 +64,7 @@ impl DualPoint<'_> {
         };
         let k = self.n_classes;
         let constant: Vec<f64> = sums.balance.iter().map(|b| bias_scale * b.value()).collect();
-        // What the constraints of a free bias are missed by is shrunk away, on paper: every a by less than `short` in all.
+        // A violation of the constraints of a free bias is shrunk away, on paper: every a by less than `short` in all.
         let short = if self.objective.bias == BiasRule::Free { shortage(&sums) } else { 0.0 };
         let (square, error) = product.square(k, short);
         let (of_bias, error_of_bias) = square_of_bias(&constant, &sums.size, bias_scale);
@@ -154,8 +154,8 @@ fn square_of_bias(constant: &[f64], size: &[Sum], scale: f64) -> (f64, f64) {
     (constant.iter().map(|w| w * w).collect::<Sum>().value(), error.sum())
 }
 
-/// How much has to be taken off dual variables in all until Σ_i β_ik = 0 holds exactly for every class. What comes into a class too
-/// much is as much as goes out of others; taken off along paths of at most K − 1 steps, or off the larger side of a binary problem.
+/// Upper bound of the reduction of dual variables, summed, after which Σ_i β_ik = 0 holds exactly for every class. The surplus of
+/// one class is the deficit of others; it is taken off along paths of at most K − 1 steps, or off the larger side of a binary problem.
 fn shortage(sums: &Sums) -> f64 {
     let k = sums.balance.len();
     let rounded = 2.0 * Sum::ERROR + gamma(k + 4);

@@ -1,7 +1,7 @@
-//! What a solver needs to go on from where it was, and how often that is kept.
+//! The state that a solver resumes from, and the rule of how often it is kept.
 //!
 //! A solver puts its variables into a [`Snapshot`] when its [`super::Observer`] wants one, and asks the observer for one before
-//! its first step. Everything is kept to the last bit, so that a run that goes on makes the steps of one that never stopped.
+//! its first step. Everything is kept to the last bit, so that a resumed run makes the steps of one that never stopped.
 //! Snapshots become files in `run`.
 
 use super::SolveError;
@@ -130,7 +130,7 @@ impl Snapshot {
         Self { entries }
     }
 
-    /// What it holds.
+    /// The values by name.
     #[must_use]
     pub const fn entries(&self) -> &BTreeMap<String, Values> {
         &self.entries

@@ -116,7 +116,7 @@ pub enum GradientRoute {
     Fused,
 }
 
-/// How the gradient of the objective is computed.
+/// Implementation of the gradient that was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// Burn's automatic differentiation of the loss.
@@ -143,7 +143,7 @@ impl Route {
     }
 }
 
-/// What a solver is given.
+/// Input of a solver.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem<'a> {
     /// Rows, labels and preprocessing.
@@ -154,11 +154,11 @@ pub struct Problem<'a> {
     pub validation: &'a [u32],
     /// Number of classes.
     pub n_classes: usize,
-    /// What to minimise.
+    /// The function to minimise.
     pub objective: &'a Objective,
-    /// Where to compute.
+    /// Device of the computation.
     pub device: &'a OpenDevice,
-    /// How gradients are had.
+    /// Implementation of the gradient that was asked for.
     pub gradient: GradientRoute,
     /// Seed of the one generator.
     pub seed: u64,
@@ -186,9 +186,9 @@ pub struct LogEntry {
     pub epoch: f64,
     /// The minibatch objective, regulariser included, at the weights before this step's update.
     pub loss: Option<f64>,
-    /// Where it was evaluated.
+    /// Accuracy on training rows, in entries that evaluated it.
     pub train_accuracy: Option<f64>,
-    /// Where it was evaluated.
+    /// Accuracy on validation rows, in entries that evaluated it.
     pub validation_accuracy: Option<f64>,
     /// Seconds of solving up to this moment, evaluation excluded.
     pub seconds: f64,
@@ -251,7 +251,7 @@ pub trait Observer: Send {
         false
     }
 
-    /// What is needed to go on from here; given where it is wanted, and before a run ends because it was interrupted.
+    /// The state to resume from; called when a snapshot was wanted, and before an interrupted run ends.
     fn snapshot(&mut self, snapshot: Snapshot) {
         let _ = snapshot;
     }
@@ -292,7 +292,7 @@ impl Certificate {
         Ok(Self { primal, dual, relative_gap })
     }
 
-    /// What the weights lie above the optimum at most.
+    /// Upper bound of the distance of the objective to the optimum.
     #[must_use]
     pub fn gap(&self) -> f64 {
         if self.primal > 0.0 { self.relative_gap * self.primal } else { self.primal - self.dual }
@@ -304,7 +304,7 @@ impl Certificate {
 pub struct Measurement {
     /// At the solver's weights.
     pub primal: f64,
-    /// How far above the optimum, as a share of `primal`. An estimate, where there is no `dual`.
+    /// Distance to the optimum, as a share of `primal`. An estimate, where there is no `dual`.
     pub relative_gap: f64,
     /// A lower bound of the objective at any weights, where one was proved.
     pub dual: Option<f64>,
@@ -316,7 +316,7 @@ impl From<Certificate> for Measurement {
     }
 }
 
-/// What a solver hands back.
+/// Result of a solver.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
     /// `[n_features, n_classes]`, row-major, for preprocessed features; empty where the run diverged by `[solver.sgd]`.
@@ -343,7 +343,7 @@ pub struct Fit {
     pub best_step: Option<u64>,
 }
 
-/// What to do where L-BFGS meets kinks.
+/// Advice for L-BFGS on a loss with kinks.
 pub const SMOOTH_HINT: &str = "weston_watkins and one_vs_rest with `power = 2`, and every loss with `smoothing`, are smooth; for the others use [solver.dual] or [solver.sgd]";
 
 /// A run that cannot go on.
@@ -358,7 +358,7 @@ pub enum SolveError {
         "the {route} gradient of the first batch differs from Burn's autodiff by {difference} of its largest entry, expected at most {tolerance}"
     )]
     Gradient {
-        /// How it was computed.
+        /// Implementation of the gradient.
         route: &'static str,
         /// The relative difference.
         difference: String,
@@ -390,7 +390,7 @@ pub enum SolveError {
         /// Classes.
         n_classes: usize,
     },
-    /// What was kept of an earlier run is not of this one.
+    /// The snapshot is one of another run.
     #[error("the checkpoint does not fit this run: {0}")]
     Snapshot(String),
     /// Weak duality was violated beyond all rounding: a bug.
@@ -404,13 +404,13 @@ pub enum SolveError {
     /// The numbers have left the range of double precision.
     #[error("the objective came out as {objective}, which is no finite number")]
     NotFinite {
-        /// What it was.
+        /// Its value.
         objective: String,
     },
 }
 
 impl SolveError {
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {

@@ -13,7 +13,7 @@ impl Problem<'_> {
         let scaler = Scaler::default();
         solve(&Problem { source: Source { features: &features, scaler: &scaler, ..self.source }, ..*self })
     }
-    /// What was proved on rounded rows, proved on the rows as they were read.
+    /// The certificate of a fit to rounded rows, proved again on the rows as they were read.
     pub(super) fn proved_as_read(&self, fit: Fit) -> Result<Fit, SolveError> {
         if fit.certificate.is_none() || !matches!(self.source.features, Features::F64(_)) {
             return Ok(fit);

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 pub struct EarlyStopping {
     /// Evaluations without a better value (one an epoch) after which the run ends.
     pub patience: NonZeroUsize,
-    /// What is watched.
+    /// Watched metric.
     pub metric: WatchedMetric,
 }
 
@@ -57,7 +57,7 @@ impl<T: Clone> Best<T> {
         Self { rule, held: None, waited: 0 }
     }
 
-    /// What is watched.
+    /// Watched metric.
     #[must_use]
     pub const fn metric(&self) -> WatchedMetric {
         self.rule.metric
@@ -78,13 +78,13 @@ impl<T: Clone> Best<T> {
         self.waited >= self.rule.patience.get()
     }
 
-    /// What was best so far (its value, its step and its state), and the evaluations since then.
+    /// The best state so far (value, step and state), and the number of evaluations since then.
     #[must_use]
     pub fn parts(&self) -> (Option<(f64, u64, &T)>, usize) {
         (self.held.as_ref().map(|(value, step, state)| (*value, *step, state)), self.waited)
     }
 
-    /// The same again.
+    /// The record of such parts.
     #[must_use]
     pub const fn of_parts(rule: EarlyStopping, held: Option<(f64, u64, T)>, waited: usize) -> Self {
         Self { rule, held, waited }

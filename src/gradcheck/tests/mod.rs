@@ -97,7 +97,7 @@ fn a_kink_within_the_step_is_named_and_stepped_around() {
         assert_eq!(line.kinks, [Kink { row: 0, label: 0, classes: vec![1], side }]);
         assert_eq!(line.analytic, gradient);
         assert!((line.numerical - gradient).abs() < 1e-9, "{line}");
-        // What a plain check would have seen.
+        // The number of a plain check.
         let naive = if gap > 0.0 { 0.7 } else { 0.3 };
         assert!((line.centred - naive).abs() < 1e-6, "{line:?}");
         assert!(line.to_string().ends_with(", kink at row 0 (label 0, class 1)"), "{line}");

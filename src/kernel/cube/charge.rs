@@ -10,7 +10,7 @@ use burn_cubecl::tensor::CubeTensor;
 const UNITS: u32 = 64;
 const NARROW: usize = 64;
 
-/// What is done with the margins of a row.
+/// Reduction of the margins of a row to its loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChargeKind {
     /// Σ over the other classes of max(0, s_j − s_y + Δ)^p
@@ -24,7 +24,7 @@ pub enum ChargeKind {
 /// A loss of margins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Charges {
-    /// What is summed.
+    /// Reduction of the margins.
     pub kind: ChargeKind,
     /// Whether p is 2; else 1.
     pub squared: bool,
@@ -32,16 +32,16 @@ pub struct Charges {
     pub margin: f32,
 }
 
-/// Where the label of a row is found: in i32.
+/// Labels of rows, in i32.
 #[derive(Debug, Clone)]
 pub struct Labels {
     /// `[n]`, in the order of the rows, or a table.
     pub values: CubeTensor,
-    /// Where in the table, `[n]` in u32; the shares of [`Shares::Rows`] are then in a table as well.
+    /// Indices into that table, `[n]` in u32; the shares of [`Shares::Rows`] are then in a table as well.
     pub places: Option<CubeTensor>,
 }
 
-/// What a row counts for, besides the common share.
+/// Weight of a row, besides the common share.
 #[derive(Debug, Clone)]
 pub enum Shares {
     /// 1
@@ -52,7 +52,7 @@ pub enum Shares {
     Classes(CubeTensor),
 }
 
-/// What is known when the kernel is compiled.
+/// Parameters known when the kernel is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Form {
     kind: ChargeKind,
@@ -103,7 +103,7 @@ pub fn charge(
         indices.meta.num_elements() == n && bias.as_ref().is_none_or(|b| b.meta.num_elements() == k),
         "shapes that do not fit"
     );
-    // What is not read is bound to something that is there.
+    // Unused inputs are bound to a buffer that exists.
     let shares = match shares {
         Shares::Equal => scores.clone(),
         Shares::Rows(shares) | Shares::Classes(shares) => shares,
@@ -146,7 +146,7 @@ fn slope(z: f32, #[comptime] squared: bool) -> f32 {
     select(z > 0.0f32, steep, 0.0f32)
 }
 
-// What is known when the kernel is compiled stands alone in its `if`.
+// Conditions known when the kernel is compiled stand alone in their `if`.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments, clippy::collapsible_if)]
 fn charge_kernel(

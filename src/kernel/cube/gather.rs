@@ -11,7 +11,7 @@ const MOST: u64 = 1 << 30;
 /// Units of a cube.
 const UNITS: u32 = 256;
 
-/// What becomes of a cell: factor·(x − mean)/scale.
+/// Preprocessing of a cell: factor·(x − mean)/scale.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Preprocessing<'a> {
     /// A value a feature.
@@ -42,7 +42,7 @@ pub struct ResidentRows {
     factors: CubeTensor,
 }
 
-/// What is known when the kernel is compiled.
+/// Parameters known when the kernel is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Form {
     mean: bool,

@@ -23,7 +23,7 @@ use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-/// What a device's memory allows.
+/// Memory limits of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// Bytes that one buffer may have.

@@ -110,7 +110,7 @@ impl WeightPart<'_> {
     }
 }
 
-/// Where sums go: to `values[c·class + offset..]` of class `c`, less its share of what was there; times the gain of their feature.
+/// Target of sums: `values[c·class + offset..]` of class `c`, less its share of the old values; times the gain of their feature.
 struct Sums<'a> {
     values: &'a mut [f32],
     class: usize,

@@ -27,7 +27,7 @@ use rayon::prelude::*;
 /// Bytes that a gathered batch may have; more rows are taken in several turns.
 const BATCH_BYTES: u64 = 1 << 28;
 
-/// What may stay on a device.
+/// Limits of the data that stay on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResidentLimits {
     /// Bytes of all; a matrix that takes more is moved batch by batch. 0: nothing stays.
@@ -70,7 +70,7 @@ pub struct DeviceBatch {
     x: Tensor<2>,
     labels: Tensor<1, Int>,
     weights: Option<Tensor<1>>,
-    /// Where labels and weights are those of the whole matrix: which of them.
+    /// Rows of the matrix, if labels and weights are those of the whole matrix.
     places: Option<Tensor<1, Int>>,
 }
 
@@ -216,7 +216,7 @@ impl<'a> DevicePass<'a> {
         (tensor(losses), tensor(q))
     }
 
-    /// What the rows of a batch that was moved count for.
+    /// Weights of the rows of a batch that was moved.
     fn shares(&self, batch: &DeviceBatch) -> Shares {
         match (&batch.weights, &self.class_weights) {
             (None, None) => Shares::Equal,

@@ -4,7 +4,7 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a thread waits for the next pass before it sleeps, and its looks between two glances at the clock.
+/// Time for which a thread waits for the next pass before it sleeps, and spins between two looks at the clock.
 const MOMENT: Duration = Duration::from_micros(200);
 const LOOKS: usize = 32;
 

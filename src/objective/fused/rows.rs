@@ -17,9 +17,9 @@ pub(crate) enum Cells<'a> {
 pub(crate) struct DenseRows<'a> {
     pub cells: Cells<'a>,
     pub n_features: usize,
-    /// What is subtracted from each feature before anything else.
+    /// Values subtracted from each feature before anything else.
     pub shift: PerFeature,
-    /// What each feature is divided by.
+    /// Divisor of each feature.
     pub scale: Option<Vec<f32>>,
     /// The factor of each row of the matrix.
     pub factors: Option<Vec<f32>>,

@@ -28,7 +28,7 @@ const PIECES_BYTES: usize = 64 << 20;
 /// Scores of a row lie in whole groups of this many.
 const LANES: usize = 8;
 
-/// What a pass is over, besides the matrix.
+/// Input of a pass, besides the matrix.
 pub(crate) struct Target<'a, L> {
     /// The rows of the matrix.
     pub indices: &'a [u32],
@@ -37,7 +37,7 @@ pub(crate) struct Target<'a, L> {
     pub label: L,
     /// λ
     pub lambda: f32,
-    /// Where Q is wanted: `[indices, n_classes]`.
+    /// Target of Q, `[indices, n_classes]`; `None` if it is not wanted.
     pub q: Option<&'a mut [f32]>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Workspace {
     pieces: Vec<Piece>,
 }
 
-/// What one thread at a time works on: some of the rows, from the scores to their sum in the gradient.
+/// Work of one thread: some of the rows, from the scores to their sum in the gradient.
 #[derive(Debug)]
 struct Piece {
     /// Part after part, within a part class after class.
@@ -64,7 +64,7 @@ struct Piece {
     q: Vec<f32>,
 }
 
-/// What the pieces of a pass share.
+/// Input common to the pieces of a pass.
 struct Shared<'a, 'w, L> {
     matrix: &'a DenseRows<'a>,
     weights: &'w PackedWeights,
@@ -85,7 +85,7 @@ impl Workspace {
         }
     }
 
-    /// How many pieces `n` rows fall into: a function of the shape alone, and so are the sums.
+    /// Number of pieces of `n` rows: a function of the shape alone, and so are the sums.
     fn count(&self, n: usize) -> usize {
         let cells = self.n_features * self.n_classes;
         let rows = if 4 * cells <= SMALL { PIECE_ROWS.0 } else { PIECE_ROWS.1 };
@@ -267,7 +267,7 @@ impl Piece {
     }
 }
 
-/// Where each piece writes its part of Q, if anywhere.
+/// The part of Q that each piece writes; `None` if Q is not wanted.
 struct Slopes<'a>(Vec<Option<&'a mut [f32]>>);
 
 impl<'a> Slopes<'a> {

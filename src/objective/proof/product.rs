@@ -228,7 +228,7 @@ impl Task<'_> {
                     }
                 } else {
                     let largest = is_free.then_some(&mut largest[..]);
-                    // What an earlier group has left in the rows beyond has the size 0.
+                    // Rows beyond, left by an earlier group, have the size 0.
                     vectorized(Magnitudes { rows: block.values(), sizes, sums: &mut magnitude, largest });
                 }
                 part.add(&block, &positions[..rows.len()], &beta[..rows.len() * k]);

@@ -13,14 +13,14 @@ use crate::solver::newton::Price;
 use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, StopReason};
 use std::num::NonZeroUsize;
 
-/// What can be said of a model.
+/// Bounds of a model's objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proof {
     /// The model's objective, and the bound that its own scores give.
     pub own: Certificate,
     /// The factor that made that bound.
     pub theta: f64,
-    /// What the solver reached from there.
+    /// The result of the solver, started from there.
     pub fit: Fit,
     /// The model's objective, and the better of all bounds.
     pub tightened: Certificate,

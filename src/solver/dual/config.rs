@@ -29,7 +29,7 @@ pub struct DualConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
-    /// Where that is cheaper than to go on.
+    /// The method of second order, if it is cheaper than further ascent.
     #[default]
     Auto,
     /// Ascent alone.

@@ -21,9 +21,9 @@ use std::thread::Scope;
 pub(super) const BLOCK: usize = 32;
 /// Features below which a part is not worth a thread.
 const NARROWEST: usize = 384;
-/// How many rows ahead a row is asked for.
+/// Distance in rows at which a row is prefetched.
 const AHEAD: usize = 1;
-/// What it takes to solve a row, in products: so many, and so many more for each class.
+/// Cost of solving a row, in products: a constant, and a term for each class.
 const SOLVE: (usize, usize) = (12_000, 200);
 
 /// Rows of a block: the Gram matrix costs a row `rows·d` operations against the `4·d·n_classes` of its scores and its update, and
@@ -36,7 +36,7 @@ fn part_count(problem: &Problem<'_>) -> usize {
     problem.threads.min(problem.source.features.n_features() / NARROWEST).max(1)
 }
 
-/// Where the features of the parts begin, and the end of the last. The first part has fewer, as its thread solves the blocks, too; but
+/// First features of the parts, and the end of the last. The first part has fewer, as its thread also solves the blocks; but
 /// enough for the others to add changes and compute scores in the time that its own take with all else.
 fn borders(n_features: usize, n_classes: usize, block_size: usize, count: usize) -> Vec<usize> {
     let (anytime, in_turn) = (block_size / 2, 2 * n_classes);
@@ -48,7 +48,7 @@ fn borders(n_features: usize, n_classes: usize, block_size: usize, count: usize)
     (0..=count).map(|t| if t == 0 { 0 } else { first + (t - 1) * others }).collect()
 }
 
-/// What the parts are asked to do.
+/// Work of a part.
 enum Job {
     /// Adds the changes of the rows loaded before, loads the next, and answers with their scores where they are wanted.
     Turn { done: Changes, next: Vec<u32>, scores: bool },

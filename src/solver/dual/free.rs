@@ -19,7 +19,7 @@ const GROWTH: f64 = 1.5;
 const FALL: f64 = 0.7;
 /// Steps never get longer than this: one of the method itself always ends, a longer one may have to be taken back.
 const LONGEST: f64 = 4.0;
-/// How alike two steps must be.
+/// Product of two steps, as a share of the larger square, from which they count as alike.
 const ALIKE: f64 = 0.98;
 
 /// The outer steps of a run.

@@ -17,7 +17,7 @@ const MOST: f64 = 2.0;
 const PATIENCE: u64 = 2_000;
 const STANDSTILL: f64 = 1.05;
 
-/// What the decision goes by.
+/// State of the decision.
 #[derive(Debug)]
 pub(super) struct Relay {
     /// Of the method that may finish, and whether that is proximal Newton.
@@ -70,7 +70,7 @@ impl Ascent<'_, '_> {
         }
         let rate = (before / gap).ln() / visits;
         let left = (gap / self.config.gap.get().max(f64::MIN_POSITIVE)).ln();
-        // What does not fall, or is no number, never arrives.
+        // A gap that does not fall, or is no number, never arrives.
         let arrives = left <= rate * price.visits;
         !arrives
     }

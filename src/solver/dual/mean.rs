@@ -27,10 +27,10 @@ pub(super) struct Mean {
     /// As the rows hold it, and the weights of the constant feature.
     pub held: Vec<f64>,
     pub constant: Vec<f64>,
-    /// How many W are in it, and the rows that had been visited at the last.
+    /// Number of W in the mean, and of rows visited when the last was added.
     pub count: u64,
     pub visited: u64,
-    /// How often the gap was measured, and whether the mean was the better point when both were.
+    /// Number of measurements of the gap, and whether the mean was the better point when both were measured.
     pub measured: u64,
     pub leads: bool,
 }

@@ -316,7 +316,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         }
     }
 
-    /// What the rows looked like when they were last met.
+    /// Estimate of the bounds from the last visit to each row.
     fn estimate(&mut self) -> Result<Bounds, SolveError> {
         let mut estimate = self.state.estimate();
         estimate.primal += self.half_square()?;
@@ -369,10 +369,10 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         let held = self.rows.held_len();
         self.rows = rows(self.problem, true, self.scope);
         (self.smallest, self.stuck) = (f64::INFINITY, 0);
-        // What was the smallest primal in single precision need not be the smallest.
+        // The smallest primal in single precision need not be the smallest.
         self.best = None;
         if self.rows.held_len() != held {
-            // Another representation: what the mean holds is not its own.
+            // Another representation: the sums of the mean do not belong to it.
             self.mean.clear();
         }
         sweep::rebuild(&mut *self.rows, &mut self.state)

@@ -86,7 +86,7 @@ impl<T: Real> WithSimd for Turn<'_, '_, T> {
 }
 
 impl<T: Real> Singles for NarrowRows<'_, T> {
-    /// Where a dense row lies takes no looking up.
+    /// A dense row needs no look-up of its place.
     #[inline(always)]
     fn announce(&self, _: u32) {}
 

@@ -10,7 +10,7 @@ use crate::solver::Snapshot;
 use crate::solver::checkpoint::Clock;
 
 impl Ascent<'_, '_> {
-    /// What is needed to go on from here.
+    /// The state to resume from.
     pub(super) fn snapshot(&mut self) -> Result<Snapshot, SolveError> {
         let mut kept = Snapshot::default();
         self.state.keep(&mut kept);
@@ -91,7 +91,7 @@ impl Ascent<'_, '_> {
         self.pace = Pace { next: pace[0], measured: pace[1], optimism: kept.take_one("optimism")? };
         (self.multipliers.last, self.multipliers.length) =
             (kept.take("multipliers.last")?, kept.take_one("multipliers.length")?);
-        // What an earlier version has kept has no mean: it begins here.
+        // Snapshots of earlier versions have no mean: it begins here.
         self.mean = if kept.has("mean.counts") && !elsewhere {
             let counts = kept.take_exactly::<u64>("mean.counts", 4)?;
             let (held, constant) = if counts[0] > 0 { (self.rows.held_len(), k) } else { (0, 0) };

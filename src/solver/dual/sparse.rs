@@ -33,7 +33,7 @@ const MEASURED: usize = 32;
 /// Stored cells of a row times classes below which threads would spend their time meeting.
 const WORTHWHILE: usize = 10_000;
 
-/// What the parts are asked to do.
+/// Work of a part.
 enum Job<T> {
     /// Adds the changes of the rows loaded before, takes over the next, and answers with their scores where they are wanted.
     Turn { done: Changes, next: Arc<Loaded<T>>, scores: bool },

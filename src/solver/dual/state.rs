@@ -56,7 +56,7 @@ pub(super) struct State<'a> {
     pub bias_scale: f64,
     /// The weights of the constant feature.
     pub constant: Vec<f64>,
-    /// What is added to every score and is no variable of the dual.
+    /// Offset of every score; no variable of the dual.
     pub offset: Vec<f64>,
     /// c·ℓ of each row and its share of the gap when it was last met.
     pub seen: Vec<Bounds>,
@@ -171,12 +171,12 @@ impl<'a> State<'a> {
         }
     }
 
-    /// What the bias is now.
+    /// The bias at the current variables.
     pub fn bias(&self) -> Vec<f64> {
         self.constant.iter().zip(&self.offset).map(|(w, o)| self.bias_scale * w + o).collect()
     }
 
-    /// What was last seen of all rows, without the regulariser.
+    /// Sum of the bounds of all rows at their last visits, without the regulariser.
     pub fn estimate(&self) -> Bounds {
         let (chunks, rest) = self.seen.as_chunks::<8>();
         let mut sums = [Bounds { primal: 0.0, gap: 0.0 }; 8];
@@ -217,7 +217,7 @@ impl<'a> State<'a> {
         self.constant.iter().map(|w| w * w).sum::<f64>() / 2.0
     }
 
-    /// What is added to every row of scores, padded with −∞.
+    /// Offset of every row of scores, padded with −∞.
     pub fn shift(&self, out: &mut Vec<f64>) {
         out.clear();
         out.extend(self.constant.iter().zip(&self.offset).map(|(w, o)| self.bias_scale * w + o));

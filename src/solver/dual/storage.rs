@@ -1,4 +1,4 @@
-//! How rows are held and multiplied: the choice.
+//! Choice of the representation of rows.
 
 use super::sparse::{self, Bytes, Cells, Copied, Floats, Kind};
 use super::sweep::Rows;

@@ -33,7 +33,7 @@ impl Changes {
     }
 }
 
-/// How rows are held and multiplied.
+/// Representation of the rows, with the products that a sweep needs.
 pub(super) trait Rows {
     /// Adds `Σ x βᵀ` of the changes of the rows loaded before to W, then loads the next rows, and writes their scores where asked
     /// for, `[rows, n_classes]`.
@@ -49,7 +49,7 @@ pub(super) trait Rows {
     /// Takes rows to their maximisers one after another, each at the weights that the one before has left.
     fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError>;
 
-    /// How many rows are loaded at once.
+    /// Number of rows that are loaded at once.
     fn block_size(&self) -> usize;
 
     /// W = 0, with no changes pending.
@@ -69,7 +69,7 @@ pub(super) trait Rows {
     /// Takes back what [`Rows::held`] gave, with no changes pending. The length is checked by [`hold`].
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError>;
 
-    /// How many numbers [`Rows::held`] gives.
+    /// Length of the result of [`Rows::held`].
     fn held_len(&self) -> usize;
 }
 

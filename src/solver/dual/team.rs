@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope, Thread};
 use std::time::{Duration, Instant};
 
-/// How long to look before sleeping.
+/// Time of spinning before a thread sleeps.
 const LOOK: Duration = Duration::from_micros(50);
 /// Looks between two glances at the clock.
 const LOOKS: usize = 32;
 
-/// What a part does for a job.
+/// A part of the work, which one thread does.
 pub(super) trait Part<J>: Send {
     /// Does it.
     fn act(&mut self, job: &J) -> Vec<f64>;
@@ -27,7 +27,7 @@ struct Desk<P, J> {
     part: Mutex<P>,
     jobs: Mutex<VecDeque<Arc<J>>>,
     results: Mutex<VecDeque<Vec<f64>>>,
-    /// How many jobs have been posted, and how many are done.
+    /// Number of jobs posted, and of those done.
     posted: AtomicU64,
     done: AtomicU64,
     asleep: AtomicBool,
@@ -113,7 +113,7 @@ type Other<P, J> = (Arc<Desk<P, J>>, Option<Thread>);
 pub(super) struct Team<P, J> {
     own: P,
     others: Vec<Other<P, J>>,
-    /// How many jobs the others have been given, and of how many the results were collected.
+    /// Number of jobs posted to the others, and of those whose results were collected.
     posted: u64,
     collected: u64,
 }
@@ -146,7 +146,7 @@ where
                     dead: AtomicBool::new(false),
                 });
                 let own = Arc::clone(&desk);
-                // Where the system gives no thread, the caller does the part, as it does for one that has not begun.
+                // If the system gives no thread, the caller does the part, as it does for one that has not begun.
                 let started = Builder::new().spawn_scoped(scope, move || own.serve());
                 (desk, started.ok().map(|started| started.thread().clone()))
             })

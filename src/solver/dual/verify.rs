@@ -1,6 +1,6 @@
-//! What is proved of the model that a run leaves: its own objective against a bound that holds to the last digit.
+//! Proof of the model that a run leaves: its own objective against a bound that holds to the last digit.
 //!
-//! The passes of the solver are in its own precision, and so are its measurements: they say when it is time to look. What is proved is
+//! The passes of the solver are in its own precision, and so are its measurements: they decide when to verify. The proof is
 //! computed in f64 on the rows as they are: the objective at the very weights that are handed out, and the dual at the variables as
 //! they stand ([`DualPoint`]). The evaluation of the training rows that comes of it is handed out, too.
 
@@ -97,7 +97,7 @@ impl Ascent<'_, '_> {
         Ok((certificate.relative_gap <= self.config.gap.get()).then_some((candidate, certificate)))
     }
 
-    /// What can be proved at the end of a run that has met a limit.
+    /// Proof at the end of a run that has met a limit.
     ///
     /// # Errors
     /// As [`Ascent::verify`].

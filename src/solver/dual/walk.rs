@@ -6,12 +6,12 @@ use super::state::State;
 use crate::loss::dual::Scratch;
 use pulp::{Simd, WithSimd};
 
-/// How many visits ahead a row is asked for, before that what tells where it lies, and first its variables.
+/// Distances in visits at which a row, its place in memory, and its variables are prefetched.
 const NEAR: usize = 4;
 const AHEAD: usize = 8;
 const FAR: usize = 12;
 
-/// What a walk asks of rows and weights.
+/// Operations of a walk on rows and weights.
 pub(super) trait Singles {
     /// Asks for what tells where a row lies.
     fn announce(&self, row: u32);
@@ -44,7 +44,7 @@ struct Walk<'w, 's, R> {
     rows: &'w mut R,
     order: &'w [usize],
     state: &'w mut State<'s>,
-    /// What is added to the scores, and room for them.
+    /// Offset of the scores, and room for the scores.
     shift: &'w mut [f64],
     scores: &'w mut [f64],
     scratch: &'w mut Scratch,

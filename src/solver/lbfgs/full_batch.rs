@@ -81,7 +81,7 @@ impl<'a> FullBatch<'a> {
         Ok(batch)
     }
 
-    /// How the gradient is computed, and how far that is from autodiff on the first rows, at zero weights.
+    /// Route of the gradient, and its difference from autodiff on the first rows, at zero weights.
     ///
     /// # Errors
     /// [`SolveError::Gradient`] where it disagrees.

@@ -24,7 +24,7 @@ pub(super) struct Point {
     pub gradient: Vec<f64>,
 }
 
-/// What is minimised.
+/// The function to minimise.
 pub(super) trait Function {
     /// The function at a point.
     fn at(&mut self, at: Vec<f64>) -> Result<Point, SolveError>;

@@ -13,7 +13,7 @@
 //! device in the type of the parameters and reads scalars back one by one; it cannot pass 1e-7 in f32, and its steps cannot be
 //! watched or interrupted, which is why it is not used here.
 //!
-//! Where the bias is penalised (or not there) and λ > 0, P is strongly convex, and the gradient bounds the optimum:
+//! If λ > 0 and the bias is penalised (or absent), P is strongly convex, and the gradient bounds the optimum:
 //!
 //! ```text
 //! P(θ) − ‖∇_W P‖²/(2λ) − B²·‖∇_b P‖²/(2λ)  ≤  min P  ≤  P(θ)
@@ -110,7 +110,7 @@ pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Obs
     Ok(Fit { gradient: Some(gradient), ..finish(problem, &batch, &at, stop, clock)? })
 }
 
-/// Where the run is.
+/// State of the run.
 struct Descent {
     here: Point,
     pairs: Pairs,
@@ -173,7 +173,7 @@ fn limit(config: &LbfgsConfig, batch: &FullBatch<'_>) -> StopReason {
     if batch.passes() >= config.epochs.get() as u64 { StopReason::EpochLimit } else { StopReason::TimeLimit }
 }
 
-/// How far above the optimum, by strong convexity, where the gradient is known well enough.
+/// Distance to the optimum, by strong convexity, if the gradient is known well enough.
 fn measurement(problem: &Problem<'_>, batch: &FullBatch<'_>, here: &Point) -> Option<Measurement> {
     let lambda = problem.objective.lambda;
     let (weight, bias) = here.gradient.split_at(batch.n_weights());

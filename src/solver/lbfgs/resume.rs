@@ -7,7 +7,7 @@ use crate::solver::Snapshot;
 use crate::solver::checkpoint::Clock;
 
 impl Descent {
-    /// What is needed to go on from here.
+    /// The state to resume from.
     pub(super) fn snapshot(&self, batch: &FullBatch<'_>, clock: Clock) -> Snapshot {
         let mut kept = Snapshot::default();
         kept.put("at", self.here.at.clone());
@@ -24,7 +24,7 @@ impl Descent {
         kept
     }
 
-    /// What was kept.
+    /// The state in a snapshot.
     ///
     /// # Errors
     /// [`SolveError::Snapshot`] when it is not of this problem.

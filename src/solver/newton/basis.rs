@@ -84,7 +84,7 @@ impl Basis {
         times(self.lift.as_ref(), v)
     }
 
-    /// What w adds to the scores through the mean.
+    /// Change of the scores by w through the mean.
     pub fn shift(&self, w: &[f64]) -> f64 {
         self.mean.iter().zip(w).map(|(m, w)| m * w).sum()
     }

@@ -35,7 +35,7 @@ use record::{Candidate, Progress, Record};
 pub(super) use record::{Finished, Limits};
 use std::time::Duration;
 
-/// What rounding of margins near 0 adds to an objective, relative to it, where C is large.
+/// Relative error of the objective by rounding of margins near 0, where C is large.
 const ROUNDING: f64 = 1e-9;
 /// Iterations in which neither the gap nor μ comes down by a tenth, and iterations in all, after which the precision is exhausted.
 const STUCK: u32 = 20;

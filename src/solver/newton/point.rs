@@ -68,7 +68,7 @@ pub(super) struct Pair {
     t: f64,
     da: f64,
     dt: f64,
-    /// What is added to the product that a step aims at.
+    /// Correction added to the target of the product.
     extra: f64,
 }
 
@@ -81,7 +81,7 @@ impl Pair {
         Self { a, t, da: 0.0, dt: 0.0, extra: 0.0 }
     }
 
-    /// What is missing in a·t.
+    /// Residual of a·t.
     fn missing(&self, target: f64) -> f64 {
         target - self.a * self.t + self.extra
     }
@@ -92,13 +92,13 @@ impl Pair {
         (self.da, self.dt) = (da, (missing - self.t * da) / self.a);
     }
 
-    /// How far the step can be gone.
+    /// Largest step length at which both numbers are at or above 0.
     fn length(&self) -> f64 {
         let of = |v: f64, dv: f64| if dv < 0.0 { -v / dv } else { f64::INFINITY };
         of(self.a, self.da).min(of(self.t, self.dt))
     }
 
-    /// What brings the product after so much of the step back towards the aim.
+    /// Correction that brings the product after a step of this length back towards the target.
     fn centring(&self, target: f64, length: f64) -> f64 {
         let product = self.product(length);
         (product.max(LEAST * target).min(MOST * target) - product).max(-MOST * target)
@@ -184,7 +184,7 @@ impl Point {
         }
     }
 
-    /// What is missing in s = cap − Σa.
+    /// Residual of s = cap − Σa.
     fn short(&self, shape: &Shape<'_>, i: usize, total: f64) -> f64 {
         shape.cap.map_or(0.0, |cap| cap - total - self.sum[i].a)
     }

@@ -26,7 +26,7 @@ const STILL_INSIDE: f64 = 1e-13;
 const STILL: f64 = 1e-12;
 const PATIENCE: u32 = 6;
 const OUTER: u64 = 40;
-/// What is as good as nothing beside the value.
+/// Changes of the value, relative to it, that count as rounding.
 const ROUNDING: f64 = 1e-10;
 
 impl Iterate<'_> {

@@ -22,14 +22,14 @@ const VISIT: f64 = 50e-9;
 const VISIT_CLASS: f64 = 8e-9;
 const VISIT_PRODUCT: f64 = 0.3e-9;
 
-/// What a problem costs.
+/// Estimated cost of a problem.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Price {
     /// Seconds on one core, about.
     pub seconds: f64,
     /// Visits of coordinate ascent to a row that take as long.
     pub visits: f64,
-    /// What is held, in bytes.
+    /// Memory, in bytes.
     pub bytes: f64,
     /// Whether nobody notices what it takes, so that it may go on until the weights stand still.
     pub is_small: bool,

@@ -43,7 +43,7 @@ impl Blocks {
         }
     }
 
-    /// Where the numbers of block (k, l), l ≤ k, are kept: they are added up.
+    /// Indices of the numbers of block (k, l), l ≤ k, whose sum is the block.
     fn of(self, n_classes: usize, k: usize, l: usize) -> (usize, Option<usize>) {
         match self {
             Self::All => (k * (k + 1) / 2 + l, None),

@@ -30,7 +30,7 @@ pub struct SgdConfig {
     pub clip_value: Option<Positive> = None,
     /// Rows a step.
     pub batch_size: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127),
-    /// How they are drawn.
+    /// Method of drawing batches.
     pub sampling: Sampling = Sampling::Shuffle,
     /// Steps to make; or `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]

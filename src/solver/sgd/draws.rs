@@ -1,4 +1,4 @@
-//! What a run draws on the host besides its batches: initial weights, the rows of the accuracy estimate, and batches that fit into memory.
+//! Random draws on the host besides the batches: initial weights, rows of the accuracy estimate, and batches that fit into memory.
 
 use super::engine::Parameters;
 use super::sampler::Sampling;

@@ -48,7 +48,7 @@ table! {
 pub struct MomentumOptions {
     /// The share of the last step that is kept.
     pub momentum: Fraction = fraction(0.9),
-    /// How much the new gradient is damped.
+    /// Damping of the new gradient.
     pub dampening: Fraction = fraction(0.0),
 }
 }
@@ -94,7 +94,7 @@ pub struct AdaGradOptions {
 table! {
 /// `[solver.sgd.lion]`.
 pub struct LionOptions {
-    /// How the update mixes momentum and gradient.
+    /// Weight of the momentum in the update.
     pub beta_1: Fraction = fraction(0.9),
     /// Decay of the momentum.
     pub beta_2: Fraction = fraction(0.99),
@@ -147,7 +147,7 @@ pub struct AdafactorOptions {
 }
 }
 
-/// How Muon scales the learning rate of a matrix `[rows, columns]`.
+/// Muon's scale of the learning rate of a matrix `[rows, columns]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MuonRate {
@@ -167,7 +167,7 @@ pub struct MuonOptions {
     pub nesterov: bool = true,
     /// Newton-Schulz iterations that make an update orthogonal.
     pub newton_schulz_steps: Whole<1, 100> = Whole::clamped(5),
-    /// How the learning rate is scaled.
+    /// Scale of the learning rate.
     pub rate: MuonRate = MuonRate::Original,
 }
 }

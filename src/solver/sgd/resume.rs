@@ -30,7 +30,7 @@ fn numbered<const D: usize>(parameter: Param<Tensor<D>>, number: u64) -> Param<T
 }
 
 thread_local! {
-    /// Where the state of an optimiser goes that is being read.
+    /// Device to which the state of an optimiser is read.
     static HOME: RefCell<Option<Device>> = const { RefCell::new(None) };
 }
 
@@ -110,7 +110,7 @@ impl Run<'_> {
         Ok(interrupted)
     }
 
-    /// What is needed to go on from here, of a run of one model.
+    /// The state to resume from, of a run of one model.
     fn snapshot(&mut self) -> Result<Option<Snapshot>, SolveError> {
         let Some(optimizer) = self.engine.single().map(|single| single.optimizer()) else { return Ok(None) };
         let mut kept = Snapshot::default();

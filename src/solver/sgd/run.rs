@@ -9,7 +9,7 @@ use crate::solver::stop::{Best, StopReason, WatchedMetric, is_diverged};
 use crate::solver::{Fit, GradientReport, LogEntry, Observer, Problem, SolveError};
 use std::time::{Duration, Instant};
 
-/// Where a member is.
+/// Progress of a member.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub first_loss: Option<f64>,

@@ -9,7 +9,7 @@ use super::{SgdConfig, run};
 use crate::objective::Objective;
 use crate::solver::{EarlyStopping, Fit, Observer, Problem, SolveError};
 
-/// What one configuration of a stack has for itself; everything else is of the problem and the table that they share.
+/// Parameters of one configuration of a stack; everything else is of the problem and the table that they share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     /// η, before the schedule.

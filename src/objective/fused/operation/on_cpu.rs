@@ -10,7 +10,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
 
-/// What one pass over plain rows gives.
+/// Result of one pass over plain rows.
 struct Found {
     loss: f64,
     /// ∂ℓ/∂scores of the mean, `[n, n_classes]`.

@@ -1,4 +1,4 @@
-//! What all parts know of the rows: the cells, and what centring and scaling make of each row.
+//! Rows as all parts read them: the cells, and the factors of each row after centring and scaling.
 
 use crate::data::batch::Source;
 use crate::data::sparse::Column;
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 const SPARSE: f64 = 0.3;
 const SAMPLED: usize = 256;
 
-/// How cells are stored.
+/// Types of the columns and the values of stored cells.
 pub(in crate::solver::dual) trait Kind: Send + Sync + 'static {
     type Column: Column;
     type Value: Copy + Into<f64> + Send + Sync;
@@ -58,7 +58,7 @@ pub(super) struct RowFacts {
     pub square: f64,
 }
 
-/// What the rows have in common.
+/// Cells and factors common to all parts.
 pub(super) struct Shared<'a, K: Kind> {
     pub csr: Cells<'a, K>,
     /// 1/scale and mean/scale of each feature; where the scale is the same for all, it is in the factors of the rows instead.
@@ -74,7 +74,7 @@ impl<T> Default for Loaded<T> {
     }
 }
 
-/// What all features are divided by, where that is one number.
+/// The divisor of all features, if that is one number.
 fn common_divisor(source: Source<'_>) -> Option<f64> {
     let scale = source.scaler.scale.as_ref()?;
     let first = *scale.first()?;

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 const CHUNK: usize = 2_000;
 const K: usize = 10;
-/// How long one measurement should take.
+/// Time of one measurement.
 const BLOCK: Duration = Duration::from_millis(700);
 
 struct Silent;

@@ -29,7 +29,7 @@ const N_ROWS: usize = 49_000;
 const N_FEATURES: usize = 3_072;
 const N_CLASSES: usize = 10;
 const LAMBDA: f64 = 5e4;
-/// How long one measurement should take.
+/// Time of one measurement.
 const BLOCK: Duration = Duration::from_millis(400);
 
 struct Silent;

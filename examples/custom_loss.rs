@@ -18,7 +18,7 @@ use std::error::Error;
 
 const MARGIN: f64 = 1.0;
 
-/// What is wrong with the gradient.
+/// Mistake in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mistake {
     None,

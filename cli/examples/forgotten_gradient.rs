@@ -1,4 +1,4 @@
-//! What forgetting the gradient of the regulariser does to the loss curve: the same steps with λW and without, drawn side by side.
+//! Loss curve with a forgotten gradient of the regulariser: the same steps with λW and without, drawn side by side.
 //!
 //! `cargo run --release --example forgotten_gradient [CONFIG.toml [OUT.svg]]`
 //!

@@ -181,7 +181,7 @@ fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
                 assert!(report.verdict.max_relative_error <= 1e-7, "{what}: {}", report.verdict);
                 assert_eq!(report.at, if weight.is_some() { At::Model } else { At::Random });
                 kinks += report.verdict.kinks;
-                // Where a row has a kink, what a plain check shows is off by far more than this one allows.
+                // At a kink of a row the error of a plain check is far above the tolerance of this one.
                 for line in report.coordinates.iter().filter(|l| kind.set.power == Power::One && !l.regularised) {
                     let plain = (line.centred - line.analytic).abs() / (line.centred.abs() + line.analytic.abs());
                     if line.kinks.iter().any(|k| k.side != Side::Both) {

@@ -19,7 +19,7 @@ fn halves() -> Vec<Target> {
     targets
 }
 
-/// What the type may round: 11 and 8 significant bits, a few operations.
+/// Tolerance for the rounding of the type: 11 and 8 significant bits, a few operations.
 fn tolerance(target: &Target) -> f64 {
     if target.dtype == DType::F16 { 4e-3 } else { 3e-2 }
 }

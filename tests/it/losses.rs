@@ -381,7 +381,7 @@ fn losses_display_their_options_and_are_named() {
     }
 }
 
-/// What `init` says about a wrong value.
+/// The message of `init` for a wrong value.
 fn complaint(init: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let panic = std::panic::catch_unwind(init).expect_err("a wrong value was accepted");
     panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap()

@@ -38,7 +38,7 @@ impl Target {
         if self.is_double() { 1e-12 } else { 1e-6 }
     }
 
-    /// What the target makes of a number.
+    /// The number as the target rounds it.
     pub fn round(&self, value: f64) -> f64 {
         if self.is_double() { value } else { f64::from(value as f32) }
     }

@@ -100,7 +100,7 @@ fn text(certified: &Certified) -> String {
     out
 }
 
-/// How far above the optimum a model is at most.
+/// Upper bound of the model's distance to the optimum, in words.
 fn above(primal: f64, dual: f64) -> String {
     if dual > 0.0 {
         return format!("the model is at most {:.3} % above the optimum", 100.0 * (primal / dual - 1.0));

@@ -7,9 +7,9 @@ use crate::run::measure::Comparison;
 use crate::visible;
 use std::fmt::Write as _;
 
-/// What there is to say.
+/// Content of an evaluation as text.
 pub(super) struct Evaluated<'a> {
-    /// What the rows are called.
+    /// Name of the rows.
     pub(super) name: &'a str,
     pub(super) evaluation: &'a Evaluation,
     /// The loss in words; `None` where the model's is no margin loss.
@@ -21,7 +21,7 @@ pub(super) struct Evaluated<'a> {
 
 /// Classes of which each has a line; of more only the worst have.
 const MOST_LINES: usize = 100;
-/// How many of them.
+/// Number of those.
 const WORST: usize = 20;
 
 /// Accuracy, probabilities, per-class table and confusion matrix.

@@ -17,7 +17,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default();
 
-/// What goes to stderr, and how much of it.
+/// Amount of text on standard error.
 #[derive(Debug, Clone, Copy)]
 pub struct Messages {
     /// Only errors and warnings.
@@ -62,7 +62,7 @@ pub fn error(text: &str, hint: Option<&str>) {
 /// Writes text to stdout.
 ///
 /// # Errors
-/// What the system says; a reader that went away is no error.
+/// The error of the system; a reader that has gone is none.
 pub fn stdout(text: &str) -> io::Result<()> {
     write(&visible::lines(text))
 }
@@ -101,7 +101,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// What the calibration has changed, where it was measured best.
+/// Quality of probabilities before and after calibration: on the test rows, or else on the validation rows.
 fn calibrated(report: &CalibrationReport) -> String {
     let method = report.temperature.map_or_else(|| report.method.clone(), |t| format!("temperature {}", number(t)));
     let (split, measured) = match report.test {

@@ -9,7 +9,7 @@ use crate::report::ReportError;
 use crate::run::{RecordError, RunError};
 use std::path::{Path, PathBuf};
 
-/// What the system or this program has against a file.
+/// The refusal of a file that is the cause of a failure.
 pub(super) fn refusal(failure: &Failure) -> Option<&Refusal> {
     let source = match failure {
         Failure::Run(
@@ -28,7 +28,7 @@ pub(super) fn refusal(failure: &Failure) -> Option<&Refusal> {
     Refusal::of(source)
 }
 
-/// What to do about it.
+/// Advice for a refused file.
 pub(super) fn hint(failure: &Failure) -> Option<&'static str> {
     let refusal = refusal(failure)?;
     refusal.hint().or(match failure {

@@ -99,7 +99,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// How to go on with a run.
+/// The command that resumes a run.
 fn command(path: &Path) -> String {
     format!("burn-svm train {} --out {} --resume", path.join("config.toml").display(), path.display())
 }
@@ -115,7 +115,7 @@ fn report(args: &TrainArgs, result: &RunResult, stop: &str, path: &Path) -> Resu
     Ok(())
 }
 
-/// What a finished run has to say, said again.
+/// Repeats the result of a finished run.
 fn again(args: &TrainArgs, result: &RunResult, path: &Path) -> Result<ExitCode, Failure> {
     if args.json {
         // As it was written: a number that is read need not be printed the same.
@@ -140,7 +140,7 @@ fn far(result: &RunResult, stop: StopReason) -> Option<String> {
     ))
 }
 
-/// What is known of a solution that is not as good as was asked for, why it may be, and what to type.
+/// State of a solution that misses its goal, the likely reason, and the command that helps.
 fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
     if let Some(points) = &result.path {
         let short: Vec<_> = points.iter().filter(|p| p.stop_reason != StopReason::GapReached.name()).collect();

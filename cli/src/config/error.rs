@@ -12,9 +12,9 @@ pub struct ConfigError {
     pub file: PathBuf,
     /// Line and column, counted from 1, with the text of the line.
     pub place: Option<Place>,
-    /// What was found and what was expected.
+    /// Content found and expected.
     pub problem: String,
-    /// What to do about it.
+    /// Advice for the user.
     pub hint: Option<String>,
 }
 
@@ -133,7 +133,7 @@ mod tests {
             assert_eq!(lines[2].chars().nth(column), Some('X'), "{at}");
             assert_eq!(lines[3].matches('^').count(), 1, "{at}");
         }
-        // What ends beyond the part that is shown is underlined as far as that goes.
+        // A range that ends beyond the part shown is underlined up to there.
         let lines = shown(&"x".repeat(5_000), 10..4_000);
         assert!(lines[3].chars().count() <= lines[2].chars().count() && lines[3].contains("^^^"));
     }

@@ -44,11 +44,11 @@ pub enum BiasKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PreprocessConfig {
-    /// What is subtracted.
+    /// Centre that is subtracted from each feature.
     pub center: Center,
-    /// What is divided by.
+    /// Divisor of each feature or row.
     pub scale: Scale,
-    /// What becomes of the bias.
+    /// Regularisation of the bias.
     pub bias: BiasKind,
     /// The value B of the constant feature that a regularised bias amounts to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,13 +80,13 @@ pub struct RunConfig {
     /// Seed of the one generator.
     #[serde(default)]
     pub seed: u64,
-    /// Where to compute.
+    /// Device of the computation.
     #[serde(default)]
     pub device: DeviceName,
     /// Threads of the CPU; 0 for all cores.
     #[serde(default)]
     pub threads: usize,
-    /// How gradients are had.
+    /// Implementation of the gradient.
     #[serde(default)]
     pub gradient: GradientRoute,
     /// `[data.*]`
@@ -224,7 +224,7 @@ impl LoadedConfig {
     }
 }
 
-/// What serde would say badly: none or two of the tables of which there must be one.
+/// A clearer message than serde's for none or two of the tables of which there must be one.
 fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
     for (name, choices) in [
         (
@@ -325,11 +325,11 @@ fn check_sgd(sgd: &SgdConfig) -> Result<(), (String, String)> {
 /// No machine that trains linear models has more cores.
 pub const MOST_THREADS: usize = 1024;
 
-/// What to do where a calibration has nothing to be fitted on.
+/// Advice for a calibration without rows to be fitted on.
 pub const NO_VALIDATION: &str =
     "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]";
 
-/// What one key cannot know of another: the problem and a hint.
+/// Conflicts between keys: the problem and a hint.
 fn check(run: &RunConfig) -> Result<(), (String, String)> {
     if run.threads > MOST_THREADS {
         let problem = format!("threads: found {}, expected at most {MOST_THREADS}", run.threads);

@@ -20,7 +20,7 @@ pub const MOST_TRIALS: usize = 100_000;
 /// Keys of a space: a table of results has a column for each.
 const MOST_KEYS: usize = 100;
 
-/// How trials are chosen out of the space.
+/// Method of choosing trials from the space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -31,7 +31,7 @@ pub enum Method {
     Random,
 }
 
-/// What trials are ranked by, on the validation rows.
+/// Score of a trial, on the validation rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -65,7 +65,7 @@ impl Metric {
     }
 }
 
-/// What the early rungs of successive halving are given less of.
+/// Resource of which the early rungs of successive halving have less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -82,9 +82,9 @@ pub enum Resource {
 pub struct HalvingConfig {
     /// Of so many trials one goes on, with so many times the resource.
     pub factor: Whole<1, 1_000>,
-    /// How many times trials are trained.
+    /// Number of times that trials are trained.
     pub rungs: Whole<1, 50>,
-    /// What there is more of at each rung.
+    /// Resource that grows with each rung.
     pub resource: Resource,
 }
 
@@ -98,13 +98,13 @@ impl Default for HalvingConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchConfig {
-    /// How trials are chosen.
+    /// Method of choosing trials.
     pub method: Method,
-    /// What they are ranked by.
+    /// Score by which trials are ranked.
     pub metric: Metric,
     /// Folds of cross-validation; 0 for the validation rows of `[split]`.
     pub folds: Whole<0, 10_000>,
-    /// How often folds or validation rows are drawn.
+    /// Number of times that folds or validation rows are drawn.
     pub repeats: Whole<1, 1_000>,
     /// Train the best once more on training and validation rows.
     pub refit: bool,
@@ -144,7 +144,7 @@ impl Default for SearchConfig {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Space(pub BTreeMap<String, Dimension>);
 
-/// What one key may be.
+/// Values of one key.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Dimension {
@@ -164,7 +164,7 @@ pub struct Range {
     /// From and to, uniform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uniform: Option<[f64; 2]>,
-    /// How many values a grid takes of it, both ends included.
+    /// Number of values in a grid, both ends included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<Whole<1, MOST_TRIALS>>,
 }
@@ -189,7 +189,7 @@ impl Range {
         (low, high)
     }
 
-    /// What is wrong with it.
+    /// The problem of its bounds; `None` if they are right.
     fn problem(&self) -> Option<String> {
         let (low, high) = self.ends();
         match (self.log, self.uniform) {

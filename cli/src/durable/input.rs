@@ -127,7 +127,7 @@ pub(super) mod pipes {
     use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
     use std::time::{Duration, Instant};
 
-    /// How long the other end may take to be there.
+    /// Time for which the other end is waited for.
     const PATIENCE: Duration = Duration::from_secs(10);
     const GLANCE: Duration = Duration::from_millis(5);
 

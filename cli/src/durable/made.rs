@@ -1,4 +1,4 @@
-//! What the program has made in a folder: a list that is kept there, so that nothing else is overwritten or taken away.
+//! List of the files that the program has made in a folder, kept there so that no other file is overwritten or removed.
 //!
 //! A name is on the list before there is a file of that name, so that a crash in between leaves a name too many and never a file that
 //! is not known again. A line is added by one write at the end; one that was cut off is not read.
@@ -68,7 +68,7 @@ fn refused(file: &Path, refusal: Refusal) -> Trouble {
 #[derive(Debug)]
 pub struct Made {
     folder: PathBuf,
-    /// Where a crash has not cut it off.
+    /// Kind of the folder; `None` if a crash has cut it off.
     kind: Option<Kind>,
     list: Mutex<List>,
 }
@@ -334,7 +334,7 @@ mod tests {
         let again = Made::marked(folder.path()).unwrap().unwrap();
         assert_eq!(again.names(), ["deep/ours"]);
         assert!(again.is(Kind::Run) && !again.is(Kind::Search));
-        // What somebody puts where one of ours was is theirs.
+        // A stranger's file in place of one of ours stays.
         fs::write(at("ours"), "t").unwrap();
         assert!(again.write("ours", b"x").is_err());
         again.write("deep/ours", b"new").unwrap();

@@ -1,4 +1,4 @@
-//! Where a command writes what the user has named: a file, all or nothing; or what is no file, straight.
+//! Output that the user has named: a file, written whole or not at all, or a pipe or device, written directly.
 
 use super::{Draft, Refusal, input};
 use std::fs::{self, File};

@@ -12,9 +12,9 @@ pub enum Refusal {
     /// A folder holds something else than what is to be written.
     #[error("holds {found}, expected {expected} or an empty folder")]
     OtherKind {
-        /// What is there.
+        /// Content of the folder.
         found: &'static str,
-        /// What would have been written.
+        /// Kind of folder that was to be written.
         expected: &'static str,
     },
     /// A link within a folder, where something is to be written.
@@ -26,13 +26,13 @@ pub enum Refusal {
     /// Not a file.
     #[error("is {found}, expected a file")]
     Special {
-        /// What it is.
+        /// Kind of the thing found.
         found: &'static str,
     },
     /// A pipe without anybody at its other end.
     #[error("is a pipe, and nobody {does} it")]
     Deserted {
-        /// What was waited for.
+        /// Action that was waited for.
         does: &'static str,
     },
     /// More than may be read.
@@ -44,7 +44,7 @@ pub enum Refusal {
     /// The result would overwrite what it comes from.
     #[error("is {what} itself, which the output would replace")]
     Input {
-        /// What it is.
+        /// The input that has this name.
         what: &'static str,
     },
     /// A link whose target is not there, where something is to be written.

@@ -65,9 +65,9 @@ impl FromStr for ExportFormat {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct ExportError {
-    /// What cannot be held.
+    /// Part of the model that the format cannot express.
     pub problem: String,
-    /// What to do about it.
+    /// Advice for the user.
     pub hint: String,
 }
 
@@ -76,7 +76,7 @@ pub struct ExportError {
 pub struct Exported {
     /// The content of the file.
     pub bytes: Vec<u8>,
-    /// What the user should know about it.
+    /// Remarks for the user.
     pub notes: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ impl Exported {
     /// Writes the file, all or nothing: a half file never passes for a whole one.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn save(&self, file: &Path) -> io::Result<()> {
         crate::durable::write(file, &self.bytes)
     }

@@ -95,7 +95,7 @@ fn whole(name: &str, value: u64) -> Message {
     Message::new().text(1, name).int(3, value).int(20, 2)
 }
 
-/// What the graph gathers.
+/// Nodes and tensors of the graph.
 struct Graph {
     nodes: Vec<Message>,
     tensors: Vec<Message>,

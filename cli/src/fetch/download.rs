@@ -19,7 +19,7 @@ const SLOWEST: u64 = 64;
 #[derive(Debug)]
 pub struct Fetcher {
     agent: Agent,
-    /// How long a server may say nothing, or next to nothing.
+    /// Time for which a server may send nothing, or next to nothing.
     patience: Duration,
     /// Instead of the official addresses; tests only.
     addresses: Option<Vec<String>>,
@@ -211,7 +211,7 @@ impl Fetcher {
                 done
             }
             other => {
-                // What is there may be what the server objects to.
+                // The server may object to the part that is there.
                 if other == StatusCode::RANGE_NOT_SATISFIABLE {
                     fs::remove_file(part).map_err(local)?;
                 }
@@ -314,7 +314,7 @@ fn receive(
     Ok(())
 }
 
-/// How a file on the disk differs from the official one, if it does.
+/// The difference between a file on the disk and the official one, if any.
 fn differs(path: &Path, file: &RemoteFile) -> Result<Option<String>, FetchError> {
     let io = io_error(path);
     // A pipe would be waited for.

@@ -45,9 +45,9 @@ pub struct RemoteSet {
     pub folder: &'static str,
     /// Each holds all files.
     pub addresses: &'static [&'static str],
-    /// What is downloaded.
+    /// Files to download.
     pub files: &'static [RemoteFile],
-    /// What an archive holds that is unpacked to `folder`, with lengths (0: any); empty where the files are used as they are.
+    /// Files in an archive that are unpacked to `folder`, with lengths (0: any); empty if the files are used as they are.
     pub unpacked: &'static [(&'static str, u64)],
 }
 
@@ -134,7 +134,7 @@ impl FetchName {
         }
     }
 
-    /// Where its files are, and what they must be.
+    /// Addresses and expected files.
     #[must_use]
     pub const fn set(self) -> &'static RemoteSet {
         match self {
@@ -179,7 +179,7 @@ pub enum FetchError {
     Remote {
         /// The file.
         name: String,
-        /// What happened at each address.
+        /// The failure at each address.
         reasons: String,
     },
     /// A file of that name is there, but it is another one.
@@ -187,13 +187,13 @@ pub enum FetchError {
     Other {
         /// The file.
         file: PathBuf,
-        /// How it differs.
+        /// The difference.
         problem: String,
     },
     /// The program cannot download.
     #[error("{name}: this program was built without the feature `fetch`")]
     NotCompiledIn {
-        /// What was asked for.
+        /// The data set that was asked for.
         name: FetchName,
     },
     /// The system refused.
@@ -201,13 +201,13 @@ pub enum FetchError {
     Io {
         /// The file or folder.
         file: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
 }
 
 impl FetchError {
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
@@ -219,7 +219,7 @@ impl FetchError {
     }
 }
 
-/// What a download is doing.
+/// Progress of a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FetchEvent<'a> {
@@ -235,7 +235,7 @@ pub enum FetchEvent<'a> {
         done: u64,
         /// Its length.
         total: u64,
-        /// Where it comes from.
+        /// The address of the download.
         address: &'a str,
     },
     /// So many bytes are there now.

@@ -285,7 +285,7 @@ impl Records {
     }
 }
 
-/// What a folder or an archive holds.
+/// Content of a folder or an archive.
 struct Found {
     train: Records,
     test: Option<Records>,

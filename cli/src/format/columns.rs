@@ -24,7 +24,7 @@ impl fmt::Display for Column {
     }
 }
 
-/// What a column is for.
+/// Use of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// The feature of this number, from 0.
@@ -47,7 +47,7 @@ pub(super) struct Plan {
     pub(super) nameless: Vec<usize>,
 }
 
-/// What the configuration says of columns.
+/// Columns that the configuration names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Special {
     /// The label.
@@ -58,14 +58,14 @@ pub struct Special {
     pub ignore: Vec<Column>,
 }
 
-/// What a model expects of a table.
+/// Columns and options of a table that a model expects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The number of features; 0 where any table will do.
     pub n_features: usize,
     /// Their names, in order, where the model knows them.
     pub feature_names: Option<Vec<String>>,
-    /// What the configuration of the training run says of columns.
+    /// Columns named in the configuration of the training run.
     pub special: Special,
     /// Whether csv text has a header, where that was said.
     pub header: Option<bool>,

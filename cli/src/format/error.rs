@@ -1,10 +1,10 @@
-//! What can be wrong with a data file, said so that the user can find the place.
+//! Errors of data files, with the place in the file.
 
 use crate::visible;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where in a file.
+/// Place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Position {
@@ -35,11 +35,11 @@ pub enum DataErrorKind {
 pub struct DataError {
     /// The file, as the user named it.
     pub file: PathBuf,
-    /// Where in the file.
+    /// Place in the file.
     pub position: Position,
-    /// What was found and what was expected, lower case, without a full stop.
+    /// Content found and expected, lower case, without a full stop.
     pub problem: String,
-    /// What to do about it.
+    /// Advice for the user.
     pub hint: Option<String>,
     /// Path or content.
     pub kind: DataErrorKind,

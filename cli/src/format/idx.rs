@@ -183,7 +183,7 @@ impl Element {
     }
 }
 
-/// What the first bytes promise, checked as far as they can be.
+/// Header of the file, with the sizes checked as far as they can be.
 struct Header {
     file: PathBuf,
     element: Element,

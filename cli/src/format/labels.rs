@@ -26,7 +26,7 @@ pub fn push_text(labels: &mut LabelColumn, word: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// What all words of a column are.
+/// Type that all words of a column share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Number,

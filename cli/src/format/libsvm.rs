@@ -115,7 +115,7 @@ impl LibsvmConfig {
     fn load_by(&self, float: FloatType, base: IndexBase) -> Result<Dataset, DataError> {
         let (mut notes, mut base_of_test, mut base_of_train) = (Vec::new(), base, base);
         let single = |path: &Path, base: &mut IndexBase| read_part(path, Cells::Single, base, &mut Vec::new());
-        // What can be read again is read meanwhile.
+        // A file that can be read twice is read at the same time.
         let meanwhile = self.test.as_deref().filter(|path| float != FloatType::F64 && is_regular(path));
         let (train, early) = rayon::join(
             || read_part(&self.train, float.into(), &mut base_of_train, &mut notes),
@@ -143,7 +143,7 @@ impl LibsvmConfig {
     }
 }
 
-/// How cells are kept.
+/// Representation of the cells.
 #[derive(Debug, Clone, Copy)]
 enum Cells {
     /// Sparse rows in single precision.

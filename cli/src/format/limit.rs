@@ -1,6 +1,6 @@
-//! How much memory the reading of a file may take.
+//! Limit of the memory that reading a file may take.
 //!
-//! Every reader grows only by what has arrived, and asks here before it grows: a small file that unpacks to a large one, or
+//! Every reader grows only by the bytes that have arrived, and asks here before it grows: a small file that unpacks to a large one, or
 //! whose header promises more than it holds, is refused with a sentence before it takes the machine down.
 
 use crate::format::{DataError, Position};
@@ -43,7 +43,7 @@ fn of_machine() -> Option<u64> {
 /// Reads a number of bytes: `500M`, `8G`, `8GiB`, `1.5e9`; K, M, G and T are powers of 1024.
 ///
 /// # Errors
-/// What was found and what was expected.
+/// Text found and expected.
 pub fn parse(text: &str) -> Result<u64, String> {
     let expected = || format!("`{text}` is no amount of memory: expected bytes, such as 500M or 8G");
     let lower = text.trim().to_ascii_lowercase();
@@ -87,7 +87,7 @@ pub(super) fn exceeded() -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, words())
 }
 
-/// What to do about data that need more.
+/// Advice for data above the limit.
 pub(super) const HINT: &str = "`--memory` sets the limit; is this the right file?";
 
 /// Refuses data that need more than the limit.

@@ -21,7 +21,7 @@ const XZ_MEMORY: u32 = 512 << 10;
 const BZIP2_MAGIC: &[u8] = b"BZh";
 const BZIP2_BLOCKS: [&[u8]; 2] = [b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"];
 
-/// How a file is compressed.
+/// Compression of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Codec {
     Plain,
@@ -159,7 +159,7 @@ impl Source {
         Ok(self.read_up_to(&mut byte, 1)? == 0)
     }
 
-    /// What a failed read of this source means to the user.
+    /// The failed read of this source, as an error for the user.
     #[must_use]
     pub fn fail(&self, error: &io::Error) -> DataError {
         read_error(&self.file, self.codec, error)
@@ -200,7 +200,7 @@ pub(super) fn checked_product(sizes: &[u64]) -> Option<u64> {
     sizes.iter().try_fold(1u64, |product, &size| product.checked_mul(size))
 }
 
-/// What a file that is not of the expected format looks like by its first bytes.
+/// Kind of a file that is not of the expected format, by its first bytes.
 pub(super) fn looks_like(head: &[u8]) -> &'static str {
     const KNOWN: [(&[u8], &str); 14] = [
         (b"\xff\xfe", "UTF-16 text"),
@@ -355,7 +355,7 @@ pub(super) mod tests {
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats").join(name)).unwrap()
     }
 
-    /// What `make_compressed.py` packs.
+    /// The bytes that `make_compressed.py` packs.
     fn packed() -> Vec<u8> {
         (0..20_000u32).map(|i| ((i * i + i / 7) % 251) as u8).collect()
     }

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 /// Pixels of a PNG to a point.
 pub const SCALE: u32 = 2;
-/// What plotters calls the size of a font is its line height: this many times the em.
+/// Line height of a font, which plotters calls its size: this many times the em.
 pub(super) const LINE_HEIGHT: f64 = 1.24;
 
 /// Text that is read first.
@@ -31,7 +31,7 @@ pub trait Figure {
     /// Draws everything but [`Figure::pictures`].
     ///
     /// # Errors
-    /// What plotters says.
+    /// The error of plotters.
     fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String>;
 
     /// Pictures made of pixels, laid over the rest.
@@ -51,7 +51,7 @@ pub struct Placed {
     pub pixels: Pixels,
 }
 
-/// Where text is put and how it looks.
+/// Position and style of a text.
 #[derive(Clone, Copy)]
 pub struct Text {
     pub(super) at: (f64, f64),
@@ -152,7 +152,7 @@ impl<B: DrawingBackend> Pen<'_, B> {
 /// The figure as an SVG document.
 ///
 /// # Errors
-/// What plotters says.
+/// The error of plotters.
 pub fn svg(figure: &impl Figure) -> Result<String, String> {
     let mut document = String::new();
     {
@@ -181,7 +181,7 @@ pub fn svg(figure: &impl Figure) -> Result<String, String> {
 /// The figure as a PNG file.
 ///
 /// # Errors
-/// What plotters says.
+/// The error of plotters.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub fn png(figure: &impl Figure) -> Result<Vec<u8>, String> {
     let (width, height) = figure.size();

@@ -18,7 +18,7 @@ const SMALLEST: f64 = 6.0;
 const LARGEST: f64 = 14.0;
 /// Left edge of everything.
 const MARGIN: f64 = 24.0;
-/// Where the matrix begins.
+/// Top of the matrix, in points.
 const TOP: f64 = 84.0;
 /// Pixels of a PNG to a cell where there are many.
 const SMALLEST_DOT: f64 = 3.0;
@@ -36,7 +36,7 @@ pub struct Matrix<'a> {
     pairs: Vec<(u64, usize, usize)>,
 }
 
-/// Where things are, in points.
+/// Positions and sizes, in points.
 struct Layout {
     /// Side of a cell.
     cell: f64,

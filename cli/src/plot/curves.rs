@@ -1,4 +1,4 @@
-//! What changes over a run: loss, accuracy, the bounds that the exact solver proves; and what changes over a path in C.
+//! Curves of a run: loss, accuracy, the bounds that the exact solver proves; and the models of a path over C.
 
 use super::canvas::{Figure, GRID, INK, Pen, QUIET, Text, failed};
 use super::pixels::text_width;
@@ -20,7 +20,7 @@ type Points = Vec<(f64, f64)>;
 /// Sizes that are drawn. No run has larger ones; a file may, and the ticks of an axis beyond them are never at an end.
 const LARGEST: f64 = 1e100;
 
-/// How the values of an axis are written.
+/// Notation of the values of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Number,

@@ -36,7 +36,7 @@ pub enum PlotError {
     Draw {
         /// The picture.
         file: PathBuf,
-        /// What went wrong.
+        /// The failure.
         problem: String,
     },
 }
@@ -66,7 +66,7 @@ impl std::str::FromStr for Format {
     }
 }
 
-/// What was drawn, and what was not.
+/// Figures drawn, and figures left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drawn {
     /// The files written.
@@ -77,7 +77,7 @@ pub struct Drawn {
 
 /// Writes figures into a folder.
 struct Sheet {
-    /// What in the folder of the run is ours.
+    /// Files that the program has made in the folder.
     made: Made,
     format: Format,
     drawn: Drawn,
@@ -150,7 +150,7 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     let mut sheet = Sheet { made, format, drawn: Drawn::default() };
     let name = run_name(folder);
     if let Some(points) = recorded::read_path(folder)? {
-        // What is logged of a path belongs to several models, one after the other.
+        // The log of a path belongs to several models, one after the other.
         sheet.put_or_skip("path", curves::path(&points, &name).as_ref(), "no model was finished")?;
         ["loss", "accuracy"].into_iter().for_each(|figure| sheet.skip(figure, "a path has a model for each C"));
     } else {
@@ -205,7 +205,7 @@ pub fn draw_search(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     Ok(sheet.drawn)
 }
 
-/// What the figures call the run: the name of its folder.
+/// Name of the run in its figures: that of its folder.
 fn run_name(folder: &Path) -> String {
     let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     canvas::clean(&path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()))

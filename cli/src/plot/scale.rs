@@ -49,7 +49,7 @@ impl Axis {
         self.log
     }
 
-    /// Where a value is, 0 at the lowest and 1 at the highest.
+    /// Position of a value, 0 at the lowest and 1 at the highest.
     pub(crate) fn at(&self, value: f64) -> f64 {
         let value = if self.log { value.log10() } else { value };
         (value - self.low) / (self.high - self.low)

@@ -1,4 +1,4 @@
-//! What a search has found: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
+//! Results of a search: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
 
 use super::canvas::{Figure, INK, Pen, QUIET, Text, failed};
 use super::frame::{Frame, inset, inset_ticks, range};
@@ -122,7 +122,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Where a figure of losses ends: what diverges would leave no room for the others.
+/// Upper end of the axis of losses: diverging curves would leave no room for the others.
 pub(crate) fn ceiling(points: impl Iterator<Item = (f64, f64)>) -> f64 {
     let (start, most) = points.filter(|p| p.1.is_finite()).fold((0.0, 0.0), |(start, most): (f64, f64), p| {
         (if p.0 == 0.0 { start.max(p.1) } else { start }, most.max(p.1))

@@ -109,7 +109,7 @@ impl Templates {
     }
 }
 
-/// What the weights are weights of.
+/// Meaning of the weights, by the preprocessing.
 fn kind(model: &Classifier) -> String {
     let Some(training) = model.training() else {
         return "weights of the features as they are".into();

@@ -12,7 +12,7 @@ use std::path::Path;
 /// Images of a pair.
 const IMAGES: usize = 8;
 
-/// What the data of a run has to show.
+/// Examples from the data of a run.
 #[derive(Debug)]
 pub(super) struct Shown {
     pub(super) pairs: Vec<Pair>,

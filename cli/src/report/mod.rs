@@ -41,12 +41,12 @@ pub enum ReportError {
     Draw {
         /// The folder of the run.
         folder: PathBuf,
-        /// What went wrong.
+        /// The failure.
         problem: String,
     },
 }
 
-/// What the folder of a run holds.
+/// Content of a run folder.
 #[derive(Debug)]
 struct Findings {
     folder: PathBuf,
@@ -80,7 +80,7 @@ impl Findings {
         })
     }
 
-    /// What the page lacks because the data cannot be read.
+    /// Note on parts that are missing because the data cannot be read.
     fn lacks(&self) -> Option<String> {
         let reason = self.shown.as_ref()?.as_ref().err()?;
         Some(format!("no example images and no rows of each class: {reason}"))
@@ -96,7 +96,7 @@ impl Findings {
 pub struct Written {
     /// The page.
     pub file: PathBuf,
-    /// What it lacks, and why.
+    /// Missing parts, with the reasons.
     pub notes: Vec<String>,
 }
 

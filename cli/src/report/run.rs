@@ -87,7 +87,7 @@ fn certificate(result: &RunResult) -> String {
 
 fn all_curves(found: &Findings) -> String {
     let charts = match &found.result.path {
-        // What was logged belongs to several models, one after the other.
+        // The log belongs to several models, one after the other.
         Some(points) => over_c(points),
         None => over_steps(&found.metrics, found.bounds.as_deref()),
     };

@@ -214,7 +214,7 @@ fn judged(record: &SearchRecord) -> String {
     facts(&values) + &within.map_or_else(String::new, note)
 }
 
-/// How sure the choice is.
+/// Note on the standard error of the best score, and the trials within it.
 fn within_error(record: &SearchRecord) -> Option<String> {
     let best = record.standings.first()?;
     let (score, error) = best.score.zip(best.standard_error)?;

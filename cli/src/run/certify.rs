@@ -1,4 +1,4 @@
-//! What can be proved of a model: its objective on training rows, and how far that is from the optimum at most.
+//! Proof of a model's quality: its objective on training rows, and a bound of its distance to the optimum.
 
 use super::labelled::{conform, renumbered};
 use super::{Prepared, RunError, labelled, open_device, prepare_for, threads};
@@ -18,17 +18,17 @@ use std::path::Path;
 pub struct Certified {
     /// Bounds.
     pub proof: Proof,
-    /// What the rows are called.
+    /// Name of the rows.
     pub rows: String,
-    /// How many.
+    /// Number of rows.
     pub n_samples: usize,
-    /// What the objective is.
+    /// The objective that was bounded.
     pub objective: Objective,
     /// Its λ in three forms.
     pub strength: Strength,
 }
 
-/// How long to tighten the bound.
+/// Limits for tightening the bound.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Until the solver's own relative gap is this.

@@ -44,7 +44,7 @@ pub struct Identity {
     pub config: String,
     /// The digest of all rows, labels, weights and names of the data.
     pub data: String,
-    /// How much data there is, in words.
+    /// Amount of data, in words.
     pub shape: String,
     /// The device, with the adapter's name.
     pub device: String,

@@ -40,7 +40,7 @@ type Parsed = (String, Vec<String>, Confusion);
 /// Reads either form.
 ///
 /// # Errors
-/// What is wrong, with the line.
+/// The mistake, with the line.
 pub(super) fn parse(file: impl Read) -> Result<Parsed, String> {
     let mut reader = csv::Reader::from_reader(file);
     let header = reader.headers().map_err(|e| e.to_string())?.clone();

@@ -9,9 +9,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Where the models of a path go.
+/// Folder of the models of a path.
 pub(super) const PATH_FOLDER: &str = "path";
-/// Where figures go.
+/// Folder of the figures.
 pub const FIGURES: &str = "figures";
 /// The page of a run or a search.
 pub const PAGE: &str = "report.html";

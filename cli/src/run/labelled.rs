@@ -28,7 +28,7 @@ pub struct Labelled {
     pub data: Dataset,
     /// The rows to look at.
     pub rows: Vec<u32>,
-    /// What they are called.
+    /// Name of the rows.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a trained model is worth on its splits, and its probabilities: fitted on the validation split, measured before and after.
+//! Quality of a trained model on its splits, and of its probabilities: fitted on the validation split, measured before and after.
 
 use super::{Prepared, RunResult};
 use crate::calibration::{Calibrator, Method, Quality, QualitySum, log_softmax, temperature_at_end};
@@ -45,7 +45,7 @@ pub struct Comparison {
     pub after: Quality,
 }
 
-/// What `result.json` says of a calibration.
+/// Calibration in `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationReport {
     /// `temperature` or `platt`.

@@ -11,7 +11,7 @@ use crate::solver::sgd::sampler::Sampling;
 use crate::solver::{DualConfig, LbfgsConfig, SolverConfig};
 use std::fs;
 
-/// What a run holds, and in how many bytes.
+/// A part of a run, and its memory in bytes.
 struct Need {
     what: String,
     bytes: f64,
@@ -33,7 +33,7 @@ pub(crate) fn afford(what: &str, bytes: f64, hint: &str) -> Result<(), (String, 
     }
 }
 
-/// What a run is of.
+/// Size of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     /// Training rows.

@@ -69,12 +69,12 @@ pub enum RunError {
     /// The model file.
     #[error(transparent)]
     Model(#[from] ModelFileError),
-    /// What was asked for cannot be had from this data or model.
+    /// A request that this data or model cannot fulfil.
     #[error("{problem}")]
     Mismatch {
-        /// What was found and what was expected.
+        /// Content found and expected.
         problem: String,
-        /// What to do about it.
+        /// Advice for the user.
         hint: String,
     },
 }
@@ -88,13 +88,13 @@ pub struct Prepared {
     pub split: Split,
     /// Fitted on the training rows.
     pub scaler: Scaler,
-    /// What is minimised.
+    /// The function to minimise.
     pub objective: Objective,
     /// λ in its three forms.
     pub strength: Strength,
     /// Remarks for the user.
     pub notes: Vec<String>,
-    /// What is probably a mistake.
+    /// Probable mistakes.
     pub warnings: Vec<String>,
     /// Time spent on reading and fitting.
     pub load: Duration,
@@ -115,7 +115,7 @@ impl Prepared {
         Source { features, labels, scaler: &self.scaler, weights: weights.as_deref() }
     }
 
-    /// What a solver is given to solve this on a device as configured.
+    /// Input of a solver for this problem on a device as configured.
     #[must_use]
     pub fn problem<'a>(&'a self, config: &LoadedConfig, device: &'a OpenDevice) -> Problem<'a> {
         let Self { data, split, scaler, objective, .. } = self;
@@ -262,7 +262,7 @@ pub fn threads(asked: usize) -> usize {
 /// A finished run.
 #[derive(Debug)]
 pub struct Finished {
-    /// What `result.json` says.
+    /// Content of `result.json`.
     pub result: RunResult,
     /// Why the solver ended.
     pub stop: StopReason,
@@ -303,7 +303,7 @@ pub fn train(
 /// The model of a run, in its folder.
 const MODEL: &str = "model.safetensors";
 
-/// What a solver's work came to.
+/// Result of a solver.
 struct Outcome {
     result: RunResult,
     stop: StopReason,

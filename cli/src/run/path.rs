@@ -53,7 +53,7 @@ impl PathPoint {
     }
 }
 
-/// What chooses the C of a path: the rows that validate.
+/// Checks that there are validation rows to choose the C of a path.
 ///
 /// # Errors
 /// [`ConfigError`] when there are several C and no such rows.
@@ -120,7 +120,7 @@ pub(super) fn train(
     finish(best, prepared, folder)
 }
 
-/// What the models of a path come to together.
+/// Sums over the models of a path.
 #[derive(Default)]
 struct Totals {
     solve: Duration,
@@ -177,7 +177,7 @@ impl Path<'_> {
     }
 }
 
-/// What a checkpoint keeps of a C that is done; its weights are in `path/`.
+/// Record of a finished C in a checkpoint; its weights are in `path/`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Done {
     steps: u64,
@@ -187,7 +187,7 @@ pub(super) struct Done {
     certificate: Option<Certificate>,
 }
 
-/// How the solver of a path may end with a C.
+/// Reasons for the solver of a path to end a C.
 const STOPS: [StopReason; 4] =
     [StopReason::GapReached, StopReason::EpochLimit, StopReason::TimeLimit, StopReason::NoProgress];
 
@@ -235,7 +235,7 @@ impl Done {
     }
 }
 
-/// How the path as a whole ended: interrupted, else the way in which one of its models stopped short, else as the first did.
+/// Stop reason of a path as a whole: interrupted, else that of the first model that stopped short, else that of the first model.
 fn stop_of_all(stops: &[StopReason]) -> StopReason {
     let short = |s: &&StopReason| **s != StopReason::GapReached;
     let worst = stops.iter().find(|s| **s == StopReason::Interrupted).or_else(|| stops.iter().find(short));

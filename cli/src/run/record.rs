@@ -71,15 +71,15 @@ pub struct RunResult {
 /// A run folder that is being written.
 #[derive(Debug)]
 pub struct RunFolder {
-    /// What in it is ours.
+    /// Files that the program has made in the folder.
     made: Made,
     metrics: csv::Writer<Growing>,
     /// Made with its first row.
     bounds: Option<csv::Writer<Growing>>,
-    /// Where the solver is, for the rows of `bounds.csv`.
+    /// Last log entry, for the rows of `bounds.csv`.
     last: Option<LogEntry>,
     shelf: Shelf,
-    /// Where to go on from, and the name that the run had.
+    /// Snapshot to resume from, and the name of the run at that time.
     snapshot: Option<Snapshot>,
     name: Option<String>,
 }
@@ -140,7 +140,7 @@ impl RunFolder {
         Ok(Self { made, metrics, bounds, last: None, shelf, snapshot: Some(snapshot), name: Some(identity.name) })
     }
 
-    /// What the solver of a run that goes on begins with.
+    /// The snapshot that the solver of a resumed run begins with.
     pub(super) fn take_snapshot(&mut self) -> Option<Snapshot> {
         self.snapshot.take()
     }
@@ -178,7 +178,7 @@ impl RunFolder {
         self.made.folder()
     }
 
-    /// Where a file of this name goes, which is the run's from now on.
+    /// Path of a file of this name, which is the run's from now on.
     ///
     /// # Errors
     /// [`RecordError::Io`] when somebody else's file has the name.
@@ -186,7 +186,7 @@ impl RunFolder {
         Ok(self.made.ours(name)?)
     }
 
-    /// Where the model goes.
+    /// Path of the model.
     ///
     /// # Errors
     /// [`RecordError`] where somebody else's file is there.
@@ -235,7 +235,7 @@ impl RunFolder {
         Ok(self.made.write("confusion.csv", &bytes)?)
     }
 
-    /// Where the model of one C of a path goes.
+    /// Path of the model of one C.
     ///
     /// # Errors
     /// [`RecordError::Io`] when the folder for it cannot be made, or somebody else's file has the name.

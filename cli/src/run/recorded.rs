@@ -1,4 +1,4 @@
-//! What a run folder holds, read back: for figures and reports of any finished run.
+//! Content of a run folder, read back for figures and reports.
 
 use super::folder;
 use super::path::PathPoint;
@@ -10,7 +10,7 @@ use crate::solver::LogEntry;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What a run's `result.json` says.
+/// The `result.json` of a run.
 ///
 /// # Errors
 /// [`RecordError`] when the folder is not a finished run, or the file is damaged.
@@ -74,14 +74,14 @@ pub struct BoundsRow {
     pub primal: f64,
     /// A lower bound of the objective at any weights, where one was proved.
     pub dual: Option<f64>,
-    /// How far above the optimum, as a share of `primal`; an estimate, where there is no `dual`.
+    /// Distance to the optimum, as a share of `primal`; an estimate, where there is no `dual`.
     pub relative_gap: f64,
     /// Seconds of solving.
     pub seconds: f64,
 }
 
 impl BoundsRow {
-    /// Where the dual is, or about: for pictures.
+    /// The dual, or an estimate of it: for figures.
     #[must_use]
     pub fn about_dual(&self) -> f64 {
         self.dual.unwrap_or(self.primal * (1.0 - self.relative_gap))
@@ -112,7 +112,7 @@ pub fn read_path(folder: &Path) -> Result<Option<Vec<PathPoint>>, RecordError> {
     reader.deserialize().collect::<Result<_, _>>().map(Some).map_err(wrong)
 }
 
-/// What `confusion.csv` holds.
+/// Content of `confusion.csv`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfusionRecord {
     /// `test`, `validation` or `train`.

@@ -1,4 +1,4 @@
-//! What becomes of what a solver says: rows in the run folder, checkpoints, and the observer of the caller.
+//! Recorder of a solver's messages: rows in the run folder, checkpoints, and the observer of the caller.
 
 use super::checkpoint::{Checkpoint, Identity};
 use super::path::Done;
@@ -51,7 +51,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// What could not be written.
+    /// The first failed write.
     pub fn failure(self) -> Result<(), RecordError> {
         self.failure.map_or(Ok(()), Err)
     }

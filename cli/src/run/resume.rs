@@ -10,7 +10,7 @@ use crate::visible;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a run folder has to go on from.
+/// State of a run folder that a run may resume from.
 #[derive(Debug)]
 pub enum Standing {
     /// Nothing: the run begins.
@@ -37,7 +37,7 @@ fn other_run(folder: &Path, problem: String) -> RecordError {
     }
 }
 
-/// What `path` has to go on from, for a run of `config`.
+/// State of the folder `path` for a run of `config`.
 ///
 /// # Errors
 /// [`RecordError::Differs`] when it holds another run, [`RecordError::Io`] or [`RecordError::Content`] when it cannot be read.

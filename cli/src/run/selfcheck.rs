@@ -1,4 +1,4 @@
-//! What a device computes, held against plain f64 loops on the host: losses, gradients, a short training, a certified optimum.
+//! Comparison of a device with plain f64 loops on the host: losses, gradients, a short training, a certified optimum.
 //!
 //! The data are the bundled digits. The reference of losses and gradients is [`Loss::of_row`] and [`Loss::gradient_of_row`]; that of
 //! the training is the textbook's step in loops of this file; that of the optimum is the bracket that the exact solver proves in
@@ -40,19 +40,19 @@ const SMOOTH: &str = "[solver.lbfgs]\ntolerance = 1e-5\n";
 const ROWS: usize = 500;
 /// Standard deviation of the weights there: large enough that margins are met and missed.
 const DEVIATION: f64 = 0.05;
-/// What rounding in single precision may make of a loss or a gradient.
+/// Relative error of a loss or a gradient allowed for rounding in single precision.
 const OF_A_PASS: f64 = 1e-5;
-/// And of fifty steps.
+/// Relative error allowed after fifty steps.
 const OF_A_TRAINING: f64 = 1e-4;
 
 /// A line of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
-    /// What was computed.
+    /// Name of the computation.
     pub what: String,
     /// The relative error against the reference.
     pub error: f64,
-    /// What is allowed.
+    /// Largest relative error allowed.
     pub tolerance: f64,
     /// Whether it is within that.
     pub ok: bool,

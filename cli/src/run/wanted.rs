@@ -1,4 +1,4 @@
-//! What a model expects of a table that it is shown: its features by name, and the columns that are none.
+//! Table that a model expects: its features by name, and the columns that are not features.
 
 use crate::config::LoadedConfig;
 use crate::format::{DataConfig, Wanted};

@@ -20,7 +20,7 @@ pub const TRAIN_ROWS: usize = 5_000;
 /// Points of a curve that are kept.
 const POINTS: usize = 100;
 
-/// How much of the resource a rung of successive halving has.
+/// Share of the resource in a rung of successive halving.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rung {
     /// Its number, from 0.
@@ -31,12 +31,12 @@ pub struct Rung {
     pub resource: Resource,
 }
 
-/// What all jobs of a search have in common.
+/// Input common to all jobs of a search.
 #[derive(Debug)]
 pub struct Bench<'a> {
     /// The data.
     pub data: &'a Dataset,
-    /// Where to compute.
+    /// Device of the computation.
     pub device: &'a OpenDevice,
     /// The trials.
     pub trials: &'a [Trial],
@@ -132,7 +132,7 @@ impl<'a> Bench<'a> {
         Ok(Some(measured.collect()))
     }
 
-    /// What every trial of a group has fitted on its rows.
+    /// The state that each trial of a group fits on its rows, preprocessing included.
     fn fitted(&self, group: &Group, fold: usize, rows: &[u32]) -> Result<Vec<Fitted>, RunError> {
         let mut all: Vec<Fitted> = Vec::new();
         for &trial in &group.trials {

@@ -24,7 +24,7 @@ pub fn pool(split: &Split) -> Vec<u32> {
     rows
 }
 
-/// How many folds a search has.
+/// Number of folds of a search.
 #[must_use]
 pub fn count(search: &SearchConfig) -> usize {
     search.folds.get().max(1) * search.repeats.get()

@@ -46,7 +46,7 @@ pub struct FitRecord {
     pub relative_gap: Option<f64>,
     /// Seconds of solving; of trials that were trained as one, their share.
     pub seconds: f64,
-    /// How many trials were trained as one.
+    /// Number of trials that were trained as one.
     pub stacked: usize,
     /// Step and minibatch objective as logged.
     pub curve: Vec<(u64, f64)>,
@@ -62,7 +62,7 @@ pub struct Entry {
     /// Seconds of the search at its end, those of earlier sessions included; version 0.1.0 kept none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed: Option<f64>,
-    /// What it trained.
+    /// Records of its trainings.
     pub fits: Vec<FitRecord>,
 }
 
@@ -76,10 +76,10 @@ pub fn seconds(entries: &[Entry]) -> f64 {
 /// The file, open at its end. While it is, no other process has it.
 #[derive(Debug)]
 pub struct Ledger {
-    /// What in the folder is ours.
+    /// Files that the program has made in the folder.
     pub(super) made: Made,
     file: Growing,
-    /// What it held when it was opened, and what came since.
+    /// Entries found when it was opened, and those added since.
     pub entries: Vec<Entry>,
 }
 

@@ -42,7 +42,7 @@ const MOST_TRAININGS: usize = 1_000_000;
 /// Bytes that the record of one is held in, with its curve.
 const TRAINING: f64 = 2048.0;
 
-/// How far a search is.
+/// Progress of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// Trainings done, of which so many in this session.
@@ -51,9 +51,9 @@ pub struct Progress {
     pub total: usize,
     /// The best trial so far and its score.
     pub best: Option<(String, f64)>,
-    /// What is left at the pace of this session.
+    /// Estimate of the time left, at the pace of this session.
     pub left: Option<Duration>,
-    /// What was trained last.
+    /// The training that ended last.
     pub last: String,
 }
 
@@ -73,7 +73,7 @@ pub trait Watcher: Send {
     fn interrupted(&self) -> bool;
 }
 
-/// How a search ended.
+/// Reason for the end of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
@@ -85,12 +85,12 @@ pub enum End {
     Interrupted,
 }
 
-/// What a search came to.
+/// Result of a search.
 #[derive(Debug)]
 pub struct Outcome {
     /// Ranked.
     pub standings: Vec<Standing>,
-    /// How it ended.
+    /// Reason for its end.
     pub end: End,
     /// Trials planned.
     pub trials: usize,
@@ -344,7 +344,7 @@ impl Session<'_> {
             return work();
         }
         let ends: Vec<Result<End, RunError>> = std::thread::scope(|scope| {
-            // Where the system gives no more threads, those that are there do the jobs.
+            // If the system gives no more threads, those that are there do the jobs.
             let start = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
             let handles: Vec<_> = (1..workers).map_while(start).collect();
             let mut ends = vec![work()];

@@ -9,7 +9,7 @@ use crate::objective::ObjectiveConfig;
 use crate::solver::SolverConfig;
 use crate::solver::sgd::stacked::hindrance;
 
-/// How trials of a job are trained.
+/// Method of training the trials of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One trial by its own solver.
@@ -23,7 +23,7 @@ pub enum Kind {
 /// Trials that are trained together on a fold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// How.
+    /// Method of training.
     pub kind: Kind,
     /// Their numbers, ascending.
     pub trials: Vec<usize>,
@@ -35,7 +35,7 @@ const SPARSE_CELLS: usize = 1 << 25;
 const WEIGHTS: usize = 1 << 27;
 const SCORES: usize = 1 << 26;
 
-/// What the plan has to know of the data.
+/// Sizes of the data.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
     /// Number of features.
@@ -81,7 +81,7 @@ pub fn alone_because(trial: &Trial, search: &SearchConfig) -> Option<&'static st
     }
 }
 
-/// What trials must have in common to be trained together: their configuration without what each may have for itself.
+/// Configuration that trials must share to be trained together: all but the keys that each may have for itself.
 fn shape(trial: &Trial) -> String {
     let mut run = trial.config.run.clone();
     let one = Positive::new(1.0).unwrap_or_else(|_| unreachable!("1 is positive"));

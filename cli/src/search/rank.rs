@@ -20,9 +20,9 @@ pub struct Standing {
     pub rung: usize,
     /// Folds that were trained there.
     pub folds: usize,
-    /// What it is ranked by.
+    /// Score by which it is ranked.
     pub score: Option<f64>,
-    /// Of the score: over folds, or of a share of so many rows.
+    /// Standard error of the score: over folds, or of a share of the validation rows.
     pub standard_error: Option<f64>,
     /// On the validation rows.
     pub accuracy: Option<f64>,

@@ -12,7 +12,7 @@ use std::path::Path;
 /// The folder of the run, within that of the search.
 pub const FOLDER: &str = "best";
 
-/// What came of it.
+/// Result of the final training.
 #[derive(Debug)]
 pub(super) enum Refit {
     /// Every trial diverged.
@@ -67,7 +67,7 @@ pub(super) fn refit(
     };
     let config = trials[best.trial].config.on_all_rows()?;
     let path = folder.join(FOLDER);
-    // What belongs to another trial, because the ranking has changed since, is begun anew.
+    // A run of another trial, left because the ranking has changed since, is begun anew.
     let standing = if taken_up { resume::standing(&path, &config).ok() } else { None };
     if let Some(resume::Standing::Finished(result)) = standing {
         return Ok(Refit::Done(result));

@@ -333,7 +333,7 @@ mod tests {
         }
         let problem = Grid::of(&axes(5)).unwrap().count(Some(2)).unwrap_err().0;
         assert_eq!(problem, "search.space: found more than 18446744073709551615 combinations");
-        // Where each is taken, none is drawn.
+        // A grid taken in full needs no draw.
         let space = axes(1);
         let grid = Grid::of(&space).unwrap();
         assert_eq!(grid.points(9900, 0).len(), 9900);

@@ -22,7 +22,7 @@ pub const JSON: &str = "search.json";
 /// The configuration of the best trial, which `train` takes.
 pub const BEST: &str = "best.toml";
 
-/// What is known of a search besides its standings.
+/// Facts of a search besides its standings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// Of the program.
@@ -39,7 +39,7 @@ pub struct Facts {
     pub metric: String,
     /// Folds of cross-validation; 0 for a hold-out.
     pub folds: usize,
-    /// How often they were drawn.
+    /// Number of times that they were drawn.
     pub repeats: usize,
     /// Rows of a fold that are learned from; of the first.
     pub train_rows: usize,
@@ -55,10 +55,10 @@ pub struct Facts {
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// What `search.json` holds.
+/// Content of `search.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchRecord {
-    /// What was searched and how.
+    /// Configuration of the search.
     #[serde(flatten)]
     pub facts: Facts,
     /// `finished`, `time_limit` or `interrupted`.
@@ -80,7 +80,7 @@ pub struct SearchRecord {
 pub struct Alone {
     /// Why.
     pub reason: String,
-    /// How many.
+    /// Number of trials.
     pub trials: usize,
 }
 

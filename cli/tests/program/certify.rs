@@ -97,7 +97,7 @@ fn narrower_sparse_rows_are_preprocessed_as_wide_as_the_model() {
         json(&run(&desk, &["train", "wide.toml", "--out", "run", "--force", "--json"]));
         let trained = json(&run(&desk, &["train", "narrow.toml", "--out", "own", "--force", "--json"]));
         let certified = json(&run(&desk, &["certify", "run", "--data", "narrow.toml", "--json", "--gap", "1e-6"]));
-        // What the solver reaches from the wide model is the optimum of the narrow rows.
+        // The optimum that the solver reaches from the wide model is that of the narrow rows.
         let (found, own) = (number(&certified, "solver_objective"), number(&trained, "objective"));
         assert!((found - own).abs() < 3e-6 * own, "{preprocess}: {found} {own}");
     }

@@ -69,7 +69,7 @@ fn twenty_thousand_classes_fit() {
         "{}",
         certified.stderr
     );
-    // What would not fit is refused before anything is read into it.
+    // A run that would not fit is refused before anything is read into it.
     let dual = limited(&desk, 2_500_000, &["train", "my.toml", "--out", "dual", "--set", "solver={dual={}}"]);
     assert_eq!(dual.code, Some(2), "{}", dual.stderr);
     assert!(dual.problem().contains("418000000 dual variables"), "{}", dual.stderr);

@@ -206,7 +206,7 @@ fn no_colours_off_a_terminal() {
             );
         }
     }
-    // Where colours are forced, NO_COLOR still wins.
+    // NO_COLOR wins over forced colours.
     let forced =
         |key: &str| outcome(desk.command(&["train", "nope.toml"]).env("CLICOLOR_FORCE", "1").env(key, "1")).stderr;
     assert!(forced("X").contains('\u{1b}') && !forced("NO_COLOR").contains('\u{1b}'));

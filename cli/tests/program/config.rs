@@ -13,7 +13,7 @@ const SMOOTH: &str = "weston_watkins and one_vs_rest with `power = 2`, and every
 const SGD: &str = "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n";
 const RATE: &str = "learning_rate = 0.01";
 
-/// What is replaced in [`SMALL`], by what, the problem behind `my.toml`, the hint.
+/// The text replaced in [`SMALL`], its replacement, the problem behind `my.toml`, the hint.
 const EDITS: &[(&str, &str, &str, &str)] = &[
     // Keys and tables that do not exist.
     (
@@ -239,7 +239,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         REFERENCE,
     ),
     ("epochs = 2", "init_std = -1", "20:12: -1 is out of range: expected a number in the range [0, inf)", REFERENCE),
-    // What the exact solver cannot solve.
+    // Problems that the exact solver cannot solve.
     (
         "lambda = 1e-3\n\n[loss.weston_watkins]\n\n[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
         "lambda = 0.0\n\n[loss.weston_watkins]\n\n[solver.dual]\n",
@@ -371,7 +371,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "[early_stopping] is set, but [solver.dual] does not watch validation rows",
         "remove the table, or use [solver.sgd]: the other solvers end when the objective is solved",
     ),
-    // What L-BFGS cannot solve.
+    // Problems that L-BFGS cannot solve.
     (
         "[solver.sgd]\nlearning_rate = 0.01\nepochs = 2\n",
         "[solver.lbfgs]\n",
@@ -635,7 +635,7 @@ fn a_configuration_that_cannot_be_read_says_why() {
     let problem = "empty.toml: there is no [data.*] table: expected one of [data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet] or [data.images]";
     verdict.hold(&Case { what: "empty", problem, hint: TABLES }, &desk.run(&["train", "empty.toml"]), 2);
     verdict.assert();
-    // What editors on Windows write is read.
+    // Files from editors on Windows, with a byte order mark and CR LF, are read.
     desk.write("windows.toml", format!("\u{feff}{}", SMALL.replace('\n', "\r\n")));
     desk.succeed(&["train", "windows.toml", "--out", "run", "--quiet"]);
 }

@@ -52,7 +52,7 @@ fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// What must hold of a run folder at any time; returns the steps that its newest checkpoint has.
+/// Checks the invariants of a run folder; returns the steps of its newest checkpoint.
 fn sound(run: &Path) -> u64 {
     for folder in [run.to_path_buf(), run.join("checkpoint"), run.join("figures")] {
         for file in fs::read_dir(folder).into_iter().flatten().map(|e| e.unwrap().path()) {
@@ -283,7 +283,7 @@ fn ordinary(desk: &Desk, args: &[&str]) -> Option<Command> {
     if !has("setpriv") {
         return None;
     }
-    // Where anybody may execute it.
+    // A copy of the program that anybody may execute.
     let program = desk.path("program");
     if !program.exists() {
         fs::copy(env!("CARGO_BIN_EXE_burn-svm"), &program).unwrap();

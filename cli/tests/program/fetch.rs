@@ -27,7 +27,7 @@ const SET: RemoteSet = RemoteSet {
     unpacked: &[],
 };
 
-/// What a server answers to a request whose `Range` begins at the byte.
+/// Answer of a server to a request whose `Range` begins at the byte.
 type Answer = fn(&mut TcpStream, Option<usize>);
 
 /// A server on the loopback; gives its address, and notes where each request begins.
@@ -208,7 +208,7 @@ fn a_good_server_is_asked_once() {
     let (address, seen) = serve(vec![well]);
     assert_whole(&desk, &fetch(&desk, &[&address]));
     assert_eq!(*seen.lock().unwrap(), [None]);
-    // What is there and right is not fetched again.
+    // A right file is not fetched again.
     let again = fetch(&desk, &["http://127.0.0.1:1"]);
     assert!(again.result.is_ok() && again.failures.is_empty());
 }
@@ -336,7 +336,7 @@ fn downloads_into_one_folder_come_one_after_another() {
     assert_eq!((fetched.unwrap(), waited), (desk.path("data/digits"), 1));
 }
 
-/// What lies under the name of the folder that an archive is unpacked into is looked at first.
+/// A file or folder under the name that an archive is unpacked to is looked at first.
 #[test]
 fn somebodys_folder_is_not_unpacked_into() {
     let desk = Desk::new();

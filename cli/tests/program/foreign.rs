@@ -1,4 +1,4 @@
-//! What is not ours is not touched: files of others in a folder that is written, links that lead out of it, inputs that would be
+//! Foreign files are not touched: files of others in a folder that is written, links that lead out of it, inputs that would be
 //! outputs. And nothing in a folder of a stranger, or at the other end of a pipe, keeps the program for ever.
 
 #![cfg(unix)]
@@ -16,7 +16,7 @@ const FOREIGN: &str = "is there already, and this program has not made it";
 const LINK: &str = "is a link: nothing in the folder of a run or a search is written through one";
 const OUTSIDE: &str = "is a link out of the folder, which is not followed";
 
-/// What runs make, and what searches make.
+/// Files that runs make, and files that searches make.
 const OF_RUNS: [&str; 11] = [
     "config.toml",
     "metrics.csv",
@@ -165,7 +165,7 @@ fn what_does_not_clash_stays_beside_a_run() {
     refused(&desk.run(&["report", "run"]), &format!("run/report.html: {FOREIGN}"));
     fs::remove_file(desk.path("run/report.html")).unwrap();
     (0..2).for_each(|_| drop(desk.succeed(&["report", "run"])));
-    // What somebody has put there since, under a name of ours, is theirs.
+    // A file that somebody has put there since, under a name of ours, is theirs.
     desk.write("run/bounds.csv", "mine");
     refused(&desk.run(&["train", "my.toml", "--out", "run", "--force"]), &format!("run/bounds.csv: {FOREIGN}"));
     assert_eq!(desk.read("run/bounds.csv"), "mine");
@@ -447,7 +447,7 @@ fn what_is_no_file_is_written_straight_and_never_replaced() {
         assert_eq!(desk.succeed(&["predict", "run", "rows", "--out", out]).stdout, plain, "{out}");
         shell(&desk, &format!("PROGRAM export run --to npz {out} > npz"));
         assert_eq!(desk.bytes("npz"), desk.bytes("plain"), "{out}");
-        // What standard output has before stays before it.
+        // Earlier text on standard output stays before it.
         shell(&desk, &format!("(echo first; PROGRAM predict run rows --out {out}; echo last) > log"));
         assert_eq!(desk.read("log"), format!("first\n{plain}last\n"), "{out}");
     }

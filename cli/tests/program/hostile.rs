@@ -107,7 +107,7 @@ fn a_bomb_ends_with_a_sentence_and_not_with_the_machine() {
     );
 }
 
-/// What comes by standard input is called `stdin` in messages, and a file may have that name.
+/// Standard input is called `stdin` in messages, and a file may have that name.
 #[test]
 fn standard_input_is_not_a_file_of_that_name() {
     let desk = Desk::new();
@@ -140,7 +140,7 @@ fn blank_lines_under_a_wide_header_cost_nothing() {
     assert_eq!((outcome.code, outcome.problem()), (Some(1), "x.csv: found no row of data"));
 }
 
-/// What a number in a file of a stranger may be instead.
+/// Replacements of a number in the file of a stranger.
 const NASTY: [&str; 16] = [
     "-1",
     "0",

@@ -71,7 +71,7 @@ fn every_loss_and_bias_ends_at_its_goal_whatever_the_scales() {
     }
 }
 
-/// Where ascent may not hand over it stops short, and the answer does not depend on the number of threads where it may.
+/// Ascent that may not hand over stops short; where it may, the result does not depend on the number of threads.
 #[test]
 fn a_run_that_hands_over_is_repeatable() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use toml_edit::{DocumentMut, Value};
 
-/// What a number may be instead.
+/// Replacements of a number.
 const EXTREMES: [&str; 9] =
     ["0", "-1", "1000000000000", "9223372036854775807", "1e12", "1e308", "1e-308", "5e-324", "0.9999999999999999"];
 
@@ -55,7 +55,7 @@ fn limited(desk: &Desk, args: &[&str]) -> Outcome {
     Outcome { code: status.code(), stdout: read.join().unwrap(), stderr: errors.join().unwrap() }
 }
 
-/// What is wrong with how a command ended.
+/// The fault in the end of a command; `None` if it ended as it should.
 fn fault(outcome: &Outcome) -> Option<String> {
     let said = !outcome.problem().is_empty();
     match outcome.code {
@@ -181,7 +181,7 @@ fn every_number_is_taken_or_refused_in_a_sentence() {
     assert!(taken.len() > 50, "{taken:?}");
 }
 
-/// What asks for more than there is, or for what never ends, is refused before it begins, with the range and the place.
+/// A request for more than there is, or for a run that never ends, is refused before it begins, with the range and the place.
 #[test]
 fn what_is_too_much_says_how_much_is_allowed() {
     let desk = Desk::new();
@@ -255,7 +255,7 @@ fn a_configuration_has_a_size() {
     let filled = |bytes: usize| format!("{SMALL}{}", format!("# {}\n", "x".repeat(97)).repeat(bytes / 100));
     desk.write("fits.toml", filled(1_000_000)).write("large.toml", filled(100_000_000));
     desk.succeed(&["train", "fits.toml", "--out", "run", "-q"]);
-    // What it trained is read again.
+    // The model that it trained is read again.
     desk.succeed(&["evaluate", "run", "-q"].map(|a| if a == "-q" { "--json" } else { a }));
     let found = limited(&desk, &["train", "/dev/zero", "--out", "other"]);
     assert!(found.code == Some(2) && found.problem().contains("/dev/zero"), "{}", found.stderr);

@@ -40,7 +40,7 @@ fn distance(a: &Classifier, b: &Classifier) -> f64 {
     a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max) / largest
 }
 
-/// What is held where only rounding may differ; a flipped hinge somewhere is one row's share of one step.
+/// Tolerance for results that differ by rounding only; a flipped hinge somewhere is one row's share of one step.
 const ROUNDING: f64 = 2e-4;
 
 // ---- determinism

@@ -29,7 +29,7 @@ learning_rate = 0.01
 epochs = 2
 ";
 
-/// How the program ended.
+/// Exit code and output of the program.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,

@@ -25,7 +25,7 @@ impl Observer for Silent {
     fn log(&mut self, _: &LogEntry) {}
 }
 
-/// What is random about a problem, without the objective's strength and the solver.
+/// Random part of a problem, without the strength of the objective and the solver.
 struct Case {
     data: String,
     is_sparse: bool,
@@ -227,7 +227,7 @@ fn certify_others(exact: &Exact<'_>, text: &str, known: &[&Classifier], rng: &mu
     }
 }
 
-/// What became of the problems, by bias: how many ended at their goal.
+/// Number of problems that ended at their goal, by bias.
 #[derive(Default, Debug)]
 struct Tally {
     reached: usize,

@@ -9,7 +9,7 @@ use std::path::Path;
 use toml_edit::{DocumentMut, InlineTable, Item, Value};
 
 pub const REFERENCE: &str = include_str!("../../../configs/reference.toml");
-/// What a configuration must at least hold; `lambda` as in the reference.
+/// Smallest configuration; `lambda` as in the reference.
 const REQUIRED: &str = "[data.digits]\n[objective]\nlambda = 1e-3\n[solver.sgd]\n[loss.weston_watkins]\n";
 const BOGUS: &str = "no_such_key";
 
@@ -87,7 +87,7 @@ fn expected(message: &str, kind: &str) -> Option<Vec<String>> {
     Some(rest.split('`').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
-/// What the code accepts at `path`, found by offering it a table with a key that nobody knows.
+/// The value that the code accepts at `path`, found by offering it a table with a key that nobody knows.
 enum Found {
     Key,
     Table(Vec<String>),
@@ -172,7 +172,7 @@ fn the_values_that_are_written_out_are_the_defaults() {
     assert_eq!(a.total_steps(12_345), b.total_steps(12_345));
 }
 
-/// What the keys of a table's owner begin with: a table within a table needs what that one needs.
+/// Prefix of the keys of a table's owner: a table within a table needs the required keys of that one.
 fn owner_of(table: &str) -> String {
     table.split('.').take(2).flat_map(|part| [part, "."]).collect()
 }
@@ -187,7 +187,7 @@ fn the_tables_that_are_commented_out_hold_their_defaults() {
             .filter(|(k, _)| !k.contains('.'))
             .collect();
         let mut empty = with(table, InlineTable::new());
-        // What the table cannot do without.
+        // The required keys of the table.
         let owner = owner_of(table);
         for (path, entry) in entries.iter().filter(|(p, e)| p.starts_with(&owner) && e.prose.contains("Required.")) {
             set(&mut empty, path, entry.value.clone());

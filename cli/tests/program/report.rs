@@ -118,7 +118,7 @@ fn a_run_of_images_has_every_section() {
     assert_eq!(counted, 1797);
     if let Some(width) = width_on_a_phone(&desk, &page) {
         assert!(width <= 360, "the page is {width} wide on a phone of 360");
-        // What is too wide is seen to be.
+        // The check sees content that is too wide.
         let wide = page.replace("<footer>", "<footer style=\"width:700px\">");
         assert!(width_on_a_phone(&desk, &wide) > Some(600));
     }

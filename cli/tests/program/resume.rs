@@ -266,7 +266,7 @@ fn a_run_on_an_adapter_goes_on_there_or_on_the_processor() {
     }
 }
 
-/// What a driver does whose adapter is lost: it panics in the middle of a run.
+/// A driver whose adapter is lost: it panics in the middle of a run.
 struct Lost(u64);
 
 impl Observer for Lost {
@@ -331,7 +331,7 @@ fn the_command_goes_on_and_says_from_where() {
     let outcome = desk.succeed(&["train", "my.toml", "--out", "run", "--resume", "--json"]);
     assert_eq!(outcome.stderr, "note: run: the run is finished, nothing is left to do\n");
     assert_eq!(outcome.stdout, desk.read("run/result.json"));
-    // Where nothing is, the run begins: a loop around the command needs to know nothing.
+    // Without a checkpoint the run begins, so that a loop around the command needs no case of its own.
     let outcome = desk.succeed(&["train", "my.toml", "--out", "new", "--resume"]);
     assert!(outcome.stderr.contains("note: new: there is no checkpoint, the run begins\n"), "{}", outcome.stderr);
     assert_eq!(desk.bytes("new/model.safetensors"), desk.bytes("whole/model.safetensors"));

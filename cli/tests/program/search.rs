@@ -391,7 +391,7 @@ fn a_job_that_stands_twice_counts_once() {
     desk.succeed(&["report", "s"]);
 }
 
-/// What the `[search]` table and what is behind it become, the problem behind `my.toml: `, the hint.
+/// The `[search]` table and the text behind it, the problem behind `my.toml: `, the hint.
 const MISTAKES: &[(&str, &str, &str, &str)] = &[
     (
         "",

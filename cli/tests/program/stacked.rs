@@ -39,7 +39,7 @@ fn sgd(config: &LoadedConfig) -> &SgdConfig {
     sgd
 }
 
-/// What makes a member: learning rate, λ, the table of its loss.
+/// Parameters of a member: learning rate, λ, the table of its loss.
 type Own<'a> = (f64, f64, &'a str);
 
 /// The configuration of one member; `shared` is everything but learning rate, λ and loss.
@@ -179,7 +179,7 @@ fn what_diverges_is_switched_off_and_spoils_nobody() {
         let text = shared("digits", SCALED, "", &format!("optimizer = \"{optimizer}\"\n{solver}"));
         same(&text, &members, &flex(), 2e-3);
     }
-    // Where all are lost there is nothing to go on with.
+    // Members that all diverge end the stack.
     members.retain(|m| m.0 * m.1 > 2.0);
     assert_eq!(members.len(), 2);
     let (_, stack) = both(&text, &members, &flex());

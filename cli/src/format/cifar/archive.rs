@@ -91,7 +91,7 @@ fn read_entries(file: &Path, source: Source) -> Result<(Vec<Entry>, Vec<NamesFil
             names_files.push((name, bytes));
         }
     }
-    // What follows the last entry holds the checksum of the compressed stream.
+    // The bytes after the last entry hold the checksum of the compressed stream.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(fail)?;
     Ok((batches, names_files))
 }

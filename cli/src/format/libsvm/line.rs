@@ -8,7 +8,7 @@ use crate::format::quote;
 /// The largest index that is read; a wider matrix is surely a mistake.
 const MAX_INDEX: u64 = 1 << 31;
 
-/// What is wrong with a line: byte in the line, counted from 0, and the words.
+/// Mistake in a line: byte in the line, counted from 0, and the words.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fault {
     pub(super) at: usize,
@@ -28,7 +28,7 @@ impl Fault {
     }
 }
 
-/// How the first row with cells begins.
+/// Start of the first row with cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cells {
     AfterLabel,

@@ -76,7 +76,7 @@ fn indices_count_from_one_or_from_zero() {
         assert_eq!(rows.row(2).0, [moved], "{train}");
         assert!(data.notes[0].contains("indices count from 0"), "{:?}", data.notes);
     }
-    // What is predicted counts as the configuration says.
+    // Rows to predict count from the base that the configuration names.
     for (base, row) in [(IndexBase::Zero, [0.0, 5.0]), (IndexBase::Auto, [5.0, 0.0]), (IndexBase::One, [5.0, 0.0])] {
         let wanted = Wanted { n_features: 2, index_base: base, ..Wanted::default() };
         let Features::Sparse(mut rows) = read(source(b"1:5\n").unwrap(), Some(&wanted)).unwrap().features else {

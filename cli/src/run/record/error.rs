@@ -19,7 +19,7 @@ pub enum RecordError {
     NotARun {
         /// The folder.
         folder: PathBuf,
-        /// What was looked for.
+        /// The file that was looked for.
         missing: &'static str,
     },
     /// Another process is writing the run or the search.
@@ -33,9 +33,9 @@ pub enum RecordError {
     /// A run cannot go on, because its checkpoint is of something else.
     #[error("{problem}")]
     Differs {
-        /// What differs.
+        /// The difference.
         problem: String,
-        /// What to do about it.
+        /// Advice for the user.
         hint: String,
     },
     /// The system refused.
@@ -43,7 +43,7 @@ pub enum RecordError {
     Io {
         /// The file or folder.
         file: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// A file of the run does not hold what it should.
@@ -51,7 +51,7 @@ pub enum RecordError {
     Content {
         /// The file.
         file: PathBuf,
-        /// What was found.
+        /// Content found.
         problem: String,
     },
 }

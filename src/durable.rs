@@ -2,7 +2,7 @@
 //!
 //! A file is written under a temporary name, brought to the disk, renamed, and its folder brought to the disk: whatever happens in
 //! between, power cuts included, the final name holds the old content or the new, never half of one. The temporary name cannot be
-//! guessed and is never one that is there already, so that no link that lies in wait is written through. Imports nothing.
+//! guessed and is never one that is there already, so that no link is written through. Imports nothing.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -34,7 +34,7 @@ pub fn write_with(file: &Path, content: impl FnOnce(&mut dyn Write) -> io::Resul
     draft.finish()
 }
 
-/// A file that is being written under a temporary name beside its own. It is removed unless it is finished.
+/// A file that is being written under a temporary name in the folder of its own. It is removed unless it is finished.
 #[derive(Debug)]
 pub struct Draft {
     file: PathBuf,
@@ -92,7 +92,7 @@ impl Drop for Draft {
     }
 }
 
-/// A file beside `file` that has just been made, under a name that nobody can have known.
+/// A new file next to `file`, under a name that cannot be guessed.
 pub fn fresh(file: &Path) -> io::Result<(File, PathBuf)> {
     let mut tried = 0;
     loop {

@@ -40,7 +40,7 @@
 //! ```
 //!
 //! [`fused_loss`] is the same in one pass without autodiff's tape; [`Svm::head`] makes a [`Model`] of the trained layer;
-//! [`gradcheck::check`] holds a loss of your own ([`MarginLoss`]) against finite differences, and knows kinks.
+//! [`gradcheck::check`] compares a loss of your own ([`MarginLoss`]) with finite differences, and recognises kinks.
 //!
 //! # The program
 //!

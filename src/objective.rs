@@ -41,7 +41,7 @@ pub struct ObjectiveConfig {
     /// CS231n's factor of ‖W‖².
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reg: Option<NonNegative>,
-    /// LIBLINEAR's factor of the summed loss beside ½‖W‖²; several make a regularisation path.
+    /// LIBLINEAR's factor of the summed loss, with ½‖W‖² as regulariser; several make a regularisation path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub c: Option<OneOrMany>,
 }

@@ -325,7 +325,7 @@ pub fn smoothed_naive(sample: &Sample<'_>, own: bool, most: Option<usize>, gamma
             true => sample.margin + sample.score(i, class),
             false => sample.score(i, class) - correct + sample.delta(i, class),
         };
-        // t is measured from the largest margin, beside which γ may be tiny.
+        // t is measured from the largest margin, since γ may be tiny compared with it.
         let top = charged.iter().map(|&j| margin(j)).fold(0.0, f64::max);
         let p = |class: usize, t: f64| ((margin(class) - top - t) / gamma).clamp(0.0, hi);
         let sum = |t: f64| charged.iter().map(|&j| p(j, t)).sum::<f64>();

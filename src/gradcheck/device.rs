@@ -143,7 +143,7 @@ impl Host<'_> {
         let reference = data.plus(&penalty);
         let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
         let off = scores.iter().zip(&measured.scores).fold(0.0, |m, (a, b)| larger(m, (a - b).abs()));
-        // Rounded in another order, its rows beside a kink may be others.
+        // In another order of rounding, other rows may lie close to a kink.
         let fused_vs_reference = measured.fused.as_ref().map(|(fused, fused_q)| {
             let (q, _) = self.reference_q(&objective.loss, &scores, fused_q);
             relative(fused.distance(&self.gradient(&q).plus(&penalty)), scale)
@@ -199,7 +199,7 @@ fn alike(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-2 * largest)
 }
 
-/// Whether a row of Q is the right one for scores very near the given ones: the row lies beside a kink.
+/// Whether a row of Q is the right one for scores very near the given ones: the row lies close to a kink.
 fn right_nearby(loss: &Loss, scores: &[f64], label: usize, row: &[f64]) -> bool {
     let size = scores.iter().fold(1.0f64, |m, s| m.max(s.abs()));
     let mut there = vec![0.0; scores.len()];

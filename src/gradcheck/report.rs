@@ -229,7 +229,7 @@ pub struct DeviceComparison {
 pub struct Verdict {
     /// Lines.
     pub checked: usize,
-    /// Lines on which the three values agree, those beside a kink included.
+    /// Lines on which the three values agree, those close to a kink included.
     pub agreed: usize,
     /// Lines with a kink within the step.
     pub kinks: usize,

@@ -63,7 +63,7 @@ impl<T: Real> RowBlock<T> {
     }
 }
 
-/// Something with columns of the same length that can be had part by part.
+/// Columns of the same length that can be read part by part.
 trait Columns<T>: Sync {
     fn part(&self, column: usize, start: usize, len: usize) -> &[T];
 }

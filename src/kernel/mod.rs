@@ -25,7 +25,7 @@ use pulp::Simd;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Asks for a value that is needed soon: it comes to the first-level cache while the processor goes on.
+/// Prefetches a value into the first-level cache.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
     prefetch_read_data::<T, 0>(value);

@@ -85,11 +85,11 @@ fn place(class: usize) -> f64 {
     class as f64
 }
 
-/// The curvature below which a block is as good as linear; `loss` is c·ℓ. (A call, so that nobody waits for it who does not need it.)
+/// The curvature below which a block is as good as linear; `loss` is c·ℓ. (A function: most visits do not need it.)
 #[cold]
 #[inline(never)]
 fn least_curvature(squared: bool, loss: f64, c: f64) -> f64 {
-    // Not by c², which may be no number beside 0.
+    // Not by c², which may underflow or overflow.
     FLAT * if squared { 1.0 / c } else { loss / c / c }
 }
 
@@ -156,7 +156,7 @@ impl Loss {
         if gap <= tolerance {
             return Visit { loss, gap, changed: false };
         }
-        // A row of zeros has no curvature. A little of it, a majoriser, keeps the digits of a beside G/q, and the step still ascends.
+        // A row of zeros has no curvature. A little of it, a majoriser, keeps the digits of a compared with G/q, and the step still ascends.
         let squared = !self.set.is_bounded();
         let flat = if squared { q * c < FLAT } else { q * c * c < FLAT * loss };
         let q = if flat { least_curvature(squared, loss, c) } else { q.max(f64::MIN_POSITIVE.sqrt()) };
@@ -250,7 +250,7 @@ impl Loss {
         self.measure_shifted(simd, sample, (scores, a), (|_| shift, at_label), scratch)
     }
 
-    /// [`Loss::dual_measure`] with G = s + `shift`, or the number beside it at the label.
+    /// [`Loss::dual_measure`] with G = s + `shift`, or `at_label` at the label.
     #[inline(always)]
     fn measure_shifted<S: Simd>(
         &self,

@@ -65,7 +65,7 @@ impl Smooth {
         };
         let within = apart.clone().sum_dim(1).lower_equal_scalar(1.0).expand(apart.dims());
         let (_, smallest) = largest(z.clone(), k);
-        // The difference first: margins that are large beside γ lose nothing.
+        // The difference first: margins that are large compared with γ lose nothing.
         let bounded = below(z.sub(smallest).mul_scalar(rate), hi);
         bounded.mask_where(within, apart)
     }

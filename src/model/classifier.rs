@@ -20,7 +20,7 @@ pub struct Classifier {
     pub scaler: Scaler,
     /// Names in column order.
     pub class_names: Vec<String>,
-    /// Names of the features, where the training data had them.
+    /// Names of the features, if the training data have any.
     pub feature_names: Option<Vec<String>>,
     /// For image data.
     pub image_shape: Option<ImageShape>,

@@ -42,7 +42,7 @@ impl BiasRule {
         !matches!(self, Self::None)
     }
 
-    /// The factor of ‖b‖² beside the factor 1 of ‖W‖²: 1/B², or 0.
+    /// The factor of ‖b‖² relative to that of ‖W‖²: 1/B², or 0.
     #[must_use]
     pub fn penalty_factor(self) -> f64 {
         match self {

@@ -7,7 +7,7 @@
 //!
 //! r is 1, or one over the length of the centred row. With γ_m = m·u/(1 − m·u), u = 2⁻⁵³, and `v̄_j = max_k |v_jk|` a score of a row
 //! of d cells is off by at most `r·γ_{d+8}·(Σ_j |x_j − m_j|·v̄_j) + 4u·max_k|b_k|`, for sparse rows with `|x_j|·v̄_j` of the stored
-//! cells and `|m_j|·v̄_j` of all in the sum: one more product beside those of the classes, and none that gets looser where features
+//! cells and `|m_j|·v̄_j` of all in the sum: one product more than those of the classes, and none that gets looser where features
 //! have different scales. Of a few rows of bytes the largest |x_j − m_j| are taken together.
 
 use crate::data::{Features, Scaler};
@@ -192,7 +192,7 @@ impl Envelope {
 struct Farthest {
     low: Vec<u8>,
     high: Vec<u8>,
-    /// None where the rows are no bytes, or nobody asks.
+    /// `None` for rows other than bytes, or if it is not needed.
     out: Option<Vec<f64>>,
 }
 

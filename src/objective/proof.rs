@@ -34,7 +34,7 @@ pub(crate) struct DualPoint<'a> {
 pub(crate) struct Proven {
     /// A lower bound of the objective at any weights.
     pub dual: f64,
-    /// The factor of the dual variables with which it was had.
+    /// The factor of the dual variables that gave it.
     pub theta: f64,
     /// W(θa) `[n_features, n_classes]`, for preprocessed features.
     pub weight: Vec<f64>,

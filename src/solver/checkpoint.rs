@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-/// The `[checkpoint]` table: how often a run is kept, so that it can go on after it was ended.
+/// The `[checkpoint]` table: the times between snapshots, from which a run that was ended resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {

@@ -101,7 +101,7 @@ impl SolverConfig {
     }
 }
 
-/// `gradient` of the configuration: how the gradient of the objective is to be had.
+/// `gradient` of the configuration: the wanted implementation of the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GradientRoute {
@@ -211,7 +211,7 @@ pub trait Observer: Send {
         let _ = report;
     }
 
-    /// Before the first step: how many there will be at most; 0 where nobody knows.
+    /// Before the first step: the largest number of steps; 0 if it is unknown.
     fn start(&mut self, steps: u64) {
         let _ = steps;
     }
@@ -241,12 +241,12 @@ pub trait Observer: Send {
         false
     }
 
-    /// Asked once before the first step: where to go on from, `None` to begin.
+    /// The snapshot to resume from, asked for once before the first step; `None` to begin.
     fn resume(&mut self) -> Option<Snapshot> {
         None
     }
 
-    /// Asked between two steps: whether to keep what is needed to go on from there.
+    /// Whether to keep a snapshot, asked between two steps.
     fn wants_snapshot(&mut self) -> bool {
         false
     }
@@ -346,7 +346,7 @@ pub struct Fit {
 /// Advice for L-BFGS on a loss with kinks.
 pub const SMOOTH_HINT: &str = "weston_watkins and one_vs_rest with `power = 2`, and every loss with `smoothing`, are smooth; for the others use [solver.dual] or [solver.sgd]";
 
-/// A run that cannot go on.
+/// A run that cannot continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SolveError {

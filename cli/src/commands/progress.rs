@@ -34,12 +34,12 @@ pub struct Progress {
     messages: Messages,
     bar: Option<ProgressBar>,
     steps: u64,
-    /// The first step of this process, which may go on where another ended.
+    /// The first step of this process, which may resume a run.
     first: Option<u64>,
     start: Instant,
     /// When the newest bounds were shown.
     newest: Instant,
-    /// The newest accuracy, shown beside the losses that follow it.
+    /// The newest accuracy, shown next to the losses that follow it.
     accuracy: Option<String>,
     stop: Arc<AtomicBool>,
 }
@@ -146,7 +146,7 @@ impl Observer for Progress {
         let gap = format!("relative gap {about}{:.1e}, {:.0} % of the rows active", m.relative_gap, 100.0 * active);
         match &self.bar {
             Some(bar) => bar.set_message(format!("primal {}, {gap}", number(m.primal))),
-            // A line for each of hundreds of measurements in a second would tell nobody anything.
+            // Hundreds of measurements in a second would be too many lines.
             None if self.newest.elapsed() < BETWEEN_LINES && entry.step > 1 => {}
             None => {
                 self.newest = Instant::now();

@@ -12,7 +12,7 @@ pub const MOST_BYTES: usize = 1 << 20;
 /// Parts of a dotted key: the deepest of the reference has five.
 const MOST_PARTS: usize = 16;
 
-/// Refuses a text that nobody has written by hand.
+/// Refuses a text too long to be written by hand.
 pub fn check_size(bytes: usize, file: &Path) -> Result<(), ConfigError> {
     if bytes <= MOST_BYTES { Ok(()) } else { Err(too_large(file)) }
 }

@@ -1,4 +1,4 @@
-//! The configuration of a run: composed of the `*Config` types that live beside what they configure.
+//! The configuration of a run, composed of the `*Config` types of its parts.
 //!
 //! A TOML file, edited by `--set`, parsed by serde with unknown keys refused, then checked for what one key cannot know of
 //! another. TOML is known only here and in the search. Imports everything below `run`.

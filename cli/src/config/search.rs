@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use toml::Value;
 
-/// Trials that anybody may mean, and as many points of a range.
+/// Largest number of trials, and of the points of a range.
 pub const MOST_TRIALS: usize = 100_000;
 /// Keys of a space: a table of results has a column for each.
 const MOST_KEYS: usize = 100;
@@ -80,7 +80,7 @@ pub enum Resource {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HalvingConfig {
-    /// Of so many trials one goes on, with so many times the resource.
+    /// Factor between rungs: one of this many trials continues, with this many times the resource.
     pub factor: Whole<1, 1_000>,
     /// Number of times that trials are trained.
     pub rungs: Whole<1, 50>,

@@ -27,7 +27,7 @@ impl Growing {
             let mut options = File::options();
             let file = input::open_itself(options.read(true).write(true).create(true).truncate(false), path)?;
             input::refuse_special(&file.metadata()?)?;
-            // Locks of Windows would keep readers away, too; and where a file system has none, there is nothing to be had.
+            // Locks of Windows would keep readers away, too; and some file systems have none.
             if cfg!(unix) && is_taken(&file) {
                 return Ok(None);
             }
@@ -49,7 +49,7 @@ impl Growing {
         if count > most { Err(Refusal::TooLarge { most }.into()) } else { Ok(bytes) }
     }
 
-    /// Keeps the first `whole` bytes, of those that it has just read, and goes on behind them.
+    /// Keeps the first `whole` of the bytes just read, and appends after them.
     ///
     /// # Errors
     /// The error of the system.
@@ -82,7 +82,7 @@ impl Growing {
         self.file.sync_data()
     }
 
-    /// A file of several names (hard links) may be somebody's copy under another of them: that one stays as it is.
+    /// A file of several names (hard links) may be a copy of the user's under another of them: that one stays as it is.
     fn has_other_names(&self) -> bool {
         #[cfg(unix)]
         {
@@ -95,7 +95,7 @@ impl Growing {
 
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (mut file, partial) = fresh(&self.path)?;
-        // Before it has its name, so that nobody else can hold it; the old one is held until then.
+        // Before it has its name, so that no other process can hold it; the old one is held until then.
         let placed = file.write_all(bytes).and_then(|()| file.sync_all());
         if let Err(error) = placed.and_then(|()| {
             let _ = file.try_lock();
@@ -119,7 +119,7 @@ impl Write for Growing {
     }
 }
 
-/// Whether another process holds a file, and goes on holding it: a child of this one does, too, between its birth and its first
+/// Whether another process holds a file for longer than a moment: a child of this one does, too, between its birth and its first
 /// step.
 fn is_taken(file: &File) -> bool {
     (0..LOOKS).all(|look| {

@@ -5,11 +5,11 @@ use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-/// Opens what the user has named: a file, a device, or a pipe that somebody writes to or begins to within ten seconds. Folders are
+/// Opens what the user has named: a file, a device, or a pipe with a writer, now or within ten seconds. Folders are
 /// opened, too, where the system does.
 ///
 /// # Errors
-/// The error of the system; [`Refusal`] for a pipe that nobody writes to.
+/// The error of the system; [`Refusal`] for a pipe without a writer.
 pub fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Metadata)> {
     #[cfg(unix)]
     if !handed_down(path) && pipes::is_pipe(&fs::metadata(path)?.file_type()) {
@@ -20,7 +20,7 @@ pub fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Metadata)> {
     Ok((Box::new(file), metadata))
 }
 
-/// A path that stands for a file which this process has been given open, by the shell for example: opening it waits for nobody.
+/// A path that stands for a file which this process has been given open, by the shell for example: opening it waits for no other end.
 pub(super) fn handed_down(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path.starts_with("/proc") || path == Path::new("/dev/stdin")
 }
@@ -150,7 +150,7 @@ pub(super) mod pipes {
         let (start, mut first) = (Instant::now(), [0]);
         let first = loop {
             match file.read(&mut first) {
-                // There is nobody yet, or somebody has come and gone without a word.
+                // No writer yet, or one that has come and gone without a byte.
                 Ok(0) if start.elapsed() > PATIENCE => return Err(Refusal::Deserted { does: "writes to" }.into()),
                 Ok(0) => std::thread::sleep(GLANCE),
                 Ok(_) => break first.to_vec(),

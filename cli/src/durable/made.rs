@@ -46,7 +46,7 @@ impl Kind {
     }
 }
 
-/// A file or folder that cannot be had, and why.
+/// A file or folder that cannot be opened or written, and the error.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {source}")]
 pub struct Trouble {
@@ -230,7 +230,7 @@ impl Made {
             refuse_special(&file.metadata()?)?;
             file.write_all(text.as_bytes()).and_then(|()| file.sync_data())
         });
-        // After a write that failed nobody knows how the list ends.
+        // After a failed write the end of the list is unknown.
         list.whole = added.is_ok();
         added.map_err(trouble(&marker))
     }

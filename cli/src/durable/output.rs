@@ -34,11 +34,11 @@ impl Output {
     /// Opens an output that does not replace one of `inputs`, which are named with what they are.
     ///
     /// `-` is standard output. A pipe, a terminal, a device that is not a disk, and whatever the shell has opened (`/dev/stdout`, `>(...)`)
-    /// are written as they are, and never replaced. A file is written beside its name, which it gets when it is whole; through a link
+    /// are written as they are, and never replaced. A file is written under a temporary name, and gets its own when it is whole; through a link
     /// that the user names it is the target that is replaced.
     ///
     /// # Errors
-    /// [`Refusal`] for inputs, folders, disks, links to nothing, and pipes that nobody reads from; what the system says.
+    /// [`Refusal`] for inputs, folders, disks, links to nothing, and pipes without a reader; the error of the system.
     pub fn open(path: &Path, inputs: &[(&Path, &'static str)]) -> io::Result<Self> {
         match path.to_str() {
             Some("-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => return Ok(Self::standard()),
@@ -66,7 +66,7 @@ impl Output {
         }
         let target = fs::canonicalize(path)?;
         let draft = Draft::begin(&target)?;
-        // Who may read the file is as it was.
+        // The permissions of the file stay.
         fs::set_permissions(draft.partial(), metadata.permissions())?;
         Ok(Self(Way::File(draft)))
     }

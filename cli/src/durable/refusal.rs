@@ -29,7 +29,7 @@ pub enum Refusal {
         /// Kind of the thing found.
         found: &'static str,
     },
-    /// A pipe without anybody at its other end.
+    /// A pipe without another end.
     #[error("is a pipe, and nobody {does} it")]
     Deserted {
         /// Action that was waited for.

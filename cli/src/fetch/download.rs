@@ -81,7 +81,7 @@ impl Fetcher {
     /// Fetches a data set into its folder below `dir` and gives that folder.
     ///
     /// # Errors
-    /// [`FetchError`]; what has arrived stays beside the final name as `.part`, and the next call goes on there.
+    /// [`FetchError`]; the bytes received stay next to the final name as `.part`, and the next call resumes there.
     pub fn fetch(
         &self,
         name: FetchName,

@@ -1,6 +1,6 @@
 //! The official files of known data sets: where they are, how long, their sums, and how they are downloaded.
 //!
-//! A file is downloaded as `NAME.part`, goes on from there when it was interrupted, and gets its name only when its length and
+//! A file is downloaded as `NAME.part`, resumes from there after an interruption, and gets its name only when its length and
 //! SHA-256 are right. One process at a time downloads into a folder; others wait. Imports `durable` only.
 
 #[cfg(feature = "fetch")]

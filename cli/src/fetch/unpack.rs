@@ -49,7 +49,7 @@ fn io_error(file: &Path) -> impl FnOnce(io::Error) -> FetchError + '_ {
 }
 
 /// Unpacks into `FOLDER.part` and renames it. What a process that was ended has left there is overwritten file by file; anything else
-/// that is there is somebody's, and stays.
+/// that is there belongs to the user, and stays.
 pub(super) fn unpack(set: &RemoteSet, archive: &Path, folder: &Path) -> Result<(), FetchError> {
     let mut part = folder.as_os_str().to_owned();
     part.push(".part");

@@ -138,7 +138,7 @@ pub(super) fn detect(path: &Path, head: &[u8]) -> bool {
     name.ends_with(".bin") && matches!(head.first(), Some(0..100))
 }
 
-/// Reads one batch; the names of the classes come from the file beside it, where there is one.
+/// Reads one batch; the names of the classes come from the file next to it, if there is one.
 pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
     let (file, found) = (source.file().to_path_buf(), looks_like(source.head()));
     let mut bytes = Vec::new();

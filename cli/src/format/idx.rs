@@ -91,7 +91,7 @@ pub(super) fn detect(head: &[u8]) -> bool {
         && sizes.iter().take(usize::from(*n_dims)).filter(plausible).count() == usize::from(*n_dims)
 }
 
-/// Reads an image file, and the label file beside it where there is one by MNIST's naming.
+/// Reads an image file, and the label file next to it, if there is one by MNIST's naming.
 pub(super) fn read(mut images: Source) -> Result<Table, DataError> {
     let header = Header::of_images(&mut images)?;
     let labels = match sibling_labels(images.file()) {
@@ -115,7 +115,7 @@ fn read_part(image_file: &Path, label_file: &Path) -> Result<(Part, Option<Image
     Ok((Part::new(image_file, label_file, features, labels), header.image_shape()?))
 }
 
-/// `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz` beside it, or the same without `.gz`.
+/// `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz` next to it, or the same without `.gz`.
 fn sibling_labels(images: &Path) -> Option<PathBuf> {
     let name = images.file_name()?.to_str()?;
     let labels = name.replace("images", "labels").replace("idx3", "idx1").replace("idx2", "idx1");

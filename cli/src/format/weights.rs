@@ -1,4 +1,4 @@
-//! Row weights: one number a row of the train part, from a text file beside the data or from the data themselves.
+//! Row weights: one number a row of the train part, from a text file next to the data or from the data themselves.
 
 use super::float::number;
 use super::open::Source;

@@ -2,7 +2,7 @@
 //!
 //! A cell is coloured by its share of the row, so that a rare class is as visible as a frequent one; the root of the share is
 //! what darkens, because errors are small. Counts and names are written where they fit. More than a hundred classes are drawn as
-//! pixels, of which the faintest is still seen, and the pairs that are most often confused are named beside them.
+//! pixels, of which the faintest is still seen, and the pairs that are most often confused are named next to them.
 
 use super::canvas::{Figure, INK, Pen, Placed, QUIET, SCALE, Text, clean, fitted};
 use super::pixels::{Pixels, text_width};

@@ -381,7 +381,7 @@ mod tests {
         labels.iter().for_each(|&(log, span, text)| assert_eq!(decade(log, span), text));
     }
 
-    /// Each of these had no end to the ticks of an axis, or would have.
+    /// Ranges for which naive ticks of an axis would never end.
     #[test]
     fn numbers_that_no_run_has_are_drawn_or_left_out() {
         const HUGE: f64 = 1e308;

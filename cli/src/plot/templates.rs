@@ -263,7 +263,7 @@ mod tests {
         let mut other = model(two, 2, |_| 0.0);
         other.image_shape = Some(ImageShape { channels: 1, ..two });
         assert!(Templates::new(&other, "").is_err(), "a shape that does not fit the weights");
-        // Sizes of a file of somebody's, whose product is right but for what a number holds.
+        // Sizes in a foreign file whose product overflows to the right number.
         let third = (0xAAAA_AAAA_AAAA_AAAB_u64 as usize).wrapping_mul(other.n_features());
         assert_eq!(third.wrapping_mul(3), other.n_features());
         other.image_shape = Some(ImageShape { channels: 1, height: third, width: 3 });

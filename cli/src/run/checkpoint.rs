@@ -1,4 +1,4 @@
-//! Checkpoints: a run as files from which it goes on.
+//! Checkpoints: a run as files from which it resumes.
 //!
 //! `checkpoint/<number>.safetensors`, the newest with the largest number, the last two kept, each whole or not there. The tensors
 //! are the variables of the solver ([`Snapshot`]) and the rows of `metrics.csv` and `bounds.csv` up to that step; the metadata
@@ -69,7 +69,7 @@ impl Identity {
     }
 }
 
-/// The digest of the data as they were read: what a run cannot go on without.
+/// The digest of the data as they were read, which a resumed run must match.
 fn fingerprint(prepared: &Prepared) -> String {
     let data = &prepared.data;
     let mut digest = Digest::default();

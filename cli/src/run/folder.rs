@@ -100,7 +100,7 @@ fn is_older_run(folder: &Path) -> bool {
 ///
 /// # Errors
 /// [`RecordError::Taken`] when it holds a run and `force` is not set; [`RecordError::Io`] when it is no folder, or holds a search or
-/// somebody's files under names that the run would use.
+/// foreign files under names that the run would use.
 pub(crate) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
     if folder.exists() && !folder.is_dir() {
         return Err(failed(folder)(io::Error::other("is a file, expected a folder")));

@@ -124,7 +124,7 @@ impl Prepared {
     }
 }
 
-/// Classes that nobody wonders at, and the rows a class that there should be on average where there are more.
+/// Number of classes that draw no warning, and the mean number of rows a class below which more of them do.
 const FEW: usize = 100;
 const ROWS_A_CLASS: usize = 5;
 

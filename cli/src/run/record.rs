@@ -184,7 +184,7 @@ impl RunFolder {
     /// Path of a file of this name, which is the run's from now on.
     ///
     /// # Errors
-    /// [`RecordError::Io`] when somebody else's file has the name.
+    /// [`RecordError::Io`] when a foreign file has the name.
     pub fn file(&self, name: &str) -> Result<PathBuf, RecordError> {
         Ok(self.made.ours(name)?)
     }
@@ -192,7 +192,7 @@ impl RunFolder {
     /// Path of the model.
     ///
     /// # Errors
-    /// [`RecordError`] where somebody else's file is there.
+    /// [`RecordError`] when a foreign file has the name.
     pub fn model_file(&self) -> Result<PathBuf, RecordError> {
         self.file(MODEL)
     }
@@ -241,7 +241,7 @@ impl RunFolder {
     /// Path of the model of one C.
     ///
     /// # Errors
-    /// [`RecordError::Io`] when the folder for it cannot be made, or somebody else's file has the name.
+    /// [`RecordError::Io`] when the folder for it cannot be made, or a foreign file has the name.
     pub fn path_model(&self, c: f64) -> Result<PathBuf, RecordError> {
         let file = self.file(&format!("{PATH_FOLDER}/c-{c}.safetensors"))?;
         if fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_symlink()) {

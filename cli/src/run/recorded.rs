@@ -65,7 +65,7 @@ fn fits(folder: &Path, name: &str, bytes: u64) -> Result<(), RecordError> {
     Err(RecordError::Io { file: folder.join(name), source: refusal.into() })
 }
 
-/// A row of `bounds.csv`: what a solver had measured after so many passes, and in the last row what it proved.
+/// A row of `bounds.csv`: a measurement of a solver after a number of passes; in the last row the proved bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BoundsRow {
     /// Passes over the training rows.

@@ -88,7 +88,7 @@ pub fn has_checkpoint(path: &Path) -> bool {
     !Shelf::of(path).is_empty()
 }
 
-/// A run folder that goes on, and what the user should know about it.
+/// A resumed run folder, and remarks for the user.
 #[derive(Debug)]
 pub struct Resumed {
     /// The folder.
@@ -103,7 +103,7 @@ pub struct Resumed {
 ///
 /// # Errors
 /// [`RecordError::Differs`] when that is of another configuration, other data or a newer program; [`RecordError::Content`] when
-/// none can be read; [`RecordError::Busy`] or [`RecordError::Io`] when the folder cannot be had.
+/// none can be read; [`RecordError::Busy`] or [`RecordError::Io`] when the folder cannot be opened.
 pub fn resume(path: &Path, config: &LoadedConfig, prepared: &Prepared, device: String) -> Result<Resumed, RecordError> {
     let mut shelf = Shelf::of(path);
     let (checkpoint, file, mut notes) = shelf.newest()?;

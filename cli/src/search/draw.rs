@@ -27,7 +27,7 @@ pub(super) fn part<R: Rng>(size: u64, count: usize, rng: &mut R) -> Vec<u64> {
 }
 
 /// Dice with one side more at each throw, several throws out of one random number: those of rand, so that a search that was begun
-/// by an earlier version goes on with its trials.
+/// by an earlier version continues with its trials.
 struct Dice {
     chunk: u32,
     left: u8,

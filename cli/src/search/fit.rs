@@ -15,7 +15,7 @@ use crate::solver::{Fit, LogEntry, Measurement, Observer, Problem, SgdConfig, So
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-/// Training rows on which a trial's accuracy is measured beside that on the validation rows.
+/// Training rows on which a trial's accuracy is measured, as well as on the validation rows.
 pub const TRAIN_ROWS: usize = 5_000;
 /// Points of a curve that are kept.
 const POINTS: usize = 100;

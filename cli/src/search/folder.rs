@@ -40,7 +40,7 @@ pub(super) fn by_name(folder: &Path) -> Made {
 ///
 /// # Errors
 /// [`RecordError::Taken`] when it holds a search and `force` is not set; [`RecordError::Io`] when it is no folder, or holds a run or
-/// somebody's files under names that the search would use.
+/// foreign files under names that the search would use.
 pub(super) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
     if folder.exists() && !folder.is_dir() {
         return Err(failed(folder)(io::Error::other("is a file, expected a folder")));

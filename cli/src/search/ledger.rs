@@ -1,5 +1,5 @@
 //! `trials.jsonl`: what has been trained, a line a job, appended as it ends. A line that was cut off by a kill is dropped and its
-//! job done again, so that a search that is taken up ends with the table of one that was never stopped.
+//! job done again, so that a resumed search ends with the table of one that was never stopped.
 
 use super::folder;
 use super::table::{BEST, JSON, TABLE};

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A job is the unit of work and of the record: what a kill interrupts is a job, what it leaves are the jobs before it. Nothing of
-//! the plan depends on what has been done already, so that a search that is taken up does the very jobs that are missing. The test
+//! the plan depends on what has been done already, so that a resumed search does exactly the jobs that are missing. The test
 //! rows are not touched before the search is over. Imports everything below `plot`; prints nothing.
 
 mod draw;
@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Trainings of a search: more than anybody waits for.
+/// Largest number of trainings of a search.
 const MOST_TRAININGS: usize = 1_000_000;
 /// Bytes that the record of one is held in, with its curve.
 const TRAINING: f64 = 2048.0;
@@ -131,7 +131,7 @@ impl<'a> Plan<'a> {
         (0..rungs.get()).map(|number| Rung { number, share: share(number), resource }).collect()
     }
 
-    /// Trials that go on to the next rung out of `n`.
+    /// Number of trials, of `n`, that continue on the next rung.
     fn survivors(&self, n: usize) -> usize {
         let factor = self.search.halving.as_ref().map_or(1, |h| h.factor.get());
         n.div_ceil(factor).max(1)

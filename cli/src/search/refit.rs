@@ -1,5 +1,5 @@
 //! The best trial trained once more, on training and validation rows: a run of its own in the folder `best`, with checkpoints, which
-//! can be stopped and taken up like any other.
+//! can be stopped and resumed like any other.
 
 use super::rank::Standing;
 use super::space::Trial;
@@ -49,7 +49,7 @@ impl Observer for Listener<'_> {
     }
 }
 
-/// Trains the first of the ranked trials. `taken_up`: the search goes on, and what is in the folder is its own.
+/// Trains the first of the ranked trials. `taken_up`: the search is resumed, and the content of the folder is its own.
 ///
 /// # Errors
 /// [`RunError`] when the device fails or the folder cannot be written.

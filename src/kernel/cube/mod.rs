@@ -87,7 +87,7 @@ pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> CubeTensor {
     }
 }
 
-/// Room for f32 values beside a tensor.
+/// A new buffer of f32 values on the device of a tensor.
 fn room(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
     let (client, device): (Client, _) = (like.client.clone(), like.device.clone());
     empty_device_contiguous_dtype(client, device, shape.into(), DType::F32)

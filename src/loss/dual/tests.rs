@@ -81,7 +81,7 @@ proptest! {
         prop_assert!(feasible(&loss, c, &a), "{loss:?} {a:?} c {c}");
         let best = block_value(&loss, &scores, label, q, c, &old, &a);
         // Optimal for a concave function on a convex set: no feasible move along a coordinate or a pair improves. A row that is
-        // as good as empty is solved as if it had a little curvature.
+        // as good as empty is solved with a small artificial curvature.
         let tolerance = if q < 1e-5 { 1e-5 } else { 1e-10 };
         for i in 0..k {
             for j in 0..k {

@@ -18,7 +18,7 @@ pub(crate) fn linger(count: usize) {
         WAITING.fetch_add(1, Ordering::Relaxed);
         rayon::spawn(move || {
             let start = Instant::now();
-            // Who has called has better things to do.
+            // The calling thread has other work.
             while (own.is_none() || rayon::current_thread_index() != own) && start.elapsed() < MOMENT {
                 if rayon::yield_now() == Some(rayon::Yield::Executed) {
                     break;

@@ -17,7 +17,7 @@ use burn::tensor::{Int, Tensor};
 /// `x` `[n_samples, n_features]`, `labels` `[n_samples]`, values in `0..n_classes`.
 ///
 /// # Panics
-/// When a shape does not fit, or, in the fused pass on a CPU, when a label is not a class; on a GPU, where nobody waits to look, such a label
+/// When a shape does not fit, or, in the fused pass on a CPU, when a label is not a class; on a GPU, which is not waited for, such a label
 /// makes the loss NaN.
 ///
 /// ```

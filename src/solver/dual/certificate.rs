@@ -93,21 +93,21 @@ pub(crate) fn of_any(
     Ok((certificate, measured.evaluation.confusion.accuracy()))
 }
 
-/// Passes of another solver beside which a certificate costs little, and the share of them that the ascent for it may take.
+/// Passes of another solver compared with which a certificate is cheap, and the share of them that the ascent for it may take.
 const LONG: f64 = 20.0;
 const SHARE: f64 = 1.0;
 /// A gap with which the ascent for a certificate is content, and dual variables that it may have.
 const CONTENT: f64 = 0.05;
 const MOST_VARIABLES: usize = 50_000_000;
 
-/// For work of which nobody needs to hear.
+/// Observer that ignores all messages.
 struct Silent;
 
 impl Observer for Silent {
     fn log(&mut self, _: &LogEntry) {}
 }
 
-/// The certificate of what another solver has trained, where it costs little beside the training: of the optimum of a small problem, else
+/// The certificate of what another solver has trained, if it is cheap compared with the training: of the optimum of a small problem, else
 /// by the scores of the weights and a few epochs of ascent from there. `None` where it would cost much, or nothing can be proved.
 ///
 /// # Errors

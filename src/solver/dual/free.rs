@@ -2,7 +2,7 @@
 //!
 //! Its dual has one more constraint a class, Σ_i β_ik = 0, which no single block can keep. The method of multipliers puts them
 //! into the objective: b is the multiplier, and a penalty (B²/2)·‖Σ_i β_i‖² is the constant feature of a regularised bias. After
-//! every sweep b takes up what the penalty leaves, b ← b + B²·Σ_i β_i, and Σ_i β_i goes to 0. The penalty is large where b has far to go
+//! every sweep b is updated by the residual of the penalty, b ← b + B²·Σ_i β_i, and Σ_i β_i goes to 0. The penalty is large where b has far to go
 //! and small where it has arrived, as rows can then share out what they have: a large B² makes each of them step by as little as 1/B². (D. Bertsekas, *Constrained
 //! Optimization and Lagrange Multiplier Methods*, 1982.) A bound needs the constraints exactly: [`balance`] shrinks the dual
 //! variables until they hold.

@@ -1,7 +1,7 @@
-//! Who finishes: ascent, or a method of second order, whose price is known beforehand, about: the interior point method, or proximal Newton
-//! where that is too dear.
+//! Choice of the method that finishes: ascent, or one of second order, whose price can be estimated: the interior point method, or proximal Newton
+//! where that is too expensive.
 //!
-//! Ascent goes on as long as it has cost less than the other would, and for as long after that as its gap falls so fast that the goal is
+//! Ascent continues as long as it has cost less than the other would, and after that as long as its gap falls so fast that the goal is
 //! nearer than the other's price. Both are counted in visits to a row, not in seconds: the same problem always goes the same way.
 
 use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError};
@@ -11,7 +11,7 @@ use crate::solver::{Fit, Observer, StopReason};
 
 /// Seconds that the interior point method may take, and either where ascent has come to its last epoch.
 const LONG: f64 = 120.0;
-/// Times the price of the proximal method after which ascent goes on instead.
+/// Multiple of the price of the proximal method after which ascent continues instead.
 const MOST: f64 = 2.0;
 /// Epochs after which ascent by itself may be found to stand still, and the fall of its gap over half of them that is none.
 const PATIENCE: u64 = 2_000;
@@ -75,7 +75,7 @@ impl Ascent<'_, '_> {
         !arrives
     }
 
-    /// Whether the interior point method takes no time that anybody notices: then it does all of the work, and the answer does not depend on
+    /// Whether the time of the interior point method is negligible: then it does all of the work, and the result does not depend on
     /// the way there.
     pub(super) fn is_small(&self) -> bool {
         self.relay.price.is_some_and(|price| price.is_small)
@@ -86,7 +86,7 @@ impl Ascent<'_, '_> {
         !self.relay.failed && self.relay.price.is_some_and(|price| price.seconds <= LONG)
     }
 
-    /// Whether nobody would wait any longer: no limit was given, the precision is the last, and the gap stands still.
+    /// Whether waiting is useless: no limit was given, the precision is the last, and the gap does not fall.
     pub(super) fn stands_still(&self) -> bool {
         let last = self.double || self.config.precision.is_some();
         let late = self.visited >= PATIENCE * self.state.rows.len() as u64;
@@ -117,7 +117,7 @@ impl Ascent<'_, '_> {
         }
         self.bound = self.bound.max(finished.certificate.dual);
         if finished.stop == StopReason::NoProgress && self.relay.is_proximal {
-            // Ascent goes on from where it was.
+            // Ascent continues from its own variables.
             (self.relay.begun, self.relay.failed) = (false, true);
             return self.run(observer);
         }

@@ -71,7 +71,7 @@ pub fn solve(config: &DualConfig, problem: &Problem<'_>, observer: &mut dyn Obse
     })
 }
 
-/// Solves for several λ, one after another; `each` is given the position in `lambdas` and what came out. A run that goes on
+/// Solves for several λ, one after another; `each` is given the position in `lambdas` and its result. A resumed run
 /// begins at the λ that was being solved.
 ///
 /// # Errors
@@ -117,10 +117,10 @@ struct Best {
 /// When the next measurement of all rows is due.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
-    /// Not before so many rows were visited, and what was visited at the last.
+    /// Rows visited at the next measurement at the earliest, and at the last one.
     next: u64,
     measured: u64,
-    /// The gap of a measurement against what had been met before it.
+    /// The gap of a measurement, compared with the smallest gap before it.
     optimism: f64,
 }
 
@@ -333,7 +333,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         self.problem.objective.bias == BiasRule::Free
     }
 
-    /// The outer step of a free bias: the multipliers of its constraints take up what the penalty leaves.
+    /// The outer step of a free bias: the multipliers of its constraints are updated by the residual of the penalty.
     fn correct_bias(&mut self) {
         if self.is_free() {
             self.multipliers.step(&mut self.state);

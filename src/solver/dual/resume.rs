@@ -1,4 +1,4 @@
-//! The variables of the exact solver between two sweeps, kept and taken up again to the last bit.
+//! Snapshots of the exact solver between two sweeps, resumed to the last bit.
 //!
 //! W is kept as it is held, and not rebuilt from the dual variables: it has the rounding of the run in it, and with that the steps
 //! that follow.

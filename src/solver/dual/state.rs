@@ -99,7 +99,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// The rows that are due in this epoch. (Without a branch: which rows are due is anybody's guess.)
+    /// The rows that are due in this epoch. (Without a branch, which the processor could not predict.)
     pub fn due(&self) -> Vec<usize> {
         let mut order = vec![0; self.due.len()];
         let mut count = 0;

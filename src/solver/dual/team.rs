@@ -1,8 +1,8 @@
 //! Threads that share the parts of the weights and meet many thousand times a second.
 //!
-//! Between two meetings lie some ten microseconds of work, less than it takes to wake a sleeping thread: who waits looks for a while
-//! before it sleeps. And nobody waits for a thread that has not begun: the caller does its part, then whatever the others have not taken
-//! up yet. Where the processor has no time for them the caller is alone, and no slower than with one thread.
+//! Between two meetings lie some ten microseconds of work, less than it takes to wake a sleeping thread: a waiting thread spins for a
+//! while before it sleeps. A thread that has not begun is not waited for: the caller does its own part, then those that no other thread
+//! has begun. If the processor has no time for the others, the caller is alone, and no slower than with one thread.
 
 use std::collections::VecDeque;
 use std::hint::spin_loop;
@@ -32,7 +32,7 @@ struct Desk<P, J> {
     done: AtomicU64,
     asleep: AtomicBool,
     closed: AtomicBool,
-    /// The thread is gone, though nobody has closed the desk: it has panicked.
+    /// The thread has panicked: it is gone, and the desk was not closed.
     dead: AtomicBool,
 }
 
@@ -244,7 +244,7 @@ mod tests {
             assert_eq!(team.len(), 3);
             for i in 1..=1000 {
                 if i == 500 {
-                    // Longer than anybody looks: the threads sleep and are woken.
+                    // Longer than the time of spinning: the threads sleep and are woken.
                     std::thread::sleep(3 * LOOK);
                 }
                 let sum = f64::from(i);

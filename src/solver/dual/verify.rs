@@ -61,7 +61,7 @@ impl Ascent<'_, '_> {
         Ok(Candidate { weight, bias, measured })
     }
 
-    /// The weights that the run would hand out now, if they are proved to reach the goal; `None` where it is to go on.
+    /// The weights that the run would hand out now, if they are proved to reach the goal; `None` if the run must continue.
     ///
     /// # Errors
     /// [`SolveError::NegativeGap`] where the bound lies above the objective, [`SolveError::NotFinite`], [`SolveError::Device`].
@@ -116,7 +116,7 @@ impl Ascent<'_, '_> {
         let found = self.candidate(weight, bias)?;
         let certificate = self.certificate(&found.measured)?;
         if certificate.relative_gap > self.config.gap.get() && or_else {
-            // Once more: kept from before, these weights would lie in memory beside those that are mostly handed out.
+            // Computed again: to keep these weights would double the memory, and mostly others are handed out.
             let Proven { weight, bias, .. } = self.prove();
             let bias = if self.is_free() { self.state.bias() } else { bias };
             let other = self.candidate(weight, bias)?;

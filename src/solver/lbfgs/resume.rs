@@ -1,4 +1,4 @@
-//! A run of L-BFGS between two steps, kept and taken up again to the last bit.
+//! Snapshots of L-BFGS between two steps, resumed to the last bit.
 
 use super::full_batch::FullBatch;
 use super::line_search::Point;

@@ -223,7 +223,7 @@ impl<'a> Iterate<'a> {
         }
         self.points.par_iter_mut().for_each(Point::correct);
         let (mut du, mut length) = self.redirected(&system, target);
-        // Correctors cost a solution each, which is cheap beside the system (J. Gondzio, *Multiple centrality corrections*, 1996).
+        // Correctors cost a solution each, which is cheap compared with the system (J. Gondzio, *Multiple centrality corrections*, 1996).
         for _ in 0..self.correctors {
             if length >= FAR {
                 break;

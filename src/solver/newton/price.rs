@@ -12,7 +12,7 @@ const ITERATIONS: f64 = 25.0;
 const LARGEST: f64 = 5_000.0;
 const MOST_BYTES: f64 = (1u64 << 30) as f64;
 
-/// Multiply-adds of all iterations that nobody notices.
+/// Multiply-adds of all iterations up to which a problem counts as small.
 const SMALL: f64 = 1e8;
 
 /// Seconds that one multiply-add of a product of matrices takes on one core, and a visit to a row in coordinate ascent: so much, so much a
@@ -31,7 +31,7 @@ pub(crate) struct Price {
     pub visits: f64,
     /// Memory, in bytes.
     pub bytes: f64,
-    /// Whether nobody notices what it takes, so that it may go on until the weights stand still.
+    /// Whether the problem is so small that iterations may continue until the weights no longer change.
     pub is_small: bool,
 }
 
@@ -85,7 +85,7 @@ fn visit(problem: &Problem<'_>) -> f64 {
     VISIT + problem.n_classes as f64 * (VISIT_CLASS + stored(problem) * VISIT_PRODUCT)
 }
 
-/// Passes over all rows that the proximal method mostly gets along with, and their speed beside that of products in f64.
+/// Usual number of passes of the proximal method over all rows, and their speed relative to products in f64.
 pub(crate) const PASSES: f64 = 1_000.0;
 const SINGLE: f64 = 0.4;
 

@@ -13,7 +13,7 @@ const POINTS: u64 = 3;
 const DEVIATION: f64 = 1e-4;
 
 /// The largest difference from autodiff over the losses of a run, at its initial weights; `None` for autodiff itself and where there
-/// is nothing to compare. `sampler` is at the beginning of the run, and stays there: a run that goes on finds what it found before.
+/// is nothing to compare. `sampler` is at the beginning of the run, and stays there: a resumed run repeats the result.
 ///
 /// # Errors
 /// [`SolveError::Gradient`] where a gradient disagrees at the initial weights and at two other points.

@@ -17,7 +17,7 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    /// Rows that nobody has gathered yet.
+    /// Rows that are not gathered yet.
     pub const fn of(rows: Vec<u32>) -> Self {
         Self { rows, host: None }
     }

@@ -1,4 +1,4 @@
-//! A run of minibatch descent between two steps, kept and taken up again to the last bit.
+//! Snapshots of minibatch descent between two steps, resumed to the last bit.
 //!
 //! The batches are not kept: a new sampler draws and drops those that were made. The state of the optimiser is kept as Burn
 //! writes it (burnpack). Burn's own `load_record` first brings it to the device that the build prefers, whether or not the

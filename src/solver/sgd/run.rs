@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
         self.pause()
     }
 
-    /// The step before which somebody looks at the run next: after each logged one, and after as many as the engine makes at once.
+    /// The next step at which the engine returns: after each logged one, and after as many as it makes at once.
     fn round_end(&self) -> u64 {
         let most = self.steps.min(self.made + self.engine.stride());
         let logged = |step: &u64| self.config.is_logged(*step, self.steps);

@@ -39,7 +39,7 @@ impl Sampler {
         Self { rng, rows: rows.to_vec(), sampling, batch_size, next: 0 }
     }
 
-    /// Goes on as if `batches` batches had been drawn.
+    /// Continues as after `batches` batches.
     pub fn skip(&mut self, batches: u64) {
         match self.sampling {
             Sampling::WithReplacement => {

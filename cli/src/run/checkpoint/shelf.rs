@@ -89,7 +89,7 @@ impl Shelf {
         Ok(file)
     }
 
-    /// Removes them all, and what was left half written; nothing else that somebody has put beside them.
+    /// Removes all checkpoints and half-written remains, but no other file in the folder.
     ///
     /// # Errors
     /// [`RecordError::Io`] when the system refuses.

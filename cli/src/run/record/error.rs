@@ -30,7 +30,7 @@ pub enum RecordError {
         /// `run` or `search`.
         what: &'static str,
     },
-    /// A run cannot go on, because its checkpoint is of something else.
+    /// A run cannot resume, because its checkpoint belongs to another run.
     #[error("{problem}")]
     Differs {
         /// The difference.

@@ -9,7 +9,7 @@
 //!
 //! It is the method of multipliers on the dual, its inner problem solved by a semismooth Newton method. An inner problem is solved until
 //! `½‖W − W(a)‖²`, which is what its error adds to the gap, is less than what the outer step itself leaves. A free bias has a proximal term
-//! of its own, `(1/2B²)‖b − b_last‖²`: a constant feature of value B beside an offset. References: R. T. Rockafellar, Math. Oper. Res. 1, 1976; X. Li, D. Sun
+//! of its own, `(1/2B²)‖b − b_last‖²`: a constant feature of value B and an offset. References: R. T. Rockafellar, Math. Oper. Res. 1, 1976; X. Li, D. Sun
 //! and K.-C. Toh, *A highly efficient semismooth Newton augmented Lagrangian method for solving Lasso problems*, SIAM J. Optim. 28, 2018. Derived in
 //! `docs/math.md`.
 

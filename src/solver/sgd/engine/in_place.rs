@@ -1,5 +1,5 @@
 //! Plain SGD on the host, on weights that change where they lie. Several models go in teams, one team a thread at a time: a team's
-//! weights stay in the second-level cache, and teams meet only where somebody looks at the run. One model has the threads to itself.
+//! weights stay in the second-level cache, and teams meet only when the run is logged or measured. One model has the threads to itself.
 
 use super::team::Team;
 use super::{Engine, Objectives, Parameters, Single, Step, Tensors, accuracy, failed};
@@ -18,7 +18,7 @@ const TEAM_BYTES: usize = 1 << 20;
 const STEPS: u64 = 50;
 /// Bytes of the rows of a batch, which are read twice.
 const BATCH_BYTES: usize = 8 << 20;
-/// Learning rate of the step that shows a gradient, beside which W is nothing. A power of two, so that nothing is rounded.
+/// Learning rate of the step that yields a gradient: so large that W vanishes in the rounding. A power of two, so that nothing is rounded.
 const LONG: f64 = 4096.0;
 
 /// Whether a run of one model goes this way: with batches that the caches hold while they are read twice, and no scale, by which

@@ -1,4 +1,4 @@
-//! One model, whose gradient is had in one of four ways, and whose steps are made by one of Burn's optimisers.
+//! A model on its own, with one of four implementations of the gradient, and one of Burn's optimisers.
 
 use super::{Engine, Objectives, Parameters, Single, Step, Tensors, accuracy, failed, forget};
 use crate::model::LinearSvm;

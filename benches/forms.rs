@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_svm::internals::device;
 use burn_svm::internals::loss::{MarginLoss, Power, WestonWatkinsLossConfig};
 use burn_svm::internals::reference::{
-    LossAndGradient, Sample, weston_watkins_by_class, weston_watkins_matrix, weston_watkins_naive,
+    LossAndGradient, ReferenceProblem, weston_watkins_by_class, weston_watkins_matrix, weston_watkins_naive,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +26,7 @@ struct Tensors {
 }
 
 impl Tensors {
-    fn new(sample: &Sample<'_>, dtype: DType, device: &Device) -> Self {
+    fn new(sample: &ReferenceProblem<'_>, dtype: DType, device: &Device) -> Self {
         let n = sample.labels.len();
         let labels: Vec<i32> = sample.labels.iter().map(|&l| l as i32).collect();
         let matrix = |values: &[f64], rows: usize, columns: usize| {
@@ -62,7 +62,7 @@ fn main() {
     let x: Vec<f64> = (0..n * N_FEATURES).map(|_| rng.random_range(-128.0..128.0)).collect();
     let weight: Vec<f64> = (0..N_FEATURES * N_CLASSES).map(|_| rng.random_range(-2e-4..2e-4)).collect();
     let labels: Vec<u32> = (0..n).map(|_| rng.random_range(0..N_CLASSES as u32)).collect();
-    let sample = Sample {
+    let sample = ReferenceProblem {
         x: &x,
         labels: &labels,
         weight: &weight,
@@ -75,8 +75,8 @@ fn main() {
     };
     let device = device::cpu().expect("a CPU backend is compiled in");
     let tensors = [("f64", DType::F64), ("f32", DType::F32)].map(|(name, d)| (name, Tensors::new(&sample, d, &device)));
-    let plain = |form: fn(&Sample<'_>) -> LossAndGradient| {
-        move |sample: &Sample<'_>| {
+    let plain = |form: fn(&ReferenceProblem<'_>) -> LossAndGradient| {
+        move |sample: &ReferenceProblem<'_>| {
             let found = form(sample);
             (found.loss, found.gradient)
         }

@@ -30,7 +30,7 @@ pub fn evaluate(model: &Classifier, loss: Option<&Loss>, data: &Dataset, rows: &
 }
 
 /// Rows of a chunk, added up.
-struct Part {
+struct ChunkSums {
     sum: Sum,
     at_most: Sum,
     /// Label and prediction of each row.
@@ -48,9 +48,13 @@ pub(crate) fn of_scorer(
     top: &[usize],
 ) -> Evaluation {
     // Predictions rather than a matrix a chunk: with many classes the matrices would be larger than the data.
-    let start =
-        || Part { sum: Sum::default(), at_most: Sum::default(), predicted: Vec::new(), hits: vec![0u64; top.len()] };
-    let visit = |part: &mut Part, position: usize, scores: &[f64], error: f64| {
+    let start = || ChunkSums {
+        sum: Sum::default(),
+        at_most: Sum::default(),
+        predicted: Vec::new(),
+        hits: vec![0u64; top.len()],
+    };
+    let visit = |part: &mut ChunkSums, position: usize, scores: &[f64], error: f64| {
         let label = source.labels[rows[position] as usize] as usize;
         if let Some(loss) = loss {
             let weight = source.weight(rows[position]);

@@ -31,12 +31,12 @@ pub const MOST_DENSE: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     n_classes: usize,
-    cells: Cells,
+    cells: ConfusionCells,
 }
 
 /// The cells of a matrix; by the number of classes one or the other, so that equal matrices are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Cells {
+enum ConfusionCells {
     /// Row after row.
     Dense(Vec<u64>),
     /// Those that are not zero, by label and prediction.
@@ -71,9 +71,9 @@ impl Confusion {
     #[must_use]
     pub fn new(n_classes: usize) -> Self {
         let cells = if n_classes <= MOST_DENSE {
-            Cells::Dense(vec![0; n_classes * n_classes])
+            ConfusionCells::Dense(vec![0; n_classes * n_classes])
         } else {
-            Cells::Sparse(BTreeMap::new())
+            ConfusionCells::Sparse(BTreeMap::new())
         };
         Self { n_classes, cells }
     }
@@ -85,7 +85,7 @@ impl Confusion {
             return None;
         }
         if n_classes <= MOST_DENSE {
-            return Some(Self { n_classes, cells: Cells::Dense(counts) });
+            return Some(Self { n_classes, cells: ConfusionCells::Dense(counts) });
         }
         let mut confusion = Self::new(n_classes);
         counts.into_iter().enumerate().for_each(|(at, count)| confusion.put(at / n_classes, at % n_classes, count));
@@ -99,12 +99,12 @@ impl Confusion {
     pub fn put(&mut self, label: usize, predicted: usize, count: u64) {
         assert!(label < self.n_classes && predicted < self.n_classes, "no class {label} or {predicted}");
         match &mut self.cells {
-            Cells::Dense(counts) => {
+            ConfusionCells::Dense(counts) => {
                 let cell = &mut counts[label * self.n_classes + predicted];
                 *cell = cell.saturating_add(count);
             }
-            Cells::Sparse(_) if count == 0 => {}
-            Cells::Sparse(cells) => {
+            ConfusionCells::Sparse(_) if count == 0 => {}
+            ConfusionCells::Sparse(cells) => {
                 let cell = cells.entry((label, predicted)).or_insert(0);
                 *cell = cell.saturating_add(count);
             }
@@ -130,15 +130,15 @@ impl Confusion {
     /// Whether every cell is kept: whether the whole matrix is worth writing.
     #[must_use]
     pub const fn is_dense(&self) -> bool {
-        matches!(self.cells, Cells::Dense(_))
+        matches!(self.cells, ConfusionCells::Dense(_))
     }
 
     /// Rows of class `label` that were predicted as `predicted`.
     #[must_use]
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
         match &self.cells {
-            Cells::Dense(counts) => counts[label * self.n_classes + predicted],
-            Cells::Sparse(cells) => cells.get(&(label, predicted)).copied().unwrap_or(0),
+            ConfusionCells::Dense(counts) => counts[label * self.n_classes + predicted],
+            ConfusionCells::Sparse(cells) => cells.get(&(label, predicted)).copied().unwrap_or(0),
         }
     }
 
@@ -146,11 +146,11 @@ impl Confusion {
     pub fn cells(&self) -> Box<dyn Iterator<Item = (usize, usize, u64)> + '_> {
         let k = self.n_classes;
         match &self.cells {
-            Cells::Dense(counts) => {
+            ConfusionCells::Dense(counts) => {
                 let all = counts.iter().enumerate().map(move |(at, &count)| (at / k, at % k, count));
                 Box::new(all.filter(|cell| cell.2 > 0))
             }
-            Cells::Sparse(cells) => Box::new(cells.iter().map(|(&(i, j), &count)| (i, j, count))),
+            ConfusionCells::Sparse(cells) => Box::new(cells.iter().map(|(&(i, j), &count)| (i, j, count))),
         }
     }
 

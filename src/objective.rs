@@ -16,7 +16,7 @@ pub(crate) use fused::{DenseRows, linger};
 #[cfg(all(feature = "cube", not(feature = "fusion")))]
 pub use fused::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
 pub use fused::{FusedGradient, FusedPass, fused_loss};
-pub(crate) use proof::{DualPoint, Proven};
+pub(crate) use proof::{DualBound, DualPoint};
 pub use regulariser::{Decay, Regulariser};
 
 use crate::bounded::{NonNegative, Positive};
@@ -200,7 +200,7 @@ pub fn mean_loss_gradient(loss: &dyn MarginLoss, scores: Tensor<2>, batch: &Batc
 
 /// Members of a stack that share a loss and lie side by side.
 #[derive(Debug)]
-pub struct Block {
+pub struct MemberBlock {
     /// ℓ
     pub loss: Box<dyn MarginLoss>,
     /// Number of members.
@@ -210,10 +210,10 @@ pub struct Block {
 /// The scores of each block's members as rows `[n·members, n_classes]`, with the labels and weights that belong to them; the
 /// members of a row of the batch stand one after another.
 fn rows_of_blocks<'a>(
-    blocks: &'a [Block],
+    blocks: &'a [MemberBlock],
     scores: &Tensor<2>,
     batch: &Batch,
-) -> impl Iterator<Item = (&'a Block, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)> {
+) -> impl Iterator<Item = (&'a MemberBlock, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)> {
     let [n, columns] = scores.dims();
     let k = columns / blocks.iter().map(|b| b.members).sum::<usize>().max(1);
     let (scores, batch) = (scores.clone(), batch.clone());
@@ -232,9 +232,9 @@ fn rows_of_blocks<'a>(
 
 /// The data loss of each member of a stack at its scores `[n, members·n_classes]`, `[members]`; of each as [`mean_loss`].
 #[must_use]
-pub fn block_losses(blocks: &[Block], scores: Tensor<2>, batch: &Batch) -> Tensor<1> {
+pub fn block_losses(blocks: &[MemberBlock], scores: Tensor<2>, batch: &Batch) -> Tensor<1> {
     let n = scores.dims()[0];
-    let of = |(block, scores, labels, weights): (&Block, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)| {
+    let of = |(block, scores, labels, weights): (&MemberBlock, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)| {
         let losses = block.loss.forward_no_reduction(scores, labels);
         let losses = weights.map_or(losses.clone(), |w| losses.mul(w));
         losses.reshape([n, block.members]).mean_dim(0).reshape([block.members])
@@ -245,9 +245,9 @@ pub fn block_losses(blocks: &[Block], scores: Tensor<2>, batch: &Batch) -> Tenso
 /// The gradient of each member's data loss with respect to its scores, `[n, members·n_classes]`: by hand, or by autodiff of the loss.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
-pub fn block_gradient(blocks: &[Block], scores: Tensor<2>, batch: &Batch, autodiff: bool) -> Tensor<2> {
+pub fn block_gradient(blocks: &[MemberBlock], scores: Tensor<2>, batch: &Batch, autodiff: bool) -> Tensor<2> {
     let [n, columns] = scores.dims();
-    let of = |(block, scores, labels, weights): (&Block, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)| {
+    let of = |(block, scores, labels, weights): (&MemberBlock, Tensor<2>, Tensor<1, Int>, Option<Tensor<1>>)| {
         let rows = scores.dims()[0];
         let q = if autodiff {
             let scores = scores.autodiff().require_grad();
@@ -299,19 +299,19 @@ impl Objective {
         n_classes: usize,
         weight: &[f64],
         bias: Option<&[f64]>,
-    ) -> Measured {
+    ) -> ObjectiveValue {
         let scorer = Scorer::new(weight, bias, source.scaler, n_classes);
         let evaluation = evaluation::of_scorer(Some(&self.loss), &scorer, source, rows, &[]);
         let square = |values: &[f64]| values.iter().map(|v| v * v).collect::<Sum>().value();
         let penalty = self.regulariser().of_squares(square(weight), bias.map_or(0.0, square));
         let (value, above) = (evaluation.data_loss + penalty, evaluation.data_loss_at_most + penalty);
-        Measured { value, at_most: (above * (1.0 + 16.0 * UNIT)).next_up(), evaluation }
+        ObjectiveValue { value, at_most: (above * (1.0 + 16.0 * UNIT)).next_up(), evaluation }
     }
 }
 
 /// An objective in f64.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Measured {
+pub(crate) struct ObjectiveValue {
     /// The value.
     pub value: f64,
     /// An upper bound of that in exact numbers.

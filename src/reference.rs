@@ -35,7 +35,7 @@ use crate::loss::Power;
 
 /// A small problem in host memory; a bias is a column of ones in `x`.
 #[derive(Debug, Clone, Copy)]
-pub struct Sample<'a> {
+pub struct ReferenceProblem<'a> {
     /// Row-major `[n_samples, n_features]`.
     pub x: &'a [f64],
     /// Class indices `[n_samples]`.
@@ -65,7 +65,7 @@ pub struct LossAndGradient {
     pub gradient: Vec<f64>,
 }
 
-impl Sample<'_> {
+impl ReferenceProblem<'_> {
     fn n_samples(&self) -> usize {
         self.labels.len()
     }
@@ -143,7 +143,7 @@ impl Sample<'_> {
 /// assert_eq!((found.loss, found.gradient), (8.0, vec![-1.0, 0.0, 1.0]));
 /// ```
 #[must_use]
-pub fn weston_watkins_naive(sample: &Sample<'_>) -> LossAndGradient {
+pub fn weston_watkins_naive(sample: &ReferenceProblem<'_>) -> LossAndGradient {
     let mut loss = 0.0;
     let mut gradient = vec![0.0; sample.weight.len()];
     for i in 0..sample.n_samples() {
@@ -168,7 +168,7 @@ pub fn weston_watkins_naive(sample: &Sample<'_>) -> LossAndGradient {
 
 /// Weston-Watkins, semi-vectorised: one column of scores, margins and factors at a time, over all rows.
 #[must_use]
-pub fn weston_watkins_by_class(sample: &Sample<'_>) -> LossAndGradient {
+pub fn weston_watkins_by_class(sample: &ReferenceProblem<'_>) -> LossAndGradient {
     let n = sample.n_samples();
     let correct: Vec<f64> = (0..n).map(|i| sample.score(i, sample.label(i))).collect();
     let mut loss = 0.0;
@@ -193,7 +193,7 @@ pub fn weston_watkins_by_class(sample: &Sample<'_>) -> LossAndGradient {
 
 /// Weston-Watkins, fully vectorised: all margins, the mask, Q, and one product XᵀQ.
 #[must_use]
-pub fn weston_watkins_matrix(sample: &Sample<'_>) -> LossAndGradient {
+pub fn weston_watkins_matrix(sample: &ReferenceProblem<'_>) -> LossAndGradient {
     let (n, d, k) = (sample.n_samples(), sample.n_features(), sample.n_classes);
     // Scores: S = XW.
     let mut cells = product(sample.x, sample.weight, [n, d, k]);
@@ -230,7 +230,7 @@ fn product(a: &[f64], b: &[f64], [rows, inner, columns]: [usize; 3]) -> Vec<f64>
 
 /// Crammer-Singer in loops: the worst other class, the lowest index on a tie.
 #[must_use]
-pub fn crammer_singer_naive(sample: &Sample<'_>) -> LossAndGradient {
+pub fn crammer_singer_naive(sample: &ReferenceProblem<'_>) -> LossAndGradient {
     let mut loss = 0.0;
     let mut gradient = vec![0.0; sample.weight.len()];
     for i in 0..sample.n_samples() {
@@ -256,7 +256,7 @@ pub fn crammer_singer_naive(sample: &Sample<'_>) -> LossAndGradient {
 
 /// One-vs-rest in loops: a binary hinge a class, of the score itself.
 #[must_use]
-pub fn one_vs_rest_naive(sample: &Sample<'_>) -> LossAndGradient {
+pub fn one_vs_rest_naive(sample: &ReferenceProblem<'_>) -> LossAndGradient {
     let mut loss = 0.0;
     let mut gradient = vec![0.0; sample.weight.len()];
     for i in 0..sample.n_samples() {
@@ -277,7 +277,7 @@ pub fn one_vs_rest_naive(sample: &Sample<'_>) -> LossAndGradient {
 /// Top-k in loops at power 1: k times the worst class that was not yet taken, the lowest index on a tie.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
-pub fn top_k_naive(sample: &Sample<'_>, k: usize) -> LossAndGradient {
+pub fn top_k_naive(sample: &ReferenceProblem<'_>, k: usize) -> LossAndGradient {
     let mut loss = 0.0;
     let mut gradient = vec![0.0; sample.weight.len()];
     for i in 0..sample.n_samples() {
@@ -312,7 +312,7 @@ pub fn top_k_naive(sample: &Sample<'_>, k: usize) -> LossAndGradient {
 /// 1/most and add up to at most 1: `Some(1)` is Crammer-Singer, `Some(k)` top-k, `None` a sum of Huber's hinges.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
-pub fn smoothed_naive(sample: &Sample<'_>, own: bool, most: Option<usize>, gamma: f64) -> LossAndGradient {
+pub fn smoothed_naive(sample: &ReferenceProblem<'_>, own: bool, most: Option<usize>, gamma: f64) -> LossAndGradient {
     let hi = 1.0 / most.unwrap_or(1) as f64;
     let mut loss = 0.0;
     let mut gradient = vec![0.0; sample.weight.len()];
@@ -359,13 +359,13 @@ mod tests {
     use super::*;
 
     /// Small integers, so that ties and met margins occur and sums are exact.
-    fn problem(power: Power, class_weights: Option<&[f64]>, check: impl Fn(&Sample<'_>)) {
+    fn problem(power: Power, class_weights: Option<&[f64]>, check: impl Fn(&ReferenceProblem<'_>)) {
         for seed in 0..40u32 {
             let value = |i: u32, range: u32| f64::from(i.wrapping_mul(2_654_435_761).rotate_left(9) % range) - 2.0;
             let x: Vec<f64> = (0..7 * 4).map(|i| value(i + 31 * seed, 5)).collect();
             let weight: Vec<f64> = (0..4 * 3).map(|i| value(i + 77 * seed, 4)).collect();
             let labels: Vec<u32> = (0..7).map(|i| (i + seed) % 3).collect();
-            check(&Sample {
+            check(&ReferenceProblem {
                 x: &x,
                 labels: &labels,
                 weight: &weight,
@@ -397,7 +397,7 @@ mod tests {
         let x = [0.5, -1.0, 2.0, 0.25];
         let (labels, weight) = ([0, 1], [0.5, -1.0, 0.25, 2.0]);
         let (margin, power) = (1.0, Power::One);
-        let sample = Sample {
+        let sample = ReferenceProblem {
             x: &x,
             labels: &labels,
             weight: &weight,

@@ -1,7 +1,7 @@
 //! The whole gradient on a device in its own precision, against an f64 reference written for the purpose.
 
 use super::report::DeviceComparison;
-use super::routes::{Gradient, Route, relative, to_host};
+use super::routes::{Gradient, HostObjective, relative, to_host};
 use super::{DEVICE_TOLERANCE, GradcheckError};
 use crate::data::Features;
 use crate::data::batch::Source;
@@ -52,7 +52,7 @@ pub fn compare_on_device(
 }
 
 /// The results of a device, read back.
-struct Measured {
+struct DeviceResult {
     analytic: Gradient,
     autodiff: Gradient,
     /// The gradient of the fused pass and its Q, where training has that route.
@@ -66,11 +66,11 @@ struct Measured {
 
 impl Host<'_> {
     /// Both routes of training on a device.
-    fn on_device(&self, objective: &Objective, device: &Device) -> Result<Measured, GradcheckError> {
+    fn on_device(&self, objective: &Objective, device: &Device) -> Result<DeviceResult, GradcheckError> {
         let batch = self.source.gather(self.rows).to_device(device);
         let offset = self.source.sparse_offset(device);
         let loss = objective.loss.init(device);
-        let route = Route { loss: loss.as_ref(), regulariser: objective.regulariser() };
+        let route = HostObjective { loss: loss.as_ref(), regulariser: objective.regulariser() };
         let model = |device: &Device| {
             LinearSvm::from_values(self.weight.to_vec(), self.bias.map(<[f32]>::to_vec), self.n_classes, device)
         };
@@ -80,7 +80,7 @@ impl Host<'_> {
         let scores = plain.scores(&batch.rows, offset.as_ref());
         let precision = format!("{:?}", scores.dtype()).to_lowercase();
         let q = to_host(loss.gradient(scores.clone(), batch.labels))?;
-        Ok(Measured { analytic, autodiff, fused: None, scores: to_host(scores)?, q, precision })
+        Ok(DeviceResult { analytic, autodiff, fused: None, scores: to_host(scores)?, q, precision })
     }
 
     /// The fused pass of training.
@@ -134,7 +134,7 @@ impl Host<'_> {
     }
 
     /// Compares with the reference.
-    fn judge(&self, objective: &Objective, measured: &Measured, device: String) -> DeviceComparison {
+    fn judge(&self, objective: &Objective, measured: &DeviceResult, device: String) -> DeviceComparison {
         let scores = self.scores();
         let (q, kink_rows) = self.reference_q(&objective.loss, &scores, &measured.q);
         let data = self.gradient(&q);

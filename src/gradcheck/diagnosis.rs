@@ -1,6 +1,6 @@
 //! The likely cause of a disagreement, found by fitting the difference to what common mistakes would leave behind.
 
-use super::Point;
+use super::ModelPoint;
 use super::judge::Candidates;
 use super::report::{Coordinate, Judgement, Losses, Parameter};
 use super::routes::Gradient;
@@ -27,7 +27,7 @@ struct Evidence {
 }
 
 /// The likely cause of a failed check, as a phrase.
-pub(super) fn cause(point: &Point<'_>, all: &[Candidates], lines: &[Coordinate], losses: &Losses) -> String {
+pub(super) fn cause(point: &ModelPoint<'_>, all: &[Candidates], lines: &[Coordinate], losses: &Losses) -> String {
     let failed = |claim: fn(&Coordinate) -> f64| {
         lines.iter().filter(|l| l.judgement != Judgement::KinkUnresolved).any(|l| {
             let loss = if l.regularised { losses.objective } else { losses.data_loss };
@@ -39,17 +39,17 @@ pub(super) fn cause(point: &Point<'_>, all: &[Candidates], lines: &[Coordinate],
     let mut causes = Vec::new();
     causes.extend(at_zero(losses, point.n_samples(), point.n_classes));
     if analytic {
-        let truth = if autodiff { None } else { Some(Route::Autodiff) };
+        let truth = if autodiff { None } else { Some(GradientSource::Autodiff) };
         causes.push(format!(
             "the analytic gradient: {}",
-            explain(&evidence(point, all, lines, Route::Analytic, truth), point)
+            explain(&evidence(point, all, lines, GradientSource::Analytic, truth), point)
         ));
     }
     if autodiff {
-        let truth = if analytic { None } else { Some(Route::Analytic) };
+        let truth = if analytic { None } else { Some(GradientSource::Analytic) };
         causes.push(format!(
             "the autodiff gradient: {}",
-            explain(&evidence(point, all, lines, Route::Autodiff, truth), point)
+            explain(&evidence(point, all, lines, GradientSource::Autodiff, truth), point)
         ));
     }
     if causes.is_empty() {
@@ -78,12 +78,12 @@ fn at_zero(losses: &Losses, n: usize, n_classes: usize) -> Option<String> {
 }
 
 #[derive(Clone, Copy)]
-enum Route {
+enum GradientSource {
     Analytic,
     Autodiff,
 }
 
-impl Route {
+impl GradientSource {
     const fn of(self, candidates: &Candidates) -> &Gradient {
         match self {
             Self::Analytic => &candidates.analytic,
@@ -94,11 +94,11 @@ impl Route {
 
 /// All coordinates where another route is known to be right, else the lines with their numerical values.
 fn evidence(
-    point: &Point<'_>,
+    point: &ModelPoint<'_>,
     all: &[Candidates],
     lines: &[Coordinate],
-    suspect: Route,
-    truth: Option<Route>,
+    suspect: GradientSource,
+    truth: Option<GradientSource>,
 ) -> Vec<Evidence> {
     let own = own_class(point);
     let k = point.n_classes;
@@ -133,7 +133,7 @@ fn evidence(
 
 /// −(1/n) Σ_{i: y_i = k} x_i: the error of each class's column where the margin Δ of a row's own class is counted.
 #[allow(clippy::cast_precision_loss)]
-fn own_class(point: &Point<'_>) -> Gradient {
+fn own_class(point: &ModelPoint<'_>) -> Gradient {
     let (k, n) = (point.n_classes, point.n_samples() as f64);
     let mut weight = vec![0.0; point.weight.len()];
     let mut bias = vec![0.0; k];
@@ -167,7 +167,7 @@ fn differs(evidence: &[&Evidence]) -> bool {
     !agrees
 }
 
-fn explain(evidence: &[Evidence], point: &Point<'_>) -> String {
+fn explain(evidence: &[Evidence], point: &ModelPoint<'_>) -> String {
     if evidence.iter().any(|e| !e.claim.is_finite() && e.truth.is_finite()) {
         return "it is not finite".into();
     }

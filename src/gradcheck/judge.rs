@@ -1,9 +1,9 @@
 //! Lines and verdict: numerical values against the candidates.
 
-use super::numerical::{Derivative, STEP, Shifted};
+use super::numerical::{Derivative, STEP, ShiftedColumn};
 use super::report::{At, Coordinate, Judgement, Losses, Parameter, Report, Verdict};
 use super::routes::{Gradient, relative};
-use super::{GradcheckError, Point, TOLERANCE, WHOLE_TOLERANCE, diagnosis};
+use super::{GradcheckError, ModelPoint, TOLERANCE, WHOLE_TOLERANCE, diagnosis};
 use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 
@@ -50,7 +50,7 @@ fn worse(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
-impl Point<'_> {
+impl ModelPoint<'_> {
     /// Coordinates to check: a fifth of them biases where there are any, the others weights of features that some row has.
     pub(super) fn draw_coordinates(&self, count: usize, rng: &mut ChaCha8Rng) -> Vec<Parameter> {
         let (d, k) = (self.n_features, self.n_classes);
@@ -132,7 +132,7 @@ impl Point<'_> {
         losses: &[f64],
     ) -> Result<Vec<Coordinate>, GradcheckError> {
         let slope = self.slope(parameter);
-        let shifted = Shifted { point: self, scores, class: parameter.class(), slope: &slope };
+        let shifted = ShiftedColumn { point: self, scores, class: parameter.class(), slope: &slope };
         let all = |found: &Derivative| -> Vec<Coordinate> {
             candidates.iter().zip(losses).map(|(c, &loss)| self.line(parameter, c, found, loss)).collect()
         };

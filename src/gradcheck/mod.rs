@@ -49,7 +49,7 @@ use judge::Candidates;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use routes::Route;
+use routes::HostObjective;
 
 #[allow(unused_imports)] // for the links of the documentation
 use crate::objective::{Objective, Regulariser};
@@ -174,7 +174,7 @@ impl<'a> Inputs<'a> {
 }
 
 /// The objective of a sample at one point, on the f64 CPU device.
-struct Point<'a> {
+struct ModelPoint<'a> {
     device: Device,
     loss: &'a dyn MarginLoss,
     features: &'a [f64],
@@ -223,7 +223,7 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
     let mut rng = generator(inputs.seed);
     let random = normal(size, &mut rng);
     let random_bias = inputs.bias_rule.has_bias().then(|| normal(inputs.n_classes, &mut rng));
-    let mut point = Point {
+    let mut point = ModelPoint {
         device,
         loss: inputs.loss,
         features: inputs.features,
@@ -266,7 +266,7 @@ fn normal(count: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     (0..count).map(draw).collect()
 }
 
-impl Point<'_> {
+impl ModelPoint<'_> {
     fn n_samples(&self) -> usize {
         self.labels.len()
     }
@@ -351,7 +351,7 @@ impl Point<'_> {
         let tracked = self.model(&self.device.clone().autodiff());
         let lambdas = if self.lambda > 0.0 { vec![0.0, self.lambda] } else { vec![0.0] };
         let both = lambdas.into_iter().map(|lambda| {
-            let route = Route { loss: self.loss, regulariser: self.regulariser(lambda) };
+            let route = HostObjective { loss: self.loss, regulariser: self.regulariser(lambda) };
             let analytic = route.analytic(&plain, &batch, None)?;
             Ok(Candidates { lambda, analytic, autodiff: route.autodiff(&tracked, &batch, None)? })
         });

@@ -13,7 +13,7 @@
 
 use super::report::{Kink, Side};
 use super::routes::to_host;
-use super::{GradcheckError, Point};
+use super::{GradcheckError, ModelPoint};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
 /// The step of the first attempt.
@@ -46,8 +46,8 @@ struct Pending {
 }
 
 /// The losses of the sample as a function of a shift of one column of the scores.
-pub(super) struct Shifted<'a> {
-    pub point: &'a Point<'a>,
+pub(super) struct ShiftedColumn<'a> {
+    pub point: &'a ModelPoint<'a>,
     /// `[n_samples, n_classes]`
     pub scores: &'a [f64],
     pub class: usize,
@@ -55,7 +55,7 @@ pub(super) struct Shifted<'a> {
     pub slope: &'a [f64],
 }
 
-impl Shifted<'_> {
+impl ShiftedColumn<'_> {
     fn row(&self, row: usize, shift: f64) -> Vec<f64> {
         let k = self.point.n_classes;
         let mut scores = self.scores[row * k..(row + 1) * k].to_vec();
@@ -148,7 +148,7 @@ impl Shifted<'_> {
     }
 }
 
-impl Point<'_> {
+impl ModelPoint<'_> {
     /// The losses of rows of scores in f64 on the CPU, class weights included.
     pub(super) fn losses(&self, scores: Vec<f64>, labels: &[u32]) -> Result<Vec<f64>, GradcheckError> {
         let shape = [labels.len(), self.n_classes];

@@ -38,12 +38,12 @@ pub(super) fn relative(distance: f64, scale: f64) -> f64 {
 }
 
 /// The objective: the mean loss plus the penalty.
-pub(super) struct Route<'a> {
+pub(super) struct HostObjective<'a> {
     pub loss: &'a dyn MarginLoss,
     pub regulariser: Regulariser,
 }
 
-impl Route<'_> {
+impl HostObjective<'_> {
     /// The gradient by automatic differentiation; `model` lies on an autodiff device.
     pub fn autodiff(
         &self,

@@ -53,7 +53,7 @@ impl Ceilings {
         };
         let read = best(&|thread| {
             let part = &array[(thread * share).min(FLOATS)..((thread + 1) * share).min(FLOATS)];
-            black_box(pulp::Arch::new().dispatch(Read(part)));
+            black_box(pulp::Arch::new().dispatch(ReadLoop(part)));
             4.0 * part.len() as f64
         });
         let flops = best(&|_| pulp::Arch::new().dispatch(MultiplyAdd));
@@ -61,9 +61,9 @@ impl Ceilings {
     }
 }
 
-struct Read<'a>(&'a [f32]);
+struct ReadLoop<'a>(&'a [f32]);
 
-impl WithSimd for Read<'_> {
+impl WithSimd for ReadLoop<'_> {
     type Output = f32;
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 // Index loops over arrays of known length: what the compiler keeps in registers.
 #![allow(clippy::needless_range_loop)]
 
-use super::{Aligned, Real, padded};
+use super::{AlignedBuffer, Real, padded};
 use pulp::{Simd, WithSimd};
 
 /// Features of one part of the weights: the parts of all classes stay in the first-level cache while a block goes by.
@@ -19,7 +19,7 @@ const GRAM_ROWS: usize = 8;
 /// A few preprocessed rows, each padded with zeros to whole cache lines.
 #[derive(Debug)]
 pub struct RowBlock<T> {
-    values: Aligned<T>,
+    values: AlignedBuffer<T>,
     width: usize,
 }
 
@@ -28,7 +28,7 @@ impl<T: Real> RowBlock<T> {
     #[must_use]
     pub fn new(rows: usize, n_features: usize) -> Self {
         let width = padded(n_features);
-        Self { values: Aligned::zeros(rows * width), width }
+        Self { values: AlignedBuffer::zeros(rows * width), width }
     }
 
     /// The rows one after another for writing, each with its padding, which must stay zero.
@@ -52,7 +52,7 @@ impl<T: Real> RowBlock<T> {
     pub fn gram(&self, n: usize, out: &mut [T]) {
         for start in (0..n).step_by(GRAM_ROWS) {
             let end = (start + GRAM_ROWS).min(n);
-            let band = Products { rows: self, start, end, columns: self, n_columns: end, out, stride: n };
+            let band = ProductTiles { rows: self, start, end, columns: self, n_columns: end, out, stride: n };
             pulp::Arch::new().dispatch(band);
         }
         for i in 0..n {
@@ -79,14 +79,14 @@ impl<T: Real> Columns<T> for RowBlock<T> {
 /// The weights of all classes for dense rows, `[n_features, n_classes]` held in parts of 512 features, within a part class
 /// after class.
 #[derive(Debug, Clone)]
-pub struct ClassWeights<T> {
-    values: Aligned<T>,
+pub struct TiledWeights<T> {
+    values: AlignedBuffer<T>,
     n_features: usize,
     n_classes: usize,
     width: usize,
 }
 
-impl<T: Real> Columns<T> for ClassWeights<T> {
+impl<T: Real> Columns<T> for TiledWeights<T> {
     #[inline(always)]
     fn part(&self, column: usize, start: usize, len: usize) -> &[T] {
         let start = start * self.n_classes + column * len;
@@ -94,12 +94,12 @@ impl<T: Real> Columns<T> for ClassWeights<T> {
     }
 }
 
-impl<T: Real> ClassWeights<T> {
+impl<T: Real> TiledWeights<T> {
     /// All zero.
     #[must_use]
     pub fn zeros(n_features: usize, n_classes: usize) -> Self {
         let width = padded(n_features);
-        Self { values: Aligned::zeros(width * n_classes), n_features, n_classes, width }
+        Self { values: AlignedBuffer::zeros(width * n_classes), n_features, n_classes, width }
     }
 
     /// All zero again.
@@ -182,10 +182,10 @@ fn products<T: Real, C: Columns<T>>(
     out: &mut [T],
     stride: usize,
 ) {
-    pulp::Arch::new().dispatch(Products { rows, start: 0, end: n, columns, n_columns, out, stride });
+    pulp::Arch::new().dispatch(ProductTiles { rows, start: 0, end: n, columns, n_columns, out, stride });
 }
 
-struct Products<'a, T, C> {
+struct ProductTiles<'a, T, C> {
     rows: &'a RowBlock<T>,
     start: usize,
     end: usize,
@@ -195,7 +195,7 @@ struct Products<'a, T, C> {
     stride: usize,
 }
 
-impl<T: Real, C: Columns<T>> WithSimd for Products<'_, T, C> {
+impl<T: Real, C: Columns<T>> WithSimd for ProductTiles<'_, T, C> {
     type Output = ();
 
     #[inline(always)]
@@ -217,7 +217,7 @@ impl<T: Real, C: Columns<T>> WithSimd for Products<'_, T, C> {
     }
 }
 
-impl<T: Real, C: Columns<T>> Products<'_, T, C> {
+impl<T: Real, C: Columns<T>> ProductTiles<'_, T, C> {
     #[inline(always)]
     fn band<S: Simd, const R: usize>(&mut self, simd: S, row: usize) {
         let count = self.n_columns.div_ceil(TILE_COLUMNS);
@@ -367,7 +367,7 @@ mod tests {
             out.iter_mut().zip(row).for_each(|(o, &v)| *o = T::from_f64(v));
         }
         let w: Vec<f64> = (0..d * k).map(|i| value(i + 5)).collect();
-        let mut weights = ClassWeights::<T>::from_rows(&w, k);
+        let mut weights = TiledWeights::<T>::from_rows(&w, k);
         let back: Vec<f64> = weights.to_rows().iter().map(|v| v.to_f64()).collect();
         assert!(back.iter().zip(&w).all(|(a, b)| (a - b).abs() < 1e-7));
         let stride = k + 3;

@@ -11,7 +11,7 @@ mod gradient;
 
 pub use gradient::{GradientTile, WeightPart};
 
-use super::{Aligned, padded};
+use super::{AlignedBuffer, padded};
 use pulp::{Simd, WithSimd};
 
 /// Features of a part of the gradient: the pieces that threads share.
@@ -24,14 +24,14 @@ pub const GROUP: usize = 16;
 const WIDEST: usize = 16;
 
 /// A number as it is stored in a row.
-pub trait Cell: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
+pub trait CellValue: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
     /// As a float.
     fn value(self) -> f32;
     /// Something made of it.
     fn bits(self) -> u32;
 }
 
-impl Cell for u8 {
+impl CellValue for u8 {
     #[inline(always)]
     fn value(self) -> f32 {
         f32::from(self)
@@ -43,7 +43,7 @@ impl Cell for u8 {
     }
 }
 
-impl Cell for f32 {
+impl CellValue for f32 {
     #[inline(always)]
     fn value(self) -> f32 {
         self
@@ -61,9 +61,9 @@ const fn lanes<S: Simd>() -> usize {
 
 /// The first cells as a vector.
 #[inline(always)]
-fn load<S: Simd, C: Cell>(cells: &[C]) -> S::f32s {
+fn load<S: Simd, C: CellValue>(cells: &[C]) -> S::f32s {
     #[inline(always)]
-    fn first<S: Simd, C: Cell, const L: usize>(cells: &[C]) -> S::f32s {
+    fn first<S: Simd, C: CellValue, const L: usize>(cells: &[C]) -> S::f32s {
         let cells = &cells[..L];
         let mut values = [0.0f32; L];
         for l in 0..L {
@@ -82,7 +82,7 @@ fn load<S: Simd, C: Cell>(cells: &[C]) -> S::f32s {
 
 /// A matrix of rows where it lies, of which some are taken by index; `x − shift` is what counts.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a, C> {
+pub struct RowMatrix<'a, C> {
     cells: &'a [C],
     n_features: usize,
     shift: &'a PerFeature,
@@ -90,13 +90,13 @@ pub struct Rows<'a, C> {
 
 /// A number of each feature: what is subtracted from it, or a factor.
 #[derive(Debug, Clone)]
-pub struct PerFeature(Aligned<f32>);
+pub struct PerFeature(AlignedBuffer<f32>);
 
 impl PerFeature {
     /// The given ones, or zeros.
     #[must_use]
     pub fn new(n_features: usize, of: Option<&[f32]>) -> Self {
-        let mut values = Aligned::zeros(padded(n_features));
+        let mut values = AlignedBuffer::zeros(padded(n_features));
         if let Some(of) = of {
             values.get_mut()[..n_features].copy_from_slice(of);
         }
@@ -104,7 +104,7 @@ impl PerFeature {
     }
 }
 
-impl<'a, C: Cell> Rows<'a, C> {
+impl<'a, C: CellValue> RowMatrix<'a, C> {
     /// Row-major `cells`, `n_features` to a row.
     ///
     /// # Panics
@@ -169,14 +169,14 @@ fn next_columns<S: Simd>(left: usize) -> usize {
 }
 
 /// Loops over some columns at a time.
-trait Columns {
+trait ColumnLoop {
     /// N columns from `column` on, A rows or vectors of features at a time.
     fn columns<S: Simd, const A: usize, const N: usize>(&mut self, simd: S, column: usize);
 }
 
 /// All columns, in tiles that fit the registers.
 #[inline(always)]
-fn by_columns<S: Simd, W: Columns>(work: &mut W, simd: S, n_columns: usize) {
+fn by_columns<S: Simd, W: ColumnLoop>(work: &mut W, simd: S, n_columns: usize) {
     let mut column = 0;
     while column < n_columns {
         let count = next_columns::<S>(n_columns - column);
@@ -197,7 +197,7 @@ fn by_columns<S: Simd, W: Columns>(work: &mut W, simd: S, n_columns: usize) {
 /// Weights in parts of 512 features, within a part class after class.
 #[derive(Debug, Clone)]
 pub struct PackedWeights {
-    values: Aligned<f32>,
+    values: AlignedBuffer<f32>,
     n_features: usize,
     n_classes: usize,
 }
@@ -206,7 +206,7 @@ impl PackedWeights {
     /// All zero.
     #[must_use]
     pub fn zeros(n_features: usize, n_classes: usize) -> Self {
-        Self { values: Aligned::zeros(padded(n_features) * n_classes), n_features, n_classes }
+        Self { values: AlignedBuffer::zeros(padded(n_features) * n_classes), n_features, n_classes }
     }
 
     /// From row-major `[n_features, n_classes]`, each feature divided by its `scale`.
@@ -249,21 +249,21 @@ impl PackedWeights {
     }
 
     /// The scores x·W of up to [`GROUP`] rows, `[rows, stride]` of which the first `n_classes` of each row are written.
-    pub fn scores<C: Cell>(&self, rows: Rows<'_, C>, indices: &[u32], out: &mut [f32], stride: usize) {
+    pub fn scores<C: CellValue>(&self, rows: RowMatrix<'_, C>, indices: &[u32], out: &mut [f32], stride: usize) {
         assert!(indices.len() <= GROUP, "more rows than a group has");
         pulp::Arch::new().dispatch(Scores { rows, indices, weights: self, out, stride });
     }
 }
 
 struct Scores<'a, C> {
-    rows: Rows<'a, C>,
+    rows: RowMatrix<'a, C>,
     indices: &'a [u32],
     weights: &'a PackedWeights,
     out: &'a mut [f32],
     stride: usize,
 }
 
-impl<C: Cell> WithSimd for Scores<'_, C> {
+impl<C: CellValue> WithSimd for Scores<'_, C> {
     type Output = ();
 
     #[inline(always)]
@@ -274,7 +274,7 @@ impl<C: Cell> WithSimd for Scores<'_, C> {
     }
 }
 
-impl<C: Cell> Columns for Scores<'_, C> {
+impl<C: CellValue> ColumnLoop for Scores<'_, C> {
     /// N columns, R rows at a time, part by part; what has been summed lies aside meanwhile.
     #[inline(always)]
     fn columns<S: Simd, const R: usize, const N: usize>(&mut self, simd: S, column: usize) {
@@ -303,7 +303,7 @@ impl<C: Cell> Columns for Scores<'_, C> {
     }
 }
 
-impl<C: Cell> Scores<'_, C> {
+impl<C: CellValue> Scores<'_, C> {
     /// Reads a cell of each cache line of the rows: loads that do not wait for each other, where the products would wait for memory
     /// at the beginning of each short run of cells. A third of the time of rows of floats.
     #[inline(always)]
@@ -357,7 +357,7 @@ impl<C: Cell> Scores<'_, C> {
         }
         if whole < n {
             for r in 0..R {
-                let cells = Rows::<C>::centred(simd, x[r], whole, shift[whole]);
+                let cells = RowMatrix::<C>::centred(simd, x[r], whole, shift[whole]);
                 for c in 0..N {
                     tile[r][c] = simd.mul_add_e_f32s(cells, w[c][whole], tile[r][c]);
                 }

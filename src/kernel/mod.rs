@@ -1,7 +1,7 @@
 //! Host kernels: products of rows with the weights of all classes, on the vector units of the processor at hand.
 //!
 //! Everything here works in f32 or f64 ([`Real`]) and is dispatched once a call to AVX-512, AVX2, NEON or scalar code by
-//! `pulp`. Dense rows live in a [`RowBlock`], weights for them in [`ClassWeights`], weights for sparse rows in
+//! `pulp`. Dense rows live in a [`RowBlock`], weights for them in [`TiledWeights`], weights for sparse rows in
 //! [`FeatureWeights`]; [`in_place`] reads dense rows where they lie; `cube`, where the build has it, holds kernels for GPUs. Nothing
 //! here but [`Ceilings`], which measures the processor, starts threads. Imports nothing of the crate.
 
@@ -15,7 +15,7 @@ mod sparse;
 mod widen;
 
 pub use ceilings::Ceilings;
-pub use dense::{ClassWeights, RowBlock};
+pub use dense::{RowBlock, TiledWeights};
 pub use sparse::FeatureWeights;
 pub use widen::{Reach, Widen};
 
@@ -167,9 +167,9 @@ pub trait Work {
     fn run(self) -> Self::Output;
 }
 
-struct Dispatched<W>(W);
+struct DispatchedWork<W>(W);
 
-impl<W: Work> pulp::WithSimd for Dispatched<W> {
+impl<W: Work> pulp::WithSimd for DispatchedWork<W> {
     type Output = W::Output;
 
     #[inline(always)]
@@ -181,18 +181,18 @@ impl<W: Work> pulp::WithSimd for Dispatched<W> {
 /// Runs loops on the vector units of the processor at hand.
 #[inline]
 pub fn vectorized<W: Work>(work: W) -> W::Output {
-    pulp::Arch::new().dispatch(Dispatched(work))
+    pulp::Arch::new().dispatch(DispatchedWork(work))
 }
 
 /// A buffer of numbers that starts on a cache line.
 #[derive(Debug, Clone)]
-struct Aligned<T> {
+struct AlignedBuffer<T> {
     values: Vec<T>,
     start: usize,
     len: usize,
 }
 
-impl<T: Real> Aligned<T> {
+impl<T: Real> AlignedBuffer<T> {
     fn zeros(len: usize) -> Self {
         let spare = 64 / size_of::<T>();
         let values = vec![T::default(); len + spare];

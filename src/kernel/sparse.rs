@@ -2,7 +2,7 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::{Aligned, Real};
+use super::{AlignedBuffer, Real};
 use pulp::Simd;
 
 /// Classes of a feature that are stored in half a cache line of single precision; more of them get whole cache lines.
@@ -11,7 +11,7 @@ const FEW: usize = 8;
 /// The weights of all classes for sparse rows, `[n_features, n_classes]` row-major with rows padded to whole vectors.
 #[derive(Debug, Clone)]
 pub struct FeatureWeights<T> {
-    values: Aligned<T>,
+    values: AlignedBuffer<T>,
     n_classes: usize,
     width: usize,
 }
@@ -21,7 +21,7 @@ impl<T: Real> FeatureWeights<T> {
     #[must_use]
     pub fn zeros(n_features: usize, n_classes: usize) -> Self {
         let width = if n_classes <= FEW { FEW } else { n_classes.next_multiple_of(64 / size_of::<T>()) };
-        Self { values: Aligned::zeros(width * n_features), n_classes, width }
+        Self { values: AlignedBuffer::zeros(width * n_features), n_classes, width }
     }
 
     /// All zero again.
@@ -45,7 +45,7 @@ impl<T: Real> FeatureWeights<T> {
     #[must_use]
     pub fn into_rows(self) -> Vec<T> {
         let (k, width) = (self.n_classes, self.width);
-        let Aligned { mut values, start, len } = self.values;
+        let AlignedBuffer { mut values, start, len } = self.values;
         let n_features = len / width;
         for j in 0..n_features {
             let from = start + j * width;

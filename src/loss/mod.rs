@@ -30,7 +30,7 @@ pub use module::{
     CrammerSingerLoss, CrammerSingerLossConfig, OneVsRestLoss, OneVsRestLossConfig, TopKLoss, TopKLossConfig,
     WestonWatkinsLoss, WestonWatkinsLossConfig,
 };
-pub(crate) use proximal::{Proximal, Response, Room, Targets, TensorPiece};
+pub(crate) use proximal::{PieceTensors, Proximal, Response, Room, Targets};
 pub use set::{Selection, Set};
 pub use value::{Formulation, Loss};
 

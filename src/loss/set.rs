@@ -49,7 +49,7 @@ impl Selection {
 
 /// pen(a)
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Penalty {
+pub(super) enum DualPenalty {
     /// 0
     None,
     /// Σa²/(4c)
@@ -73,12 +73,12 @@ pub struct Set {
 
 impl Set {
     /// pen
-    pub(super) const fn penalty(&self) -> Penalty {
+    pub(super) const fn penalty(&self) -> DualPenalty {
         match (self.power, self.selection) {
-            _ if self.smoothing > 0.0 => Penalty::Smooth(self.smoothing),
-            (Power::Two, Selection::All) => Penalty::Square,
-            (Power::Two, Selection::Worst) => Penalty::SquareOfSum,
-            (Power::One, _) | (Power::Two, Selection::Top(_)) => Penalty::None,
+            _ if self.smoothing > 0.0 => DualPenalty::Smooth(self.smoothing),
+            (Power::Two, Selection::All) => DualPenalty::Square,
+            (Power::Two, Selection::Worst) => DualPenalty::SquareOfSum,
+            (Power::One, _) | (Power::Two, Selection::Top(_)) => DualPenalty::None,
         }
     }
 
@@ -86,13 +86,13 @@ impl Set {
     /// jumps there at any power.
     #[must_use]
     pub const fn is_smooth(&self) -> bool {
-        matches!(self.penalty(), Penalty::Square | Penalty::Smooth(_))
+        matches!(self.penalty(), DualPenalty::Square | DualPenalty::Smooth(_))
     }
 
     /// Whether A has an upper bound: without one any θa, θ ≥ 0, is in A.
     #[must_use]
     pub const fn is_bounded(&self) -> bool {
-        matches!(self.penalty(), Penalty::None | Penalty::Smooth(_))
+        matches!(self.penalty(), DualPenalty::None | DualPenalty::Smooth(_))
     }
 
     /// The upper bounds of each a_j and of Σa.
@@ -109,15 +109,15 @@ impl Set {
     /// ∂²pen/∂a_j² where pen is a sum over the classes.
     pub(crate) fn curvature(&self, c: f64) -> f64 {
         match self.penalty() {
-            Penalty::None | Penalty::SquareOfSum => 0.0,
-            Penalty::Square => 1.0 / (2.0 * c),
-            Penalty::Smooth(gamma) => gamma / c,
+            DualPenalty::None | DualPenalty::SquareOfSum => 0.0,
+            DualPenalty::Square => 1.0 / (2.0 * c),
+            DualPenalty::Smooth(gamma) => gamma / c,
         }
     }
 
     /// ∂²pen/∂(Σa)² where pen is a function of the sum.
     pub(crate) fn curvature_of_sum(&self, c: f64) -> f64 {
-        if self.penalty() == Penalty::SquareOfSum { 1.0 / (2.0 * c) } else { 0.0 }
+        if self.penalty() == DualPenalty::SquareOfSum { 1.0 / (2.0 * c) } else { 0.0 }
     }
 
     /// The block of a row with ‖x‖² = q.
@@ -125,10 +125,10 @@ impl Set {
     pub(super) fn block(&self, q: f64, c: f64) -> Block {
         let ((hi, cap), squared) = (self.limits(c), 1.0 / (2.0 * c * q));
         let (r, kappa) = match self.penalty() {
-            Penalty::None => (1.0, 1.0),
-            Penalty::Square => (1.0 + squared, 1.0),
-            Penalty::SquareOfSum => (1.0, 1.0 + squared),
-            Penalty::Smooth(gamma) => (1.0 + gamma / (c * q), 1.0),
+            DualPenalty::None => (1.0, 1.0),
+            DualPenalty::Square => (1.0 + squared, 1.0),
+            DualPenalty::SquareOfSum => (1.0, 1.0 + squared),
+            DualPenalty::Smooth(gamma) => (1.0 + gamma / (c * q), 1.0),
         };
         Block { r, kappa, hi, cap }
     }
@@ -138,10 +138,10 @@ impl Set {
     pub(super) fn penalty_of(&self, c: f64, a: &[f64]) -> f64 {
         let square = |a: &[f64]| a.iter().map(|a| a * a).sum::<f64>();
         match self.penalty() {
-            Penalty::None => 0.0,
-            Penalty::Square => square(a) / (4.0 * c),
-            Penalty::SquareOfSum => a.iter().sum::<f64>().powi(2) / (4.0 * c),
-            Penalty::Smooth(gamma) => gamma * square(a) / (2.0 * c),
+            DualPenalty::None => 0.0,
+            DualPenalty::Square => square(a) / (4.0 * c),
+            DualPenalty::SquareOfSum => a.iter().sum::<f64>().powi(2) / (4.0 * c),
+            DualPenalty::Smooth(gamma) => gamma * square(a) / (2.0 * c),
         }
     }
 
@@ -203,10 +203,10 @@ impl Set {
     pub(super) fn kinks(&self, before: &[f64], after: &[f64]) -> Vec<usize> {
         let (before, after) = (self.charged(before), self.charged(after));
         let jumps = match self.penalty() {
-            Penalty::None => true,
-            Penalty::Square | Penalty::Smooth(_) => false,
+            DualPenalty::None => true,
+            DualPenalty::Square | DualPenalty::Smooth(_) => false,
             // A mere sign change is no kink of a square, another worst class is.
-            Penalty::SquareOfSum => before.contains(&true) && after.contains(&true),
+            DualPenalty::SquareOfSum => before.contains(&true) && after.contains(&true),
         };
         (0..before.len()).filter(|&j| jumps && before[j] != after[j]).collect()
     }

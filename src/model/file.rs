@@ -321,13 +321,13 @@ impl Metadata<'_> {
     }
 }
 
-type Values = (Vec<f64>, Vec<usize>);
+type TensorValues = (Vec<f64>, Vec<usize>);
 
 fn tensor(
     tensors: &SafeTensors<'_>,
     name: &str,
     wrong: &impl Fn(String) -> ModelFileError,
-) -> Result<Option<Values>, ModelFileError> {
+) -> Result<Option<TensorValues>, ModelFileError> {
     let Ok(view) = tensors.tensor(name) else {
         return Ok(None);
     };

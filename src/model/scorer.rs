@@ -12,7 +12,7 @@
 
 use crate::data::{Features, Scaler};
 use crate::kernel::rounding::{UNIT, gamma};
-use crate::kernel::{ClassWeights, Reach, RowBlock, Widen, Work, vectorized};
+use crate::kernel::{Reach, RowBlock, TiledWeights, Widen, Work, vectorized};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -105,7 +105,7 @@ impl<'a> Scorer<'a> {
     ) -> Vec<T> {
         let (d, k) = (self.n_features, self.n_classes);
         let is_dense = !matches!(features, Features::Sparse(_));
-        let by_class = is_dense.then(|| ClassWeights::<f64>::from_rows(&self.weight, k));
+        let by_class = is_dense.then(|| TiledWeights::<f64>::from_rows(&self.weight, k));
         let offset = if is_dense { vec![0.0; k] } else { self.offset() };
         let mean = self.scaler.mean.as_deref();
         let envelope = bounded.then(|| self.envelope(features));

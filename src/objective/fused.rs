@@ -27,7 +27,7 @@ use super::{Decay, Objective};
 use crate::data::Features;
 use crate::data::batch::Source;
 use crate::device::{Backend, OpenDevice};
-use workspace::{Target, Workspace};
+use workspace::{PassTarget, Workspace};
 
 /// The data loss of batches of a source and the gradient of the objective, one pass each.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl<'a> FusedPass<'a> {
         };
         let (source, n) = (self.source, rows.len() as f64);
         let label = |row: u32| (source.labels[row as usize] as usize, (source.weight(row) / n) as f32);
-        let target = Target { indices: rows, loss, label, lambda: lambda as f32, q };
+        let target = PassTarget { indices: rows, loss, label, lambda: lambda as f32, q };
         let data_loss = self.work.pass(&self.rows, (weight, bias), target, (&mut of_weight, &mut of_bias));
         FusedGradient { data_loss, weight: of_weight, bias: bias.map(|_| of_bias) }
     }

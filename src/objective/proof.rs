@@ -31,7 +31,7 @@ pub(crate) struct DualPoint<'a> {
 
 /// The bound of dual variables, and their weights.
 #[derive(Debug, Clone)]
-pub(crate) struct Proven {
+pub(crate) struct DualBound {
     /// A lower bound of the objective at any weights.
     pub dual: f64,
     /// The factor of the dual variables that gave it.
@@ -43,7 +43,7 @@ pub(crate) struct Proven {
 }
 
 /// Sums over the dual variables.
-struct Sums {
+struct DualSums {
     linear: Sum,
     penalty: Sum,
     /// Σ_i β_ik and Σ_i |β_ik| of every class.
@@ -54,7 +54,7 @@ struct Sums {
 impl DualPoint<'_> {
     /// The bound, and W(a).
     #[must_use]
-    pub fn prove(&self) -> Proven {
+    pub fn prove(&self) -> DualBound {
         let support: Vec<u32> = self.support();
         let sums = self.sums(&support);
         let product = self.product(&support);
@@ -82,7 +82,7 @@ impl DualPoint<'_> {
             values.iter_mut().for_each(|w| *w *= factor);
             values
         };
-        Proven { dual, theta, weight: scaled(product.weight, theta), bias: scaled(constant, theta * bias_scale) }
+        DualBound { dual, theta, weight: scaled(product.weight, theta), bias: scaled(constant, theta * bias_scale) }
     }
 
     /// θ
@@ -119,11 +119,11 @@ impl DualPoint<'_> {
         used.map(|(i, _)| i as u32).collect()
     }
 
-    fn sums(&self, support: &[u32]) -> Sums {
+    fn sums(&self, support: &[u32]) -> DualSums {
         let k = self.n_classes;
         let (mut a, mut beta) = (vec![0.0; k], vec![0.0; k]);
         let none = || vec![Sum::default(); k];
-        let mut sums = Sums { linear: Sum::default(), penalty: Sum::default(), balance: none(), size: none() };
+        let mut sums = DualSums { linear: Sum::default(), penalty: Sum::default(), balance: none(), size: none() };
         let bias = self.objective.bias != BiasRule::None;
         for &i in support {
             let i = i as usize;
@@ -156,7 +156,7 @@ fn square_of_bias(constant: &[f64], size: &[Sum], scale: f64) -> (f64, f64) {
 
 /// Upper bound of the reduction of dual variables, summed, after which Σ_i β_ik = 0 holds exactly for every class. The surplus of
 /// one class is the deficit of others; it is taken off along paths of at most K − 1 steps, or off the larger side of a binary problem.
-fn shortage(sums: &Sums) -> f64 {
+fn shortage(sums: &DualSums) -> f64 {
     let k = sums.balance.len();
     let rounded = 2.0 * Sum::ERROR + gamma(k + 4);
     let off = |(balance, size): (&Sum, &Sum)| balance.value().abs() + rounded * size.value();

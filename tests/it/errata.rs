@@ -2,7 +2,7 @@
 
 use burn_svm::internals::loss::Power;
 use burn_svm::internals::objective::ObjectiveConfig;
-use burn_svm::internals::reference::{Sample, weston_watkins_matrix, weston_watkins_naive};
+use burn_svm::internals::reference::{ReferenceProblem, weston_watkins_matrix, weston_watkins_naive};
 
 const N: usize = 12;
 const D: usize = 5;
@@ -25,8 +25,8 @@ fn problem() -> Problem {
 }
 
 impl Problem {
-    fn sample(&self, lambda: f64) -> Sample<'_> {
-        Sample {
+    fn sample(&self, lambda: f64) -> ReferenceProblem<'_> {
+        ReferenceProblem {
             x: &self.x,
             labels: &self.labels,
             weight: &self.weight,
@@ -87,7 +87,7 @@ fn the_gradient_of_the_regulariser_is_a_matrix() {
     const H: f64 = 1e-6;
     let problem = problem();
     let part = |weight: &[f64]| {
-        let value = |lambda| weston_watkins_naive(&Sample { weight, ..problem.sample(lambda) }).loss;
+        let value = |lambda| weston_watkins_naive(&ReferenceProblem { weight, ..problem.sample(lambda) }).loss;
         value(LAMBDA) - value(0.0)
     };
     let total: f64 = problem.weight.iter().sum();

@@ -10,7 +10,7 @@ use burn_svm::internals::data::{Center, Csr, Dense, Features, Scale, Scaler};
 use burn_svm::internals::loss::{Formulation, Loss, Power};
 use burn_svm::internals::model::{BiasRule, LinearSvm};
 use burn_svm::internals::objective::{FusedGradient, FusedPass, Objective, fused_loss};
-use burn_svm::internals::reference::Sample;
+use burn_svm::internals::reference::ReferenceProblem;
 
 pub fn value(i: usize) -> f64 {
     ((i * 7919 + 13) % 1009) as f64 / 1009.0 - 0.5
@@ -71,7 +71,7 @@ impl Case {
             self.scaler.write_row_wide(&self.features, row as usize, &mut x[..d]);
             let found = naive_of(
                 loss_of,
-                &Sample {
+                &ReferenceProblem {
                     x: &x,
                     labels: &[self.labels[row as usize]],
                     weight: &weight,

@@ -12,7 +12,9 @@ use burn_svm::internals::data::batch::{Rows, Source};
 use burn_svm::internals::data::{Center, Csr, Dense, Features, Scale, Scaler};
 use burn_svm::internals::loss::{Formulation, Loss, Power};
 use burn_svm::internals::model::LinearSvm;
-use burn_svm::internals::reference::{Sample, weston_watkins_by_class, weston_watkins_matrix, weston_watkins_naive};
+use burn_svm::internals::reference::{
+    ReferenceProblem, weston_watkins_by_class, weston_watkins_matrix, weston_watkins_naive,
+};
 use proptest::prelude::*;
 
 proptest! {
@@ -211,7 +213,7 @@ fn the_three_forms_of_the_tutorial_and_the_tensors_agree() {
     let labels: Vec<u32> = (0..n as u32).map(|i| i * 2 % k as u32).collect();
     for loss in kinds() {
         let (class_weights, costs) = (loss.class_weights.as_deref(), costs_of(&loss));
-        let sample = Sample {
+        let sample = ReferenceProblem {
             x: &x,
             labels: &labels,
             weight: &weight,

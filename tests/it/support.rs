@@ -9,7 +9,8 @@ use burn_svm::internals::loss::{Formulation, Loss, Margins, Power};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::{DevicePass, FusedPass, Objective, ResidentLimits};
 use burn_svm::internals::reference::{
-    LossAndGradient, Sample, crammer_singer_naive, one_vs_rest_naive, smoothed_naive, top_k_naive, weston_watkins_naive,
+    LossAndGradient, ReferenceProblem, crammer_singer_naive, one_vs_rest_naive, smoothed_naive, top_k_naive,
+    weston_watkins_naive,
 };
 use proptest::prelude::*;
 
@@ -168,7 +169,7 @@ pub fn at_zero(formulation: Formulation, n_classes: usize) -> f64 {
 }
 
 /// The naive loops of a sample, whatever the loss.
-pub fn naive_of(loss: &Loss, sample: &Sample<'_>) -> LossAndGradient {
+pub fn naive_of(loss: &Loss, sample: &ReferenceProblem<'_>) -> LossAndGradient {
     let gamma = loss.set.smoothing;
     let smoothed = |own: bool, most: Option<usize>| smoothed_naive(sample, own, most, gamma);
     let top = loss.set.selection.count().unwrap_or(1);
@@ -189,7 +190,7 @@ pub fn naive(loss: &Loss, scores: &[f64], labels: &[u32], n_classes: usize) -> (
     let rows = scores.chunks(n_classes).zip(labels).map(|(row, &label)| {
         let found = naive_of(
             loss,
-            &Sample {
+            &ReferenceProblem {
                 x: &[1.0],
                 labels: &[label],
                 weight: row,

@@ -4,7 +4,7 @@ use super::*;
 
 /// A Weston-Watkins loss with a mistake in its gradient or its forward pass.
 #[derive(Debug)]
-struct Broken {
+struct WrongLoss {
     right: Box<dyn MarginLoss>,
     mistake: Mistake,
 }
@@ -23,7 +23,7 @@ enum Mistake {
     ForwardHalved,
 }
 
-impl MarginLoss for Broken {
+impl MarginLoss for WrongLoss {
     fn name(&self) -> &'static str {
         "broken"
     }
@@ -84,7 +84,7 @@ fn each_mistake_of_a_loss_is_named() {
             let right = Loss::new(Formulation::WestonWatkins, 1.0, power);
             let (features, labels) = rows(1.0, 3);
             let weight: Vec<f64> = normal(D * K, &mut generator(1)).iter().map(|w| w * 3e3).collect();
-            let broken = Broken { right: right.init(&cpu()), mistake };
+            let broken = WrongLoss { right: right.init(&cpu()), mistake };
             let report = check(&Inputs {
                 weight: Some(&weight),
                 lambda,
@@ -102,12 +102,12 @@ fn each_mistake_of_a_loss_is_named() {
 }
 
 /// A report of gradients that were tampered with.
-fn tampered(rule: BiasRule, tamper: impl Fn(&Point<'_>, &mut Gradient)) -> Verdict {
+fn tampered(rule: BiasRule, tamper: impl Fn(&ModelPoint<'_>, &mut Gradient)) -> Verdict {
     let (features, labels) = rows(1.0, 5);
     let loss = Loss::new(Formulation::WestonWatkins, 1.0, Power::One).init(&cpu());
     let mut rng = generator(2);
     let mut big = |count| normal(count, &mut rng).iter().map(|w| w * 5e3).collect::<Vec<f64>>();
-    let point = Point {
+    let point = ModelPoint {
         device: cpu(),
         loss: loss.as_ref(),
         features: &features,
@@ -134,7 +134,7 @@ fn tampered(rule: BiasRule, tamper: impl Fn(&Point<'_>, &mut Gradient)) -> Verdi
 fn each_mistake_of_the_regulariser_is_named() {
     let rule = BiasRule::Regularised { scale: 1.0 };
     let penalty = |factor: f64| {
-        move |point: &Point<'_>, gradient: &mut Gradient| {
+        move |point: &ModelPoint<'_>, gradient: &mut Gradient| {
             gradient.weight.iter_mut().zip(&point.weight).for_each(|(g, w)| *g += factor * point.lambda * w);
         }
     };
@@ -151,7 +151,7 @@ fn each_mistake_of_the_regulariser_is_named() {
         assert_eq!(verdict.cause, Some(format!("the analytic gradient: {expected}")));
     }
     let bias = |factor: f64| {
-        move |point: &Point<'_>, gradient: &mut Gradient| {
+        move |point: &ModelPoint<'_>, gradient: &mut Gradient| {
             let bias = gradient.bias.iter_mut().flatten();
             bias.zip(point.bias.iter().flatten()).for_each(|(g, b)| *g += factor * b);
         }
@@ -160,7 +160,7 @@ fn each_mistake_of_the_regulariser_is_named() {
     assert!(cause.ends_with("the bias is regularised more than the objective says"), "{cause}");
     let cause = tampered(rule, bias(-0.5)).cause.unwrap();
     assert!(cause.ends_with("the bias is regularised less than the objective says"), "{cause}");
-    let summed = |point: &Point<'_>, gradient: &mut Gradient| {
+    let summed = |point: &ModelPoint<'_>, gradient: &mut Gradient| {
         let sum: f64 = point.weight.iter().sum();
         gradient.weight.iter_mut().for_each(|g| *g += sum);
     };

@@ -54,7 +54,7 @@ pub enum Shares {
 
 /// Parameters known when the kernel is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Form {
+struct ChargeForm {
     kind: ChargeKind,
     squared: bool,
     bias: bool,
@@ -88,7 +88,7 @@ pub fn charge(
         return (losses, slopes);
     }
     let lanes = if k <= NARROW { 1 } else { UNITS };
-    let form = Form {
+    let form = ChargeForm {
         kind: rule.kind,
         squared: rule.squared,
         bias: bias.is_some(),
@@ -160,7 +160,7 @@ fn charge_kernel(
     margin: f32,
     share: f32,
     nan: f32,
-    #[comptime] form: Form,
+    #[comptime] form: ChargeForm,
 ) {
     let lanes = form.lanes.comptime() as usize;
     let n_classes = scores.shape(1);

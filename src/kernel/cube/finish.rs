@@ -10,7 +10,7 @@ const UNITS: u32 = 256;
 
 /// λ for the weight, and what the bias is penalised by.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Penalty {
+pub struct PenaltyFactors {
     /// λ
     pub weight: f32,
     /// λ times the factor of the bias.
@@ -27,7 +27,7 @@ pub fn finish(
     slopes: CubeTensor,
     weight: CubeTensor,
     bias: Option<CubeTensor>,
-    penalty: Penalty,
+    penalty: PenaltyFactors,
 ) -> (CubeTensor, Option<CubeTensor>) {
     let (d, k) = (weight.meta.shape()[0], weight.meta.shape()[1]);
     let of_weight = room(&weight, [d, k]);

@@ -36,7 +36,7 @@ pub struct ResidentRows {
     chunks: Vec<Chunk>,
     n_rows: usize,
     n_features: usize,
-    form: Form,
+    form: GatherForm,
     mean: CubeTensor,
     scale: CubeTensor,
     factors: CubeTensor,
@@ -44,7 +44,7 @@ pub struct ResidentRows {
 
 /// Parameters known when the kernel is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Form {
+struct GatherForm {
     mean: bool,
     scale: bool,
     factors: bool,
@@ -132,7 +132,7 @@ impl ResidentRows {
             chunks: (0..n_rows).step_by(most).map(chunk).collect(),
             n_rows,
             n_features,
-            form: Form {
+            form: GatherForm {
                 mean: mean.is_some(),
                 scale: scale.is_some(),
                 factors: factors.is_some(),
@@ -204,7 +204,7 @@ fn gather_kernel(
     batch: &mut Tensor<f32>,
     first: u32,
     n_rows: u32,
-    #[comptime] form: Form,
+    #[comptime] form: GatherForm,
 ) {
     let n_features = batch.shape(1);
     let row = ABSOLUTE_POS / n_features;

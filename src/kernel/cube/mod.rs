@@ -14,7 +14,7 @@ mod finish;
 mod gather;
 
 pub use charge::{ChargeKind, Charges, Labels, Shares, charge};
-pub use finish::{Penalty, finish};
+pub use finish::{PenaltyFactors, finish};
 pub use gather::{HostCells, Preprocessing, ResidentRows};
 
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};

@@ -3,8 +3,8 @@
 // Index loops over arrays of known length: what the compiler keeps in registers.
 #![allow(clippy::needless_range_loop, clippy::manual_memcpy)]
 
-use super::{Cell, Columns, PART, PackedWeights, PerFeature, Rows, Span, WIDE, by_columns, lanes, load};
-use crate::kernel::Aligned;
+use super::{CellValue, ColumnLoop, PART, PackedWeights, PerFeature, RowMatrix, Span, WIDE, by_columns, lanes, load};
+use crate::kernel::AlignedBuffer;
 use pulp::{Simd, WithSimd};
 
 /// Rows whose products are summed before they are added to weights.
@@ -13,7 +13,7 @@ const ROWS: usize = 512;
 /// The gradient with respect to some features and classes: the sums Σ_i (x_i − shift)·q_i, class after class.
 #[derive(Debug, Clone)]
 pub struct GradientTile {
-    values: Aligned<f32>,
+    values: AlignedBuffer<f32>,
     span: Span,
     first_class: usize,
     n_classes: usize,
@@ -24,7 +24,7 @@ impl GradientTile {
     #[must_use]
     pub fn new(part: usize, n_features: usize, first_class: usize, n_classes: usize) -> Self {
         let span = Span::of(part, PART, n_features);
-        Self { values: Aligned::zeros(span.width * n_classes), span, first_class, n_classes }
+        Self { values: AlignedBuffer::zeros(span.width * n_classes), span, first_class, n_classes }
     }
 
     /// Zero again.
@@ -33,12 +33,12 @@ impl GradientTile {
     }
 
     /// Adds `Σ_i (x_i − shift)·q_i`, with `q` `[indices, stride]` over all classes.
-    pub fn add<C: Cell>(&mut self, rows: Rows<'_, C>, indices: &[u32], q: &[f32], stride: usize) {
+    pub fn add<C: CellValue>(&mut self, rows: RowMatrix<'_, C>, indices: &[u32], q: &[f32], stride: usize) {
         let Self { values, span, first_class, n_classes } = self;
         let sums =
-            Sums { values: values.get_mut(), class: span.width, offset: 0, span: *span, shrink: None, gain: None };
+            SumTarget { values: values.get_mut(), class: span.width, offset: 0, span: *span, shrink: None, gain: None };
         let classes = (*first_class, *n_classes);
-        pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes, sums });
+        pulp::Arch::new().dispatch(GradientUpdate { rows, indices, q, stride, classes, sums });
     }
 
     /// The first feature, and the number of features.
@@ -88,9 +88,9 @@ impl PackedWeights {
 
 impl WeightPart<'_> {
     /// `w_jc ← w_jc − shrink_c·w_jc + gain_j·Σ_i (x_ij − shift_j)·q_ic` for the features of the part, with `q` `[indices, stride]`.
-    pub fn add<C: Cell>(
+    pub fn add<C: CellValue>(
         &mut self,
-        rows: Rows<'_, C>,
+        rows: RowMatrix<'_, C>,
         indices: &[u32],
         (q, stride): (&[f32], usize),
         shrink: &[f32],
@@ -102,16 +102,23 @@ impl WeightPart<'_> {
             for (block, indices) in indices.chunks(ROWS).enumerate() {
                 let shrink = (block == 0).then_some(shrink);
                 let offset = span.start - self.wide.start;
-                let sums = Sums { values: self.values, class: self.wide.width, offset, span, shrink, gain };
+                let sums = SumTarget { values: self.values, class: self.wide.width, offset, span, shrink, gain };
                 let q = &q[block * ROWS * stride..];
-                pulp::Arch::new().dispatch(Add { rows, indices, q, stride, classes: (0, self.n_classes), sums });
+                pulp::Arch::new().dispatch(GradientUpdate {
+                    rows,
+                    indices,
+                    q,
+                    stride,
+                    classes: (0, self.n_classes),
+                    sums,
+                });
             }
         }
     }
 }
 
 /// Target of sums: `values[c·class + offset..]` of class `c`, less its share of the old values; times the gain of their feature.
-struct Sums<'a> {
+struct SumTarget<'a> {
     values: &'a mut [f32],
     class: usize,
     offset: usize,
@@ -120,17 +127,17 @@ struct Sums<'a> {
     gain: Option<&'a PerFeature>,
 }
 
-struct Add<'a, C> {
-    rows: Rows<'a, C>,
+struct GradientUpdate<'a, C> {
+    rows: RowMatrix<'a, C>,
     indices: &'a [u32],
     q: &'a [f32],
     stride: usize,
     /// The first class of the sums among those of `q`, and their number.
     classes: (usize, usize),
-    sums: Sums<'a>,
+    sums: SumTarget<'a>,
 }
 
-impl<C: Cell> WithSimd for Add<'_, C> {
+impl<C: CellValue> WithSimd for GradientUpdate<'_, C> {
     type Output = ();
 
     #[inline(always)]
@@ -140,7 +147,7 @@ impl<C: Cell> WithSimd for Add<'_, C> {
     }
 }
 
-impl<C: Cell> Columns for Add<'_, C> {
+impl<C: CellValue> ColumnLoop for GradientUpdate<'_, C> {
     /// N columns, V vectors of features at a time.
     #[inline(always)]
     fn columns<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize) {
@@ -157,7 +164,7 @@ impl<C: Cell> Columns for Add<'_, C> {
     }
 }
 
-impl<C: Cell> Add<'_, C> {
+impl<C: CellValue> GradientUpdate<'_, C> {
     #[inline(always)]
     fn vectors<S: Simd, const V: usize, const N: usize>(&mut self, simd: S, column: usize, l: usize) {
         let span = self.sums.span;
@@ -181,7 +188,7 @@ impl<C: Cell> Add<'_, C> {
                 }
             } else {
                 for v in 0..V {
-                    x[v] = Rows::<C>::centred(simd, part, l + v, shift[v]);
+                    x[v] = RowMatrix::<C>::centred(simd, part, l + v, shift[v]);
                 }
             }
             for c in 0..N {

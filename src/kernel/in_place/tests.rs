@@ -4,11 +4,11 @@ fn value(i: usize) -> f32 {
     ((i * 7919 + 13) % 101) as f32 / 101.0 - 0.5
 }
 
-fn check<C: Cell>(n: usize, d: usize, k: usize, cell: impl Fn(usize) -> C) {
+fn check<C: CellValue>(n: usize, d: usize, k: usize, cell: impl Fn(usize) -> C) {
     let cells: Vec<C> = (0..n * d).map(cell).collect();
     let mean: Vec<f32> = (0..d).map(|j| value(j + 3) * 5.0).collect();
     let shift = PerFeature::new(d, Some(&mean));
-    let rows = Rows::new(&cells, d, &shift);
+    let rows = RowMatrix::new(&cells, d, &shift);
     let x = |i: u32, j: usize| f64::from(cells[i as usize * d + j].value()) - f64::from(mean[j]);
     // Backwards, and the last row twice.
     let indices: Vec<u32> = (0..n as u32).rev().chain([n as u32 - 1]).take(GROUP).collect();

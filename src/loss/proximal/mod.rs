@@ -10,7 +10,7 @@
 
 mod tensors;
 
-pub(crate) use tensors::{Piece as TensorPiece, Targets};
+pub(crate) use tensors::{PieceTensors, Targets};
 
 use super::block::{Block, LANES, project};
 use super::{Loss, Margins, dual::padded};

@@ -20,7 +20,7 @@ pub(crate) struct Targets {
 
 /// The linear pieces that rows are on.
 #[derive(Debug, Clone)]
-pub(crate) struct Piece {
+pub(crate) struct PieceTensors {
     /// 1/r strictly inside, else 0, `[n_samples, n_classes]`.
     rate: Tensor<2>,
     /// 1 strictly inside, and ω, `[n_samples, 1]`; where variables of a row are coupled.
@@ -100,7 +100,7 @@ impl Targets {
     }
 }
 
-impl Piece {
+impl PieceTensors {
     /// The pieces of some of the rows.
     pub fn select(&self, rows: &Tensor<1, Int>) -> Self {
         let of = |tensor: &Tensor<2>| tensor.clone().select(0, rows.clone());
@@ -218,7 +218,7 @@ impl Proximal<'_> {
     }
 
     /// The pieces at variables.
-    pub fn pieces(&self, a: &Tensor<2>, targets: &Targets) -> Piece {
+    pub fn pieces(&self, a: &Tensor<2>, targets: &Targets) -> PieceTensors {
         const ROUNDING: f64 = 1e-6;
         let r = self.curvature(targets);
         let inside = self.inside(a, targets);
@@ -233,15 +233,15 @@ impl Proximal<'_> {
             let kappa = targets.cost.clone().recip().mul_scalar(kappa);
             kappa.clone().div(kappa.mul(count.clone()).add(r))
         } else {
-            return Piece { rate, coupling: None, count };
+            return PieceTensors { rate, coupling: None, count };
         };
         // A variable alone at its cap does not change.
         let free = omega.clone().lower_scalar(1.0).float().cast(a.dtype());
-        Piece { rate, coupling: Some((inside, omega)), count: count.mul(free) }
+        PieceTensors { rate, coupling: Some((inside, omega)), count: count.mul(free) }
     }
 
     /// The change of ∂/∂s of the maximum for the scores of a direction.
-    pub fn curves(&self, changes: Tensor<2>, targets: &Targets, piece: &Piece) -> Tensor<2> {
+    pub fn curves(&self, changes: Tensor<2>, targets: &Targets, piece: &PieceTensors) -> Tensor<2> {
         let mut moved = targets.change(changes).mul(piece.rate.clone());
         if let Some((inside, omega)) = &piece.coupling {
             let shared = moved.clone().sum_dim(1).mul(omega.clone());
@@ -251,7 +251,7 @@ impl Proximal<'_> {
     }
 
     /// The diagonal of that matrix.
-    pub fn diagonals(&self, targets: &Targets, piece: &Piece) -> Tensor<2> {
+    pub fn diagonals(&self, targets: &Targets, piece: &PieceTensors) -> Tensor<2> {
         let Some((inside, omega)) = &piece.coupling else {
             return self.with_label(piece.rate.clone(), piece.rate.clone().sum_dim(1), targets);
         };

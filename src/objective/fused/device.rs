@@ -15,8 +15,8 @@ use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Rows, Source};
 use crate::device::OpenDevice;
 use crate::kernel::cube::{
-    Charges, HostCells, Labels, MemoryLimits, Penalty, Preprocessing, ResidentRows, Shares, charge, finish, float,
-    floats, int, places,
+    Charges, HostCells, Labels, MemoryLimits, PenaltyFactors, Preprocessing, ResidentRows, Shares, charge, finish,
+    float, floats, int, places,
 };
 use crate::loss::{Loss, MarginLoss};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -179,7 +179,7 @@ impl<'a> DevicePass<'a> {
         // As `LinearSvm::backward`: rows of X in order.
         let product = q.clone().transpose().matmul(batch.x).transpose();
         let decay = self.objective.regulariser().decay(penalty);
-        let penalty = Penalty { weight: decay.weight as f32, bias: decay.bias as f32 };
+        let penalty = PenaltyFactors { weight: decay.weight as f32, bias: decay.bias as f32 };
         let primitive = bias.map(|b| float(b.clone()));
         let (dw, db) = finish(float(product), float(q.clone()), float(weight.clone()), primitive, penalty);
         let data_loss = want_loss.then(|| losses.sum());

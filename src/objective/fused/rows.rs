@@ -2,12 +2,12 @@
 
 use crate::data::Features;
 use crate::data::batch::Source;
-use crate::kernel::in_place::{PackedWeights, PerFeature, Rows, WeightPart};
+use crate::kernel::in_place::{PackedWeights, PerFeature, RowMatrix, WeightPart};
 use rayon::prelude::*;
 
 /// A dense matrix where it lies.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Cells<'a> {
+pub(crate) enum DenseCells<'a> {
     Bytes(&'a [u8]),
     Floats(&'a [f32]),
 }
@@ -15,7 +15,7 @@ pub(crate) enum Cells<'a> {
 /// Dense rows as kernels read them, with their preprocessing.
 #[derive(Debug)]
 pub(crate) struct DenseRows<'a> {
-    pub cells: Cells<'a>,
+    pub cells: DenseCells<'a>,
     pub n_features: usize,
     /// Values subtracted from each feature before anything else.
     pub shift: PerFeature,
@@ -31,8 +31,8 @@ impl<'a> DenseRows<'a> {
     pub fn of_source(source: &Source<'a>) -> Option<Self> {
         let Source { features, scaler, .. } = *source;
         let cells = match features {
-            Features::U8(dense) => Cells::Bytes(dense.values()),
-            Features::F32(dense) => Cells::Floats(dense.values()),
+            Features::U8(dense) => DenseCells::Bytes(dense.values()),
+            Features::F32(dense) => DenseCells::Floats(dense.values()),
             Features::F64(_) | Features::Sparse(_) => return None,
         };
         let single = |values: &Vec<f64>| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
@@ -58,11 +58,11 @@ impl<'a> DenseRows<'a> {
     /// The scores (x − shift)·W of up to [`GROUP`](crate::kernel::in_place::GROUP) rows, without their factors, `[rows, stride]`.
     pub fn scores(&self, weights: &PackedWeights, indices: &[u32], out: &mut [f32], stride: usize) {
         match self.cells {
-            Cells::Bytes(cells) => {
-                weights.scores(Rows::new(cells, self.n_features, &self.shift), indices, out, stride);
+            DenseCells::Bytes(cells) => {
+                weights.scores(RowMatrix::new(cells, self.n_features, &self.shift), indices, out, stride);
             }
-            Cells::Floats(cells) => {
-                weights.scores(Rows::new(cells, self.n_features, &self.shift), indices, out, stride);
+            DenseCells::Floats(cells) => {
+                weights.scores(RowMatrix::new(cells, self.n_features, &self.shift), indices, out, stride);
             }
         }
     }
@@ -77,16 +77,20 @@ impl<'a> DenseRows<'a> {
         gain: Option<&PerFeature>,
     ) {
         match self.cells {
-            Cells::Bytes(cells) => part.add(Rows::new(cells, self.n_features, &self.shift), indices, q, shrink, gain),
-            Cells::Floats(cells) => part.add(Rows::new(cells, self.n_features, &self.shift), indices, q, shrink, gain),
+            DenseCells::Bytes(cells) => {
+                part.add(RowMatrix::new(cells, self.n_features, &self.shift), indices, q, shrink, gain)
+            }
+            DenseCells::Floats(cells) => {
+                part.add(RowMatrix::new(cells, self.n_features, &self.shift), indices, q, shrink, gain)
+            }
         }
     }
 
     /// The length of a row in memory.
     pub const fn row_bytes(&self) -> usize {
         match self.cells {
-            Cells::Bytes(_) => self.n_features,
-            Cells::Floats(_) => 4 * self.n_features,
+            DenseCells::Bytes(_) => self.n_features,
+            DenseCells::Floats(_) => 4 * self.n_features,
         }
     }
 }

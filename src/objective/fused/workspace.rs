@@ -4,8 +4,8 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::linger::linger;
-use super::rows::{Cells, DenseRows};
-use crate::kernel::in_place::{Cell, GROUP, GradientTile, PART, PackedWeights, Rows};
+use super::rows::{DenseCells, DenseRows};
+use crate::kernel::in_place::{CellValue, GROUP, GradientTile, PART, PackedWeights, RowMatrix};
 use crate::kernel::{Work, vectorized};
 use crate::loss::Loss;
 use crate::metric::argmax;
@@ -29,7 +29,7 @@ const PIECES_BYTES: usize = 64 << 20;
 const LANES: usize = 8;
 
 /// Input of a pass, besides the matrix.
-pub(crate) struct Target<'a, L> {
+pub(crate) struct PassTarget<'a, L> {
     /// The rows of the matrix.
     pub indices: &'a [u32],
     pub loss: &'a Loss,
@@ -48,12 +48,12 @@ pub(crate) struct Workspace {
     pub n_classes: usize,
     weights: PackedWeights,
     bias: Vec<f32>,
-    pieces: Vec<Piece>,
+    pieces: Vec<RowPiece>,
 }
 
 /// Work of one thread: some of the rows, from the scores to their sum in the gradient.
 #[derive(Debug)]
-struct Piece {
+struct RowPiece {
     /// Part after part, within a part class after class.
     tiles: Vec<GradientTile>,
     of_bias: Vec<f32>,
@@ -65,7 +65,7 @@ struct Piece {
 }
 
 /// Input common to the pieces of a pass.
-struct Shared<'a, 'w, L> {
+struct PassInput<'a, 'w, L> {
     matrix: &'a DenseRows<'a>,
     weights: &'w PackedWeights,
     bias: &'w [f32],
@@ -99,25 +99,25 @@ impl Workspace {
         &mut self,
         rows: &DenseRows<'_>,
         (weight, bias): (&[f32], Option<&[f32]>),
-        target: Target<'_, L>,
+        target: PassTarget<'_, L>,
         (of_weight, of_bias): (&mut [f32], &mut [f32]),
     ) -> f64 {
         self.set(weight, bias, rows.scale.as_deref());
         let (n, k) = (target.indices.len(), self.n_classes);
         let count = self.count(n);
         while self.pieces.len() < count {
-            self.pieces.push(Piece::new(self.n_features, k));
+            self.pieces.push(RowPiece::new(self.n_features, k));
         }
         let share = n.div_ceil(count).max(1);
         let pieces = &mut self.pieces[..count];
         let (weights, bias) = (&self.weights, &self.bias[..]);
-        let shared = Shared { matrix: rows, weights, bias, loss: target.loss, label: &target.label, n_classes: k };
+        let shared = PassInput { matrix: rows, weights, bias, loss: target.loss, label: &target.label, n_classes: k };
         if n == 0 {
-            pieces.iter_mut().for_each(Piece::clear);
+            pieces.iter_mut().for_each(RowPiece::clear);
         }
         let q = Slopes::new(target.q, share * k, count);
         let of_piece =
-            |((piece, indices), q): ((&mut Piece, &[u32]), Option<&mut [f32]>)| piece.run(&shared, indices, q);
+            |((piece, indices), q): ((&mut RowPiece, &[u32]), Option<&mut [f32]>)| piece.run(&shared, indices, q);
         let parallel = count > 1 && rayon::current_num_threads() > 1;
         if parallel {
             pieces.par_iter_mut().zip(target.indices.par_chunks(share)).zip(q.0).for_each(of_piece);
@@ -202,7 +202,7 @@ impl Workspace {
     }
 }
 
-impl Piece {
+impl RowPiece {
     fn new(n_features: usize, n_classes: usize) -> Self {
         let (parts, groups) = (n_features.div_ceil(PART), n_classes.div_ceil(CLASSES));
         let tile = |part: usize, group: usize| {
@@ -227,22 +227,26 @@ impl Piece {
     /// Loss and gradient of the rows, from zero; Q to `out`.
     fn run<L: Fn(u32) -> (usize, f32)>(
         &mut self,
-        shared: &Shared<'_, '_, L>,
+        shared: &PassInput<'_, '_, L>,
         indices: &[u32],
         out: Option<&mut [f32]>,
     ) {
         let rows = shared.matrix;
         self.clear();
         match rows.cells {
-            Cells::Bytes(cells) => self.blocks(shared, Rows::new(cells, rows.n_features, &rows.shift), indices, out),
-            Cells::Floats(cells) => self.blocks(shared, Rows::new(cells, rows.n_features, &rows.shift), indices, out),
+            DenseCells::Bytes(cells) => {
+                self.blocks(shared, RowMatrix::new(cells, rows.n_features, &rows.shift), indices, out)
+            }
+            DenseCells::Floats(cells) => {
+                self.blocks(shared, RowMatrix::new(cells, rows.n_features, &rows.shift), indices, out)
+            }
         }
     }
 
-    fn blocks<C: Cell, L: Fn(u32) -> (usize, f32)>(
+    fn blocks<C: CellValue, L: Fn(u32) -> (usize, f32)>(
         &mut self,
-        shared: &Shared<'_, '_, L>,
-        matrix: Rows<'_, C>,
+        shared: &PassInput<'_, '_, L>,
+        matrix: RowMatrix<'_, C>,
         indices: &[u32],
         mut out: Option<&mut [f32]>,
     ) {
@@ -253,7 +257,7 @@ impl Piece {
             self.bias_of_block.fill(0.0);
             for (q, indices) in self.q.chunks_mut(GROUP * stride).zip(indices.chunks(GROUP)) {
                 shared.weights.scores(matrix, indices, q, stride);
-                self.loss += vectorized(Charge { q, of_bias: &mut self.bias_of_block, indices, shared });
+                self.loss += vectorized(SlopeLoop { q, of_bias: &mut self.bias_of_block, indices, shared });
             }
             self.of_bias.iter_mut().zip(&self.bias_of_block).for_each(|(b, v)| *b += v);
             for tile in &mut self.tiles {
@@ -279,20 +283,20 @@ impl<'a> Slopes<'a> {
 }
 
 /// From x·W to Q for a few rows.
-struct Charge<'a, 'w, L> {
+struct SlopeLoop<'a, 'w, L> {
     q: &'w mut [f32],
     of_bias: &'w mut [f32],
     indices: &'w [u32],
-    shared: &'w Shared<'a, 'w, L>,
+    shared: &'w PassInput<'a, 'w, L>,
 }
 
-impl<L: Fn(u32) -> (usize, f32)> Work for Charge<'_, '_, L> {
+impl<L: Fn(u32) -> (usize, f32)> Work for SlopeLoop<'_, '_, L> {
     type Output = f64;
 
     #[inline(always)]
     fn run(self) -> f64 {
         // Plain index loops, which are compiled for the processor at hand with the rest.
-        let Shared { matrix, bias, loss, label, n_classes, .. } = *self.shared;
+        let PassInput { matrix, bias, loss, label, n_classes, .. } = *self.shared;
         let stride = self.of_bias.len();
         let bias = &bias[..n_classes];
         let mut sum = 0.0;

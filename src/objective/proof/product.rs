@@ -4,7 +4,7 @@ use super::{DualPoint, cast};
 use crate::data::batch::Source;
 use crate::data::{Csr, Features};
 use crate::kernel::rounding::{Sum, gamma};
-use crate::kernel::{ClassWeights, FeatureWeights, Reach, RowBlock, Widen, Work, prefetch_all, vectorized};
+use crate::kernel::{FeatureWeights, Reach, RowBlock, TiledWeights, Widen, Work, prefetch_all, vectorized};
 use crate::model::BiasRule;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -186,7 +186,7 @@ impl Task<'_> {
         let mean = scaler.mean.as_deref().map(|m| &m[own.clone()]);
         let inverse = scaler.scale.as_deref().map(|s| s[own].iter().map(|s| 1.0 / s).collect::<Vec<f64>>());
         let mut block = RowBlock::<f64>::new(ROWS, width);
-        let (mut total, mut part) = (ClassWeights::zeros(width, k), ClassWeights::zeros(width, k));
+        let (mut total, mut part) = (TiledWeights::zeros(width, k), TiledWeights::zeros(width, k));
         let (mut magnitude, mut largest) = (vec![0.0; width], vec![0.0; width]);
         let (mut low, mut high, mut reach) = (vec![0; width], vec![0; width], vec![0.0; width]);
         let (mut a, mut beta) = (vec![0.0; k], vec![0.0; ROWS * k]);

@@ -6,12 +6,12 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::state::State;
-use super::sweep::{Blocks, Changes, Rows, in_blocks};
-use super::team::{Part, Team};
+use super::state::DualState;
+use super::sweep::{Blocks, Changes, RowStorage, in_blocks};
+use super::team::{Part, ThreadTeam};
 use crate::data::Features;
 use crate::data::batch::Source;
-use crate::kernel::{ClassWeights, Real, RowBlock, Work, prefetch_all, vectorized};
+use crate::kernel::{Real, RowBlock, TiledWeights, Work, prefetch_all, vectorized};
 use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use std::ops::Range;
@@ -49,10 +49,10 @@ fn borders(n_features: usize, n_classes: usize, block_size: usize, count: usize)
 }
 
 /// Work of a part.
-enum Job {
+enum DenseJob {
     /// Adds the changes of the rows loaded before, loads the next, and answers with their scores where they are wanted.
     Turn { done: Changes, next: Vec<u32>, scores: bool },
-    /// Loads the rows of the next [`Job::Advance`], and answers with their Gram matrix.
+    /// Loads the rows of the next [`DenseJob::Advance`], and answers with their Gram matrix.
     Prepare { next: Vec<u32> },
     /// Adds the changes of the rows at hand, goes over to so many that were prepared, and answers with their scores.
     Advance { done: Changes, n: usize },
@@ -143,7 +143,7 @@ impl<T: Real> Work for Load<'_, '_, T> {
 /// The features of one thread.
 struct Slice<'a, T> {
     preprocess: Preprocess<'a, T>,
-    weights: ClassWeights<T>,
+    weights: TiledWeights<T>,
     rows: RowBlock<T>,
     /// The rows that come after them, where another thread is at the rows.
     prepared: RowBlock<T>,
@@ -151,8 +151,8 @@ struct Slice<'a, T> {
     out: Vec<T>,
 }
 
-pub(super) struct DenseRows<'a, T> {
-    team: Team<Slice<'a, T>, Job>,
+pub(super) struct DenseStorage<'a, T> {
+    team: ThreadTeam<Slice<'a, T>, DenseJob>,
     /// The other parts have been given the rows of the next call.
     prepared: bool,
     block_size: usize,
@@ -160,7 +160,7 @@ pub(super) struct DenseRows<'a, T> {
     n_classes: usize,
 }
 
-impl<'a, T: Real> DenseRows<'a, T> {
+impl<'a, T: Real> DenseStorage<'a, T> {
     pub fn new<'scope>(problem: &Problem<'a>, scope: &'scope Scope<'scope, '_>) -> Self
     where
         'a: 'scope,
@@ -171,11 +171,11 @@ impl<'a, T: Real> DenseRows<'a, T> {
         let borders = borders(d, k, block_size, count);
         let parts = borders.windows(2).enumerate();
         let parts = parts.map(|(t, ends)| Slice::new(source, ends[0]..ends[1], k, t > 0)).collect();
-        Self { team: Team::new(scope, parts), prepared: false, block_size, n_features: d, n_classes: k }
+        Self { team: ThreadTeam::new(scope, parts), prepared: false, block_size, n_features: d, n_classes: k }
     }
 }
 
-impl<T: Real> DenseRows<'_, T> {
+impl<T: Real> DenseStorage<'_, T> {
     /// Adds the other parts' scores to those of the first.
     fn take_scores(&mut self, scores: &mut [f64]) {
         for part in self.team.collect() {
@@ -189,7 +189,7 @@ impl<'a, T: Real> Slice<'a, T> {
         let width = features.len();
         Self {
             preprocess: Preprocess::new(source, features),
-            weights: ClassWeights::zeros(width, n_classes),
+            weights: TiledWeights::zeros(width, n_classes),
             rows: RowBlock::new(BLOCK, width),
             prepared: RowBlock::new(if ahead { BLOCK } else { 0 }, width),
             values: Vec::new(),
@@ -234,33 +234,33 @@ impl<'a, T: Real> Slice<'a, T> {
     }
 }
 
-impl<T: Real> Part<Job> for Slice<'_, T> {
-    fn act(&mut self, job: &Job) -> Vec<f64> {
+impl<T: Real> Part<DenseJob> for Slice<'_, T> {
+    fn act(&mut self, job: &DenseJob) -> Vec<f64> {
         match job {
-            Job::Turn { done, next, scores } => {
+            DenseJob::Turn { done, next, scores } => {
                 self.add(done);
                 self.load(next);
                 self.scores(if *scores { next.len() } else { 0 })
             }
-            Job::Prepare { next } => {
+            DenseJob::Prepare { next } => {
                 self.preprocess.load(next, &mut self.prepared);
                 self.answer(next.len() * next.len(), |part, out| part.prepared.gram(next.len(), out))
             }
-            Job::Advance { done, n } => {
+            DenseJob::Advance { done, n } => {
                 self.add(done);
                 std::mem::swap(&mut self.rows, &mut self.prepared);
                 self.scores(*n)
             }
-            Job::Clear => {
+            DenseJob::Clear => {
                 self.weights.clear();
                 Vec::new()
             }
-            Job::Square => vec![self.weights.square()],
-            Job::Weights => self.weights.to_rows().into_iter().map(Real::to_f64).collect(),
-            Job::Hold(values) => {
+            DenseJob::Square => vec![self.weights.square()],
+            DenseJob::Weights => self.weights.to_rows().into_iter().map(Real::to_f64).collect(),
+            DenseJob::Hold(values) => {
                 let k = self.weights.n_classes();
                 let own = &self.preprocess.features;
-                self.weights = ClassWeights::from_rows(&values[own.start * k..own.end * k], k);
+                self.weights = TiledWeights::from_rows(&values[own.start * k..own.end * k], k);
                 Vec::new()
             }
         }
@@ -317,9 +317,9 @@ impl<X: Copy + Into<f64>, T: Real> Work for Write<'_, X, T> {
     }
 }
 
-impl<T: Real> Rows for DenseRows<'_, T> {
+impl<T: Real> RowStorage for DenseStorage<'_, T> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
-        let job = Job::Turn { done: done.clone(), next: next.to_vec(), scores: scores.is_some() };
+        let job = DenseJob::Turn { done: done.clone(), next: next.to_vec(), scores: scores.is_some() };
         let parts = self.team.call(job);
         if let Some(scores) = scores {
             scores.fill(0.0);
@@ -331,7 +331,7 @@ impl<T: Real> Rows for DenseRows<'_, T> {
     }
 
     fn look(&mut self, next: &[u32], after: &[u32], scores: &mut [f64]) -> Result<(), SolveError> {
-        let job = |next: &[u32]| Job::Turn { done: Changes::default(), next: next.to_vec(), scores: true };
+        let job = |next: &[u32]| DenseJob::Turn { done: Changes::default(), next: next.to_vec(), scores: true };
         let alone = self.team.len() == 1;
         if !(alone || self.prepared) {
             self.team.post(job(next));
@@ -349,7 +349,7 @@ impl<T: Real> Rows for DenseRows<'_, T> {
         Ok(())
     }
 
-    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
         in_blocks(self, order, state, scratch)
     }
 
@@ -358,19 +358,19 @@ impl<T: Real> Rows for DenseRows<'_, T> {
     }
 
     fn clear(&mut self) {
-        self.team.call(Job::Clear);
+        self.team.call(DenseJob::Clear);
     }
 
     fn square_of_weights(&mut self) -> Result<f64, SolveError> {
-        Ok(self.team.call(Job::Square).iter().flatten().sum())
+        Ok(self.team.call(DenseJob::Square).iter().flatten().sum())
     }
 
     fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
-        Ok(self.team.call(Job::Weights).concat())
+        Ok(self.team.call(DenseJob::Weights).concat())
     }
 
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {
-        self.team.call(Job::Hold(values.to_vec()));
+        self.team.call(DenseJob::Hold(values.to_vec()));
         Ok(())
     }
 
@@ -379,7 +379,7 @@ impl<T: Real> Rows for DenseRows<'_, T> {
     }
 }
 
-impl<T: Real> Blocks for DenseRows<'_, T> {
+impl<T: Real> Blocks for DenseStorage<'_, T> {
     #[allow(clippy::cast_possible_truncation)]
     fn begin(
         &mut self,
@@ -392,12 +392,12 @@ impl<T: Real> Blocks for DenseRows<'_, T> {
         let (n, count) = (next.len(), scores.len());
         if self.team.len() > 1 {
             if !self.prepared {
-                self.team.post(Job::Prepare { next: next.to_vec() });
+                self.team.post(DenseJob::Prepare { next: next.to_vec() });
             }
-            self.team.post(Job::Advance { done: done.clone(), n });
+            self.team.post(DenseJob::Advance { done: done.clone(), n });
             self.prepared = !after.is_empty();
             if self.prepared {
-                self.team.post(Job::Prepare { next: after.to_vec() });
+                self.team.post(DenseJob::Prepare { next: after.to_vec() });
             }
         }
         let own = self.team.own();

@@ -1,14 +1,14 @@
 //! Dense rows on an accelerator: the same steps through Burn's products on the device of the run.
 
 use super::dense::BLOCK;
-use super::state::State;
-use super::sweep::{Blocks, Changes, Rows, in_blocks};
+use super::state::DualState;
+use super::sweep::{Blocks, Changes, RowStorage, in_blocks};
 use crate::data::batch::Source;
 use crate::loss::dual::Scratch;
 use crate::solver::{Problem, SolveError};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-pub(super) struct DeviceRows<'a> {
+pub(super) struct DeviceStorage<'a> {
     source: Source<'a>,
     n_classes: usize,
     device: Device,
@@ -21,7 +21,7 @@ fn failed(error: impl std::fmt::Debug) -> SolveError {
     SolveError::Device(format!("{error:?}"))
 }
 
-impl<'a> DeviceRows<'a> {
+impl<'a> DeviceStorage<'a> {
     /// In f64 where asked for, if the device has that.
     pub fn new(problem: &Problem<'a>, double: bool) -> Self {
         let device = problem.device.device.clone();
@@ -55,7 +55,7 @@ impl<'a> DeviceRows<'a> {
     }
 }
 
-impl Rows for DeviceRows<'_> {
+impl RowStorage for DeviceStorage<'_> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
         if !done.positions.is_empty() {
             let (k, n) = (self.n_classes, self.loaded.dims()[0]);
@@ -77,7 +77,7 @@ impl Rows for DeviceRows<'_> {
         Ok(())
     }
 
-    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
         in_blocks(self, order, state, scratch)
     }
 
@@ -108,7 +108,7 @@ impl Rows for DeviceRows<'_> {
     }
 }
 
-impl Blocks for DeviceRows<'_> {
+impl Blocks for DeviceStorage<'_> {
     fn begin(
         &mut self,
         done: &Changes,

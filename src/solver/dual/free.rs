@@ -7,7 +7,7 @@
 //! Optimization and Lagrange Multiplier Methods*, 1982.) A bound needs the constraints exactly: [`balance`] shrinks the dual
 //! variables until they hold.
 
-use super::state::State;
+use super::state::DualState;
 use crate::solver::Problem;
 use std::collections::VecDeque;
 
@@ -37,7 +37,7 @@ impl Multipliers {
     /// For the λ of the state, whose penalty is set. At the most a step takes b as far as a margin where all rows pull it in one
     /// direction: with strong regularisation Σ_i β_i, which is at most Σ_i c_i, is small. At the least the penalty is of the size of
     /// a typical feature value.
-    pub fn new(problem: &Problem<'_>, state: &mut State<'_>) -> Self {
+    pub fn new(problem: &Problem<'_>, state: &mut DualState<'_>) -> Self {
         let square = SHARE * typical_square(problem);
         let pull: f64 = state.samples.iter().map(|sample| sample.cost).sum();
         let far = if pull > 0.0 { state.loss.margins.largest() / pull } else { 0.0 };
@@ -49,7 +49,7 @@ impl Multipliers {
     }
 
     /// b ← b + γ·B²·Σ_i β_i, and the next penalty.
-    pub fn step(&mut self, state: &mut State<'_>) {
+    pub fn step(&mut self, state: &mut DualState<'_>) {
         let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let scale = state.bias_scale;
         let missing: Vec<f64> = state.constant.iter().map(|w| w / scale).collect();
@@ -82,7 +82,7 @@ pub(in crate::solver) fn typical_square(problem: &Problem<'_>) -> f64 {
 }
 
 /// Shrinks dual variables, which keeps them feasible, until Σ_i β_ik = 0 for every class.
-pub(super) fn balance(state: &mut State<'_>) {
+pub(super) fn balance(state: &mut DualState<'_>) {
     let k = state.n_classes;
     let factors = factors(&flows(state), k, state.loss.margins.differences());
     for (sample, a) in state.samples.iter().zip(state.a.chunks_exact_mut(state.stride)) {
@@ -97,7 +97,7 @@ pub(in crate::solver) fn factors(flows: &[f64], k: usize, differences: bool) -> 
 }
 
 /// Sums of the dual variables by label and class, `[n_classes, n_classes]`.
-fn flows(state: &State<'_>) -> Vec<f64> {
+fn flows(state: &DualState<'_>) -> Vec<f64> {
     let k = state.n_classes;
     let mut flows = vec![0.0; k * k];
     for (sample, a) in state.samples.iter().zip(state.a.chunks_exact(state.stride)) {

@@ -11,7 +11,7 @@
 //! Non-smooth Optimization*, ICML 2013). Whether the mean or W(a) is measured is decided now and then.
 
 use super::state::Bounds;
-use super::{Ascent, Best, SolveError, sweep};
+use super::{Ascent, BestWeights, SolveError, sweep};
 use crate::data::Features;
 use crate::model::BiasRule;
 use crate::solver::Problem;
@@ -128,7 +128,7 @@ impl Ascent<'_, '_> {
     fn offer(&mut self, primal: f64) -> Result<(), SolveError> {
         if self.best.as_ref().is_none_or(|best| primal < best.primal) {
             let (weight, bias) = (self.rows.weights()?, self.state.bias());
-            self.best = Some(Best { primal, weight, bias });
+            self.best = Some(BestWeights { primal, weight, bias });
         }
         Ok(())
     }

@@ -43,12 +43,12 @@ use hand_over::Relay;
 use mean::Mean;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use state::{Bounds, State};
+use state::{Bounds, DualState};
 use std::thread::Scope;
 use std::time::Duration;
 use storage::rows;
-use sweep::Rows;
-use verify::Candidate;
+use sweep::RowStorage;
+use verify::MeasuredWeights;
 
 /// Below this relative gap single-precision passes cannot certify; double precision takes over.
 const SINGLE_PRECISION_GAP: f64 = 3e-6;
@@ -108,7 +108,7 @@ pub fn solve_path<E: From<SolveError>>(
 }
 
 /// The weights and the bias of the smallest primal that was measured.
-struct Best {
+struct BestWeights {
     primal: f64,
     weight: Vec<f64>,
     bias: Vec<f64>,
@@ -134,12 +134,12 @@ struct Ascent<'scope, 'env> {
     problem: &'env Problem<'env>,
     scope: &'scope Scope<'scope, 'env>,
     lambda: f64,
-    state: State<'env>,
-    rows: Box<dyn Rows + 'scope>,
+    state: DualState<'env>,
+    rows: Box<dyn RowStorage + 'scope>,
     double: bool,
     rng: ChaCha8Rng,
     scratch: Scratch,
-    best: Option<Best>,
+    best: Option<BestWeights>,
     clock: Clock,
     /// Of λ on a path.
     place: usize,
@@ -181,7 +181,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         rng.set_stream(streams::SAMPLING);
         let double = config.precision == Some(Precision::F64);
         let rows = rows(problem, double, scope);
-        let mut state = State::new(problem, cost(lambda, problem.train.len()));
+        let mut state = DualState::new(problem, cost(lambda, problem.train.len()));
         state.bias_scale = match problem.objective.bias {
             BiasRule::Regularised { scale } => scale,
             BiasRule::None | BiasRule::Free => 0.0,
@@ -409,12 +409,12 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
     fn hand_out(
         &mut self,
         observer: &mut dyn Observer,
-        found: Candidate,
+        found: MeasuredWeights,
         certificate: Certificate,
         stop: StopReason,
     ) -> Fit {
         self.report(observer, certificate.into());
-        let Candidate { weight, bias, measured } = found;
+        let MeasuredWeights { weight, bias, measured } = found;
         Fit {
             weight,
             bias: self.problem.objective.bias.has_bias().then_some(bias),

@@ -4,8 +4,8 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::dense::{Load, Preprocess};
-use super::state::State;
-use super::sweep::{Changes, Rows};
+use super::state::DualState;
+use super::sweep::{Changes, RowStorage};
 use super::walk::{Singles, walk};
 use crate::kernel::{FeatureWeights, Real, Work};
 use crate::loss::dual::Scratch;
@@ -23,7 +23,7 @@ pub(super) fn suits<T: Real>(problem: &Problem<'_>) -> bool {
     problem.source.features.n_features().saturating_mul(line * size_of::<T>()) <= LARGEST
 }
 
-pub(super) struct NarrowRows<'a, T> {
+pub(super) struct NarrowStorage<'a, T> {
     preprocess: Preprocess<'a, T>,
     weights: FeatureWeights<T>,
     /// 0, 1, 2, ..: every feature.
@@ -35,7 +35,7 @@ pub(super) struct NarrowRows<'a, T> {
     n_classes: usize,
 }
 
-impl<'a, T: Real> NarrowRows<'a, T> {
+impl<'a, T: Real> NarrowStorage<'a, T> {
     #[allow(clippy::cast_possible_truncation)]
     pub fn new(problem: &Problem<'a>) -> Self {
         let (d, k) = (problem.source.features.n_features(), problem.n_classes);
@@ -53,7 +53,7 @@ impl<'a, T: Real> NarrowRows<'a, T> {
 
 /// Adds changes of loaded rows, loads the next, and scores them where asked for.
 struct Turn<'w, 'a, T> {
-    rows: &'w mut NarrowRows<'a, T>,
+    rows: &'w mut NarrowStorage<'a, T>,
     done: &'w Changes,
     next: &'w [u32],
     scores: Option<&'w mut [f64]>,
@@ -64,7 +64,7 @@ impl<T: Real> WithSimd for Turn<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let NarrowRows { preprocess, weights, features, rows, line, n_classes, .. } = self.rows;
+        let NarrowStorage { preprocess, weights, features, rows, line, n_classes, .. } = self.rows;
         let (d, k) = (features.len(), *n_classes);
         for (&p, change) in self.done.positions.iter().zip(self.done.values.chunks_exact(k)) {
             for j in 0..k {
@@ -85,7 +85,7 @@ impl<T: Real> WithSimd for Turn<'_, '_, T> {
     }
 }
 
-impl<T: Real> Singles for NarrowRows<'_, T> {
+impl<T: Real> Singles for NarrowStorage<'_, T> {
     /// A dense row needs no look-up of its place.
     #[inline(always)]
     fn announce(&self, _: u32) {}
@@ -130,13 +130,13 @@ impl<T: Real> Singles for NarrowRows<'_, T> {
     }
 }
 
-impl<T: Real> Rows for NarrowRows<'_, T> {
+impl<T: Real> RowStorage for NarrowStorage<'_, T> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
         pulp::Arch::new().dispatch(Turn { rows: self, done, next, scores });
         Ok(())
     }
 
-    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
         walk(self, order, state, scratch);
         Ok(())
     }

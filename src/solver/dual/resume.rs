@@ -5,7 +5,7 @@
 
 use super::mean::Mean;
 use super::storage::rows;
-use super::{Ascent, Best, Bounds, Pace, SolveError, sweep};
+use super::{Ascent, BestWeights, Bounds, Pace, SolveError, sweep};
 use crate::solver::Snapshot;
 use crate::solver::checkpoint::Clock;
 
@@ -38,7 +38,7 @@ impl Ascent<'_, '_> {
         kept.put("trail.visited", self.relay.trail.iter().map(|&(visited, _)| visited).collect::<Vec<u64>>());
         kept.put("trail.gap", self.relay.trail.iter().map(|&(_, gap)| gap).collect::<Vec<f64>>());
         kept.put_time("elapsed", self.clock.elapsed());
-        if let Some(Best { primal, weight, bias }) = &self.best {
+        if let Some(BestWeights { primal, weight, bias }) = &self.best {
             kept.put_one("best.primal", *primal);
             kept.put("best.weight", weight.clone());
             kept.put("best.bias", bias.clone());
@@ -107,7 +107,7 @@ impl Ascent<'_, '_> {
             Mean::default()
         };
         self.best = if kept.has("best.primal") {
-            Some(Best {
+            Some(BestWeights {
                 primal: kept.take_one("best.primal")?,
                 weight: kept.take_exactly("best.weight", d * k)?,
                 bias: kept.take_exactly("best.bias", k)?,
@@ -128,7 +128,7 @@ impl Ascent<'_, '_> {
     }
 }
 
-impl super::State<'_> {
+impl super::DualState<'_> {
     fn keep(&self, kept: &mut Snapshot) {
         // Without the padding of its rows, which is zero.
         let dual = self.a.chunks_exact(self.stride).flat_map(|a| &a[..self.n_classes]);

@@ -12,9 +12,9 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::state::State;
-use super::sweep::{Blocks, Changes, Rows, in_blocks};
-use super::team::{Part, Team};
+use super::state::DualState;
+use super::sweep::{Blocks, Changes, RowStorage, in_blocks};
+use super::team::{Part, ThreadTeam};
 use super::walk::walk;
 use crate::kernel::{FeatureWeights, Real};
 use crate::loss::dual::Scratch;
@@ -23,8 +23,8 @@ use pulp::{Simd, WithSimd};
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::Scope;
-pub(super) use stored::{Bytes, Cells, Copied, Floats, Kind, copy};
-use stored::{Loaded, RowFacts, Shared};
+pub(super) use stored::{Bytes, CellType, CsrOf, Floats, SparseCopy, copy};
+use stored::{CsrRows, LoadedRows, RowFacts};
 
 /// Rows of a block where threads share the classes.
 const BLOCK: usize = 8;
@@ -34,9 +34,9 @@ const MEASURED: usize = 32;
 const WORTHWHILE: usize = 10_000;
 
 /// Work of a part.
-enum Job<T> {
+enum SparseJob<T> {
     /// Adds the changes of the rows loaded before, takes over the next, and answers with their scores where they are wanted.
-    Turn { done: Changes, next: Arc<Loaded<T>>, scores: bool },
+    Turn { done: Changes, next: Arc<LoadedRows<T>>, scores: bool },
     /// Answers with every `count`-th row of the Gram matrix of the loaded rows from a part's first on, up to the diagonal.
     Gram { count: usize },
     /// W = 0
@@ -52,9 +52,9 @@ enum Job<T> {
 }
 
 /// The classes of one thread.
-struct Classes<'a, T, K: Kind> {
-    shared: Arc<Shared<'a, K>>,
-    loaded: Arc<Loaded<T>>,
+struct Classes<'a, T, K: CellType> {
+    shared: Arc<CsrRows<'a, K>>,
+    loaded: Arc<LoadedRows<T>>,
     /// The number of this part.
     place: usize,
     classes: Range<usize>,
@@ -70,21 +70,21 @@ struct Classes<'a, T, K: Kind> {
     dense: Vec<f32>,
 }
 
-pub(super) struct SparseRows<'a, T, K: Kind> {
-    shared: Arc<Shared<'a, K>>,
+pub(super) struct SparseStorage<'a, T, K: CellType> {
+    shared: Arc<CsrRows<'a, K>>,
     n_classes: usize,
-    team: Team<Classes<'a, T, K>, Job<T>>,
+    team: ThreadTeam<Classes<'a, T, K>, SparseJob<T>>,
     /// The classes of each part.
     classes: Vec<Range<usize>>,
 }
 
-fn part_count<K: Kind>(problem: &Problem<'_>, csr: &Cells<'_, K>) -> usize {
+fn part_count<K: CellType>(problem: &Problem<'_>, csr: &CsrOf<'_, K>) -> usize {
     let cells = csr.nnz() / csr.n_rows().max(1);
     problem.threads.min(cells * problem.n_classes / WORTHWHILE).clamp(1, problem.n_classes)
 }
 
-impl<'a, T: Real, K: Kind> Classes<'a, T, K> {
-    fn new(shared: Arc<Shared<'a, K>>, place: usize, classes: Range<usize>) -> Self {
+impl<'a, T: Real, K: CellType> Classes<'a, T, K> {
+    fn new(shared: Arc<CsrRows<'a, K>>, place: usize, classes: Range<usize>) -> Self {
         let k = classes.len();
         let weights = FeatureWeights::zeros(shared.csr.n_features(), k);
         let line = vec![T::default(); weights.width()];
@@ -132,7 +132,7 @@ impl<'a, T: Real, K: Kind> Classes<'a, T, K> {
     }
 }
 
-impl<T: Real, K: Kind> Classes<'_, T, K> {
+impl<T: Real, K: CellType> Classes<'_, T, K> {
     /// Takes V, τ and g of these classes out of those of all `n_classes`.
     fn hold(&mut self, values: &[f64], n_classes: usize) {
         let d = self.shared.csr.n_features();
@@ -150,13 +150,13 @@ impl<T: Real, K: Kind> Classes<'_, T, K> {
 }
 
 /// Adds `x βᵀ` of changes of loaded rows to the weights of a part's classes.
-struct Add<'w, 'a, T, K: Kind> {
+struct WeightUpdate<'w, 'a, T, K: CellType> {
     part: &'w mut Classes<'a, T, K>,
     done: &'w Changes,
     n_classes: usize,
 }
 
-impl<T: Real, K: Kind> WithSimd for Add<'_, '_, T, K> {
+impl<T: Real, K: CellType> WithSimd for WeightUpdate<'_, '_, T, K> {
     type Output = ();
 
     #[inline(always)]
@@ -183,12 +183,12 @@ impl<T: Real, K: Kind> WithSimd for Add<'_, '_, T, K> {
 }
 
 /// Scores of the loaded rows for a part's classes, `[rows, classes]`.
-struct Score<'w, 'a, T, K: Kind> {
+struct Score<'w, 'a, T, K: CellType> {
     part: &'w mut Classes<'a, T, K>,
     scores: &'w mut [f64],
 }
 
-impl<T: Real, K: Kind> WithSimd for Score<'_, '_, T, K> {
+impl<T: Real, K: CellType> WithSimd for Score<'_, '_, T, K> {
     type Output = ();
 
     #[inline(always)]
@@ -208,12 +208,12 @@ impl<T: Real, K: Kind> WithSimd for Score<'_, '_, T, K> {
     }
 }
 
-impl<T: Real, K: Kind> Part<Job<T>> for Classes<'_, T, K> {
-    fn act(&mut self, job: &Job<T>) -> Vec<f64> {
+impl<T: Real, K: CellType> Part<SparseJob<T>> for Classes<'_, T, K> {
+    fn act(&mut self, job: &SparseJob<T>) -> Vec<f64> {
         match job {
-            Job::Turn { done, next, scores } => {
+            SparseJob::Turn { done, next, scores } => {
                 let n_classes = done.values.len() / done.positions.len().max(1);
-                pulp::Arch::new().dispatch(Add { part: self, done, n_classes });
+                pulp::Arch::new().dispatch(WeightUpdate { part: self, done, n_classes });
                 self.loaded = Arc::clone(next);
                 let mut out = vec![0.0; if *scores { next.rows.len() * self.classes.len() } else { 0 }];
                 if *scores {
@@ -221,22 +221,22 @@ impl<T: Real, K: Kind> Part<Job<T>> for Classes<'_, T, K> {
                 }
                 out
             }
-            Job::Gram { count } => self.products(*count),
-            Job::Clear => {
+            SparseJob::Gram { count } => self.products(*count),
+            SparseJob::Clear => {
                 self.weights.clear();
                 self.tau.fill(0.0);
                 self.g.fill(0.0);
                 Vec::new()
             }
-            Job::Square if self.shared.center.is_none() => vec![self.weights.square()],
-            Job::Square => vec![self.dense_weights().iter().map(|w| w * w).sum()],
-            Job::Weights => self.dense_weights(),
-            Job::Held => {
+            SparseJob::Square if self.shared.center.is_none() => vec![self.weights.square()],
+            SparseJob::Square => vec![self.dense_weights().iter().map(|w| w * w).sum()],
+            SparseJob::Weights => self.dense_weights(),
+            SparseJob::Held => {
                 let mut held: Vec<f64> = self.weights.to_rows().into_iter().map(Real::to_f64).collect();
                 held.extend(self.tau.iter().chain(&self.g));
                 held
             }
-            Job::Hold { values, n_classes } => {
+            SparseJob::Hold { values, n_classes } => {
                 self.hold(values, *n_classes);
                 Vec::new()
             }
@@ -244,16 +244,21 @@ impl<T: Real, K: Kind> Part<Job<T>> for Classes<'_, T, K> {
     }
 }
 
-impl<'a, T: Real, K: Kind> SparseRows<'a, T, K> {
-    pub fn new<'scope>(problem: &Problem<'a>, csr: Cells<'a, K>, scope: &'scope Scope<'scope, '_>) -> Self
+impl<'a, T: Real, K: CellType> SparseStorage<'a, T, K> {
+    pub fn new<'scope>(problem: &Problem<'a>, csr: CsrOf<'a, K>, scope: &'scope Scope<'scope, '_>) -> Self
     where
         'a: 'scope,
     {
         let (k, count) = (problem.n_classes, part_count::<K>(problem, &csr));
-        let shared = Arc::new(Shared::new(problem.source, csr));
+        let shared = Arc::new(CsrRows::new(problem.source, csr));
         let classes: Vec<Range<usize>> = (0..count).map(|t| t * k / count..(t + 1) * k / count).collect();
         let part = |(place, classes): (usize, &Range<usize>)| Classes::new(Arc::clone(&shared), place, classes.clone());
-        Self { team: Team::new(scope, classes.iter().enumerate().map(part).collect()), n_classes: k, classes, shared }
+        Self {
+            team: ThreadTeam::new(scope, classes.iter().enumerate().map(part).collect()),
+            n_classes: k,
+            classes,
+            shared,
+        }
     }
 
     /// Columns of the parts side by side, `[rows, n_classes]`.
@@ -266,10 +271,10 @@ impl<'a, T: Real, K: Kind> SparseRows<'a, T, K> {
     }
 }
 
-impl<T: Real, K: Kind> Rows for SparseRows<'_, T, K> {
+impl<T: Real, K: CellType> RowStorage for SparseStorage<'_, T, K> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
         if let Some(part) = self.team.alone() {
-            pulp::Arch::new().dispatch(Add { part, done, n_classes: self.n_classes });
+            pulp::Arch::new().dispatch(WeightUpdate { part, done, n_classes: self.n_classes });
             let loaded = Arc::make_mut(&mut part.loaded);
             loaded.load(&self.shared, next);
             if let Some(scores) = scores {
@@ -277,16 +282,17 @@ impl<T: Real, K: Kind> Rows for SparseRows<'_, T, K> {
             }
             return Ok(());
         }
-        let mut fresh = Loaded::default();
+        let mut fresh = LoadedRows::default();
         fresh.load(&self.shared, next);
-        let parts = self.team.call(Job::Turn { done: done.clone(), next: Arc::new(fresh), scores: scores.is_some() });
+        let parts =
+            self.team.call(SparseJob::Turn { done: done.clone(), next: Arc::new(fresh), scores: scores.is_some() });
         if let Some(scores) = scores {
             self.join(&parts, scores);
         }
         Ok(())
     }
 
-    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
         if let Some(part) = self.team.alone() {
             walk(part, order, state, scratch);
             return Ok(());
@@ -299,15 +305,15 @@ impl<T: Real, K: Kind> Rows for SparseRows<'_, T, K> {
     }
 
     fn clear(&mut self) {
-        self.team.call(Job::Clear);
+        self.team.call(SparseJob::Clear);
     }
 
     fn square_of_weights(&mut self) -> Result<f64, SolveError> {
-        Ok(self.team.call(Job::Square).iter().flatten().sum())
+        Ok(self.team.call(SparseJob::Square).iter().flatten().sum())
     }
 
     fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
-        let parts = self.team.call(Job::Weights);
+        let parts = self.team.call(SparseJob::Weights);
         let mut rows = vec![0.0; self.shared.csr.n_features() * self.n_classes];
         self.join(&parts, &mut rows);
         Ok(rows)
@@ -315,14 +321,14 @@ impl<T: Real, K: Kind> Rows for SparseRows<'_, T, K> {
 
     /// V, τ and g below each other, `[n_features + 2, n_classes]`.
     fn held(&mut self) -> Result<Vec<f64>, SolveError> {
-        let parts = self.team.call(Job::Held);
+        let parts = self.team.call(SparseJob::Held);
         let mut rows = vec![0.0; self.held_len()];
         self.join(&parts, &mut rows);
         Ok(rows)
     }
 
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {
-        self.team.call(Job::Hold { values: values.to_vec(), n_classes: self.n_classes });
+        self.team.call(SparseJob::Hold { values: values.to_vec(), n_classes: self.n_classes });
         Ok(())
     }
 
@@ -331,7 +337,7 @@ impl<T: Real, K: Kind> Rows for SparseRows<'_, T, K> {
     }
 }
 
-impl<T: Real, K: Kind> Blocks for SparseRows<'_, T, K> {
+impl<T: Real, K: CellType> Blocks for SparseStorage<'_, T, K> {
     #[allow(clippy::cast_possible_truncation)]
     fn begin(
         &mut self,
@@ -343,7 +349,7 @@ impl<T: Real, K: Kind> Blocks for SparseRows<'_, T, K> {
     ) -> Result<(), SolveError> {
         self.turn(done, next, Some(scores))?;
         let (count, n) = (self.team.len(), out.len().isqrt());
-        let parts = self.team.call(Job::Gram { count });
+        let parts = self.team.call(SparseJob::Gram { count });
         for (first, part) in parts.iter().enumerate() {
             let mut products = part.iter();
             for i in (first..n).step_by(count) {

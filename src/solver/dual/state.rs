@@ -42,7 +42,7 @@ impl Bounds {
 
 /// The dual variables and what does not change while they do. Rows are in the order of `rows`.
 #[derive(Debug)]
-pub(super) struct State<'a> {
+pub(super) struct DualState<'a> {
     pub loss: &'a Loss,
     /// Indices into the data set.
     pub rows: Vec<u32>,
@@ -68,7 +68,7 @@ pub(super) struct State<'a> {
     pub tolerance: f64,
 }
 
-impl<'a> State<'a> {
+impl<'a> DualState<'a> {
     /// All variables zero. `c` = 1/(λn).
     pub fn new(problem: &Problem<'a>, c: f64) -> Self {
         let loss = &problem.objective.loss;

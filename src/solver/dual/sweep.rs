@@ -10,7 +10,7 @@
 // Index loops over slices of one length: what the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
-use super::state::{Bounds, State, widen};
+use super::state::{Bounds, DualState, widen};
 use crate::loss::dual::Scratch;
 use crate::solver::SolveError;
 use pulp::{Simd, WithSimd};
@@ -34,7 +34,7 @@ impl Changes {
 }
 
 /// Representation of the rows, with the products that a sweep needs.
-pub(super) trait Rows {
+pub(super) trait RowStorage {
     /// Adds `Σ x βᵀ` of the changes of the rows loaded before to W, then loads the next rows, and writes their scores where asked
     /// for, `[rows, n_classes]`.
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError>;
@@ -47,7 +47,7 @@ pub(super) trait Rows {
     }
 
     /// Takes rows to their maximisers one after another, each at the weights that the one before has left.
-    fn ascend(&mut self, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) -> Result<(), SolveError>;
+    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError>;
 
     /// Number of rows that are loaded at once.
     fn block_size(&self) -> usize;
@@ -66,15 +66,15 @@ pub(super) trait Rows {
         self.weights()
     }
 
-    /// Takes back what [`Rows::held`] gave, with no changes pending. The length is checked by [`hold`].
+    /// Takes back what [`RowStorage::held`] gave, with no changes pending. The length is checked by [`hold`].
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError>;
 
-    /// Length of the result of [`Rows::held`].
+    /// Length of the result of [`RowStorage::held`].
     fn held_len(&self) -> usize;
 }
 
-/// Takes back what [`Rows::held`] gave.
-pub(super) fn hold(rows: &mut dyn Rows, values: &[f64]) -> Result<(), SolveError> {
+/// Takes back what [`RowStorage::held`] gave.
+pub(super) fn hold(rows: &mut dyn RowStorage, values: &[f64]) -> Result<(), SolveError> {
     let expected = rows.held_len();
     if values.len() != expected {
         return Err(SolveError::Snapshot(format!("the weights are {} numbers, expected {expected}", values.len())));
@@ -83,8 +83,8 @@ pub(super) fn hold(rows: &mut dyn Rows, values: &[f64]) -> Result<(), SolveError
 }
 
 /// Rows whose weights are changed a block at a time.
-pub(super) trait Blocks: Rows {
-    /// [`Rows::turn`] with scores, and the Gram matrix of the rows that it loads, `[rows, rows]`. What can be done for the rows
+pub(super) trait Blocks: RowStorage {
+    /// [`RowStorage::turn`] with scores, and the Gram matrix of the rows that it loads, `[rows, rows]`. What can be done for the rows
     /// `after` them, which are the `next` of the next call unless there are none, may be done meanwhile.
     fn begin(
         &mut self,
@@ -98,8 +98,8 @@ pub(super) trait Blocks: Rows {
 
 /// One pass over the rows that are due in random order, every one to its maximiser. Returns the number of rows visited.
 pub(super) fn epoch(
-    rows: &mut dyn Rows,
-    state: &mut State<'_>,
+    rows: &mut dyn RowStorage,
+    state: &mut DualState<'_>,
     scratch: &mut Scratch,
     rng: &mut ChaCha8Rng,
 ) -> Result<usize, SolveError> {
@@ -110,11 +110,11 @@ pub(super) fn epoch(
     Ok(order.len())
 }
 
-/// [`Rows::ascend`] in blocks.
+/// [`RowStorage::ascend`] in blocks.
 pub(super) fn in_blocks(
     rows: &mut impl Blocks,
     order: &[usize],
-    state: &mut State<'_>,
+    state: &mut DualState<'_>,
     scratch: &mut Scratch,
 ) -> Result<(), SolveError> {
     let k = state.n_classes;
@@ -140,7 +140,7 @@ pub(super) fn in_blocks(
 
 /// Solves the rows of a block one after another. `wide` follows every change, `changes` collects those of β.
 struct SolveBlock<'a, 's> {
-    state: &'a mut State<'s>,
+    state: &'a mut DualState<'s>,
     block: &'a [usize],
     gram: &'a [f32],
     scores: &'a [f64],
@@ -182,7 +182,7 @@ impl WithSimd for SolveBlock<'_, '_> {
 
 /// Measures the rows of a block at their scores.
 struct Measure<'a, 's> {
-    state: &'a mut State<'s>,
+    state: &'a mut DualState<'s>,
     first: usize,
     scores: &'a [f64],
     wide: &'a mut [f64],
@@ -209,7 +209,7 @@ impl WithSimd for Measure<'_, '_> {
 }
 
 /// Rows that are measured, or put back together, at once.
-fn chunks(rows: &dyn Rows, state: &State<'_>) -> Vec<std::ops::Range<usize>> {
+fn chunks(rows: &dyn RowStorage, state: &DualState<'_>) -> Vec<std::ops::Range<usize>> {
     let (n, size) = (state.rows.len(), rows.block_size());
     (0..n).step_by(size).map(|start| start..(start + size).min(n)).collect()
 }
@@ -217,8 +217,8 @@ fn chunks(rows: &dyn Rows, state: &State<'_>) -> Vec<std::ops::Range<usize>> {
 /// Every row's loss and share of the gap at the weights as they are, W(a) where they are its `own`; the primal without its
 /// regulariser.
 pub(super) fn measure(
-    rows: &mut dyn Rows,
-    state: &mut State<'_>,
+    rows: &mut dyn RowStorage,
+    state: &mut DualState<'_>,
     scratch: &mut Scratch,
     own: bool,
 ) -> Result<Bounds, SolveError> {
@@ -240,7 +240,7 @@ pub(super) fn measure(
 }
 
 /// W(a) from the dual variables alone: what rounding has added up in W is gone.
-pub(super) fn rebuild(rows: &mut dyn Rows, state: &mut State<'_>) -> Result<(), SolveError> {
+pub(super) fn rebuild(rows: &mut dyn RowStorage, state: &mut DualState<'_>) -> Result<(), SolveError> {
     rows.clear();
     state.constant.fill(0.0);
     let mut beta = vec![0.0; state.n_classes];

@@ -37,9 +37,9 @@ struct Desk<P, J> {
 }
 
 /// Tells when a thread ends.
-struct Leaving<'a>(&'a AtomicBool);
+struct ThreadEnd<'a>(&'a AtomicBool);
 
-impl Drop for Leaving<'_> {
+impl Drop for ThreadEnd<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Release);
     }
@@ -81,7 +81,7 @@ impl<P: Part<J>, J> Desk<P, J> {
 
     /// The life of the thread of this desk.
     fn serve(&self) {
-        let _leaving = Leaving(&self.dead);
+        let _leaving = ThreadEnd(&self.dead);
         let mut idle = Instant::now();
         while !self.closed.load(Ordering::Acquire) {
             if self.posted.load(Ordering::Acquire) > self.done.load(Ordering::Acquire) {
@@ -110,7 +110,7 @@ impl<P: Part<J>, J> Desk<P, J> {
 type Other<P, J> = (Arc<Desk<P, J>>, Option<Thread>);
 
 /// The parts: the first is the caller's, each of the others has a thread.
-pub(super) struct Team<P, J> {
+pub(super) struct ThreadTeam<P, J> {
     own: P,
     others: Vec<Other<P, J>>,
     /// Number of jobs posted to the others, and of those whose results were collected.
@@ -118,7 +118,7 @@ pub(super) struct Team<P, J> {
     collected: u64,
 }
 
-impl<P, J> Team<P, J>
+impl<P, J> ThreadTeam<P, J>
 where
     P: Part<J>,
     J: Send + Sync,
@@ -215,7 +215,7 @@ where
     }
 }
 
-impl<P, J> Drop for Team<P, J> {
+impl<P, J> Drop for ThreadTeam<P, J> {
     fn drop(&mut self) {
         for (desk, thread) in &self.others {
             desk.closed.store(true, Ordering::SeqCst);
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn every_part_does_every_job_and_answers_in_its_place() {
         std::thread::scope(|scope| {
-            let mut team = Team::new(scope, vec![Adder(0.0), Adder(10.0), Adder(20.0)]);
+            let mut team = ThreadTeam::new(scope, vec![Adder(0.0), Adder(10.0), Adder(20.0)]);
             assert_eq!(team.len(), 3);
             for i in 1..=1000 {
                 if i == 500 {
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn jobs_that_were_posted_are_done_in_their_order() {
         std::thread::scope(|scope| {
-            let mut team = Team::new(scope, vec![Adder(0.0), Adder(10.0), Adder(20.0)]);
+            let mut team = ThreadTeam::new(scope, vec![Adder(0.0), Adder(10.0), Adder(20.0)]);
             let (mut others, mut expected) = (0.0, 0.0);
             team.post(0.0);
             for i in 1..=2000 {

@@ -5,8 +5,8 @@
 //! they stand ([`DualPoint`]). The evaluation of the training rows that comes of it is handed out, too.
 
 use super::state::Bounds;
-use super::{Ascent, Best, SolveError};
-use crate::objective::{DualPoint, Measured, Objective, Proven};
+use super::{Ascent, BestWeights, SolveError};
+use crate::objective::{DualBound, DualPoint, Objective, ObjectiveValue};
 use crate::solver::Certificate;
 
 /// A measurement that promised the goal and did not keep it is believed again when it promises so much more.
@@ -17,14 +17,14 @@ const ELSEWHERE: f64 = 1.5;
 const MARGIN: f64 = 2.5;
 
 /// The weights to hand out, and what they cost.
-pub(super) struct Candidate {
+pub(super) struct MeasuredWeights {
     pub weight: Vec<f64>,
     pub bias: Vec<f64>,
-    pub measured: Measured,
+    pub measured: ObjectiveValue,
 }
 
 /// Weights and what is proved of them.
-pub(super) type Proved = (Candidate, Certificate);
+pub(super) type Proved = (MeasuredWeights, Certificate);
 
 impl Ascent<'_, '_> {
     /// The objective at the λ of the run.
@@ -33,7 +33,7 @@ impl Ascent<'_, '_> {
     }
 
     /// The bound of the dual variables as they are.
-    pub(super) fn prove(&self) -> Proven {
+    pub(super) fn prove(&self) -> DualBound {
         let objective = self.objective();
         let state = &self.state;
         let point = DualPoint {
@@ -49,7 +49,7 @@ impl Ascent<'_, '_> {
 
     /// # Errors
     /// [`SolveError::NotFinite`] where the objective is no number.
-    fn candidate(&self, weight: Vec<f64>, mut bias: Vec<f64>) -> Result<Candidate, SolveError> {
+    fn candidate(&self, weight: Vec<f64>, mut bias: Vec<f64>) -> Result<MeasuredWeights, SolveError> {
         let rule = self.problem.objective.bias;
         self.centre(&mut bias);
         let given = rule.has_bias().then_some(bias.as_slice());
@@ -58,7 +58,7 @@ impl Ascent<'_, '_> {
         if !measured.at_most.is_finite() {
             return Err(SolveError::NotFinite { objective: measured.value.to_string() });
         }
-        Ok(Candidate { weight, bias, measured })
+        Ok(MeasuredWeights { weight, bias, measured })
     }
 
     /// The weights that the run would hand out now, if they are proved to reach the goal; `None` if the run must continue.
@@ -81,7 +81,7 @@ impl Ascent<'_, '_> {
         // Which forgets the best of single precision, where that is left.
         self.distrust(now, certificate.relative_gap)?;
         let primal = candidate.measured.value / self.lambda;
-        self.best = Some(Best { primal, weight: candidate.weight, bias: candidate.bias });
+        self.best = Some(BestWeights { primal, weight: candidate.weight, bias: candidate.bias });
         Ok(None)
     }
 
@@ -117,7 +117,7 @@ impl Ascent<'_, '_> {
         let certificate = self.certificate(&found.measured)?;
         if certificate.relative_gap > self.config.gap.get() && or_else {
             // Computed again: to keep these weights would double the memory, and mostly others are handed out.
-            let Proven { weight, bias, .. } = self.prove();
+            let DualBound { weight, bias, .. } = self.prove();
             let bias = if self.is_free() { self.state.bias() } else { bias };
             let other = self.candidate(weight, bias)?;
             if other.measured.at_most < found.measured.at_most {
@@ -128,7 +128,7 @@ impl Ascent<'_, '_> {
         Ok((found, certificate))
     }
 
-    fn certificate(&self, measured: &Measured) -> Result<Certificate, SolveError> {
+    fn certificate(&self, measured: &ObjectiveValue) -> Result<Certificate, SolveError> {
         Certificate::proved(measured.value, measured.at_most, self.bound)
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::state::State;
+use super::state::DualState;
 use crate::loss::dual::Scratch;
 use pulp::{Simd, WithSimd};
 
@@ -34,7 +34,7 @@ pub(super) trait Singles {
 }
 
 /// Takes the rows of `order` to their maximisers, each at the weights that the one before has left.
-pub(super) fn walk(rows: &mut impl Singles, order: &[usize], state: &mut State<'_>, scratch: &mut Scratch) {
+pub(super) fn walk(rows: &mut impl Singles, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) {
     let (mut shift, mut scores) = (Vec::new(), vec![f64::NEG_INFINITY; state.stride]);
     state.shift(&mut shift);
     pulp::Arch::new().dispatch(Walk { rows, order, state, shift: &mut shift, scores: &mut scores, scratch });
@@ -43,7 +43,7 @@ pub(super) fn walk(rows: &mut impl Singles, order: &[usize], state: &mut State<'
 struct Walk<'w, 's, R> {
     rows: &'w mut R,
     order: &'w [usize],
-    state: &'w mut State<'s>,
+    state: &'w mut DualState<'s>,
     /// Offset of the scores, and room for the scores.
     shift: &'w mut [f64],
     scores: &'w mut [f64],

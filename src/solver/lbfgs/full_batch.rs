@@ -1,7 +1,7 @@
 //! The objective and its gradient over all training rows, computed on the device chunk by chunk.
 
 use super::LbfgsConfig;
-use super::line_search::{Function, Point};
+use super::line_search::{Function, LinePoint};
 use crate::data::Features;
 use crate::data::batch::{Batch, Rows, SparseRows};
 use crate::loss::MarginLoss;
@@ -181,7 +181,7 @@ impl<'a> FullBatch<'a> {
 impl Function for FullBatch<'_> {
     /// One pass over the rows; one wait for the device at its end.
     #[allow(clippy::cast_precision_loss)]
-    fn at(&mut self, at: Vec<f64>) -> Result<Point, SolveError> {
+    fn at(&mut self, at: Vec<f64>) -> Result<LinePoint, SolveError> {
         self.passes += 1;
         let model = self.model(&at, self.route);
         let (mut losses, mut weight, mut bias) = (Vec::new(), None::<Tensor<2>>, None::<Tensor<1>>);
@@ -210,7 +210,7 @@ impl Function for FullBatch<'_> {
         }
         gradient.iter_mut().for_each(|g| *g /= n);
         let value = self.problem.objective.regulariser().added(&at, self.n_weights(), value, &mut gradient);
-        Ok(Point { at, value, gradient })
+        Ok(LinePoint { at, value, gradient })
     }
 
     fn is_exhausted(&self) -> bool {

@@ -18,7 +18,7 @@ const MOST: usize = 30;
 
 /// A point with value and gradient of the function.
 #[derive(Debug, Clone)]
-pub(super) struct Point {
+pub(super) struct LinePoint {
     pub at: Vec<f64>,
     pub value: f64,
     pub gradient: Vec<f64>,
@@ -27,14 +27,14 @@ pub(super) struct Point {
 /// The function to minimise.
 pub(super) trait Function {
     /// The function at a point.
-    fn at(&mut self, at: Vec<f64>) -> Result<Point, SolveError>;
+    fn at(&mut self, at: Vec<f64>) -> Result<LinePoint, SolveError>;
     /// Whether no further evaluation may be made.
     fn is_exhausted(&self) -> bool;
 }
 
 /// A search along a direction of descent.
 pub(super) struct Search<'a> {
-    pub here: &'a Point,
+    pub here: &'a LinePoint,
     pub direction: &'a [f64],
     /// ∇P(θ)ᵀd, below 0.
     pub slope: f64,
@@ -46,12 +46,12 @@ pub(super) struct Search<'a> {
 struct Trial {
     t: f64,
     slope: f64,
-    point: Point,
+    point: LinePoint,
 }
 
 impl Search<'_> {
     /// The point at an acceptable step; where the evaluations run out, the lowest point found, if there is a lower one.
-    pub fn run(&self, first: f64, function: &mut dyn Function) -> Result<Option<Point>, SolveError> {
+    pub fn run(&self, first: f64, function: &mut dyn Function) -> Result<Option<LinePoint>, SolveError> {
         let start = Trial { t: 0.0, slope: self.slope, point: self.here.clone() };
         let (mut before, mut t, mut tries) = (start, first, 0);
         while tries < MOST && !function.is_exhausted() {
@@ -81,7 +81,7 @@ impl Search<'_> {
         mut high: Trial,
         mut tries: usize,
         function: &mut dyn Function,
-    ) -> Result<Option<Point>, SolveError> {
+    ) -> Result<Option<LinePoint>, SolveError> {
         while tries < MOST && !function.is_exhausted() {
             let (left, right) = (low.t.min(high.t), low.t.max(high.t));
             let width = right - left;
@@ -152,9 +152,9 @@ mod tests {
     }
 
     impl Function for Line {
-        fn at(&mut self, at: Vec<f64>) -> Result<Point, SolveError> {
+        fn at(&mut self, at: Vec<f64>) -> Result<LinePoint, SolveError> {
             self.left -= 1;
-            Ok(Point { value: (self.value)(at[0]), gradient: vec![(self.slope)(at[0])], at })
+            Ok(LinePoint { value: (self.value)(at[0]), gradient: vec![(self.slope)(at[0])], at })
         }
 
         fn is_exhausted(&self) -> bool {
@@ -162,7 +162,7 @@ mod tests {
         }
     }
 
-    fn search(value: Real, slope: Real, first: f64, left: usize) -> Option<Point> {
+    fn search(value: Real, slope: Real, first: f64, left: usize) -> Option<LinePoint> {
         let mut line = Line { value, slope, left: left + 1 };
         let here = line.at(vec![0.0]).unwrap();
         let slope = here.gradient[0];

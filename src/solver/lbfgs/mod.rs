@@ -34,7 +34,7 @@ use super::{Fit, LogEntry, Measurement, Observer, Problem, SolveError};
 use crate::bounded::Positive;
 use crate::model::BiasRule;
 use full_batch::FullBatch;
-use line_search::{Function as _, Point, Search};
+use line_search::{Function as _, LinePoint, Search};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -112,7 +112,7 @@ pub fn solve(config: &LbfgsConfig, problem: &Problem<'_>, observer: &mut dyn Obs
 
 /// State of the run.
 struct Descent {
-    here: Point,
+    here: LinePoint,
     pairs: Pairs,
     /// Steps.
     made: u64,
@@ -129,7 +129,7 @@ impl Descent {
 }
 
 /// One step from `here`; along the gradient where the curvature in memory leads nowhere. `None` when there is no lower point.
-fn next(batch: &mut FullBatch<'_>, pairs: &mut Pairs, here: &Point) -> Result<Option<Point>, SolveError> {
+fn next(batch: &mut FullBatch<'_>, pairs: &mut Pairs, here: &LinePoint) -> Result<Option<LinePoint>, SolveError> {
     loop {
         let direction = pairs.direction(&here.gradient);
         // The first step has no scale: one of length 1 or the gradient's, whichever is shorter.
@@ -174,7 +174,7 @@ fn limit(config: &LbfgsConfig, batch: &FullBatch<'_>) -> StopReason {
 }
 
 /// Distance to the optimum, by strong convexity, if the gradient is known well enough.
-fn measurement(problem: &Problem<'_>, batch: &FullBatch<'_>, here: &Point) -> Option<Measurement> {
+fn measurement(problem: &Problem<'_>, batch: &FullBatch<'_>, here: &LinePoint) -> Option<Measurement> {
     let lambda = problem.objective.lambda;
     let (weight, bias) = here.gradient.split_at(batch.n_weights());
     let scale = match problem.objective.bias {
@@ -264,7 +264,7 @@ impl Pairs {
         self.kept.clear();
     }
 
-    fn push(&mut self, from: &Point, to: &Point) {
+    fn push(&mut self, from: &LinePoint, to: &LinePoint) {
         let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f64>>();
         let (s, y) = (difference(&to.at, &from.at), difference(&to.gradient, &from.gradient));
         let product = dot(&s, &y);
@@ -307,9 +307,9 @@ mod tests {
     const D: usize = 3;
 
     /// Points of a quadratic.
-    fn path() -> Vec<Point> {
+    fn path() -> Vec<LinePoint> {
         let hessian = [4.0, 1.0, 0.5];
-        let point = |at: [f64; D]| Point {
+        let point = |at: [f64; D]| LinePoint {
             at: at.to_vec(),
             value: at.iter().zip(hessian).map(|(x, h)| 0.5 * h * x * x).sum(),
             gradient: at.iter().zip(hessian).map(|(x, h)| h * x).collect(),

@@ -1,7 +1,7 @@
 //! Snapshots of L-BFGS between two steps, resumed to the last bit.
 
 use super::full_batch::FullBatch;
-use super::line_search::Point;
+use super::line_search::LinePoint;
 use super::{Descent, LbfgsConfig, Pairs, SolveError};
 use crate::solver::Snapshot;
 use crate::solver::checkpoint::Clock;
@@ -34,7 +34,7 @@ impl Descent {
         batch: &mut FullBatch<'_>,
     ) -> Result<Self, SolveError> {
         let len = batch.len();
-        let here = Point {
+        let here = LinePoint {
             at: kept.take_exactly("at", len)?,
             value: kept.take_one("value")?,
             gradient: kept.take_exactly("gradient", len)?,

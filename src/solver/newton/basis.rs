@@ -8,7 +8,7 @@
 //! The z come from a QR factorisation of the columns, each divided by its root mean square, those of the largest features first: a feature
 //! that depends on the ones before it has no number of its own. All of it in the linear algebra only: the problem stays the user's.
 
-use super::rows::Part;
+use super::rows::LabelRows;
 use faer::linalg::matmul::matmul;
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
@@ -35,10 +35,10 @@ pub(super) struct Basis {
 impl Basis {
     /// Of the columns of all parts, which are replaced by z. `centred` takes the mean off.
     #[allow(clippy::cast_precision_loss)]
-    pub fn replace(parts: &mut [Part], width: usize, centred: bool) -> Self {
+    pub fn replace(parts: &mut [LabelRows], width: usize, centred: bool) -> Self {
         let n = parts.iter().map(|part| part.rows.len()).sum::<usize>().max(1) as f64;
         let moment = |j: usize, of: &dyn Fn(f64) -> f64| {
-            let sum = |part: &Part| part.column(j).iter().map(|&x| of(x)).sum::<f64>();
+            let sum = |part: &LabelRows| part.column(j).iter().map(|&x| of(x)).sum::<f64>();
             parts.iter().map(sum).sum::<f64>() / n
         };
         let mean: Vec<f64> = (0..width).map(|j| if centred { moment(j, &|x| x) } else { 0.0 }).collect();
@@ -96,7 +96,7 @@ impl Basis {
     }
 }
 
-impl Part {
+impl LabelRows {
     fn column(&self, j: usize) -> &[f64] {
         &self.columns[j * self.rows.len()..(j + 1) * self.rows.len()]
     }
@@ -117,9 +117,9 @@ impl Part {
 }
 
 /// R of a QR factorisation of all rows.
-fn triangle(parts: &[Part], width: usize) -> Mat<f64> {
+fn triangle(parts: &[LabelRows], width: usize) -> Mat<f64> {
     let length = parts.len().div_ceil(SHARES).max(1);
-    let share = |parts: &[Part]| {
+    let share = |parts: &[LabelRows]| {
         let mut sum = Mat::<f64>::zeros(0, width);
         let mut first = 0;
         while first < parts.len() {
@@ -129,7 +129,7 @@ fn triangle(parts: &[Part], width: usize) -> Mat<f64> {
                 rows += parts[last].rows.len();
                 last += 1;
             }
-            let stacked: Vec<MatRef<'_, f64>> = parts[first..last].iter().map(Part::matrix).collect();
+            let stacked: Vec<MatRef<'_, f64>> = parts[first..last].iter().map(LabelRows::matrix).collect();
             sum = stack(&sum, &stacked);
             first = last;
         }

@@ -1,8 +1,8 @@
 //! An iterate of the interior point method: its variables, what it proves, its step.
 
-use super::point::{Point, Shape};
-use super::rows::Rows;
-use super::system::{Blocks, System};
+use super::point::{InteriorPoint, Shape};
+use super::rows::TrainingRows;
+use super::system::{BlockPattern, System};
 use crate::loss::Loss;
 use crate::model::BiasRule;
 use crate::solver::Problem;
@@ -20,12 +20,12 @@ const DEAR: f64 = 250.0;
 
 /// The smallest primal and the largest bound so far, of the objective divided by λ.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct BestBounds {
     pub primal: f64,
     pub dual: f64,
 }
 
-impl Bounds {
+impl BestBounds {
     pub fn relative(self) -> f64 {
         match self.primal - self.dual {
             gap if self.primal > 0.0 => (gap / self.primal).abs(),
@@ -38,15 +38,15 @@ impl Bounds {
 /// Weights, dual variables and slacks, with the best so far.
 pub(super) struct Iterate<'a> {
     pub shape: Shape<'a>,
-    pub blocks: Blocks,
+    pub blocks: BlockPattern,
     is_free: bool,
-    pub rows: Rows,
-    pub points: Vec<Point>,
+    pub rows: TrainingRows,
+    pub points: Vec<InteriorPoint>,
     n_features: usize,
     correctors: usize,
     /// The weights in the basis of the rows, class after class.
     pub u: Vec<f64>,
-    best: Bounds,
+    best: BestBounds,
     best_u: Vec<f64>,
     best_a: Vec<Vec<f64>>,
 }
@@ -57,16 +57,16 @@ impl<'a> Iterate<'a> {
     pub fn new(problem: &Problem<'a>, lambda: f64) -> Self {
         let loss: &'a Loss = &problem.objective.loss;
         let shape = Shape::new(loss, problem.n_classes);
-        let rows = Rows::new(problem);
+        let rows = TrainingRows::new(problem);
         let c = 1.0 / (lambda * problem.train.len() as f64);
         // A corrector costs as much as all else that is done to the rows.
         let blocks = Shape::blocks(loss);
         let system = blocks.count(problem.n_classes) as f64 * (rows.width * rows.width) as f64 / 2.0;
         let is_dear = system > DEAR * problem.n_classes as f64;
-        let points: Vec<Point> = rows
+        let points: Vec<InteriorPoint> = rows
             .parts
             .par_iter()
-            .map(|part| Point::new(&shape, part.label, part.weights.iter().map(|w| c * w).collect()))
+            .map(|part| InteriorPoint::new(&shape, part.label, part.weights.iter().map(|w| c * w).collect()))
             .collect();
         Self {
             blocks,
@@ -74,7 +74,7 @@ impl<'a> Iterate<'a> {
             n_features: problem.source.features.n_features(),
             correctors: if is_dear { CORRECTORS } else { 0 },
             u: vec![0.0; rows.len()],
-            best: Bounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY },
+            best: BestBounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY },
             best_u: vec![0.0; rows.len()],
             best_a: Vec::new(),
             shape,
@@ -109,7 +109,7 @@ impl<'a> Iterate<'a> {
     fn data_loss(&self, scores: impl Fn(usize) -> Vec<f64> + Sync) -> f64 {
         let k = self.shape.n_classes;
         let loss = &self.shape.loss;
-        let of = |(at, point): (usize, &Point)| {
+        let of = |(at, point): (usize, &InteriorPoint)| {
             let rows = scores(at);
             let row = |(scores, c): (&[f64], &f64)| {
                 c * loss.set.value(loss.margins.of_row(scores, self.rows.parts[at].label))
@@ -128,7 +128,7 @@ impl<'a> Iterate<'a> {
     }
 
     /// Compares the weights, and those of the dual variables, with the best so far.
-    pub fn measure(&mut self) -> Bounds {
+    pub fn measure(&mut self) -> BestBounds {
         let primal = self.rows.half_square(&self.u) + self.data_loss(|at| self.points[at].scores.clone());
         let mut a: Vec<Vec<f64>> = self.points.par_iter().map(|point| point.feasible(&self.shape)).collect();
         if self.is_free {
@@ -221,7 +221,7 @@ impl<'a> Iterate<'a> {
         if !(target.is_finite() && mu > 0.0) {
             return None;
         }
-        self.points.par_iter_mut().for_each(Point::correct);
+        self.points.par_iter_mut().for_each(InteriorPoint::correct);
         let (mut du, mut length) = self.redirected(&system, target);
         // Correctors cost a solution each, which is cheap compared with the system (J. Gondzio, *Multiple centrality corrections*, 1996).
         for _ in 0..self.correctors {
@@ -264,7 +264,7 @@ impl<'a> Iterate<'a> {
         du.iter_mut().zip(self.rows.regularised(&self.u)).for_each(|(du, r)| *du -= r);
         system.solve(&mut du);
         let (rows, shape) = (&self.rows, &self.shape);
-        let answer = |(point, part): (&mut Point, &super::rows::Part)| {
+        let answer = |(point, part): (&mut InteriorPoint, &super::rows::LabelRows)| {
             rows.scores(part, &du, &mut point.steps);
             point.answer(shape, target)
         };

@@ -32,7 +32,7 @@ use crate::objective::Objective;
 use iterate::Iterate;
 pub(in crate::solver) use proximal::finish as proximate;
 use record::{Candidate, Progress, Record};
-pub(super) use record::{Finished, Limits};
+pub(super) use record::{Limits, NewtonResult};
 use std::time::Duration;
 
 /// Relative error of the objective by rounding of margins near 0, where C is large.
@@ -90,7 +90,7 @@ pub(super) fn finish(
     limits: Limits,
     before: Option<f64>,
     observer: &mut dyn Observer,
-) -> Result<Finished, SolveError> {
+) -> Result<NewtonResult, SolveError> {
     // On a thread of the pool: from outside every one of many short loops would wait for another thread to wake.
     rayon::scope(|_| {
         let mut iterate = Iterate::new(problem, objective.lambda);

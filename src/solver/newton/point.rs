@@ -10,7 +10,7 @@
 //! and a step of Newton's method gives `δa = Θ·(q − A δW)` with `Θ = D − ρ/(1 + ρΣD)·D Dᵀ`, `D = 1/(t/a + ξ/b + κ)`, `ρ = η/s + ρ₀`.
 //! Derived in `docs/math.md`, "The interior point method".
 
-use super::system::Blocks;
+use super::system::BlockPattern;
 use crate::loss::Loss;
 
 /// The set of a row in units of c, the same for all.
@@ -50,12 +50,12 @@ impl<'a> Shape<'a> {
         self.margins[label * self.n_classes + j]
     }
 
-    pub fn blocks(loss: &Loss) -> Blocks {
+    pub fn blocks(loss: &Loss) -> BlockPattern {
         let coupled = loss.set.limits(1.0).1.is_finite() || loss.set.curvature_of_sum(1.0) > 0.0;
         match (loss.margins.differences(), coupled) {
-            (false, _) => Blocks::Apart,
-            (true, false) => Blocks::Meeting,
-            (true, true) => Blocks::All,
+            (false, _) => BlockPattern::Apart,
+            (true, false) => BlockPattern::Meeting,
+            (true, true) => BlockPattern::All,
         }
     }
 }
@@ -116,7 +116,7 @@ impl Pair {
 
 /// The variables of a part.
 #[derive(Clone)]
-pub(super) struct Point {
+pub(super) struct InteriorPoint {
     pub label: usize,
     /// c of each row.
     pub costs: Vec<f64>,
@@ -137,7 +137,7 @@ pub(super) struct Point {
     pub centre: Vec<f64>,
 }
 
-impl Point {
+impl InteriorPoint {
     /// In the middle of the set.
     #[allow(clippy::cast_precision_loss)]
     pub fn new(shape: &Shape<'_>, label: usize, costs: Vec<f64>) -> Self {
@@ -250,21 +250,21 @@ impl Point {
     }
 
     /// The numbers m of each block, `[blocks][rows]`.
-    pub fn numbers(&self, shape: &Shape<'_>, blocks: Blocks) -> Vec<f64> {
+    pub fn numbers(&self, shape: &Shape<'_>, blocks: BlockPattern) -> Vec<f64> {
         let (n, k, y) = (self.costs.len(), shape.n_classes, self.label);
         let mut out = vec![0.0; blocks.count(k) * n];
         for i in 0..n {
             let (d, c) = (&self.rate[i * k..(i + 1) * k], self.costs[i]);
             let total: f64 = d.iter().sum();
             match blocks {
-                Blocks::Apart => (0..k).for_each(|j| out[j * n + i] = c * d[j]),
-                Blocks::Meeting => {
+                BlockPattern::Apart => (0..k).for_each(|j| out[j * n + i] = c * d[j]),
+                BlockPattern::Meeting => {
                     for j in 0..k {
                         out[j * n + i] = c * if j == y { total } else { d[j] };
                         out[(k + j) * n + i] = if j == y { 0.0 } else { -c * d[j] };
                     }
                 }
-                Blocks::All => {
+                BlockPattern::All => {
                     // Without differences: where the sum is at its cap, those would lose what is left of Θ.
                     let rho = self.coupling[i];
                     let whole = 1.0 + rho * total;

@@ -10,7 +10,7 @@
 //! Res. 1, 1976.
 
 use super::iterate::Iterate;
-use super::point::{Point, Shape};
+use super::point::{InteriorPoint, Shape};
 use super::system::System;
 use rayon::prelude::*;
 
@@ -34,7 +34,7 @@ impl Iterate<'_> {
     pub fn polish(&mut self, mut halt: impl FnMut() -> bool, mut enough: impl FnMut(&mut Self) -> bool) -> u64 {
         let (mut gamma, mut least, mut waited, mut steps) = (START, f64::INFINITY, 0, 0);
         for _ in 0..OUTER {
-            self.points.par_iter_mut().for_each(Point::take_as_centre);
+            self.points.par_iter_mut().for_each(InteriorPoint::take_as_centre);
             let before = self.u.clone();
             let (made, found) = self.minimise(gamma, &mut halt);
             steps += made;
@@ -66,7 +66,7 @@ impl Iterate<'_> {
             if halt() {
                 return (made, true);
             }
-            let a: Vec<Vec<f64>> = self.points.par_iter().map(Point::in_units).collect();
+            let a: Vec<Vec<f64>> = self.points.par_iter().map(InteriorPoint::in_units).collect();
             let mut du = self.sums(&a);
             du.iter_mut().zip(self.rows.regularised(&self.u)).for_each(|(du, r)| *du -= r);
             let slope = du.clone();
@@ -103,7 +103,7 @@ impl Iterate<'_> {
     /// The objective of the inner problem at the weights, with a(W) in the points.
     fn augmented(&mut self, gamma: f64) -> f64 {
         let (rows, shape, u) = (&self.rows, &self.shape, &self.u);
-        let of = |(point, part): (&mut Point, &super::rows::Part)| {
+        let of = |(point, part): (&mut InteriorPoint, &super::rows::LabelRows)| {
             rows.scores(part, u, &mut point.scores);
             point.maximise(shape, gamma)
         };
@@ -118,7 +118,7 @@ impl Iterate<'_> {
     }
 }
 
-impl Point {
+impl InteriorPoint {
     /// The dual variables as they are become the centre of the next step.
     fn take_as_centre(&mut self) {
         self.centre = self.own.iter().map(|pair| pair.a).collect();

@@ -1,7 +1,7 @@
 //! The price of the interior point method, known before it begins.
 
 use super::point::Shape;
-use super::system::Blocks;
+use super::system::BlockPattern;
 use crate::data::Features;
 use crate::model::BiasRule;
 use crate::solver::Problem;
@@ -96,14 +96,14 @@ struct Size {
     features: f64,
     width: f64,
     classes: f64,
-    blocks: Blocks,
+    blocks: BlockPattern,
     counted: f64,
 }
 
 impl Size {
     /// Rows of the system.
     fn order(&self) -> f64 {
-        if self.blocks == Blocks::Apart { self.width } else { self.width * self.classes }
+        if self.blocks == BlockPattern::Apart { self.width } else { self.width * self.classes }
     }
 
     /// Of the basis, once.
@@ -115,7 +115,7 @@ impl Size {
     /// Of an iteration.
     fn multiply_adds(&self) -> f64 {
         let Self { n, width, classes, .. } = *self;
-        let systems = if self.blocks == Blocks::Apart { classes } else { 1.0 };
+        let systems = if self.blocks == BlockPattern::Apart { classes } else { 1.0 };
         let factors = systems * self.order().powi(3) / 6.0;
         let blocks = self.counted * n * width * width / 2.0;
         // Scores and their adjoints, and about twenty divisions and sums of every pair.
@@ -124,7 +124,7 @@ impl Size {
 
     fn bytes(&self) -> f64 {
         let Self { n, width, classes, .. } = *self;
-        let systems = if self.blocks == Blocks::Apart { classes } else { 1.0 };
+        let systems = if self.blocks == BlockPattern::Apart { classes } else { 1.0 };
         // All columns are read before those that depend on others are left out; B and L, and twice that while they are made.
         let columns = n * self.features + 4.0 * self.features * width;
         8.0 * (columns + n * width + 16.0 * n * classes + n * self.counted + 4.0 * systems * self.order().powi(2))

@@ -1,8 +1,8 @@
 //! The limits, proofs and results that both methods share.
 
-use super::iterate::Bounds;
+use super::iterate::BestBounds;
 use crate::evaluation::Evaluation;
-use crate::objective::{DualPoint, Measured, Objective};
+use crate::objective::{DualPoint, Objective, ObjectiveValue};
 use crate::solver::checkpoint::Clock;
 use crate::solver::stop::StopReason;
 use crate::solver::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
@@ -37,7 +37,7 @@ impl Limits {
 }
 
 /// The best weights and the dual variables that prove it.
-pub(in crate::solver) struct Finished {
+pub(in crate::solver) struct NewtonResult {
     pub weight: Vec<f64>,
     pub bias: Vec<f64>,
     pub certificate: Certificate,
@@ -51,7 +51,7 @@ pub(in crate::solver) struct Finished {
     pub a: Vec<f64>,
 }
 
-impl Finished {
+impl NewtonResult {
     pub fn fit(self, problem: &Problem<'_>, limits: Limits) -> Fit {
         Fit {
             weight: self.weight,
@@ -81,7 +81,7 @@ pub(super) struct Candidate {
 /// A candidate, its objective and its bound.
 struct Known {
     candidate: Candidate,
-    measured: Measured,
+    measured: ObjectiveValue,
     dual: f64,
 }
 
@@ -112,7 +112,7 @@ impl<'a> Record<'a> {
     }
 
     /// True for a measured gap that is small enough for a proof.
-    pub fn is_promising(&self, now: Bounds) -> bool {
+    pub fn is_promising(&self, now: BestBounds) -> bool {
         now.relative() <= self.promised
     }
 
@@ -121,7 +121,7 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// [`SolveError::NotFinite`], [`SolveError::NegativeGap`]
-    pub fn prove(&mut self, now: Bounds, candidate: Candidate, slack: f64) -> Result<bool, SolveError> {
+    pub fn prove(&mut self, now: BestBounds, candidate: Candidate, slack: f64) -> Result<bool, SolveError> {
         let (problem, objective, k) = (self.problem, self.objective, self.problem.n_classes);
         let bias = objective.bias.has_bias().then_some(candidate.bias.as_slice());
         let measured = objective.measure(problem.source, problem.train, k, &candidate.weight, bias);
@@ -149,7 +149,7 @@ impl<'a> Record<'a> {
         stop: StopReason,
         progress: Progress,
         observer: &mut dyn Observer,
-    ) -> Result<Finished, SolveError> {
+    ) -> Result<NewtonResult, SolveError> {
         let certificate = self.best.as_ref().map(Known::certificate).transpose()?;
         let (Some(certificate), Some(Known { candidate, measured, .. })) = (certificate, self.best) else {
             unreachable!("a run ends with a proof")
@@ -165,11 +165,21 @@ impl<'a> Record<'a> {
         observer.bounds(&entry, &certificate.into(), 1.0);
         let Candidate { weight, bias, rows, a } = candidate;
         let Progress { iterations, passes } = progress;
-        Ok(Finished { weight, bias, certificate, evaluation: measured.evaluation, stop, iterations, passes, rows, a })
+        Ok(NewtonResult {
+            weight,
+            bias,
+            certificate,
+            evaluation: measured.evaluation,
+            stop,
+            iterations,
+            passes,
+            rows,
+            a,
+        })
     }
 
     /// Tells of a measurement.
-    pub fn report(&self, observer: &mut dyn Observer, now: Bounds, active: f64, progress: Progress) {
+    pub fn report(&self, observer: &mut dyn Observer, now: BestBounds, active: f64, progress: Progress) {
         let primal = self.objective.lambda * now.primal;
         let measurement = Measurement { primal, relative_gap: now.relative(), dual: None };
         observer.bounds(&entry(primal, self.limits, progress), &measurement, active);

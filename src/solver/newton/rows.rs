@@ -16,7 +16,7 @@ const ROWS: usize = 256;
 const SHARES: usize = 16;
 
 /// Some rows of one label.
-pub(super) struct Part {
+pub(super) struct LabelRows {
     pub label: usize,
     /// Indices into the data set.
     pub rows: Vec<u32>,
@@ -26,7 +26,7 @@ pub(super) struct Part {
     pub columns: Vec<f64>,
 }
 
-impl Part {
+impl LabelRows {
     /// The rows `[rows, width]`.
     pub fn matrix(&self) -> MatRef<'_, f64> {
         MatRef::from_column_major_slice(&self.columns, self.rows.len(), self.columns.len() / self.rows.len())
@@ -34,8 +34,8 @@ impl Part {
 }
 
 /// All rows with a weight above 0, and the rest.
-pub(super) struct Rows {
-    pub parts: Vec<Part>,
+pub(super) struct TrainingRows {
+    pub parts: Vec<LabelRows>,
     /// Rows of weight 0.
     pub idle: Vec<u32>,
     /// Numbers of a row.
@@ -45,7 +45,7 @@ pub(super) struct Rows {
     n_classes: usize,
 }
 
-impl Rows {
+impl TrainingRows {
     /// Reads all of them.
     #[allow(clippy::cast_precision_loss)]
     pub fn new(problem: &Problem<'_>) -> Self {
@@ -74,9 +74,9 @@ impl Rows {
             }
             columns.extend(constant.iter().flat_map(|&scale| std::iter::repeat_n(scale, rows.len())));
             let weights = rows.iter().map(|&row| problem.row_weight(row)).collect();
-            Part { label, rows: rows.to_vec(), weights, columns }
+            LabelRows { label, rows: rows.to_vec(), weights, columns }
         };
-        let mut parts: Vec<Part> = chunks.par_iter().map(read).collect();
+        let mut parts: Vec<LabelRows> = chunks.par_iter().map(read).collect();
         let is_free = bias == BiasRule::Free;
         let basis = Basis::replace(&mut parts, d + usize::from(constant.is_some()), is_free);
         if is_free {
@@ -91,7 +91,7 @@ impl Rows {
     }
 
     /// Scores of a part at weights, `[rows, n_classes]`.
-    pub fn scores(&self, part: &Part, weights: &[f64], out: &mut [f64]) {
+    pub fn scores(&self, part: &LabelRows, weights: &[f64], out: &mut [f64]) {
         let weights = MatRef::from_column_major_slice(weights, self.width, self.n_classes);
         let out = MatMut::from_row_major_slice_mut(out, part.rows.len(), self.n_classes);
         matmul(out, Accum::Replace, part.matrix(), weights, 1.0, Par::Seq);
@@ -100,7 +100,7 @@ impl Rows {
     /// `Σ_i x_i β_iᵀ`, class after class; `beta` writes β of the part in that place, `[rows, n_classes]`.
     pub fn gather(&self, beta: impl Fn(usize, &mut [f64]) + Sync) -> Vec<f64> {
         let length = self.parts.len().div_ceil(SHARES).max(1);
-        let share = |(first, parts): (usize, &[Part])| {
+        let share = |(first, parts): (usize, &[LabelRows])| {
             let (mut sum, mut rows) = (vec![0.0; self.len()], Vec::new());
             for (at, part) in parts.iter().enumerate() {
                 rows.clear();
@@ -138,7 +138,7 @@ impl Rows {
         self.regularised(v).iter().zip(v).map(|(p, v)| p * v).sum::<f64>() / 2.0
     }
 
-    /// The weights of dual variables of which [`Rows::gather`] has made `sums`, with the bias of `v` where that is free, and their
+    /// The weights of dual variables of which [`TrainingRows::gather`] has made `sums`, with the bias of `v` where that is free, and their
     /// regulariser.
     pub fn of_dual(&self, sums: &[f64], v: &[f64]) -> (Vec<f64>, f64) {
         let (mut all, mut square) = (v.to_vec(), 0.0);

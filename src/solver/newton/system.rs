@@ -3,7 +3,7 @@
 //! Block (k, l) is `Σ_i m_i·x_i x_iᵀ` with one number m_i a row. All blocks are computed together: the products `x_p·x_q`, q ≤ p, of some rows
 //! make a matrix, and that times the matrix of the numbers m is one product of matrices.
 
-use super::rows::{Part, Rows};
+use super::rows::{LabelRows, TrainingRows};
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::{Llt, SolveCore as _};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
@@ -16,7 +16,7 @@ const SHARES: usize = 8;
 
 /// Which blocks there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blocks {
+pub(super) enum BlockPattern {
     /// One a class, nothing between classes.
     Apart,
     /// Those of a class with itself over all rows; those of two classes over the rows of one of these labels.
@@ -25,7 +25,7 @@ pub(super) enum Blocks {
     All,
 }
 
-impl Blocks {
+impl BlockPattern {
     /// Numbers m of a row, those that are not zero.
     pub const fn count(self, n_classes: usize) -> usize {
         match self {
@@ -94,7 +94,7 @@ impl Tile {
     }
 
     /// `Σ_i m_i·x_p·x_q` over parts, a column for each number m.
-    fn sums(&self, parts: &[Part], kind: Blocks, n_classes: usize, numbers: &[Vec<f64>]) -> Vec<f64> {
+    fn sums(&self, parts: &[LabelRows], kind: BlockPattern, n_classes: usize, numbers: &[Vec<f64>]) -> Vec<f64> {
         let kept = kind.kept(n_classes);
         let (mut sums, mut products) = (vec![0.0; self.len() * kept], Vec::new());
         for (part, numbers) in parts.iter().zip(numbers) {
@@ -114,7 +114,7 @@ impl Tile {
                 let numbers = MatRef::from_column_major_slice(numbers, n, count);
                 matmul(sums, Accum::Add, products.transpose(), numbers, 1.0, Par::Seq);
             };
-            if kind == Blocks::Meeting {
+            if kind == BlockPattern::Meeting {
                 let (own, between) = numbers.split_at(n * n_classes);
                 add(0, own);
                 add((part.label + 1) * n_classes, between);
@@ -129,7 +129,13 @@ impl Tile {
 impl System {
     /// From the numbers m of every part, `[blocks][rows]`; where `centred`, the sum of the weights of the last feature over the classes is kept
     /// where it is. `None` where rounding leaves the system without a factorisation.
-    pub fn new(rows: &Rows, kind: Blocks, n_classes: usize, numbers: &[Vec<f64>], centred: bool) -> Option<Self> {
+    pub fn new(
+        rows: &TrainingRows,
+        kind: BlockPattern,
+        n_classes: usize,
+        numbers: &[Vec<f64>],
+        centred: bool,
+    ) -> Option<Self> {
         let tiles = Tile::all(rows.width);
         let shares = SHARES.div_ceil(tiles.len());
         let length = rows.parts.len().div_ceil(shares).max(1);
@@ -151,8 +157,8 @@ impl System {
             .collect();
         drop(found);
         let groups: Vec<Vec<usize>> = match kind {
-            Blocks::Apart => (0..n_classes).map(|class| vec![class]).collect(),
-            Blocks::Meeting | Blocks::All => vec![(0..n_classes).collect()],
+            BlockPattern::Apart => (0..n_classes).map(|class| vec![class]).collect(),
+            BlockPattern::Meeting | BlockPattern::All => vec![(0..n_classes).collect()],
         };
         let factor = |classes: &Vec<usize>| {
             let mut matrix = assembled(rows, &tiles, &sums, kind, n_classes, classes);
@@ -173,10 +179,10 @@ impl System {
 
 /// The lower triangle of the blocks of some classes.
 fn assembled(
-    rows: &Rows,
+    rows: &TrainingRows,
     tiles: &[Tile],
     sums: &[Vec<f64>],
-    kind: Blocks,
+    kind: BlockPattern,
     n_classes: usize,
     classes: &[usize],
 ) -> Mat<f64> {

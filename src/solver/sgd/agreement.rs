@@ -69,7 +69,7 @@ mod tests {
     use super::super::SgdConfig;
     use super::super::engine::{self, Objectives, Parameters, Step};
     use super::super::optimizer::OptimizerName;
-    use super::super::run::Run;
+    use super::super::run::SgdRun;
     use super::*;
     use crate::bounded::NonNegative;
     use crate::data::batch::Source;
@@ -80,12 +80,12 @@ mod tests {
     use crate::solver::{GradientReport, GradientRoute, LogEntry, Observer};
 
     /// An engine whose gradient has one wrong cell.
-    struct Broken<'a> {
+    struct WrongEngine<'a> {
         engine: Box<dyn Engine + 'a>,
         factor: f32,
     }
 
-    impl Engine for Broken<'_> {
+    impl Engine for WrongEngine<'_> {
         fn route(&self) -> Route {
             self.engine.route()
         }
@@ -163,7 +163,7 @@ mod tests {
                 let members = vec![Member::new(config, problem.objective); count];
                 let engine = engine::choose(config, problem, &members);
                 let mut reports = Reports::default();
-                Run::new(config, problem, &members, engine).train(&mut reports).unwrap();
+                SgdRun::new(config, problem, &members, engine).train(&mut reports).unwrap();
                 let [report] = reports.0[..] else { panic!("{} reports", reports.0.len()) };
                 assert_eq!(report.route, route);
                 assert_eq!(report.agreement.is_none(), route == Route::Autodiff);
@@ -178,8 +178,8 @@ mod tests {
         with_problem(GradientRoute::Auto, |problem| {
             let members = [Member::new(&config, problem.objective)];
             let run = |factor: f32| {
-                let engine = Box::new(Broken { engine: engine::choose(&config, problem, &members), factor });
-                Run::new(&config, problem, &members, engine).train(&mut Reports::default())
+                let engine = Box::new(WrongEngine { engine: engine::choose(&config, problem, &members), factor });
+                SgdRun::new(&config, problem, &members, engine).train(&mut Reports::default())
             };
             assert!(run(1.0).is_ok());
             let error = run(1.01).unwrap_err();

@@ -2,10 +2,10 @@
 //!
 //! The batches are not kept: a new sampler draws and drops those that were made. The state of the optimiser is kept as Burn
 //! writes it (burnpack). Burn's own `load_record` first brings it to the device that the build prefers, whether or not the
-//! machine has that; [`Placed`] brings it to the device of the run.
+//! machine has that; [`PlacedOptimizer`] brings it to the device of the run.
 
 use super::engine::Parameters;
-use super::run::Run;
+use super::run::SgdRun;
 use crate::model::LinearSvm;
 use crate::solver::stop::Best;
 use crate::solver::{Observer, Problem, Snapshot, SolveError};
@@ -36,7 +36,7 @@ thread_local! {
 
 /// An optimiser whose state is read to the device of the run.
 #[derive(Clone)]
-struct Placed<O>(O);
+struct PlacedOptimizer<O>(O);
 
 /// Its state.
 #[derive(Clone)]
@@ -44,15 +44,15 @@ struct PlacedState<S>(S);
 
 /// As Burn's `init`, but its state can be read on any machine.
 pub(super) fn placed(optimizer: impl Optimizer) -> ModuleOptimizer {
-    ModuleOptimizer::from(Placed(optimizer))
+    ModuleOptimizer::from(PlacedOptimizer(optimizer))
 }
 
 /// The same for one group of parameters.
 pub(super) fn placed_group(optimizer: impl Optimizer) -> impl Optimizer {
-    Placed(optimizer)
+    PlacedOptimizer(optimizer)
 }
 
-impl<O: Optimizer> Optimizer for Placed<O> {
+impl<O: Optimizer> Optimizer for PlacedOptimizer<O> {
     type State<const D: usize> = PlacedState<O::State<D>>;
 
     fn step<const D: usize>(
@@ -96,7 +96,7 @@ pub(super) fn restored(
     Ok(optimizer)
 }
 
-impl Run<'_> {
+impl SgdRun<'_> {
     /// Between two steps: keeps what is wanted; true when the run should end.
     pub(super) fn pass_by(&mut self, observer: &mut dyn Observer) -> Result<bool, SolveError> {
         let interrupted = observer.interrupted();

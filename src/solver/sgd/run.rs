@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 /// Progress of a member.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
+pub(super) struct MemberState {
     pub first_loss: Option<f64>,
     curve: Vec<(u64, f64)>,
     /// Set once it has diverged: the logged step.
     lost: Option<u64>,
 }
 
-impl State {
+impl MemberState {
     /// Notes the objective of a logged step; true where it has diverged.
     fn note(&mut self, step: u64, loss: f64) -> bool {
         let first = *self.first_loss.get_or_insert(loss);
@@ -33,12 +33,12 @@ impl State {
 }
 
 /// A run between two steps.
-pub(super) struct Run<'a> {
+pub(super) struct SgdRun<'a> {
     config: &'a SgdConfig,
     pub problem: &'a Problem<'a>,
     members: &'a [Member],
     pub engine: Box<dyn Engine + 'a>,
-    pub states: Vec<State>,
+    pub states: Vec<MemberState>,
     /// Rows of the accuracy estimate.
     estimate: Vec<u32>,
     pub steps: u64,
@@ -57,12 +57,12 @@ pub(super) fn train(
     members: &[Member],
     observer: &mut dyn Observer,
 ) -> Result<Vec<MemberFit>, SolveError> {
-    let fits = Run::new(config, problem, members, engine::choose(config, problem, members)).train(observer);
+    let fits = SgdRun::new(config, problem, members, engine::choose(config, problem, members)).train(observer);
     forget(&problem.device.device);
     fits
 }
 
-impl<'a> Run<'a> {
+impl<'a> SgdRun<'a> {
     pub fn new(
         config: &'a SgdConfig,
         problem: &'a Problem<'a>,
@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
             problem,
             members,
             engine,
-            states: vec![State::default(); members.len()],
+            states: vec![MemberState::default(); members.len()],
             estimate: draws::estimate_rows(problem),
             steps: config.total_steps(problem.train.len()),
             made: 0,

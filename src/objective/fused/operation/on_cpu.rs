@@ -3,15 +3,15 @@
 use super::extension::FusedOperation;
 use crate::kernel::in_place::PerFeature;
 use crate::loss::Loss;
-use crate::objective::fused::rows::{Cells, DenseRows};
-use crate::objective::fused::workspace::{Target, Workspace};
+use crate::objective::fused::rows::{DenseCells, DenseRows};
+use crate::objective::fused::workspace::{PassTarget, Workspace};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
 
 /// Result of one pass over plain rows.
-struct Found {
+struct PassResult {
     loss: f64,
     /// ∂ℓ/∂scores of the mean, `[n, n_classes]`.
     q: Vec<f32>,
@@ -21,19 +21,19 @@ struct Found {
 
 /// The mean loss of `x` `[n, n_features]` and its gradients.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-fn pass(x: &[f32], weight: &[f32], bias: &[f32], labels: &[usize], loss: &Loss) -> Found {
+fn pass(x: &[f32], weight: &[f32], bias: &[f32], labels: &[usize], loss: &Loss) -> PassResult {
     let (n, k) = (labels.len(), bias.len());
     let d = weight.len() / k;
-    let mut found = Found { loss: 0.0, q: vec![0.0; n * k], weight: vec![0.0; d * k], bias: vec![0.0; k] };
+    let mut found = PassResult { loss: 0.0, q: vec![0.0; n * k], weight: vec![0.0; d * k], bias: vec![0.0; k] };
     if n == 0 {
         return found;
     }
     let shift = PerFeature::new(d, None);
-    let rows = DenseRows { cells: Cells::Floats(x), n_features: d, shift, scale: None, factors: None };
+    let rows = DenseRows { cells: DenseCells::Floats(x), n_features: d, shift, scale: None, factors: None };
     let indices: Vec<u32> = (0..n as u32).collect();
     let share = (1.0 / n as f64) as f32;
     let label = |row: u32| (labels[row as usize], share);
-    let target = Target { indices: &indices, loss, label, lambda: 0.0, q: Some(&mut found.q) };
+    let target = PassTarget { indices: &indices, loss, label, lambda: 0.0, q: Some(&mut found.q) };
     found.loss = Workspace::new(d, k).pass(&rows, (weight, Some(bias)), target, (&mut found.weight, &mut found.bias));
     found
 }

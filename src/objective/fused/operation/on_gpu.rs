@@ -1,7 +1,7 @@
 //! The operation on Burn's GPU backends: its matrix products, and a kernel for what lies between them.
 
 use super::extension::FusedOperation;
-use crate::kernel::cube::{Labels, Penalty, Shares, charge, finish};
+use crate::kernel::cube::{Labels, PenaltyFactors, Shares, charge, finish};
 use crate::loss::Loss;
 use burn::backend::TensorMetadata;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
@@ -34,7 +34,7 @@ impl FusedOperation for CubeBackend {
         let (bias, labels) = (into_contiguous(bias), Labels { values: into_contiguous(labels), places: None });
         let (losses, q) = charge(scores, Some(bias.clone()), labels, shares, rule, share);
         let product = Self::float_transpose(Self::float_matmul(Self::float_transpose(q.clone()), x));
-        let penalty = Penalty { weight: 0.0, bias: 0.0 };
+        let penalty = PenaltyFactors { weight: 0.0, bias: 0.0 };
         let (dw, db) = finish(product, q.clone(), weight, Some(bias.clone()), penalty);
         (Self::float_sum(losses), q, dw, db.unwrap_or(bias))
     }

@@ -11,7 +11,7 @@ const SPARSE: f64 = 0.3;
 const SAMPLED: usize = 256;
 
 /// Types of the columns and the values of stored cells.
-pub(in crate::solver::dual) trait Kind: Send + Sync + 'static {
+pub(in crate::solver::dual) trait CellType: Send + Sync + 'static {
     type Column: Column;
     type Value: Copy + Into<f64> + Send + Sync;
 }
@@ -19,7 +19,7 @@ pub(in crate::solver::dual) trait Kind: Send + Sync + 'static {
 /// As sparse data are.
 pub(in crate::solver::dual) struct Floats;
 
-impl Kind for Floats {
+impl CellType for Floats {
     type Column = u32;
     type Value = f32;
 }
@@ -27,24 +27,24 @@ impl Kind for Floats {
 /// Three bytes a cell, for bytes.
 pub(in crate::solver::dual) struct Bytes;
 
-impl Kind for Bytes {
+impl CellType for Bytes {
     type Column = u16;
     type Value = u8;
 }
 
 /// The rows of a kind.
-pub(in crate::solver::dual) type Cells<'a, K> = Csr<'a, <K as Kind>::Column, <K as Kind>::Value>;
+pub(in crate::solver::dual) type CsrOf<'a, K> = Csr<'a, <K as CellType>::Column, <K as CellType>::Value>;
 
 /// A copy of dense rows without their zeros.
 #[derive(Debug, PartialEq)]
-pub(in crate::solver::dual) enum Copied {
-    Floats(Cells<'static, Floats>),
-    Bytes(Cells<'static, Bytes>),
+pub(in crate::solver::dual) enum SparseCopy {
+    Floats(CsrOf<'static, Floats>),
+    Bytes(CsrOf<'static, Bytes>),
 }
 
 /// The loaded rows: their cells divided by the scale.
 #[derive(Debug, Clone)]
-pub(super) struct Loaded<T> {
+pub(super) struct LoadedRows<T> {
     pub rows: Vec<u32>,
     pub values: Vec<T>,
     ends: Vec<usize>,
@@ -59,8 +59,8 @@ pub(super) struct RowFacts {
 }
 
 /// Cells and factors common to all parts.
-pub(super) struct Shared<'a, K: Kind> {
-    pub csr: Cells<'a, K>,
+pub(super) struct CsrRows<'a, K: CellType> {
+    pub csr: CsrOf<'a, K>,
     /// 1/scale and mean/scale of each feature; where the scale is the same for all, it is in the factors of the rows instead.
     pub inverse: Option<Vec<f64>>,
     pub center: Option<Vec<f64>>,
@@ -68,7 +68,7 @@ pub(super) struct Shared<'a, K: Kind> {
     pub facts: Vec<RowFacts>,
 }
 
-impl<T> Default for Loaded<T> {
+impl<T> Default for LoadedRows<T> {
     fn default() -> Self {
         Self { rows: Vec::new(), values: Vec::new(), ends: Vec::new() }
     }
@@ -82,15 +82,15 @@ fn common_divisor(source: Source<'_>) -> Option<f64> {
 }
 
 /// The cells of dense rows that are not zero, where so few are not that it pays; the copy is smaller than the rows.
-pub(in crate::solver::dual) fn copy(source: Source<'_>) -> Option<Copied> {
+pub(in crate::solver::dual) fn copy(source: Source<'_>) -> Option<SparseCopy> {
     if source.scaler.scale.is_some() && common_divisor(source).is_none() {
         return None;
     }
     match source.features {
         Features::U8(rows) if rows.n_features() <= usize::from(u16::MAX) && sampled_density(rows) <= SPARSE => {
-            Some(Copied::Bytes(Csr::from_dense(rows)))
+            Some(SparseCopy::Bytes(Csr::from_dense(rows)))
         }
-        Features::F32(rows) if sampled_density(rows) <= SPARSE => Some(Copied::Floats(Csr::from_dense(rows))),
+        Features::F32(rows) if sampled_density(rows) <= SPARSE => Some(SparseCopy::Floats(Csr::from_dense(rows))),
         _ => None,
     }
 }
@@ -106,14 +106,14 @@ fn sampled_density<T: Copy + Default + PartialEq>(rows: &Dense<'_, T>) -> f64 {
     stored as f64 / cells as f64
 }
 
-impl<T: Real> Loaded<T> {
+impl<T: Real> LoadedRows<T> {
     #[inline(always)]
-    pub fn cells<'s, K: Kind>(&'s self, shared: &'s Shared<'_, K>, i: usize) -> (&'s [K::Column], &'s [T]) {
+    pub fn cells<'s, K: CellType>(&'s self, shared: &'s CsrRows<'_, K>, i: usize) -> (&'s [K::Column], &'s [T]) {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         (shared.csr.row(self.rows[i] as usize).0, &self.values[start..self.ends[i]])
     }
 
-    pub fn load<K: Kind>(&mut self, shared: &Shared<'_, K>, rows: &[u32]) {
+    pub fn load<K: CellType>(&mut self, shared: &CsrRows<'_, K>, rows: &[u32]) {
         self.rows.clear();
         self.values.clear();
         self.ends.clear();
@@ -132,8 +132,8 @@ impl<T: Real> Loaded<T> {
     }
 }
 
-impl<'a, K: Kind> Shared<'a, K> {
-    pub fn new(source: Source<'a>, csr: Cells<'a, K>) -> Self {
+impl<'a, K: CellType> CsrRows<'a, K> {
+    pub fn new(source: Source<'a>, csr: CsrOf<'a, K>) -> Self {
         let divisor = common_divisor(source);
         let scale = source.scaler.scale.as_ref().filter(|_| divisor.is_none());
         let inverse: Option<Vec<f64>> = scale.map(|s| s.iter().map(|s| 1.0 / s).collect());

@@ -23,8 +23,8 @@ fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
     ] {
         let scaler = Scaler::fit(&features, &rows, center, scale);
         let source = Source { features: &features, labels: &[0; 9], scaler: &scaler, weights: None };
-        let shared = Arc::new(Shared::<Floats>::new(source, csr.borrowed()));
-        let mut loaded = Loaded::<f64>::default();
+        let shared = Arc::new(CsrRows::<Floats>::new(source, csr.borrowed()));
+        let mut loaded = LoadedRows::<f64>::default();
         loaded.load(&shared, &rows);
         let loaded = Arc::new(loaded);
         let mut dense = vec![vec![0.0; 7]; 9];
@@ -58,7 +58,7 @@ fn dense_rows_of_few_cells_are_copied_where_one_number_divides_all() {
         copy(Source { features: &features, labels: &[0; 5], scaler: &scaler, weights: None })
     };
     for (center, scale) in [(Center::None, Scale::None), (Center::Mean, Scale::Pixel), (Center::None, Scale::UnitRow)] {
-        assert_eq!(copied(&few, center, scale), Some(Copied::Bytes(Csr::from_dense(&Dense::new(40, few.clone())))));
+        assert_eq!(copied(&few, center, scale), Some(SparseCopy::Bytes(Csr::from_dense(&Dense::new(40, few.clone())))));
         assert_eq!(copied(&many, center, scale), None, "three quarters of the cells");
     }
     assert_eq!(copied(&few, Center::None, Scale::Std), None, "a scale a feature");

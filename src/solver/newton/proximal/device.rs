@@ -1,9 +1,9 @@
 //! The engine of a device: rows, scores and variables stay there as tensors, and only sums come back. Rows are taken in blocks.
 
-use super::engine::Engine;
+use super::engine::ProximalEngine;
 use crate::data::Features;
 use crate::data::batch::{Rows, SparseRows};
-use crate::loss::{Proximal, Response, Targets, TensorPiece};
+use crate::loss::{PieceTensors, Proximal, Response, Targets};
 use crate::model::LinearSvm;
 use crate::solver::{Problem, SolveError};
 use burn::module::Param;
@@ -18,7 +18,7 @@ const RESIDENT_BYTES: u64 = 2_000_000_000;
 const FEW: f64 = 0.6;
 
 /// Some rows.
-struct Block {
+struct DeviceBlock {
     /// Places in the training rows, and the rows.
     places: Vec<u32>,
     indices: Vec<u32>,
@@ -37,7 +37,7 @@ struct Block {
 struct Active {
     rows: Rows,
     targets: Targets,
-    piece: TensorPiece,
+    piece: PieceTensors,
 }
 
 pub(super) struct DeviceEngine<'a> {
@@ -51,7 +51,7 @@ pub(super) struct DeviceEngine<'a> {
     /// −mean/scale of sparse rows that are centred, `[1, n_features]`.
     centring: Option<Tensor<2>>,
     gamma: f64,
-    blocks: Vec<Block>,
+    blocks: Vec<DeviceBlock>,
     n_rows: usize,
     n_active: usize,
     diagonal: Option<Tensor<2>>,
@@ -114,14 +114,14 @@ impl<'a> DeviceEngine<'a> {
         engine
     }
 
-    fn block(&self, places: &[u32], c: f64, stays: bool) -> Block {
+    fn block(&self, places: &[u32], c: f64, stays: bool) -> DeviceBlock {
         let (problem, k) = (self.problem, self.n_classes);
         let indices: Vec<u32> = places.iter().map(|&place| problem.train[place as usize]).collect();
         let labels: Vec<usize> = indices.iter().map(|&row| problem.source.labels[row as usize] as usize).collect();
         let costs = indices.iter().map(|&row| c * problem.row_weight(row)).collect();
         let margins = &problem.objective.loss.margins;
         let zeros = Tensor::zeros([places.len(), k], (&self.device, self.dtype));
-        Block {
+        DeviceBlock {
             places: places.to_vec(),
             resident: stays.then(|| self.gather(&indices)),
             targets: Targets::new(margins, &labels, costs, k, &self.device, self.dtype),
@@ -146,7 +146,7 @@ impl<'a> DeviceEngine<'a> {
         }
     }
 
-    fn rows(&self, block: &Block) -> Rows {
+    fn rows(&self, block: &DeviceBlock) -> Rows {
         block.resident.clone().unwrap_or_else(|| self.gather(&block.indices))
     }
 
@@ -196,7 +196,7 @@ impl<'a> DeviceEngine<'a> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_precision_loss)]
     fn activate(&mut self) -> Result<(), SolveError> {
         let step = self.step_of();
-        let pieces: Vec<TensorPiece> = self.blocks.iter().map(|block| step.pieces(&block.a, &block.targets)).collect();
+        let pieces: Vec<PieceTensors> = self.blocks.iter().map(|block| step.pieces(&block.a, &block.targets)).collect();
         if pieces.is_empty() {
             return Ok(());
         }
@@ -228,7 +228,7 @@ impl<'a> DeviceEngine<'a> {
     }
 }
 
-impl Engine for DeviceEngine<'_> {
+impl ProximalEngine for DeviceEngine<'_> {
     type Vector = Tensor<2>;
 
     fn rounding(&self) -> f64 {
@@ -331,7 +331,7 @@ impl Engine for DeviceEngine<'_> {
 
     fn slope(&mut self, length: f64) -> Result<f64, SolveError> {
         let step = self.step_of();
-        let of = |block: &Block| {
+        let of = |block: &DeviceBlock| {
             let scores = block.changes.clone().mul_scalar(length).add(block.scores.clone());
             let a = step.steps(scores, &block.targets, &block.centre);
             step.growths(block.changes.clone(), &block.targets, a)
@@ -348,7 +348,7 @@ impl Engine for DeviceEngine<'_> {
     fn loss(&mut self, weights: &Tensor<2>) -> Result<f64, SolveError> {
         self.passes += 0.5;
         let (step, model) = (self.step_of(), self.model(weights, true));
-        let of = |block: &Block| step.loss_sum(self.scores(&model, &self.rows(block)), &block.targets);
+        let of = |block: &DeviceBlock| step.loss_sum(self.scores(&model, &self.rows(block)), &block.targets);
         Self::total(self.blocks.iter().map(of).collect())
     }
 

@@ -6,7 +6,7 @@ use crate::solver::SolveError;
 /// The rows of a problem with their scores S, their centre b and their variables a, on the processor or on a device.
 ///
 /// A vector is `[n_features (and a constant), n_classes]`: weights, a gradient, a direction.
-pub(super) trait Engine {
+pub(super) trait ProximalEngine {
     type Vector: Clone;
 
     /// The relative rounding of a number.
@@ -22,12 +22,12 @@ pub(super) trait Engine {
     fn score(&mut self, weights: &Self::Vector) -> Result<(), SolveError>;
     /// a and its Jacobian at S; the sums over the rows, and `W(a) = Σ x_i β_i(a_i)ᵀ`.
     fn respond(&mut self, gamma: f64) -> Result<(Response, Self::Vector), SolveError>;
-    /// The diagonal of `I + AᵀJA`, for [`Engine::precondition`].
+    /// The diagonal of `I + AᵀJA`, for [`ProximalEngine::precondition`].
     fn prepare(&mut self) -> Result<(), SolveError>;
     fn precondition(&self, vector: &Self::Vector) -> Self::Vector;
     /// `(I + AᵀJA)·v`, over the rows whose variables change.
     fn curve(&mut self, vector: &Self::Vector) -> Result<Self::Vector, SolveError>;
-    /// The scores of a direction, for [`Engine::slope`] and [`Engine::step`].
+    /// The scores of a direction, for [`ProximalEngine::slope`] and [`ProximalEngine::step`].
     fn aim(&mut self, direction: &Self::Vector) -> Result<(), SolveError>;
     /// The slope of the loss of the rows so far along the direction.
     fn slope(&mut self, length: f64) -> Result<f64, SolveError>;
@@ -61,7 +61,7 @@ pub(super) struct Direction<V> {
 }
 
 /// `(I + AᵀJA) p = −g` by preconditioned conjugate gradients, until the residual is `tolerance` of the first or `most` products were made.
-pub(super) fn direction<E: Engine>(
+pub(super) fn direction<E: ProximalEngine>(
     engine: &mut E,
     gradient: &E::Vector,
     tolerance: f64,

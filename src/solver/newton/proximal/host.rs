@@ -1,7 +1,7 @@
 //! The engine of the processor: all numbers in f64, products of the conjugate gradients in f32 where they may be.
 
-use super::engine::Engine;
-use super::products::{Products, Sum};
+use super::engine::ProximalEngine;
+use super::products::{RowProducts, RowSum};
 use crate::loss::{Loss, Proximal, Response, Room};
 use crate::solver::{Problem, SolveError};
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ const CHUNK: usize = 512;
 pub(super) struct HostEngine<'a> {
     problem: &'a Problem<'a>,
     loss: &'a Loss,
-    products: Products<'a>,
+    products: RowProducts<'a>,
     n_classes: usize,
     /// The precision of the products of conjugate gradients.
     narrow: bool,
@@ -51,7 +51,7 @@ impl<'a> HostEngine<'a> {
         Self {
             problem,
             loss: &problem.objective.loss,
-            products: Products::new(problem.source, k, bias.has_bias().then_some(constant)),
+            products: RowProducts::new(problem.source, k, bias.has_bias().then_some(constant)),
             n_classes: k,
             narrow,
             samples: rows.iter().map(sample).collect(),
@@ -78,7 +78,7 @@ impl<'a> HostEngine<'a> {
     fn scores_at(&mut self, weights: &[f64], mut out: Vec<f64>, offset: bool) -> Vec<f64> {
         self.passes += 0.5;
         let shift = &self.offset;
-        self.products.sweep::<f64>(&self.rows, Some(weights), &mut out, Sum::None, |_, scores| {
+        self.products.sweep::<f64>(&self.rows, Some(weights), &mut out, RowSum::None, |_, scores| {
             if offset {
                 scores.iter_mut().zip(shift).for_each(|(s, o)| *s += o);
             }
@@ -121,14 +121,14 @@ impl<'a> HostEngine<'a> {
         let rows: Vec<u32> = used.iter().map(|&i| self.rows[i]).collect();
         let (mut beta, loss) = (vec![0.0; used.len() * k], self.loss);
         self.passes += 0.5 * share(used.len(), self.rows.len());
-        self.products.sweep::<f64>(&rows, None, &mut beta, Sum::Plain, |at, beta| {
+        self.products.sweep::<f64>(&rows, None, &mut beta, RowSum::Plain, |at, beta| {
             let i = used[at];
             loss.dual_coefficients(samples[i].0, &a[i * k..(i + 1) * k], beta);
         })
     }
 }
 
-impl Engine for HostEngine<'_> {
+impl ProximalEngine for HostEngine<'_> {
     type Vector = Vec<f64>;
 
     fn rounding(&self) -> f64 {
@@ -168,7 +168,7 @@ impl Engine for HostEngine<'_> {
         let (k, step) = (self.n_classes, self.step_of());
         let (active, samples, a) = (&self.active, &self.samples, &self.a);
         let mut out = vec![0.0; active.len() * k];
-        self.diagonal = self.products.sweep::<f32>(&self.active_rows, None, &mut out, Sum::Squares, |at, out| {
+        self.diagonal = self.products.sweep::<f32>(&self.active_rows, None, &mut out, RowSum::Squares, |at, out| {
             let i = active[at] as usize;
             step.diagonal(samples[i].0, samples[i].1, &a[i * k..(i + 1) * k], out);
         });
@@ -191,9 +191,9 @@ impl Engine for HostEngine<'_> {
         };
         let (rows, weights) = (&self.active_rows, Some(vector.as_slice()));
         let mut curved = if self.narrow {
-            self.products.sweep::<f32>(rows, weights, &mut out, Sum::Plain, visit)
+            self.products.sweep::<f32>(rows, weights, &mut out, RowSum::Plain, visit)
         } else {
-            self.products.sweep::<f64>(rows, weights, &mut out, Sum::Plain, visit)
+            self.products.sweep::<f64>(rows, weights, &mut out, RowSum::Plain, visit)
         };
         curved.iter_mut().zip(vector).for_each(|(c, v)| *c += v);
         Ok(curved)

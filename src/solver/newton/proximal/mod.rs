@@ -18,8 +18,8 @@ mod engine;
 mod host;
 mod products;
 
-use super::iterate::Bounds;
-use super::record::{Candidate, Finished, Limits, Progress, Record};
+use super::iterate::BestBounds;
+use super::record::{Candidate, Limits, NewtonResult, Progress, Record};
 use crate::device::Backend;
 use crate::model::BiasRule;
 use crate::objective::Objective;
@@ -27,7 +27,7 @@ use crate::solver::dual::free;
 use crate::solver::stop::StopReason;
 use crate::solver::{Observer, Problem, SolveError};
 use device::DeviceEngine;
-use engine::{Engine, direction};
+use engine::{ProximalEngine, direction};
 use host::HostEngine;
 
 /// The gap below which products in single precision may not do.
@@ -56,15 +56,15 @@ pub(in crate::solver) fn finish(
     limits: Limits,
     before: Option<f64>,
     observer: &mut dyn Observer,
-) -> Result<Finished, SolveError> {
+) -> Result<NewtonResult, SolveError> {
     let start = Start::of(problem, objective);
     let record = Record::new(problem, objective, limits, before);
     if problem.device.name.backend == Backend::Flex {
         let engine = HostEngine::new(problem, objective.lambda, start.constant, limits.gap >= FINE);
-        return Run::new(engine, problem, start, record).run(observer);
+        return ProximalRun::new(engine, problem, start, record).run(observer);
     }
     let engine = DeviceEngine::new(problem, objective.lambda, start.constant, limits.gap < FINE);
-    Run::new(engine, problem, start, record).run(observer)
+    ProximalRun::new(engine, problem, start, record).run(observer)
 }
 
 /// The first γ and the constant of the bias.
@@ -97,7 +97,7 @@ impl Start {
 }
 
 /// The run with its variables.
-struct Run<'a, E: Engine> {
+struct ProximalRun<'a, E: ProximalEngine> {
     engine: E,
     problem: &'a Problem<'a>,
     record: Record<'a>,
@@ -106,7 +106,7 @@ struct Run<'a, E: Engine> {
     gammas: (f64, f64),
     constant: f64,
     weights: E::Vector,
-    best: Bounds,
+    best: BestBounds,
     best_weights: (E::Vector, Vec<f64>),
     steps: u64,
 }
@@ -118,10 +118,10 @@ enum End {
     Stop(StopReason),
 }
 
-impl<'a, E: Engine> Run<'a, E> {
+impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
     fn new(engine: E, problem: &'a Problem<'a>, start: Start, record: Record<'a>) -> Self {
         let weights = engine.zeros();
-        let best = Bounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY };
+        let best = BestBounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY };
         let Start { gamma, constant, width } = start;
         let least = if gamma > 0.0 { (DIGITS * engine.rounding() * width).min(gamma) } else { 0.0 };
         let gammas = (least, gamma);
@@ -129,7 +129,7 @@ impl<'a, E: Engine> Run<'a, E> {
         Self { engine, problem, record, gamma, gammas, constant, weights, best, best_weights, steps: 0 }
     }
 
-    fn run(mut self, observer: &mut dyn Observer) -> Result<Finished, SolveError> {
+    fn run(mut self, observer: &mut dyn Observer) -> Result<NewtonResult, SolveError> {
         observer.start(0);
         let (mut smallest, mut stuck) = (f64::INFINITY, 0);
         let stop = loop {

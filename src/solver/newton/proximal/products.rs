@@ -2,7 +2,7 @@
 
 use crate::data::batch::Source;
 use crate::data::{Csr, Features};
-use crate::kernel::{ClassWeights, FeatureWeights, Real, RowBlock};
+use crate::kernel::{FeatureWeights, Real, RowBlock, TiledWeights};
 use crate::solver::dual::dense::Preprocess;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 1 << 28;
 
 /// Sum over the rows with the numbers q of each, `[rows, n_classes]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sum {
+pub(super) enum RowSum {
     /// Nothing.
     None,
     /// `Σ_i x_i q_iᵀ`
@@ -27,7 +27,7 @@ pub(super) enum Sum {
 }
 
 /// The rows of a source, preprocessed, each with a constant for the bias where there is one.
-pub(super) struct Products<'a> {
+pub(super) struct RowProducts<'a> {
     source: Source<'a>,
     n_classes: usize,
     /// The constant.
@@ -39,7 +39,7 @@ struct Share<'s, T> {
     rows: &'s [u32],
     first: usize,
     weights: Option<&'s Weights<T>>,
-    sum: Sum,
+    sum: RowSum,
     out: &'s mut [f64],
 }
 
@@ -52,11 +52,11 @@ struct Weights<T> {
 }
 
 enum Held<T> {
-    Dense(ClassWeights<T>),
+    Dense(TiledWeights<T>),
     Sparse(FeatureWeights<T>),
 }
 
-impl<'a> Products<'a> {
+impl<'a> RowProducts<'a> {
     pub const fn new(source: Source<'a>, n_classes: usize, constant: Option<f64>) -> Self {
         Self { source, n_classes, constant }
     }
@@ -73,7 +73,7 @@ impl<'a> Products<'a> {
         rows: &[u32],
         weights: Option<&[f64]>,
         out: &mut [f64],
-        sum: Sum,
+        sum: RowSum,
         visit: impl Fn(usize, &mut [f64]) + Sync,
     ) -> Vec<f64> {
         let k = self.n_classes;
@@ -84,14 +84,14 @@ impl<'a> Products<'a> {
             let share = Share { rows, first: at * length, weights: weights.as_ref(), sum, out };
             match self.source.features {
                 Features::Sparse(csr) => {
-                    pulp::Arch::new().dispatch(Cells { products: self, csr, share, visit: &visit })
+                    pulp::Arch::new().dispatch(SparseShare { products: self, csr, share, visit: &visit })
                 }
                 Features::U8(_) | Features::F32(_) | Features::F64(_) => self.dense(share, &visit),
             }
         };
         let sums: Vec<Vec<f64>> =
             rows.par_chunks(length).zip(out.par_chunks_mut(length * k)).enumerate().map(share).collect();
-        let mut total = vec![0.0; if sum == Sum::None { 0 } else { self.width() * k }];
+        let mut total = vec![0.0; if sum == RowSum::None { 0 } else { self.width() * k }];
         sums.iter().for_each(|sum| total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum));
         total
     }
@@ -115,7 +115,7 @@ impl<'a> Products<'a> {
             }
             Held::Sparse(held)
         } else {
-            Held::Dense(ClassWeights::from_rows(of_features, k))
+            Held::Dense(TiledWeights::from_rows(of_features, k))
         };
         Weights { held, constant, centring }
     }
@@ -126,7 +126,7 @@ impl<'a> Products<'a> {
         let preprocess = Preprocess::<T>::new(self.source, 0..d);
         let (mut block, mut narrow) = (RowBlock::<T>::new(BLOCK, d), vec![T::default(); BLOCK * k]);
         let positions: Vec<usize> = (0..BLOCK).collect();
-        let mut total = (sum != Sum::None).then(|| (ClassWeights::<T>::zeros(d, k), vec![0.0; k]));
+        let mut total = (sum != RowSum::None).then(|| (TiledWeights::<T>::zeros(d, k), vec![0.0; k]));
         for (at, (rows, out)) in rows.chunks(BLOCK).zip(out.chunks_mut(BLOCK * k)).enumerate() {
             preprocess.load(rows, &mut block);
             if let Some(Weights { held: Held::Dense(held), constant, .. }) = weights {
@@ -138,7 +138,7 @@ impl<'a> Products<'a> {
             }
             out.chunks_exact_mut(k).enumerate().for_each(|(i, out)| visit(first + at * BLOCK + i, out));
             if let Some((total, of_constant)) = &mut total {
-                if sum == Sum::Squares {
+                if sum == RowSum::Squares {
                     for row in block.rows_mut() {
                         row.iter_mut().for_each(|x| *x = T::from_f64(x.to_f64() * x.to_f64()));
                     }
@@ -155,8 +155,8 @@ impl<'a> Products<'a> {
     }
 
     /// The sums of the constant from those of the numbers.
-    fn of_constant(&self, sum: Sum, of_rows: &[f64]) -> impl Iterator<Item = f64> {
-        let factor = self.constant.map(|c| if sum == Sum::Squares { c * c } else { c });
+    fn of_constant(&self, sum: RowSum, of_rows: &[f64]) -> impl Iterator<Item = f64> {
+        let factor = self.constant.map(|c| if sum == RowSum::Squares { c * c } else { c });
         factor.into_iter().flat_map(move |factor| of_rows.iter().map(move |q| factor * q))
     }
 }
@@ -166,14 +166,14 @@ fn add_rows(sums: &mut [f64], rows: &[f64]) {
 }
 
 /// Part of sparse rows.
-struct Cells<'s, 'p, T, V> {
-    products: &'s Products<'p>,
+struct SparseShare<'s, 'p, T, V> {
+    products: &'s RowProducts<'p>,
     csr: &'s Csr<'p>,
     share: Share<'s, T>,
     visit: &'s V,
 }
 
-impl<T: Real, V: Fn(usize, &mut [f64]) + Sync> WithSimd for Cells<'_, '_, T, V> {
+impl<T: Real, V: Fn(usize, &mut [f64]) + Sync> WithSimd for SparseShare<'_, '_, T, V> {
     type Output = Vec<f64>;
 
     #[inline(always)]
@@ -181,7 +181,7 @@ impl<T: Real, V: Fn(usize, &mut [f64]) + Sync> WithSimd for Cells<'_, '_, T, V> 
         let Self { products, csr, share, visit } = self;
         let (d, k, scaler) = (csr.n_features(), products.n_classes, products.source.scaler);
         let Share { rows, first, weights, sum, out } = share;
-        let mut total = FeatureWeights::<T>::zeros(if sum == Sum::None { 0 } else { d }, k);
+        let mut total = FeatureWeights::<T>::zeros(if sum == RowSum::None { 0 } else { d }, k);
         let (mut line, mut squares) = (vec![T::default(); total.width()], Vec::new());
         let (mut of_rows, mut of_factors) = (vec![0.0; k], vec![0.0; k]);
         for (i, (&row, out)) in rows.iter().zip(out.chunks_exact_mut(k)).enumerate() {
@@ -194,16 +194,16 @@ impl<T: Real, V: Fn(usize, &mut [f64]) + Sync> WithSimd for Cells<'_, '_, T, V> 
                 }
             }
             visit(first + i, out);
-            if sum == Sum::None {
+            if sum == RowSum::None {
                 continue;
             }
-            let factor = if sum == Sum::Squares { factor * factor } else { factor };
+            let factor = if sum == RowSum::Squares { factor * factor } else { factor };
             for c in 0..k {
                 of_rows[c] += out[c];
                 of_factors[c] += factor * out[c];
                 line[c] = T::from_f64(factor * out[c]);
             }
-            if sum == Sum::Squares {
+            if sum == RowSum::Squares {
                 // (x − m)² without m², which is that of every row.
                 let mean = |j: u32| scaler.mean.as_ref().map_or(0.0, |m| m[j as usize]);
                 let square = |(&j, &x): (&u32, &f32)| (f64::from(x) - 2.0 * mean(j)) * f64::from(x);
@@ -214,14 +214,14 @@ impl<T: Real, V: Fn(usize, &mut [f64]) + Sync> WithSimd for Cells<'_, '_, T, V> 
                 total.add(simd, indices, values, &line);
             }
         }
-        if sum == Sum::None {
+        if sum == RowSum::None {
             return Vec::new();
         }
         let mut all: Vec<f64> = total.into_rows().into_iter().map(Real::to_f64).collect();
         for (j, row) in all.chunks_exact_mut(k).enumerate() {
             let scale = scaler.scale.as_ref().map_or(1.0, |s| s[j]);
             let mean = scaler.mean.as_ref().map_or(0.0, |m| m[j]);
-            let (centre, scale) = if sum == Sum::Squares { (-mean * mean, scale * scale) } else { (mean, scale) };
+            let (centre, scale) = if sum == RowSum::Squares { (-mean * mean, scale * scale) } else { (mean, scale) };
             row.iter_mut().zip(&of_factors).for_each(|(v, q)| *v = (*v - centre * q) / scale);
         }
         all.extend(products.of_constant(sum, &of_rows));

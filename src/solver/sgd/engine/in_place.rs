@@ -1,8 +1,8 @@
 //! Plain SGD on the host, on weights that change where they lie. Several models go in teams, one team a thread at a time: a team's
 //! weights stay in the second-level cache, and teams meet only when the run is logged or measured. One model has the threads to itself.
 
-use super::team::Team;
-use super::{Engine, Objectives, Parameters, Single, Step, Tensors, accuracy, failed};
+use super::team::MemberTeam;
+use super::{Engine, Objectives, Parameters, SingleModel, Step, Tensors, accuracy, failed};
 use crate::objective::FusedPass;
 use crate::solver::sgd::SgdConfig;
 use crate::solver::sgd::draws::initial_values;
@@ -35,7 +35,7 @@ pub(super) struct InPlace<'a> {
     members: &'a [Member],
     /// The rows, and what predicts.
     pass: FusedPass<'a>,
-    teams: Vec<Team>,
+    teams: Vec<MemberTeam>,
 }
 
 impl<'a> InPlace<'a> {
@@ -47,7 +47,7 @@ impl<'a> InPlace<'a> {
         let size = members.len().div_ceil(turns * threads).max(1);
         let initial: Vec<_> =
             members.iter().enumerate().map(|(i, m)| (i, initial_values(problem, m.init_std))).collect();
-        let teams = initial.chunks(size).map(|team| Team::new(&pass.rows, problem.n_classes, team)).collect();
+        let teams = initial.chunks(size).map(|team| MemberTeam::new(&pass.rows, problem.n_classes, team)).collect();
         Self { config, problem, members, pass, teams }
     }
 }
@@ -87,7 +87,7 @@ impl Engine for InPlace<'_> {
             if kept.is_empty() {
                 team.alive.clear();
             } else {
-                *team = Team::new(rows, k, &kept);
+                *team = MemberTeam::new(rows, k, &kept);
             }
         }
     }
@@ -99,7 +99,7 @@ impl Engine for InPlace<'_> {
     /// (W − W')/η of a step that is made by a model of its own.
     #[allow(clippy::cast_possible_truncation)]
     fn gradient(&mut self, member: &Member, at: &Parameters, rows: &[u32]) -> Result<Parameters, SolveError> {
-        let mut team = Team::new(&self.pass.rows, self.problem.n_classes, &[(0, at.clone())]);
+        let mut team = MemberTeam::new(&self.pass.rows, self.problem.n_classes, &[(0, at.clone())]);
         team.step(&self.pass, &[Member { learning_rate: LONG, ..member.clone() }], rows, 1.0, false);
         let (_, moved) = team.values(&self.pass.rows).swap_remove(0);
         let slope = |(from, to): (&f32, &f32)| ((f64::from(*from) - f64::from(*to)) / LONG) as f32;
@@ -108,12 +108,12 @@ impl Engine for InPlace<'_> {
         Ok(Parameters { weight: slopes(&at.weight, &moved.weight), bias })
     }
 
-    fn single(&mut self) -> Option<&mut dyn Single> {
+    fn single(&mut self) -> Option<&mut dyn SingleModel> {
         if self.members.len() == 1 { Some(self) } else { None }
     }
 }
 
-impl Single for InPlace<'_> {
+impl SingleModel for InPlace<'_> {
     fn measure(&mut self, rows: &[u32], metric: WatchedMetric) -> Result<f64, SolveError> {
         let (_, at) = self.teams[0].values(&self.pass.rows).swap_remove(0);
         if metric == WatchedMetric::Accuracy {
@@ -130,7 +130,7 @@ impl Single for InPlace<'_> {
 
     fn restore(&mut self, parameters: Parameters, optimizer: Vec<u8>) -> Result<(), SolveError> {
         restored(self.config.build_optimizer(), optimizer, &self.problem.device.device)?;
-        self.teams[0] = Team::new(&self.pass.rows, self.problem.n_classes, &[(0, parameters)]);
+        self.teams[0] = MemberTeam::new(&self.pass.rows, self.problem.n_classes, &[(0, parameters)]);
         Ok(())
     }
 }

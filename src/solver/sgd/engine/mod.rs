@@ -94,13 +94,13 @@ pub(super) trait Engine: Send {
     fn gradient(&mut self, member: &Member, at: &Parameters, rows: &[u32]) -> Result<Parameters, SolveError>;
 
     /// Capabilities of a run of one model; `None` where there are several.
-    fn single(&mut self) -> Option<&mut dyn Single> {
+    fn single(&mut self) -> Option<&mut dyn SingleModel> {
         None
     }
 }
 
 /// Capabilities of an engine with one model.
-pub(super) trait Single {
+pub(super) trait SingleModel {
     /// Accuracy or data loss over rows of the data set.
     fn measure(&mut self, rows: &[u32], metric: WatchedMetric) -> Result<f64, SolveError>;
 

@@ -11,7 +11,7 @@ use crate::data::Features;
 use crate::data::batch::{Batch, Rows};
 use crate::loss::Loss;
 use crate::model::LinearSvm;
-use crate::objective::{Block, Decay, block_gradient, block_losses};
+use crate::objective::{Decay, MemberBlock, block_gradient, block_losses};
 use crate::solver::sgd::SgdConfig;
 use crate::solver::sgd::draws::initial_values;
 use crate::solver::sgd::stacked::Member;
@@ -34,7 +34,7 @@ pub(super) struct Stack<'a> {
     problem: &'a Problem<'a>,
     members: &'a [Member],
     device: Device,
-    blocks: Vec<Block>,
+    blocks: Vec<MemberBlock>,
     /// The members in the order of their blocks.
     alive: Vec<usize>,
     /// Blocks that are masked: those of an optimiser, which holds a state for them, are not taken out.
@@ -70,7 +70,7 @@ impl<'a> Stack<'a> {
                 None => losses.push((&member.objective.loss, vec![i])),
             }
         }
-        let block = |(loss, of): &(&Loss, Vec<usize>)| Block { loss: loss.init(&device), members: of.len() };
+        let block = |(loss, of): &(&Loss, Vec<usize>)| MemberBlock { loss: loss.init(&device), members: of.len() };
         let blocks = losses.iter().map(block).collect();
         let alive: Vec<usize> = losses.into_iter().flat_map(|(_, of)| of).collect();
         let initial: Vec<Parameters> = alive.iter().map(|&m| parameters(&members[m])).collect();

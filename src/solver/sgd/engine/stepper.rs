@@ -1,6 +1,6 @@
 //! A model on its own, with one of four implementations of the gradient, and one of Burn's optimisers.
 
-use super::{Engine, Objectives, Parameters, Single, Step, Tensors, accuracy, failed, forget};
+use super::{Engine, Objectives, Parameters, SingleModel, Step, Tensors, accuracy, failed, forget};
 use crate::model::LinearSvm;
 use crate::objective::FusedPass;
 #[cfg(all(feature = "cube", not(feature = "fusion")))]
@@ -35,7 +35,7 @@ pub(super) enum Pass<'a> {
 }
 
 /// A gradient registered for the parameters of a model, and the objective where it was wanted, `[1]`.
-type Gradient = (GradientsParams, Option<Tensor<1>>);
+type StepGradient = (GradientsParams, Option<Tensor<1>>);
 
 impl<'a> Pass<'a> {
     /// The pass on a GPU; `None` where rows are sparse or the device has no kernels.
@@ -56,7 +56,7 @@ impl<'a> Pass<'a> {
         model: &LinearSvm,
         drawn: Drawn,
         want_loss: bool,
-    ) -> Result<Gradient, SolveError> {
+    ) -> Result<StepGradient, SolveError> {
         // The optimiser wants parameters that are tied to autodiff; other gradients than its own are computed on untied ones.
         let weight = || model.linear.weight.val().inner();
         let bias = || model.linear.bias.as_ref().map(|b| b.val().inner());
@@ -220,12 +220,12 @@ impl Engine for Stepper<'_> {
         self.pass.at(self.problem, member, at, rows)
     }
 
-    fn single(&mut self) -> Option<&mut dyn Single> {
+    fn single(&mut self) -> Option<&mut dyn SingleModel> {
         Some(self)
     }
 }
 
-impl Single for Stepper<'_> {
+impl SingleModel for Stepper<'_> {
     fn measure(&mut self, rows: &[u32], metric: WatchedMetric) -> Result<f64, SolveError> {
         match &mut self.pass {
             Pass::Fused(pass) if metric == WatchedMetric::Accuracy => {

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 const ALONE: usize = 1_000_000;
 
 /// Some members and their weights, side by side.
-pub(super) struct Team {
+pub(super) struct MemberTeam {
     /// The members in the order of their columns, without those that have diverged.
     pub alive: Vec<usize>,
     n_classes: usize,
@@ -45,7 +45,7 @@ struct Rule<'a> {
     rate: f64,
 }
 
-impl Team {
+impl MemberTeam {
     pub fn new(rows: &DenseRows<'_>, n_classes: usize, values: &[(usize, Parameters)]) -> Self {
         let (k, d, columns) = (n_classes, rows.n_features, values.len() * n_classes);
         let mut all = vec![0.0; d * columns];
@@ -129,11 +129,11 @@ impl Team {
         self.losses.resize(groups * models, 0.0);
         let rates: Vec<f32> = rules.iter().map(|rule| -rule.rate as f32).collect();
         let rows = &pass.rows;
-        let shared = Shared { pass, rules, rates: &rates, bias: self.bias.as_deref(), k, n: batch.len() };
+        let shared = StepInput { pass, rules, rates: &rates, bias: self.bias.as_deref(), k, n: batch.len() };
         let weights = &self.weights;
         let charge = |(((q, of_bias), losses), indices): (Group<'_>, &[u32])| {
             rows.scores(weights, indices, q, columns);
-            vectorized(Charge { shared: &shared, indices, q, of_bias, losses });
+            vectorized(TeamSlopes { shared: &shared, indices, q, of_bias, losses });
         };
         let shrink = |rule: &Rule<'_>| rule.objective.regulariser().decay(rule.rate).weight as f32;
         let shrink: Vec<f32> = rules.iter().flat_map(|rule| std::iter::repeat_n(shrink(rule), k)).collect();
@@ -176,7 +176,7 @@ impl Team {
 type Group<'a> = ((&'a mut [f32], &'a mut [f32]), &'a mut [f64]);
 
 /// The part of a step that all rows share.
-struct Shared<'a> {
+struct StepInput<'a> {
     pass: &'a FusedPass<'a>,
     rules: &'a [Rule<'a>],
     /// −η
@@ -187,21 +187,21 @@ struct Shared<'a> {
 }
 
 /// From (x − mean)·V of a group of rows to −ηQ, model after model.
-struct Charge<'a> {
-    shared: &'a Shared<'a>,
+struct TeamSlopes<'a> {
+    shared: &'a StepInput<'a>,
     indices: &'a [u32],
     q: &'a mut [f32],
     of_bias: &'a mut [f32],
     losses: &'a mut [f64],
 }
 
-impl Work for Charge<'_> {
+impl Work for TeamSlopes<'_> {
     type Output = ();
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
     fn run(self) {
-        let Shared { pass, rules, rates, bias, k, n } = *self.shared;
+        let StepInput { pass, rules, rates, bias, k, n } = *self.shared;
         let columns = self.of_bias.len();
         for r in 0..self.indices.len() {
             let index = self.indices[r];

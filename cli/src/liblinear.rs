@@ -74,7 +74,7 @@ fn shown(text: &str) -> String {
 }
 
 /// The lines before `w`.
-struct Header {
+struct LiblinearHeader {
     solver: LiblinearSolver,
     /// The columns of the file.
     columns: usize,
@@ -92,7 +92,7 @@ struct Keys {
     bias: Option<f64>,
 }
 
-impl Header {
+impl LiblinearHeader {
     fn read(lines: &mut Lines<'_>) -> Result<Self, ModelFileError> {
         const WHOLE: &str = "a whole number, one or more";
         let mut keys = Keys::default();
@@ -177,7 +177,7 @@ fn finite(lines: &Lines<'_>, word: &str) -> Result<f64, ModelFileError> {
 /// [`ModelFileError::Line`] when it is damaged, or not a classifier of two classes or more.
 pub fn read(bytes: &[u8], file: &Path) -> Result<Classifier, ModelFileError> {
     let mut lines = Lines::new(bytes, file)?;
-    let header = Header::read(&mut lines)?;
+    let header = LiblinearHeader::read(&mut lines)?;
     let n_rows = header.n_features.saturating_add(usize::from(header.bias >= 0.0));
     let mut weight: Vec<f64> = Vec::new();
     let mut rows = 0;
@@ -209,7 +209,7 @@ pub fn read(bytes: &[u8], file: &Path) -> Result<Classifier, ModelFileError> {
 }
 
 /// `weight` has the row of the bias at its end.
-fn classifier(header: Header, mut weight: Vec<f64>) -> Classifier {
+fn classifier(header: LiblinearHeader, mut weight: Vec<f64>) -> Classifier {
     let k = header.labels.len();
     let bias = (header.bias >= 0.0)
         .then(|| weight.split_off(header.n_features * k).into_iter().map(|w| w * header.bias).collect::<Vec<f64>>());

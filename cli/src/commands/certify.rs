@@ -6,7 +6,7 @@ use super::progress::{self, Progress};
 use super::{CertifyArgs, Failure, print, print_json};
 use crate::device;
 use crate::model_file;
-use crate::run::certify::{Certified, Effort, certify, certify_by};
+use crate::run::certify::{CertifiedModel, Effort, certify, certify_by};
 use crate::run::{self, RunError};
 use crate::shown;
 use crate::solver::StopReason;
@@ -34,8 +34,8 @@ pub(super) fn run(args: &CertifyArgs) -> Result<ExitCode, Failure> {
     Ok(if certified.proof.fit.stop == StopReason::Interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }
 
-fn as_json(certified: &Certified) -> serde_json::Value {
-    let Certified { proof, rows, n_samples, objective, strength } = certified;
+fn as_json(certified: &CertifiedModel) -> serde_json::Value {
+    let CertifiedModel { proof, rows, n_samples, objective, strength } = certified;
     json!({
         "rows": rows,
         "n_samples": n_samples,
@@ -60,8 +60,8 @@ fn as_json(certified: &Certified) -> serde_json::Value {
     })
 }
 
-fn text(certified: &Certified) -> String {
-    let Certified { proof, rows, n_samples, objective, strength } = certified;
+fn text(certified: &CertifiedModel) -> String {
+    let CertifiedModel { proof, rows, n_samples, objective, strength } = certified;
     let mut out = String::new();
     let loss = &objective.loss;
     let c = strength.c.map_or_else(|| "infinite".into(), number);

@@ -8,7 +8,7 @@ use crate::metric::Confusion;
 use crate::model::Classifier;
 use crate::model_file;
 use crate::run::measure::{Comparison, compare};
-use crate::run::{self, Labelled, RunError};
+use crate::run::{self, LabelledRows, RunError};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,14 +22,14 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     // Top-k with k at least the number of classes says nothing.
     let top: Vec<usize> = [args.top].into_iter().filter(|&k| k > 1 && k < model.n_classes()).collect();
     let evaluation = run::evaluate(&model, &labelled, &top);
-    let Labelled { data, rows, name } = &labelled;
+    let LabelledRows { data, rows, name } = &labelled;
     let calibration = model.calibration().and_then(|calibrator| {
         compare(&model, calibrator, &data.features, &data.labels, rows).map(|comparison| (calibrator, comparison))
     });
     if args.json {
         print_json(&as_json(&model, name, &evaluation, calibration))?;
     } else {
-        print(&evaluation::text(&evaluation::Evaluated {
+        print(&evaluation::text(&evaluation::EvaluationText {
             name,
             evaluation: &evaluation,
             loss: model.loss().map(ToString::to_string),
@@ -85,6 +85,6 @@ fn matrix(confusion: &Confusion) -> serde_json::Value {
 }
 
 /// The data of the configuration that the model of a run folder carries.
-fn own_data(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
+fn own_data(path: &Path, model: &Classifier) -> Result<LabelledRows, RunError> {
     run::labelled_by(&own_config(path, model, "the rows to measure it on")?, model)
 }

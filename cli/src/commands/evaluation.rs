@@ -8,7 +8,7 @@ use crate::visible;
 use std::fmt::Write as _;
 
 /// Content of an evaluation as text.
-pub(super) struct Evaluated<'a> {
+pub(super) struct EvaluationText<'a> {
     /// Name of the rows.
     pub(super) name: &'a str,
     pub(super) evaluation: &'a Evaluation,
@@ -25,8 +25,8 @@ const MOST_LINES: usize = 100;
 const WORST: usize = 20;
 
 /// Accuracy, probabilities, per-class table and confusion matrix.
-pub(super) fn text(evaluated: &Evaluated<'_>) -> String {
-    let Evaluated { name, evaluation, loss, calibration, class_names } = evaluated;
+pub(super) fn text(evaluated: &EvaluationText<'_>) -> String {
+    let EvaluationText { name, evaluation, loss, calibration, class_names } = evaluated;
     let confusion = &evaluation.confusion;
     let mut out = String::new();
     let mut row = |name: &str, value: String| {

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 pub(super) fn run(args: &FetchArgs) -> Result<ExitCode, Failure> {
-    let mut shown = Shown::new();
+    let mut shown = DownloadDisplay::new();
     let result = fetch(args, &mut |event| shown.event(&event));
     shown.clear();
     let folder = result?;
@@ -27,11 +27,11 @@ fn fetch(args: &FetchArgs, _: &mut dyn FnMut(FetchEvent<'_>)) -> Result<std::pat
 }
 
 /// A bar on a terminal, lines elsewhere.
-struct Shown {
+struct DownloadDisplay {
     bar: Option<ProgressBar>,
 }
 
-impl Shown {
+impl DownloadDisplay {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {msg}  {eta} left";

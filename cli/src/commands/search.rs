@@ -10,7 +10,7 @@ use crate::search::rank::Standing;
 use crate::search::refit::FOLDER;
 use crate::search::space::short_names;
 use crate::search::table::{self, SearchRecord};
-use crate::search::{End, Outcome, Plan, Progress, Watcher};
+use crate::search::{End, SearchOutcome, SearchPlan, SearchProgress, Watcher};
 use crate::visible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, Failure> {
     let messages = Messages { quiet: args.quiet };
     let config =
         LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
-    let plan = Plan::new(&config).map_err(RunError::from)?;
+    let plan = SearchPlan::new(&config).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;
     let folder = args.out.clone().unwrap_or_else(|| record::fresh_folder(&config.name()));
     let prepared = run::prepare(&config)?;
@@ -59,7 +59,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, Failure> {
     Ok(end(messages, &outcome))
 }
 
-fn end(messages: Messages, outcome: &Outcome) -> ExitCode {
+fn end(messages: Messages, outcome: &SearchOutcome) -> ExitCode {
     match outcome.end {
         End::Interrupted => {
             messages.note("stopped early; the same command with --out DIR --resume takes the search up");
@@ -222,7 +222,7 @@ impl Watcher for Bar {
         self.messages.warning(text);
     }
 
-    fn done(&mut self, progress: &Progress) {
+    fn done(&mut self, progress: &SearchProgress) {
         let best = progress.best.as_ref().map_or_else(
             || "nothing has converged".to_owned(),
             |(label, score)| format!("best so far {} ({label})", number(*score)),

@@ -8,7 +8,7 @@ use crate::device::OpenDevice;
 use crate::loss::Power;
 use crate::run::folder;
 use crate::run::record::{self, RunFolder, RunResult};
-use crate::run::resume::{self, Standing};
+use crate::run::resume::{self, FolderState};
 use crate::run::{self, Prepared, RunError};
 use crate::shown;
 use crate::solver::sgd::optimizer::OptimizerName;
@@ -37,21 +37,21 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     // be read leaves no folder behind.
     RunFolder::check(&path, args.force || args.resume).map_err(RunError::from)?;
     let standing =
-        if args.resume { resume::standing(&path, &config).map_err(RunError::from)? } else { Standing::Fresh };
-    if let Standing::Finished(result) = &standing {
+        if args.resume { resume::standing(&path, &config).map_err(RunError::from)? } else { FolderState::Fresh };
+    if let FolderState::Finished(result) = &standing {
         messages.note(&format!("{}: the run is finished, nothing is left to do", path.display()));
         return again(args, result, &path);
     }
     let prepared = run::prepare(&config)?;
     run::check_choice(&config, prepared.split.validation.len()).map_err(RunError::from)?;
     let mut folder = match standing {
-        Standing::Stopped => {
+        FolderState::Stopped => {
             let resumed = resume::resume(&path, &config, &prepared, device.label()).map_err(RunError::from)?;
             resumed.notes.iter().for_each(|note| messages.warning(note));
             messages.note(&format!("going on from {}", resumed.from));
             resumed.folder
         }
-        Standing::Fresh | Standing::Finished(_) => {
+        FolderState::Fresh | FolderState::Finished(_) => {
             if args.resume {
                 messages.note(&format!("{}: there is no checkpoint, the run begins", path.display()));
             }

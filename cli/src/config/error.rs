@@ -1,5 +1,6 @@
 //! A configuration that cannot be used: file, line, key, what was found, what was expected, and a hint.
 
+use crate::format::Complaint;
 use crate::visible;
 use std::fmt;
 use std::ops::Range;
@@ -75,6 +76,11 @@ impl ConfigError {
     /// An error without a place in the text.
     pub fn new(file: &Path, problem: impl Into<String>) -> Self {
         Self { file: file.to_path_buf(), place: None, problem: problem.into(), hint: None }
+    }
+
+    /// A complaint about a configuration.
+    pub(crate) fn about(file: &Path, Complaint { problem, hint }: Complaint) -> Self {
+        Self::new(file, problem).with_hint(hint)
     }
 
     /// The same error with a hint.

@@ -17,7 +17,7 @@ use crate::calibration::{CalibrationConfig, Method};
 use crate::data::{Center, Scale, SplitConfig};
 use crate::device::DeviceName;
 use crate::fetch::FetchName;
-use crate::format::DataConfig;
+use crate::format::{Complaint, DataConfig};
 use crate::loss::{LossConfig, Power};
 use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
@@ -180,7 +180,7 @@ impl LoadedConfig {
             }
             error
         })?;
-        check(&run).map_err(|(problem, hint)| ConfigError::new(file, problem).with_hint(hint))?;
+        check(&run).map_err(|complaint| ConfigError::about(file, complaint))?;
         Ok(Self { file: file.to_path_buf(), run, text })
     }
 
@@ -268,23 +268,23 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
 }
 
 /// Optimiser, schedule and clipping of `[solver.sgd]` against each other.
-fn check_sgd(sgd: &SgdConfig) -> Result<(), (String, String)> {
+fn check_sgd(sgd: &SgdConfig) -> Result<(), Complaint> {
     if let Some((table, key, own)) = sgd.idle_table() {
-        return Err((
+        return Err(Complaint::new(
             format!("[solver.sgd.{table}] is set, but the {key} is `{own}`"),
             format!("set `{key} = \"{table}\"`, or remove the table"),
         ));
     }
     if sgd.clip_norm.is_some() && sgd.clip_value.is_some() {
-        return Err((
-            "solver.sgd: both `clip_norm` and `clip_value` are set: expected at most one".into(),
-            "clip_norm scales a gradient that is too long, clip_value cuts each cell".into(),
+        return Err(Complaint::new(
+            "solver.sgd: both `clip_norm` and `clip_value` are set: expected at most one",
+            "clip_norm scales a gradient that is too long, clip_value cuts each cell",
         ));
     }
     if sgd.schedule == Schedule::Noam && sgd.warmup_steps == 0 {
-        return Err((
-            "solver.sgd: the schedule `noam` needs `warmup_steps`: found 0".into(),
-            "it rises to `learning_rate` over that many steps, then falls with the root of the steps".into(),
+        return Err(Complaint::new(
+            "solver.sgd: the schedule `noam` needs `warmup_steps`: found 0",
+            "it rises to `learning_rate` over that many steps, then falls with the root of the steps",
         ));
     }
     Ok(())
@@ -297,58 +297,58 @@ pub const MOST_THREADS: usize = 1024;
 pub const NO_VALIDATION: &str =
     "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]";
 
-/// Conflicts between keys: the problem and a hint.
-fn check(run: &RunConfig) -> Result<(), (String, String)> {
+/// The first conflict between keys.
+fn check(run: &RunConfig) -> Result<(), Complaint> {
     if run.threads > MOST_THREADS {
         let problem = format!("threads: found {}, expected at most {MOST_THREADS}", run.threads);
-        return Err((problem, "0 uses all cores".into()));
+        return Err(Complaint::new(problem, "0 uses all cores"));
     }
     let given = run.objective.given();
     if given.len() != 1 {
         let found = if given.is_empty() { "none".to_owned() } else { format!("`{}`", given.join("` and `")) };
-        return Err((
+        return Err(Complaint::new(
             format!("[objective] needs exactly one of `lambda`, `reg` and `c`: found {found}"),
-            "lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)".into(),
+            "lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)",
         ));
     }
     if run.preprocess.bias_scale.is_some() && run.preprocess.bias != BiasKind::Regularised {
-        return Err((
-            "preprocess.bias_scale is set, but the bias is not regularised".into(),
-            "remove `bias_scale`, or set `bias = \"regularised\"`".into(),
+        return Err(Complaint::new(
+            "preprocess.bias_scale is set, but the bias is not regularised",
+            "remove `bias_scale`, or set `bias = \"regularised\"`",
         ));
     }
     if run.calibration.method != Method::None && run.split.validation.rows_of(usize::MAX) == 0 {
-        return Err(("calibration.method is set, but no rows are held out to fit it on".into(), NO_VALIDATION.into()));
+        return Err(Complaint::new("calibration.method is set, but no rows are held out to fit it on", NO_VALIDATION));
     }
     if run.objective.is_path() && !matches!(run.solver, SolverConfig::Dual(_)) {
-        return Err((
-            "objective.c: found several values: only [solver.dual] follows a path".into(),
-            "give one value, or train with [solver.dual]".into(),
+        return Err(Complaint::new(
+            "objective.c: found several values: only [solver.dual] follows a path",
+            "give one value, or train with [solver.dual]",
         ));
     }
     let loss = run.loss.unweighted();
     if loss.set.power == Power::Two && loss.set.smoothing > 0.0 {
         let name = loss.name();
-        return Err((
+        return Err(Complaint::new(
             format!("loss.{name}: both `smoothing` and power 2 are set"),
-            "the squared hinge is smooth already: set `power = 1`, or remove `smoothing`".into(),
+            "the squared hinge is smooth already: set `power = 1`, or remove `smoothing`",
         ));
     }
     match &run.solver {
         SolverConfig::Dual(_) | SolverConfig::Newton(_) => {
             if run.objective.strength(1).lambda <= 0.0 {
                 let name = run.solver.name();
-                return Err((
+                return Err(Complaint::new(
                     format!("[solver.{name}] needs a regulariser: found a strength of 0 in [objective]"),
-                    "without one there is no dual; give `lambda` or `reg` a value above 0, or use [solver.sgd]".into(),
+                    "without one there is no dual; give `lambda` or `reg` a value above 0, or use [solver.sgd]",
                 ));
             }
         }
         SolverConfig::Sgd(sgd) => {
             if sgd.steps.is_some() && sgd.epochs.is_some() {
-                return Err((
-                    "solver.sgd: both `steps` and `epochs` are set: expected at most one".into(),
-                    "steps count updates, epochs count passes over the training rows".into(),
+                return Err(Complaint::new(
+                    "solver.sgd: both `steps` and `epochs` are set: expected at most one",
+                    "steps count updates, epochs count passes over the training rows",
                 ));
             }
             check_sgd(sgd)?;
@@ -356,18 +356,18 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
         SolverConfig::Lbfgs(_) => {
             if !loss.is_smooth() {
                 let power = i64::from(loss.set.power);
-                return Err((
+                return Err(Complaint::new(
                     format!("[solver.lbfgs] needs a smooth loss, but {} with `power = {power}` has kinks", loss.name()),
-                    SMOOTH_HINT.into(),
+                    SMOOTH_HINT,
                 ));
             }
         }
     }
     let watches = matches!(run.solver, SolverConfig::Sgd(_));
     if run.early_stopping.is_some() && !watches {
-        return Err((
+        return Err(Complaint::new(
             format!("[early_stopping] is set, but [solver.{}] does not watch validation rows", run.solver.name()),
-            "remove the table, or use [solver.sgd]: the other solvers end when the objective is solved".into(),
+            "remove the table, or use [solver.sgd]: the other solvers end when the objective is solved",
         ));
     }
     Ok(())

@@ -12,12 +12,12 @@ const BETWEEN: Duration = Duration::from_millis(10);
 
 /// A file that grows, locked while it is open. The lock ends with the process, whatever becomes of that.
 #[derive(Debug)]
-pub struct Growing {
+pub struct GrowingFile {
     path: PathBuf,
     file: File,
 }
 
-impl Growing {
+impl GrowingFile {
     /// Opens a file, or makes it; `None` where another process holds it. Its content is left as it is.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Growing {
     }
 }
 
-impl Write for Growing {
+impl Write for GrowingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -157,12 +157,12 @@ mod tests {
     fn one_holds_it_and_others_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        let mut held = Growing::open(&path).unwrap().unwrap();
+        let mut held = GrowingFile::open(&path).unwrap().unwrap();
         held.begin(b"one\n").unwrap();
-        assert!(Growing::open(&path).unwrap().is_none());
+        assert!(GrowingFile::open(&path).unwrap().is_none());
         held.write_all(b"two\n").unwrap();
         drop(held);
-        let mut again = Growing::open(&path).unwrap().unwrap();
+        let mut again = GrowingFile::open(&path).unwrap().unwrap();
         let bytes = again.read(100).unwrap();
         assert_eq!(bytes, b"one\ntwo\n");
         assert!(again.read(7).is_err());
@@ -178,7 +178,7 @@ mod tests {
         for begin in [true, false] {
             fs::write(&path, "one\ntwo").unwrap();
             fs::hard_link(&path, &other).unwrap();
-            let mut held = Growing::open(&path).unwrap().unwrap();
+            let mut held = GrowingFile::open(&path).unwrap().unwrap();
             if begin {
                 held.begin(b"new\n").unwrap();
             } else {
@@ -186,7 +186,7 @@ mod tests {
                 held.keep(&bytes, 4).unwrap();
             }
             held.write_all(b"more\n").unwrap();
-            assert!(Growing::open(&path).unwrap().is_none(), "the file in its place is held, too");
+            assert!(GrowingFile::open(&path).unwrap().is_none(), "the file in its place is held, too");
             let expected = if begin { "new\nmore\n" } else { "one\nmore\n" };
             assert_eq!(
                 (fs::read_to_string(&path).unwrap(), fs::read(&other).unwrap()),
@@ -198,7 +198,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::write(&other, "mine").unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
-        assert_eq!(Refusal::of(&Growing::open(&path).unwrap_err()), Some(&Refusal::Link));
+        assert_eq!(Refusal::of(&GrowingFile::open(&path).unwrap_err()), Some(&Refusal::Link));
         assert_eq!(fs::read(&other).unwrap(), b"mine");
     }
 }

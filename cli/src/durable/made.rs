@@ -20,14 +20,14 @@ const GONE: char = '-';
 
 /// The kind of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FolderKind {
     /// A run.
     Run,
     /// A search.
     Search,
 }
 
-impl Kind {
+impl FolderKind {
     /// With its article.
     #[must_use]
     pub const fn in_words(self) -> &'static str {
@@ -49,19 +49,19 @@ impl Kind {
 /// A file or folder that cannot be opened or written, and the error.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {source}")]
-pub struct Trouble {
+pub struct FolderError {
     /// The file or folder.
     pub file: PathBuf,
     /// The error of the system, or a [`Refusal`].
     pub source: io::Error,
 }
 
-fn trouble(file: &Path) -> impl FnOnce(io::Error) -> Trouble + '_ {
-    move |source| Trouble { file: file.to_path_buf(), source }
+fn trouble(file: &Path) -> impl FnOnce(io::Error) -> FolderError + '_ {
+    move |source| FolderError { file: file.to_path_buf(), source }
 }
 
-fn refused(file: &Path, refusal: Refusal) -> Trouble {
-    Trouble { file: file.to_path_buf(), source: refusal.into() }
+fn refused(file: &Path, refusal: Refusal) -> FolderError {
+    FolderError { file: file.to_path_buf(), source: refusal.into() }
 }
 
 /// The files of a folder that are ours.
@@ -69,7 +69,7 @@ fn refused(file: &Path, refusal: Refusal) -> Trouble {
 pub struct Made {
     folder: PathBuf,
     /// Kind of the folder; `None` if a crash has cut it off.
-    kind: Option<Kind>,
+    kind: Option<FolderKind>,
     list: Mutex<List>,
 }
 
@@ -101,8 +101,8 @@ impl Made {
     /// The list of a folder; `None` where it has none.
     ///
     /// # Errors
-    /// [`Trouble`] when it cannot be read, or a file of its name is another one.
-    pub fn marked(folder: &Path) -> Result<Option<Self>, Trouble> {
+    /// [`FolderError`] when it cannot be read, or a file of its name is another one.
+    pub fn marked(folder: &Path) -> Result<Option<Self>, FolderError> {
         let marker = folder.join(MARKER);
         if fs::symlink_metadata(&marker).is_ok_and(|metadata| metadata.is_symlink()) {
             return Err(refused(&marker, Refusal::Link));
@@ -115,9 +115,10 @@ impl Made {
         };
         let text = String::from_utf8_lossy(&bytes);
         let heading = text.lines().next().unwrap_or_default();
-        let kind = [Kind::Run, Kind::Search].into_iter().find(|kind| kind.heading() == heading);
+        let kind = [FolderKind::Run, FolderKind::Search].into_iter().find(|kind| kind.heading() == heading);
         // A crash may have cut off the heading, before there was anything else.
-        let cut = || Kind::Run.heading().starts_with(heading) || Kind::Search.heading().starts_with(heading);
+        let cut =
+            || FolderKind::Run.heading().starts_with(heading) || FolderKind::Search.heading().starts_with(heading);
         if kind.is_none() && !cut() {
             return Err(refused(&marker, Refusal::Foreign));
         }
@@ -126,7 +127,7 @@ impl Made {
 
     /// A folder without a list, in which these files are ours. The list is written before the first of them is.
     #[must_use]
-    pub fn unmarked(folder: &Path, kind: Kind, names: impl IntoIterator<Item = String>) -> Self {
+    pub fn unmarked(folder: &Path, kind: FolderKind, names: impl IntoIterator<Item = String>) -> Self {
         let list = List { names: names.into_iter().collect(), kept: false, whole: true };
         Self { folder: folder.to_path_buf(), kind: Some(kind), list: Mutex::new(list) }
     }
@@ -137,7 +138,7 @@ impl Made {
 
     /// Whether the folder is, or may become, the folder of this.
     #[must_use]
-    pub fn is(&self, kind: Kind) -> bool {
+    pub fn is(&self, kind: FolderKind) -> bool {
         self.kind.is_none_or(|own| own == kind)
     }
 
@@ -163,7 +164,7 @@ impl Made {
     ///
     /// # Errors
     /// [`Refusal::Foreign`].
-    pub fn check(&self, names: &[&str]) -> Result<(), Trouble> {
+    pub fn check(&self, names: &[&str]) -> Result<(), FolderError> {
         let is_there = |name: &&&str| !self.has(name) && fs::symlink_metadata(self.folder.join(name)).is_ok();
         match names.iter().find(is_there) {
             None => Ok(()),
@@ -175,7 +176,7 @@ impl Made {
     ///
     /// # Errors
     /// [`Refusal::Foreign`] where something is there that is not ours; what the system says.
-    pub fn claim(&self, names: &[&str]) -> Result<(), Trouble> {
+    pub fn claim(&self, names: &[&str]) -> Result<(), FolderError> {
         let kept = self.list().kept;
         if !kept && !self.begin(names)? {
             // Another process has begun the list in the meantime.
@@ -191,7 +192,7 @@ impl Made {
     }
 
     /// Writes a list where there is none; false where there is one.
-    fn begin(&self, names: &[&str]) -> Result<bool, Trouble> {
+    fn begin(&self, names: &[&str]) -> Result<bool, FolderError> {
         let marker = self.folder.join(MARKER);
         if fs::symlink_metadata(&marker).is_ok() {
             return Ok(false);
@@ -199,7 +200,7 @@ impl Made {
         self.check(names)?;
         let mut list = self.list();
         list.names.extend(names.iter().map(|&name| name.to_owned()));
-        let mut text = format!("{}\n", self.kind.unwrap_or(Kind::Run).heading());
+        let mut text = format!("{}\n", self.kind.unwrap_or(FolderKind::Run).heading());
         list.names.iter().for_each(|name| {
             text.push_str(name);
             text.push('\n');
@@ -214,7 +215,7 @@ impl Made {
     }
 
     /// Adds lines in one write.
-    fn add(&self, names: &[&str], before: &str) -> Result<(), Trouble> {
+    fn add(&self, names: &[&str], before: &str) -> Result<(), FolderError> {
         if names.is_empty() {
             return Ok(());
         }
@@ -239,7 +240,7 @@ impl Made {
     ///
     /// # Errors
     /// [`Refusal::Link`]; what the system says.
-    pub fn path(&self, name: &str) -> Result<PathBuf, Trouble> {
+    pub fn path(&self, name: &str) -> Result<PathBuf, FolderError> {
         let file = self.folder.join(name);
         for folder in Path::new(name).ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
             let folder = self.folder.join(folder);
@@ -260,7 +261,7 @@ impl Made {
     ///
     /// # Errors
     /// As [`Made::claim`] and [`Made::path`].
-    pub fn ours(&self, name: &str) -> Result<PathBuf, Trouble> {
+    pub fn ours(&self, name: &str) -> Result<PathBuf, FolderError> {
         let file = self.path(name)?;
         self.claim(&[name])?;
         Ok(file)
@@ -270,7 +271,7 @@ impl Made {
     ///
     /// # Errors
     /// As [`Made::ours`], or what the system says.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Trouble> {
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         let file = self.ours(name)?;
         write(&file, bytes).map_err(trouble(&file))
     }
@@ -279,7 +280,7 @@ impl Made {
     ///
     /// # Errors
     /// [`Refusal::Link`]; what the system says.
-    pub fn remove(&self, names: &[&str]) -> Result<(), Trouble> {
+    pub fn remove(&self, names: &[&str]) -> Result<(), FolderError> {
         let ours: Vec<&str> = names.iter().copied().filter(|name| self.has(name)).collect();
         for name in &ours {
             let file = self.folder.join(name);
@@ -312,7 +313,7 @@ pub fn sweep(folder: &Path) {
 mod tests {
     use super::*;
 
-    fn refusal(trouble: Trouble) -> (String, Option<Refusal>) {
+    fn refusal(trouble: FolderError) -> (String, Option<Refusal>) {
         let name = trouble.file.file_name().unwrap().to_string_lossy().into_owned();
         (name, Refusal::of(&trouble.source).cloned())
     }
@@ -322,7 +323,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("theirs"), "t").unwrap();
-        let made = Made::unmarked(folder.path(), Kind::Run, []);
+        let made = Made::unmarked(folder.path(), FolderKind::Run, []);
         assert!(!at(MARKER).exists());
         made.write("ours", b"o").unwrap();
         made.write("deep/ours", b"o").unwrap();
@@ -333,7 +334,7 @@ mod tests {
         // Read again, it knows the same.
         let again = Made::marked(folder.path()).unwrap().unwrap();
         assert_eq!(again.names(), ["deep/ours"]);
-        assert!(again.is(Kind::Run) && !again.is(Kind::Search));
+        assert!(again.is(FolderKind::Run) && !again.is(FolderKind::Search));
         // A stranger's file in place of one of ours stays.
         fs::write(at("ours"), "t").unwrap();
         assert!(again.write("ours", b"x").is_err());
@@ -344,17 +345,17 @@ mod tests {
     #[test]
     fn a_list_that_was_cut_off_anywhere_is_read_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        let made = Made::unmarked(folder.path(), Kind::Search, ["a".to_owned(), "bc".to_owned()]);
+        let made = Made::unmarked(folder.path(), FolderKind::Search, ["a".to_owned(), "bc".to_owned()]);
         made.claim(&["def"]).unwrap();
         made.remove(&["a"]).unwrap();
         let marker = folder.path().join(MARKER);
         let whole = fs::read(&marker).unwrap();
-        let heading = Kind::Search.heading().len();
+        let heading = FolderKind::Search.heading().len();
         for cut in 0..=whole.len() {
             fs::write(&marker, &whole[..cut]).unwrap();
             let made = Made::marked(folder.path()).unwrap().unwrap();
-            assert!(made.is(Kind::Search), "{cut}");
-            assert_eq!(made.is(Kind::Run), cut < heading, "{cut}");
+            assert!(made.is(FolderKind::Search), "{cut}");
+            assert_eq!(made.is(FolderKind::Run), cut < heading, "{cut}");
             let text = String::from_utf8_lossy(&whole[..cut]).into_owned();
             let lines = || text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             let gone = lines().any(|line| line == "-a\n");
@@ -375,7 +376,7 @@ mod tests {
         use std::os::unix::fs::symlink;
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(other.path().join("a"), "mine").unwrap();
-        let made = Made::unmarked(folder.path(), Kind::Run, ["deep/a".to_owned(), "b".to_owned()]);
+        let made = Made::unmarked(folder.path(), FolderKind::Run, ["deep/a".to_owned(), "b".to_owned()]);
         symlink(other.path(), folder.path().join("deep")).unwrap();
         symlink(other.path().join("a"), folder.path().join("b")).unwrap();
         assert_eq!(refusal(made.write("deep/a", b"x").unwrap_err()), ("deep".into(), Some(Refusal::Link)));

@@ -11,8 +11,8 @@ mod refusal;
 
 pub use burn_svm::internals::durable::{Draft, PARTIAL, fresh, is_temporary, sync_folder_of, write, write_with};
 pub use digest::Digest;
-pub use growing::Growing;
+pub use growing::GrowingFile;
 pub use input::{open, read, read_below};
-pub use made::{Kind, MARKER, Made, Trouble, sweep};
+pub use made::{FolderError, FolderKind, MARKER, Made, sweep};
 pub use output::Output;
 pub use refusal::Refusal;

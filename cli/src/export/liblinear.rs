@@ -1,13 +1,13 @@
 //! LIBLINEAR's text model, as [`crate::model::liblinear`] describes it.
 
-use super::{Classifier, ExportError, Exported, affine, folded_note, integers};
+use super::{Classifier, ExportError, ExportFile, affine, folded_note, integers};
 use crate::loss::Loss;
 use crate::model::LiblinearSolver;
 use crate::model::Origin;
 use crate::visible;
 use std::fmt::Write as _;
 
-pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
+pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     let (weight, bias) = affine(model, "LIBLINEAR")?;
     let mut notes = folded_note(model, &bias);
     let labels = labels(&model.class_names, &mut notes);
@@ -46,7 +46,7 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
     if labels.len() == 2 {
         notes.push("two classes: LIBLINEAR's decision value is half the difference of the two scores".into());
     }
-    Ok(Exported { bytes: out.into_bytes(), notes })
+    Ok(ExportFile { bytes: out.into_bytes(), notes })
 }
 
 /// LIBLINEAR's labels are integers of 32 bits: other class names become their column numbers.

@@ -73,14 +73,14 @@ pub struct ExportError {
 
 /// An exported model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exported {
+pub struct ExportFile {
     /// The content of the file.
     pub bytes: Vec<u8>,
     /// Remarks for the user.
     pub notes: Vec<String>,
 }
 
-impl Exported {
+impl ExportFile {
     /// Writes the file, all or nothing: a half file never passes for a whole one.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Exported {
 /// # Errors
 /// [`ExportError`] when the format cannot hold it: rows of unit length in npz and LIBLINEAR, more than 2 GiB in ONNX, more
 /// than 4 GiB in npz.
-pub fn export(model: &Classifier, format: ExportFormat) -> Result<Exported, ExportError> {
+pub fn export(model: &Classifier, format: ExportFormat) -> Result<ExportFile, ExportError> {
     match format {
         ExportFormat::Npz => npz::write(model),
         ExportFormat::Liblinear => liblinear::write(model),

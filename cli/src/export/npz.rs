@@ -3,7 +3,7 @@
 //! # References
 //! NumPy, `numpy.lib.format`, version 1.0; PKWARE, *.ZIP File Format Specification*, 6.3.
 
-use super::{Classifier, ExportError, Exported, affine, folded_note, integers, too_large};
+use super::{Classifier, ExportError, ExportFile, affine, folded_note, integers, too_large};
 use flate2::Crc;
 
 /// 1 January 1980, the first day of the zip format: equal models are equal byte for byte.
@@ -11,7 +11,7 @@ const DATE: u16 = (1 << 5) | 1;
 /// Stored entries of version 2.0.
 const VERSION: u16 = 20;
 
-pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
+pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     let (weight, bias) = affine(model, "npz")?;
     let (d, k) = (model.n_features(), model.n_classes());
     let classes = match integers::<i64>(&model.class_names) {
@@ -22,7 +22,7 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
     let entries =
         [("weight.npy", floats(&[d, k], &weight)), ("bias.npy", floats(&[k], &bias)), ("classes.npy", classes)];
     let bytes = archive(&entries).ok_or_else(|| too_large(model, "npz", "4 GiB"))?;
-    Ok(Exported { bytes, notes: folded_note(model, &bias) })
+    Ok(ExportFile { bytes, notes: folded_note(model, &bias) })
 }
 
 /// An array of little-endian values in C order; the header is padded to a multiple of 64 bytes.

@@ -12,7 +12,7 @@
 //! # References
 //! ONNX, `onnx.proto` of IR version 7, operators of opset 13; Protocol Buffers, *Encoding*.
 
-use super::{Classifier, ExportError, Exported, too_large};
+use super::{Classifier, ExportError, ExportFile, too_large};
 
 const IR_VERSION: u64 = 7;
 const OPSET: u64 = 13;
@@ -133,7 +133,7 @@ impl Graph {
     }
 }
 
-pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
+pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     let (d, k) = (model.n_features(), model.n_classes());
     if d.saturating_mul(k).saturating_mul(8) > MOST_BYTES {
         return Err(too_large(model, "ONNX", "2 GiB"));
@@ -171,5 +171,5 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
         .message(7, &graph.message(d, k, if double { DOUBLE } else { FLOAT }))
         .message(8, &Message::new().text(1, "").int(2, OPSET))
         .message(14, &Message::new().text(1, "class_names").text(2, &names));
-    Ok(Exported { bytes: file.bytes, notes: Vec::new() })
+    Ok(ExportFile { bytes: file.bytes, notes: Vec::new() })
 }

@@ -26,14 +26,14 @@ pub struct Fetcher {
 }
 
 /// Why one address did not give a file.
-enum Trouble {
+enum AttemptError {
     /// The address is to blame: another one may do.
     Remote(String),
     /// This machine is to blame.
     Local(FetchError),
 }
 
-impl From<String> for Trouble {
+impl From<String> for AttemptError {
     fn from(reason: String) -> Self {
         Self::Remote(reason)
     }
@@ -152,11 +152,11 @@ impl Fetcher {
         let mut reasons: Vec<String> = Vec::new();
         for address in (0..ROUNDS).flat_map(|_| addresses) {
             let tried = self.download(address, file, &part, observer).and_then(|()| {
-                match differs(&part, file).map_err(Trouble::Local)? {
+                match differs(&part, file).map_err(AttemptError::Local)? {
                     None => Ok(()),
                     Some(problem) => {
-                        fs::remove_file(&part).map_err(io_error(&part)).map_err(Trouble::Local)?;
-                        Err(Trouble::Remote(problem))
+                        fs::remove_file(&part).map_err(io_error(&part)).map_err(AttemptError::Local)?;
+                        Err(AttemptError::Remote(problem))
                     }
                 }
             });
@@ -166,8 +166,8 @@ impl Fetcher {
                     observer(FetchEvent::Complete(&path));
                     return Ok(());
                 }
-                Err(Trouble::Local(error)) => return Err(error),
-                Err(Trouble::Remote(reason)) => {
+                Err(AttemptError::Local(error)) => return Err(error),
+                Err(AttemptError::Remote(reason)) => {
                     let reason = format!("{}: {reason}", host(address));
                     observer(FetchEvent::Failed(&reason));
                     if !reasons.contains(&reason) {
@@ -186,8 +186,8 @@ impl Fetcher {
         file: &RemoteFile,
         part: &Path,
         observer: &mut dyn FnMut(FetchEvent<'_>),
-    ) -> Result<(), Trouble> {
-        let local = |source| Trouble::Local(FetchError::Io { file: part.to_path_buf(), source });
+    ) -> Result<(), AttemptError> {
+        let local = |source| AttemptError::Local(FetchError::Io { file: part.to_path_buf(), source });
         let there = fs::metadata(part).map_or(0, |m| m.len());
         if there == file.bytes {
             return Ok(());
@@ -228,7 +228,7 @@ impl Fetcher {
         receive(&mut body.as_reader(), &mut out, done, file, self.patience, observer)
             .and_then(|()| out.sync_all().map_err(local))
             .map_err(|trouble| match trouble {
-                Trouble::Local(FetchError::Io { source, .. }) => local(source),
+                AttemptError::Local(FetchError::Io { source, .. }) => local(source),
                 other => other,
             })
     }
@@ -282,7 +282,7 @@ fn receive(
     file: &RemoteFile,
     patience: Duration,
     observer: &mut dyn FnMut(FetchEvent<'_>),
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let mut block = vec![0; BLOCK];
     let (mut watched, mut before) = (Instant::now(), done);
     loop {
@@ -295,10 +295,11 @@ fn receive(
             break;
         }
         if done + n as u64 > file.bytes {
-            out.set_len(0).map_err(|source| Trouble::Local(FetchError::Io { file: PathBuf::new(), source }))?;
+            out.set_len(0).map_err(|source| AttemptError::Local(FetchError::Io { file: PathBuf::new(), source }))?;
             return Err(format!("the server sends more than the {} bytes of the file", file.bytes).into());
         }
-        out.write_all(&block[..n]).map_err(|source| Trouble::Local(FetchError::Io { file: PathBuf::new(), source }))?;
+        out.write_all(&block[..n])
+            .map_err(|source| AttemptError::Local(FetchError::Io { file: PathBuf::new(), source }))?;
         done += n as u64;
         observer(FetchEvent::Bytes(done));
         if watched.elapsed() > 2 * patience {

@@ -79,7 +79,7 @@ impl CifarConfig {
         Ok(Dataset { image_shape: Some(SHAPE), ..dataset })
     }
 
-    fn read_folder(&self) -> Result<Found, DataError> {
+    fn read_folder(&self) -> Result<CifarParts, DataError> {
         let dir = &self.dir;
         let entries = std::fs::read_dir(dir).map_err(|e| open::path_error(dir, &e))?;
         let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
@@ -99,17 +99,17 @@ impl CifarConfig {
             let first = records.append(&mut source, layout)?;
             check_labels(source.file(), &records.labels[first..], class_names.len())?;
         }
-        Ok(Found { train, test, class_names, notes })
+        Ok(CifarParts { train, test, class_names, notes })
     }
 
     /// Which of the two data sets it is, by the names of the files.
-    fn layout(&self, batches: &[Batch], all_names: &[String]) -> Result<Layout, DataError> {
+    fn layout(&self, batches: &[Batch], all_names: &[String]) -> Result<RecordLayout, DataError> {
         let fail = |problem: &str| DataError::content(&self.dir, Position::File, problem);
         let is_train = |is_100| batches.iter().any(|batch| batch.is_100 == is_100 && !batch.is_test);
         match (is_train(false), is_train(true), self.labels) {
-            (true, false, None) if batches.iter().all(|batch| !batch.is_100) => Ok(Layout::Cifar10),
+            (true, false, None) if batches.iter().all(|batch| !batch.is_100) => Ok(RecordLayout::Cifar10),
             (false, true, labels) if batches.iter().all(|batch| batch.is_100) => {
-                Ok(Layout::Cifar100(labels.unwrap_or_default()))
+                Ok(RecordLayout::Cifar100(labels.unwrap_or_default()))
             }
             (true, false, Some(_)) => {
                 Err(fail("`labels` is given, but the files are those of CIFAR-10, which has one label"))
@@ -144,9 +144,9 @@ pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
     let mut bytes = Vec::new();
     source.read_all(&mut bytes)?;
     let is_100 = file.file_name().and_then(|name| name.to_str()).and_then(Batch::of).is_some_and(|batch| batch.is_100);
-    let fits = |layout: Layout| bytes.len().is_multiple_of(layout.record());
-    let fine = Layout::Cifar100(CifarLabels::Fine);
-    let layout = if fits(fine) && (is_100 || !fits(Layout::Cifar10)) { fine } else { Layout::Cifar10 };
+    let fits = |layout: RecordLayout| bytes.len().is_multiple_of(layout.record());
+    let fine = RecordLayout::Cifar100(CifarLabels::Fine);
+    let layout = if fits(fine) && (is_100 || !fits(RecordLayout::Cifar10)) { fine } else { RecordLayout::Cifar10 };
     let class_names = match file.parent() {
         Some(folder) if file.exists() => read_names(folder, layout, &mut Vec::new())?,
         Some(_) | None => layout.digits(),
@@ -160,12 +160,12 @@ pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+enum RecordLayout {
     Cifar10,
     Cifar100(CifarLabels),
 }
 
-impl Layout {
+impl RecordLayout {
     const fn label_bytes(self) -> usize {
         match self {
             Self::Cifar10 => 1,
@@ -249,7 +249,7 @@ impl Records {
     }
 
     /// Appends all records of a file and returns the row of the first.
-    fn append(&mut self, source: &mut Source, layout: Layout) -> Result<usize, DataError> {
+    fn append(&mut self, source: &mut Source, layout: RecordLayout) -> Result<usize, DataError> {
         let (start, first, found) = (self.pixels.len(), self.labels.len(), looks_like(source.head()));
         source.read_all(&mut self.pixels)?;
         self.strip_labels(start, source.file(), layout, found)?;
@@ -257,7 +257,7 @@ impl Records {
     }
 
     /// Takes the label bytes out of the raw records from byte `start` on, in place.
-    fn strip_labels(&mut self, start: usize, file: &Path, layout: Layout, found: &str) -> Result<(), DataError> {
+    fn strip_labels(&mut self, start: usize, file: &Path, layout: RecordLayout, found: &str) -> Result<(), DataError> {
         let (record, n_bytes) = (layout.record(), self.pixels.len() - start);
         let (n_records, rest) = (n_bytes / record, n_bytes % record);
         if n_records == 0 {
@@ -286,7 +286,7 @@ impl Records {
 }
 
 /// Content of a folder or an archive.
-struct Found {
+struct CifarParts {
     train: Records,
     test: Option<Records>,
     class_names: Vec<String>,
@@ -304,7 +304,7 @@ fn check_labels(file: &Path, labels: &[u8], n_classes: usize) -> Result<(), Data
     }
 }
 
-fn read_names(folder: &Path, layout: Layout, notes: &mut Vec<String>) -> Result<Vec<String>, DataError> {
+fn read_names(folder: &Path, layout: RecordLayout, notes: &mut Vec<String>) -> Result<Vec<String>, DataError> {
     let path = folder.join(layout.names_file());
     if !path.is_file() {
         return Ok(names_or_digits(folder, layout, Vec::new(), notes));
@@ -314,7 +314,7 @@ fn read_names(folder: &Path, layout: Layout, notes: &mut Vec<String>) -> Result<
     Ok(names_or_digits(folder, layout, parse_names(&path, &bytes)?, notes))
 }
 
-fn names_or_digits(place: &Path, layout: Layout, names: Vec<String>, notes: &mut Vec<String>) -> Vec<String> {
+fn names_or_digits(place: &Path, layout: RecordLayout, names: Vec<String>, notes: &mut Vec<String>) -> Vec<String> {
     if !names.is_empty() {
         return names;
     }

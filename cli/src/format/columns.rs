@@ -1,5 +1,6 @@
 //! Columns of a table by name or number: which are features, which is the label, which holds weights, which are left out.
 
+pub(super) use super::Complaint;
 use super::quote;
 use crate::visible::listed;
 use serde::{Deserialize, Serialize};
@@ -81,9 +82,6 @@ pub struct Wanted {
     pub double: bool,
 }
 
-/// A problem and a hint.
-pub(super) type Complaint = (String, String);
-
 impl Plan {
     /// The columns of a table to train on, or of a test part, which must have the features of train.
     pub(super) fn of_table(
@@ -97,7 +95,7 @@ impl Plan {
             let at = find(column, names.as_deref(), n_columns)?;
             if roles[at].is_some() {
                 let problem = format!("column {column} is named twice by `label`, `weights` and `ignore`");
-                return Err((problem, "a column has one use".into()));
+                return Err(Complaint::new(problem, "a column has one use"));
             }
             roles[at] = Some(role);
             Ok(())
@@ -146,9 +144,9 @@ impl Plan {
         if let Some(plan) = plans.into_iter().flatten().find(|plan| plan.n_features == wanted.n_features) {
             return Ok(plan);
         }
-        Err((
+        Err(Complaint::new(
             format!("found {n_columns} columns, expected the {} features of the model", wanted.n_features),
-            "the columns are matched by name where both the training data and this file have a header".into(),
+            "the columns are matched by name where both the training data and this file have a header",
         ))
     }
 
@@ -168,15 +166,18 @@ impl Plan {
         };
         let roles: Vec<Role> = roles.into_iter().enumerate().map(&mut assign).collect();
         if n_features == 0 {
-            return Err((
+            return Err(Complaint::new(
                 format!("found no feature among {} columns", roles.len()),
-                "is this the right delimiter? `delimiter` sets it".into(),
+                "is this the right delimiter? `delimiter` sets it",
             ));
         }
         let features = roles.iter().enumerate().filter(|(_, role)| matches!(role, Role::Feature(_)));
         let feature_names = names.as_ref().map(|names| features.map(|(at, _)| names[at].clone()).collect::<Vec<_>>());
         if let Some(twice) = feature_names.as_deref().and_then(twice) {
-            return Err((format!("column {} occurs twice", quote(twice)), "rename one of them, or `ignore` it".into()));
+            return Err(Complaint::new(
+                format!("column {} occurs twice", quote(twice)),
+                "rename one of them, or `ignore` it",
+            ));
         }
         Ok(Self { roles, n_features, feature_names, names, nameless })
     }
@@ -197,7 +198,7 @@ impl Plan {
             if let Some(j) = feature
                 && std::mem::replace(&mut found[j], true)
             {
-                return Err((format!("column {} occurs twice", quote(name)), "rename one of them".into()));
+                return Err(Complaint::new(format!("column {} occurs twice", quote(name)), "rename one of them"));
             }
             assigned.push(role.or(feature.map(Role::Feature)).unwrap_or(Role::Ignored));
         }
@@ -205,9 +206,9 @@ impl Plan {
             expected.iter().zip(&found).filter(|(_, found)| !**found).map(|(name, _)| quote(name)).collect();
         if let [first, rest @ ..] = missing.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-            return Err((
+            return Err(Complaint::new(
                 format!("there is no column {first}{more}, which {whose} has as a feature"),
-                "columns are matched by their names in the header".into(),
+                "columns are matched by their names in the header",
             ));
         }
         Ok(Self {
@@ -245,12 +246,12 @@ fn find(column: &Column, names: Option<&[String]>, n_columns: usize) -> Result<u
             let at = if *number < 0 { n + number } else { number - 1 };
             usize::try_from(at).ok().filter(|&at| *number != 0 && at < n_columns).ok_or_else(|| {
                 let problem = format!("there is no column {number} among {n_columns}");
-                (problem, "columns count from 1; -1 is the last".to_owned())
+                Complaint::new(problem, "columns count from 1; -1 is the last")
             })
         }
-        (Column::Name(name), None) => Err((
+        (Column::Name(name), None) => Err(Complaint::new(
             format!("there is no header to look up column {} in", quote(name)),
-            "give the column's number, from 1, or set `header = true`".into(),
+            "give the column's number, from 1, or set `header = true`",
         )),
         (Column::Name(name), Some(names)) => names.iter().position(|n| n == name).ok_or_else(|| {
             let near = names
@@ -262,7 +263,7 @@ fn find(column: &Column, names: Option<&[String]>, n_columns: usize) -> Result<u
                 Some((_, n)) => format!("did you mean {}?", quote(n)),
                 None => format!("the columns are {}", listed(names)),
             };
-            (format!("there is no column {}", quote(name)), hint)
+            Complaint::new(format!("there is no column {}", quote(name)), hint)
         }),
     }
 }

@@ -30,6 +30,19 @@ pub enum DataErrorKind {
     Content,
 }
 
+/// A problem and the advice about it, before the file and the place are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub problem: String,
+    pub hint: String,
+}
+
+impl Complaint {
+    pub fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: hint.into() }
+    }
+}
+
 /// A data file that cannot be used: where, what was found, what was expected, and a hint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct DataError {

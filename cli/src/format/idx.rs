@@ -93,11 +93,11 @@ pub(super) fn detect(head: &[u8]) -> bool {
 
 /// Reads an image file, and the label file next to it, if there is one by MNIST's naming.
 pub(super) fn read(mut images: Source) -> Result<Table, DataError> {
-    let header = Header::of_images(&mut images)?;
+    let header = IdxHeader::of_images(&mut images)?;
     let labels = match sibling_labels(images.file()) {
         Some(path) => {
             let mut source = Source::open(&path)?;
-            let labels = Header::of_labels(&mut source, images.file(), header.n_rows)?;
+            let labels = IdxHeader::of_labels(&mut source, images.file(), header.n_rows)?;
             Some(labels.read_labels(&mut source)?)
         }
         None => None,
@@ -108,8 +108,8 @@ pub(super) fn read(mut images: Source) -> Result<Table, DataError> {
 
 fn read_part(image_file: &Path, label_file: &Path) -> Result<(Part, Option<ImageShape>), DataError> {
     let (mut images, mut labels) = (Source::open(image_file)?, Source::open(label_file)?);
-    let header = Header::of_images(&mut images)?;
-    let label_header = Header::of_labels(&mut labels, image_file, header.n_rows)?;
+    let header = IdxHeader::of_images(&mut images)?;
+    let label_header = IdxHeader::of_labels(&mut labels, image_file, header.n_rows)?;
     let labels = label_header.read_labels(&mut labels)?;
     let features = header.read_features(&mut images)?;
     Ok((Part::new(image_file, label_file, features, labels), header.image_shape()?))
@@ -184,7 +184,7 @@ impl Element {
 }
 
 /// Header of the file, with the sizes checked as far as they can be.
-struct Header {
+struct IdxHeader {
     file: PathBuf,
     element: Element,
     dims: Vec<u64>,
@@ -193,7 +193,7 @@ struct Header {
     n_bytes: u64,
 }
 
-impl Header {
+impl IdxHeader {
     fn parse(source: &mut Source) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
         let fail = |problem: String| DataError::content(&file, Position::Byte(0), problem);

@@ -28,13 +28,13 @@ pub fn push_text(labels: &mut LabelColumn, word: &[u8]) -> Result<(), String> {
 
 /// Type that all words of a column share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum WordKind {
     Number,
     Boolean,
     Word,
 }
 
-impl Kind {
+impl WordKind {
     fn of(names: &[String]) -> Self {
         if names.iter().all(|name| is_number(name)) {
             Self::Number
@@ -81,7 +81,7 @@ fn is_number(word: &str) -> bool {
 /// The classes of a column, in class order.
 #[must_use]
 pub fn class_names(labels: &LabelColumn) -> Vec<String> {
-    let kind = Kind::of(labels.names());
+    let kind = WordKind::of(labels.names());
     let mut names = LabelColumn::new();
     labels.names().iter().for_each(|name| names.push(&kind.spelt(name)));
     names.class_names()
@@ -91,7 +91,7 @@ pub fn class_names(labels: &LabelColumn) -> Vec<String> {
 #[derive(Debug)]
 pub struct Classes<'a> {
     names: &'a [String],
-    kind: Kind,
+    kind: WordKind,
     written: HashMap<&'a str, usize>,
     spelt: HashMap<Cow<'a, str>, usize>,
 }
@@ -100,7 +100,7 @@ impl<'a> Classes<'a> {
     /// Classes in class order.
     #[must_use]
     pub fn new(names: &'a [String]) -> Self {
-        let kind = Kind::of(names);
+        let kind = WordKind::of(names);
         let written = names.iter().map(String::as_str).zip(0..).collect();
         Self { names, kind, written, spelt: names.iter().map(|name| kind.spelt(name)).zip(0..).collect() }
     }

@@ -114,7 +114,7 @@ impl LibsvmConfig {
     /// The same with indices from a base; `auto` is decided by both parts together.
     fn load_by(&self, float: FloatType, base: IndexBase) -> Result<Dataset, DataError> {
         let (mut notes, mut base_of_test, mut base_of_train) = (Vec::new(), base, base);
-        let single = |path: &Path, base: &mut IndexBase| read_part(path, Cells::Single, base, &mut Vec::new());
+        let single = |path: &Path, base: &mut IndexBase| read_part(path, CellStorage::Single, base, &mut Vec::new());
         // A file that can be read twice is read at the same time.
         let meanwhile = self.test.as_deref().filter(|path| float != FloatType::F64 && is_regular(path));
         let (train, early) = rayon::join(
@@ -125,7 +125,7 @@ impl LibsvmConfig {
         let test = match (&train.features, &self.test, early) {
             (_, None, _) => None,
             (Features::F64(rows), Some(path), _) => {
-                Some(read_part(path, Cells::Double(Some(rows.n_features())), &mut base_of_test, &mut notes)?)
+                Some(read_part(path, CellStorage::Double(Some(rows.n_features())), &mut base_of_test, &mut notes)?)
             }
             (_, Some(_), Some(early)) => Some(early),
             (_, Some(path), None) => Some(single(path, &mut base_of_test)?),
@@ -145,7 +145,7 @@ impl LibsvmConfig {
 
 /// Representation of the cells.
 #[derive(Debug, Clone, Copy)]
-enum Cells {
+enum CellStorage {
     /// Sparse rows in single precision.
     Single,
     /// Dense rows in double precision, of so many features where that is known.
@@ -154,7 +154,7 @@ enum Cells {
     Auto,
 }
 
-impl From<FloatType> for Cells {
+impl From<FloatType> for CellStorage {
     fn from(float: FloatType) -> Self {
         match float {
             FloatType::F32 => Self::Single,
@@ -171,7 +171,7 @@ pub(super) fn detect(head: &[u8]) -> bool {
 
 /// Reads a file whose rows all have a label, or all have none.
 pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
-    let labelled = line::first_cells(source.head()) != Some(line::Cells::WithoutLabel);
+    let labelled = line::first_cells(source.head()) != Some(line::FirstCells::WithoutLabel);
     let width = wanted.filter(|wanted| wanted.double).map(|wanted| wanted.n_features);
     let file = source.file().to_path_buf();
     let base = &mut wanted.map_or(IndexBase::Auto, |wanted| wanted.index_base);
@@ -183,7 +183,12 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     Ok(Table { features, labels, image_shape: None, class_names: None })
 }
 
-fn read_part(path: &Path, cells: Cells, base: &mut IndexBase, notes: &mut Vec<String>) -> Result<Part, DataError> {
+fn read_part(
+    path: &Path,
+    cells: CellStorage,
+    base: &mut IndexBase,
+    notes: &mut Vec<String>,
+) -> Result<Part, DataError> {
     let open = || {
         let source = Source::open(path)?;
         if !source.head().is_empty() && !is_text(source.head()) {
@@ -193,15 +198,15 @@ fn read_part(path: &Path, cells: Cells, base: &mut IndexBase, notes: &mut Vec<St
         Ok(source)
     };
     let (features, labels) = match cells {
-        Cells::Single => single(blocks::read(open()?, true, base)?),
-        Cells::Double(width) => double(blocks::read(open()?, true, base)?, width, path, notes)?,
-        Cells::Auto if is_regular(path) => {
+        CellStorage::Single => single(blocks::read(open()?, true, base)?),
+        CellStorage::Double(width) => double(blocks::read(open()?, true, base)?, width, path, notes)?,
+        CellStorage::Auto if is_regular(path) => {
             let found = single(blocks::read(open()?, true, base)?);
             let doubtful = !precision::blurred(&found.0).is_empty();
             let exact = if doubtful { judged(blocks::read(open()?, true, base)?, path, notes)? } else { None };
             exact.unwrap_or(found)
         }
-        Cells::Auto => {
+        CellStorage::Auto => {
             let (rows, labels) = blocks::read::<f64>(open()?, true, base)?;
             let rounded = rows.in_single();
             let exact = judged((rows, labels.clone()), path, notes)?;

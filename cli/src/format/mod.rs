@@ -27,6 +27,7 @@ pub use cifar::{CifarConfig, CifarLabels};
 pub use columns::{Column, Wanted};
 pub use csv::CsvConfig;
 pub use digits::DigitsConfig;
+pub(crate) use error::Complaint;
 pub use error::{DataError, DataErrorKind, Position};
 pub use idx::IdxConfig;
 pub use images::ImagesConfig;

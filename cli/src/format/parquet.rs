@@ -258,7 +258,7 @@ impl Opened {
             columns.map(|c| if keep || !is_index(&c.name) { c.name.clone() } else { String::new() }).collect()
         };
         let n = self.footer.columns.len();
-        let fail = |(problem, hint): super::columns::Complaint| self.wrong(&problem).with_hint(hint);
+        let fail = |super::columns::Complaint { problem, hint }| self.wrong(&problem).with_hint(hint);
         let mut plan = plan(Some(names(false)), n).map_err(fail)?;
         let shown = std::mem::take(&mut plan.nameless);
         plan.names = Some(names(true));

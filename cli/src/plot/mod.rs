@@ -11,7 +11,7 @@ pub(crate) mod scale;
 pub mod search;
 pub mod templates;
 
-use crate::durable::{Kind, Made, Refusal, Trouble};
+use crate::durable::{FolderError, FolderKind, Made, Refusal};
 use crate::model::file::ModelFileError;
 use crate::model_file;
 use crate::run::folder::{self, FIGURES};
@@ -132,7 +132,7 @@ impl Sheet {
 }
 
 /// A picture that cannot be written, or something else of the folder.
-fn refused(trouble: Trouble) -> PlotError {
+fn refused(trouble: FolderError) -> PlotError {
     let is_picture = trouble.file.parent().is_some_and(|folder| folder.ends_with(FIGURES));
     if is_picture && Refusal::of(&trouble.source).is_none() {
         return PlotError::Draw { problem: trouble.source.to_string(), file: trouble.file };
@@ -146,7 +146,7 @@ fn refused(trouble: Trouble) -> PlotError {
 /// [`PlotError`] when the folder is not a run, one of its files is damaged, or a picture cannot be written.
 pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     let metrics = recorded::read_metrics(folder)?;
-    let made = folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, Kind::Run, []));
+    let made = folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Run, []));
     let mut sheet = Sheet { made, format, drawn: Drawn::default() };
     let name = run_name(folder);
     if let Some(points) = recorded::read_path(folder)? {
@@ -189,7 +189,7 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
 pub fn draw_search(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     let record = crate::search::table::read(folder)?;
     let entries = crate::search::ledger::Ledger::entries(folder)?;
-    let made = search_folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, Kind::Search, []));
+    let made = search_folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Search, []));
     let mut sheet = Sheet { made, format, drawn: Drawn::default() };
     let name = run_name(folder);
     let found = search::Found::new(&record, &entries, &name);

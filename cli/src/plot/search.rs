@@ -4,7 +4,7 @@ use super::canvas::{Figure, INK, Pen, QUIET, Text, failed};
 use super::frame::{Frame, inset, inset_ticks, range};
 use super::pixels::text_width;
 use super::scale::{Axis, color, short};
-use crate::search::ledger::Entry;
+use crate::search::ledger::LedgerEntry;
 use crate::search::rank::Standing;
 use crate::search::space::short_names;
 use crate::search::table::SearchRecord;
@@ -33,7 +33,7 @@ impl Key {
 #[derive(Debug)]
 pub struct Found<'a> {
     record: &'a SearchRecord,
-    entries: &'a [Entry],
+    entries: &'a [LedgerEntry],
     below: String,
     keys: Vec<Key>,
 }
@@ -41,7 +41,7 @@ pub struct Found<'a> {
 impl<'a> Found<'a> {
     /// `None` where no trial was trained.
     #[must_use]
-    pub fn new(record: &'a SearchRecord, entries: &'a [Entry], name: &str) -> Option<Self> {
+    pub fn new(record: &'a SearchRecord, entries: &'a [LedgerEntry], name: &str) -> Option<Self> {
         if record.standings.is_empty() {
             return None;
         }

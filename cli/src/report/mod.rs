@@ -11,7 +11,7 @@ mod search;
 
 pub use crate::run::folder::PAGE;
 
-use crate::durable::{Kind, Made};
+use crate::durable::{FolderKind, Made};
 use crate::model::Classifier;
 use crate::model::file::ModelFileError;
 use crate::model_file;
@@ -108,8 +108,11 @@ pub fn write(folder: &Path) -> Result<Written, ReportError> {
     let mut notes = Vec::new();
     let is_search = folder.join(table::JSON).exists();
     let page = if is_search { of_search(folder, &mut notes)? } else { of_run(folder, &mut notes)? };
-    let (found, kind) =
-        if is_search { (search_folder::open(folder)?, Kind::Search) } else { (folder::open(folder)?, Kind::Run) };
+    let (found, kind) = if is_search {
+        (search_folder::open(folder)?, FolderKind::Search)
+    } else {
+        (folder::open(folder)?, FolderKind::Run)
+    };
     let made = found.unwrap_or_else(|| Made::unmarked(folder, kind, []));
     made.write(PAGE, page.as_bytes()).map_err(RecordError::from)?;
     Ok(Written { file: folder.join(PAGE), notes })

@@ -5,14 +5,14 @@ use super::html::{facts, note, section, table, text, tiles};
 use super::run::{number, percent};
 use crate::plot::scale::{Axis, hex};
 use crate::plot::search::{Found, Key, ceiling};
-use crate::search::ledger::Entry;
+use crate::search::ledger::LedgerEntry;
 use crate::search::rank::Standing;
 use crate::search::space::short_names;
 use crate::search::table::SearchRecord;
 use std::collections::BTreeMap;
 
 /// Every section of a search, without those of its best run.
-pub(super) fn sections(record: &SearchRecord, entries: &[Entry], config: &str) -> String {
+pub(super) fn sections(record: &SearchRecord, entries: &[LedgerEntry], config: &str) -> String {
     let mut out = head(record);
     let found = Found::new(record, entries, "");
     out += &section("trials", "Trials", &found.as_ref().map_or_else(String::new, |f| pictures(record, f)));

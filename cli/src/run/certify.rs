@@ -6,6 +6,7 @@ use crate::bounded::Fraction;
 use crate::config::LoadedConfig;
 use crate::data::Scaler;
 use crate::device::{self, DeviceName};
+use crate::format::Complaint;
 use crate::model::{BiasRule, Classifier, Training};
 use crate::objective::{Objective, Strength};
 use crate::solver::dual::certificate::{self, Proof};
@@ -15,7 +16,7 @@ use std::path::Path;
 
 /// A model's certificate and what it is of.
 #[derive(Debug)]
-pub struct Certified {
+pub struct CertifiedModel {
     /// Bounds.
     pub proof: Proof,
     /// Name of the rows.
@@ -49,7 +50,7 @@ pub fn certify(
     model: &Classifier,
     effort: Effort,
     observer: &mut dyn Observer,
-) -> Result<Certified, RunError> {
+) -> Result<CertifiedModel, RunError> {
     if path.extension().is_some_and(|e| e == "toml") {
         return certify_by(&LoadedConfig::load(path, &[])?, model, effort, observer);
     }
@@ -78,7 +79,7 @@ pub fn certify_by(
     model: &Classifier,
     effort: Effort,
     observer: &mut dyn Observer,
-) -> Result<Certified, RunError> {
+) -> Result<CertifiedModel, RunError> {
     let mut prepared = prepare_for(config, model)?;
     let names = prepared.data.class_names.clone();
     let file = &config.file;
@@ -106,13 +107,13 @@ fn solve(
     model: &Classifier,
     effort: Effort,
     observer: &mut dyn Observer,
-) -> Result<Certified, RunError> {
+) -> Result<CertifiedModel, RunError> {
     let (weight, bias) = coordinates(model, &prepared.scaler)?;
     let Prepared { split, objective, .. } = &prepared;
     let cells = split.train.len() as f64 * model.n_classes() as f64;
     // A score and a dual variable each, in double precision.
     super::afford(&format!("bounds from {cells} scores"), 16.0 * cells, "certify with --data on fewer rows")
-        .map_err(|(problem, hint)| RunError::Mismatch { problem, hint })?;
+        .map_err(|Complaint { problem, hint }| RunError::Mismatch { problem, hint })?;
     if objective.bias == BiasRule::None && bias.iter().any(|b| *b != 0.0) {
         return Err(RunError::Mismatch {
             problem: "the model has a bias, the objective has none".into(),
@@ -137,7 +138,7 @@ fn solve(
     };
     let solver = DualConfig { gap: effort.gap, epochs: Some(effort.epochs), ..own_options(config) };
     let proof = certificate::certify(&solver, &problem, &weight, Some(&bias), observer)?;
-    Ok(Certified {
+    Ok(CertifiedModel {
         proof,
         rows,
         n_samples: split.train.len(),

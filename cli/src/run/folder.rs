@@ -3,7 +3,7 @@
 
 use super::checkpoint;
 use super::record::{RecordError, failed};
-use crate::durable::{self, Kind, Made, Refusal, Trouble};
+use crate::durable::{self, FolderError, FolderKind, Made, Refusal};
 use crate::format::limit;
 use std::fs;
 use std::io;
@@ -83,7 +83,7 @@ pub fn open(folder: &Path) -> Result<Option<Made>, RecordError> {
     }
     let named = FILES.into_iter().map(str::to_owned).chain([PAGE.to_owned()]).chain(figures(&DRAWN));
     let names = present(folder, named).into_iter().chain(path_models(folder));
-    Ok(Some(Made::unmarked(folder, Kind::Run, names)))
+    Ok(Some(Made::unmarked(folder, FolderKind::Run, names)))
 }
 
 /// A run without a list, of version 0.1.0: it has its configuration and a result, or a checkpoint.
@@ -109,8 +109,8 @@ pub(crate) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
     let marked = made.is_some();
     // Those of version 0.1.0 have no list.
     let older_search = || is_there(folder, "search.toml") && is_there(folder, "trials.jsonl");
-    if made.as_ref().map_or_else(older_search, |made| !made.is(Kind::Run)) {
-        let refusal = Refusal::OtherKind { found: Kind::Search.in_words(), expected: Kind::Run.in_words() };
+    if made.as_ref().map_or_else(older_search, |made| !made.is(FolderKind::Run)) {
+        let refusal = Refusal::OtherKind { found: FolderKind::Search.in_words(), expected: FolderKind::Run.in_words() };
         return Err(failed(folder)(refusal.into()));
     }
     if let Some(made) = &made
@@ -121,7 +121,7 @@ pub(crate) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
     {
         return Err(RecordError::Taken { folder: folder.to_path_buf() });
     }
-    let made = made.unwrap_or_else(|| Made::unmarked(folder, Kind::Run, []));
+    let made = made.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Run, []));
     check_below(folder, &[checkpoint::FOLDER, PATH_FOLDER, FIGURES])?;
     let figures: Vec<String> = figures(&DRAWN).collect();
     let names: Vec<&str> = FILES.into_iter().chain(figures.iter().map(String::as_str)).collect();
@@ -145,7 +145,7 @@ pub(crate) fn check_below(folder: &Path, names: &[&str]) -> Result<(), RecordErr
 }
 
 /// Takes away what an earlier run has made in the folder, but for its figures, which are drawn again.
-pub(super) fn remove_earlier(made: &Made) -> Result<(), Trouble> {
+pub(super) fn remove_earlier(made: &Made) -> Result<(), FolderError> {
     let names = made.names();
     let of_path = |name: &str| name.strip_prefix("path/").is_some_and(is_path_model);
     let stale = names

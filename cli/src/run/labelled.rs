@@ -23,7 +23,7 @@ pub fn rows_to_report(split: &Split) -> (&'static str, &[u32]) {
 
 /// Labelled rows that a model is measured on.
 #[derive(Debug)]
-pub struct Labelled {
+pub struct LabelledRows {
     /// All rows of the data.
     pub data: Dataset,
     /// The rows to look at.
@@ -36,27 +36,27 @@ pub struct Labelled {
 ///
 /// # Errors
 /// [`RunError`] when the configuration or file is bad, has no labels, or does not fit the model.
-pub fn labelled(path: &Path, model: &Classifier) -> Result<Labelled, RunError> {
+pub fn labelled(path: &Path, model: &Classifier) -> Result<LabelledRows, RunError> {
     if path.extension().is_some_and(|e| e == "toml") {
         return labelled_by(&LoadedConfig::load(path, &[])?, model);
     }
     let mut data = renumbered(labelled_file(path, model)?, model, path)?;
     data.features = conform(data.features, model, path)?;
     let rows = all_rows(&data.features);
-    Ok(Labelled { data, rows, name: path.display().to_string() })
+    Ok(LabelledRows { data, rows, name: path.display().to_string() })
 }
 
 /// The rows to report on of a configuration's data: test, else validation, else train.
 ///
 /// # Errors
 /// As [`labelled`].
-pub fn labelled_by(config: &LoadedConfig, model: &Classifier) -> Result<Labelled, RunError> {
+pub fn labelled_by(config: &LoadedConfig, model: &Classifier) -> Result<LabelledRows, RunError> {
     let prepared = prepare_for(config, model)?;
     let (name, rows) = rows_to_report(&prepared.split);
     let (rows, name) = (rows.to_vec(), format!("{name} split of {}", config.file.display()));
     let mut data = renumbered(prepared.data, model, &config.file)?;
     data.features = conform(data.features, model, &config.file)?;
-    Ok(Labelled { data, rows, name })
+    Ok(LabelledRows { data, rows, name })
 }
 
 fn labelled_file(path: &Path, model: &Classifier) -> Result<Dataset, RunError> {
@@ -152,6 +152,6 @@ pub fn all_rows(features: &Features) -> Vec<u32> {
 
 /// Measures a model on labelled rows, with the loss that it was trained for where that is known.
 #[must_use]
-pub fn evaluate(model: &Classifier, labelled: &Labelled, top: &[usize]) -> Evaluation {
+pub fn evaluate(model: &Classifier, labelled: &LabelledRows, top: &[usize]) -> Evaluation {
     evaluation::evaluate(model, model.loss(), &labelled.data, &labelled.rows, top)
 }

@@ -5,7 +5,7 @@
 use crate::calibration::Method;
 use crate::config::RunConfig;
 use crate::data::Features;
-use crate::format::limit;
+use crate::format::{Complaint, limit};
 use crate::solver::newton::{NewtonConfig, NewtonMethod};
 use crate::solver::sgd::sampler::Sampling;
 use crate::solver::{DualConfig, LbfgsConfig, SolverConfig};
@@ -17,17 +17,16 @@ struct Need {
     bytes: f64,
 }
 
-/// Refuses what a configuration asks for besides its data and its model, where that cannot fit: the problem, and what to do about
-/// it.
+/// Refuses a request, besides the data and the model, that does not fit into memory.
 ///
 /// # Errors
-/// The problem and the hint, when `bytes` are not free.
+/// [`Complaint`] when `bytes` are not free.
 #[allow(clippy::cast_precision_loss)]
-pub(crate) fn afford(what: &str, bytes: f64, hint: &str) -> Result<(), (String, String)> {
+pub(crate) fn afford(what: &str, bytes: f64, hint: &str) -> Result<(), Complaint> {
     match free() {
         Some(free) if bytes > free as f64 => {
             let (needed, free) = (size(bytes), size(free as f64));
-            Err((format!("{what} need at least {needed} of memory, but {free} are free"), hint.to_owned()))
+            Err(Complaint::new(format!("{what} need at least {needed} of memory, but {free} are free"), hint))
         }
         _ => Ok(()),
     }
@@ -35,7 +34,7 @@ pub(crate) fn afford(what: &str, bytes: f64, hint: &str) -> Result<(), (String, 
 
 /// Size of a run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct RunSize {
     /// Training rows.
     pub rows: usize,
     pub classes: usize,
@@ -43,8 +42,8 @@ pub(super) struct Asked {
     pub validation: usize,
 }
 
-/// Refuses a run that cannot fit: the problem, and what to do about it.
-pub(super) fn check(run: &RunConfig, features: &Features, asked: Asked) -> Result<(), (String, String)> {
+/// Refuses a run that does not fit into memory.
+pub(super) fn check(run: &RunConfig, features: &Features, asked: RunSize) -> Result<(), Complaint> {
     match free() {
         Some(free) => fits(&needs(run, features, asked), free),
         None => Ok(()),
@@ -52,15 +51,20 @@ pub(super) fn check(run: &RunConfig, features: &Features, asked: Asked) -> Resul
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn fits(needs: &[Need], free: u64) -> Result<(), (String, String)> {
+fn fits(needs: &[Need], free: u64) -> Result<(), Complaint> {
     let total: f64 = needs.iter().map(|need| need.bytes).sum();
     if total <= free as f64 {
         return Ok(());
     }
     let parts: Vec<String> = needs.iter().map(|need| format!("{} for {}", size(need.bytes), need.what)).collect();
-    Err((
-        format!("training needs at least {} of memory ({}), but {} are free", size(total), parts.join(", "), size(free as f64)),
-        "feature numbers far beyond the number of features are the usual cause; or fewer classes, smaller batches, another solver".into(),
+    Err(Complaint::new(
+        format!(
+            "training needs at least {} of memory ({}), but {} are free",
+            size(total),
+            parts.join(", "),
+            size(free as f64)
+        ),
+        "feature numbers far beyond the number of features are the usual cause; or fewer classes, smaller batches, another solver",
     ))
 }
 
@@ -69,7 +73,7 @@ fn size(bytes: f64) -> String {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn needs(run: &RunConfig, features: &Features, asked: Asked) -> Vec<Need> {
+fn needs(run: &RunConfig, features: &Features, asked: RunSize) -> Vec<Need> {
     let (n, d, k) = (asked.rows as f64, features.n_features() as f64, asked.classes as f64);
     let dense = !matches!(features, Features::Sparse(_));
     let weights = |bytes: f64, copies: f64| Need {
@@ -177,7 +181,7 @@ mod tests {
             let text = format!("[data.digits]\n[objective]\nlambda = 1e-3\n[loss.weston_watkins]\npower = 2\n{solver}");
             LoadedConfig::parse(&text, Path::new("x"), &[]).unwrap().run
         };
-        let asked = Asked { rows: 1_000, classes: 10, validation: 200 };
+        let asked = RunSize { rows: 1_000, classes: 10, validation: 200 };
         let total = |solver: &str, d: usize| {
             needs(&config(solver), &sparse(d), asked).iter().map(|need| need.bytes).sum::<f64>()
         };
@@ -189,7 +193,7 @@ mod tests {
         assert_eq!(total(calibrated, 1_000_000), 12e7 + 200.0 * 10.0 * 8.0);
         let needs = needs(&config("[solver.sgd]\n"), &sparse(1_000_000_000), asked);
         assert!(fits(&needs, 200_000_000_000).is_ok());
-        let (problem, _) = fits(&needs, 16_000_000_000).unwrap_err();
+        let problem = fits(&needs, 16_000_000_000).unwrap_err().problem;
         assert_eq!(
             problem,
             "training needs at least 120.0 GB of memory (120.0 GB for 10000000000 weights, held 3 times in 4 bytes), but 16.0 GB are free"

@@ -6,7 +6,6 @@ pub mod certify;
 pub mod checkpoint;
 mod confusion;
 mod costs;
-mod fitted;
 pub mod folder;
 mod labelled;
 pub mod measure;
@@ -17,14 +16,15 @@ pub mod recorded;
 mod recorder;
 pub mod resume;
 pub mod selfcheck;
+mod setup;
 mod wanted;
 
-pub use fitted::Fitted;
-pub(crate) use fitted::{classifier, problem};
-pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
+pub use labelled::{LabelledRows, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub(crate) use memory::afford;
 pub use path::check_choice;
 pub use record::{RecordError, RunFolder, RunResult};
+pub use setup::Setup;
+pub(crate) use setup::{classifier, problem};
 pub use wanted::wanted;
 
 use crate::calibration::Method;
@@ -32,7 +32,7 @@ use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
 use crate::data::batch::Source;
 use crate::data::{Dataset, Scaler, Split, class_totals};
 use crate::device::{self, DeviceError, OpenDevice};
-use crate::format::{DataError, FloatType, quote};
+use crate::format::{Complaint, DataError, FloatType, quote};
 use crate::gradcheck::GradcheckError;
 use crate::metric::Confusion;
 use crate::model::Classifier;
@@ -210,8 +210,8 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
         let problem = format!("solver.sgd.{problem}");
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
     }
-    let asked = memory::Asked { rows: n_train, classes: data.n_classes(), validation: split.validation.len() };
-    memory::check(run, &data.features, asked).map_err(|(problem, hint)| refused(problem, &hint))?;
+    let asked = memory::RunSize { rows: n_train, classes: data.n_classes(), validation: split.validation.len() };
+    memory::check(run, &data.features, asked).map_err(|Complaint { problem, hint }| refused(problem, &hint))?;
     let names = data.feature_names.as_deref().unwrap_or_default();
     if let Some(problem) = header_problem(&data.class_names, names, &config.text) {
         return Err(refused(
@@ -220,7 +220,7 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
         )
         .into());
     }
-    let Fitted { scaler, objective, strength } = Fitted::new(config, &data, &split.train, None)?;
+    let Setup { scaler, objective, strength } = Setup::new(config, &data, &split.train, None)?;
     let mut notes = std::mem::take(&mut data.notes);
     let mut warnings: Vec<String> = many_classes(&data.class_names, n_train).into_iter().collect();
     if n_train < data.n_train || run.search.is_some() {
@@ -261,7 +261,7 @@ pub fn threads(asked: usize) -> usize {
 
 /// A finished run.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedRun {
     /// Content of `result.json`.
     pub result: RunResult,
     /// Why the solver ended.
@@ -280,7 +280,7 @@ pub fn train(
     device: &OpenDevice,
     folder: &mut RunFolder,
     observer: &mut dyn Observer,
-) -> Result<Finished, RunError> {
+) -> Result<FinishedRun, RunError> {
     if let (SolverConfig::Dual(solver), true) = (&config.run.solver, config.run.objective.is_path()) {
         return path::train(config, solver, prepared, device, folder, observer);
     }
@@ -304,7 +304,7 @@ pub fn train(
 const MODEL: &str = "model.safetensors";
 
 /// Result of a solver.
-struct Outcome {
+struct SolverResult {
     result: RunResult,
     stop: StopReason,
     model: Option<Classifier>,
@@ -321,7 +321,7 @@ fn outcome(
     (objective, strength): (&Objective, Strength),
     fit: Fit,
     save: &mut dyn FnMut(&Classifier) -> Result<(), RunError>,
-) -> Result<Outcome, RunError> {
+) -> Result<SolverResult, RunError> {
     let stop = fit.stop;
     let mut fit = fit;
     let mut result = blank_result(config, prepared, device, strength, &fit);
@@ -339,12 +339,12 @@ fn outcome(
         }
     }
     result.peak_rss_bytes = record::peak_rss_bytes();
-    Ok(Outcome { result, stop, model, confusion })
+    Ok(SolverResult { result, stop, model, confusion })
 }
 
 /// Saves what the model was found to be worth.
-fn finish(outcome: Outcome, prepared: &Prepared, folder: &mut RunFolder) -> Result<Finished, RunError> {
-    let Outcome { mut result, stop, model, confusion } = outcome;
+fn finish(outcome: SolverResult, prepared: &Prepared, folder: &mut RunFolder) -> Result<FinishedRun, RunError> {
+    let SolverResult { mut result, stop, model, confusion } = outcome;
     if let Some(name) = folder.name() {
         name.clone_into(&mut result.config);
     }
@@ -355,7 +355,7 @@ fn finish(outcome: Outcome, prepared: &Prepared, folder: &mut RunFolder) -> Resu
     if stop != StopReason::Interrupted {
         folder.drop_checkpoints()?;
     }
-    Ok(Finished { result, stop, model })
+    Ok(FinishedRun { result, stop, model })
 }
 
 fn blank_result(

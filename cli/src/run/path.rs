@@ -2,7 +2,7 @@
 
 use super::record::{self, RunFolder, rounded};
 use super::recorder::{Recorder, lock};
-use super::{Finished, Outcome, Prepared, RunError, RunResult, finish, outcome};
+use super::{FinishedRun, Prepared, RunError, RunResult, SolverResult, finish, outcome};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::device::{self, OpenDevice};
 use crate::model::Classifier;
@@ -78,7 +78,7 @@ pub(super) fn train(
     device: &OpenDevice,
     folder: &mut RunFolder,
     observer: &mut dyn Observer,
-) -> Result<Finished, RunError> {
+) -> Result<FinishedRun, RunError> {
     let problem = prepared.problem(config, device);
     let strengths = config.run.objective.strengths(prepared.split.train.len());
     let lambdas: Vec<f64> = strengths.iter().map(|s| s.lambda).collect();
@@ -93,7 +93,7 @@ pub(super) fn train(
     let mut recorder = Recorder::new(&shared, observer, config, prepared, device);
     recorder.done = Some(&done);
     let mut each = |i: usize, fit: Fit| {
-        let finished = Done::of(&fit);
+        let finished = FinishedPoint::of(&fit);
         let file = lock(&shared).path_model(strengths[i].c.unwrap_or(f64::INFINITY))?;
         let row = path.add(strengths[i], fit, &mut |model| Ok(model.save(&file)?))?;
         let mut folder = lock(&shared);
@@ -136,7 +136,7 @@ struct Path<'a> {
     device: &'a OpenDevice,
     points: Vec<PathPoint>,
     stops: Vec<StopReason>,
-    best: Option<Outcome>,
+    best: Option<SolverResult>,
     totals: Totals,
 }
 
@@ -166,7 +166,7 @@ impl Path<'_> {
         };
         self.points.push(PathPoint::of(result));
         self.stops.push(outcome.stop);
-        let better = |old: &Outcome| match (outcome.result.validation_accuracy, old.result.validation_accuracy) {
+        let better = |old: &SolverResult| match (outcome.result.validation_accuracy, old.result.validation_accuracy) {
             (Some(new), Some(old)) => new > old,
             _ => true,
         };
@@ -179,7 +179,7 @@ impl Path<'_> {
 
 /// Record of a finished C in a checkpoint; its weights are in `path/`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Done {
+pub(super) struct FinishedPoint {
     steps: u64,
     epochs: f64,
     stop: StopReason,
@@ -191,7 +191,7 @@ pub(super) struct Done {
 const STOPS: [StopReason; 4] =
     [StopReason::GapReached, StopReason::EpochLimit, StopReason::TimeLimit, StopReason::NoProgress];
 
-impl Done {
+impl FinishedPoint {
     /// `None` for a C that was interrupted.
     fn of(fit: &Fit) -> Option<Self> {
         let Fit { steps, epochs, stop, solve, certificate, .. } = *fit;

@@ -13,9 +13,9 @@ use super::MODEL;
 use super::checkpoint::{Checkpoint, Shelf};
 use super::folder::{self, PATH_FOLDER};
 use super::measure::CalibrationReport;
-use super::path::{Done, PathPoint};
+use super::path::{FinishedPoint, PathPoint};
 use super::recorded::BoundsRow;
-use crate::durable::{self, Growing, Made};
+use crate::durable::{self, GrowingFile, Made};
 use crate::metric::Confusion;
 use crate::solver::{LogEntry, Measurement, Snapshot, SolveError};
 use serde::{Deserialize, Serialize};
@@ -76,9 +76,9 @@ pub struct RunResult {
 pub struct RunFolder {
     /// Files that the program has made in the folder.
     made: Made,
-    metrics: csv::Writer<Growing>,
+    metrics: csv::Writer<GrowingFile>,
     /// Made with its first row.
-    bounds: Option<csv::Writer<Growing>>,
+    bounds: Option<csv::Writer<GrowingFile>>,
     /// Last log entry, for the rows of `bounds.csv`.
     last: Option<LogEntry>,
     shelf: Shelf,
@@ -149,8 +149,8 @@ impl RunFolder {
     }
 
     /// The values of a path that were done before.
-    pub(super) fn done_before(&mut self) -> Result<Vec<Done>, SolveError> {
-        self.snapshot.as_mut().map_or_else(|| Ok(Vec::new()), Done::take)
+    pub(super) fn done_before(&mut self) -> Result<Vec<FinishedPoint>, SolveError> {
+        self.snapshot.as_mut().map_or_else(|| Ok(Vec::new()), FinishedPoint::take)
     }
 
     /// The name of the run where it is not that of the configuration file.
@@ -299,9 +299,9 @@ pub(super) fn rounded(value: f64) -> f64 {
 }
 
 /// A file of a run that grows line by line, with the lines that it begins with. While it is open, no other process gets it this way.
-fn lines(made: &Made, name: &str, rows: &[u8]) -> Result<Growing, RecordError> {
+fn lines(made: &Made, name: &str, rows: &[u8]) -> Result<GrowingFile, RecordError> {
     let path = made.ours(name)?;
-    let Some(mut file) = Growing::open(&path).map_err(failed(&path))? else {
+    let Some(mut file) = GrowingFile::open(&path).map_err(failed(&path))? else {
         return Err(RecordError::Busy { folder: made.folder().to_path_buf(), what: "run" });
     };
     file.begin(rows).map_err(failed(&path))?;

@@ -1,7 +1,7 @@
 //! Recorder of a solver's messages: rows in the run folder, checkpoints, and the observer of the caller.
 
 use super::checkpoint::{Checkpoint, Identity};
-use super::path::Done;
+use super::path::FinishedPoint;
 use super::record::{RecordError, RunFolder};
 use super::{LoadedConfig, OpenDevice, Prepared};
 use crate::solver::checkpoint::Rhythm;
@@ -26,7 +26,7 @@ pub(super) struct Recorder<'a> {
     rhythm: Rhythm,
     progress: u64,
     /// On a path, what is done; its rows are written elsewhere.
-    pub done: Option<&'a Mutex<Vec<Done>>>,
+    pub done: Option<&'a Mutex<Vec<FinishedPoint>>>,
 }
 
 impl<'a> Recorder<'a> {
@@ -76,7 +76,7 @@ impl<'a> Recorder<'a> {
     fn keep(&self, mut snapshot: Snapshot) -> Result<(), RecordError> {
         let identity = || Identity::of(self.config, self.prepared, self.device.label());
         if let Some(done) = self.done {
-            Done::keep(&lock(done), &mut snapshot);
+            FinishedPoint::keep(&lock(done), &mut snapshot);
         }
         let identity = self.identity.get_or_init(identity).clone();
         lock(self.folder).keep(Checkpoint { identity, progress: self.progress, snapshot })

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// State of a run folder that a run may resume from.
 #[derive(Debug)]
-pub enum Standing {
+pub enum FolderState {
     /// Nothing: the run begins.
     Fresh,
     /// A checkpoint.
@@ -41,10 +41,10 @@ fn other_run(folder: &Path, problem: String) -> RecordError {
 ///
 /// # Errors
 /// [`RecordError::Differs`] when it holds another run, [`RecordError::Io`] or [`RecordError::Content`] when it cannot be read.
-pub fn standing(path: &Path, config: &LoadedConfig) -> Result<Standing, RecordError> {
+pub fn standing(path: &Path, config: &LoadedConfig) -> Result<FolderState, RecordError> {
     // A finished run has no checkpoints; if it was ended before the last was removed, the end of it is done again.
     if has_checkpoint(path) {
-        return Ok(Standing::Stopped);
+        return Ok(FolderState::Stopped);
     }
     let result = path.join("result.json");
     let finished = match folder::read_text(path, "result.json")? {
@@ -66,7 +66,7 @@ pub fn standing(path: &Path, config: &LoadedConfig) -> Result<Standing, RecordEr
             });
         }
     }
-    Ok(finished.map_or(Standing::Fresh, |result| Standing::Finished(Box::new(result))))
+    Ok(finished.map_or(FolderState::Fresh, |result| FolderState::Finished(Box::new(result))))
 }
 
 /// The newest run of a configuration that has not been given a folder by name: `runs/<name>-<time>`.
@@ -90,7 +90,7 @@ pub fn has_checkpoint(path: &Path) -> bool {
 
 /// A resumed run folder, and remarks for the user.
 #[derive(Debug)]
-pub struct Resumed {
+pub struct ResumedFolder {
     /// The folder.
     pub folder: RunFolder,
     /// From where.
@@ -104,7 +104,12 @@ pub struct Resumed {
 /// # Errors
 /// [`RecordError::Differs`] when that is of another configuration, other data or a newer program; [`RecordError::Content`] when
 /// none can be read; [`RecordError::Busy`] or [`RecordError::Io`] when the folder cannot be opened.
-pub fn resume(path: &Path, config: &LoadedConfig, prepared: &Prepared, device: String) -> Result<Resumed, RecordError> {
+pub fn resume(
+    path: &Path,
+    config: &LoadedConfig,
+    prepared: &Prepared,
+    device: String,
+) -> Result<ResumedFolder, RecordError> {
     let mut shelf = Shelf::of(path);
     let (checkpoint, file, mut notes) = shelf.newest()?;
     let (was, now) = (&checkpoint.identity, Identity::of(config, prepared, device));
@@ -146,7 +151,7 @@ pub fn resume(path: &Path, config: &LoadedConfig, prepared: &Prepared, device: S
     let changed = changed.map_or_else(String::new, |changed| format!("; {changed}"));
     let from = format!("{} ({unit} {}){changed}", file.display(), checkpoint.progress);
     let folder = RunFolder::go_on(path, &config.text, shelf, checkpoint)?;
-    Ok(Resumed { folder, from, notes })
+    Ok(ResumedFolder { folder, from, notes })
 }
 
 fn count(threads: usize) -> String {

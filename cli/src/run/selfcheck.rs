@@ -47,7 +47,7 @@ const OF_A_TRAINING: f64 = 1e-4;
 
 /// A line of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Line {
+pub struct SelfcheckLine {
     /// Name of the computation.
     pub what: String,
     /// The relative error against the reference.
@@ -64,7 +64,7 @@ pub struct Parity {
     /// Its name, with the adapter's.
     pub device: String,
     /// In order.
-    pub lines: Vec<Line>,
+    pub lines: Vec<SelfcheckLine>,
     /// Whether all is within its tolerance.
     pub ok: bool,
 }
@@ -96,9 +96,9 @@ pub fn selfcheck(device: &OpenDevice) -> Result<Parity, RunError> {
     Ok(Parity { device: device.label(), lines, ok })
 }
 
-fn line(what: impl Into<String>, error: f64, tolerance: f64) -> Line {
+fn line(what: impl Into<String>, error: f64, tolerance: f64) -> SelfcheckLine {
     // NaN is not within anything.
-    Line { what: what.into(), error, tolerance, ok: error <= tolerance }
+    SelfcheckLine { what: what.into(), error, tolerance, ok: error <= tolerance }
 }
 
 fn loaded(text: &str) -> Result<LoadedConfig, RunError> {
@@ -127,7 +127,7 @@ fn of_a_loss(
     device: &OpenDevice,
     formulation: Formulation,
     power: Power,
-    lines: &mut Vec<Line>,
+    lines: &mut Vec<SelfcheckLine>,
 ) -> Result<(), RunError> {
     let loss = Loss::new(formulation, 1.0, power).k(2);
     let objective = Objective { loss, ..prepared.objective.clone() };
@@ -222,7 +222,7 @@ fn distance(fit: &Fit, weight: &[f64], bias: &[f64]) -> f64 {
 }
 
 /// The optimum by the exact solver and by L-BFGS on the device, against the bracket of the exact solver in f64.
-fn of_the_optimum(prepared: &Prepared, device: &OpenDevice, lines: &mut Vec<Line>) -> Result<(), RunError> {
+fn of_the_optimum(prepared: &Prepared, device: &OpenDevice, lines: &mut Vec<SelfcheckLine>) -> Result<(), RunError> {
     let Some(reference) = crate::device::open_cpu() else {
         return Err(crate::gradcheck::GradcheckError::NoCpuBackend.into());
     };

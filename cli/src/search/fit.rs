@@ -2,14 +2,14 @@
 
 use super::folds::{self, Fold};
 use super::ledger::FitRecord;
-use super::plan::{Group, Kind};
+use super::plan::{Group, TrainingKind};
 use super::space::Trial;
 use crate::config::LoadedConfig;
 use crate::config::search::Resource;
 use crate::data::{Dataset, Scaler, sample};
 use crate::device::OpenDevice;
 use crate::evaluation::evaluate;
-use crate::run::{Fitted, RunError, classifier, problem};
+use crate::run::{RunError, Setup, classifier, problem};
 use crate::solver::sgd::stacked::{self, Member};
 use crate::solver::{Fit, LogEntry, Measurement, Observer, Problem, SgdConfig, SolverConfig, StopReason, dual};
 use std::num::NonZeroUsize;
@@ -119,11 +119,11 @@ impl<'a> Bench<'a> {
             Resource::Steps => self.folds[fold].train.clone(),
         };
         let fitted = self.fitted(group, fold, &rows)?;
-        let job = Job { bench: self, group, fold, rung, rows: &rows, fitted: &fitted, threads };
+        let job = GroupJob { bench: self, group, fold, rung, rows: &rows, fitted: &fitted, threads };
         let fits = match group.kind {
-            Kind::Alone => job.alone(observer)?,
-            Kind::Stack => job.stack(observer)?,
-            Kind::Path => job.path(observer)?,
+            TrainingKind::Alone => job.alone(observer)?,
+            TrainingKind::Stack => job.stack(observer)?,
+            TrainingKind::Path => job.path(observer)?,
         };
         if fits.iter().any(|(fit, _)| fit.stop == StopReason::Interrupted) || fits.len() < group.trials.len() {
             return Ok(None);
@@ -133,8 +133,8 @@ impl<'a> Bench<'a> {
     }
 
     /// The state that each trial of a group fits on its rows, preprocessing included.
-    fn fitted(&self, group: &Group, fold: usize, rows: &[u32]) -> Result<Vec<Fitted>, RunError> {
-        let mut all: Vec<Fitted> = Vec::new();
+    fn fitted(&self, group: &Group, fold: usize, rows: &[u32]) -> Result<Vec<Setup>, RunError> {
+        let mut all: Vec<Setup> = Vec::new();
         for &trial in &group.trials {
             let config = &self.trials[trial].config;
             let preprocess = &config.run.preprocess;
@@ -144,7 +144,7 @@ impl<'a> Bench<'a> {
                 scalers.iter().find(|(n, _)| *n == name).map(|(_, scaler)| scaler.clone())
             };
             let fresh = known.is_none();
-            let fitted = Fitted::new(config, self.data, rows, known)?;
+            let fitted = Setup::new(config, self.data, rows, known)?;
             if fresh {
                 let mut scalers = self.scalers.lock().unwrap_or_else(PoisonError::into_inner);
                 if scalers.len() >= KEPT {
@@ -159,26 +159,26 @@ impl<'a> Bench<'a> {
 }
 
 /// A group at work on a fold.
-struct Job<'a> {
+struct GroupJob<'a> {
     bench: &'a Bench<'a>,
     group: &'a Group,
     fold: usize,
     rung: Rung,
     rows: &'a [u32],
-    fitted: &'a [Fitted],
+    fitted: &'a [Setup],
     threads: usize,
 }
 
 type Trained = Vec<(Fit, Vec<(u64, f64)>)>;
 
-impl Job<'_> {
+impl GroupJob<'_> {
     fn config(&self, i: usize) -> &LoadedConfig {
         &self.bench.trials[self.group.trials[i]].config
     }
 
     fn problem(&self, i: usize) -> Problem<'_> {
         let Bench { data, device, folds, .. } = self.bench;
-        let Fitted { scaler, objective, .. } = &self.fitted[i];
+        let Setup { scaler, objective, .. } = &self.fitted[i];
         let problem = problem(self.config(i), data, scaler, objective, device);
         let validation = &folds[self.fold].validation;
         Problem { train: self.rows, validation, threads: self.threads, ..problem }
@@ -252,13 +252,13 @@ impl Job<'_> {
             loss: None,
             relative_gap: fit.certificate.map(|c| c.relative_gap),
             seconds: fit.solve.as_secs_f64(),
-            stacked: if self.group.kind == Kind::Stack { self.group.trials.len() } else { 1 },
+            stacked: if self.group.kind == TrainingKind::Stack { self.group.trials.len() } else { 1 },
             curve: thinned(curve),
         };
         if matches!(fit.stop, StopReason::Diverged { .. }) {
             return record;
         }
-        let (data, Fitted { scaler, objective, .. }) = (self.bench.data, &self.fitted[i]);
+        let (data, Setup { scaler, objective, .. }) = (self.bench.data, &self.fitted[i]);
         let model = classifier(self.config(i), data, scaler, objective, self.rows.len(), fit);
         let loss = Some(&objective.loss);
         let evaluate = |rows: &[u32]| evaluate(&model, loss, data, rows, &[]);

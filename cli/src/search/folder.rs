@@ -3,7 +3,7 @@
 use super::ledger::{CONFIG, LEDGER};
 use super::refit;
 use super::table::{BEST, JSON, TABLE};
-use crate::durable::{Kind, Made, Refusal};
+use crate::durable::{FolderKind, Made, Refusal};
 use crate::run::RecordError;
 use crate::run::folder::{FIGURES, PAGE, check_below, figures, present};
 use crate::run::record::{RunFolder, failed};
@@ -33,7 +33,7 @@ pub fn open(folder: &Path) -> Result<Option<Made>, RecordError> {
 /// A search without a list, in whose folder all is ours that has a name that a search gives.
 pub(super) fn by_name(folder: &Path) -> Made {
     let named = FILES.into_iter().map(str::to_owned).chain([PAGE.to_owned()]).chain(figures(&DRAWN));
-    Made::unmarked(folder, Kind::Search, present(folder, named))
+    Made::unmarked(folder, FolderKind::Search, present(folder, named))
 }
 
 /// Refuses a folder in which a search would touch what is not its own; gives what is.
@@ -49,7 +49,7 @@ pub(super) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
         None => crate::run::folder::open(folder)?,
         found => found,
     };
-    if found.as_ref().is_some_and(|made| !made.is(Kind::Search)) {
+    if found.as_ref().is_some_and(|made| !made.is(FolderKind::Search)) {
         return Err(a_run(folder));
     }
     if let Some(made) = &found
@@ -59,7 +59,7 @@ pub(super) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
     {
         return Err(RecordError::Taken { folder: folder.to_path_buf() });
     }
-    let made = found.unwrap_or_else(|| Made::unmarked(folder, Kind::Search, []));
+    let made = found.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Search, []));
     check_below(folder, &[FIGURES])?;
     let figures: Vec<String> = figures(&DRAWN).collect();
     let names: Vec<&str> = FILES.into_iter().chain(figures.iter().map(String::as_str)).collect();
@@ -70,7 +70,7 @@ pub(super) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
 
 /// The folder of a run is not that of a search.
 pub(super) fn a_run(folder: &Path) -> RecordError {
-    let refusal = Refusal::OtherKind { found: Kind::Run.in_words(), expected: Kind::Search.in_words() };
+    let refusal = Refusal::OtherKind { found: FolderKind::Run.in_words(), expected: FolderKind::Search.in_words() };
     failed(folder)(refusal.into())
 }
 

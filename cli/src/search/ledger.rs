@@ -4,7 +4,7 @@
 use super::folder;
 use super::table::{BEST, JSON, TABLE};
 use crate::config::ConfigError;
-use crate::durable::{self, Growing, Kind, Made};
+use crate::durable::{self, FolderKind, GrowingFile, Made};
 use crate::format::limit;
 use crate::run::RecordError;
 use crate::run::folder::{FIGURES, read_text};
@@ -54,7 +54,7 @@ pub struct FitRecord {
 
 /// A line of the file: trainings that were done together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct LedgerEntry {
     /// Names the job within its search.
     pub job: String,
     /// Seconds from its beginning to its end, measuring included.
@@ -68,7 +68,7 @@ pub struct Entry {
 
 /// Seconds that a search has taken, whatever ran side by side; of jobs without a time of their end the sum.
 #[must_use]
-pub fn seconds(entries: &[Entry]) -> f64 {
+pub fn seconds(entries: &[LedgerEntry]) -> f64 {
     let last = entries.iter().filter_map(|entry| entry.elapsed).reduce(f64::max);
     last.unwrap_or_else(|| entries.iter().map(|entry| entry.wall).sum())
 }
@@ -78,9 +78,9 @@ pub fn seconds(entries: &[Entry]) -> f64 {
 pub struct Ledger {
     /// Files that the program has made in the folder.
     pub(super) made: Made,
-    file: Growing,
+    file: GrowingFile,
     /// Entries found when it was opened, and those added since.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LedgerEntry>,
 }
 
 impl Ledger {
@@ -102,10 +102,10 @@ impl Ledger {
         Ok(Self { made, file, entries: Vec::new() })
     }
 
-    fn held(made: &Made) -> Result<Growing, RecordError> {
+    fn held(made: &Made) -> Result<GrowingFile, RecordError> {
         let path = made.ours(LEDGER)?;
         let busy = || RecordError::Busy { folder: made.folder().to_path_buf(), what: "search" };
-        Growing::open(&path).map_err(failed(&path))?.ok_or_else(busy)
+        GrowingFile::open(&path).map_err(failed(&path))?.ok_or_else(busy)
     }
 
     /// Takes a search up where it was left.
@@ -136,7 +136,7 @@ impl Ledger {
     fn read(folder: &Path) -> Result<Self, RecordError> {
         // Without a list, a configuration that is that of the search to the last byte says that the folder is the search's.
         let found = folder::open(folder)?.unwrap_or_else(|| folder::by_name(folder));
-        if !found.is(Kind::Search) {
+        if !found.is(FolderKind::Search) {
             return Err(folder::a_run(folder));
         }
         folder::best(folder)?;
@@ -153,7 +153,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`RecordError`] when there are none, or the file is damaged.
-    pub fn entries(folder: &Path) -> Result<Vec<Entry>, RecordError> {
+    pub fn entries(folder: &Path) -> Result<Vec<LedgerEntry>, RecordError> {
         let Some(bytes) = crate::run::folder::read(folder, LEDGER)? else {
             return Err(RecordError::NotARun { folder: folder.to_path_buf(), missing: LEDGER });
         };
@@ -164,7 +164,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`RecordError::Io`] when it cannot be written.
-    pub fn append(&mut self, entry: Entry) -> Result<(), RecordError> {
+    pub fn append(&mut self, entry: LedgerEntry) -> Result<(), RecordError> {
         let mut line = serde_json::to_vec(&entry).unwrap_or_default();
         line.push(b'\n');
         let path = self.made.folder().join(LEDGER);
@@ -177,14 +177,14 @@ impl Ledger {
 
 /// The entries of the whole lines, and how many bytes those are. What stands there again (two processes of version 0.1.0 could write
 /// one file) is what it was the first time: a job counts once, and so does a trial on a fold of a rung.
-fn of_lines(bytes: &[u8], path: &Path) -> Result<(Vec<Entry>, usize), RecordError> {
+fn of_lines(bytes: &[u8], path: &Path) -> Result<(Vec<LedgerEntry>, usize), RecordError> {
     let (mut entries, mut whole) = (Vec::new(), 0);
     let (mut jobs, mut trained) = (BTreeSet::new(), BTreeSet::new());
     for (number, line) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
         if line.last() != Some(&b'\n') {
             break;
         }
-        let mut entry: Entry = serde_json::from_slice(line).map_err(|e| RecordError::Content {
+        let mut entry: LedgerEntry = serde_json::from_slice(line).map_err(|e| RecordError::Content {
             file: path.to_path_buf(),
             problem: format!("line {}: {e}", number + 1),
         })?;
@@ -207,7 +207,7 @@ fn sweep(folder: &Path) {
 mod tests {
     use super::*;
 
-    fn entry(job: &str) -> Entry {
+    fn entry(job: &str) -> LedgerEntry {
         let fit = FitRecord {
             trial: job.bytes().map(usize::from).sum(),
             rung: 0,
@@ -224,7 +224,7 @@ mod tests {
             stacked: 1,
             curve: vec![(0, 9.0), (100, 1e20)],
         };
-        Entry { job: job.into(), wall: 1.5, elapsed: Some(2.5), fits: vec![fit] }
+        LedgerEntry { job: job.into(), wall: 1.5, elapsed: Some(2.5), fits: vec![fit] }
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
         other.job = "three".into();
         ledger.append(other).unwrap();
         drop(ledger);
-        let three = Entry { job: "three".into(), fits: Vec::new(), ..entry("three") };
+        let three = LedgerEntry { job: "three".into(), fits: Vec::new(), ..entry("three") };
         let expected = [entry("one"), entry("two"), three];
         assert_eq!(Ledger::entries(folder.path()).unwrap(), expected);
         assert_eq!(Ledger::resume(folder.path(), "").unwrap().unwrap().entries, expected);
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn jobs_side_by_side_take_the_time_that_passed() {
-        let at = |wall, elapsed| Entry { wall, elapsed, ..entry("one") };
+        let at = |wall, elapsed| LedgerEntry { wall, elapsed, ..entry("one") };
         // Two pairs side by side, written in the order in which they ended.
         let pairs = [at(2.0, Some(2.0)), at(2.5, Some(2.5)), at(2.0, Some(4.0)), at(2.0, Some(4.5))];
         assert_eq!(seconds(&pairs), 4.5);

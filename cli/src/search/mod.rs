@@ -22,12 +22,13 @@ pub mod table;
 use crate::config::search::{HalvingConfig, Resource, SearchConfig};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::device::OpenDevice;
+use crate::format::Complaint;
 use crate::run::{self, Prepared, RunError, RunResult};
 use crate::solver::{LogEntry, Observer, SolverConfig};
 use fit::{Bench, Rung};
 use folds::Fold;
-use ledger::{Entry, Ledger};
-use plan::{Group, Kind, Sizes};
+use ledger::{Ledger, LedgerEntry};
+use plan::{Group, Sizes, TrainingKind};
 use rank::Standing;
 use refit::Refit;
 use space::Trial;
@@ -44,7 +45,7 @@ const TRAINING: f64 = 2048.0;
 
 /// Progress of a search.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
+pub struct SearchProgress {
     /// Trainings done, of which so many in this session.
     pub done: usize,
     /// Trainings in all; an estimate where trials are thinned out or time is limited.
@@ -68,7 +69,7 @@ pub trait Watcher: Send {
     /// Something that the user should know.
     fn warning(&mut self, text: &str);
     /// After a job.
-    fn done(&mut self, progress: &Progress);
+    fn done(&mut self, progress: &SearchProgress);
     /// True when the search should end with the step in hand.
     fn interrupted(&self) -> bool;
 }
@@ -87,7 +88,7 @@ pub enum End {
 
 /// Result of a search.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct SearchOutcome {
     /// Ranked.
     pub standings: Vec<Standing>,
     /// Reason for its end.
@@ -104,14 +105,14 @@ pub struct Outcome {
 
 /// A search that is ready to run: everything that can be wrong with a configuration has been looked for.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct SearchPlan<'a> {
     config: &'a LoadedConfig,
     search: &'a SearchConfig,
     /// The trials.
     pub trials: Vec<Trial>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> SearchPlan<'a> {
     /// Makes the trials.
     ///
     /// # Errors
@@ -153,7 +154,7 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`ConfigError`] when there are too few of them.
     pub fn folds(&self, prepared: &Prepared) -> Result<Vec<Fold>, ConfigError> {
-        let refused = |(problem, hint): (String, String)| ConfigError::new(&self.config.file, problem).with_hint(hint);
+        let refused = |complaint| ConfigError::about(&self.config.file, complaint);
         let count = folds::count(self.search);
         let total = self.total(count);
         const FEWER: &str = "set fewer `folds`, `repeats` or `trials` of [search]";
@@ -162,7 +163,7 @@ impl<'a> Plan<'a> {
                 "search: found {total} trainings ({} trials on {count} folds), expected at most {MOST_TRAININGS}",
                 self.trials.len()
             );
-            return Err(refused((problem, FEWER.into())));
+            return Err(refused(Complaint::new(problem, FEWER)));
         }
         #[allow(clippy::cast_precision_loss)]
         let (rows, trainings) = (folds::pool(&prepared.split).len() as f64 * count as f64, total as f64);
@@ -183,7 +184,7 @@ impl<'a> Plan<'a> {
         folder: &Path,
         ledger: Ledger,
         watcher: &mut dyn Watcher,
-    ) -> Result<Outcome, RunError> {
+    ) -> Result<SearchOutcome, RunError> {
         let sizes = Sizes::of(&prepared.data.features, prepared.data.n_classes());
         let bench = Bench::new(&prepared.data, device, &self.trials, folds);
         let done: usize = ledger.entries.iter().map(|e| e.fits.len()).sum();
@@ -219,10 +220,10 @@ impl<'a> Plan<'a> {
         Ok(outcome)
     }
 
-    fn outcome(&self, standings: Vec<Standing>, end: End, sizes: Sizes) -> Outcome {
+    fn outcome(&self, standings: Vec<Standing>, end: End, sizes: Sizes) -> SearchOutcome {
         let all: Vec<usize> = (0..self.trials.len()).collect();
         let groups = plan::groups(&self.trials, &all, self.search, sizes);
-        let stacked = groups.iter().filter(|g| g.kind == Kind::Stack).map(|g| g.trials.len()).sum();
+        let stacked = groups.iter().filter(|g| g.kind == TrainingKind::Stack).map(|g| g.trials.len()).sum();
         let mut alone: Vec<(&'static str, usize)> = Vec::new();
         for trial in &self.trials {
             if let Some(reason) = plan::alone_because(trial, self.search) {
@@ -232,13 +233,13 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        Outcome { standings, end, trials: self.trials.len(), stacked, alone, refit: None }
+        SearchOutcome { standings, end, trials: self.trials.len(), stacked, alone, refit: None }
     }
 }
 
 /// A search at work.
 struct Session<'a> {
-    plan: &'a Plan<'a>,
+    plan: &'a SearchPlan<'a>,
     bench: &'a Bench<'a>,
     sizes: Sizes,
     threads: usize,
@@ -253,19 +254,19 @@ struct Session<'a> {
 }
 
 /// A group on a fold.
-struct Job<'a> {
+struct SearchJob<'a> {
     name: String,
     group: &'a Group,
     fold: usize,
 }
 
 /// Passes a job's steps on.
-struct Listener<'s, 'a> {
+struct JobObserver<'s, 'a> {
     session: &'s Session<'a>,
     steps: u64,
 }
 
-impl Observer for Listener<'_, '_> {
+impl Observer for JobObserver<'_, '_> {
     fn start(&mut self, steps: u64) {
         self.steps = steps;
     }
@@ -313,8 +314,8 @@ impl Session<'_> {
         let groups = plan::groups(self.bench.trials, chosen, self.plan.search, self.sizes);
         let done: BTreeSet<String> = lock(&self.ledger).entries.iter().map(|e| e.job.clone()).collect();
         let all = groups.iter().flat_map(|group| (0..self.bench.folds.len()).map(move |fold| (group, fold)));
-        let named = all.map(|(group, fold)| Job { name: plan::job_name(rung.number, fold, group), group, fold });
-        let jobs: Vec<Job<'_>> = named.filter(|job| !done.contains(&job.name)).collect();
+        let named = all.map(|(group, fold)| SearchJob { name: plan::job_name(rung.number, fold, group), group, fold });
+        let jobs: Vec<SearchJob<'_>> = named.filter(|job| !done.contains(&job.name)).collect();
         // The exact solver is at its best with a thread to itself; the others share the cores of one job.
         let exact = |group: &Group| {
             group.trials.iter().all(|&t| matches!(self.bench.trials[t].config.run.solver, SolverConfig::Dual(_)))
@@ -366,17 +367,17 @@ impl Session<'_> {
     }
 
     /// Does one job and records it; false when it was interrupted.
-    fn job(&self, rung: Rung, job: &Job<'_>, threads: usize) -> Result<bool, RunError> {
+    fn job(&self, rung: Rung, job: &SearchJob<'_>, threads: usize) -> Result<bool, RunError> {
         if lock(&self.watcher).interrupted() {
             return Ok(false);
         }
         let start = Instant::now();
-        let mut listener = Listener { session: self, steps: 0 };
+        let mut listener = JobObserver { session: self, steps: 0 };
         let Some(fits) = self.bench.train(job.group, job.fold, rung, threads, &mut listener)? else {
             return Ok(false);
         };
         let (wall, elapsed) = (start.elapsed().as_secs_f64(), Some(self.elapsed()));
-        let entry = Entry { job: job.name.clone(), wall, elapsed, fits };
+        let entry = LedgerEntry { job: job.name.clone(), wall, elapsed, fits };
         lock(&self.ledger).append(entry)?;
         let progress = self.progress(job);
         lock(&self.watcher).done(&progress);
@@ -384,7 +385,7 @@ impl Session<'_> {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn progress(&self, job: &Job<'_>) -> Progress {
+    fn progress(&self, job: &SearchJob<'_>) -> SearchProgress {
         let done: usize = lock(&self.ledger).entries.iter().map(|e| e.fits.len()).sum();
         let now = done.saturating_sub(self.before);
         let pace = self.start.elapsed().as_secs_f64() / now.max(1) as f64;
@@ -399,11 +400,11 @@ impl Session<'_> {
         };
         let trials = &job.group.trials;
         let what = match (job.group.kind, trials.as_slice()) {
-            (Kind::Alone, [one]) => format!("trial {one}"),
-            (Kind::Path, _) => format!("a path of {} trials", trials.len()),
+            (TrainingKind::Alone, [one]) => format!("trial {one}"),
+            (TrainingKind::Path, _) => format!("a path of {} trials", trials.len()),
             _ => format!("{} trials as one model", trials.len()),
         };
-        Progress {
+        SearchProgress {
             done,
             total: self.total,
             best: best.map(|(trial, score)| (self.bench.trials[trial].label(), score)),

@@ -11,7 +11,7 @@ use crate::solver::sgd::stacked::hindrance;
 
 /// Method of training the trials of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TrainingKind {
     /// One trial by its own solver.
     Alone,
     /// As blocks of one model.
@@ -24,7 +24,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// Method of training.
-    pub kind: Kind,
+    pub kind: TrainingKind,
     /// Their numbers, ascending.
     pub trials: Vec<usize>,
 }
@@ -103,11 +103,13 @@ pub fn groups(trials: &[Trial], chosen: &[usize], search: &SearchConfig, sizes: 
     for &index in chosen {
         let trial = &trials[index];
         let (kind, room) = match (&trial.config.run.solver, alone_because(trial, search)) {
-            (_, Some(_)) | (SolverConfig::Lbfgs(_) | SolverConfig::Newton(_), None) => (Kind::Alone, 1),
-            (SolverConfig::Sgd(sgd), None) => (Kind::Stack, search.stacked.get().min(sizes.room(sgd.batch_size.get()))),
-            (SolverConfig::Dual(_), None) => (Kind::Path, usize::MAX),
+            (_, Some(_)) | (SolverConfig::Lbfgs(_) | SolverConfig::Newton(_), None) => (TrainingKind::Alone, 1),
+            (SolverConfig::Sgd(sgd), None) => {
+                (TrainingKind::Stack, search.stacked.get().min(sizes.room(sgd.batch_size.get())))
+            }
+            (SolverConfig::Dual(_), None) => (TrainingKind::Path, usize::MAX),
         };
-        let shape = if kind == Kind::Alone { format!("alone {index}") } else { shape(trial) };
+        let shape = if kind == TrainingKind::Alone { format!("alone {index}") } else { shape(trial) };
         let open = shapes.iter_mut().find(|(s, group, room)| *s == shape && group.trials.len() < *room);
         match open {
             Some((_, group, _)) => group.trials.push(index),
@@ -116,7 +118,7 @@ pub fn groups(trials: &[Trial], chosen: &[usize], search: &SearchConfig, sizes: 
     }
     shapes
         .into_iter()
-        .map(|(_, group, _)| if group.trials.len() == 1 { Group { kind: Kind::Alone, ..group } } else { group })
+        .map(|(_, group, _)| if group.trials.len() == 1 { Group { kind: TrainingKind::Alone, ..group } } else { group })
         .collect()
 }
 
@@ -125,9 +127,9 @@ pub fn groups(trials: &[Trial], chosen: &[usize], search: &SearchConfig, sizes: 
 pub fn job_name(rung: usize, fold: usize, group: &Group) -> String {
     let trials: Vec<String> = group.trials.iter().map(ToString::to_string).collect();
     let kind = match group.kind {
-        Kind::Alone => "alone",
-        Kind::Stack => "stack",
-        Kind::Path => "path",
+        TrainingKind::Alone => "alone",
+        TrainingKind::Stack => "stack",
+        TrainingKind::Path => "path",
     };
     format!("rung {rung} fold {fold} {kind} {}", trials.join(","))
 }
@@ -152,13 +154,13 @@ mod tests {
 
     #[test]
     fn rates_strengths_and_losses_share_a_stack_and_preprocessing_does_not() {
-        let of = |trials: &[usize]| Group { kind: Kind::Stack, trials: trials.to_vec() };
+        let of = |trials: &[usize]| Group { kind: TrainingKind::Stack, trials: trials.to_vec() };
         let space = "[search.space]\n\"objective.lambda\" = [1e-3, 1e-2]\n\"loss.weston_watkins.margin\" = [1.0, 2.0]\n\"preprocess.scale\" = [\"none\", \"std\"]";
         assert_eq!(plan("[solver.sgd]", space), [of(&[0, 2, 4, 6]), of(&[1, 3, 5, 7])]);
         let few = format!("stacked = 3\n{space}");
         assert_eq!(plan("[solver.sgd]", &few)[..2], [of(&[0, 2, 4]), of(&[1, 3, 5])]);
-        assert!(plan("[solver.sgd]\noptimizer = \"lamb\"", space).iter().all(|g| g.kind == Kind::Alone));
-        assert!(plan("[solver.sgd]", &format!("stacked = 1\n{space}")).iter().all(|g| g.kind == Kind::Alone));
+        assert!(plan("[solver.sgd]\noptimizer = \"lamb\"", space).iter().all(|g| g.kind == TrainingKind::Alone));
+        assert!(plan("[solver.sgd]", &format!("stacked = 1\n{space}")).iter().all(|g| g.kind == TrainingKind::Alone));
     }
 
     #[test]
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn strengths_of_the_exact_solver_are_a_path_for_each_loss() {
         let space = "[search.space]\n\"objective.lambda\" = [1e-3, 1e-2]\n\"loss.weston_watkins.power\" = [1, 2]";
-        let of = |trials: &[usize]| Group { kind: Kind::Path, trials: trials.to_vec() };
+        let of = |trials: &[usize]| Group { kind: TrainingKind::Path, trials: trials.to_vec() };
         assert_eq!(plan("[solver.dual]", space), [of(&[0, 1]), of(&[2, 3])]);
         assert_eq!(job_name(0, 2, &of(&[0, 2])), "rung 0 fold 2 path 0,2");
     }

@@ -1,7 +1,7 @@
 //! From what was trained to a ranked table.
 
 use super::folds::Fold;
-use super::ledger::{Entry, FitRecord};
+use super::ledger::{FitRecord, LedgerEntry};
 use super::space::{Trial, shown};
 use crate::config::search::Metric;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ pub fn score(metric: Metric, fit: &FitRecord) -> Option<f64> {
 /// Ranks every trial that was trained at all: the furthest rung first, there those with all their folds first, there by score;
 /// what diverged is last, and ties go to the earlier trial.
 #[must_use]
-pub fn standings(trials: &[Trial], folds: &[Fold], entries: &[Entry], metric: Metric) -> Vec<Standing> {
+pub fn standings(trials: &[Trial], folds: &[Fold], entries: &[LedgerEntry], metric: Metric) -> Vec<Standing> {
     let mut of: BTreeMap<usize, Vec<&FitRecord>> = BTreeMap::new();
     entries.iter().flat_map(|e| &e.fits).for_each(|fit| of.entry(fit.trial).or_default().push(fit));
     let one = |(trial, all): (usize, Vec<&FitRecord>)| {
@@ -155,7 +155,7 @@ mod tests {
 
     fn table(fits: Vec<FitRecord>, n_folds: usize, metric: Metric) -> Vec<(usize, Option<f64>)> {
         let folds = vec![Fold { train: vec![], validation: vec![0; 100] }; n_folds];
-        let entries = [Entry { job: String::new(), wall: 0.0, elapsed: None, fits }];
+        let entries = [LedgerEntry { job: String::new(), wall: 0.0, elapsed: None, fits }];
         standings(&[], &folds, &entries, metric).into_iter().map(|s| (s.trial, s.score)).collect()
     }
 

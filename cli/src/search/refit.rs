@@ -5,7 +5,7 @@ use super::rank::Standing;
 use super::space::Trial;
 use super::{Watcher, folds};
 use crate::device::OpenDevice;
-use crate::run::{self, Fitted, Prepared, RunError, RunFolder, RunResult, resume};
+use crate::run::{self, Prepared, RunError, RunFolder, RunResult, Setup, resume};
 use crate::solver::{LogEntry, Observer, StopReason};
 use std::path::Path;
 
@@ -24,12 +24,12 @@ pub(super) enum Refit {
 }
 
 /// Tells the watcher of the search.
-struct Listener<'a> {
+struct RefitObserver<'a> {
     watcher: &'a mut dyn Watcher,
     steps: u64,
 }
 
-impl Observer for Listener<'_> {
+impl Observer for RefitObserver<'_> {
     fn warning(&mut self, text: &str) {
         self.watcher.warning(text);
     }
@@ -69,16 +69,16 @@ pub(super) fn refit(
     let path = folder.join(FOLDER);
     // A run of another trial, left because the ranking has changed since, is begun anew.
     let standing = if taken_up { resume::standing(&path, &config).ok() } else { None };
-    if let Some(resume::Standing::Finished(result)) = standing {
+    if let Some(resume::FolderState::Finished(result)) = standing {
         return Ok(Refit::Done(result));
     }
     prepared.split.train = folds::pool(&prepared.split);
     prepared.split.validation = Vec::new();
-    let Fitted { scaler, objective, strength } = Fitted::new(&config, &prepared.data, &prepared.split.train, None)?;
+    let Setup { scaler, objective, strength } = Setup::new(&config, &prepared.data, &prepared.split.train, None)?;
     (prepared.scaler, prepared.objective, prepared.strength) = (scaler, objective, strength);
     watcher.stage(&format!("trial {} is trained once more, on {} rows", best.trial, prepared.split.train.len()));
     let resumed = match standing {
-        Some(resume::Standing::Stopped) => Some(resume::resume(&path, &config, prepared, device.label())?),
+        Some(resume::FolderState::Stopped) => Some(resume::resume(&path, &config, prepared, device.label())?),
         _ => None,
     };
     let mut run_folder = match resumed {
@@ -89,7 +89,7 @@ pub(super) fn refit(
         }
         None => RunFolder::create(&path, &config.text, true)?,
     };
-    let finished = run::train(&config, prepared, device, &mut run_folder, &mut Listener { watcher, steps: 0 })?;
+    let finished = run::train(&config, prepared, device, &mut run_folder, &mut RefitObserver { watcher, steps: 0 })?;
     Ok(match finished.stop {
         StopReason::Interrupted => Refit::Interrupted,
         _ => Refit::Done(Box::new(finished.result)),

@@ -5,6 +5,7 @@ use crate::calibration::Method as Calibration;
 use crate::config::search::{Dimension, MOST_TRIALS as MOST, Method, Metric, Range, Resource, SearchConfig, Space};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::streams;
+use crate::format::Complaint;
 use crate::run::afford;
 use crate::solver::SolverConfig;
 use crate::visible;
@@ -137,7 +138,7 @@ pub fn table(config: &LoadedConfig) -> Result<&SearchConfig, ConfigError> {
 /// # Errors
 /// [`ConfigError`] when the space is too large, a range has no number of points, or a trial makes no configuration.
 pub fn trials(config: &LoadedConfig, search: &SearchConfig) -> Result<Vec<Trial>, ConfigError> {
-    let refused = |(problem, hint): Refusal| ConfigError::new(&config.file, problem).with_hint(hint);
+    let refused = |complaint| ConfigError::about(&config.file, complaint);
     let most = search.trials.map(|trials| trials.get());
     let grid = match search.method {
         Method::Grid => Some(Grid::of(&search.space).map_err(refused)?),
@@ -188,7 +189,6 @@ fn trial(config: &LoadedConfig, index: usize, values: Vec<(String, Value)>) -> R
 }
 
 type Point = Vec<(String, Value)>;
-type Refusal = (String, String);
 
 /// A value of a file as the document of a trial takes it.
 fn value_of(value: &toml::Value) -> Value {
@@ -207,13 +207,13 @@ struct Grid<'a> {
 }
 
 impl<'a> Grid<'a> {
-    fn of(space: &'a Space) -> Result<Self, Refusal> {
+    fn of(space: &'a Space) -> Result<Self, Complaint> {
         let axis = |(key, dimension): (&'a String, &'a Dimension)| match dimension {
             Dimension::Choices(values) => Ok((key, dimension, values.len())),
             Dimension::Range(Range { points: Some(points), .. }) => Ok((key, dimension, points.get())),
-            Dimension::Range(_) => Err((
+            Dimension::Range(_) => Err(Complaint::new(
                 format!("search.space.{}: a grid needs to know how many `points` of the range", visible::short(key)),
-                "add `points = 5`, or set `method = \"random\"`".to_owned(),
+                "add `points = 5`, or set `method = \"random\"`",
             )),
         };
         Ok(Self { axes: space.0.iter().map(axis).collect::<Result<_, _>>()? })
@@ -225,18 +225,18 @@ impl<'a> Grid<'a> {
     }
 
     /// Trials to take of it.
-    fn count(&self, most: Option<usize>) -> Result<usize, Refusal> {
+    fn count(&self, most: Option<usize>) -> Result<usize, Complaint> {
         let Some(size) = self.size() else {
-            return Err((
+            return Err(Complaint::new(
                 format!("search.space: found more than {} combinations", u64::MAX),
-                "set `method = \"random\"`, which draws each key by itself, or fewer `points`".into(),
+                "set `method = \"random\"`, which draws each key by itself, or fewer `points`",
             ));
         };
         let wanted = most.map_or(size, |most| size.min(most as u64));
         if wanted > MOST as u64 {
-            return Err((
+            return Err(Complaint::new(
                 format!("search.space: found {size} trials, expected at most {MOST}"),
-                "set `trials`, which takes a drawn part".into(),
+                "set `trials`, which takes a drawn part",
             ));
         }
         #[allow(clippy::cast_possible_truncation)]
@@ -329,9 +329,9 @@ mod tests {
             let grid = Grid::of(&space).unwrap();
             let points = grid.points(grid.count(Some(2)).unwrap(), 0);
             assert_eq!((points.len(), points[0].len()), (2, n));
-            assert!(grid.count(None).unwrap_err().0.starts_with("search.space: found 9"), "{n}");
+            assert!(grid.count(None).unwrap_err().problem.starts_with("search.space: found 9"), "{n}");
         }
-        let problem = Grid::of(&axes(5)).unwrap().count(Some(2)).unwrap_err().0;
+        let problem = Grid::of(&axes(5)).unwrap().count(Some(2)).unwrap_err().problem;
         assert_eq!(problem, "search.space: found more than 18446744073709551615 combinations");
         // A grid taken in full needs no draw.
         let space = axes(1);

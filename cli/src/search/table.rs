@@ -1,9 +1,9 @@
 //! `search.csv`, `search.json` and `best.toml`: what a search leaves behind besides its records.
 
 use super::folds::Fold;
-use super::ledger::{self, Entry};
+use super::ledger::{self, LedgerEntry};
 use super::rank::Standing;
-use super::{Outcome, Plan};
+use super::{SearchOutcome, SearchPlan};
 use crate::config::search::SearchConfig;
 use crate::device::OpenDevice;
 use crate::durable::Made;
@@ -86,11 +86,11 @@ pub struct Alone {
 
 impl Facts {
     pub(super) fn of(
-        plan: &Plan<'_>,
+        plan: &SearchPlan<'_>,
         prepared: &Prepared,
         device: &OpenDevice,
         folds: &[Fold],
-        entries: &[Entry],
+        entries: &[LedgerEntry],
     ) -> Self {
         let SearchConfig { method, metric, folds: parts, repeats, space, .. } = plan.search;
         let rows = |rows: fn(&Fold) -> usize| folds.first().map_or(0, rows);
@@ -118,7 +118,12 @@ fn content(file: &Path) -> impl FnOnce(String) -> RecordError + '_ {
 }
 
 /// Writes the three files.
-pub(super) fn write(made: &Made, plan: &Plan<'_>, outcome: &Outcome, facts: &Facts) -> Result<(), RecordError> {
+pub(super) fn write(
+    made: &Made,
+    plan: &SearchPlan<'_>,
+    outcome: &SearchOutcome,
+    facts: &Facts,
+) -> Result<(), RecordError> {
     let table = csv(&facts.keys, &outcome.standings).map_err(content(&made.folder().join(TABLE)))?;
     made.write(TABLE, &table)?;
     let record = SearchRecord {

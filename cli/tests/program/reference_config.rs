@@ -15,7 +15,7 @@ const BOGUS: &str = "no_such_key";
 
 /// A key of the reference.
 #[derive(Debug)]
-pub struct Entry {
+pub struct LedgerEntry {
     pub value: Value,
     /// Commented out.
     pub off: bool,
@@ -24,7 +24,7 @@ pub struct Entry {
 }
 
 /// The reference line by line: entries by dotted key, and the tables with whether they are commented out.
-pub fn entries() -> (BTreeMap<String, Entry>, BTreeMap<String, bool>) {
+pub fn entries() -> (BTreeMap<String, LedgerEntry>, BTreeMap<String, bool>) {
     let (mut entries, mut tables) = (BTreeMap::new(), BTreeMap::new());
     let (mut table, mut prose) = (String::new(), String::new());
     for line in REFERENCE.lines() {
@@ -44,7 +44,7 @@ pub fn entries() -> (BTreeMap<String, Entry>, BTreeMap<String, bool>) {
             let value = value.parse().unwrap_or_else(|e| panic!("{line}: {e}"));
             let dotted = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
             assert!(!prose.is_empty(), "{dotted} is not explained");
-            let entry = Entry { value, off, prose: std::mem::take(&mut prose) };
+            let entry = LedgerEntry { value, off, prose: std::mem::take(&mut prose) };
             assert!(entries.insert(dotted.clone(), entry).is_none(), "{dotted} is there twice");
         }
     }
@@ -181,7 +181,7 @@ fn owner_of(table: &str) -> String {
 fn the_tables_that_are_commented_out_hold_their_defaults() {
     let (entries, tables) = entries();
     for table in tables.iter().filter(|(_, off)| **off).map(|(table, _)| table) {
-        let keys: Vec<(&str, &Entry)> = entries
+        let keys: Vec<(&str, &LedgerEntry)> = entries
             .iter()
             .filter_map(|(p, e)| Some((p.strip_prefix(table)?.strip_prefix('.')?, e)))
             .filter(|(k, _)| !k.contains('.'))

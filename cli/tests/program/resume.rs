@@ -6,7 +6,7 @@ use crate::program::{Case, Desk, SMALL, Verdict, repository};
 use burn_svm::internals::solver::sgd::optimizer::OptimizerName;
 use burn_svm::internals::solver::{LogEntry, Observer, StopReason};
 use burn_svm_cli::config::{LoadedConfig, parse_assignment};
-use burn_svm_cli::run::resume::{self, Standing};
+use burn_svm_cli::run::resume::{self, FolderState};
 use burn_svm_cli::run::{self, RunFolder};
 use std::fs;
 use std::path::Path;
@@ -47,11 +47,11 @@ fn train(text: &str, set: &[&str], folder: &Path, steps: u64) -> StopReason {
     let prepared = run::prepare(&config).unwrap_or_else(|e| panic!("{e}"));
     let device = run::open_device(&config).unwrap();
     let mut record = match resume::standing(folder, &config).unwrap_or_else(|e| panic!("{e}")) {
-        Standing::Fresh => RunFolder::create(folder, &config.text, true).unwrap(),
-        Standing::Stopped => {
+        FolderState::Fresh => RunFolder::create(folder, &config.text, true).unwrap(),
+        FolderState::Stopped => {
             resume::resume(folder, &config, &prepared, device.label()).unwrap_or_else(|e| panic!("{e}")).folder
         }
-        Standing::Finished(result) => panic!("finished already: {result:?}"),
+        FolderState::Finished(result) => panic!("finished already: {result:?}"),
     };
     let mut observer = StopAfter { steps, made: 0 };
     run::train(&config, &prepared, &device, &mut record, &mut observer).unwrap_or_else(|e| panic!("{e}")).stop

@@ -7,7 +7,7 @@ use burn_svm::internals::solver::sgd::optimizer::OptimizerName;
 use burn_svm::internals::solver::sgd::stacked::{self, Member, MemberFit, hindrance};
 use burn_svm::internals::solver::{Fit, LogEntry, Observer, SolverConfig, StopReason};
 use burn_svm_cli::config::LoadedConfig;
-use burn_svm_cli::run::{self, Fitted, Prepared};
+use burn_svm_cli::run::{self, Prepared, Setup};
 use std::path::Path;
 
 struct Silent;
@@ -51,7 +51,7 @@ fn prepare(config: &LoadedConfig, prepared: Option<&mut Prepared>) -> Option<Pre
     match prepared {
         None => Some(run::prepare(config).unwrap()),
         Some(prepared) => {
-            let fitted = Fitted::new(config, &prepared.data, &prepared.split.train, None).unwrap();
+            let fitted = Setup::new(config, &prepared.data, &prepared.split.train, None).unwrap();
             (prepared.scaler, prepared.objective, prepared.strength) =
                 (fitted.scaler, fitted.objective, fitted.strength);
             None

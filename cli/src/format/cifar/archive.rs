@@ -1,6 +1,8 @@
 //! The tar archive around CIFAR's files, read front to back.
 
-use super::{Batch, CifarConfig, Found, LONGEST_NAMES, N_PIXELS, Records, check_labels, names_or_digits, parse_names};
+use super::{
+    Batch, CifarConfig, CifarParts, LONGEST_NAMES, N_PIXELS, Records, check_labels, names_or_digits, parse_names,
+};
 use crate::format::limit;
 use crate::format::open::{Source, fill, looks_like};
 use crate::format::{DataError, Position};
@@ -12,14 +14,14 @@ use tar::Archive;
 const LONGEST_PATH: u64 = 1 << 14;
 
 /// A file of the archive as it stands there.
-struct Entry {
+struct ArchiveEntry {
     batch: Batch,
     path: PathBuf,
     bytes: Vec<u8>,
 }
 
 /// Reads the entries in the order of the archive, and joins them in the order of their names.
-pub(super) fn read(config: &CifarConfig) -> Result<Found, DataError> {
+pub(super) fn read(config: &CifarConfig) -> Result<CifarParts, DataError> {
     let file = &config.dir;
     let source = Source::open(file)?;
     if source.head().get(257..262) != Some(b"ustar") {
@@ -52,12 +54,12 @@ pub(super) fn read(config: &CifarConfig) -> Result<Found, DataError> {
         whole.pixels.extend_from_slice(&records.pixels);
         whole.labels.extend_from_slice(&records.labels);
     }
-    Ok(Found { train, test, class_names, notes })
+    Ok(CifarParts { train, test, class_names, notes })
 }
 
 type NamesFile = (String, Vec<u8>);
 
-fn read_entries(file: &Path, source: Source) -> Result<(Vec<Entry>, Vec<NamesFile>), DataError> {
+fn read_entries(file: &Path, source: Source) -> Result<(Vec<ArchiveEntry>, Vec<NamesFile>), DataError> {
     let fail = |error: io::Error| damaged(file, &error);
     let mut archive = Archive::new(source);
     let (mut batches, mut names_files, mut long_path, mut total) = (Vec::new(), Vec::new(), None, 0u64);
@@ -85,7 +87,7 @@ fn read_entries(file: &Path, source: Source) -> Result<(Vec<Entry>, Vec<NamesFil
                 return Err(damaged(file, &io::ErrorKind::UnexpectedEof.into()));
             }
             bytes.shrink_to_fit();
-            batches.push(Entry { batch, path: file.join(name), bytes });
+            batches.push(ArchiveEntry { batch, path: file.join(name), bytes });
         } else if name == "batches.meta.txt" || name.ends_with("_label_names.txt") {
             fill(&mut entry, &mut bytes, size.min(LONGEST_NAMES), 0).map_err(fail)?;
             names_files.push((name, bytes));

@@ -86,7 +86,7 @@ pub(super) fn read<T: Float>(
     let first = text.record().map_err(|fault| fault.at(&file, 0))?;
     let has_header = header.unwrap_or_else(|| is_header(&first, special, comma));
     let names = has_header.then(|| first.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect());
-    let plan = plan(names, first.len()).map_err(|(problem, hint)| {
+    let plan = plan(names, first.len()).map_err(|Complaint { problem, hint }| {
         let position = Position::Line(start.1 + 1);
         DataError::content(&file, position, problem).with_hint(hint)
     })?;

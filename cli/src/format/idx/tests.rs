@@ -12,12 +12,12 @@ fn idx(code: u8, dims: &[u32], data: &[u8]) -> Vec<u8> {
 
 fn images(bytes: &[u8]) -> Result<Features<'static>, DataError> {
     let mut source = source(bytes)?;
-    Header::of_images(&mut source)?.read_features(&mut source)
+    IdxHeader::of_images(&mut source)?.read_features(&mut source)
 }
 
 fn labels(bytes: &[u8], n: usize) -> Result<LabelColumn, DataError> {
     let mut source = source(bytes)?;
-    Header::of_labels(&mut source, Path::new("images"), n)?.read_labels(&mut source)
+    IdxHeader::of_labels(&mut source, Path::new("images"), n)?.read_labels(&mut source)
 }
 
 /// Two parts of three 2×2 images in a fresh folder.

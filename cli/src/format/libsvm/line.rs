@@ -30,22 +30,22 @@ impl Fault {
 
 /// Start of the first row with cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cells {
+pub(super) enum FirstCells {
     AfterLabel,
     WithoutLabel,
 }
 
 /// Looks for the first row with an `INDEX:` cell among the first bytes of a file. `None` where a row before it has other words.
-pub(super) fn first_cells(head: &[u8]) -> Option<Cells> {
+pub(super) fn first_cells(head: &[u8]) -> Option<FirstCells> {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     for line in head.split(|&b| b == b'\n') {
         let mut words = line.split(|&b| is_blank(b)).filter(|word| !word.is_empty()).take_while(|word| word[0] != b'#');
         let Some(first) = words.next() else { continue };
         if is_cell(first) {
-            return Some(Cells::WithoutLabel);
+            return Some(FirstCells::WithoutLabel);
         }
         match words.next() {
-            Some(second) if is_cell(second) || second.starts_with(b"qid:") => return Some(Cells::AfterLabel),
+            Some(second) if is_cell(second) || second.starts_with(b"qid:") => return Some(FirstCells::AfterLabel),
             Some(_) => return None,
             // A row of zeros has a label only.
             None => (),

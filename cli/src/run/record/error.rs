@@ -1,6 +1,6 @@
 //! A run folder that cannot be made, written, read or gone on with.
 
-use crate::durable::Trouble;
+use crate::durable::FolderError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -56,8 +56,8 @@ pub enum RecordError {
     },
 }
 
-impl From<Trouble> for RecordError {
-    fn from(Trouble { file, source }: Trouble) -> Self {
+impl From<FolderError> for RecordError {
+    fn from(FolderError { file, source }: FolderError) -> Self {
         Self::Io { file, source }
     }
 }

@@ -11,7 +11,7 @@ use crate::solver::{Fit, Problem};
 
 /// Everything of a run that is fitted on its training rows.
 #[derive(Debug, Clone)]
-pub struct Fitted {
+pub struct Setup {
     /// Preprocessing.
     pub scaler: Scaler,
     /// The objective.
@@ -20,7 +20,7 @@ pub struct Fitted {
     pub strength: Strength,
 }
 
-impl Fitted {
+impl Setup {
     /// Fits on `train` rows of `data`; a `scaler` that was fitted on the same rows for the same `[preprocess]` is taken as it is.
     ///
     /// # Errors

@@ -306,7 +306,7 @@ fn enumerate(backend: Backend) -> Vec<Device> {
     }
 }
 
-/// The adapter's name; opening it is what finds out whether the driver works.
+/// The adapter's name; opening it shows whether the driver works.
 fn with_identity(device: Device) -> Option<(Device, String)> {
     #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
     {
@@ -327,7 +327,7 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
     caught(work).ok()
 }
 
-/// Runs work on a device. Burn panics where a driver fails or an adapter is lost: the first line of what it says is the error.
+/// Runs work on a device. Burn panics where a driver fails or an adapter is lost: the first line of its message is the error.
 /// A panic on the processor is a mistake of this program, and stays one.
 ///
 /// # Errors

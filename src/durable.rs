@@ -19,15 +19,15 @@ const TRIES: usize = 8;
 /// Writes `bytes` to `file`, all or nothing.
 ///
 /// # Errors
-/// The error of the system; the temporary file is removed then, and what `file` held is still there.
+/// The error of the system; the temporary file is removed then, and the old content of `file` is still there.
 pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(file, |out| out.write_all(bytes))
 }
 
-/// Writes what `content` writes to `file`, all or nothing.
+/// Writes the output of `content` to `file`, all or nothing.
 ///
 /// # Errors
-/// As [`write()`], or what `content` returns.
+/// As [`write()`], or the error of `content`.
 pub fn write_with(file: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut draft = Draft::begin(file)?;
     content(&mut draft)?;

@@ -38,7 +38,7 @@ struct ChunkSums {
     hits: Vec<u64>,
 }
 
-/// The same of scores; `scorer` has the preprocessing, not `source`.
+/// [`evaluate`] by scores; `scorer` has the preprocessing, not `source`.
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn of_scorer(
     loss: Option<&Loss>,

@@ -265,7 +265,7 @@ pub fn block_gradient(blocks: &[MemberBlock], scores: Tensor<2>, batch: &Batch, 
     if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 1) }
 }
 
-/// Loss, regularisation and bias rule: what a solver minimises.
+/// Loss, regularisation and bias rule: the function that a solver minimises.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
     /// ℓ with its class weights.

@@ -1,4 +1,4 @@
-//! The losses in plain loops: what everything else in this crate is held to, and where a reader should start.
+//! The losses in plain loops: the reference for everything else in this crate, and a good start for readers.
 //!
 //! Slow on purpose, f64, no tensors. [`weston_watkins_naive`] is the loss and gradient as the CS231n notes write them, two
 //! loops that touch one margin at a time. [`weston_watkins_by_class`] drops the inner loop's bookkeeping to one matrix column

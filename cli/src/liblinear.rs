@@ -171,7 +171,7 @@ fn finite(lines: &Lines<'_>, word: &str) -> Result<f64, ModelFileError> {
     value.ok_or_else(|| lines.wrong(format!("found {}, expected a finite number", shown(word))))
 }
 
-/// Reads a model file of LIBLINEAR; `file` is named in errors. Memory grows with the file, not with what it promises.
+/// Reads a model file of LIBLINEAR; `file` is named in errors. Memory grows with the file, not with the sizes that it promises.
 ///
 /// # Errors
 /// [`ModelFileError::Line`] when it is damaged, or not a classifier of two classes or more.

@@ -102,7 +102,7 @@ impl Calibrator {
         }
     }
 
-    /// Whether it can be applied to the scores of so many classes: parameters finite, one for each class, T above 0.
+    /// Whether it can be applied to the scores of `n_classes` classes: parameters finite, one for each class, T above 0.
     #[must_use]
     pub fn fits(&self, n_classes: usize) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! The likely cause of a disagreement, found by fitting the difference to what common mistakes would leave behind.
+//! The likely cause of a disagreement, found by fitting the difference to the traces of common mistakes.
 
 use super::ModelPoint;
 use super::judge::Candidates;
@@ -10,7 +10,7 @@ const UNEXPLAINED: f64 = 1e-3;
 /// Values that a fit needs.
 const ENOUGH: usize = 3;
 
-/// One value of a gradient with what a wrong one is made of.
+/// One value of a gradient, with the terms that mistakes get wrong.
 struct Evidence {
     /// The correct value.
     truth: f64,

@@ -1,6 +1,6 @@
 //! Dense rows: scores, updates and Gram matrices of a block of rows that fits the cache.
 
-// Index loops over arrays of known length: what the compiler keeps in registers.
+// Index loops over arrays of known length, which the compiler keeps in registers.
 #![allow(clippy::needless_range_loop)]
 
 use super::{AlignedBuffer, Real, padded};

@@ -4,12 +4,12 @@
 //! what is used again and again, the part of the weights or the sums, stays in registers and in the first-level cache. The sums
 //! of a score and of a gradient are added up in an order that depends on the shape alone.
 
-// Index loops over arrays of known length: what the compiler keeps in registers.
+// Index loops over arrays of known length, which the compiler keeps in registers.
 #![allow(clippy::needless_range_loop, clippy::manual_memcpy)]
 
 mod gradient;
 
-pub use gradient::{GradientTile, WeightPart};
+pub use gradient::{BatchSlopes, GradientTile, WeightPart};
 
 use super::{AlignedBuffer, padded};
 use pulp::{Simd, WithSimd};
@@ -80,7 +80,7 @@ fn load<S: Simd, C: CellValue>(cells: &[C]) -> S::f32s {
     }
 }
 
-/// A matrix of rows where it lies, of which some are taken by index; `x − shift` is what counts.
+/// A matrix of rows that is read in place by index; its values are `x − shift`.
 #[derive(Debug, Clone, Copy)]
 pub struct RowMatrix<'a, C> {
     cells: &'a [C],
@@ -88,7 +88,7 @@ pub struct RowMatrix<'a, C> {
     shift: &'a PerFeature,
 }
 
-/// A number of each feature: what is subtracted from it, or a factor.
+/// A number of each feature: its shift or a factor.
 #[derive(Debug, Clone)]
 pub struct PerFeature(AlignedBuffer<f32>);
 
@@ -232,7 +232,7 @@ impl PackedWeights {
         }
     }
 
-    /// Row-major `[n_features, n_classes]`, each feature multiplied by its `scale`: what [`PackedWeights::pack`] was given.
+    /// Row-major `[n_features, n_classes]`, each feature multiplied by its `scale`: the input of [`PackedWeights::pack`].
     #[must_use]
     pub fn to_rows(&self, scale: Option<&[f32]>) -> Vec<f32> {
         let k = self.n_classes;

@@ -13,7 +13,7 @@ pub(crate) fn gamma(m: usize) -> f64 {
     if error < 0.5 { error / (1.0 - error) } else { f64::INFINITY }
 }
 
-/// A sum that carries what its roundings have lost. For terms of one sign it is off by less than [`Sum::ERROR`] of itself.
+/// A sum that carries the rounding errors along. For terms of one sign it is off by less than [`Sum::ERROR`] of itself.
 ///
 /// A. Neumaier, *Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen*, ZAMM 54, 1974.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,7 +34,7 @@ impl Sum {
         self.value = sum;
     }
 
-    /// Adds what another sum has come to.
+    /// Adds another sum.
     pub fn merge(&mut self, other: Self) {
         self.add(other.value);
         self.lost += other.lost;

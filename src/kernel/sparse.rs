@@ -29,7 +29,7 @@ impl<T: Real> FeatureWeights<T> {
         self.values.get_mut().fill(T::default());
     }
 
-    /// The classes with their padding: the length of what [`FeatureWeights::scores`] writes.
+    /// The classes with their padding: the length of the output of [`FeatureWeights::scores`].
     #[must_use]
     pub const fn width(&self) -> usize {
         self.width

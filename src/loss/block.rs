@@ -2,7 +2,7 @@
 //!
 //! `a_j = clip((v_j − t)/r, 0, hi)` with `t = κ·Σa` where that keeps `Σa ≤ cap`, else the t with `Σa = cap`.
 
-// Index loops over slices of one length: iterators are not inlined into what is compiled for an instruction set.
+// Index loops over slices of one length: iterators are not inlined into code compiled for an instruction set.
 #![allow(clippy::needless_range_loop)]
 
 use pulp::Simd;
@@ -29,7 +29,7 @@ fn total<S: Simd>(simd: S, v: &[S::f64s], t: f64, rate: f64, hi: f64) -> (f64, f
         let z = simd.mul_f64s(simd.sub_f64s(v[l], t), rate);
         let a = simd.max_f64s(simd.min_f64s(z, hi), zero);
         sums = simd.add_f64s(sums, a);
-        // Strictly inside is what clipping leaves as it was, but for the ends.
+        // Strictly inside are the values that clipping leaves unchanged, but for the ends.
         let at_end = simd.or_m64s(simd.equal_f64s(a, zero), simd.equal_f64s(a, hi));
         inside = simd.add_f64s(inside, simd.select_f64s(at_end, zero, one));
     }

@@ -2,7 +2,7 @@
 //!
 //! A class that is not charged has the margin −∞.
 
-// Index loops over arrays of known length: what the compiler turns into vectors.
+// Index loops over arrays of known length, which the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
 use super::{Loss, Power};

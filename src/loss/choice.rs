@@ -169,7 +169,7 @@ pub enum LossConfig {
 /// A `[loss.*]` table that does not fit the classes of the data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LossMisfit {
-    /// A key names what is no class.
+    /// A key names no class.
     #[error("{key}: `{}` is not a class", visible::short(.name))]
     UnknownClass {
         /// The key.

@@ -14,7 +14,7 @@
 //! One-vs-rest falls apart into binary steps. References: Y. Wang and C. Scott, *An Exact Solver for the Weston-Watkins SVM
 //! Subproblem*, ICML 2021; S. Keerthi et al., *A Sequential Dual Method for Large Scale Multi-class Linear SVMs*, KDD 2008.
 
-// Index loops over slices of one length: iterators are not inlined into what is compiled for an instruction set.
+// Index loops over slices of one length: iterators are not inlined into code compiled for an instruction set.
 #![allow(clippy::needless_range_loop)]
 
 pub use super::block::Jacobian;
@@ -93,6 +93,23 @@ fn least_curvature(squared: bool, loss: f64, c: f64) -> f64 {
     FLAT * if squared { 1.0 / c } else { loss / c / c }
 }
 
+/// A sample's loss and its share of the duality gap.
+#[derive(Debug, Clone, Copy)]
+pub struct LossGap {
+    /// c·ℓ
+    pub loss: f64,
+    /// c·ℓ − Σ_j a_j·G_j + penalty(a)
+    pub gap: f64,
+}
+
+/// Margins G from scores s.
+struct MarginShift<F> {
+    /// G − s of the classes of a vector, by its place.
+    of_lanes: F,
+    /// G of the label.
+    at_label: f64,
+}
+
 /// Result of a visit to a sample.
 #[derive(Debug, Clone, Copy)]
 pub struct Visit {
@@ -152,7 +169,7 @@ impl Loss {
             a.fill(0.0);
             return Visit { loss: 0.0, gap: 0.0, changed };
         }
-        let (loss, gap) = self.dual_measure(simd, sample, scores, a, scratch);
+        let LossGap { loss, gap } = self.dual_measure(simd, sample, scores, a, scratch);
         if gap <= tolerance {
             return Visit { loss, gap, changed: false };
         }
@@ -235,7 +252,7 @@ impl Loss {
         scores: &[f64],
         a: &[f64],
         scratch: &mut Scratch,
-    ) -> (f64, f64) {
+    ) -> LossGap {
         let own = scores[sample.label];
         let (shift, at_label) = match &self.margins {
             Margins::Difference(delta) => (delta - own, f64::NEG_INFINITY),
@@ -243,23 +260,25 @@ impl Loss {
             Margins::Costs(costs) => {
                 let (costs, own) = (S::as_simd_f64s(costs.of_label(sample.label)).0, simd.splat_f64s(own));
                 let shift = |l: usize| simd.sub_f64s(costs[l], own);
-                return self.measure_shifted(simd, sample, (scores, a), (shift, f64::NEG_INFINITY), scratch);
+                let shift = MarginShift { of_lanes: shift, at_label: f64::NEG_INFINITY };
+                return self.measure_shifted(simd, sample, scores, a, shift, scratch);
             }
         };
         let shift = simd.splat_f64s(shift);
-        self.measure_shifted(simd, sample, (scores, a), (|_| shift, at_label), scratch)
+        self.measure_shifted(simd, sample, scores, a, MarginShift { of_lanes: |_| shift, at_label }, scratch)
     }
 
-    /// [`Loss::dual_measure`] with G = s + `shift`, or `at_label` at the label.
+    /// [`Loss::dual_measure`] with margins from a shift.
     #[inline(always)]
     fn measure_shifted<S: Simd>(
         &self,
         simd: S,
         Sample { label, cost: c, .. }: Sample,
-        (scores, a): (&[f64], &[f64]),
-        (shift, at_label): (impl Fn(usize) -> S::f64s, f64),
+        scores: &[f64],
+        a: &[f64],
+        MarginShift { of_lanes: shift, at_label }: MarginShift<impl Fn(usize) -> S::f64s>,
         scratch: &mut Scratch,
-    ) -> (f64, f64) {
+    ) -> LossGap {
         let at_label = simd.splat_f64s(at_label);
         let (zero, label) = (simd.splat_f64s(0.0), simd.splat_f64s(place(label)));
         let (mut linear, mut sum, mut square) = (zero, zero, zero);
@@ -289,7 +308,7 @@ impl Loss {
             Some(Plain::Worst(power)) => power.of(simd.reduce_max_f64s(tops)),
         };
         let penalty = self.set.penalty_of(c, a);
-        (c * loss, c * loss - simd.reduce_sum_f64s(linear) + penalty)
+        LossGap { loss: c * loss, gap: c * loss - simd.reduce_sum_f64s(linear) + penalty }
     }
 
     /// One-vs-rest: a ← clip(a + (Δ − f·s − γa/c)/(q + γ/c), 0, c), or with the square max(0, a + (Δ − f·s − a/(2c))/(q + 1/(2c))).
@@ -325,9 +344,9 @@ impl Loss {
         scores: &[f64],
         a: &[f64],
         scratch: &mut Scratch,
-    ) -> (f64, f64) {
+    ) -> LossGap {
         if sample.cost <= 0.0 {
-            return (0.0, 0.0);
+            return LossGap { loss: 0.0, gap: 0.0 };
         }
         self.dual_measure(simd, sample, scores, a, scratch)
     }

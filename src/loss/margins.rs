@@ -1,4 +1,4 @@
-//! The margins G of a row: what a loss sees of its scores.
+//! The margins G of a row, of which a loss is a function.
 //!
 //! | margins | G_j | ∂/∂s of Σ_j p_j·G_j |
 //! |---|---|---|
@@ -36,7 +36,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// From a row for each label y, a number for each class j; [`super::Loss::check`] tells of what is no matrix of costs.
+    /// From a row for each label y, a number for each class j; [`super::Loss::check`] refuses other shapes and values.
     #[must_use]
     pub fn new(rows: &[Vec<f64>]) -> Self {
         let n_classes = rows.len();

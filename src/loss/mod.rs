@@ -7,7 +7,7 @@
 //! - the true class is masked before any reduction, so that a certain sample has a loss of exactly 0.
 //!
 //! [`Margins`] is G, [`Set`] is A and pen, [`Loss`] the pair as a value; [`Formulation`] lists the pairs that have a name, each with a
-//! Burn module such as [`WestonWatkinsLoss`]. [`MarginLoss`] is what a loss of your own implements. Imports only `bounded` and `kernel`.
+//! Burn module such as [`WestonWatkinsLoss`]. [`MarginLoss`] is the trait for a loss of your own. Imports only `bounded` and `kernel`.
 
 mod block;
 mod charge;

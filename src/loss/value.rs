@@ -1,4 +1,4 @@
-//! A loss as a value: what the objective, the model file and the solvers pass around.
+//! A loss as a value, for the objective, the model file and the solvers.
 
 use super::module::LossModule;
 use super::{Costs, LossMisfit, MarginLoss, Margins, Power, Selection, Set};
@@ -166,10 +166,10 @@ impl Loss {
         self
     }
 
-    /// Checks every value, and that they fit so many classes.
+    /// Checks every value, and that they fit the number of classes.
     ///
     /// # Errors
-    /// [`LossMisfit`] with what was found and what was expected.
+    /// [`LossMisfit`] with the values found and expected.
     pub fn check(&self, n_classes: usize) -> Result<(), LossMisfit> {
         let Set { selection, power, smoothing } = self.set;
         let range = |name: &str, value: f64| {

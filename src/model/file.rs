@@ -54,7 +54,7 @@ pub enum ModelFileError {
         /// Content found and expected.
         problem: String,
     },
-    /// A line of a text model is not what it should be.
+    /// A line of a text model is not as expected.
     #[error("{file}:{line}: {problem}")]
     Line {
         /// The file.

@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn what_is_allowed_is_read_again() {
-        // Quotes and backslashes are what grows most.
+        // Quotes and backslashes grow most.
         let (k, d) = (2_000, 30);
         let names: Vec<String> = (0..k).map(|i| format!("{i}{}", "\"\\\n".repeat(4_200))).collect();
         let class_weights = Some(vec![1.0 / 3.0; k]);
@@ -69,7 +69,7 @@ mod tests {
         assert!(header > MOST / 10 * 9, "{header} bytes");
         assert_eq!(header_problem(&names, &[], &config), None);
         assert_eq!(Classifier::from_bytes(&bytes, std::path::Path::new("m")).unwrap().class_names, names);
-        // The estimate is no less than what is written.
+        // The estimate is at least the size written.
         let most = vec!["\"".repeat(25_000_000)];
         assert!(header_problem(&most, &[], "").unwrap().contains("1 classes and 0 columns take 100000"));
         assert!(header_problem(&[], &most, "").is_some());

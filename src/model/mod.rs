@@ -118,7 +118,7 @@ impl LinearSvm {
         self.linear.forward(x)
     }
 
-    /// The scores of a batch, `[n_samples, n_classes]`; `offset` `[1, n_features]` is what sparse rows need for centring
+    /// The scores of a batch, `[n_samples, n_classes]`; `offset` `[1, n_features]` centres sparse rows
     /// ([`crate::data::batch::Source::sparse_offset`]).
     #[must_use]
     pub fn scores(&self, rows: &Rows, offset: Option<&Tensor<2>>) -> Tensor<2> {

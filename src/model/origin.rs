@@ -28,7 +28,7 @@ pub struct Training {
     pub calibration: Option<Calibrator>,
 }
 
-/// The source of a model, with what is known of its training.
+/// The source of a model, with the facts of its training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
     /// Trained here.

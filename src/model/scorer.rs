@@ -73,7 +73,7 @@ impl<'a> Scorer<'a> {
         offset
     }
 
-    /// The weights `[n_features, n_classes]` for raw features, what centring adds to every score, and the bias.
+    /// The weights `[n_features, n_classes]` for raw features, the offset of every score by centring, and the bias.
     pub fn folded(self) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let offset = self.offset();
         (self.weight.into_owned(), offset, self.bias.into_owned())

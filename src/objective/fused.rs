@@ -27,7 +27,7 @@ use super::{Decay, Objective};
 use crate::data::Features;
 use crate::data::batch::Source;
 use crate::device::{Backend, OpenDevice};
-use workspace::{PassTarget, Workspace};
+use workspace::{GradientRoom, HostModel, PassTarget, Workspace};
 
 /// The data loss of batches of a source and the gradient of the objective, one pass each.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl<'a> FusedPass<'a> {
     pub fn hits(&mut self, weight: &[f32], bias: Option<&[f32]>, rows: &[u32]) -> usize {
         self.check(weight, bias);
         let label = |row: u32| self.source.labels[row as usize] as usize;
-        self.work.hits(&self.rows, (weight, bias), rows, label)
+        self.work.hits(&self.rows, HostModel { weight, bias }, rows, label)
     }
 
     fn check(&self, weight: &[f32], bias: Option<&[f32]>) {
@@ -114,7 +114,8 @@ impl<'a> FusedPass<'a> {
         let (source, n) = (self.source, rows.len() as f64);
         let label = |row: u32| (source.labels[row as usize] as usize, (source.weight(row) / n) as f32);
         let target = PassTarget { indices: rows, loss, label, lambda: lambda as f32, q };
-        let data_loss = self.work.pass(&self.rows, (weight, bias), target, (&mut of_weight, &mut of_bias));
+        let out = GradientRoom { weight: &mut of_weight, bias: &mut of_bias };
+        let data_loss = self.work.pass(&self.rows, HostModel { weight, bias }, target, out);
         FusedGradient { data_loss, weight: of_weight, bias: bias.map(|_| of_bias) }
     }
 }

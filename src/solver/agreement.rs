@@ -5,7 +5,7 @@
 //! ```
 //!
 //! g is the gradient of a batch by the engine of the run, a by autodiff on the same device, a¹ that of the batch's first row alone:
-//! where the rows of a batch cancel, what is left is rounding. In single precision up to 1e-3 is agreement. Sums of n products
+//! where the rows of a batch cancel, only rounding is left. In single precision up to 1e-3 is agreement. Sums of n products
 //! in different orders differ by about √n·6e-8 of their terms, so that 1e-5 is seen; products of 10 bits, as tensor cores make
 //! them, come to 5e-4; a missing term, a wrong factor or a wrong class is a difference of the order of a row's share, 1/n and more.
 

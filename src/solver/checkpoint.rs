@@ -66,7 +66,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts after so much time spent earlier.
+    /// A clock that starts with the time spent earlier.
     #[must_use]
     pub fn after(before: Duration) -> Self {
         Self { start: Instant::now(), before }

@@ -196,7 +196,7 @@ pub struct LogEntry {
 
 /// Told how a solver is getting on, from the thread that it runs in.
 pub trait Observer: Send {
-    /// Before each of several runs that belong together: what it is about.
+    /// Title of the next run, before each of several that belong together.
     fn stage(&mut self, name: &str) {
         let _ = name;
     }
@@ -275,7 +275,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// From an objective, what it is at most in exact numbers, and a lower bound of it.
+    /// From an objective, an upper bound of it in exact numbers, and a lower bound of the optimum.
     ///
     /// # Errors
     /// [`SolveError::NegativeGap`] where the bound lies above, [`SolveError::NotFinite`] where the objective is no number.

@@ -1,7 +1,7 @@
 //! Everything that is printed. Data goes to stdout; progress, notes, warnings and errors to stderr.
 //!
 //! Nothing that is printed acts on a terminal but our own colours, whatever names the data have: who puts a name into a line makes
-//! it one with [`visible::name`], and what is left is escaped here.
+//! it one with [`visible::name`], and the rest is escaped here.
 
 use crate::run::RunResult;
 use crate::run::measure::{CalibrationReport, Comparison};

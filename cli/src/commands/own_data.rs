@@ -7,7 +7,7 @@ use crate::run::RunError;
 use crate::run::recorded::read_result;
 use std::path::Path;
 
-/// The configuration that the model of a run folder carries; says which files will be read. `what` is to be named otherwise.
+/// The configuration that the model of a run folder carries; says which files will be read. `what` is asked for in its place.
 ///
 /// A model file by itself has no say in which paths are opened: it may come from anywhere.
 ///

@@ -115,7 +115,7 @@ impl Observer for Progress {
         let first = *self.first.get_or_insert(step.saturating_sub(1));
         if let Some(bar) = &self.bar {
             if step == first + 1 && first > 0 {
-                // Its rate and the time left go by what this process has done.
+                // The rate and the time left count the steps of this process only.
                 bar.reset_eta();
             }
             bar.set_position(step);

@@ -82,7 +82,7 @@ fn end(messages: Messages, outcome: &SearchOutcome) -> ExitCode {
 /// Lines of the table that are shown.
 const SHOWN: usize = 20;
 
-/// The ranked table and what is to be known of it.
+/// The ranked table with its remarks.
 fn text(record: &SearchRecord, folder: &str) -> String {
     let facts = &record.facts;
     let names = short_names(facts.keys.iter().map(String::as_str));

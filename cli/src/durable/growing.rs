@@ -10,7 +10,7 @@ use std::time::Duration;
 const LOOKS: usize = 100;
 const BETWEEN: Duration = Duration::from_millis(10);
 
-/// A file that grows, locked while it is open. The lock ends with the process, whatever becomes of that.
+/// A file that grows, locked while it is open. The lock ends with the process, however that ends.
 #[derive(Debug)]
 pub struct GrowingFile {
     path: PathBuf,
@@ -21,7 +21,7 @@ impl GrowingFile {
     /// Opens a file, or makes it; `None` where another process holds it. Its content is left as it is.
     ///
     /// # Errors
-    /// The error of the system; [`Refusal`] for a link and for what is no file.
+    /// The error of the system; [`Refusal`] for a link and for other things than files.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         loop {
             let mut options = File::options();
@@ -74,7 +74,7 @@ impl GrowingFile {
         self.file.write_all(bytes)
     }
 
-    /// Has the system keep what was written.
+    /// Brings the bytes written to the disk.
     ///
     /// # Errors
     /// The error of the system.

@@ -5,7 +5,7 @@ use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-/// Opens what the user has named: a file, a device, or a pipe with a writer, now or within ten seconds. Folders are
+/// Opens a path that the user has named: a file, a device, or a pipe with a writer, now or within ten seconds. Folders are
 /// opened, too, where the system does.
 ///
 /// # Errors
@@ -25,10 +25,10 @@ pub(super) fn handed_down(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path.starts_with("/proc") || path == Path::new("/dev/stdin")
 }
 
-/// Reads what the user has named, `most` bytes of it at most.
+/// Reads a path that the user has named, at most `most` bytes of it.
 ///
 /// # Errors
-/// As [`open`]; [`Refusal`] for folders and devices, and for what is longer than `most`.
+/// As [`open`]; [`Refusal`] for folders and devices, and for more than `most` bytes.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let (mut input, metadata) = open(path)?;
     let kind = metadata.file_type();
@@ -41,7 +41,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Reads a file of a folder, `most` bytes of it at most. Links are followed within the folder only.
 ///
 /// # Errors
-/// The error of the system; [`Refusal`] for links out of the folder, for what is no file, and for what is longer than `most`.
+/// The error of the system; [`Refusal`] for links out of the folder, for other things than files, and for more than `most` bytes.
 pub fn read_below(folder: &Path, name: &str, most: u64) -> io::Result<Vec<u8>> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let path = fs::canonicalize(folder.join(name))?;

@@ -175,7 +175,7 @@ impl Made {
     /// Puts names on the list, before their files are written.
     ///
     /// # Errors
-    /// [`Refusal::Foreign`] where something is there that is not ours; what the system says.
+    /// [`Refusal::Foreign`] where a foreign file is there; the error of the system.
     pub fn claim(&self, names: &[&str]) -> Result<(), FolderError> {
         let kept = self.list().kept;
         if !kept && !self.begin(names)? {
@@ -191,7 +191,7 @@ impl Made {
         Ok(())
     }
 
-    /// Writes a list where there is none; false where there is one.
+    /// Writes a list if there is none; false if there is one.
     fn begin(&self, names: &[&str]) -> Result<bool, FolderError> {
         let marker = self.folder.join(MARKER);
         if fs::symlink_metadata(&marker).is_ok() {
@@ -270,7 +270,7 @@ impl Made {
     /// Writes a file, all or nothing.
     ///
     /// # Errors
-    /// As [`Made::ours`], or what the system says.
+    /// As [`Made::ours`], or the error of the system.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         let file = self.ours(name)?;
         write(&file, bytes).map_err(trouble(&file))
@@ -296,7 +296,7 @@ impl Made {
     }
 }
 
-/// Removes what a crash has left of files that were being written in a folder that is ours. A link to a folder is none.
+/// Removes the temporary files that a crash has left in a folder that is ours. A link to a folder is not followed.
 pub fn sweep(folder: &Path) {
     if !fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir()) {
         return;
@@ -331,7 +331,7 @@ mod tests {
         made.remove(&["theirs", "ours", "none"]).unwrap();
         assert_eq!(fs::read(at("theirs")).unwrap(), b"t");
         assert!(!at("ours").exists());
-        // Read again, it knows the same.
+        // Read again, the list is equal.
         let again = Made::marked(folder.path()).unwrap().unwrap();
         assert_eq!(again.names(), ["deep/ours"]);
         assert!(again.is(FolderKind::Run) && !again.is(FolderKind::Search));

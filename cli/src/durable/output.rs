@@ -31,7 +31,7 @@ impl Output {
         Self(Way::Straight(BufWriter::new(Box::new(out))))
     }
 
-    /// Opens an output that does not replace one of `inputs`, which are named with what they are.
+    /// Opens an output that does not replace one of `inputs`, each with the name of its kind.
     ///
     /// `-` is standard output. A pipe, a terminal, a device that is not a disk, and whatever the shell has opened (`/dev/stdout`, `>(...)`)
     /// are written as they are, and never replaced. A file is written under a temporary name, and gets its own when it is whole; through a link
@@ -99,7 +99,7 @@ fn special(path: &Path, metadata: &fs::Metadata) -> io::Result<Output> {
     Err(Refusal::Special { found: input::special(&kind).unwrap_or("something else") }.into())
 }
 
-/// Whether two paths lead to one file. `-` is what standard input reads.
+/// Whether two paths lead to one file. `-` is the source of standard input.
 fn is_same(output: &fs::Metadata, path: &Path, input: &Path) -> bool {
     let input = if input == Path::new("-") { PathBuf::from("/dev/stdin") } else { input.to_path_buf() };
     if !output.is_file() {

@@ -9,7 +9,7 @@ pub enum Refusal {
     /// Somebody else's file has the name.
     #[error("is there already, and this program has not made it")]
     Foreign,
-    /// A folder holds something else than what is to be written.
+    /// A folder of another kind than the one to be written.
     #[error("holds {found}, expected {expected} or an empty folder")]
     OtherKind {
         /// Content of the folder.
@@ -41,7 +41,7 @@ pub enum Refusal {
         /// Bytes that may be read.
         most: u64,
     },
-    /// The result would overwrite what it comes from.
+    /// The result would overwrite one of its inputs.
     #[error("is {what} itself, which the output would replace")]
     Input {
         /// The input that has this name.
@@ -53,7 +53,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A hint; `None` where that depends on what was wanted.
+    /// A hint; `None` if it depends on the command.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         Some(match self {

@@ -63,7 +63,7 @@ fn labels(names: &[String], notes: &mut Vec<String>) -> Vec<i32> {
     })
 }
 
-/// The solver that minimises the model's loss. `predict` of LIBLINEAR takes the largest score whatever it is.
+/// The solver that minimises the model's loss. `predict` of LIBLINEAR takes the largest score for any solver.
 fn solver(model: &Classifier, notes: &mut Vec<String>) -> LiblinearSolver {
     if let Origin::Liblinear(model) = &model.origin {
         return model.solver;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::{StatusCode, header};
 
-/// Rounds over the addresses; what has arrived is kept between them.
+/// Rounds over the addresses; the bytes received are kept between them.
 const ROUNDS: usize = 2;
 const BLOCK: usize = 1 << 16;
 /// Bytes a second below which a server stalls, however regularly it sends.
@@ -179,7 +179,7 @@ impl Fetcher {
         Err(FetchError::Remote { name: file.name.into(), reasons: reasons.join("; ") })
     }
 
-    /// Gets what `part` lacks.
+    /// Downloads the rest of `part`.
     fn download(
         &self,
         address: &str,

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-/// Looks at what is under the name of the folder that is unpacked into: only what this program leaves there may be.
+/// Checks the folder that is unpacked into: it may hold only files that this program leaves there.
 fn earlier(set: &RemoteSet, part: &Path, metadata: &fs::Metadata) -> Result<(), FetchError> {
     let other = |problem: String| Err(FetchError::Other { file: part.to_path_buf(), problem });
     if !metadata.is_dir() {

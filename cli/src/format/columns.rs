@@ -106,7 +106,7 @@ impl Plan {
         if let (Some(weights), None) = (&special.weights, train) {
             give(weights, Role::Weight)?;
         }
-        // A test part need not have what is left out.
+        // A test part need not have the columns that are left out.
         let optional = special.ignore.iter().chain(special.weights.iter().filter(|_| train.is_some()));
         for column in optional {
             if train.is_none() || find(column, names.as_deref(), n_columns).is_ok() {

@@ -20,13 +20,13 @@ pub enum Position {
     Byte(u64),
 }
 
-/// Whether the path or what it holds is at fault; the program's exit code depends on it.
+/// The part at fault, path or content, on which the exit code of the program depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataErrorKind {
     /// The path is not there, or cannot be opened.
     Path,
-    /// The content is not what the format says.
+    /// The content does not follow the format.
     Content,
 }
 

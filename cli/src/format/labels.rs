@@ -61,7 +61,7 @@ impl WordKind {
     }
 }
 
-/// The truth value that a word says, in whatever case.
+/// The truth value of a word, in upper or lower case.
 pub(super) fn boolean(word: &[u8]) -> Option<bool> {
     let is = |text: &str| word.eq_ignore_ascii_case(text.as_bytes());
     if is("true") { Some(true) } else { is("false").then_some(false) }

@@ -148,7 +148,7 @@ impl LibsvmConfig {
 enum CellStorage {
     /// Sparse rows in single precision.
     Single,
-    /// Dense rows in double precision, of so many features where that is known.
+    /// Dense rows in double precision, with the number of features where it is known.
     Double(Option<usize>),
     /// The latter where single precision would blur a column and most cells are stored.
     Auto,

@@ -230,7 +230,7 @@ pub fn read_table(path: &Path, format: Option<Format>) -> Result<Table, DataErro
     read_for(path, format, None)
 }
 
-/// Reads one file for a model: `wanted` says what it expects of a table with columns.
+/// Reads one file for a model, which expects a table with the columns of `wanted`.
 ///
 /// # Errors
 /// As [`read_table`], and content where a column that the model has as a feature is not there.
@@ -242,7 +242,7 @@ fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Res
     read_source(Source::open(path)?, format, wanted)
 }
 
-/// Reads what was opened elsewhere, bytes in memory for example, as [`read_table_for`] does.
+/// Reads a source that is open already, bytes in memory for example, as [`read_table_for`] does.
 ///
 /// # Errors
 /// As [`read_table_for`].

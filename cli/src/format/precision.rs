@@ -53,7 +53,7 @@ impl FloatType {
     }
 }
 
-/// True for what can be read twice: no pipe.
+/// Whether a path can be read twice, as a pipe cannot.
 pub(super) fn is_regular(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }

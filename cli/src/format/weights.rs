@@ -25,7 +25,7 @@ pub(super) fn read(path: &Path, n_rows: usize) -> Result<Vec<f32>, DataError> {
     fitting(weights, path, n_rows)
 }
 
-/// The same weights where there is one a row and they are not all 0.
+/// The weights, if there is one a row and they are not all 0.
 pub(super) fn fitting(weights: Vec<f32>, path: &Path, n_rows: usize) -> Result<Vec<f32>, DataError> {
     if weights.len() != n_rows {
         let problem = format!("found {} weights, expected {n_rows}, one a row of the train part", weights.len());
@@ -38,17 +38,17 @@ pub(super) fn fitting(weights: Vec<f32>, path: &Path, n_rows: usize) -> Result<V
     Ok(weights)
 }
 
-/// True for what a weight may be.
+/// Whether a number may be a weight.
 pub(super) fn is_weight(value: f32) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-/// The error about a weight that is none.
+/// The error for a word that is no weight.
 fn refused(path: &Path, position: Position, found: &str) -> DataError {
     DataError::content(path, position, problem(found)).with_hint(HINT)
 }
 
-/// The words about a weight that is none.
+/// The message for a word that is no weight.
 pub(super) fn problem(found: &str) -> String {
     format!("found {}, expected a weight: a number, 0 or more", quote(found))
 }

@@ -14,7 +14,7 @@ use crate::solver::{DualConfig, GradientRoute, Observer, Problem, SolverConfig};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-/// A model's certificate and what it is of.
+/// A model's certificate, with its rows and its objective.
 #[derive(Debug)]
 pub struct CertifiedModel {
     /// Bounds.
@@ -36,7 +36,7 @@ pub struct Effort {
     pub gap: Fraction,
     /// And no longer than this many epochs.
     pub epochs: NonZeroUsize,
-    /// Threads of the CPU; `None` for what the configuration says, else all.
+    /// Threads of the CPU; `None` for the number in the configuration, else all.
     pub threads: Option<usize>,
 }
 

@@ -35,7 +35,7 @@ const BLANK: &str = "0000000000000000";
 /// Numbers that are written at once.
 const PIECE: usize = 1 << 16;
 
-/// Of what a checkpoint is.
+/// The run that a checkpoint belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The name of the configuration.
@@ -98,7 +98,7 @@ fn fingerprint(prepared: &Prepared) -> String {
 /// A run between two steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// Of what.
+    /// The run that it belongs to.
     pub identity: Identity,
     /// The steps or epochs made, for people.
     pub progress: u64,

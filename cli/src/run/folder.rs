@@ -96,7 +96,7 @@ fn is_older_run(folder: &Path) -> bool {
     is_there(folder, "config.toml") && ["version", "stop_reason"].iter().all(|key| result[key].is_string())
 }
 
-/// Refuses a folder in which a run would touch what is not its own; gives what is.
+/// Refuses a folder in which a run would touch foreign files; returns the list of its own.
 ///
 /// # Errors
 /// [`RecordError::Taken`] when it holds a run and `force` is not set; [`RecordError::Io`] when it is no folder, or holds a search or
@@ -144,7 +144,7 @@ pub(crate) fn check_below(folder: &Path, names: &[&str]) -> Result<(), RecordErr
     Ok(())
 }
 
-/// Takes away what an earlier run has made in the folder, but for its figures, which are drawn again.
+/// Removes the files of an earlier run in the folder, but for its figures, which are drawn again.
 pub(super) fn remove_earlier(made: &Made) -> Result<(), FolderError> {
     let names = made.names();
     let of_path = |name: &str| name.strip_prefix("path/").is_some_and(is_path_model);
@@ -155,7 +155,7 @@ pub(super) fn remove_earlier(made: &Made) -> Result<(), FolderError> {
     made.remove(&stale.collect::<Vec<_>>())
 }
 
-/// Takes away what a crash has left half written.
+/// Removes half-written files that a crash has left.
 pub(super) fn sweep(folder: &Path) {
     durable::sweep(folder);
     [checkpoint::FOLDER, PATH_FOLDER, FIGURES].iter().for_each(|below| durable::sweep(&folder.join(below)));

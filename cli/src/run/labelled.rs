@@ -9,7 +9,7 @@ use crate::model::Classifier;
 use crate::visible;
 use std::path::Path;
 
-/// The rows that `evaluate` looks at, and what they are called.
+/// The rows of an evaluation, and their name.
 #[must_use]
 pub fn rows_to_report(split: &Split) -> (&'static str, &[u32]) {
     if !split.test.is_empty() {

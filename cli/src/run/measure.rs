@@ -36,7 +36,7 @@ pub(super) fn accuracies(
     reported.unwrap_or_else(|| Confusion::new(model.n_classes()))
 }
 
-/// Probabilities on the same rows: the softmax of the scores as they are, and what the calibration makes of them.
+/// Quality of probabilities on the same rows: the softmax of the scores, and the calibrated ones.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Of softmax(scores).

@@ -1,6 +1,6 @@
 //! Whether a run fits into memory: asked before it takes any, because a system that has none left ends a program without a word.
 //!
-//! The estimate counts what is certainly held at one time, and no more: what is refused cannot run.
+//! The estimate counts only memory that is certainly held at one time: a run that is refused cannot succeed.
 
 use crate::calibration::Method;
 use crate::config::RunConfig;
@@ -145,7 +145,7 @@ fn of_machine() -> Option<u64> {
     Some(kilobytes(&text, "MemAvailable")? + kilobytes(&text, "SwapFree").unwrap_or(0))
 }
 
-/// The limit of the control group less what it holds that cannot be given back.
+/// The limit of the control group less the memory that it cannot give back.
 fn of_group() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -156,7 +156,7 @@ fn of_group() -> Option<u64> {
     Some(number("memory.max")?.saturating_sub(number("memory.current")?.saturating_sub(cache.unwrap_or(0))))
 }
 
-/// The limit of the address space (`ulimit -v`) less what is taken of it.
+/// The limit of the address space (`ulimit -v`) less the part in use.
 fn of_process() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;

@@ -84,7 +84,7 @@ pub enum RunError {
 pub struct Prepared {
     /// All rows.
     pub data: Dataset,
-    /// Which rows are for what.
+    /// Training, validation and test rows.
     pub split: Split,
     /// Fitted on the training rows.
     pub scaler: Scaler,
@@ -101,7 +101,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Rows that are all for training, with what is minimised over them.
+    /// Rows that are all for training, with the objective over them.
     fn of_rows(data: Dataset, rows: Vec<u32>, scaler: Scaler, objective: Objective, strength: Strength) -> Self {
         let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
         let (notes, warnings) = (Vec::new(), Vec::new());
@@ -174,7 +174,7 @@ fn blurred(prepared: &Prepared) -> Option<String> {
     ))
 }
 
-/// Reads, splits and fits what a configuration asks for.
+/// Reads, splits and preprocesses the data of a configuration.
 ///
 /// # Errors
 /// [`RunError::Data`] when a file is bad, [`RunError::Config`] when split or class weights do not fit the data.
@@ -182,7 +182,7 @@ pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
     prepare_as(config, FloatType::Auto)
 }
 
-/// The same with floats in the precision of those that a model was trained on.
+/// [`prepare`] with floats in the precision of those that a model was trained on.
 fn prepare_for(config: &LoadedConfig, model: &Classifier) -> Result<Prepared, RunError> {
     prepare_as(config, FloatType::of(model.scaler.double_rows))
 }
@@ -250,7 +250,7 @@ pub fn use_threads(threads: usize) {
     SET.call_once(|| drop(device::set_threads(threads)));
 }
 
-/// Threads that a run may use which asks for so many, 0 for all.
+/// Threads of a run that asks for `threads`, 0 for all.
 #[must_use]
 pub fn threads(asked: usize) -> usize {
     device::at_most(match asked {
@@ -273,7 +273,7 @@ pub struct FinishedRun {
 /// Trains as configured and leaves everything but the figures in the run folder.
 ///
 /// # Errors
-/// [`RunError`] for whatever ends the run early; a run that diverges is no error, but has no model.
+/// [`RunError`] for everything that ends the run early; a run that diverges is no error, but has no model.
 pub fn train(
     config: &LoadedConfig,
     prepared: &Prepared,
@@ -312,7 +312,7 @@ struct SolverResult {
     confusion: Option<Confusion>,
 }
 
-/// Makes a model of what a solver found, has it saved, and measures it. In this order: what measuring it may fail on, memory or
+/// Makes a model of a solver's result, has it saved, and measures it. In this order: a measurement that fails, for memory or
 /// time, must not cost the training.
 fn outcome(
     config: &LoadedConfig,
@@ -342,7 +342,7 @@ fn outcome(
     Ok(SolverResult { result, stop, model, confusion })
 }
 
-/// Saves what the model was found to be worth.
+/// Saves the result of the measurements.
 fn finish(outcome: SolverResult, prepared: &Prepared, folder: &mut RunFolder) -> Result<FinishedRun, RunError> {
     let SolverResult { mut result, stop, model, confusion } = outcome;
     if let Some(name) = folder.name() {

@@ -198,7 +198,7 @@ impl FinishedPoint {
         (stop != StopReason::Interrupted).then_some(Self { steps, epochs, stop, solve, certificate })
     }
 
-    /// Adds what is done to a snapshot.
+    /// Adds the finished C to a snapshot.
     pub fn keep(done: &[Self], snapshot: &mut Snapshot) {
         let stop = |done: &Self| STOPS.iter().position(|stop| *stop == done.stop).unwrap_or(0) as u64;
         #[allow(clippy::cast_possible_truncation)]

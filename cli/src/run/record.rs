@@ -1,4 +1,4 @@
-//! The run folder: what a run leaves behind; `recorded` reads it again.
+//! The run folder, with all files of a run; `recorded` reads it again.
 //!
 //! `config.toml` as used, `metrics.csv` as it grows, `bounds.csv` of a solver that proves some, `model.safetensors`,
 //! `confusion.csv`, `result.json`, `figures/`, and while it runs `checkpoint/`. A file gets its final name only when it is whole;

@@ -56,7 +56,7 @@ fn whole_lines<Row>(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Record
     Ok(Some(text))
 }
 
-/// Refuses what would be larger in memory than a file may be.
+/// Refuses content that would be larger in memory than a file may be.
 fn fits(folder: &Path, name: &str, bytes: u64) -> Result<(), RecordError> {
     if bytes <= limit::get() {
         return Ok(());

@@ -13,7 +13,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Passes what the solver says on to the run folder, and to the observer of the caller.
+/// Passes the messages of the solver on to the run folder, and to the observer of the caller.
 pub(super) struct Recorder<'a> {
     folder: &'a Mutex<&'a mut RunFolder>,
     observer: &'a mut dyn Observer,
@@ -25,7 +25,7 @@ pub(super) struct Recorder<'a> {
     identity: OnceLock<Identity>,
     rhythm: Rhythm,
     progress: u64,
-    /// On a path, what is done; its rows are written elsewhere.
+    /// The finished C of a path; its rows are written elsewhere.
     pub done: Option<&'a Mutex<Vec<FinishedPoint>>>,
 }
 

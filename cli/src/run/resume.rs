@@ -1,4 +1,4 @@
-//! Going on with a run that was ended: what its folder holds, and whether it is the same run.
+//! Resuming a run that was ended: the content of its folder, and whether it is the same run.
 
 use super::checkpoint::{Identity, Shelf};
 use super::folder;
@@ -95,7 +95,7 @@ pub struct ResumedFolder {
     pub folder: RunFolder,
     /// From where.
     pub from: String,
-    /// Checkpoints that were damaged, and what may make the model another one.
+    /// Damaged checkpoints, and differences that may change the model.
     pub notes: Vec<String>,
 }
 
@@ -179,7 +179,7 @@ fn total_steps(config: &LoadedConfig, prepared: &Prepared) -> Option<u64> {
     }
 }
 
-/// Holds two configurations against each other, but for what a run may be given anew; says what has changed of where it ends.
+/// Compares two configurations, but for the keys that a resumed run may change; names the changed keys that move its end.
 fn same_config(folder: &Path, of_run: &str, now: &LoadedConfig) -> Result<Option<String>, RecordError> {
     let used = folder.join("config.toml");
     let was = LoadedConfig::parse(of_run, &used, &[]).map_err(|e| RecordError::Content {

@@ -5,7 +5,7 @@ use crate::format::{DataConfig, Wanted};
 use crate::model::{Classifier, Origin};
 use std::path::Path;
 
-/// The features of a model, and what the configuration that it was trained by says of columns.
+/// The features of a model, and the columns that the configuration of its training names.
 #[must_use]
 pub fn wanted(model: &Classifier) -> Wanted {
     let names = model.feature_names.clone();

@@ -27,7 +27,7 @@ pub struct Rung {
     pub number: usize,
     /// The share of the resource.
     pub share: f64,
-    /// Of what.
+    /// The resource.
     pub resource: Resource,
 }
 
@@ -42,7 +42,7 @@ pub struct Bench<'a> {
     pub trials: &'a [Trial],
     /// The folds.
     pub folds: &'a [Fold],
-    /// Preprocessing by what it was fitted on: it does not differ between the trials of most searches.
+    /// Preprocessing by the rows and keys that it was fitted on: most trials of a search share it.
     scalers: Mutex<Vec<(String, Scaler)>>,
 }
 

@@ -36,7 +36,7 @@ pub(super) fn by_name(folder: &Path) -> Made {
     Made::unmarked(folder, FolderKind::Search, present(folder, named))
 }
 
-/// Refuses a folder in which a search would touch what is not its own; gives what is.
+/// Refuses a folder in which a search would touch foreign files; returns the list of its own.
 ///
 /// # Errors
 /// [`RecordError::Taken`] when it holds a search and `force` is not set; [`RecordError::Io`] when it is no folder, or holds a run or
@@ -74,7 +74,7 @@ pub(super) fn a_run(folder: &Path) -> RecordError {
     failed(folder)(refusal.into())
 }
 
-/// Refuses a folder for the best run in which it would touch what is not its own.
+/// Refuses a folder for the best run in which it would touch foreign files.
 pub(super) fn best(folder: &Path) -> Result<(), RecordError> {
     let best = folder.join(refit::FOLDER);
     if fs::symlink_metadata(&best).is_ok_and(|metadata| metadata.is_symlink()) {

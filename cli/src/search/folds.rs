@@ -116,7 +116,7 @@ pub fn part(fold: &Fold, labels: &[u32], n_classes: usize, share: f64, seed: u64
     let rule = SplitConfig { validation: Holdout::Fraction(1.0 - share), method: SplitMethod::Stratified, test: None };
     match rule.split(&of_rows, of_rows.len(), n_classes, seed) {
         Ok(split) => split.train.into_iter().map(|p| fold.train[p as usize]).collect(),
-        // So few rows that the share of them is none.
+        // Too few rows for a share of them.
         Err(_) => fold.train.clone(),
     }
 }

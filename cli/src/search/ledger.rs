@@ -1,4 +1,4 @@
-//! `trials.jsonl`: what has been trained, a line a job, appended as it ends. A line that was cut off by a kill is dropped and its
+//! `trials.jsonl`: the record of the trainings, a line a job, appended as it ends. A line that was cut off by a kill is dropped and its
 //! job done again, so that a resumed search ends with the table of one that was never stopped.
 
 use super::folder;
@@ -66,7 +66,7 @@ pub struct LedgerEntry {
     pub fits: Vec<FitRecord>,
 }
 
-/// Seconds that a search has taken, whatever ran side by side; of jobs without a time of their end the sum.
+/// Seconds of a search by the clock, for jobs in parallel, too; of jobs without a time of their end the sum.
 #[must_use]
 pub fn seconds(entries: &[LedgerEntry]) -> f64 {
     let last = entries.iter().filter_map(|entry| entry.elapsed).reduce(f64::max);
@@ -197,7 +197,7 @@ fn of_lines(bytes: &[u8], path: &Path) -> Result<(Vec<LedgerEntry>, usize), Reco
     Ok((entries, whole))
 }
 
-/// Takes away what a crash has left half written.
+/// Removes a line that a crash has left half written.
 fn sweep(folder: &Path) {
     durable::sweep(folder);
     durable::sweep(&folder.join(FIGURES));
@@ -265,7 +265,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::create(folder.path(), "", false).unwrap();
         ["one", "two", "one"].iter().for_each(|job| ledger.append(entry(job)).unwrap());
-        // Another score of the same job, and the same trial under another name.
+        // Another score of a job, and a trial under another name.
         let mut other = entry("two");
         other.fits[0].accuracy = Some(1.0);
         ledger.append(other.clone()).unwrap();

@@ -4,8 +4,8 @@
 //! space → trials → groups (stacks, paths, single ones) × folds = jobs → trials.jsonl → ranked table → best
 //! ```
 //!
-//! A job is the unit of work and of the record: what a kill interrupts is a job, what it leaves are the jobs before it. Nothing of
-//! the plan depends on what has been done already, so that a resumed search does exactly the jobs that are missing. The test
+//! A job is the unit of work and of the record: a kill interrupts a job, and leaves the jobs before it. Nothing of
+//! the plan depends on the jobs done already, so that a resumed search does exactly the jobs that are missing. The test
 //! rows are not touched before the search is over. Imports everything below `plot`; prints nothing.
 
 mod draw;
@@ -46,7 +46,7 @@ const TRAINING: f64 = 2048.0;
 /// Progress of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchProgress {
-    /// Trainings done, of which so many in this session.
+    /// Trainings done, in earlier sessions, too.
     pub done: usize,
     /// Trainings in all; an estimate where trials are thinned out or time is limited.
     pub total: usize,
@@ -62,7 +62,7 @@ pub struct SearchProgress {
 pub trait Watcher: Send {
     /// Before the first job: trials, folds and trainings in all, and how many of them were done before.
     fn start(&mut self, trials: usize, folds: usize, total: usize, done: usize);
-    /// Within a job: steps made of so many.
+    /// Within a job: steps made, and steps in all.
     fn step(&mut self, step: u64, steps: u64);
     /// Something begins that is to be known of.
     fn stage(&mut self, text: &str);

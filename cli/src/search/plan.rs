@@ -92,11 +92,11 @@ fn shape(trial: &Trial) -> String {
         sgd.init_std = zero;
         run.loss = LossConfig::WestonWatkins(crate::loss::DifferenceOptions::default());
     }
-    // Every part of it writes itself as TOML; what could not would share with nothing.
+    // Every part of it can be written as TOML; a part that could not would share with none.
     toml::to_string(&run).unwrap_or_else(|_| format!("trial {}", trial.index))
 }
 
-/// Groups the trials that take part in a rung; the same for every fold, and whatever has been done before.
+/// Groups the trials that take part in a rung; the groups are the same for every fold and every session.
 #[must_use]
 pub fn groups(trials: &[Trial], chosen: &[usize], search: &SearchConfig, sizes: Sizes) -> Vec<Group> {
     let mut shapes: Vec<(String, Group, usize)> = Vec::new();
@@ -122,7 +122,7 @@ pub fn groups(trials: &[Trial], chosen: &[usize], search: &SearchConfig, sizes: 
         .collect()
 }
 
-/// The name of a job: what makes its result, so that a record of it can be taken for it.
+/// The name of a job: the trials, fold and rung that determine its result, by which a record of it is found.
 #[must_use]
 pub fn job_name(rung: usize, fold: usize, group: &Group) -> String {
     let trials: Vec<String> = group.trials.iter().map(ToString::to_string).collect();

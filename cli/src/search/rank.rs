@@ -1,4 +1,4 @@
-//! From what was trained to a ranked table.
+//! The ranked table of the trainings.
 
 use super::folds::Fold;
 use super::ledger::{FitRecord, LedgerEntry};
@@ -78,7 +78,7 @@ pub fn score(metric: Metric, fit: &FitRecord) -> Option<f64> {
 }
 
 /// Ranks every trial that was trained at all: the furthest rung first, there those with all their folds first, there by score;
-/// what diverged is last, and ties go to the earlier trial.
+/// diverged trials are last, and ties go to the earlier trial.
 #[must_use]
 pub fn standings(trials: &[Trial], folds: &[Fold], entries: &[LedgerEntry], metric: Metric) -> Vec<Standing> {
     let mut of: BTreeMap<usize, Vec<&FitRecord>> = BTreeMap::new();

@@ -17,7 +17,7 @@ pub const FOLDER: &str = "best";
 pub(super) enum Refit {
     /// Every trial diverged.
     Nothing,
-    /// The run is in its folder, with what `result.json` says.
+    /// The run is in its folder, with this `result.json`.
     Done(Box<RunResult>),
     /// The user asked to stop; the run left a checkpoint.
     Interrupted,

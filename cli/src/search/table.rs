@@ -1,4 +1,4 @@
-//! `search.csv`, `search.json` and `best.toml`: what a search leaves behind besides its records.
+//! `search.csv`, `search.json` and `best.toml`: the results of a search besides its records.
 
 use super::folds::Fold;
 use super::ledger::{self, LedgerEntry};
@@ -164,7 +164,7 @@ fn csv(keys: &[String], standings: &[Standing]) -> Result<Vec<u8>, String> {
     writer.into_inner().map_err(|e| e.to_string())
 }
 
-/// Reads what a search has left in a folder.
+/// Reads the result of a search in a folder.
 ///
 /// # Errors
 /// [`RecordError`] when the folder holds no finished search, or the file is damaged.

@@ -335,7 +335,7 @@ fn what_does_not_fit_is_an_error() {
     assert_eq!(said(&bias), "a gradient check got 1 biases, expected 3");
 }
 
-/// A loss in single precision whatever it is asked, or of another shape.
+/// A loss that is always in single precision, or of another shape.
 #[derive(Debug)]
 struct Narrow {
     summed: bool,

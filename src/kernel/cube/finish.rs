@@ -1,4 +1,4 @@
-//! The gradients of weight and bias out of what the matrix products left, in one launch.
+//! The gradients of weight and bias from the matrix products, in one launch.
 
 use super::room;
 use burn_cubecl::cubecl::prelude::*;
@@ -8,7 +8,7 @@ use burn_cubecl::tensor::CubeTensor;
 /// Units of a cube.
 const UNITS: u32 = 256;
 
-/// λ for the weight, and what the bias is penalised by.
+/// Penalty factors of weight and bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PenaltyFactors {
     /// λ

@@ -5,8 +5,9 @@ use burn::tensor::Device;
 use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::cubecl::{self, calculate_cube_count_elemwise};
 use burn_cubecl::tensor::CubeTensor;
+use std::ops::Range;
 
-/// The most that one buffer gets, whatever the device says: places in it are counted in 32 bits.
+/// Largest size of a buffer on any device, as places in it are counted in 32 bits.
 const MOST: u64 = 1 << 30;
 /// Units of a cube.
 const UNITS: u32 = 256;
@@ -76,9 +77,9 @@ impl HostCells<'_> {
         }
     }
 
-    /// Rows `first..end` on the device.
-    fn upload(&self, n_features: usize, (first, end): (usize, usize), device: &Device) -> CubeTensor {
-        let range = first * n_features..end * n_features;
+    /// Some rows on the device.
+    fn upload(&self, n_features: usize, rows: Range<usize>, device: &Device) -> CubeTensor {
+        let range = rows.start * n_features..rows.end * n_features;
         match self {
             Self::Bytes(cells) => {
                 let pack = |row: &[u8]| row.chunks(4).map(word).collect::<Vec<u32>>();
@@ -95,7 +96,7 @@ fn word(bytes: &[u8]) -> u32 {
 }
 
 impl ResidentRows {
-    /// Bytes that a matrix takes on the device, without what goes with it.
+    /// Bytes of a matrix on the device, without its tables.
     #[must_use]
     pub const fn bytes(cells: HostCells<'_>, n_features: usize) -> u64 {
         if n_features == 0 {
@@ -124,7 +125,7 @@ impl ResidentRows {
         }
         let chunk = |first: usize| {
             let end = (first + most).min(n_rows);
-            Chunk { first, n_rows: end - first, cells: cells.upload(n_features, (first, end), device) }
+            Chunk { first, n_rows: end - first, cells: cells.upload(n_features, first..end, device) }
         };
         let Preprocessing { mean, scale, factors } = preprocessing;
         let table = |values: Option<&[f32]>| floats(values.unwrap_or(&[0.0]).to_vec(), device);

@@ -1,6 +1,6 @@
 //! The second product, Σ_i (x_i − shift)·q_i, a part of the features and some classes at a time: for itself, or added to weights.
 
-// Index loops over arrays of known length: what the compiler keeps in registers.
+// Index loops over arrays of known length, which the compiler keeps in registers.
 #![allow(clippy::needless_range_loop, clippy::manual_memcpy)]
 
 use super::{CellValue, ColumnLoop, PART, PackedWeights, PerFeature, RowMatrix, Span, WIDE, by_columns, lanes, load};
@@ -86,13 +86,22 @@ impl PackedWeights {
     }
 }
 
+/// Q of a batch: the slope of each row by the scores of each class.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchSlopes<'a> {
+    /// `[rows, stride]`
+    pub values: &'a [f32],
+    /// Distance between two rows.
+    pub stride: usize,
+}
+
 impl WeightPart<'_> {
     /// `w_jc ← w_jc − shrink_c·w_jc + gain_j·Σ_i (x_ij − shift_j)·q_ic` for the features of the part, with `q` `[indices, stride]`.
     pub fn add<C: CellValue>(
         &mut self,
         rows: RowMatrix<'_, C>,
         indices: &[u32],
-        (q, stride): (&[f32], usize),
+        BatchSlopes { values: q, stride }: BatchSlopes<'_>,
         shrink: &[f32],
         gain: Option<&PerFeature>,
     ) {

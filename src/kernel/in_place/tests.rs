@@ -44,10 +44,11 @@ fn check<C: CellValue>(n: usize, d: usize, k: usize, cell: impl Fn(usize) -> C) 
     }
     let gain: Vec<f32> = (0..d).map(|j| 1.0 - (j % 4) as f32 / 2.0).collect();
     let shrink: Vec<f32> = (0..k).map(|c| 0.5 - c as f32).collect();
+    let slopes = BatchSlopes { values: &q, stride };
     let (mut plain, mut gained) = (PackedWeights::zeros(d, k), packed.clone());
-    plain.parts_mut().iter_mut().for_each(|part| part.add(rows, &indices, (&q, stride), &shrink, None));
+    plain.parts_mut().iter_mut().for_each(|part| part.add(rows, &indices, slopes, &shrink, None));
     let gains = PerFeature::new(d, Some(&gain));
-    gained.parts_mut().iter_mut().for_each(|part| part.add(rows, &indices, (&q, stride), &shrink, Some(&gains)));
+    gained.parts_mut().iter_mut().for_each(|part| part.add(rows, &indices, slopes, &shrink, Some(&gains)));
     let (plain, gained) = (plain.to_rows(None), gained.to_rows(None));
     for j in 0..d {
         for c in 0..k {

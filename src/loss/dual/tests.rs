@@ -159,6 +159,6 @@ proptest! {
             a[0] = 0.0;
         }
         let sample = Sample { label: 0, square: 1.0, cost: c };
-        prop_assert!(loss.dual_bounds(Scalar::new(), sample, &wide(&scores, f64::NEG_INFINITY), &wide(&a, 0.0), &mut Scratch::new(k)).1 >= -1e-12);
+        prop_assert!(loss.dual_bounds(Scalar::new(), sample, &wide(&scores, f64::NEG_INFINITY), &wide(&a, 0.0), &mut Scratch::new(k)).gap >= -1e-12);
     }
 }

@@ -1,4 +1,4 @@
-//! The proximal step of a row and its slope: what the proximal Newton method asks of a loss.
+//! The proximal step of a row and its slope, for the proximal Newton method.
 //!
 //! ```text
 //! a(G) = argmax over a in A of  a·G − pen(a) − (γ/2)·‖a − b‖²         b the centre, γ ≥ 0
@@ -65,7 +65,7 @@ struct Piece {
     hi: f64,
 }
 
-/// Brings what lies strictly inside to the sum that the cap leaves, by which a piece is told: rounding leaves it elsewhere.
+/// Scales the values strictly inside to the sum that the cap leaves, against rounding: the piece is recognised by that sum.
 fn fill(a: &mut [f64], Block { hi, cap, .. }: Block) {
     let inside: f64 = a.iter().filter(|&&a| a < hi).sum();
     let full: f64 = a.iter().filter(|&&a| a >= hi).sum();

@@ -53,7 +53,23 @@ pub struct DeviceGradient {
     pub bias: Option<Tensor<1>>,
 }
 
-/// The matrix and what goes with it, on the device.
+/// Weight and bias on the device, untied from autodiff.
+#[derive(Clone, Copy)]
+struct DeviceModel<'a> {
+    weight: &'a Tensor<2>,
+    bias: Option<&'a Tensor<1>>,
+}
+
+/// Share of a batch in a gradient.
+#[derive(Clone, Copy)]
+struct BatchShare {
+    /// Rows over which the loss is a mean.
+    n: usize,
+    /// Factor of the penalty.
+    penalty: f64,
+}
+
+/// The matrix, its labels and its weights on the device.
 #[derive(Debug)]
 struct Resident {
     rows: ResidentRows,
@@ -90,7 +106,7 @@ pub struct DevicePass<'a> {
 }
 
 impl<'a> DevicePass<'a> {
-    /// Whether training goes this way: with dense rows on a GPU backend, whatever its adapter.
+    /// Whether training takes this pass: with dense rows on a GPU backend, on any adapter.
     #[must_use]
     pub const fn serves(features: &Features, device: &OpenDevice) -> bool {
         let dense = !matches!(features, Features::Sparse(_));
@@ -109,8 +125,10 @@ impl<'a> DevicePass<'a> {
     ) -> Option<Self> {
         let device = device.clone().without_autodiff();
         let there = MemoryLimits::of(&device)?;
-        let buffer = limits.buffer.min(there.buffer);
-        let memory = limits.memory.min(there.total.map_or(u64::MAX, |total| total / 2));
+        let limits = ResidentLimits {
+            memory: limits.memory.min(there.total.map_or(u64::MAX, |total| total / 2)),
+            buffer: limits.buffer.min(there.buffer),
+        };
         let (loss, d) = (&objective.loss, source.features.n_features());
         if matches!(source.features, Features::Sparse(_)) {
             return None;
@@ -124,8 +142,8 @@ impl<'a> DevicePass<'a> {
             loss: loss.init(&device),
             charges: loss.charges(),
             class_weights: class_weights.map(|w| floats(narrow(w), &device)),
-            resident: Resident::new(source, n_classes, loss, (memory, buffer), &device),
-            most: usize::try_from(BATCH_BYTES.min(buffer) / widest).unwrap_or(usize::MAX).max(1),
+            resident: Resident::new(source, n_classes, loss, limits, &device),
+            most: usize::try_from(BATCH_BYTES.min(limits.buffer) / widest).unwrap_or(usize::MAX).max(1),
             device,
         })
     }
@@ -136,7 +154,7 @@ impl<'a> DevicePass<'a> {
         self.resident.as_ref().map(|resident| resident.rows.n_chunks())
     }
 
-    /// Bytes that the rows of a source take on the device, with what goes with them; 0 for sparse rows.
+    /// Bytes that the rows of a source take on the device, with labels, weights and factors; 0 for sparse rows.
     #[must_use]
     pub fn bytes(features: &Features) -> u64 {
         // Labels, weights, shares and factors: four words a row.
@@ -166,19 +184,19 @@ impl<'a> DevicePass<'a> {
         DeviceBatch { x, labels: labels.cast(DType::I32), weights, places: None }
     }
 
-    /// The gradient at a model on the device, untied from autodiff, over a batch; the penalty times `penalty`, each row counting 1/n.
+    /// The gradient at a model over a batch, with its slopes.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
     fn turn(
         &self,
-        (weight, bias): (&Tensor<2>, Option<&Tensor<1>>),
+        DeviceModel { weight, bias }: DeviceModel<'_>,
         batch: DeviceBatch,
-        (n, penalty): (usize, f64),
+        share: BatchShare,
         want_loss: bool,
     ) -> (DeviceGradient, Tensor<2>) {
-        let (losses, q) = self.charge(batch.x.clone().matmul(weight.clone()), bias, &batch, n);
+        let (losses, q) = self.charge(batch.x.clone().matmul(weight.clone()), bias, &batch, share.n);
         // As `LinearSvm::backward`: rows of X in order.
         let product = q.clone().transpose().matmul(batch.x).transpose();
-        let decay = self.objective.regulariser().decay(penalty);
+        let decay = self.objective.regulariser().decay(share.penalty);
         let penalty = PenaltyFactors { weight: decay.weight as f32, bias: decay.bias as f32 };
         let primitive = bias.map(|b| float(b.clone()));
         let (dw, db) = finish(float(product), float(q.clone()), float(weight.clone()), primitive, penalty);
@@ -238,8 +256,8 @@ impl<'a> DevicePass<'a> {
         batch: DeviceBatch,
         want_loss: bool,
     ) -> DeviceGradient {
-        let n = batch.x.dims()[0];
-        self.turn((weight, bias), batch, (n, 1.0), want_loss).0
+        let share = BatchShare { n: batch.x.dims()[0], penalty: 1.0 };
+        self.turn(DeviceModel { weight, bias }, batch, share, want_loss).0
     }
 
     /// As [`DevicePass::gradient`] over rows of the data set, in turns where they are many. With their slopes
@@ -254,8 +272,8 @@ impl<'a> DevicePass<'a> {
     ) -> (DeviceGradient, Vec<Tensor<2>>) {
         let (mut sum, mut slopes): (Option<DeviceGradient>, _) = (None, Vec::new());
         for chunk in rows.chunks(self.most) {
-            let first = if sum.is_none() { 1.0 } else { 0.0 };
-            let (found, q) = self.turn((weight, bias), self.gather(chunk), (rows.len(), first), want_loss);
+            let share = BatchShare { n: rows.len(), penalty: if sum.is_none() { 1.0 } else { 0.0 } };
+            let (found, q) = self.turn(DeviceModel { weight, bias }, self.gather(chunk), share, want_loss);
             slopes.push(q);
             sum = Some(match sum {
                 None => found,
@@ -328,18 +346,12 @@ impl DeviceGradient {
 }
 
 impl Resident {
-    /// Brings a source to the device, if all of it takes no more than `memory` bytes, in buffers of up to `buffer` bytes.
+    /// Brings a source to the device, if all of it fits the limits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
-    fn new(
-        source: Source<'_>,
-        n_classes: usize,
-        loss: &Loss,
-        (memory, buffer): (u64, u64),
-        device: &Device,
-    ) -> Option<Self> {
+    fn new(source: Source<'_>, n_classes: usize, loss: &Loss, limits: ResidentLimits, device: &Device) -> Option<Self> {
         let Source { features, labels, scaler, weights } = source;
         let (cells, n, d) = (cells(features)?, features.n_rows(), features.n_features());
-        if n == 0 || DevicePass::bytes(features) > memory || 4 * n as u64 > buffer {
+        if n == 0 || DevicePass::bytes(features) > limits.memory || 4 * n as u64 > limits.buffer {
             return None;
         }
         let factor = |row| scaler.row_factor(features, row) as f32;
@@ -353,7 +365,7 @@ impl Resident {
         let shared = weights.is_some() || loss.class_weights.is_some();
         let ints: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         Some(Self {
-            rows: ResidentRows::new(cells, d, preprocessing, buffer, device)?,
+            rows: ResidentRows::new(cells, d, preprocessing, limits.buffer, device)?,
             labels: Tensor::from_data(TensorData::new(ints, [n]), (device, DType::I32)),
             weights: weights.map(|w| Tensor::from_data(TensorData::new(w.to_vec(), [n]), (device, DType::F32))),
             shares: shared.then(|| floats(labels.iter().enumerate().map(share).collect(), device)),

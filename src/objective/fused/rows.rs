@@ -2,7 +2,7 @@
 
 use crate::data::Features;
 use crate::data::batch::Source;
-use crate::kernel::in_place::{PackedWeights, PerFeature, RowMatrix, WeightPart};
+use crate::kernel::in_place::{BatchSlopes, PackedWeights, PerFeature, RowMatrix, WeightPart};
 use rayon::prelude::*;
 
 /// A dense matrix where it lies.
@@ -72,7 +72,7 @@ impl<'a> DenseRows<'a> {
         &self,
         part: &mut WeightPart<'_>,
         indices: &[u32],
-        q: (&[f32], usize),
+        q: BatchSlopes<'_>,
         shrink: &[f32],
         gain: Option<&PerFeature>,
     ) {

@@ -1,6 +1,6 @@
 //! The pass itself: rows shared out in pieces, within a piece block after block.
 
-// Index loops over slices of one length: what the compiler turns into vectors.
+// Index loops over slices of one length, which the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
 use super::linger::linger;
@@ -27,6 +27,21 @@ const SMALL: usize = 1 << 19;
 const PIECES_BYTES: usize = 64 << 20;
 /// Scores of a row lie in whole groups of this many.
 const LANES: usize = 8;
+
+/// Weight and bias of a model on the host.
+#[derive(Clone, Copy)]
+pub(crate) struct HostModel<'a> {
+    /// `[n_features, n_classes]`, row-major.
+    pub weight: &'a [f32],
+    /// `[n_classes]`
+    pub bias: Option<&'a [f32]>,
+}
+
+/// Room for a gradient, in the shapes of the model.
+pub(crate) struct GradientRoom<'a> {
+    pub weight: &'a mut [f32],
+    pub bias: &'a mut [f32],
+}
 
 /// Input of a pass, besides the matrix.
 pub(crate) struct PassTarget<'a, L> {
@@ -64,6 +79,12 @@ struct RowPiece {
     q: Vec<f32>,
 }
 
+/// The term λW of a gradient.
+struct WeightDecay<'a> {
+    weight: &'a [f32],
+    lambda: f32,
+}
+
 /// Input common to the pieces of a pass.
 struct PassInput<'a, 'w, L> {
     matrix: &'a DenseRows<'a>,
@@ -93,16 +114,16 @@ impl Workspace {
         1 << most.clamp(1, PIECES).ilog2()
     }
 
-    /// One pass: writes λW plus the gradient with respect to the weights to `of_weight` (row-major), adds that of the bias to
-    /// `of_bias`, and returns the summed loss.
+    /// One pass: writes λW plus the gradient of the loss by the weights to `out.weight`, adds that by the bias to `out.bias`, and
+    /// returns the summed loss.
     pub fn pass<L: Fn(u32) -> (usize, f32) + Sync>(
         &mut self,
         rows: &DenseRows<'_>,
-        (weight, bias): (&[f32], Option<&[f32]>),
+        model: HostModel<'_>,
         target: PassTarget<'_, L>,
-        (of_weight, of_bias): (&mut [f32], &mut [f32]),
+        out: GradientRoom<'_>,
     ) -> f64 {
-        self.set(weight, bias, rows.scale.as_deref());
+        self.set(model, rows.scale.as_deref());
         let (n, k) = (target.indices.len(), self.n_classes);
         let count = self.count(n);
         while self.pieces.len() < count {
@@ -128,13 +149,14 @@ impl Workspace {
             linger(count);
         }
         for piece in &self.pieces[..count] {
-            of_bias.iter_mut().zip(&piece.of_bias).for_each(|(b, v)| *b += v);
+            out.bias.iter_mut().zip(&piece.of_bias).for_each(|(b, v)| *b += v);
         }
-        self.unpack(count, rows.scale.as_deref(), (weight, target.lambda), of_weight, parallel);
+        let decay = WeightDecay { weight: model.weight, lambda: target.lambda };
+        self.unpack(count, rows.scale.as_deref(), decay, out.weight, parallel);
         self.pieces[..count].iter().map(|piece| piece.loss).sum()
     }
 
-    fn set(&mut self, weight: &[f32], bias: Option<&[f32]>, scale: Option<&[f32]>) {
+    fn set(&mut self, HostModel { weight, bias }: HostModel<'_>, scale: Option<&[f32]>) {
         self.weights.pack(weight, scale);
         match bias {
             Some(bias) => self.bias.copy_from_slice(bias),
@@ -146,11 +168,11 @@ impl Workspace {
     pub fn hits(
         &mut self,
         rows: &DenseRows<'_>,
-        (weight, bias): (&[f32], Option<&[f32]>),
+        model: HostModel<'_>,
         indices: &[u32],
         label: impl Fn(u32) -> usize + Sync,
     ) -> usize {
-        self.set(weight, bias, rows.scale.as_deref());
+        self.set(model, rows.scale.as_deref());
         let (stride, weights) = (self.n_classes.next_multiple_of(LANES), &self.weights);
         let of_chunk = |indices: &[u32]| {
             let (mut scores, mut wide) = (vec![0.0; GROUP * stride], vec![0.0; self.n_classes]);
@@ -174,7 +196,7 @@ impl Workspace {
         &mut self,
         count: usize,
         scale: Option<&[f32]>,
-        (weight, lambda): (&[f32], f32),
+        WeightDecay { weight, lambda }: WeightDecay<'_>,
         out: &mut [f32],
         parallel: bool,
     ) {

@@ -1,4 +1,4 @@
-//! W(a) = Σ_i x_i β_iᵀ in f64, and what bounds the errors of its entries.
+//! W(a) = Σ_i x_i β_iᵀ in f64, and bounds of the errors of its entries.
 
 use super::{DualPoint, cast};
 use crate::data::batch::Source;
@@ -16,7 +16,7 @@ const WIDTH: usize = 512;
 const ROWS: usize = 16;
 /// Rows after which a sum of products goes into the sum of those sums: roundings add up within the one and within the other.
 const CHUNK: usize = 512;
-/// Into so many shares rows are split where there are fewer parts of features.
+/// Shares of the rows, if there are fewer parts of features.
 const SHARES: usize = 4;
 /// Rows of a share, at least.
 const LEAST: usize = 4096;
@@ -25,7 +25,7 @@ const LARGEST: usize = 8 << 20;
 /// Roundings of a cell (centred, scaled, brought to unit length) and of its product.
 const CELL: usize = 8;
 
-/// W(a), and what bounds its errors; for some of the features and some of the rows.
+/// W(a) and bounds of its errors, for some of the features and some of the rows.
 pub(super) struct Product {
     /// `[features, n_classes]`
     pub weight: Vec<f64>,

@@ -21,7 +21,7 @@ pub struct DualConfig {
     /// The precision of the passes; by default single, and double where the gap asked for needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
-    /// Whether the interior point method may finish what ascent takes too long for.
+    /// Whether a method of second order may finish a run in which ascent takes too long.
     pub finish: Finish,
 }
 

@@ -66,7 +66,7 @@ enum DenseJob {
     Hold(Vec<f64>),
 }
 
-/// Dense rows where they are, and what is done to them as they are read.
+/// Dense rows in place, preprocessed as they are read.
 pub(in crate::solver) struct Preprocess<'a, T> {
     source: Source<'a>,
     features: Range<usize>,

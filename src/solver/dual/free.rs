@@ -11,7 +11,7 @@ use super::state::DualState;
 use crate::solver::Problem;
 use std::collections::VecDeque;
 
-/// The penalty B² against the typical ‖x‖², at the least: so much conditions the steps well.
+/// Least penalty B², relative to the typical ‖x‖², for well-conditioned steps.
 const SHARE: f64 = 0.25;
 /// Steps, and the penalty, grow by this factor while steps keep their direction and size, as they do where every row is at its bound and
 /// b has far to go; where they do not, the penalty falls by the other.

@@ -2,7 +2,7 @@
 //! where that is too expensive.
 //!
 //! Ascent continues as long as it has cost less than the other would, and after that as long as its gap falls so fast that the goal is
-//! nearer than the other's price. Both are counted in visits to a row, not in seconds: the same problem always goes the same way.
+//! nearer than the other's price. Both are counted in visits to a row, not in seconds: the same problem always takes the same method.
 
 use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError};
 use crate::objective::Objective;

@@ -18,7 +18,7 @@ use crate::solver::Problem;
 
 /// η of the weights (η + 1)/(t + η) with which the t-th W comes into the mean.
 const ETA: f64 = 3.0;
-/// A W comes into the mean once the rows visited since the last have so many times its cells.
+/// Cells of the rows visited before the next W enters the mean, as a multiple of the number of features.
 const CELLS: usize = 20;
 
 /// The mean so far.

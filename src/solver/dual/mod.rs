@@ -75,7 +75,7 @@ pub fn solve(config: &DualConfig, problem: &Problem<'_>, observer: &mut dyn Obse
 /// begins at the λ that was being solved.
 ///
 /// # Errors
-/// As [`solve`], or what `each` returns.
+/// As [`solve`], or the error of `each`.
 pub fn solve_path<E: From<SolveError>>(
     config: &DualConfig,
     problem: &Problem<'_>,
@@ -399,7 +399,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         observer.bounds(&entry, &measurement, self.state.active());
     }
 
-    /// Ends with what can be proved, which may be the goal all the same.
+    /// Ends with the best proof, which may reach the goal all the same.
     fn finish(&mut self, observer: &mut dyn Observer, stop: StopReason) -> Result<Fit, SolveError> {
         let (found, certificate) = self.prove_anyway()?;
         let reached = certificate.relative_gap <= self.config.gap.get() && stop != StopReason::Interrupted;

@@ -46,7 +46,7 @@ impl Ascent<'_, '_> {
         Ok(kept)
     }
 
-    /// Goes back to what was kept; returns the place on the path.
+    /// Restores a snapshot; returns the place on the path.
     ///
     /// # Errors
     /// [`SolveError::Snapshot`] when it is not of this problem, [`SolveError::Device`] when the device fails.

@@ -47,7 +47,7 @@ enum SparseJob<T> {
     Weights,
     /// Answers with V, τ and g of the classes of a part, row-major.
     Held,
-    /// Takes over V, τ and g of so many classes, row-major.
+    /// Sets V, τ and g of the classes, row-major.
     Hold { values: Vec<f64>, n_classes: usize },
 }
 

@@ -1,16 +1,16 @@
-//! The dual variables, and what is known of each row.
+//! The dual variables, and the state of each row.
 
 #![allow(clippy::needless_range_loop)]
 
 use crate::kernel::{prefetch, prefetch_all};
 use crate::loss::Loss;
-use crate::loss::dual::{Sample, Scratch, padded};
+use crate::loss::dual::{LossGap, Sample, Scratch, padded};
 use crate::solver::Problem;
 use pulp::Simd;
 
 /// A row that is found at its optimum sleeps for one epoch, then 3, 7, 15, and never more than this.
 const LONGEST_SLEEP: u8 = 63;
-/// A row is at its optimum when its share of the gap is below this share of what the stopping rule allows an average row.
+/// A row is at its optimum when its share of the gap is below this share of the gap that the stopping rule allows an average row.
 const SETTLED: f64 = 0.1;
 
 /// Primal and gap of the objective divided by λ.
@@ -31,7 +31,7 @@ impl std::ops::Add for Bounds {
 impl Bounds {
     /// Of estimates: a gap below 0 is rounding, and as far from the truth as one above.
     pub fn relative(self) -> f64 {
-        // 0 of 0 is reached; what is no number never is.
+        // 0 of 0 is reached; NaN never is.
         match (self.gap, self.primal) {
             (gap, primal) if primal > 0.0 => gap.abs() / primal,
             (0.0, 0.0) => 0.0,
@@ -111,7 +111,7 @@ impl<'a> DualState<'a> {
         order
     }
 
-    /// Asks for what is known of a row that is visited soon.
+    /// Prefetches the state of a row that is visited soon.
     #[inline(always)]
     pub fn prefetch(&self, i: usize) {
         prefetch(&self.rows[i]);
@@ -119,7 +119,7 @@ impl<'a> DualState<'a> {
         prefetch_all(&self.a[i * self.stride..(i + 1) * self.stride]);
     }
 
-    /// Notes what a visit found.
+    /// Records the result of a visit.
     #[inline(always)]
     pub fn note(&mut self, i: usize, loss: f64, gap: f64) {
         self.seen[i] = Bounds { primal: loss, gap };
@@ -193,7 +193,7 @@ impl<'a> DualState<'a> {
     #[inline(always)]
     pub fn measure<S: Simd>(&mut self, simd: S, i: usize, scores: &[f64], scratch: &mut Scratch, own: bool) -> Bounds {
         let a = &self.a[i * self.stride..(i + 1) * self.stride];
-        let (primal, gap) = self.loss.dual_bounds(simd, self.samples[i], scores, a, scratch);
+        let LossGap { loss: primal, gap } = self.loss.dual_bounds(simd, self.samples[i], scores, a, scratch);
         if own {
             self.seen[i] = Bounds { primal, gap };
         }

@@ -7,7 +7,7 @@
 //! price of matrix products. The blocks are new ones every epoch: with blocks that stay, whose Gram matrices could be kept, the rows
 //! of a block always follow each other, and twice to three times as many epochs are needed.
 
-// Index loops over slices of one length: what the compiler turns into vectors.
+// Index loops over slices of one length, which the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
 use super::state::{Bounds, DualState, widen};
@@ -61,12 +61,12 @@ pub(super) trait RowStorage {
     /// W `[n_features, n_classes]` for preprocessed features.
     fn weights(&mut self) -> Result<Vec<f64>, SolveError>;
 
-    /// W as it is held, to the last bit; W itself, where that is what is held.
+    /// The representation of W, to the last bit; W itself in the simplest case.
     fn held(&mut self) -> Result<Vec<f64>, SolveError> {
         self.weights()
     }
 
-    /// Takes back what [`RowStorage::held`] gave, with no changes pending. The length is checked by [`hold`].
+    /// Restores the result of [`RowStorage::held`], with no changes pending. The length is checked by [`hold`].
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError>;
 
     /// Length of the result of [`RowStorage::held`].
@@ -239,7 +239,7 @@ pub(super) fn measure(
     Ok(sum)
 }
 
-/// W(a) from the dual variables alone: what rounding has added up in W is gone.
+/// W(a) from the dual variables alone, without the rounding errors summed up in W.
 pub(super) fn rebuild(rows: &mut dyn RowStorage, state: &mut DualState<'_>) -> Result<(), SolveError> {
     rows.clear();
     state.constant.fill(0.0);

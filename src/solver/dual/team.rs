@@ -61,7 +61,7 @@ impl<P: Part<J>, J> Desk<P, J> {
         self.done.fetch_add(1, Ordering::Release);
     }
 
-    /// Sees to it that so many jobs are done: what the thread is not at is done here.
+    /// Completes the first `count` jobs: those that the thread is not at are done here.
     fn finish(&self, count: u64) {
         let start = Instant::now();
         while self.done.load(Ordering::Acquire) < count {

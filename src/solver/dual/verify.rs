@@ -9,21 +9,21 @@ use super::{Ascent, BestWeights, SolveError};
 use crate::objective::{DualBound, DualPoint, Objective, ObjectiveValue};
 use crate::solver::Certificate;
 
-/// A measurement that promised the goal and did not keep it is believed again when it promises so much more.
+/// The next goal of a measurement, relative to the measured gap, after one that met the goal without a proof.
 const STRICTER: f64 = 0.5;
-/// A proved gap of so many times the measured one means that the precision of the passes is not enough.
+/// Ratio of the proved gap to the measured one from which the precision of the passes is not enough.
 const ELSEWHERE: f64 = 1.5;
 /// A bound that misses the goal by this factor at the measured objective misses it at the true one.
 const MARGIN: f64 = 2.5;
 
-/// The weights to hand out, and what they cost.
+/// The weights to hand out, and their objective.
 pub(super) struct MeasuredWeights {
     pub weight: Vec<f64>,
     pub bias: Vec<f64>,
     pub measured: ObjectiveValue,
 }
 
-/// Weights and what is proved of them.
+/// Weights and their certificate.
 pub(super) type Proved = (MeasuredWeights, Certificate);
 
 impl Ascent<'_, '_> {
@@ -70,7 +70,7 @@ impl Ascent<'_, '_> {
         self.bound = self.bound.max(self.prove().dual);
         let measured = self.lambda * now.primal;
         if measured - self.bound > MARGIN * target * measured {
-            // Too low a bound, whatever the weights cost.
+            // Too low a bound for any weights.
             self.distrust(now, (measured - self.bound) / measured)?;
             return Ok(None);
         }

@@ -13,7 +13,7 @@ const FAR: usize = 12;
 
 /// Operations of a walk on rows and weights.
 pub(super) trait Singles {
-    /// Asks for what tells where a row lies.
+    /// Prefetches the place of a row in memory.
     fn announce(&self, row: u32);
 
     /// Asks for a row that is visited soon.

@@ -124,7 +124,7 @@ impl<'a> FullBatch<'a> {
         self.passes
     }
 
-    /// Goes on after so many passes.
+    /// Continues after a number of passes.
     pub fn set_passes(&mut self, passes: u64) {
         self.passes = passes;
     }

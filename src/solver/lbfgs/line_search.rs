@@ -198,7 +198,7 @@ mod tests {
         assert!(search(|t| (t - 3.0).powi(2), |t| 2.0 * (t - 3.0), 1e-3, 0).is_none());
         let found = search(|t| (t - 3.0).powi(2), |t| 2.0 * (t - 3.0), 1e-3, 1).unwrap();
         assert_eq!(found.at[0], 1e-3);
-        // Uphill whatever the slope says: nothing is lower.
+        // Uphill in spite of the slope: nothing is lower.
         assert!(search(|t| t, |_| -1.0, 1.0, 100).is_none());
     }
 }

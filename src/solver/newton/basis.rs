@@ -123,7 +123,7 @@ fn triangle(parts: &[LabelRows], width: usize) -> Mat<f64> {
         let mut sum = Mat::<f64>::zeros(0, width);
         let mut first = 0;
         while first < parts.len() {
-            // Enough rows at a time for the factorisation to be cheaper than what is read.
+            // Enough rows at a time for the factorisation to be cheaper than reading them.
             let (mut last, mut rows) = (first, 0);
             while last < parts.len() && rows < 2 * width {
                 rows += parts[last].rows.len();

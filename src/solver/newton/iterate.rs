@@ -1,4 +1,4 @@
-//! An iterate of the interior point method: its variables, what it proves, its step.
+//! An iterate of the interior point method: its variables, bounds and step.
 
 use super::point::{InteriorPoint, Shape};
 use super::rows::TrainingRows;
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 /// So much of the way to the bounds is gone.
 const SHARE: f64 = 0.99;
-/// Centrality correctors of a step, the length beyond which there is no need, and what one aims to add to the length.
+/// Centrality correctors of a step, the length beyond which none is needed, and the length that one aims to add.
 const CORRECTORS: usize = 3;
 const FAR: f64 = 0.9;
 const FURTHER: f64 = 0.3;
@@ -252,7 +252,7 @@ impl<'a> Iterate<'a> {
         Some(mu)
     }
 
-    /// [`Iterate::direction`] once what is aimed at has changed.
+    /// [`Iterate::direction`] after a change of the aim.
     fn redirected(&mut self, system: &System, target: f64) -> (Vec<f64>, f64) {
         self.points.par_iter_mut().for_each(|point| point.aim(&self.shape, target));
         self.direction(system, target)

@@ -204,7 +204,7 @@ impl InteriorPoint {
             for j in self.charged(shape) {
                 let pair = &self.own[row.start + j];
                 let g = margins[j] - self.signed(shape, &self.scores[row.clone()], j);
-                // ξ, which is in the slack, with what its own equation adds to it.
+                // ξ, which is in the slack, and the correction of its own equation.
                 let mut slack = shape.curvature * pair.a + shared - g - pair.t;
                 let mut inverse = pair.t / pair.a + shape.curvature;
                 if let (Some(upper), Some(hi)) = (self.upper.get(row.start + j), shape.hi) {
@@ -265,7 +265,7 @@ impl InteriorPoint {
                     }
                 }
                 BlockPattern::All => {
-                    // Without differences: where the sum is at its cap, those would lose what is left of Θ.
+                    // Without differences: where the sum is at its cap, they would lose the remaining digits of Θ.
                     let rho = self.coupling[i];
                     let whole = 1.0 + rho * total;
                     for j in 0..k {
@@ -321,7 +321,7 @@ impl InteriorPoint {
         length
     }
 
-    /// Σ c·(products) at so much of the step, and Σ c·(their number).
+    /// Σ c·(products) after a step of length `length`, and Σ c·(their number).
     #[allow(clippy::cast_precision_loss)]
     pub fn products(&self, shape: &Shape<'_>, length: f64) -> (f64, f64) {
         let k = shape.n_classes;
@@ -352,12 +352,12 @@ impl InteriorPoint {
         self.pairs().for_each(|pair| pair.extra = -pair.da * pair.dt);
     }
 
-    /// Has it bring products back that are far off the aim after so much of the step. A class without a margin has none.
+    /// Corrections for products that are far off the aim after a step of this length. A class without a margin has none.
     pub fn centre(&mut self, target: f64, length: f64) {
         self.pairs().filter(|pair| pair.a > 0.0).for_each(|pair| pair.extra += pair.centring(target, length));
     }
 
-    /// Goes so much of the step.
+    /// Makes a step of this length.
     pub fn take(&mut self, length: f64) {
         self.pairs().for_each(|pair| pair.take(length));
     }

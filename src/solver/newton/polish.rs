@@ -21,7 +21,7 @@ const MOST: f64 = 1e8;
 /// Newton steps of one outer step, halvings of one of them.
 const NEWTON: u64 = 30;
 const HALVINGS: i32 = 30;
-/// A Newton step of so little of the weights is none, and so is an outer step; so many outer steps without a shorter one have come to the rounding errors.
+/// Relative length below which a Newton step counts as none, and an outer step; outer steps without a shorter one that end the method, and all outer steps.
 const STILL_INSIDE: f64 = 1e-13;
 const STILL: f64 = 1e-12;
 const PATIENCE: u32 = 6;
@@ -30,7 +30,7 @@ const OUTER: u64 = 40;
 const ROUNDING: f64 = 1e-10;
 
 impl Iterate<'_> {
-    /// Goes on until the weights stand still; the number of Newton steps. `halt` is asked before each of them, `enough` after each outer step.
+    /// Continues until the weights no longer change; returns the number of Newton steps. `halt` is asked before each of them, `enough` after each outer step.
     pub fn polish(&mut self, mut halt: impl FnMut() -> bool, mut enough: impl FnMut(&mut Self) -> bool) -> u64 {
         let (mut gamma, mut least, mut waited, mut steps) = (START, f64::INFINITY, 0, 0);
         for _ in 0..OUTER {

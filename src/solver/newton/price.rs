@@ -15,8 +15,8 @@ const MOST_BYTES: f64 = (1u64 << 30) as f64;
 /// Multiply-adds of all iterations up to which a problem counts as small.
 const SMALL: f64 = 1e8;
 
-/// Seconds that one multiply-add of a product of matrices takes on one core, and a visit to a row in coordinate ascent: so much, so much a
-/// class, and so much a product. Constants rather than measurements: the same problem always goes the same way.
+/// Seconds that one multiply-add of a product of matrices takes on one core, and a visit to a row in coordinate ascent: a constant, a term a
+/// class, and a term a product. Constants rather than measurements: the same problem always takes the same method.
 const MULTIPLY_ADD: f64 = 1.0 / 8e9;
 const VISIT: f64 = 50e-9;
 const VISIT_CLASS: f64 = 8e-9;

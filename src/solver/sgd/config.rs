@@ -1,4 +1,4 @@
-//! The `[solver.sgd]` table, and what follows from it: the number of steps and the learning rate of each.
+//! The `[solver.sgd]` table, with the number of steps and the learning rate of each that follow from it.
 
 use super::optimizer::OptimizerName;
 use super::options::{

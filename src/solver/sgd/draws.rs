@@ -37,7 +37,7 @@ impl SolverConfig {
     /// memory.
     ///
     /// # Errors
-    /// A sentence with what was found and what was expected.
+    /// A sentence with the sizes found and expected.
     pub fn check_draws(&self, n_train: usize) -> Result<(), String> {
         /// Rows that may be drawn from fewer.
         const MOST_DRAWN: usize = 65_536;

@@ -97,7 +97,7 @@ pub(super) fn restored(
 }
 
 impl SgdRun<'_> {
-    /// Between two steps: keeps what is wanted; true when the run should end.
+    /// Between two steps: keeps a snapshot where one is due; true when the run should end.
     pub(super) fn pass_by(&mut self, observer: &mut dyn Observer) -> Result<bool, SolveError> {
         let interrupted = observer.interrupted();
         if self.engine.single().is_some() && (interrupted || observer.wants_snapshot()) {

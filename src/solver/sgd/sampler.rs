@@ -1,4 +1,4 @@
-//! Which rows make up a minibatch, drawn on the host by the seeded generator: the same for every device and route.
+//! The rows of each minibatch, drawn on the host by the seeded generator: the same for every device and engine.
 
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};

@@ -39,7 +39,7 @@ impl Shelf {
         self.run.join(name(number))
     }
 
-    /// The newest checkpoint that can be read, its file, and what is wrong with those after it.
+    /// The newest checkpoint that can be read, its file, and the problems of those after it.
     ///
     /// # Errors
     /// [`RecordError::Differs`] when a newer program wrote it, [`RecordError::Content`] when none can be read.
@@ -140,7 +140,7 @@ pub(super) fn numbers(run: &Path) -> Vec<u64> {
     numbers
 }
 
-/// The first checkpoint of a run folder by its name, whatever is in it.
+/// The first checkpoint of a run folder by its name, damaged or not.
 pub(in crate::run) fn first_of(run: &Path) -> Option<PathBuf> {
     numbers(run).first().map(|&number| run.join(name(number)))
 }

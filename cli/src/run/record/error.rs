@@ -46,7 +46,7 @@ pub enum RecordError {
         /// Error of the system.
         source: io::Error,
     },
-    /// A file of the run does not hold what it should.
+    /// A damaged file of the run.
     #[error("{file}: {problem}")]
     Content {
         /// The file.

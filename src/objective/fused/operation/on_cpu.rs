@@ -4,7 +4,7 @@ use super::extension::FusedOperation;
 use crate::kernel::in_place::PerFeature;
 use crate::loss::Loss;
 use crate::objective::fused::rows::{DenseCells, DenseRows};
-use crate::objective::fused::workspace::{PassTarget, Workspace};
+use crate::objective::fused::workspace::{GradientRoom, HostModel, PassTarget, Workspace};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
@@ -34,7 +34,9 @@ fn pass(x: &[f32], weight: &[f32], bias: &[f32], labels: &[usize], loss: &Loss) 
     let share = (1.0 / n as f64) as f32;
     let label = |row: u32| (labels[row as usize], share);
     let target = PassTarget { indices: &indices, loss, label, lambda: 0.0, q: Some(&mut found.q) };
-    found.loss = Workspace::new(d, k).pass(&rows, (weight, Some(bias)), target, (&mut found.weight, &mut found.bias));
+    let model = HostModel { weight, bias: Some(bias) };
+    let out = GradientRoom { weight: &mut found.weight, bias: &mut found.bias };
+    found.loss = Workspace::new(d, k).pass(&rows, model, target, out);
     found
 }
 

@@ -1,4 +1,4 @@
-//! The operation on Burn's GPU backends: its matrix products, and a kernel for what lies between them.
+//! The operation on Burn's GPU backends: its matrix products, and a kernel for the steps between them.
 
 use super::extension::FusedOperation;
 use crate::kernel::cube::{Labels, PenaltyFactors, Shares, charge, finish};

@@ -154,7 +154,7 @@ impl<'a> DeviceEngine<'a> {
         Proximal { loss: &self.problem.objective.loss, gamma: self.gamma }
     }
 
-    /// Weights as a model: what the constant adds is its bias.
+    /// Weights as a model, with the contribution of the constant as its bias.
     fn model(&self, weights: &Tensor<2>, offset: bool) -> LinearSvm {
         let (d, k) = (self.problem.source.features.n_features(), self.n_classes);
         let Some(constant) = self.constant else {

@@ -42,7 +42,7 @@ pub(super) trait ProximalEngine {
     fn kept(&self) -> Result<Vec<f64>, SolveError>;
     /// b = a
     fn recentre(&mut self);
-    /// Takes what the constant adds to the scores into an offset, so that its weights are 0, and goes over to another constant.
+    /// Moves the contribution of the constant to the scores into an offset, so that its weights are 0, and sets another constant.
     fn absorb(&mut self, weights: &mut Self::Vector, constant: f64) -> Result<(), SolveError>;
     /// The sum that weights and the offset add to every score, `[n_classes]`.
     fn bias(&self, weights: &Self::Vector) -> Result<Vec<f64>, SolveError>;

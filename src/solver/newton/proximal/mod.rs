@@ -34,9 +34,9 @@ use host::HostEngine;
 const FINE: f64 = 1e-5;
 /// The factor by which γ falls from one inner problem to the next, and grows after one that was too hard.
 const FALL: f64 = 3.0;
-/// A variable moves by G/γ: at the smallest γ, so many roundings of G take it from one bound to the other.
+/// Roundings of G that take a variable from one bound to the other at the smallest γ; it moves by G/γ.
 const DIGITS: f64 = 1e3;
-/// An inner problem is solved where its error adds less than this share of what the outer step itself leaves, or this one of the goal.
+/// An inner problem is solved where its error adds less than this share of the error of the outer step, or this share of the goal.
 const ERROR: f64 = 0.2;
 const ERROR_OF_GOAL: f64 = 0.25;
 /// Steps of an inner problem, products of a step, and the residual that they aim at, against the first.
@@ -184,7 +184,7 @@ impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
         unreachable!("steps are counted")
     }
 
-    /// Notes what was measured.
+    /// Records a measurement.
     fn note(&mut self, primal: f64, dual: f64) -> Result<(), SolveError> {
         if dual > self.best.dual {
             self.best.dual = dual;
@@ -289,7 +289,7 @@ impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
         Ok(self.problem.objective.loss.margins.largest() * flow)
     }
 
-    /// ½ of what is regularised.
+    /// ½ of the squares that are regularised.
     fn half_square(&self, vector: &E::Vector) -> Result<f64, SolveError> {
         let square = self.engine.dot(vector, vector)?;
         if self.problem.objective.bias != BiasRule::Free {

@@ -43,7 +43,7 @@ struct Share<'s, T> {
     out: &'s mut [f64],
 }
 
-/// Weights as rows meet them, and what the scores get besides.
+/// Weights for raw rows, and the offset of the scores.
 struct Weights<T> {
     held: Held<T>,
     /// Of the bias, and for sparse rows −Σ_j m_j·w_j/s_j, which is multiplied by the factor of the row.

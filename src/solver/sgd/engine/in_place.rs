@@ -33,7 +33,7 @@ pub(super) struct InPlace<'a> {
     config: &'a SgdConfig,
     problem: &'a Problem<'a>,
     members: &'a [Member],
-    /// The rows, and what predicts.
+    /// The rows, for steps and predictions.
     pass: FusedPass<'a>,
     teams: Vec<MemberTeam>,
 }

@@ -1,4 +1,4 @@
-//! The engines: what computes gradients and makes the steps of a run. One is chosen for a run ([`choose`]), and its loop asks for steps.
+//! The engines, which compute gradients and make the steps of a run. One is chosen for a run ([`choose`]), and its loop asks for steps.
 //!
 //! | engine | models | gradient | step |
 //! |---|---|---|---|

@@ -29,7 +29,7 @@ pub(super) enum Pass<'a> {
     Analytic,
     /// One pass over dense rows of the host where they lie.
     Fused(FusedPass<'a>),
-    /// One pass over dense rows on a GPU: indices go there, and nothing comes back but what is logged.
+    /// One pass over dense rows on a GPU: indices go there, and only logged values come back.
     #[cfg(all(feature = "cube", not(feature = "fusion")))]
     Resident(DevicePass<'a>),
 }
@@ -118,7 +118,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// The gradient of a member's objective by autodiff, whatever the engine of its run.
+/// The gradient of a member's objective by autodiff, for every engine.
 pub(in crate::solver::sgd) fn autodiff(
     problem: &Problem<'_>,
     member: &Member,

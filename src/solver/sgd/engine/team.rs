@@ -6,13 +6,13 @@
 //! V ← V − ηλ·V − η/scale² ⊙ Σ (x − mean) ⊗ r·q   a cell is read and written once; no gradient in memory
 //! ```
 //!
-//! Every sum has one order, whatever the number of threads.
+//! Every sum has one order, for any number of threads.
 
-// Index loops over slices of one length: what the compiler turns into vectors.
+// Index loops over slices of one length, which the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
 use super::{Objectives, Parameters, Step};
-use crate::kernel::in_place::{GROUP, PackedWeights, PerFeature};
+use crate::kernel::in_place::{BatchSlopes, GROUP, PackedWeights, PerFeature};
 use crate::kernel::{Work, vectorized};
 use crate::objective::{DenseRows, FusedPass, Objective, linger};
 use crate::solver::sgd::stacked::Member;
@@ -145,7 +145,7 @@ impl MemberTeam {
             let groups = self.q.chunks_mut(GROUP * columns).zip(self.of_bias.chunks_mut(columns));
             groups.zip(self.losses.chunks_mut(models)).zip(batch.chunks(GROUP)).for_each(charge);
         }
-        let q = (&self.q[..], columns);
+        let q = BatchSlopes { values: &self.q, stride: columns };
         let mut parts = self.weights.parts_mut();
         if parallel {
             parts.par_iter_mut().for_each(|part| rows.add(part, batch, q, &shrink, self.gain.as_ref()));

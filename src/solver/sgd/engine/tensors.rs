@@ -1,4 +1,4 @@
-//! The objective of one model in tensor operations, and what is measured by it.
+//! The objective of one model in tensor operations, and measurements with it.
 
 use super::{Parameters, failed};
 use crate::data::batch::{Batch, Source};

@@ -408,7 +408,7 @@ pub fn set_threads(threads: usize) -> Result<(), DeviceError> {
     })
 }
 
-/// A thread that becomes one of the pool's when it is told so; `None` where the system gives none.
+/// A thread that joins the pool on request; `None` if the system gives none.
 fn worker() -> Option<Sender<rayon::ThreadBuilder>> {
     let (sender, receiver) = channel::<rayon::ThreadBuilder>();
     let life = move || receiver.recv().map_or((), rayon::ThreadBuilder::run);

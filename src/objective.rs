@@ -198,7 +198,7 @@ pub fn mean_loss_gradient(loss: &dyn MarginLoss, scores: Tensor<2>, batch: &Batc
     }
 }
 
-/// Members of a stack that share a loss and lie side by side.
+/// Members of a stack that share a loss, in adjacent columns.
 #[derive(Debug)]
 pub struct MemberBlock {
     /// ℓ

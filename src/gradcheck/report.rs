@@ -249,7 +249,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} coordinates agreed", self.agreed, self.checked)?;
         if self.kinks > 0 {
-            write!(f, ", {} of them checked beside a kink", self.kinks - self.unresolved)?;
+            write!(f, ", {} of them checked next to a kink", self.kinks - self.unresolved)?;
         }
         if self.unresolved > 0 {
             write!(f, ", {} kinks unresolved", self.unresolved)?;

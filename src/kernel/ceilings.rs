@@ -31,7 +31,7 @@ impl Ceilings {
     /// The size of the array that is read.
     pub const BYTES: usize = 4 * FLOATS;
 
-    /// Measures the processor at hand for a second or two; the best of five rounds of each.
+    /// Measures this processor for a second or two; the best of five rounds of each.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn measure(threads: usize) -> Self {
@@ -42,7 +42,7 @@ impl Ceilings {
             let round = |_| {
                 let start = Instant::now();
                 let done: f64 = std::thread::scope(|scope| {
-                    // As many as the system gives.
+                    // Fewer threads, if the system gives no more.
                     let start = |i| std::thread::Builder::new().spawn_scoped(scope, move || work(i)).ok();
                     let running: Vec<_> = (0..threads).map_while(start).collect();
                     running.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum()

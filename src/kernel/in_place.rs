@@ -1,4 +1,4 @@
-//! Dense rows where they lie, bytes or floats: scores and gradient without a copy of the rows.
+//! Dense rows read in place, bytes or floats: scores and gradient without a copy of the rows.
 //!
 //! A cell is converted and centred in a register, once for up to ten classes. Both products go by parts of the features, so that
 //! what is used again and again, the part of the weights or the sums, stays in registers and in the first-level cache. The sums
@@ -27,7 +27,7 @@ const WIDEST: usize = 16;
 pub trait CellValue: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
     /// As a float.
     fn value(self) -> f32;
-    /// Something made of it.
+    /// The bits of the number, for sums that only keep it in use.
     fn bits(self) -> u32;
 }
 
@@ -275,7 +275,7 @@ impl<C: CellValue> WithSimd for Scores<'_, C> {
 }
 
 impl<C: CellValue> ColumnLoop for Scores<'_, C> {
-    /// N columns, R rows at a time, part by part; what has been summed lies aside meanwhile.
+    /// N columns, R rows at a time, part by part; partial sums are stored in between.
     #[inline(always)]
     fn columns<S: Simd, const R: usize, const N: usize>(&mut self, simd: S, column: usize) {
         let zero = simd.splat_f32s(0.0);

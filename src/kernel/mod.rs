@@ -1,8 +1,8 @@
-//! Host kernels: products of rows with the weights of all classes, on the vector units of the processor at hand.
+//! Host kernels: products of rows with the weights of all classes, on the vector units of the processor.
 //!
 //! Everything here works in f32 or f64 ([`Real`]) and is dispatched once a call to AVX-512, AVX2, NEON or scalar code by
 //! `pulp`. Dense rows live in a [`RowBlock`], weights for them in [`TiledWeights`], weights for sparse rows in
-//! [`FeatureWeights`]; [`in_place`] reads dense rows where they lie; `cube`, where the build has it, holds kernels for GPUs. Nothing
+//! [`FeatureWeights`]; [`in_place`] reads dense rows without a copy; `cube`, where the build has it, holds kernels for GPUs. Nothing
 //! here but [`Ceilings`], which measures the processor, starts threads. Imports nothing of the crate.
 
 mod ceilings;
@@ -157,7 +157,7 @@ impl Real for f64 {
     }
 }
 
-/// Plain loops to be compiled for the instruction set at hand. Implement `run` with `#[inline(always)]`, and call only what is
+/// Plain loops to be compiled for the instruction set of the processor. Implement `run` with `#[inline(always)]`, and call only what is
 /// inlined as surely: a call to a function of its own falls back to the instruction set of the build.
 pub trait Work {
     /// Result of the loops.
@@ -178,7 +178,7 @@ impl<W: Work> pulp::WithSimd for DispatchedWork<W> {
     }
 }
 
-/// Runs loops on the vector units of the processor at hand.
+/// Runs loops on the vector units of the processor.
 #[inline]
 pub fn vectorized<W: Work>(work: W) -> W::Output {
     pulp::Arch::new().dispatch(DispatchedWork(work))

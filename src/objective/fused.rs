@@ -7,7 +7,7 @@
 //!     ∂W += (r_i·q_i) ⊗ (x_i − mean)/scale          a part of the features at a time;  ∂b += q_i
 //! ```
 //!
-//! Bytes and floats are read where they lie, by index: no batch is gathered, cast or centred in memory. Every sum is added up in an
+//! Bytes and floats are read in place, by index: no batch is gathered, cast or centred in memory. Every sum is added up in an
 //! order that depends on shapes alone, so that any number of threads gives the same bits.
 
 #[cfg(all(feature = "cube", not(feature = "fusion")))]
@@ -50,7 +50,7 @@ pub struct FusedGradient {
 }
 
 impl<'a> FusedPass<'a> {
-    /// Whether training goes this way: with rows of bytes or single-precision floats on Burn's own CPU backend.
+    /// Whether training takes this pass: with rows of bytes or single-precision floats on Burn's own CPU backend.
     #[must_use]
     pub fn serves(features: &Features, device: &OpenDevice) -> bool {
         matches!(features, Features::U8(_) | Features::F32(_)) && device.name.backend == Backend::Flex

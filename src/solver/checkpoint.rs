@@ -29,7 +29,7 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// When the next checkpoint is due. Time is counted by a clock that never goes back.
+/// Time of the next checkpoint. Counted by a monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Rhythm {
     config: CheckpointConfig,
@@ -58,7 +58,7 @@ impl Rhythm {
     }
 }
 
-/// The time of a solver, with that before the run went on. Counted by a clock that never goes back.
+/// The time of a solver, that before a resume included. Counted by a monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
@@ -72,7 +72,7 @@ impl Clock {
         Self { start: Instant::now(), before }
     }
 
-    /// All of it.
+    /// The whole time.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.before + self.start.elapsed()

@@ -123,7 +123,7 @@ pub enum Route {
     Autodiff,
     /// The gradient by hand, XᵀQ + λW, in tensor operations.
     Analytic,
-    /// The gradient by hand in one pass over rows that stay where they lie ([`crate::objective::FusedPass`]); on a GPU over rows that stay
+    /// The gradient by hand in one pass over rows read in place ([`crate::objective::FusedPass`]); on a GPU over rows that stay
     /// there, with the margins in one kernel ([`crate::objective::DevicePass`]).
     Fused,
 }
@@ -206,7 +206,7 @@ pub trait Observer: Send {
         let _ = text;
     }
 
-    /// Before the first step of a solver that goes by gradients: how they are computed, and how far they are from autodiff.
+    /// Implementation of the gradient and its difference from autodiff, before the first step of a solver by gradients.
     fn gradient(&mut self, report: GradientReport) {
         let _ = report;
     }

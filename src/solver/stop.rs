@@ -107,7 +107,7 @@ pub enum StopReason {
     GapReached,
     /// The gradient is as small as was asked for.
     GradientReached,
-    /// No lower point is found, or the gap stands still: the precision is exhausted.
+    /// No lower point is found, or the gap no longer falls: the precision is exhausted.
     NoProgress,
     /// The validation rows have not got better for as long as the patience lasts.
     EarlyStopping,

@@ -79,7 +79,7 @@ impl Failure {
             | Self::Plot(PlotError::Record(e))
             | Self::Report(ReportError::Record(e)) => match e {
                 RecordError::Taken { .. } => Some(
-                    "go on with it with --resume, name another folder with --out, or overwrite it with --force".into(),
+                    "resume it with --resume, name another folder with --out, or overwrite it with --force".into(),
                 ),
                 RecordError::Busy { .. } => Some("wait for it to end, or name another folder with --out".into()),
                 RecordError::Differs { hint, .. } => Some(hint.clone()),

@@ -1,4 +1,4 @@
-//! A run as it goes: a bar on a terminal, plain lines elsewhere.
+//! Progress of a run: a bar on a terminal, plain lines elsewhere.
 
 use super::output::{Messages, number};
 use crate::shown;

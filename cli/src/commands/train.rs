@@ -66,7 +66,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let finished = run::train(&config, &prepared, &device, &mut folder, &mut progress);
     progress.finish();
     if finished.is_err() && resume::has_checkpoint(&path) {
-        messages.note(&format!("the last checkpoint is kept. To go on: {}", command(&path)));
+        messages.note(&format!("the last checkpoint is kept. To resume: {}", command(&path)));
     }
     let finished = finished?;
     if finished.result.calibration.as_ref().is_some_and(|c| c.temperature_at_end) {
@@ -86,7 +86,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         }
         StopReason::Interrupted => {
             let to_go_on = command(&path);
-            messages.note(&format!("stopped early; the model as it stood is in the run folder. To go on: {to_go_on}"));
+            messages.note(&format!("stopped early; the model as it stood is in the run folder. To resume: {to_go_on}"));
             ExitCode::from(INTERRUPTED)
         }
         StopReason::Diverged { step } => {

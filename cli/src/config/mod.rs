@@ -267,7 +267,7 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
     Ok(())
 }
 
-/// Optimiser, schedule and clipping of `[solver.sgd]` against each other.
+/// The first conflict between optimiser, schedule and clipping of `[solver.sgd]`.
 fn check_sgd(sgd: &SgdConfig) -> Result<(), Complaint> {
     if let Some((table, key, own)) = sgd.idle_table() {
         return Err(Complaint::new(

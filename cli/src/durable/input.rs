@@ -1,4 +1,4 @@
-//! Files that are read: bounded, never waited for without end, and in a folder never from outside of it.
+//! Reading files: bounded, never waited for without end, and in a folder never from outside of it.
 
 use super::Refusal;
 use std::fs::{self, File, FileType, Metadata};
@@ -119,7 +119,7 @@ fn bounded(input: &mut dyn Read, known: u64, most: u64) -> io::Result<Vec<u8>> {
     if count > most { Err(too_large()) } else { Ok(bytes) }
 }
 
-/// Pipes that have a name. Whoever opens one waits for the other end: here for ten seconds, and not for ever.
+/// Named pipes. Opening one waits for the other end: here for ten seconds at most.
 #[cfg(unix)]
 pub(super) mod pipes {
     use super::{Cursor, File, FileType, Metadata, Path, Read, Refusal, io};

@@ -256,7 +256,7 @@ fn hold(_: &Path, _: &mut dyn FnMut(FetchEvent<'_>)) -> io::Result<Option<File>>
     Ok(None)
 }
 
-/// Sees to it that a half file is nothing else under another name: a link, symbolic or hard, is taken away, and what it leads to is not
+/// Makes sure that a partial file is no other file under another name: a link, symbolic or hard, is taken away, and what it leads to is not
 /// written.
 fn of_one_name(part: &Path) -> Result<(), FetchError> {
     let Ok(metadata) = fs::symlink_metadata(part) else { return Ok(()) };

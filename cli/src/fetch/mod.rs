@@ -211,7 +211,7 @@ impl FetchError {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Remote { .. } => "is the network there? The same command goes on where this one ended",
+            Self::Remote { .. } => "is the network there? The same command resumes where this one ended",
             Self::Other { .. } => "move it away, or name another folder with --dir",
             Self::NotCompiledIn { .. } => "build it with `--features fetch`, which is on by default",
             Self::Io { .. } => "--dir is a folder that can be written; `data` by default",

@@ -31,7 +31,7 @@ const LONGEST_NAMES: u64 = 1 << 16;
 pub struct CifarConfig {
     /// The folder with the `.bin` files, or the `.tar.gz` (`.tar.bz2`, `.tar`) around it.
     pub dir: PathBuf,
-    /// CIFAR-100 only: which of its two labels to learn; `fine` where nothing is said.
+    /// CIFAR-100 only: which of its two labels to learn; `fine` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<CifarLabels>,
     /// A text file with a weight a line for each image to train on, in the order of the batches.

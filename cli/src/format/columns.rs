@@ -68,9 +68,9 @@ pub struct Wanted {
     pub feature_names: Option<Vec<String>>,
     /// Columns named in the configuration of the training run.
     pub special: Special,
-    /// Whether csv text has a header, where that was said.
+    /// Whether csv text has a header, if that is known.
     pub header: Option<bool>,
-    /// The delimiter of csv text, where that was said.
+    /// The delimiter of csv text, if that is known.
     pub delimiter: Option<super::csv::Delimiter>,
     /// The sign before the decimals of csv text.
     pub decimal: super::csv::Decimal,

@@ -326,7 +326,7 @@ impl IdxHeader {
             return Ok(());
         }
         let end = 4 + 4 * self.dims.len() as u64 + self.n_bytes;
-        let problem = format!("data go on, expected the end after {} records as the header says", self.n_rows);
+        let problem = format!("data continue, expected the end after {} records as the header says", self.n_rows);
         Err(DataError::content(&self.file, Position::Byte(end), problem)
             .with_hint("the header is damaged: get the file again"))
     }

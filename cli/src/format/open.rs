@@ -121,7 +121,7 @@ impl Source {
         &self.file
     }
 
-    /// A plain file on its own, to be read in any order, and its length; `None` for what only comes in order.
+    /// A plain file on its own, to be read in any order, and its length; `None` for a stream.
     pub(super) fn reopen(&self) -> Result<Option<(File, u64)>, DataError> {
         let Some((path, len)) = self.opened.then_some(&self.file).zip(self.plain_len) else { return Ok(None) };
         Ok(Some((File::open(path).map_err(|e| path_error(path, &e))?, len)))

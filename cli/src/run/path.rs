@@ -141,7 +141,7 @@ struct Path<'a> {
 }
 
 impl Path<'_> {
-    /// Has the model of the next C saved and measures it; returns its row of `metrics.csv`.
+    /// Saves and measures the model of the next C; returns its row of `metrics.csv`.
     fn add(
         &mut self,
         strength: Strength,

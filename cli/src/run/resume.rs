@@ -30,7 +30,7 @@ fn other_run(folder: &Path, problem: String) -> RecordError {
     RecordError::Differs {
         problem,
         hint: format!(
-            "`burn-svm train {config} --out {folder} --resume` goes on with the run as it is; another run needs another --out, or --force",
+            "`burn-svm train {config} --out {folder} --resume` resumes the run as it is; another run needs another --out, or --force",
             config = folder.join("config.toml").display(),
             folder = folder.display()
         ),
@@ -131,18 +131,18 @@ pub fn resume(
             format!("the run had {}, there are now {}", was.shape, now.shape)
         };
         return Err(RecordError::Differs {
-            problem: format!("{}: cannot go on with other data: {what}", path.display()),
+            problem: format!("{}: cannot resume with other data: {what}", path.display()),
             hint: "put the files back as they were, or train from the beginning with --force".into(),
         });
     }
     if was.device != now.device {
         notes.push(format!(
-            "the run was on {}, and goes on on {}: its model will agree within rounding with that of a run on one device",
+            "the run was on {}, and resumes on {}: its model will agree within rounding with that of a run on one device",
             was.device, now.device
         ));
     } else if was.threads != now.threads {
         notes.push(format!(
-            "the run had {}, and goes on with {}: its model will agree within rounding with that of a run that never stopped",
+            "the run had {}, and resumes with {}: its model will agree within rounding with that of a run that never stopped",
             count(was.threads),
             count(now.threads)
         ));
@@ -198,7 +198,7 @@ fn same_config(folder: &Path, of_run: &str, now: &LoadedConfig) -> Result<Option
         return Ok((!of_end.is_empty()).then(|| named(&of_end)));
     }
     let all: Vec<&Difference> = differences.iter().collect();
-    let mut problem = format!("{}: cannot go on with another configuration: {}", folder.display(), named(&all));
+    let mut problem = format!("{}: cannot resume with another configuration: {}", folder.display(), named(&all));
     if let SolverConfig::Sgd(sgd) = &now.run.solver
         && sgd.schedule.knows_the_end()
         && other.iter().all(|d| ["solver.sgd.steps", "solver.sgd.epochs"].contains(&d.key.as_str()))

@@ -75,7 +75,7 @@ impl Observer for Quiet {
     fn log(&mut self, _: &LogEntry) {}
 }
 
-/// Holds a device against the reference.
+/// Compares a device with the reference.
 ///
 /// # Errors
 /// [`RunError`] when the device fails, or the build has no reference.
@@ -279,7 +279,7 @@ pub(super) fn disagreement(problem: &Problem<'_>) -> Result<Option<String>, RunE
     Ok(objection(&found, &device.name.to_string()))
 }
 
-/// The sentence of a comparison that did not come out well.
+/// The sentence about a failed comparison.
 fn objection(found: &DeviceComparison, name: &str) -> Option<String> {
     let worst = [found.scores, found.autodiff_vs_reference, found.analytic_vs_reference]
         .into_iter()

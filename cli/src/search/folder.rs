@@ -30,7 +30,7 @@ pub fn open(folder: &Path) -> Result<Option<Made>, RecordError> {
     Ok(is_older.then(|| by_name(folder)))
 }
 
-/// A search without a list, in whose folder all is ours that has a name that a search gives.
+/// A search without a list, in whose folder every file counts as ours that has a name of a search's files.
 pub(super) fn by_name(folder: &Path) -> Made {
     let named = FILES.into_iter().map(str::to_owned).chain([PAGE.to_owned()]).chain(figures(&DRAWN));
     Made::unmarked(folder, FolderKind::Search, present(folder, named))

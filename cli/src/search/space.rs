@@ -224,7 +224,7 @@ impl<'a> Grid<'a> {
         self.axes.iter().try_fold(1u64, |n, (_, _, length)| n.checked_mul(*length as u64))
     }
 
-    /// Trials to take of it.
+    /// Number of trials to take of the grid.
     fn count(&self, most: Option<usize>) -> Result<usize, Complaint> {
         let Some(size) = self.size() else {
             return Err(Complaint::new(

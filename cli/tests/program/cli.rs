@@ -164,7 +164,7 @@ fn a_run_is_not_overwritten_unless_forced() {
     assert_eq!((refused.code, refused.problem()), (Some(2), "run: holds a run already"));
     assert_eq!(
         refused.hint(),
-        "go on with it with --resume, name another folder with --out, or overwrite it with --force"
+        "resume it with --resume, name another folder with --out, or overwrite it with --force"
     );
     assert_eq!(desk.bytes("run/model.safetensors"), before);
     desk.succeed(&["train", "my.toml", "--out", "run", "--set", "seed=1", "--force", "-q"]);
@@ -459,7 +459,7 @@ fn ctrl_c_finishes_the_step_and_keeps_the_model() {
     let mut rest = String::new();
     errors.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
-    let note = "note: stopped early; the model as it stood is in the run folder. To go on: burn-svm train run/config.toml --out run --resume\n";
+    let note = "note: stopped early; the model as it stood is in the run folder. To resume: burn-svm train run/config.toml --out run --resume\n";
     assert!(rest.ends_with(note), "{rest}");
     let result = desk.json("run/result.json");
     assert_eq!(result["stop_reason"], "interrupted");

@@ -561,7 +561,7 @@ const ARGUMENTS: &[(&[&str], &str, &str)] = &[
     (
         &["--out", "taken"],
         "taken: holds a run already",
-        "go on with it with --resume, name another folder with --out, or overwrite it with --force",
+        "resume it with --resume, name another folder with --out, or overwrite it with --force",
     ),
     (&["--out", "my.toml"], "my.toml: is a file, expected a folder", "a run folder is a folder that can be written"),
     (

@@ -180,7 +180,7 @@ fn ctrl_c_keeps_a_checkpoint_and_a_second_one_ends_at_once() {
         assert_eq!(output.status.code(), Some(130), "{stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
         if signals == 1 {
-            let note = "To go on: burn-svm train run/config.toml --out run --resume\n";
+            let note = "To resume: burn-svm train run/config.toml --out run --resume\n";
             assert!(stderr.ends_with(note), "{stderr}");
             assert_eq!(desk.json("run/result.json")["stop_reason"], "interrupted");
         }
@@ -329,7 +329,7 @@ fn folders_that_may_not_be_written_are_a_sentence() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("error: run/checkpoint/") && stderr.contains("Permission denied"), "{stderr}");
-    assert!(stderr.contains("note: the last checkpoint is kept. To go on: burn-svm train run/config.toml"), "{stderr}");
+    assert!(stderr.contains("note: the last checkpoint is kept. To resume: burn-svm train run/config.toml"), "{stderr}");
     assert!(sound(&desk.path("run")) > 0);
     allow(&desk.path("run/checkpoint"), 0o777);
     allow(&desk.path("run"), 0o777);
@@ -376,7 +376,7 @@ fn data_that_change_under_a_run_change_nothing_and_stop_a_resume() {
     let refused = desk.run(&["train", "my.toml", "--out", "run", "--resume", "-q"]);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     assert!(
-        refused.problem().starts_with("run: cannot go on with other data: the run had 300 rows"),
+        refused.problem().starts_with("run: cannot resume with other data: the run had 300 rows"),
         "{}",
         refused.stderr
     );

@@ -163,7 +163,7 @@ fn idx_files() {
                 "ragged",
                 "images",
                 idx(8, &[4, 2, 2], &[0; 17]),
-                "images: byte 32: data go on, expected the end after 4 records as the header says",
+                "images: byte 32: data continue, expected the end after 4 records as the header says",
                 DAMAGED,
             ),
             (

@@ -382,7 +382,7 @@ fn what_is_not_the_same_run_is_refused() {
         let outcome = desk.run(&[&["train"], args, &["-q"]].concat());
         verdict.hold(&Case { what, problem, hint }, &outcome, code);
     };
-    let own = "`burn-svm train run/config.toml --out run --resume` goes on with the run as it is; another run needs another --out, or --force";
+    let own = "`burn-svm train run/config.toml --out run --resume` resumes the run as it is; another run needs another --out, or --force";
     let desk = stopped();
     let resume = ["my.toml", "--out", "run", "--resume"];
     refuse(
@@ -390,7 +390,7 @@ fn what_is_not_the_same_run_is_refused() {
         &desk,
         &["other.toml", "--out", "run", "--resume"],
         2,
-        "run: cannot go on with another configuration: objective.lambda was 0.001, is 0.002; solver.sgd.learning_rate was 0.01, is 0.02",
+        "run: cannot resume with another configuration: objective.lambda was 0.001, is 0.002; solver.sgd.learning_rate was 0.01, is 0.02",
         own,
     );
     refuse(
@@ -399,7 +399,7 @@ fn what_is_not_the_same_run_is_refused() {
         &["my.toml", "--out", "run"],
         2,
         "run: holds a run already",
-        "go on with it with --resume, name another folder with --out, or overwrite it with --force",
+        "resume it with --resume, name another folder with --out, or overwrite it with --force",
     );
     let newest = format!("run/checkpoint/{}", checkpoints(&desk)[1]);
     let whole = desk.bytes(&newest);
@@ -417,7 +417,7 @@ fn what_is_not_the_same_run_is_refused() {
             "{newest}: it has format version `7`, written by burn-svm {}; this program reads up to 1",
             env!("CARGO_PKG_VERSION")
         ),
-        "go on with the program that wrote it",
+        "resume with the program that wrote it",
     );
     desk.write(&newest, &whole[..100]).write(&format!("run/checkpoint/{}", checkpoints(&desk)[0]), "");
     refuse(
@@ -435,7 +435,7 @@ fn what_is_not_the_same_run_is_refused() {
         &desk,
         &["other.toml", "--out", "done", "--resume"],
         2,
-        "done: cannot go on with another configuration: objective.lambda was 0.001, is 0.002; solver.sgd.learning_rate was 0.01, is 0.02",
+        "done: cannot resume with another configuration: objective.lambda was 0.001, is 0.002; solver.sgd.learning_rate was 0.01, is 0.02",
         &own.replace("run/config", "done/config").replace("--out run", "--out done"),
     );
     refuse(
@@ -462,7 +462,7 @@ fn what_is_not_the_same_run_is_refused() {
         &stopped,
         &["cosine.toml", "--out", "cosine", "--resume", "--set", "solver.sgd.epochs=9"],
         2,
-        "cosine: cannot go on with another configuration: solver.sgd.epochs was 2.0, is 9.0; every learning rate of the schedule `cosine` depends on it",
+        "cosine: cannot resume with another configuration: solver.sgd.epochs was 2.0, is 9.0; every learning rate of the schedule `cosine` depends on it",
         &own.replace("run/config", "cosine/config").replace("--out run", "--out cosine"),
     );
     desk.write("file", "");
@@ -517,7 +517,7 @@ fn other_data_are_refused() {
         ),
     ] {
         desk.write("rows", content);
-        let problem = format!("run: cannot go on with other data: {problem}");
+        let problem = format!("run: cannot resume with other data: {problem}");
         let outcome = desk.run(&["train", "my.toml", "--out", "run", "--resume", "-q"]);
         verdict.hold(&Case { what, problem: &problem, hint }, &outcome, 2);
     }

@@ -499,7 +499,7 @@ fn mistakes_in_a_search_are_sentences_with_hints() {
         &Case {
             what: "taken",
             problem: "s: holds a run already",
-            hint: "go on with it with --resume, name another folder with --out, or overwrite it with --force",
+            hint: "resume it with --resume, name another folder with --out, or overwrite it with --force",
         },
         &taken,
         2,

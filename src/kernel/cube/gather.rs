@@ -145,7 +145,7 @@ impl ResidentRows {
         })
     }
 
-    /// In how many buffers the matrix lies.
+    /// Number of buffers of the matrix.
     #[must_use]
     pub const fn n_chunks(&self) -> usize {
         self.chunks.len()

@@ -148,7 +148,7 @@ impl<'a> DevicePass<'a> {
         })
     }
 
-    /// In how many buffers the rows lie on the device; `None` where they are moved batch by batch.
+    /// Number of buffers of the rows on the device; `None` if they are moved batch by batch.
     #[must_use]
     pub fn n_chunks(&self) -> Option<usize> {
         self.resident.as_ref().map(|resident| resident.rows.n_chunks())

@@ -1,11 +1,11 @@
-//! Dense rows where they lie, with their preprocessing.
+//! Dense rows read in place, with their preprocessing.
 
 use crate::data::Features;
 use crate::data::batch::Source;
 use crate::kernel::in_place::{BatchSlopes, PackedWeights, PerFeature, RowMatrix, WeightPart};
 use rayon::prelude::*;
 
-/// A dense matrix where it lies.
+/// A dense matrix, read in place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DenseCells<'a> {
     Bytes(&'a [u8]),

@@ -317,7 +317,7 @@ impl<L: Fn(u32) -> (usize, f32)> Work for SlopeLoop<'_, '_, L> {
 
     #[inline(always)]
     fn run(self) -> f64 {
-        // Plain index loops, which are compiled for the processor at hand with the rest.
+        // Plain index loops, which are compiled for the vector units with the rest.
         let PassInput { matrix, bias, loss, label, n_classes, .. } = *self.shared;
         let stride = self.of_bias.len();
         let bias = &bias[..n_classes];

@@ -54,7 +54,7 @@ enum DenseJob {
     Turn { done: Changes, next: Vec<u32>, scores: bool },
     /// Loads the rows of the next [`DenseJob::Advance`], and answers with their Gram matrix.
     Prepare { next: Vec<u32> },
-    /// Adds the changes of the rows at hand, goes over to so many that were prepared, and answers with their scores.
+    /// Adds the changes of the rows at hand, moves to the `n` rows that were prepared, and answers with their scores.
     Advance { done: Changes, n: usize },
     /// W = 0
     Clear,

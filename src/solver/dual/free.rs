@@ -28,7 +28,7 @@ pub(super) struct Multipliers {
     /// Σ_i β_i of the last step, and its length.
     pub last: Vec<f64>,
     pub length: f64,
-    /// Between which bounds B² lies.
+    /// Bounds of B².
     least: f64,
     most: f64,
 }

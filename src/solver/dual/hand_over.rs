@@ -13,7 +13,7 @@ use crate::solver::{Fit, Observer, StopReason};
 const LONG: f64 = 120.0;
 /// Multiple of the price of the proximal method after which ascent continues instead.
 const MOST: f64 = 2.0;
-/// Epochs after which ascent by itself may be found to stand still, and the fall of its gap over half of them that is none.
+/// Epochs after which ascent on its own may count as stuck, and the fall of its gap over half of them below which it does.
 const PATIENCE: u64 = 2_000;
 const STANDSTILL: f64 = 1.05;
 
@@ -94,7 +94,7 @@ impl Ascent<'_, '_> {
         self.config.epochs.is_none() && last && late && !falls
     }
 
-    /// Has the other method finish.
+    /// Lets the other method finish.
     ///
     /// # Errors
     /// As [`newton::solve`].

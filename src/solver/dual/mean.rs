@@ -36,7 +36,7 @@ pub(super) struct Mean {
 }
 
 impl Mean {
-    /// The next W comes in.
+    /// Adds the next W.
     #[allow(clippy::cast_precision_loss)]
     fn take(&mut self, held: Vec<f64>, constant: &[f64]) {
         self.count += 1;

@@ -156,7 +156,7 @@ struct Ascent<'scope, 'env> {
     goal: f64,
     /// Of a free bias.
     multipliers: Multipliers,
-    /// Of W over the sweeps, and after how many visits the next comes in, where one is kept.
+    /// The mean of W over the sweeps, and the visits until the next W enters it, if one is kept.
     mean: Mean,
     mean_after: Option<u64>,
     relay: Relay,
@@ -234,7 +234,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         sweep::rebuild(&mut *self.rows, &mut self.state)
     }
 
-    /// Of a free bias, which goes with λ.
+    /// Of a free bias, which depends on λ.
     fn set_penalty(&mut self) {
         if self.is_free() {
             self.multipliers = Multipliers::new(self.problem, &mut self.state);

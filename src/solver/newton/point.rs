@@ -342,12 +342,12 @@ impl InteriorPoint {
         self.own.iter_mut().chain(&mut self.upper).chain(&mut self.sum)
     }
 
-    /// Has the next step aim at the products themselves.
+    /// Aims the next step at the products themselves.
     pub fn plain(&mut self) {
         self.pairs().for_each(|pair| pair.extra = 0.0);
     }
 
-    /// Has it make up for the product of the steps, of second order.
+    /// Corrects the aim for the product of the steps, of second order.
     pub fn correct(&mut self) {
         self.pairs().for_each(|pair| pair.extra = -pair.da * pair.dt);
     }

@@ -89,7 +89,7 @@ fn visit(problem: &Problem<'_>) -> f64 {
 pub(crate) const PASSES: f64 = 1_000.0;
 const SINGLE: f64 = 0.4;
 
-/// The sizes that the price goes by.
+/// The sizes that the price depends on.
 struct Size {
     n: f64,
     /// Columns, and numbers of a row in the basis of the rows: the most that there can be.

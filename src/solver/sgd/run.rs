@@ -101,7 +101,7 @@ impl<'a> SgdRun<'a> {
         sampler.skip(self.made);
         let left = self.steps - self.made;
         if self.engine.reads_in_place() && problem.device.name.backend.is_cpu() {
-            // In a thread of the pool, whose others are at hand for each step.
+            // In a thread of the pool, so that the others join each step.
             rayon::scope(|_| self.descend(&mut feed::inline(sampler), observer))?;
         } else if self.engine.reads_in_place() || problem.threads <= 1 {
             self.descend(&mut feed::inline(sampler), observer)?;

@@ -119,9 +119,9 @@ fn bad_images_say_where_and_what() {
         (idx(8, &[u32::MAX, 16, 16], &[1; 600]), "test: record 3: the file ends here, expected 4294967295 records"),
         (idx(8, &[3, 2, 2], &[1; 11]), "test: record 3: the file ends here, expected 3 records"),
         (idx(8, &[3, 2, 2], &[1; 8]), "test: record 3: the file ends here"),
-        (idx(8, &[3, 2, 2], &[1; 13]), "test: byte 28: data go on, expected the end after 3 records"),
+        (idx(8, &[3, 2, 2], &[1; 13]), "test: byte 28: data continue, expected the end after 3 records"),
         (idx(0x0b, &[3, 2, 2], &[1; 23]), "test: record 3: the file ends here"),
-        (idx(0x0b, &[3, 2, 2], &[1; 25]), "test: byte 40: data go on"),
+        (idx(0x0b, &[3, 2, 2], &[1; 25]), "test: byte 40: data continue"),
         (idx(0x0d, &[2, 1], &nan), "test: record 1: found a value that is not finite"),
         (idx(0x0e, &[2, 1], &large), "test: record 2: found a value that is not finite or beyond the range of f32"),
     ] {
@@ -140,7 +140,7 @@ fn bad_labels_say_where_and_what() {
         (idx(8, &[3, 1, 1], &[1, 2, 3]), "test: byte 3: found 3 dimensions, expected labels in one"),
         (idx(0x0d, &[3], &[0; 12]), "test: byte 3: found floating-point labels, expected integers"),
         (idx(8, &[3], &[1, 2]), "test: record 3: the file ends here, expected 3 records"),
-        (idx(8, &[3], &[1, 2, 3, 4]), "test: byte 11: data go on"),
+        (idx(8, &[3], &[1, 2, 3, 4]), "test: byte 11: data continue"),
     ] {
         let error = labels(&bytes, 3).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}\nexpected {expected}");

@@ -57,7 +57,7 @@ impl Shelf {
                 Err(Unusable::Damaged(problem)) => notes.push(format!("{} cannot be used: {problem}", file.display())),
                 Err(Unusable::Newer(problem)) => {
                     let problem = format!("{}: {problem}", file.display());
-                    return Err(RecordError::Differs { problem, hint: "go on with the program that wrote it".into() });
+                    return Err(RecordError::Differs { problem, hint: "resume with the program that wrote it".into() });
                 }
             }
         }

@@ -31,7 +31,7 @@ pub(super) trait ProximalEngine {
     fn aim(&mut self, direction: &Self::Vector) -> Result<(), SolveError>;
     /// The slope of the loss of the rows so far along the direction.
     fn slope(&mut self, length: f64) -> Result<f64, SolveError>;
-    /// S goes so far along.
+    /// Moves S by a step length.
     fn step(&mut self, length: f64);
     /// Σ c·ℓ at other weights.
     fn loss(&mut self, weights: &Self::Vector) -> Result<f64, SolveError>;

@@ -39,7 +39,7 @@ const DIGITS: f64 = 1e3;
 /// An inner problem is solved where its error adds less than this share of the error of the outer step, or this share of the goal.
 const ERROR: f64 = 0.2;
 const ERROR_OF_GOAL: f64 = 0.25;
-/// Steps of an inner problem, products of a step, and the residual that they aim at, against the first.
+/// Steps of an inner problem, products of a step, and the residual that they aim at, relative to the first.
 const MOST_STEPS: u32 = 40;
 const MOST_PRODUCTS: u64 = 500;
 const TOLERANCE: f64 = 0.3;
@@ -72,7 +72,7 @@ pub(in crate::solver) fn finish(
 struct Start {
     gamma: f64,
     constant: f64,
-    /// The margin against the largest c: a γ that moves variables from one bound to the other.
+    /// The margin divided by the largest c: a γ that moves variables from one bound to the other.
     width: f64,
 }
 
@@ -101,7 +101,7 @@ struct ProximalRun<'a, E: ProximalEngine> {
     engine: E,
     problem: &'a Problem<'a>,
     record: Record<'a>,
-    /// γ, and between which bounds it lies.
+    /// γ and its bounds.
     gamma: f64,
     gammas: (f64, f64),
     constant: f64,

@@ -1,4 +1,4 @@
-//! Plain SGD on the host, on weights that change where they lie. Several models go in teams, one team a thread at a time: a team's
+//! Plain SGD on the host, on weights that are updated in place. Several models go in teams, one team a thread at a time: a team's
 //! weights stay in the second-level cache, and teams meet only when the run is logged or measured. One model has the threads to itself.
 
 use super::team::MemberTeam;
@@ -21,7 +21,7 @@ const BATCH_BYTES: usize = 8 << 20;
 /// Learning rate of the step that yields a gradient: so large that W vanishes in the rounding. A power of two, so that nothing is rounded.
 const LONG: f64 = 4096.0;
 
-/// Whether a run of one model goes this way: with batches that the caches hold while they are read twice, and no scale, by which
+/// Whether a run of one model takes this engine: with batches that the caches hold while they are read twice, and no scale, by which
 /// weights would be divided and multiplied when they are read and kept.
 pub(super) fn suits(config: &SgdConfig, pass: &FusedPass<'_>) -> bool {
     let bytes = config.batch_size.get().saturating_mul(pass.rows.row_bytes());

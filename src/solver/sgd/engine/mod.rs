@@ -2,7 +2,7 @@
 //!
 //! | engine | models | gradient | step |
 //! |---|---|---|---|
-//! | [`InPlace`] | one or many | fused with the step | plain SGD on weights where they lie |
+//! | [`InPlace`] | one or many | fused with the step | plain SGD on weights in place |
 //! | [`Stepper`] | one | by Burn, by hand, or fused on the host or a GPU ([`Pass`]) | Burn's optimiser |
 //! | [`Stack`] | many | in tensor operations over all models | plain, or Burn's optimiser |
 

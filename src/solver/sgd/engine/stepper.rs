@@ -27,7 +27,7 @@ pub(super) enum Pass<'a> {
     Autodiff,
     /// XᵀQ + λW in tensor operations.
     Analytic,
-    /// One pass over dense rows of the host where they lie.
+    /// One pass over dense rows of the host, in place.
     Fused(FusedPass<'a>),
     /// One pass over dense rows on a GPU: indices go there, and only logged values come back.
     #[cfg(all(feature = "cube", not(feature = "fusion")))]
@@ -200,7 +200,7 @@ impl Engine for Stepper<'_> {
 
     fn step(&mut self, Step { drawn, factor }: Step, want_loss: bool) -> Result<Objectives, SolveError> {
         let (gradients, objective) = self.pass.gradient(&self.tensors, &self.model, drawn, want_loss)?;
-        // Moved, not cloned, so that the optimiser may write where the weights lie.
+        // Moved, not cloned, so that the optimiser may write in place.
         let model = std::mem::replace(&mut self.model, self.idle.clone());
         self.model = self.optimizer.step(self.learning_rate * factor, model, gradients);
         self.unseen += 1;

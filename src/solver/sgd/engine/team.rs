@@ -1,4 +1,4 @@
-//! Plain SGD on weights that change where they lie, for dense rows on the host: of one model, or of several side by side.
+//! Plain SGD on weights that are updated in place, for dense rows on the host: of one model, or of several in adjacent columns.
 //!
 //! ```text
 //! s  = r·((x − mean)·V) + b                        scores of the batch, W = V·scale

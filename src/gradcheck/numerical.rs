@@ -40,7 +40,7 @@ impl Derivative {
 }
 
 /// One row on its way to a difference.
-struct Pending {
+struct PendingKink {
     row: usize,
     kink: Option<(Side, Vec<usize>)>,
 }
@@ -90,7 +90,7 @@ impl ShiftedColumn<'_> {
                 if rows.len() == n {
                     centred += difference;
                 }
-                let pending = Pending { row, kink: self.kink(row, h) };
+                let pending = PendingKink { row, kink: self.kink(row, h) };
                 match &pending.kink {
                     None => sum += difference,
                     Some((Side::Both, _)) => left.push(pending),
@@ -109,8 +109,8 @@ impl ShiftedColumn<'_> {
         }
     }
 
-    fn named(&self, pending: Pending) -> Option<Kink> {
-        let Pending { row, kink } = pending;
+    fn named(&self, pending: PendingKink) -> Option<Kink> {
+        let PendingKink { row, kink } = pending;
         kink.map(|(side, classes)| Kink { row, label: self.point.labels[row] as usize, classes, side })
     }
 
@@ -136,14 +136,14 @@ impl ShiftedColumn<'_> {
     }
 
     /// The sum of the one-sided derivatives of rows.
-    fn one_sided(&self, rows: &[Pending], h: f64) -> Result<f64, GradcheckError> {
+    fn one_sided(&self, rows: &[PendingKink], h: f64) -> Result<f64, GradcheckError> {
         if rows.is_empty() {
             return Ok(0.0);
         }
-        let towards = |p: &Pending| if matches!(p.kink, Some((Side::After, _))) { -h } else { h };
+        let towards = |p: &PendingKink| if matches!(p.kink, Some((Side::After, _))) { -h } else { h };
         let at: Vec<_> = rows.iter().flat_map(|p| [0.0, 0.5, 1.0].map(|t| (p.row, t * towards(p)))).collect();
         let losses = self.losses(&at)?;
-        let slope = |(p, l): (&Pending, &[f64])| (-3.0 * l[0] + 4.0 * l[1] - l[2]) / towards(p);
+        let slope = |(p, l): (&PendingKink, &[f64])| (-3.0 * l[0] + 4.0 * l[1] - l[2]) / towards(p);
         Ok(rows.iter().zip(losses.chunks_exact(3)).map(slope).sum())
     }
 }

@@ -318,7 +318,7 @@ impl fmt::Display for Loss {
 
 /// A loss as model files hold it.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct LossRecord {
     formulation: Formulation,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     margin: Option<f64>,
@@ -346,7 +346,7 @@ fn is_zero(smoothing: &f64) -> bool {
     *smoothing == 0.0
 }
 
-impl From<Loss> for Stored {
+impl From<Loss> for LossRecord {
     fn from(loss: Loss) -> Self {
         Self {
             formulation: loss.formulation(),
@@ -360,11 +360,11 @@ impl From<Loss> for Stored {
     }
 }
 
-impl TryFrom<Stored> for Loss {
+impl TryFrom<LossRecord> for Loss {
     type Error = LossMisfit;
 
-    fn try_from(stored: Stored) -> Result<Self, LossMisfit> {
-        let Stored { formulation, margin, costs, power, k, smoothing, class_weights } = stored;
+    fn try_from(stored: LossRecord) -> Result<Self, LossMisfit> {
+        let LossRecord { formulation, margin, costs, power, k, smoothing, class_weights } = stored;
         let loss = Self { class_weights, ..Self::new(formulation, 1.0, power).k(k).smoothing(smoothing) };
         match (margin, costs) {
             (Some(delta), None) => Ok(loss.margin(delta)),

@@ -78,9 +78,9 @@ impl Failure {
             Self::Run(RunError::Record(e))
             | Self::Plot(PlotError::Record(e))
             | Self::Report(ReportError::Record(e)) => match e {
-                RecordError::Taken { .. } => Some(
-                    "resume it with --resume, name another folder with --out, or overwrite it with --force".into(),
-                ),
+                RecordError::Taken { .. } => {
+                    Some("resume it with --resume, name another folder with --out, or overwrite it with --force".into())
+                }
                 RecordError::Busy { .. } => Some("wait for it to end, or name another folder with --out".into()),
                 RecordError::Differs { hint, .. } => Some(hint.clone()),
                 RecordError::NotARun { .. } => Some("RUN_DIR is a folder that `burn-svm train` made".into()),

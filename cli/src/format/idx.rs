@@ -87,7 +87,7 @@ pub(super) fn detect(head: &[u8]) -> bool {
     let [0, 0, element, n_dims @ 1..=4, sizes @ ..] = head else { return false };
     let (sizes, _) = sizes.as_chunks::<4>();
     let plausible = |size: &&[u8; 4]| size[0] == 0 && **size != [0; 4];
-    Element::of(*element).is_some()
+    IdxElement::of(*element).is_some()
         && sizes.iter().take(usize::from(*n_dims)).filter(plausible).count() == usize::from(*n_dims)
 }
 
@@ -129,7 +129,7 @@ fn describe(shape: Option<ImageShape>) -> String {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Element {
+enum IdxElement {
     U8,
     I8,
     I16,
@@ -138,7 +138,7 @@ enum Element {
     F64,
 }
 
-impl Element {
+impl IdxElement {
     const fn of(code: u8) -> Option<Self> {
         match code {
             0x08 => Some(Self::U8),
@@ -186,7 +186,7 @@ impl Element {
 /// Header of the file, with the sizes checked as far as they can be.
 struct IdxHeader {
     file: PathBuf,
-    element: Element,
+    element: IdxElement,
     dims: Vec<u64>,
     n_rows: usize,
     width: usize,
@@ -204,7 +204,7 @@ impl IdxHeader {
             return Err(fail(format!("found {found}, expected an idx file, which starts with two zero bytes"))
                 .with_hint("MNIST's files are called `train-images-idx3-ubyte` and the like, plain or compressed"));
         };
-        let Some(element) = Element::of(code) else {
+        let Some(element) = IdxElement::of(code) else {
             return Err(fail(format!("element code 0x{code:02x} is unknown, expected 08, 09, 0b, 0c, 0d or 0e")));
         };
         let mut sizes = Vec::new();
@@ -267,7 +267,7 @@ impl IdxHeader {
     }
 
     fn read_features(&self, source: &mut Source) -> Result<Features<'static>, DataError> {
-        if self.element == Element::U8 {
+        if self.element == IdxElement::U8 {
             return Ok(Features::U8(Dense::new(self.width, self.read_bytes(source)?)));
         }
         let size = self.element.size();

@@ -216,16 +216,16 @@ fn read_part(
     Ok(Part::new(path, path, features, labels))
 }
 
-type Rows<T> = (Csr<'static, u32, T>, LabelColumn);
+type ParsedRows<T> = (Csr<'static, u32, T>, LabelColumn);
 type Read = (Features<'static>, LabelColumn);
 
-fn single((rows, labels): Rows<f32>) -> Read {
+fn single((rows, labels): ParsedRows<f32>) -> Read {
     (Features::Sparse(rows), labels)
 }
 
 /// Dense rows; cells beyond the width are dropped, with a note.
 fn double(
-    (mut rows, labels): Rows<f64>,
+    (mut rows, labels): ParsedRows<f64>,
     width: Option<usize>,
     file: &Path,
     notes: &mut Vec<String>,
@@ -238,7 +238,7 @@ fn double(
 }
 
 /// Dense rows where single precision would blur a column and most cells are stored; a note where few are.
-fn judged(rows: Rows<f64>, file: &Path, notes: &mut Vec<String>) -> Result<Option<Read>, DataError> {
+fn judged(rows: ParsedRows<f64>, file: &Path, notes: &mut Vec<String>) -> Result<Option<Read>, DataError> {
     let blurred = precision::blurred_cells(&rows.0);
     let Some(first) = blurred.first() else { return Ok(None) };
     if rows.0.density() >= DENSE {

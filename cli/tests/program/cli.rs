@@ -162,10 +162,7 @@ fn a_run_is_not_overwritten_unless_forced() {
     let before = desk.bytes("run/model.safetensors");
     let refused = desk.run(&["train", "my.toml", "--out", "run", "--set", "seed=1"]);
     assert_eq!((refused.code, refused.problem()), (Some(2), "run: holds a run already"));
-    assert_eq!(
-        refused.hint(),
-        "resume it with --resume, name another folder with --out, or overwrite it with --force"
-    );
+    assert_eq!(refused.hint(), "resume it with --resume, name another folder with --out, or overwrite it with --force");
     assert_eq!(desk.bytes("run/model.safetensors"), before);
     desk.succeed(&["train", "my.toml", "--out", "run", "--set", "seed=1", "--force", "-q"]);
     assert_ne!(desk.bytes("run/model.safetensors"), before);

@@ -329,7 +329,10 @@ fn folders_that_may_not_be_written_are_a_sentence() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("error: run/checkpoint/") && stderr.contains("Permission denied"), "{stderr}");
-    assert!(stderr.contains("note: the last checkpoint is kept. To resume: burn-svm train run/config.toml"), "{stderr}");
+    assert!(
+        stderr.contains("note: the last checkpoint is kept. To resume: burn-svm train run/config.toml"),
+        "{stderr}"
+    );
     assert!(sound(&desk.path("run")) > 0);
     allow(&desk.path("run/checkpoint"), 0o777);
     allow(&desk.path("run"), 0o777);

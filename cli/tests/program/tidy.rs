@@ -220,7 +220,7 @@ fn files_stay_short() {
 }
 
 /// Files whose comments this rule does not read yet.
-const UNREAD: &[&str] = &["src/svm/", "src/data/", "cli/src/format/", "cli/src/plot/pixels.rs", "cli/src/commands/"];
+const UNREAD: &[&str] = &["src/data/", "cli/src/format/csv", "cli/src/format/npy", "cli/src/format/parquet"];
 
 /// Whether a line is a comment whose first words are a clause without a noun.
 fn begins_with_a_clause(line: &str) -> bool {

@@ -142,12 +142,12 @@ fn cubic(a: &Trial, b: &Trial) -> Option<f64> {
 mod tests {
     use super::*;
 
-    type Real = fn(f64) -> f64;
+    type RealFunction = fn(f64) -> f64;
 
     /// A function of one variable.
     struct Line {
-        value: Real,
-        slope: Real,
+        value: RealFunction,
+        slope: RealFunction,
         left: usize,
     }
 
@@ -162,7 +162,7 @@ mod tests {
         }
     }
 
-    fn search(value: Real, slope: Real, first: f64, left: usize) -> Option<LinePoint> {
+    fn search(value: RealFunction, slope: RealFunction, first: f64, left: usize) -> Option<LinePoint> {
         let mut line = Line { value, slope, left: left + 1 };
         let here = line.at(vec![0.0]).unwrap();
         let slope = here.gradient[0];
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn steps_too_short_and_too_long_end_where_both_conditions_hold() {
-        let functions: [(Real, Real); 3] = [
+        let functions: [(RealFunction, RealFunction); 3] = [
             (|t| (t - 3.0).powi(2), |t| 2.0 * (t - 3.0)),
             (|t| (t - 1.0).powi(4), |t| 4.0 * (t - 1.0).powi(3)),
             // Moré and Thuente's first: −t/(t² + 2), the minimum at √2, infinite curvature nowhere.

@@ -9,14 +9,14 @@ use std::thread::{Builder, Scope};
 const AHEAD: usize = 2;
 
 /// The rows of a step.
-pub struct Drawn {
+pub struct StepRows {
     /// Rows of the data set.
     pub rows: Vec<u32>,
     /// The same, ready to be moved to the device, where a thread has gathered them ahead.
     pub host: Option<HostBatch>,
 }
 
-impl Drawn {
+impl StepRows {
     /// Rows that are not gathered yet.
     pub const fn of(rows: Vec<u32>) -> Self {
         Self { rows, host: None }
@@ -29,8 +29,8 @@ impl Drawn {
 }
 
 /// Batches that are drawn when asked for.
-pub fn inline(mut sampler: Sampler) -> impl Iterator<Item = Drawn> + Send {
-    std::iter::repeat_with(move || Drawn::of(sampler.next_batch()))
+pub fn inline(mut sampler: Sampler) -> impl Iterator<Item = StepRows> + Send {
+    std::iter::repeat_with(move || StepRows::of(sampler.next_batch()))
 }
 
 /// `steps` batches that a thread gathers, casts and preprocesses while the device computes; `None` where the system has no thread
@@ -40,13 +40,13 @@ pub fn ahead<'scope, 'a: 'scope>(
     source: Source<'a>,
     sampler: Sampler,
     steps: u64,
-) -> Option<impl Iterator<Item = Drawn>> {
+) -> Option<impl Iterator<Item = StepRows>> {
     let (sender, receiver) = sync_channel(AHEAD);
     let started = Builder::new().spawn_scoped(scope, move || {
-        for (_, Drawn { rows, .. }) in (0..steps).zip(inline(sampler)) {
+        for (_, StepRows { rows, .. }) in (0..steps).zip(inline(sampler)) {
             let host = Some(source.gather(&rows));
             // The receiver is gone when the run ended early.
-            if sender.send(Drawn { rows, host }).is_err() {
+            if sender.send(StepRows { rows, host }).is_err() {
                 break;
             }
         }

@@ -1,7 +1,7 @@
 //! The training loop, of a run alone and of a stack: a run alone is a stack of one.
 
 use super::engine::{self, Engine, Objectives, Parameters, Step, forget};
-use super::feed::{self, Drawn};
+use super::feed::{self, StepRows};
 use super::sampler::Sampler;
 use super::stacked::{Member, MemberFit};
 use super::{SgdConfig, agreement, draws};
@@ -117,7 +117,7 @@ impl<'a> SgdRun<'a> {
     /// Makes the steps.
     fn descend(
         &mut self,
-        feed: &mut dyn Iterator<Item = Drawn>,
+        feed: &mut dyn Iterator<Item = StepRows>,
         observer: &mut dyn Observer,
     ) -> Result<(), SolveError> {
         let (config, n) = (self.config, self.problem.train.len());

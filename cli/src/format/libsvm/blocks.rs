@@ -18,7 +18,7 @@ const LINE: &str = "a line is `LABEL INDEX:VALUE INDEX:VALUE ...`";
 const UNLABELLED: &str = "the first row has no label, so no row may have one";
 
 /// The rows of some lines.
-struct Piece<T: Clone + 'static> {
+struct LineBlock<T: Clone + 'static> {
     features: Csr<'static, u32, T>,
     labels: LabelColumn,
     n_lines: usize,
@@ -106,8 +106,8 @@ fn parse<T: Float>(
     base: u32,
     lines_before: usize,
     file: &Path,
-) -> Result<Vec<Piece<T>>, (DataError, bool)> {
-    let pieces: Vec<Result<Piece<T>, (usize, line::Fault)>> =
+) -> Result<Vec<LineBlock<T>>, (DataError, bool)> {
+    let pieces: Vec<Result<LineBlock<T>, (usize, line::LineFault)>> =
         cut(block).into_par_iter().map(|lines| parse_piece(lines, labelled, base)).collect();
     let (mut parsed, mut n_lines) = (Vec::with_capacity(pieces.len()), lines_before);
     for piece in pieces {
@@ -135,7 +135,7 @@ fn cut(mut block: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-fn parse_piece<T: Float>(lines: &[u8], labelled: bool, base: u32) -> Result<Piece<T>, (usize, line::Fault)> {
+fn parse_piece<T: Float>(lines: &[u8], labelled: bool, base: u32) -> Result<LineBlock<T>, (usize, line::LineFault)> {
     let n_rows = memchr::memchr_iter(b'\n', lines).count() + 1;
     let mut features = Csr::with_capacity(n_rows, memchr::memchr_iter(b':', lines).count());
     let (mut labels, mut n_lines, mut rest) = (LabelColumn::new(), 0, lines);
@@ -145,5 +145,5 @@ fn parse_piece<T: Float>(lines: &[u8], labelled: bool, base: u32) -> Result<Piec
         line::read(&rest[..end], labelled, base, &mut features, &mut labels).map_err(|fault| (n_lines, fault))?;
         rest = rest.get(end + 1..).unwrap_or_default();
     }
-    Ok(Piece { features, labels, n_lines })
+    Ok(LineBlock { features, labels, n_lines })
 }

@@ -10,7 +10,7 @@ const MAX_INDEX: u64 = 1 << 31;
 
 /// Mistake in a line: byte in the line, counted from 0, and the words.
 #[derive(Debug, PartialEq)]
-pub(super) struct Fault {
+pub(super) struct LineFault {
     pub(super) at: usize,
     pub(super) problem: String,
     pub(super) hint: Option<&'static str>,
@@ -18,7 +18,7 @@ pub(super) struct Fault {
     pub(super) is_zero: bool,
 }
 
-impl Fault {
+impl LineFault {
     fn new(at: usize, problem: String) -> Self {
         Self { at, problem, hint: None, is_zero: false }
     }
@@ -66,7 +66,7 @@ pub(super) fn read<T: Float>(
     base: u32,
     features: &mut Csr<'_, u32, T>,
     labels: &mut LabelColumn,
-) -> Result<(), Fault> {
+) -> Result<(), LineFault> {
     let mut at = skip_blanks(line, 0);
     if at == line.len() || line[at] == b'#' {
         return Ok(());
@@ -84,7 +84,9 @@ pub(super) fn read<T: Float>(
         if index < least {
             let previous = least - 1;
             let problem = format!("feature index {index} follows {previous}; indices must increase within a line");
-            return Err(Fault::new(at, problem).hint("sort the cells of each line by their index, and write each once"));
+            return Err(
+                LineFault::new(at, problem).hint("sort the cells of each line by their index, and write each once")
+            );
         }
         least = index + 1;
         let (value, end) = value_at_or_behind_blanks(line, value_at).ok_or_else(|| bad_value(line, value_at))?;
@@ -95,19 +97,19 @@ pub(super) fn read<T: Float>(
     Ok(())
 }
 
-fn read_label(line: &[u8], at: usize, labels: &mut LabelColumn) -> Result<usize, Fault> {
+fn read_label(line: &[u8], at: usize, labels: &mut LabelColumn) -> Result<usize, LineFault> {
     let word = word(line, at);
     if is_cell(word) {
         let problem = format!("found {}, expected a label before the first feature", shown(word));
-        return Err(Fault::new(at, problem).hint("a line is `LABEL INDEX:VALUE INDEX:VALUE ...`"));
+        return Err(LineFault::new(at, problem).hint("a line is `LABEL INDEX:VALUE INDEX:VALUE ...`"));
     }
-    push_text(labels, word).map_err(|problem| Fault::new(at, problem))?;
+    push_text(labels, word).map_err(|problem| LineFault::new(at, problem))?;
     Ok(at + word.len())
 }
 
 /// The index at `at` and where its value begins.
 #[inline]
-fn read_index(line: &[u8], at: usize, base: u32) -> Result<(u32, usize), Fault> {
+fn read_index(line: &[u8], at: usize, base: u32) -> Result<(u32, usize), LineFault> {
     let (mut index, mut end) = (0u64, at);
     while let Some(digit) = line.get(end).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10) {
         index = index.saturating_mul(10).saturating_add(u64::from(digit));
@@ -118,13 +120,13 @@ fn read_index(line: &[u8], at: usize, base: u32) -> Result<(u32, usize), Fault> 
     }
     match u32::try_from(index) {
         Ok(0) if base == 1 => {
-            let fault = Fault::new(at, "feature index 0; indices count from 1".to_owned());
-            Err(Fault { is_zero: true, ..fault }.hint("`index_base = 0` or \"auto\" of [data.libsvm] reads it"))
+            let fault = LineFault::new(at, "feature index 0; indices count from 1".to_owned());
+            Err(LineFault { is_zero: true, ..fault }.hint("`index_base = 0` or \"auto\" of [data.libsvm] reads it"))
         }
         Ok(small) if index <= MAX_INDEX => Ok((small, end + 1)),
         Ok(_) | Err(_) => {
             let digits = shown(&line[at..end]);
-            Err(Fault::new(at, format!("feature index {digits} is too large, expected at most {MAX_INDEX}"))
+            Err(LineFault::new(at, format!("feature index {digits} is too large, expected at most {MAX_INDEX}"))
                 .hint("is the index right? the largest sets the number of features"))
         }
     }
@@ -137,12 +139,12 @@ fn value_at_or_behind_blanks<T: Float>(line: &[u8], at: usize) -> Option<(T, usi
     value(at).or_else(|| value(skip_blanks(line, at)))
 }
 
-fn bad_cell(line: &[u8], at: usize) -> Fault {
+fn bad_cell(line: &[u8], at: usize) -> LineFault {
     let word = word(line, at);
-    let fault = Fault::new(at, format!("found {}, expected `INDEX:VALUE`", shown(word)));
+    let fault = LineFault::new(at, format!("found {}, expected `INDEX:VALUE`", shown(word)));
     if word.starts_with(b"qid:") {
         let problem = format!("found {}; ranking data are not supported", shown(word));
-        return Fault { problem, ..fault }.hint("remove the `qid:` column");
+        return LineFault { problem, ..fault }.hint("remove the `qid:` column");
     }
     if word.starts_with(b"-") && is_cell(&word[1..]) {
         return fault.hint("indices count from 1");
@@ -150,7 +152,7 @@ fn bad_cell(line: &[u8], at: usize) -> Fault {
     fault
 }
 
-fn bad_value(line: &[u8], at: usize) -> Fault {
+fn bad_value(line: &[u8], at: usize) -> LineFault {
     let word = word(line, at);
     let word = &word[..word.iter().position(|&b| b == b'#').unwrap_or(word.len())];
     let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<f64>().ok());
@@ -162,7 +164,7 @@ fn bad_value(line: &[u8], at: usize) -> Fault {
         Some(_) => format!("value {} is not finite", shown(word)),
         None => format!("found value {}, expected a number", shown(word)),
     };
-    let fault = Fault::new(at, problem);
+    let fault = LineFault::new(at, problem);
     match number {
         None => fault,
         Some(number) if number.is_finite() => fault.hint("scale the feature down"),

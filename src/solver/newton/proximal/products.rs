@@ -45,13 +45,13 @@ struct Share<'s, T> {
 
 /// Weights for raw rows, and the offset of the scores.
 struct Weights<T> {
-    held: Held<T>,
+    held: WeightLayout<T>,
     /// Of the bias, and for sparse rows −Σ_j m_j·w_j/s_j, which is multiplied by the factor of the row.
     constant: Vec<f64>,
     centring: Vec<f64>,
 }
 
-enum Held<T> {
+enum WeightLayout<T> {
     Dense(TiledWeights<T>),
     Sparse(FeatureWeights<T>),
 }
@@ -113,9 +113,9 @@ impl<'a> RowProducts<'a> {
                 let mean = scaler.mean.as_ref().map_or(0.0, |m| m[j]);
                 centring.iter_mut().zip(&row).for_each(|(c, v)| *c -= mean * v);
             }
-            Held::Sparse(held)
+            WeightLayout::Sparse(held)
         } else {
-            Held::Dense(TiledWeights::from_rows(of_features, k))
+            WeightLayout::Dense(TiledWeights::from_rows(of_features, k))
         };
         Weights { held, constant, centring }
     }
@@ -129,7 +129,7 @@ impl<'a> RowProducts<'a> {
         let mut total = (sum != RowSum::None).then(|| (TiledWeights::<T>::zeros(d, k), vec![0.0; k]));
         for (at, (rows, out)) in rows.chunks(BLOCK).zip(out.chunks_mut(BLOCK * k)).enumerate() {
             preprocess.load(rows, &mut block);
-            if let Some(Weights { held: Held::Dense(held), constant, .. }) = weights {
+            if let Some(Weights { held: WeightLayout::Dense(held), constant, .. }) = weights {
                 held.scores(&block, rows.len(), &mut narrow, k);
                 out.iter_mut()
                     .zip(&narrow)
@@ -187,7 +187,7 @@ impl<T: Real, V: Fn(usize, &mut [f64]) + Sync> WithSimd for SparseShare<'_, '_, 
         for (i, (&row, out)) in rows.iter().zip(out.chunks_exact_mut(k)).enumerate() {
             let (indices, values) = csr.row(row as usize);
             let factor = scaler.row_factor(products.source.features, row as usize);
-            if let Some(Weights { held: Held::Sparse(held), constant, centring }) = weights {
+            if let Some(Weights { held: WeightLayout::Sparse(held), constant, centring }) = weights {
                 held.scores(simd, indices, values, &mut line);
                 for c in 0..k {
                     out[c] = factor * (line[c].to_f64() + centring[c]) + constant[c];

@@ -13,7 +13,7 @@ mod team;
 mod tensors;
 
 use super::SgdConfig;
-use super::feed::Drawn;
+use super::feed::StepRows;
 use super::optimizer::OptimizerName;
 use super::stacked::Member;
 use crate::objective::FusedPass;
@@ -43,7 +43,7 @@ impl Parameters {
 
 /// One step: its rows, and the factor of the learning rates by warm-up and schedule.
 pub(super) struct Step {
-    pub drawn: Drawn,
+    pub drawn: StepRows,
     pub factor: f64,
 }
 

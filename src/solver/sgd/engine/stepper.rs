@@ -7,7 +7,7 @@ use crate::objective::FusedPass;
 use crate::objective::{DevicePass, ResidentLimits};
 use crate::solver::sgd::SgdConfig;
 use crate::solver::sgd::draws::initial_values;
-use crate::solver::sgd::feed::Drawn;
+use crate::solver::sgd::feed::StepRows;
 use crate::solver::sgd::resume::restored;
 use crate::solver::sgd::stacked::Member;
 use crate::solver::stop::WatchedMetric;
@@ -54,13 +54,13 @@ impl<'a> Pass<'a> {
         &mut self,
         tensors: &Tensors<'_>,
         model: &LinearSvm,
-        drawn: Drawn,
+        drawn: StepRows,
         want_loss: bool,
     ) -> Result<StepGradient, SolveError> {
         // The optimiser wants parameters that are tied to autodiff; other gradients than its own are computed on untied ones.
         let weight = || model.linear.weight.val().inner();
         let bias = || model.linear.bias.as_ref().map(|b| b.val().inner());
-        let batch = |drawn: Drawn| drawn.gathered(tensors.source).to_device(&tensors.device);
+        let batch = |drawn: StepRows| drawn.gathered(tensors.source).to_device(&tensors.device);
         match self {
             Self::Autodiff => {
                 let total = tensors.objective(model, &batch(drawn));
@@ -107,7 +107,7 @@ impl<'a> Pass<'a> {
     ) -> Result<Parameters, SolveError> {
         let tensors = Tensors::new(problem, &member.objective);
         let model = tensors.model(at.clone());
-        let (mut found, _) = self.gradient(&tensors, &model, Drawn::of(rows.to_vec()), false)?;
+        let (mut found, _) = self.gradient(&tensors, &model, StepRows::of(rows.to_vec()), false)?;
         // A loss that is constant leaves no gradient behind.
         let weight = &model.linear.weight;
         let dw = found.remove::<2>(weight.id).unwrap_or_else(|| weight.val().inner().zeros_like());

@@ -60,7 +60,7 @@ fn options() -> Options {
     options
 }
 
-/// Rows of bytes with labels, and what goes with them.
+/// Rows of bytes with labels, preprocessing and objective.
 struct Rows {
     features: Features<'static>,
     labels: Vec<u32>,

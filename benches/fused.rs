@@ -1,4 +1,4 @@
-//! A full pass over a data set, loss and gradient: fused, and composed of tensor operations; against the floor of the machine.
+//! A full pass over a data set, loss and gradient: fused, and composed of tensor operations; compared with the floor of the machine.
 //!
 //! `cargo bench --bench fused [-- --rounds N] [--only TEXT] [--threads N]`
 //!

@@ -154,7 +154,7 @@ impl Case<'_> {
         start.elapsed()
     }
 
-    /// The fused pass reads the rows where they lie: there is no batch beside it. On a GPU it gathers them first.
+    /// The fused pass reads the rows in place: there is no batch to gather. On a GPU it gathers them first.
     fn passes(&self, count: usize) -> Duration {
         let rows = self.sampler().next_batch();
         let weight: Vec<f32> = (0..N_FEATURES * N_CLASSES).map(|i| 1e-4 * (i as f32).sin()).collect();

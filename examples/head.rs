@@ -33,7 +33,7 @@ impl Network {
         }
     }
 
-    /// `x` `[n_samples, 2]` to what the head sees, `[n_samples, WIDTH]`.
+    /// From `x` `[n_samples, 2]` to the input of the head, `[n_samples, WIDTH]`.
     fn hidden(&self, x: Tensor<2>) -> Tensor<2> {
         relu(self.second.forward(relu(self.first.forward(x))))
     }

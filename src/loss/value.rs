@@ -62,7 +62,7 @@ impl Formulation {
 /// assert!(Loss::top_k(3).check(3).unwrap_err().to_string().starts_with("k: found 3, expected at most 2"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[serde(try_from = "LossRecord", into = "LossRecord")]
 pub struct Loss {
     /// G
     pub margins: Margins,

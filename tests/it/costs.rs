@@ -1,4 +1,4 @@
-//! Costs Δ(y, j) in the place of the margin: values by hand, stored forms, what is refused.
+//! Costs Δ(y, j) in the place of the margin: values by hand, stored forms, refusals.
 
 use crate::support::{targets, worst};
 use burn_svm::internals::loss::Loss;

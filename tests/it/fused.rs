@@ -1,4 +1,4 @@
-//! The fused pass beside naive loops: shapes, storages, preprocessing, weights, threads.
+//! The fused pass compared with naive loops: shapes, storages, preprocessing, weights, threads.
 
 use crate::support::{costs_of, cpu_devices, devices, host, kinds, naive_of, wgpu_cpu, worst};
 use burn::module::{Module, Param};
@@ -16,7 +16,7 @@ pub fn value(i: usize) -> f64 {
     ((i * 7919 + 13) % 1009) as f64 / 1009.0 - 0.5
 }
 
-/// A gradient to compute. What is found on a GPU is held against it too.
+/// A gradient to compute; that of a GPU is compared with it, too.
 pub struct Case {
     pub features: Features<'static>,
     pub labels: Vec<u32>,
@@ -100,7 +100,7 @@ impl Case {
         self.check_that(&self.fused(), tolerance);
     }
 
-    /// Holds what was found against the loops.
+    /// Compares a gradient with the loops.
     pub fn check_that(&self, found: &FusedGradient, tolerance: f64) {
         let (loss, weight, bias, size) = self.naive();
         let what = || {
@@ -368,7 +368,7 @@ fn the_operation_answers_under_autodiff() {
     println!("{}", fused_loss(&head(4, 3, true, tied), tensor([2, 4], 7, tied), labels, &loss));
 }
 
-/// On a GPU nobody waits to look at the labels.
+/// On a GPU the labels are not waited for.
 #[test]
 fn a_label_that_is_no_class_costs_no_number_on_a_gpu() {
     let Some(open) = wgpu_cpu() else { return };

@@ -51,7 +51,7 @@ fn classes_beyond_2048_are_told_apart() {
     let mut scores = vec![-8.0; 2 * k];
     for (row, &label) in labels.iter().enumerate() {
         scores[row * k + label as usize] = 8.0;
-        // The class beside the label comes within the margin: z = 1 + 7.5 − 8.
+        // The other class comes within the margin: z = 1 + 7.5 − 8.
         scores[row * k + label as usize + 1] = 7.5;
     }
     for target in halves() {

@@ -1,4 +1,4 @@
-//! The pass on a GPU beside naive loops: losses, shapes, preprocessing, weights, buffers.
+//! The pass on a GPU compared with naive loops: losses, shapes, preprocessing, weights, buffers.
 
 use crate::fused::{Case, hinge, value};
 use crate::support::{host, kinds, wgpu_cpu, worst};

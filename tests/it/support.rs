@@ -168,7 +168,7 @@ pub fn at_zero(formulation: Formulation, n_classes: usize) -> f64 {
     }
 }
 
-/// The naive loops of a sample, whatever the loss.
+/// The naive loops of a problem, for any loss.
 pub fn naive_of(loss: &Loss, sample: &ReferenceProblem<'_>) -> LossAndGradient {
     let gamma = loss.set.smoothing;
     let smoothed = |own: bool, most: Option<usize>| smoothed_naive(sample, own, most, gamma);

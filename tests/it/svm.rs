@@ -1,4 +1,4 @@
-//! The front door: rows and labels of every kind to a model, with every solver; what is refused; models that are saved and proved.
+//! The front door: rows and labels of every kind to a model, with every solver; refusals; models that are saved and proved.
 
 use crate::support::cpu_devices;
 use burn::tensor::{Int, Tensor, TensorData};

@@ -1,11 +1,11 @@
-//! Devices as a process meets them: what opens, what is missing with a sentence, and that drivers keep quiet.
+//! Devices of a process: those that open, the sentence for those that are missing, and drivers that keep quiet.
 
 use crate::devices::{cpu_devices, host, wgpu_cpu};
 use burn::tensor::{DType, Tensor};
 use burn_svm::internals::device::{Backend, adapters, open};
 use std::process::{Command, Output};
 
-/// The program, without what a desktop session sets; a driver that warns about that shows here.
+/// The program without the variables of a desktop session; a driver that warns about that shows here.
 fn burn_svm(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_burn-svm"));
     command.args(arguments).env_remove("XDG_RUNTIME_DIR").env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");

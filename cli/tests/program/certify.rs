@@ -1,4 +1,4 @@
-//! `certify`, regularisation paths and what holds for every certificate.
+//! `certify`, regularisation paths and the invariants of every certificate.
 
 use crate::program::{Desk, Outcome};
 use crate::solvers::solve;
@@ -64,7 +64,7 @@ fn a_solved_model_is_certified_in_other_coordinates_too() {
     desk.write("dual.toml", format!("{}[solver.dual]\ngap = 1e-7\n", problem("scale = \"pixel\"")));
     desk.write("other.toml", format!("{}[solver.dual]\n", problem("center = \"mean\"\nscale = \"pixel\"")));
     json(&run(&desk, &["train", "dual.toml", "--out", "run", "--json"]));
-    // A free bias takes up the centring: the same optimum.
+    // A free bias absorbs the centring: the optimum is the same.
     for data in ["dual.toml", "other.toml"] {
         let certified = json(&run(&desk, &["certify", "run", "--data", data, "--json", "--gap", "1e-5"]));
         assert!(number(&certified, "own_relative_gap") < 1e-3, "{data}: {certified}");
@@ -117,7 +117,7 @@ fn a_path_that_stops_short_says_for_how_many_c() {
     assert!(desk.path("run/figures/path.svg").exists() && !desk.path("run/figures/loss.svg").exists());
 }
 
-/// A model is certified on the host, whatever device its configuration names.
+/// A model is certified on the host, for any device in its configuration.
 #[test]
 fn the_device_of_the_run_need_not_be_there() {
     let desk = Desk::new();

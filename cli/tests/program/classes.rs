@@ -23,7 +23,7 @@ lambda = 1e-4
 steps = 3
 ";
 
-/// The program with so many kilobytes of address space.
+/// The program with a limit of its address space, in kilobytes.
 fn limited(desk: &Desk, kilobytes: usize, args: &[&str]) -> Outcome {
     let mut command = std::process::Command::new("sh");
     let script = format!("ulimit -v {kilobytes}; exec \"$0\" \"$@\"");

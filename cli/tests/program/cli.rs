@@ -1,4 +1,4 @@
-//! The commands as a user meets them: what they print where, what they leave behind, how they end.
+//! The commands as a user meets them: output, files and exit codes.
 
 use crate::program::{Desk, Outcome, SMALL, outcome, repository};
 use serde_json::Value;
@@ -125,7 +125,7 @@ fn the_configuration_of_a_run_runs_again_as_it_is() {
         .write("deep/rows", "a 1:1 3:2\nb 2:1\na 1:3\nb 2:2 3:1\nc 3:4\nc 3:5\n".repeat(9));
     let set =
         ["--set", "seed=5", "--set", "solver.sgd.epochs=3", "--set", "solver.sgd.optimizer=adam", "--threads", "1"];
-    // The data lies beside the configuration, not in the working directory.
+    // The data lies next to the configuration, not in the working directory.
     desk.succeed(&[&["train", "deep/my.toml", "--out", "one", "-q"], &set[..]].concat());
     fs::create_dir(desk.path("elsewhere")).unwrap();
     let again = outcome(

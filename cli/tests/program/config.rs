@@ -1,4 +1,4 @@
-//! Every mistake in a configuration ends with exit code 2, a sentence that says where and what, and a hint.
+//! Every mistake in a configuration ends with exit code 2, a sentence with place and problem, and a hint.
 
 use crate::program::{Case, Desk, SMALL, Verdict, outcome, shared};
 use burn_svm_cli::config::{LoadedConfig, parse_assignment};

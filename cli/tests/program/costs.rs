@@ -125,7 +125,7 @@ fn a_file_is_the_table_and_the_model_keeps_it() {
     let of = |costs: &str| text(folder.path(), &format!("[loss.crammer_singer]\n{costs}"), "[solver.dual]\ngap = 1e-9");
     let by_file = of("costs = \"costs.csv\"");
     std::fs::write(folder.path().join("run.toml"), &by_file).unwrap();
-    // A relative path is found beside the configuration.
+    // A relative path is found next to the configuration.
     let config = LoadedConfig::load(&folder.path().join("run.toml"), &[]).unwrap();
     let prepared = run::prepare(&config).unwrap();
     let device = run::open_device(&config).unwrap();

@@ -1,4 +1,4 @@
-//! The objective in twice the digits of f64, on the rows as they were read: what certificates are held to.
+//! The objective in twice the digits of f64, on the rows as they were read: the reference of certificates.
 
 use burn_svm::internals::data::{Features, Scaler};
 use burn_svm::internals::loss::{Loss, Margins, Power};

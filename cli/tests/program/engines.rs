@@ -42,7 +42,7 @@ fn a_run_is_that_of_the_processor() {
     }
 }
 
-/// Rows that may stay and do not fit are mentioned, with what they would take.
+/// Rows that may stay on the device and do not fit are mentioned, with their size.
 #[test]
 fn rows_that_do_not_fit_are_mentioned() {
     if wgpu_cpu().is_none() || cfg!(feature = "fusion") {

@@ -1,6 +1,6 @@
 //! Exported models, read back by small readers of their own: the scores are those of `predict`.
 //!
-//! tests/interop/export.py holds the same files against NumPy, LIBLINEAR and onnxruntime.
+//! tests/interop/export.py compares the same files with NumPy, LIBLINEAR and onnxruntime.
 
 use crate::program::{Case, Desk, SMALL, Verdict, repository};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Faults that a run survives: it is killed, the disk is full, folders cannot be written or are gone, the data change under it.
 //! After each the run folder can be read, no file has half its content under a final name, the last checkpoint is valid, and the
-//! run goes on to the model of one that was left alone.
+//! run resumes to the model of one that was left alone.
 //!
 //! `BURN_SVM_KILLS=100 cargo test --release --test program faults::` kills a hundred times; a few times by default.
 
@@ -81,7 +81,7 @@ fn sound(run: &Path) -> u64 {
     newest.progress
 }
 
-/// Finishes the run and holds it against one that was left alone.
+/// Finishes the run and compares it with one that was left alone.
 fn ends_as_if_nothing_had_happened(desk: &Desk) {
     desk.succeed(&["train", "my.toml", "--out", "run", "--resume", "-q"]);
     if !desk.path("whole").exists() {
@@ -275,7 +275,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// The program as somebody who may not write everywhere; as oneself, unless that is root.
+/// The program as a user who may not write everywhere; as the current user, unless that is root.
 fn ordinary(desk: &Desk, args: &[&str]) -> Option<Command> {
     if !is_root() {
         return Some(desk.command(args));
@@ -360,7 +360,7 @@ fn a_run_folder_that_is_removed_stays_removed() {
     assert!(sound(&desk.path("gone")) > 0);
 }
 
-/// The data are in memory: what becomes of their files shows when the run goes on.
+/// The data are in memory: a change of their files shows when the run is resumed.
 #[test]
 fn data_that_change_under_a_run_change_nothing_and_stop_a_resume() {
     let rows: String = (0..300u32).map(|i| format!("{} 1:{} 2:{} 3:{}\n", i % 3, i % 7, (i * 3) % 5, i % 3)).collect();

@@ -271,7 +271,7 @@ fn a_link_is_not_written_through() {
     assert_eq!(desk.read("precious"), "mine");
 }
 
-/// A hard link is another name of somebody's file; a pipe or a folder is no half file.
+/// A hard link is another name of a foreign file; a pipe or a folder is no partial file.
 #[test]
 #[cfg(unix)]
 fn a_file_of_another_name_is_not_written_through() {
@@ -296,7 +296,7 @@ fn a_file_of_another_name_is_not_written_through() {
     }
 }
 
-/// Of several that download into one folder one does it, and the others wait; whoever is ended holds nothing.
+/// Of several that download into one folder one does it, and the others wait; a process that has ended holds no lock.
 #[test]
 #[cfg(unix)]
 fn downloads_into_one_folder_come_one_after_another() {

@@ -1,5 +1,5 @@
 //! Foreign files are not touched: files of others in a folder that is written, links that lead out of it, inputs that would be
-//! outputs. And nothing in a folder of a stranger, or at the other end of a pipe, keeps the program for ever.
+//! outputs. And nothing in a folder of a stranger, or at the other end of a pipe, blocks the program without end.
 
 #![cfg(unix)]
 
@@ -102,7 +102,7 @@ fn somebodys_files_are_neither_overwritten_nor_taken_away() {
             }
         }
     }
-    // Without a list a configuration that is there is somebody's, whatever it says.
+    // Without a list a configuration that is there counts as foreign, with any content.
     let desk = desk();
     desk.write("d/config.toml", SMALL);
     refused(&desk.run(&["train", "d/config.toml", "--out", "d", "--force"]), &format!("d/config.toml: {FOREIGN}"));
@@ -161,11 +161,11 @@ fn what_does_not_clash_stays_beside_a_run() {
     desk.succeed(&["train", "path.toml", "--out", "path", "--force", "-q", "--set", "objective.c=2.0"]);
     assert!(!desk.path("path/path/c-0.1.safetensors").exists() && !desk.path("path/path.csv").exists());
     stay("path");
-    // A page that is somebody's is not replaced; one of ours is.
+    // A foreign page is not replaced; one of ours is.
     refused(&desk.run(&["report", "run"]), &format!("run/report.html: {FOREIGN}"));
     fs::remove_file(desk.path("run/report.html")).unwrap();
     (0..2).for_each(|_| drop(desk.succeed(&["report", "run"])));
-    // A file that somebody has put there since, under a name of ours, is theirs.
+    // A file put there since, under a name of ours, is foreign.
     desk.write("run/bounds.csv", "mine");
     refused(&desk.run(&["train", "my.toml", "--out", "run", "--force"]), &format!("run/bounds.csv: {FOREIGN}"));
     assert_eq!(desk.read("run/bounds.csv"), "mine");
@@ -358,7 +358,7 @@ fn no_link_out_of_a_folder_is_read() {
         fs::remove_file(&path).unwrap();
         fs::rename(&kept, &path).unwrap();
     }
-    // Within the folder, and from outside to what the user names, links are followed.
+    // Links within the folder, and links that the user names, are followed.
     fs::rename(desk.path("run/config.toml"), desk.path("run/used.toml")).unwrap();
     symlink("used.toml", desk.path("run/config.toml")).unwrap();
     desk.succeed(&["report", "run"]);
@@ -410,7 +410,7 @@ fn an_output_is_no_input_and_no_half_file() {
     let metadata = fs::symlink_metadata(desk.path("old")).unwrap();
     assert_eq!((metadata.mode() & 0o777, desk.read("old").lines().count()), (0o640, 9));
     assert!(fs::symlink_metadata(desk.path("to-old")).unwrap().is_symlink());
-    // Rows that turn out bad leave what was there, and nothing beside it.
+    // Rows that turn out bad leave the old file, and no other.
     desk.write("bad", rows(9) + "x 0:z\n");
     let names = all(&desk.path("")).into_keys().collect::<Vec<_>>();
     assert_eq!(desk.run(&["predict", "run", "bad", "--out", "old"]).code, Some(1));
@@ -639,7 +639,7 @@ fn files_of_a_folder_are_bounded_like_all_that_is_read() {
     }
 }
 
-/// Pipes that the user names are waited for as long as somebody may take to come, and no longer.
+/// Pipes that the user names are waited for, but not longer than the limit.
 #[test]
 fn a_pipe_with_nobody_at_its_other_end_is_a_sentence() {
     if !has("mkfifo") || !has("bash") {
@@ -671,7 +671,7 @@ fn a_pipe_with_nobody_at_its_other_end_is_a_sentence() {
             }
         });
     }
-    // Those at whose other end somebody is are read as before, also where he is slow to begin, or has been there already.
+    // Pipes with another end are read as before, also if it is slow to begin, or has been there already.
     let plain = desk.succeed(&["predict", "run", "rows"]).stdout;
     for script in [
         "PROGRAM predict run <(cat rows)",

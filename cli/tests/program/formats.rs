@@ -80,7 +80,7 @@ fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-/// A row: what is wrong, the file that has it, its bytes, the problem, the hint.
+/// A row: the mistake, the file that has it, its bytes, the problem, the hint.
 type Row = (&'static str, &'static str, Vec<u8>, &'static str, &'static str);
 
 /// Trains on good files with the bad one among them.

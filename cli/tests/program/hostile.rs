@@ -1,4 +1,4 @@
-//! Files from a stranger: small ones that unpack to large ones, and headers that promise what is not there. With a limit every
+//! Files from a stranger: small ones that unpack to large ones, and headers that promise more than there is. With a limit every
 //! format ends with exit code 1 and a sentence, in the memory that the limit allows.
 
 use crate::program::{Case, Desk, SMALL, Verdict, outcome, repository};
@@ -29,7 +29,7 @@ fn npy(shape: &str) -> Vec<u8> {
     [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat()
 }
 
-/// A tar archive with one batch of so many bytes, of zeros.
+/// A tar archive with one batch of zeros of the given length.
 fn tar(mib: usize) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_path("data_batch_1.bin").unwrap();
@@ -39,7 +39,7 @@ fn tar(mib: usize) -> Vec<u8> {
     bomb(header.as_bytes(), &[0], mib)
 }
 
-/// The header of a grey image of so many pixels a side, and nothing behind it.
+/// The header of a square grey image with nothing after it.
 fn png(side: u32) -> Vec<u8> {
     let chunk = |body: &[u8]| {
         let mut crc = flate2::Crc::new();

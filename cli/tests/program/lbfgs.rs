@@ -160,7 +160,7 @@ fn sparse_and_dense_rows_have_one_optimum() {
     }
 }
 
-/// Row weights and class weights together, against the exact solver.
+/// Row weights and class weights together, compared with the exact solver.
 #[test]
 fn weighted_rows_have_the_optimum_of_the_exact_solver() {
     let folder = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ fn it_is_deterministic_and_keeps_its_limits() {
     assert!(losses.last() < losses.first() && short.weight.iter().any(|w| *w != 0.0));
     let (timed, _) = solve(&digits("weston_watkins", "[solver.lbfgs]\nseconds = 1e-9\n"));
     assert_eq!((timed.stop, timed.steps), (StopReason::TimeLimit, 0));
-    // More than can be had from single precision: an end, not an endless search.
+    // More digits than single precision has: an end, not an endless search.
     let (single, _) = solve(&digits("weston_watkins", "[solver.lbfgs]\ntolerance = 1e-15\nprecision = \"f32\"\n"));
     assert_eq!(single.stop, StopReason::NoProgress);
     // Proved in f64 all the same.

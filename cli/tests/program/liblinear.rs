@@ -1,4 +1,4 @@
-//! Model files of LIBLINEAR: what it wrote is read and says the same, what is damaged is refused with file and line.
+//! Model files of LIBLINEAR: they are read with the same predictions, and damaged ones are refused with file and line.
 //!
 //! tests/fixtures/liblinear/make.py made the fixtures with LIBLINEAR 2.50.
 

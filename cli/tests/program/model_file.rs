@@ -1,13 +1,13 @@
-//! Model files: what a run writes is read, what an old version wrote is read, what is damaged is refused in a sentence.
+//! Model files: those of runs and of old versions are read, damaged ones are refused in a sentence.
 
 use crate::program::{Case, Desk, Verdict, repository};
 use burn_svm::internals::model::Classifier;
 use proptest::prelude::*;
 use std::path::Path;
 
-/// Four features, the classes cat, dog and owl, centred and scaled, written by format version 1; it must load for ever.
+/// Four features, the classes cat, dog and owl, centred and scaled, written by format version 1; every later version must load it.
 const V1: &str = "cli/tests/fixtures/model-v1.safetensors";
-/// The rows that it was trained on, and what it says of them.
+/// The rows that it was trained on, and its predictions for them.
 const ROWS: &str = "cli/tests/fixtures/model-v1.rows";
 
 fn v1() -> Vec<u8> {
@@ -162,7 +162,7 @@ proptest! {
         prop_assert!(Classifier::from_bytes(&bytes, Path::new("m")).is_err());
     }
 
-    // A model that loads can be used: whatever a changed byte made of it.
+    // A model that loads can be used, with any changed byte.
     #[test]
     fn no_change_of_a_model_makes_it_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut in any::<prop::sample::Index>(), cuts: bool) {
         let mut bytes = v1();

@@ -112,7 +112,7 @@ fn write_collinear(file: &Path, order: impl Iterator<Item = usize>, wide: bool) 
     std::fs::write(file, text).unwrap();
 }
 
-/// Neither collinear columns nor constants nor more columns than rows stop it, and small problems end where the weights stand still: the
+/// Neither collinear columns nor constants nor more columns than rows stop it, and small problems end when the weights no longer change: the
 /// solver, the seed and the order of the rows make no difference.
 #[test]
 fn collinear_features_are_solved_and_the_way_leaves_no_trace() {

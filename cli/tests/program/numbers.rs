@@ -17,7 +17,7 @@ use toml_edit::{DocumentMut, Value};
 const EXTREMES: [&str; 9] =
     ["0", "-1", "1000000000000", "9223372036854775807", "1e12", "1e308", "1e-308", "5e-324", "0.9999999999999999"];
 
-/// The program with 3 GB of address space; what has not ended by itself in two seconds is asked to, as Ctrl-C does.
+/// The program with 3 GB of address space; after two seconds it gets the signal of Ctrl-C.
 fn limited(desk: &Desk, args: &[&str]) -> Outcome {
     let mut command = Command::new("sh");
     let program = env!("CARGO_BIN_EXE_burn-svm");
@@ -99,7 +99,7 @@ fn holding(path: &str, value: &Value) -> DocumentMut {
     document
 }
 
-/// Keys whose numbers are in lists or tables, with what to put them into.
+/// Keys whose numbers are in lists or tables, with the text around them.
 const WITHIN: [(&str, &str, &str); 8] = [
     (
         "search.space",
@@ -119,7 +119,7 @@ const WITHIN: [(&str, &str, &str); 8] = [
     ("data.csv.label", "a column", "NUMBER"),
 ];
 
-/// Every configuration of the test: what it is of, and its text.
+/// Every configuration of the test: its name and its text.
 fn cases() -> Vec<(String, String)> {
     let (entries, _) = entries();
     let mut cases = Vec::new();

@@ -249,7 +249,7 @@ fn two_classes_are_one_binary_machine() {
         }
         let (rest, twice) = of("one_vs_rest", options, 0.2);
         assert!(close(rest, 4.0 * sum), "{options}: {rest} is not four times {sum}");
-        // 2w₁ and w₁ − w₀ = 2w₁ of the two solvers, to what the gaps allow.
+        // 2w₁ and w₁ − w₀ = 2w₁ of the two solvers, within their gaps.
         assert!(u.iter().zip(&twice).all(|(a, b)| (2.0 * a - b).abs() <= 1e-3), "{u:?} {twice:?}");
     }
 }

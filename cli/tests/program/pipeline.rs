@@ -264,7 +264,7 @@ fn optimum(reference: &Path, set: &str, loss: &str, c: f64) -> f64 {
 #[test]
 fn a_decaying_learning_rate_reaches_the_certified_optimum() {
     let (Some(reference), Some(folder)) = (shared("reference/optima.json"), shared("data/libsvm")) else { return };
-    // Excess over the optimum that is allowed, twice what was measured or more.
+    // Allowed excess over the optimum, at least twice the measured one.
     for (set, short, loss, power, c, rate, excess) in [
         ("vowel.scale", "ww", "weston_watkins", 1, 0.1, 0.02, 1e-3),
         ("vowel.scale", "ww2", "weston_watkins", 2, 0.1, 0.02, 5e-4),
@@ -316,7 +316,7 @@ fn mnist_reaches_its_accuracy() {
     assert!(result["test_accuracy"].as_f64().unwrap() >= 0.915, "{result}");
     // The images stay bytes: 55 MB of them.
     assert!(result["peak_rss_bytes"].as_u64().unwrap() < 250_000_000, "{result}");
-    // A test file alone gives the same accuracy; its labels lie beside it.
+    // A test file alone gives the same accuracy; its labels are next to it.
     let images = folder.join("t10k-images-idx3-ubyte.gz");
     let alone = desk.succeed(&["evaluate", "run", "--data", images.to_str().unwrap(), "--json"]).stdout;
     let alone: serde_json::Value = serde_json::from_str(&alone).unwrap();

@@ -94,7 +94,7 @@ impl Desk {
         command
     }
 
-    /// Runs the program to its end. A panic is a failure of the test whatever the test looks at.
+    /// Runs the program to its end. A panic fails every test.
     pub fn run(&self, args: &[&str]) -> Outcome {
         outcome(&mut self.command(args))
     }
@@ -115,7 +115,7 @@ pub fn outcome(command: &mut Command) -> Outcome {
     outcome
 }
 
-/// A file or folder beside the repository with real data, or `None` with a line that says so.
+/// A file or folder next to the repository with real data, or `None` with a line that says so.
 pub fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name);
     if !path.exists() {
@@ -130,7 +130,7 @@ pub fn repository(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name).to_str().unwrap().to_owned()
 }
 
-/// A row of a table of mistakes: what is done, and the problem and hint that the user must read.
+/// A row of a table of mistakes: the action, and the problem and hint that the user must read.
 pub struct Case<'a> {
     pub what: &'a str,
     pub problem: &'a str,

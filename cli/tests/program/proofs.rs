@@ -391,7 +391,7 @@ fn bounds_hold_far_from_zero_and_far_from_one() {
     }
 }
 
-/// Digits as bytes, without a scale: weights in single precision lose what the certificate says of those in double.
+/// Digits as bytes, without a scale: weights in single precision lose the certificate of those in double.
 #[test]
 fn the_certificate_is_of_the_weights_on_the_disk() {
     for (c, gap) in [(100.0, 1e-6), (1e4, 1e-3)] {

@@ -1,4 +1,4 @@
-//! The proximal Newton method: every loss and bias against the interior point method, every storage and device, and how it ends.
+//! The proximal Newton method: every loss and bias compared with the interior point method, every storage and device, and every end.
 
 use crate::devices::{cpu_devices, wgpu_cpu};
 use crate::newton::{LOSSES, write};
@@ -149,7 +149,7 @@ fn a_method_is_chosen_by_price_unless_it_is_named() {
     assert_eq!(error.hint(), "leave `method` out, or set `method = \"proximal\"`");
 }
 
-/// Interrupts after so many steps.
+/// Interrupts after a number of steps.
 struct Impatient {
     left: u64,
 }

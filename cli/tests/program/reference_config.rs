@@ -1,4 +1,4 @@
-//! `configs/reference.toml` against the code, both ways. Nothing here lists keys: what the code accepts is learned from serde's
+//! `configs/reference.toml` compared with the code, both ways. Nothing here lists keys: those that the code accepts are learned from serde's
 //! own sentences ("unknown field `?`, expected one of ..."), so that a key added anywhere fails here until it is documented.
 
 use burn_svm::internals::solver::SolverConfig;
@@ -87,7 +87,7 @@ fn expected(message: &str, kind: &str) -> Option<Vec<String>> {
     Some(rest.split('`').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
-/// The value that the code accepts at `path`, found by offering it a table with a key that nobody knows.
+/// The value that the code accepts at `path`, found by offering it a table with an unknown key.
 enum Found {
     Key,
     Table(Vec<String>),
@@ -294,7 +294,7 @@ fn saved(run: &RunConfig) -> DocumentMut {
     toml::to_string(run).unwrap().parse().unwrap()
 }
 
-/// Numbers as numbers, whatever they look like; everything else as it is written.
+/// Numbers by their value, in any notation; everything else as it is written.
 fn same_form(value: &Value) -> String {
     let number = value.as_float().or_else(|| value.as_integer().map(|i| i as f64));
     number.map_or_else(|| value.to_string().trim().to_owned(), |n| format!("{n:e}"))

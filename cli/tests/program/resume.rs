@@ -1,5 +1,5 @@
-//! Checkpoints: a run that was stopped anywhere and goes on leaves the files of one that never stopped, to the last byte; what is
-//! not the same run is refused with what differs.
+//! Checkpoints: a run that was stopped anywhere and resumed leaves the files of one that never stopped, to the last byte;
+//! another run is refused with the differences.
 
 use crate::devices::wgpu_cpu;
 use crate::program::{Case, Desk, SMALL, Verdict, repository};
@@ -22,7 +22,7 @@ center = \"mean\"
 scale = \"pixel\"
 ";
 
-/// Stops a run after so many steps.
+/// Stops a run after a number of steps.
 struct StopAfter {
     steps: u64,
     made: u64,
@@ -40,7 +40,7 @@ impl Observer for StopAfter {
     }
 }
 
-/// Trains in `folder`, going on where something was left, for at most so many steps.
+/// Trains in `folder`, resuming a checkpoint if there is one, for a number of steps at most.
 fn train(text: &str, set: &[&str], folder: &Path, steps: u64) -> StopReason {
     let set: Vec<_> = set.iter().map(|s| parse_assignment(s).unwrap()).collect();
     let config = LoadedConfig::parse(text, Path::new("test.toml"), &set).unwrap_or_else(|e| panic!("{e}"));
@@ -63,7 +63,7 @@ fn without_seconds(file: &Path) -> String {
     text.lines().map(|line| line.rsplit_once(',').map_or(line, |(rest, _)| rest).to_owned() + "\n").collect()
 }
 
-/// Runs as a whole and in pieces of so many steps; what both leave behind is the same.
+/// Runs as a whole and in pieces of the given length; both leave the same files.
 fn pieces_make_the_whole(text: &str, set: &[&str], pieces: &[u64]) {
     let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let stop = train(text, set, whole.path(), u64::MAX);
@@ -170,7 +170,7 @@ fn sparse_rows_go_on_under_every_solver() {
     );
 }
 
-/// A run that was stopped goes on to another end, and is then the run that had this end from the beginning.
+/// A stopped run is resumed with another end, and equals the run that had this end from the beginning.
 fn ends_elsewhere(text: &str, short: &[&str], long: &[&str], steps: u64) {
     let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let stop = train(text, long, whole.path(), u64::MAX);
@@ -246,7 +246,7 @@ fn a_path_goes_on_at_the_c_that_was_being_solved() {
     pieces_make_the_whole(&path("c = [0.1, 1.0]"), &["preprocess.bias=free", "split.validation=0"], &[1, 16]);
 }
 
-/// Within rounding: what a device computes twice need not be the same twice.
+/// Within rounding: a device need not compute the same bits twice.
 #[test]
 fn a_run_on_an_adapter_goes_on_there_or_on_the_processor() {
     if wgpu_cpu().is_none() {
@@ -356,7 +356,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_it() {
     assert_eq!(desk.bytes("run/model.safetensors"), desk.bytes("whole/model.safetensors"));
 }
 
-/// A checkpoint of format version 1, after 20 of 60 steps; it must go on for ever.
+/// A checkpoint of format version 1, after 20 of 60 steps; every later version must resume it.
 #[test]
 fn version_1_goes_on_for_ever() {
     let desk = Desk::new();

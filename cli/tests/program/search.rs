@@ -1,4 +1,4 @@
-//! `burn-svm search`: the ranked table, what a search leaves behind, budgets, mistakes, and searches that are killed.
+//! `burn-svm search`: the ranked table, the files of a search, budgets, mistakes, and searches that are killed.
 
 use crate::program::{Case, Desk, Outcome, SMALL, Verdict};
 use burn_svm_cli::search::ledger::Ledger;
@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-/// A search over digits that trains for some milliseconds; the tables behind it may go on.
+/// A search over digits that trains for some milliseconds; more tables may follow.
 fn searching(table: &str, space: &str) -> String {
     let base = SMALL.replace("test = 0.2", "test = 0.2\nvalidation = 0.2");
     format!("{base}\n[search]\n{table}\n[search.space]\n{space}\n")
@@ -309,7 +309,7 @@ fn ctrl_c_while_the_best_is_trained_once_more_loses_nothing() {
     assert_eq!((json["end"].as_str(), json["fits"].as_u64()), (Some("interrupted"), Some(3)));
     assert!(json["refit"].is_null());
     let done = desk.read("k/trials.jsonl");
-    // Taken up, it goes on from the checkpoint to the same bytes, and then is not done again.
+    // Resumed, it continues from the checkpoint to the same bytes, and is then not done again.
     let resume = ["search", "my.toml", "--out", "k", "--resume"];
     let outcome = desk.succeed(&resume);
     assert!(outcome.stderr.contains("going on from k/best/checkpoint"), "{}", outcome.stderr);
@@ -343,7 +343,7 @@ fn two_processes_do_not_write_one_search() {
     assert_eq!(desk.read("s/trials.jsonl"), before);
     drop(held);
     desk.succeed(&["search", "my.toml", "--out", "s", "-q", "--resume"]);
-    // Several at once: one does the jobs, and whoever comes while it does is refused.
+    // Several at once: one does the jobs, and the others are refused meanwhile.
     desk.write("my.toml", searching("stacked = 1", BOTH).replace("epochs = 2", "epochs = 300"));
     let start = |_| {
         desk.command(&["search", "my.toml", "--out", "t", "-q", "--force"])

@@ -52,7 +52,7 @@ fn held() -> Option<(u64, usize)> {
     Some((kilobytes * 1024, fs::read_dir("/proc/self/fd").ok()?.count()))
 }
 
-/// Mean and largest values of a part of the hour: what is kept does not grow with the rounds.
+/// Mean and largest values of a part of the hour: memory does not grow with the rounds.
 #[derive(Default)]
 struct Part {
     rounds: u64,

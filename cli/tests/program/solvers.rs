@@ -1,4 +1,4 @@
-//! The exact solver against certified optima, against itself on other storages, and its own promises.
+//! The exact solver compared with certified optima, with itself on other storages, and with its own promises.
 
 use burn_svm::internals::solver::{Certificate, Fit, LogEntry, Measurement, Observer};
 use burn_svm_cli::config::LoadedConfig;
@@ -154,7 +154,7 @@ fn the_gap_is_never_negative_and_the_dual_only_rises() {
         );
         let (fit, certificates) = solve(&text);
         assert!(certificates.len() > 3, "{loss} {power}");
-        // The smallest primal never rises; what it is above the dual gives the dual.
+        // The smallest primal never rises; the gap to it gives the dual.
         let dual = |m: &Measurement| m.primal * (1.0 - m.relative_gap);
         for pair in certificates.windows(2) {
             assert!(dual(&pair[1]) >= dual(&pair[0]) * (1.0 - 1e-10), "{loss} {power}: the dual fell, {pair:?}");

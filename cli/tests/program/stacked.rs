@@ -1,4 +1,4 @@
-//! Stacked training: every member becomes what it would have become alone, whatever its neighbours do.
+//! Stacked training: every member gets the model that it gets alone, with any neighbours.
 
 use crate::devices::wgpu_cpu;
 use burn_svm::internals::device::{self, OpenDevice};
@@ -174,7 +174,7 @@ fn what_diverges_is_switched_off_and_spoils_nobody() {
     let (_, stack) = both(&text, &members, &flex());
     let lost: Vec<bool> = stack.iter().map(|g| matches!(g.fit.stop, StopReason::Diverged { .. })).collect();
     assert_eq!(lost, [false, true, false, true, false]);
-    // Between two looks at the losses whole blocks are not finite; and a momentum keeps what it has seen.
+    // Between two checks of the losses whole blocks are not finite; and a momentum keeps such values.
     for optimizer in ["sgd", "momentum", "adam"] {
         let text = shared("digits", SCALED, "", &format!("optimizer = \"{optimizer}\"\n{solver}"));
         same(&text, &members, &flex(), 2e-3);

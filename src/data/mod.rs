@@ -147,6 +147,18 @@ impl Features<'_> {
         }
     }
 
+    /// Bytes of the cells in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::U8(d) => d.values().len(),
+            Self::F32(d) => size_of_val(d.values()),
+            Self::F64(d) => size_of_val(d.values()),
+            // A number and its feature.
+            Self::Sparse(s) => 8 * s.nnz(),
+        }
+    }
+
     /// Sparse rows of which at least the share [`sparse::DENSE`] of the cells is stored, as dense rows.
     #[must_use]
     pub fn densified(self) -> Self {

@@ -7,7 +7,7 @@ use crate::device::DeviceName;
 use crate::export::ExportFormat;
 use crate::fetch::FetchName;
 use crate::format::{Format, limit};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use toml_edit::Value;
@@ -125,6 +125,12 @@ pub(super) struct TrainArgs {
     /// Resume the run in --out from its last checkpoint; without --out, the newest run of this configuration in runs/
     #[arg(long)]
     pub(super) resume: bool,
+    /// Write event files for TensorBoard into the folder tensorboard of the run
+    #[arg(long)]
+    pub(super) tensorboard: bool,
+    /// Read the data, print what would be trained and how much memory that takes, and train nothing
+    #[arg(long, conflicts_with_all = ["resume", "force", "tensorboard"])]
+    pub(super) dry_run: bool,
     /// Print only warnings and errors
     #[arg(long, short)]
     pub(super) quiet: bool,
@@ -207,11 +213,22 @@ pub(super) struct CertifyArgs {
     pub(super) json: bool,
 }
 
+/// Layout of predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PredictionLayout {
+    /// The label, then numbers behind tabs; no header
+    Plain,
+    /// A header, then a line for each row
+    Csv,
+    /// A JSON object for each row
+    Jsonl,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   burn-svm predict runs/mine new.csv
-  burn-svm predict runs/mine new.csv --probabilities --out labels.tsv
+  burn-svm predict runs/mine new.csv --output csv --probabilities --out labels.csv
   zcat rows.csv.gz | burn-svm predict runs/mine - --scores")]
 pub(super) struct PredictArgs {
     /// Run folder, model.safetensors, or a model file of LIBLINEAR
@@ -229,6 +246,9 @@ pub(super) struct PredictArgs {
     /// Add the probability of every class; needs a model trained with [calibration]
     #[arg(long, conflicts_with = "scores")]
     pub(super) probabilities: bool,
+    /// Layout of the output
+    #[arg(long, value_name = "LAYOUT", default_value = "plain")]
+    pub(super) output: PredictionLayout,
     /// Output file, or - for stdout [default: -]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,

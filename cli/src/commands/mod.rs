@@ -12,6 +12,7 @@ mod export;
 mod failure;
 mod fetch;
 mod gradcheck;
+mod layout;
 mod numbers;
 pub mod output;
 mod own_data;

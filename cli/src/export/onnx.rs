@@ -1,5 +1,4 @@
-//! ONNX: a graph of a few operators, in the messages of `onnx.proto` that it needs. They are protobuf, which is fields of a number
-//! and a value one after the other; the dozen lines that write them spare the build a library and its macros.
+//! ONNX: a graph of a few operators, in the messages of `onnx.proto` that it needs.
 //!
 //! ```text
 //! features f32 [N, n_features] → Cast to f64 → [Sub mean → Div by its length] → Gemm weight, bias → ArgMax → label i64 [N]
@@ -13,6 +12,7 @@
 //! ONNX, `onnx.proto` of IR version 7, operators of opset 13; Protocol Buffers, *Encoding*.
 
 use super::{Classifier, ExportError, Exported, too_large};
+use crate::protobuf::Message;
 
 const IR_VERSION: u64 = 7;
 const OPSET: u64 = 13;
@@ -23,49 +23,6 @@ const MOST_BYTES: usize = (1 << 31) - (1 << 24);
 const FLOAT: u64 = 1;
 const INT64: u64 = 7;
 const DOUBLE: u64 = 11;
-
-/// A protobuf message as it grows: the fields are named by their numbers in `onnx.proto`.
-#[derive(Default)]
-struct Message {
-    bytes: Vec<u8>,
-}
-
-impl Message {
-    fn new() -> Self {
-        Self::default()
-    }
-
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push(value.to_le_bytes()[0] | 0x80);
-            value >>= 7;
-        }
-        self.bytes.push(value.to_le_bytes()[0]);
-    }
-
-    /// A whole number.
-    fn int(mut self, field: u64, value: u64) -> Self {
-        self.varint(field << 3);
-        self.varint(value);
-        self
-    }
-
-    /// Text, bytes or a message.
-    fn content(mut self, field: u64, content: &[u8]) -> Self {
-        self.varint(field << 3 | 2);
-        self.varint(content.len() as u64);
-        self.bytes.extend_from_slice(content);
-        self
-    }
-
-    fn text(self, field: u64, text: &str) -> Self {
-        self.content(field, text.as_bytes())
-    }
-
-    fn message(self, field: u64, message: &Self) -> Self {
-        self.content(field, &message.bytes)
-    }
-}
 
 /// `TensorProto` of doubles: dims 1, data_type 2, name 8, raw_data 9.
 fn tensor(name: &str, dims: &[usize], values: &[f64]) -> Message {
@@ -171,5 +128,5 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
         .message(7, &graph.message(d, k, if double { DOUBLE } else { FLOAT }))
         .message(8, &Message::new().text(1, "").int(2, OPSET))
         .message(14, &Message::new().text(1, "class_names").text(2, &names));
-    Ok(Exported { bytes: file.bytes, notes: Vec::new() })
+    Ok(Exported { bytes: file.into_bytes(), notes: Vec::new() })
 }

@@ -8,6 +8,7 @@ mod confusion;
 mod costs;
 mod fitted;
 pub mod folder;
+mod journal;
 mod labelled;
 pub mod measure;
 mod memory;
@@ -98,6 +99,8 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// Time spent on reading and fitting.
     pub load: Duration,
+    /// Bytes that training takes at least, besides the rows.
+    pub forecast: f64,
 }
 
 impl Prepared {
@@ -105,7 +108,7 @@ impl Prepared {
     fn of_rows(data: Dataset, rows: Vec<u32>, scaler: Scaler, objective: Objective, strength: Strength) -> Self {
         let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
         let (notes, warnings) = (Vec::new(), Vec::new());
-        Self { data, split, scaler, objective, strength, notes, warnings, load: Duration::ZERO }
+        Self { data, split, scaler, objective, strength, notes, warnings, load: Duration::ZERO, forecast: 0.0 }
     }
 
     /// Rows, labels and preprocessing.
@@ -211,6 +214,7 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
     }
     let asked = memory::Asked { rows: n_train, classes: data.n_classes(), validation: split.validation.len() };
+    let forecast = memory::forecast(run, &data.features, asked);
     memory::check(run, &data.features, asked).map_err(|(problem, hint)| refused(problem, &hint))?;
     let names = data.feature_names.as_deref().unwrap_or_default();
     if let Some(problem) = header_problem(&data.class_names, names, &config.text) {
@@ -228,7 +232,8 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
         notes.extend(note);
         warnings.extend(warning);
     }
-    let mut prepared = Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() };
+    let mut prepared =
+        Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed(), forecast };
     let warning = blurred(&prepared);
     prepared.warnings.extend(warning);
     Ok(prepared)

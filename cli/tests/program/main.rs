@@ -40,4 +40,5 @@ mod solvers; // the exact solver: certified optima, monotone duals, one optimum 
 mod stacked; // stacked training: each member as if alone, whatever its neighbours do
 mod tables; // tables with named columns from training to prediction
 mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations
+mod watching; // JSON lines, event files, dry runs, layouts of predictions
 mod weights; // row weights: copies of rows, naive gradients, both solvers // engines of SGD as the program runs them: one result, memory that stays, rows that do not fit

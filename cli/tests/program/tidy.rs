@@ -59,6 +59,7 @@ const PROGRAM: &[&str] = &[
     "format",
     "fetch",
     "durable",
+    "protobuf",
     "shown",
 ];
 

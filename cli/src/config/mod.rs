@@ -13,10 +13,10 @@ pub use search::SearchConfig;
 
 use crate::bounded::Positive;
 use crate::calibration::{CalibrationConfig, Method};
-use crate::data::{Center, Scale, SplitConfig};
+use crate::data::{Center, MissingConfig, MissingRule, Scale, SplitConfig};
 use crate::device::DeviceName;
 use crate::fetch::FetchName;
-use crate::format::DataConfig;
+use crate::format::{CellRules, DataConfig};
 use crate::loss::{LossConfig, Power};
 use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
@@ -40,6 +40,17 @@ pub enum BiasKind {
     None,
 }
 
+/// `categories` of the `[preprocess]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Categories {
+    /// Words are refused.
+    #[default]
+    Error,
+    /// A feature for each category, 1 or 0.
+    OneHot,
+}
+
 /// The `[preprocess]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -48,6 +59,12 @@ pub struct PreprocessConfig {
     pub center: Center,
     /// What is divided by.
     pub scale: Scale,
+    /// What becomes of columns of words.
+    pub categories: Categories,
+    /// What becomes of missing values.
+    pub missing: MissingRule,
+    /// Whether columns say where values were missing.
+    pub indicator: bool,
     /// What becomes of the bias.
     pub bias: BiasKind,
     /// The value B of the constant feature that a regularised bias amounts to.
@@ -57,11 +74,31 @@ pub struct PreprocessConfig {
 
 impl Default for PreprocessConfig {
     fn default() -> Self {
-        Self { center: Center::None, scale: Scale::None, bias: BiasKind::Regularised, bias_scale: None }
+        Self {
+            center: Center::None,
+            scale: Scale::None,
+            categories: Categories::Error,
+            missing: MissingRule::Error,
+            indicator: false,
+            bias: BiasKind::Regularised,
+            bias_scale: None,
+        }
     }
 }
 
 impl PreprocessConfig {
+    /// The cells that a table may have beside numbers and dates.
+    #[must_use]
+    pub fn cell_rules(&self) -> CellRules {
+        CellRules { text: self.categories == Categories::OneHot, missing: self.missing != MissingRule::Error }
+    }
+
+    /// The treatment of missing values.
+    #[must_use]
+    pub const fn missing_config(&self) -> MissingConfig {
+        MissingConfig { rule: self.missing, indicator: self.indicator }
+    }
+
     /// The bias rule of the objective.
     #[must_use]
     pub fn bias_rule(&self) -> BiasRule {
@@ -347,6 +384,12 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
         return Err((
             "preprocess.bias_scale is set, but the bias is not regularised".into(),
             "remove `bias_scale`, or set `bias = \"regularised\"`".into(),
+        ));
+    }
+    if run.preprocess.indicator && run.preprocess.missing == MissingRule::Error {
+        return Err((
+            "preprocess.indicator is set, but missing values are refused".into(),
+            "set `missing = \"mean\"`, \"median\" or \"most-frequent\", too".into(),
         ));
     }
     if run.calibration.method != Method::None && run.split.validation.rows_of(usize::MAX) == 0 {

@@ -86,12 +86,14 @@ fn labelled_file(path: &Path, model: &Classifier) -> Result<Dataset, RunError> {
     Ok(Dataset {
         n_train: classes.len(),
         features: table.features,
+        frame: None,
+        encoding: None,
         labels: classes,
         class_names,
         weights: None,
         feature_names: None,
         image_shape: table.image_shape,
-        notes: Vec::new(),
+        notes: table.notes,
     })
 }
 

@@ -6,6 +6,7 @@ pub mod certify;
 pub mod checkpoint;
 mod confusion;
 mod costs;
+mod encode;
 mod fitted;
 pub mod folder;
 mod labelled;
@@ -20,6 +21,7 @@ pub mod selfcheck;
 mod wanted;
 
 pub use fitted::Fitted;
+pub(crate) use encode::{encoded_on, scaler};
 pub(crate) use fitted::{classifier, problem};
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub(crate) use memory::afford;
@@ -32,7 +34,7 @@ use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
 use crate::data::batch::Source;
 use crate::data::{Dataset, Scaler, Split, class_totals};
 use crate::device::{self, DeviceError, OpenDevice};
-use crate::format::{DataError, FloatType, quote};
+use crate::format::{DataError, FloatType, Reading, quote};
 use crate::gradcheck::GradcheckError;
 use crate::metric::Confusion;
 use crate::model::Classifier;
@@ -179,18 +181,22 @@ fn blurred(prepared: &Prepared) -> Option<String> {
 /// # Errors
 /// [`RunError::Data`] when a file is bad, [`RunError::Config`] when split or class weights do not fit the data.
 pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
-    prepare_as(config, FloatType::Auto)
+    prepare_as(config, None)
 }
 
-/// The same with floats in the precision of those that a model was trained on.
+/// The same with floats in the precision of those that a model was trained on, and tables encoded as it has them.
 fn prepare_for(config: &LoadedConfig, model: &Classifier) -> Result<Prepared, RunError> {
-    prepare_as(config, FloatType::of(model.scaler.double_rows))
+    prepare_as(config, Some(model))
 }
 
-fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunError> {
+fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepared, RunError> {
     let start = Instant::now();
     let run = &config.run;
-    let mut data = run.data.load_as(float)?;
+    let mut data = run.data.load_as(&Reading {
+        float: model.map_or(FloatType::Auto, |model| FloatType::of(model.scaler.double_rows)),
+        cells: run.preprocess.cell_rules(),
+        encoding: model.and_then(|model| model.encoding.as_ref()),
+    })?;
     data.features = data.features.densified();
     let refused = |problem: String, hint: &str| ConfigError::new(&config.file, problem).with_hint(hint);
     let split = run
@@ -206,6 +212,20 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
         return Err(refused(problem, NO_VALIDATION).into());
     }
     let n_train = split.train.len();
+    let mut warnings: Vec<String> = many_classes(&data.class_names, n_train).into_iter().collect();
+    if let Some(frame) = &data.frame {
+        let encoded = match model.and_then(|model| model.encoding.as_ref()) {
+            Some(encoding) => Some(encode::encoded_by(config, &data, encoding)?),
+            None => encoded_on(config, &data, &split.train)?,
+        };
+        let mut encoded = encoded.unwrap_or_else(|| data.clone());
+        if let (Some(encoding), None) = (&encoded.encoding, model) {
+            warnings.extend(encode::warnings(frame, encoding, n_train));
+        }
+        // The folds of a search have encodings of their own.
+        encoded.frame = if run.search.is_some() { data.frame.take() } else { None };
+        data = encoded;
+    }
     if let Err(problem) = run.solver.check_draws(n_train) {
         let problem = format!("solver.sgd.{problem}");
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
@@ -213,7 +233,7 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
     let asked = memory::Asked { rows: n_train, classes: data.n_classes(), validation: split.validation.len() };
     memory::check(run, &data.features, asked).map_err(|(problem, hint)| refused(problem, &hint))?;
     let names = data.feature_names.as_deref().unwrap_or_default();
-    if let Some(problem) = header_problem(&data.class_names, names, &config.text) {
+    if let Some(problem) = header_problem(&data.class_names, names, data.encoding.as_ref(), &config.text) {
         return Err(refused(
             problem,
             "shorter names, or fewer columns: the model carries them, and must be read again",
@@ -222,7 +242,6 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
     }
     let Fitted { scaler, objective, strength } = Fitted::new(config, &data, &split.train, None)?;
     let mut notes = std::mem::take(&mut data.notes);
-    let mut warnings: Vec<String> = many_classes(&data.class_names, n_train).into_iter().collect();
     if n_train < data.n_train || run.search.is_some() {
         let (note, warning) = scarce(&data, &split);
         notes.extend(note);

@@ -8,6 +8,7 @@ fn sample() -> Classifier {
         weight: vec![1.0, -2.0, 0.5, 0.25, 3.0, -0.125],
         bias: Some(vec![0.125, 0.25]),
         scaler: Scaler { mean: Some(vec![1.0, 2.0, 3.0]), unit_row: true, ..Scaler::default() },
+        encoding: None,
         class_names: vec!["cat".into(), "dög \"x\"".into()],
         feature_names: Some(vec!["a".into(), "b".into(), "c \"d\"".into()]),
         image_shape: Some(ImageShape { channels: 1, height: 1, width: 3 }),

@@ -241,6 +241,19 @@ impl Encoding {
         })
     }
 
+    /// The origins that are not 0, with their features.
+    pub fn origins(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let mut next = 0;
+        self.columns.iter().filter_map(move |column| {
+            let at = next;
+            next += column.width();
+            match column.code {
+                Code::Number { origin, .. } if origin != 0.0 => Some((at, origin)),
+                _ => None,
+            }
+        })
+    }
+
     /// Whether it can be that of a model with so many features: checked of what a file says.
     #[must_use]
     pub fn is_sound(&self, n_features: usize) -> bool {

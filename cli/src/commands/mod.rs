@@ -220,6 +220,9 @@ struct PredictArgs {
     /// The format of FILE, where it cannot be told from its content: npy, parquet, images (one), idx, cifar, libsvm, csv
     #[arg(long, value_name = "F")]
     format: Option<Format>,
+    /// The first line of csv text is a header, whatever it looks like; told by its names otherwise, as a bare row has none
+    #[arg(long)]
+    header: bool,
     /// Print the score of every class behind the label, separated by tabs
     #[arg(long)]
     scores: bool,

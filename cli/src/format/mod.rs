@@ -303,6 +303,12 @@ pub(crate) fn assemble(
     mut notes: Vec<String>,
 ) -> Result<Dataset, DataError> {
     let n_train = train.features.n_rows();
+    if let Some(label) = labels::fraction(&train.labels) {
+        let problem = format!("found label {} among labels that are all numbers, expected classes", quote(label));
+        return Err(DataError::content(&train.label_file, Position::File, problem).with_hint(
+            "amounts are predicted by regression; steps such as 1.5 are classes where they are written as words, as `grade 1.5`",
+        ));
+    }
     let class_names = class_names.unwrap_or_else(|| self::class_names(&train.labels));
     let mut labels = classes_of(&train, &class_names)?;
     let mut seen = vec![0usize; class_names.len()];

@@ -20,10 +20,13 @@ pub(crate) fn encoded_on(config: &LoadedConfig, data: &Dataset, rows: &[u32]) ->
 }
 
 /// The data encoded as a model has it, with notes about categories that it has not seen.
-pub(super) fn encoded_by(config: &LoadedConfig, data: &Dataset, encoding: &Encoding) -> Result<Dataset, RunError> {
-    let (mut encoded, unseen) = data.encoded(encoding.clone()).map_err(|e| located(config, data, &e))?;
-    encoded.notes.extend(unseen.iter().map(unseen_note));
-    Ok(encoded)
+pub(super) fn encoded_by(
+    config: &LoadedConfig,
+    data: &Dataset,
+    encoding: &Encoding,
+) -> Result<(Dataset, Vec<String>), RunError> {
+    let (encoded, unseen) = data.encoded(encoding.clone()).map_err(|e| located(config, data, &e))?;
+    Ok((encoded, unseen.iter().map(unseen_note).collect()))
 }
 
 /// The preprocessing of a configuration, fitted on some rows; categories and indicators are left as they are.

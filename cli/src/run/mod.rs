@@ -96,6 +96,8 @@ pub struct Prepared {
     pub strength: Strength,
     /// Remarks for the user.
     pub notes: Vec<String>,
+    /// Notes about categories that the model has not seen, where the rows are for one.
+    pub unseen: Vec<String>,
     /// What is probably a mistake.
     pub warnings: Vec<String>,
     /// Time spent on reading and fitting.
@@ -106,8 +108,8 @@ impl Prepared {
     /// Rows that are all for training, with what is minimised over them.
     fn of_rows(data: Dataset, rows: Vec<u32>, scaler: Scaler, objective: Objective, strength: Strength) -> Self {
         let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
-        let (notes, warnings) = (Vec::new(), Vec::new());
-        Self { data, split, scaler, objective, strength, notes, warnings, load: Duration::ZERO }
+        let (notes, unseen, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { data, split, scaler, objective, strength, notes, unseen, warnings, load: Duration::ZERO }
     }
 
     /// Rows, labels and preprocessing.
@@ -129,11 +131,15 @@ impl Prepared {
 /// Classes that nobody wonders at, and the rows a class that there should be on average where there are more.
 const FEW: usize = 100;
 const ROWS_A_CLASS: usize = 5;
+/// Classes that are many where most rows have one of their own.
+const FEWER: usize = 10;
 
 /// A sentence about a column of labels that hardly repeats itself: the wrong column, or a number to be predicted as a number.
 fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
     let k = class_names.len();
-    if k <= FEW || n_train >= k.saturating_mul(ROWS_A_CLASS) {
+    let are_many = k > FEW && n_train < k.saturating_mul(ROWS_A_CLASS);
+    let are_most = k > FEWER && n_train < k.saturating_mul(2);
+    if !are_many && !are_most {
         return None;
     }
     let numbers = class_names.iter().all(|name| name.parse::<f64>().is_ok());
@@ -213,9 +219,14 @@ fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepa
     }
     let n_train = split.train.len();
     let mut warnings: Vec<String> = many_classes(&data.class_names, n_train).into_iter().collect();
+    let mut unseen = Vec::new();
     if let Some(frame) = &data.frame {
         let encoded = match model.and_then(|model| model.encoding.as_ref()) {
-            Some(encoding) => Some(encode::encoded_by(config, &data, encoding)?),
+            Some(encoding) => {
+                let (encoded, notes) = encode::encoded_by(config, &data, encoding)?;
+                unseen = notes;
+                Some(encoded)
+            }
             None => encoded_on(config, &data, &split.train)?,
         };
         let mut encoded = encoded.unwrap_or_else(|| data.clone());
@@ -247,7 +258,7 @@ fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepa
         notes.extend(note);
         warnings.extend(warning);
     }
-    let mut prepared = Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() };
+    let mut prepared = Prepared { data, split, scaler, objective, strength, notes, unseen, warnings, load: start.elapsed() };
     let warning = blurred(&prepared);
     prepared.warnings.extend(warning);
     Ok(prepared)

@@ -64,16 +64,6 @@ impl Kinds {
             _ => CellKind::Text,
         }
     }
-
-    /// The kinds that a column of one has, as far as that says.
-    pub(super) const fn within(kind: CellKind) -> Self {
-        match kind {
-            CellKind::Number => Self::NUMBER,
-            CellKind::Date => Self::DATE,
-            CellKind::Time => Self::TIME,
-            CellKind::Text => Self::WORD,
-        }
-    }
 }
 
 /// The number in a cell, finite as `f32`, too; `true` is 1 and `false` 0 in every spelling.

@@ -167,9 +167,17 @@ pub struct Encoded {
 
 /// A column on its way into features.
 enum Feed<'a> {
-    Number { values: &'a [f64], origin: f64, fill: Option<f32>, indicator: bool },
+    Number {
+        values: &'a [f64],
+        origin: f64,
+        fill: Option<f32>,
+        indicator: bool,
+    },
     /// The position of the category of each word of the column; `None` where it is unseen.
-    Category { ids: &'a [u32], position: Vec<Option<usize>> },
+    Category {
+        ids: &'a [u32],
+        position: Vec<Option<usize>>,
+    },
 }
 
 impl Encoding {
@@ -291,8 +299,11 @@ impl Encoding {
         } else {
             frame.columns().get(at)
         };
-        let absent =
-            || EncodingError::Column { column: shown(name, at), found: "no such column", expected: "it as in training" };
+        let absent = || EncodingError::Column {
+            column: shown(name, at),
+            found: "no such column",
+            expected: "it as in training",
+        };
         found.ok_or_else(absent)
     }
 }

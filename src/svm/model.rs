@@ -85,7 +85,9 @@ impl Model {
     /// [`SvmError::Option`] for a model without an encoding; [`SvmError::Encoding`] for a table that does not fit it.
     pub fn encode(&self, frame: &Frame) -> Result<Rows<'static>, SvmError> {
         let Some(encoding) = &self.classifier.encoding else {
-            return Err(SvmError::Option("the model was trained on features, not on a table: it has no encoding".into()));
+            return Err(SvmError::Option(
+                "the model was trained on features, not on a table: it has no encoding".into(),
+            ));
         };
         Ok(Rows { features: encoding.apply(frame)?.features })
     }

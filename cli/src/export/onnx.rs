@@ -183,11 +183,11 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
         .message(8, &Message::new().text(1, "").int(2, OPSET));
     let file = match &model.encoding {
         None => file,
-        Some(encoding) => file
-            .message(8, &Message::new().text(1, "ai.onnx.ml").int(2, ML_OPSET))
-            .message(14, &Message::new().text(1, "encoding").text(2, &serde_json::to_string(encoding).unwrap_or_default())),
+        Some(encoding) => file.message(8, &Message::new().text(1, "ai.onnx.ml").int(2, ML_OPSET)).message(
+            14,
+            &Message::new().text(1, "encoding").text(2, &serde_json::to_string(encoding).unwrap_or_default()),
+        ),
     };
-    let file = file
-        .message(14, &Message::new().text(1, "class_names").text(2, &names));
+    let file = file.message(14, &Message::new().text(1, "class_names").text(2, &names));
     Ok(Exported { bytes: file.bytes, notes: inputs.notes })
 }

@@ -110,6 +110,41 @@ impl From<Delimiter> for String {
 }
 
 impl CsvConfig {
+    /// A file of rows to train on, the last column the label.
+    #[must_use]
+    pub fn of(train: &Path) -> Self {
+        Self {
+            train: train.to_path_buf(),
+            test: None,
+            label: Column::Number(-1),
+            weights: None,
+            ignore: Vec::new(),
+            category: Vec::new(),
+            header: None,
+            delimiter: None,
+            decimal: Decimal::Point,
+        }
+    }
+
+    /// The names of all columns but those without one, where the first line is a header.
+    ///
+    /// # Errors
+    /// As for [`CsvConfig::load`].
+    pub fn names(&self) -> Result<Option<Vec<String>>, DataError> {
+        let special = self.special();
+        let settings = self.settings(&special, self.header);
+        let source = Source::open(&self.train)?;
+        refuse_binary(&source)?;
+        let opened =
+            parse::open(source, &settings, |names, n_columns| Plan::of_table(names, n_columns, &special, None))?;
+        Ok(opened.plan.names.map(|names| names.into_iter().filter(|name| !name.is_empty()).collect()))
+    }
+
+    fn settings<'a>(&self, special: &'a Special, header: Option<bool>) -> Settings<'a> {
+        let (delimiter, comma) = (self.delimiter.map(|d| d.0), self.decimal == Decimal::Comma);
+        Settings { delimiter, comma, header, special, wanted: None }
+    }
+
     /// The paths that are given, with their keys.
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         let mut paths = vec![("train", &mut self.train)];
@@ -164,13 +199,7 @@ impl CsvConfig {
                 .with_hint("numbers with a decimal comma are separated by `;`, a tab or blanks"));
         }
         let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
-        let settings = Settings {
-            delimiter: self.delimiter.map(|d| d.0),
-            comma: self.decimal == Decimal::Comma,
-            header: self.header.or((named || train.is_some()).then_some(true)),
-            special: &special,
-            wanted: None,
-        };
+        let settings = self.settings(&special, self.header.or((named || train.is_some()).then_some(true)));
         let names = known.as_ref().and_then(|columns| columns.names.as_deref()).or(train);
         let open = |source: Source| {
             refuse_binary(&source)?;
@@ -239,8 +268,8 @@ fn plain(
         let layout = Layout::plain(opened.plan.clone(), false);
         features(double, opened, &layout)
     };
-    let (features, rows) = float
-        .read(is_regular(path), read, |features, rows| blurred(features).into_iter().any(|j| rows.inexact[j]))?;
+    let (features, rows) =
+        float.read(is_regular(path), read, |features, rows| blurred(features).into_iter().any(|j| rows.inexact[j]))?;
     let weights = rows.weights.map(|found| weights::fitting(found, path, rows.labels.len())).transpose()?;
     Ok(Read { part: Part { weights, ..Part::new(path, path, features, rows.labels) }, names })
 }
@@ -285,12 +314,13 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter.map(|d| d.0)));
     let comma = wanted.is_some_and(|w| w.decimal == Decimal::Comma);
     let model = wanted.filter(|wanted| wanted.n_features > 0);
-    let opened = parse::open(source, &Settings { delimiter, comma, header, special, wanted: model }, |names, n_columns| {
-        match model {
-            Some(wanted) => Plan::for_model(names, n_columns, wanted),
-            None => Plan::of_table(names, n_columns, special, None),
-        }
-    })?;
+    let opened =
+        parse::open(source, &Settings { delimiter, comma, header, special, wanted: model }, |names, n_columns| {
+            match model {
+                Some(wanted) => Plan::for_model(names, n_columns, wanted),
+                None => Plan::of_table(names, n_columns, special, None),
+            }
+        })?;
     let table = |features, labels: LabelColumn, notes| {
         let labels = (!labels.is_empty()).then_some(labels);
         Table { features, labels, image_shape: None, class_names: None, notes }

@@ -10,7 +10,10 @@ const DATE: usize = 10;
 /// Whether a text begins as `2024-03-01`.
 fn begins(text: &[u8]) -> bool {
     text.len() >= DATE
-        && text[..DATE].iter().enumerate().all(|(at, b)| if at == 4 || at == 7 { *b == b'-' } else { b.is_ascii_digit() })
+        && text[..DATE]
+            .iter()
+            .enumerate()
+            .all(|(at, b)| if at == 4 || at == 7 { *b == b'-' } else { b.is_ascii_digit() })
 }
 
 /// Days since 1970 of `2024-03-01`.
@@ -47,7 +50,8 @@ mod tests {
 
     #[test]
     fn dates_are_days_and_times_are_seconds() {
-        for (text, expected) in [("1970-01-01", Some(0.0)), ("2024-03-01", Some(19_783.0)), ("1969-12-31", Some(-1.0))] {
+        for (text, expected) in [("1970-01-01", Some(0.0)), ("2024-03-01", Some(19_783.0)), ("1969-12-31", Some(-1.0))]
+        {
             assert_eq!((days(text.as_bytes()), seconds(text.as_bytes())), (expected, None), "{text}");
         }
         for (text, expected) in [
@@ -59,7 +63,9 @@ mod tests {
         ] {
             assert_eq!((days(text.as_bytes()), seconds(text.as_bytes())), (None, Some(expected)), "{text}");
         }
-        for text in ["", "2024-13-01", "2024-02-30", "20240301", "2024-3-1", "01/03/2024", "2024-03-01x", "2024-03-01 25:00"] {
+        for text in
+            ["", "2024-13-01", "2024-02-30", "20240301", "2024-3-1", "01/03/2024", "2024-03-01x", "2024-03-01 25:00"]
+        {
             assert_eq!((days(text.as_bytes()), seconds(text.as_bytes())), (None, None), "{text}");
         }
     }

@@ -5,9 +5,8 @@ use crate::data::{Encoding, EncodingError, Unseen};
 use std::path::Path;
 
 /// Spellings of a missing value, as pandas reads them, and `?`.
-pub const MISSING: [&str; 16] = [
-    "", "NA", "N/A", "n/a", "na", "NaN", "nan", "-nan", "null", "NULL", "Null", "None", "<NA>", "#N/A", "NaT", "?",
-];
+pub const MISSING: [&str; 16] =
+    ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "-nan", "null", "NULL", "Null", "None", "<NA>", "#N/A", "NaT", "?"];
 
 /// Whether a cell is missing.
 #[must_use]

@@ -20,8 +20,8 @@ pub mod resume;
 pub mod selfcheck;
 mod wanted;
 
-pub use fitted::Fitted;
 pub(crate) use encode::{encoded_on, scaler};
+pub use fitted::Fitted;
 pub(crate) use fitted::{classifier, problem};
 pub use labelled::{Labelled, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub(crate) use memory::afford;
@@ -258,7 +258,8 @@ fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepa
         notes.extend(note);
         warnings.extend(warning);
     }
-    let mut prepared = Prepared { data, split, scaler, objective, strength, notes, unseen, warnings, load: start.elapsed() };
+    let mut prepared =
+        Prepared { data, split, scaler, objective, strength, notes, unseen, warnings, load: start.elapsed() };
     let warning = blurred(&prepared);
     prepared.warnings.extend(warning);
     Ok(prepared)
@@ -424,6 +425,7 @@ fn blank_result(
         seconds_solve: fit.solve.as_secs_f64(),
         seconds_evaluate: fit.evaluate.as_secs_f64(),
         peak_rss_bytes: None,
+        working_directory: std::env::current_dir().ok(),
         path: None,
     }
 }

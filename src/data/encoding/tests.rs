@@ -80,10 +80,7 @@ fn what_does_not_fit_is_refused_by_row_and_column() {
     let of = |columns: Vec<FrameColumn>| Frame::new(columns).unwrap();
     let encoding = Encoding::fit(&of(vec![whole("x"), words(Some("v"))]), &[0, 1], MissingConfig::default()).unwrap();
     let lacks = |name: &str| FrameColumn::numbers(name, vec![1.0, f64::NAN]);
-    assert_eq!(
-        said(&of(vec![lacks("x"), words(Some("v"))]), &encoding),
-        "row 1, column `x`: the value is missing"
-    );
+    assert_eq!(said(&of(vec![lacks("x"), words(Some("v"))]), &encoding), "row 1, column `x`: the value is missing");
     assert_eq!(said(&of(vec![whole("x"), words(None)]), &encoding), "row 1, column `w`: the value is missing");
     assert_eq!(
         said(&of(vec![whole("y"), words(None)]), &encoding),

@@ -13,8 +13,21 @@ use crate::format::reading::MISSING;
 
 /// Names that the graph has for itself.
 const TAKEN: [&str; 15] = [
-    "features", "features_f64", "centred", "mean", "zero", "one", "length", "is_zero", "divisor", "unit_rows", "weight",
-    "bias", "scores_f64", "scores", "label",
+    "features",
+    "features_f64",
+    "centred",
+    "mean",
+    "zero",
+    "one",
+    "length",
+    "is_zero",
+    "divisor",
+    "unit_rows",
+    "weight",
+    "bias",
+    "scores_f64",
+    "scores",
+    "label",
 ];
 
 /// The inputs of a graph that takes a table.

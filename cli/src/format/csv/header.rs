@@ -113,7 +113,10 @@ impl<'a> Opening<'a> {
         let over_numbers = features.iter().chain(&label).filter(|&&at| self.stands_over(at)).count();
         if over_numbers > 0 {
             let note = || {
-                format!("line 1 is taken for a header, because it has words over numbers, though it has numbers, too; {}", named(1))
+                format!(
+                    "line 1 is taken for a header, because it has words over numbers, though it has numbers, too; {}",
+                    named(1)
+                )
             };
             return Verdict { is_header: true, note: (numbers > 0).then(note) };
         }
@@ -125,7 +128,11 @@ impl<'a> Opening<'a> {
         let words: Vec<usize> = features.iter().copied().filter(|&at| !is_missing(&self.first[at])).collect();
         if let Some(&at) = words.iter().find(|&&at| self.comes_again(at)) {
             let cell = quote(&String::from_utf8_lossy(&self.first[at]));
-            let note = format!("line 1 is taken for a row, because {cell} of column {} comes again below; {}", at + 1, named(0));
+            let note = format!(
+                "line 1 is taken for a row, because {cell} of column {} comes again below; {}",
+                at + 1,
+                named(0)
+            );
             return Verdict { is_header: false, note: Some(note) };
         }
         Verdict::plain(!words.is_empty())

@@ -109,9 +109,8 @@ pub(super) fn open(
         (None, None) => opening.verdict(settings.special),
     };
     let names = is_header.then(|| first.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect());
-    let plan = plan(names, first.len()).map_err(|(problem, hint)| {
-        DataError::content(&file, Position::Line(line + 1), problem).with_hint(hint)
-    })?;
+    let plan = plan(names, first.len())
+        .map_err(|(problem, hint)| DataError::content(&file, Position::Line(line + 1), problem).with_hint(hint))?;
     let mut kinds = vec![Kinds::default(); plan.n_features];
     for (column, role) in plan.roles.iter().enumerate() {
         if let Role::Feature(at) = role {

@@ -183,13 +183,7 @@ impl Text<'_> {
     }
 
     /// The number at hand.
-    fn number<T: Float>(
-        &mut self,
-        layout: &Layout,
-        column: usize,
-        j: usize,
-        into: &mut Piece<T>,
-    ) -> Result<T, Fault> {
+    fn number<T: Float>(&mut self, layout: &Layout, column: usize, j: usize, into: &mut Piece<T>) -> Result<T, Fault> {
         let (line, cell) = (self.line, self.cell()?);
         let comma = self.marks.comma;
         if let Some(value) = number::<T>(&cell, comma) {

@@ -44,7 +44,8 @@ impl<'l> Builder<'l> {
         let (mut numbers, mut words) = (numbers.into_iter(), words.into_iter());
         let column = |(at, &kind): (usize, &CellKind)| {
             let name = layout.plan.feature_names.as_ref().map(|names| names[at].clone());
-            let cells = if kind == CellKind::Text { Cells::Words(words.next()?) } else { Cells::Numbers(numbers.next()?) };
+            let cells =
+                if kind == CellKind::Text { Cells::Words(words.next()?) } else { Cells::Numbers(numbers.next()?) };
             Some(FrameColumn { name, kind, cells })
         };
         let columns: Option<Vec<FrameColumn>> = layout.kinds.iter().enumerate().map(column).collect();
@@ -166,9 +167,8 @@ impl Columns {
         let (found, expected) = (opened.plan.n_features, self.kinds.len());
         if found != expected {
             let problem = format!("found {found} columns of features, expected {expected}");
-            return Err(DataError::content(file, Position::File, problem).with_hint(
-                "columns are matched by name where both the training data and this file have a header",
-            ));
+            return Err(DataError::content(file, Position::File, problem)
+                .with_hint("columns are matched by name where both the training data and this file have a header"));
         }
         let mut layout = Layout::typed(opened.plan.clone(), self.kinds, self.fills);
         layout.of_model = self.of_model;
@@ -200,11 +200,16 @@ fn spelt(mut rows: Rows) -> Rows {
 fn mixed(layout: &Layout, at: usize, misfits: &Misfits, file: &Path) -> DataError {
     let (line, cell) = misfits.first.clone().unwrap_or_default();
     let column = layout.plan.roles.iter().position(|role| *role == Role::Feature(at)).unwrap_or(at);
-    let problem = format!("{}: found {} in a column of {}", layout.plan.shown(column), quote(&cell), match layout.kinds[at] {
-        CellKind::Date => "dates",
-        CellKind::Time => "times",
-        CellKind::Number | CellKind::Text => "numbers",
-    });
+    let problem = format!(
+        "{}: found {} in a column of {}",
+        layout.plan.shown(column),
+        quote(&cell),
+        match layout.kinds[at] {
+            CellKind::Date => "dates",
+            CellKind::Time => "times",
+            CellKind::Number | CellKind::Text => "numbers",
+        }
+    );
     DataError::content(file, Position::Line(line + 1), problem)
         .with_hint("a column is of one kind; `categories = \"one-hot\"` of [preprocess] takes any as words, `ignore` leaves it out")
 }

@@ -103,7 +103,9 @@ fn read_label(line: &[u8], at: usize, labels: &mut LabelColumn) -> Result<usize,
     }
     if word.contains(&b',') && word.split(|&b| b == b',').all(|part| float::number::<f64>(part).is_some()) {
         let problem = format!("found several labels, {}, expected one", shown(word));
-        return Err(Fault::new(at, problem).hint("a row has one class here; a data set with several is one of them at a time"));
+        return Err(
+            Fault::new(at, problem).hint("a row has one class here; a data set with several is one of them at a time")
+        );
     }
     push_text(labels, word).map_err(|problem| Fault::new(at, problem))?;
     Ok(at + word.len())

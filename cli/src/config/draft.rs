@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use crate::data::{CellKind, Cells, Dataset, Features, Frame, FrameColumn};
+use crate::format::csv::Decimal;
 use crate::format::{CellRules, Column, CsvConfig, DataConfig, DataError, FloatType, Format, Reading, Source, quote};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -49,9 +50,18 @@ pub struct Draft {
 /// [`DataError`] for files that cannot be trained on, as training would say it.
 pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
     let mut notes = Vec::new();
-    let config = data_config(file, label, &mut notes)?;
+    let mut config = data_config(file, label, &mut notes)?;
     let cells = CellRules { text: true, missing: true };
-    let data = config.load_as(&Reading { float: FloatType::Auto, cells, encoding: None })?;
+    let load = |config: &DataConfig| config.load_as(&Reading { float: FloatType::Auto, cells, encoding: None });
+    let mut data = load(&config)?;
+    if let DataConfig::Csv(csv) = &config
+        && data.frame.as_ref().is_some_and(has_decimal_commas)
+    {
+        let other = DataConfig::Csv(CsvConfig { decimal: Decimal::Comma, ..csv.clone() });
+        if let Ok(found) = load(&other) {
+            (config, data) = (other, found);
+        }
+    }
     notes.extend(data.notes.iter().cloned());
     let columns = data.frame.as_ref().map_or_else(Vec::new, seen_columns);
     let summary = format!(
@@ -175,6 +185,18 @@ fn parquet_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> 
     }
     notes.push("the label is taken to be the last column; --label names another".into());
     with("-1")
+}
+
+/// Whether a column of words is one of numbers with a comma before decimals.
+fn has_decimal_commas(frame: &Frame) -> bool {
+    let is_number = |word: &String| word.is_empty() || word.replacen(',', ".", 1).parse::<f64>().is_ok();
+    let is_so = |column: &FrameColumn| match &column.cells {
+        Cells::Words(words) => {
+            words.names().iter().all(is_number) && words.names().iter().any(|word| word.contains(','))
+        }
+        Cells::Numbers(_) => false,
+    };
+    frame.columns().iter().any(is_so)
 }
 
 /// The columns of a table.

@@ -19,7 +19,7 @@ use crate::calibration::{CalibrationConfig, Method};
 use crate::data::{MissingRule, SplitConfig};
 use crate::device::DeviceName;
 use crate::fetch::FetchName;
-use crate::format::DataConfig;
+use crate::format::{CellRules, DataConfig};
 use crate::loss::{LossConfig, Power};
 use crate::objective::ObjectiveConfig;
 use crate::solver::sgd::{Schedule, SgdConfig};
@@ -273,6 +273,17 @@ fn check(run: &RunConfig) -> Result<(), (String, String)> {
         return Err((
             "preprocess.bias_scale is set, but the bias is not regularised".into(),
             "remove `bias_scale`, or set `bias = \"regularised\"`".into(),
+        ));
+    }
+    if run.preprocess.cell_rules() != CellRules::default()
+        && !matches!(run.data, DataConfig::Csv(_) | DataConfig::Parquet(_))
+    {
+        return Err((
+            format!(
+                "preprocess.categories or .missing is set, but [data.{}] has neither words nor missing values",
+                run.data.name()
+            ),
+            "they are for tables: [data.csv]".into(),
         ));
     }
     if run.preprocess.indicator && run.preprocess.missing == MissingRule::Error {

@@ -2,9 +2,9 @@
 //!
 //! | format | holds | scores |
 //! |---|---|---|
-//! | `npz` | `weight` `[n_features, n_classes]`, `bias` and `classes` `[n_classes]` | `x @ weight + bias` |
+//! | `npz` | `weight` `[n_features, n_classes]`, `bias` and `classes` `[n_classes]`, of a table the names `features` | `x @ weight + bias` |
 //! | `liblinear` | the text model of LIBLINEAR | its `predict` |
-//! | `onnx` | a graph with opset 13: `features` to `scores` and `label` | any ONNX runtime |
+//! | `onnx` | a graph with opset 13: `features`, or the columns of a table, to `scores` and `label` | any ONNX runtime |
 //!
 //! Dividing a row by its length is not affine: only ONNX can hold a model with `scale = "unit-row"`.
 

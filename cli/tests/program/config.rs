@@ -368,6 +368,18 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "scale = \"std\"",
+        "missing = \"mean\"",
+        "preprocess.categories or .missing is set, but [data.digits] has neither words nor missing values",
+        "they are for tables: [data.csv]",
+    ),
+    (
+        "scale = \"std\"",
+        "indicator = true",
+        "preprocess.indicator is set, but missing values are refused",
+        "set `missing = \"mean\"`, \"median\" or \"most-frequent\", too",
+    ),
+    (
+        "scale = \"std\"",
         "bias = \"free\"\nbias_scale = 2",
         "preprocess.bias_scale is set, but the bias is not regularised",
         "remove `bias_scale`, or set `bias = \"regularised\"`",

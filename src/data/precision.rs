@@ -35,6 +35,16 @@ pub fn blurred(features: &Features) -> Vec<usize> {
     }
 }
 
+/// Whether single precision blurs a column of numbers; those that are not finite are passed over.
+#[must_use]
+pub fn blurs(column: &[f64]) -> bool {
+    let blurs = |most: usize, multiple: f64| {
+        let sample = sampled(column.len(), most).map(|i| column[i]).filter(|x| x.is_finite());
+        Errors::Known.blur(sample.collect(), multiple)
+    };
+    blurs(ROWS[0], 0.1) && blurs(ROWS[1], 1.0)
+}
+
 /// The columns of sparse rows that single precision blurs.
 #[must_use]
 pub fn blurred_cells(rows: &Csr<'_, u32, f64>) -> Vec<usize> {
@@ -82,6 +92,9 @@ impl Errors {
     #[allow(clippy::cast_precision_loss)]
     fn blur(self, mut values: Vec<f64>, multiple: f64) -> bool {
         values.sort_unstable_by(f64::total_cmp);
+        if values.is_empty() {
+            return false;
+        }
         let differ = |values: &[f64]| self == Self::Likely || values.first() != values.last();
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;

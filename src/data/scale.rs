@@ -186,6 +186,16 @@ impl Scaler {
         Self { mean, scale: divisors.map(|s| rounded(s, double_rows)), ..fitted }
     }
 
+    /// The same with some features neither centred nor scaled: those that an encoding made, which are 1 or 0.
+    #[must_use]
+    pub fn without(mut self, features: impl Iterator<Item = usize>) -> Self {
+        for j in features {
+            self.mean.iter_mut().for_each(|mean| mean[j] = 0.0);
+            self.scale.iter_mut().for_each(|scale| scale[j] = 1.0);
+        }
+        self
+    }
+
     /// True when `x' = x`.
     #[must_use]
     pub const fn is_identity(&self) -> bool {

@@ -33,6 +33,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a configuration from a look at a data file
+    Init(InitArgs),
     /// Train a model from a configuration file
     Train(TrainArgs),
     /// Measure a model: accuracy, top-k, per-class table, confusion matrix, loss
@@ -240,6 +242,9 @@ pub(super) struct PredictArgs {
     /// Format of FILE [default: told from its content]
     #[arg(long, value_name = "F")]
     pub(super) format: Option<Format>,
+    /// First line of csv text is a header [default: told by its names, a bare row has none]
+    #[arg(long)]
+    pub(super) header: bool,
     /// Add the score of every class
     #[arg(long)]
     pub(super) scores: bool,
@@ -388,3 +393,23 @@ pub(super) struct CompletionsArgs {
 Example:
   burn-svm man > burn-svm.1 && man ./burn-svm.1")]
 pub(super) struct ManArgs {}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  burn-svm init penguins.csv --label species
+  burn-svm init data.parquet --out first.toml && burn-svm train first.toml")]
+pub(super) struct InitArgs {
+    /// Data file, or a folder of images
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Column of the label, by name or by number from 1 [default: one that is called like a label, else the last]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub(super) label: Option<String>,
+    /// Configuration to write, or - for stdout [default: the name of FILE with .toml, in the working directory]
+    #[arg(long, value_name = "CONFIG.toml")]
+    pub(super) out: Option<PathBuf>,
+    /// Overwrite a configuration that is there
+    #[arg(long)]
+    pub(super) force: bool,
+}

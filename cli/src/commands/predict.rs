@@ -2,7 +2,7 @@
 
 use super::layout::{ClassNumbers, PredictionWriter};
 use super::refused::model_file;
-use super::{Failure, PredictArgs};
+use super::{Failure, LOUD, PredictArgs};
 use crate::durable::Output;
 use crate::format::read_table_for;
 use crate::metric::argmax;
@@ -27,7 +27,12 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
             }));
         }
     };
-    let table = read_table_for(&args.file, args.format, &run::wanted(&model)).map_err(RunError::from)?;
+    let mut wanted = run::wanted(&model);
+    if args.header {
+        wanted.header = Some(true);
+    }
+    let table = read_table_for(&args.file, args.format, &wanted).map_err(RunError::from)?;
+    table.notes.iter().for_each(|note| LOUD.note(note));
     let features = run::conform(table.features, &model, &args.file)?;
     let rows = run::all_rows(&features);
     let target = args.out.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());

@@ -1,6 +1,7 @@
 //! Columns of a table by name or number: which are features, which is the label, which holds weights, which are left out.
 
 use super::quote;
+use crate::data::Encoding;
 use crate::visible::listed;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -45,6 +46,8 @@ pub(super) struct Plan {
     pub(super) names: Option<Vec<String>>,
     /// Columns without a name, from 1, which are left out.
     pub(super) nameless: Vec<usize>,
+    /// The features that are named categories, by number.
+    pub(super) categories: Vec<usize>,
 }
 
 /// What the configuration says of columns.
@@ -56,15 +59,19 @@ pub struct Special {
     pub weights: Option<Column>,
     /// Columns that are no features.
     pub ignore: Vec<Column>,
+    /// Columns of categories, whatever their cells look like.
+    pub category: Vec<Column>,
 }
 
 /// What a model expects of a table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
-    /// The number of features; 0 where any table will do.
+    /// The number of columns that features are made of; 0 where any table will do.
     pub n_features: usize,
     /// Their names, in order, where the model knows them.
     pub feature_names: Option<Vec<String>>,
+    /// What becomes of them, where they are not the features as they are.
+    pub encoding: Option<Encoding>,
     /// What the configuration of the training run says of columns.
     pub special: Special,
     /// Whether csv text has a header, where that was said.
@@ -115,9 +122,24 @@ impl Plan {
                 give(column, Role::Ignored)?;
             }
         }
-        match (names, train) {
-            (Some(names), Some(train)) => Self::by_name(names, roles, train, "train"),
-            (names, _) => Self::in_order(names, roles),
+        if let (Some(names), Some(train)) = (&names, train) {
+            return Self::by_name(names.clone(), roles, train, "train");
+        }
+        let mut plan = Self::in_order(names, roles)?;
+        if train.is_none() {
+            plan.categories = special.category.iter().map(|column| plan.feature(column)).collect::<Result<_, _>>()?;
+        }
+        Ok(plan)
+    }
+
+    /// The number of the feature that a column is.
+    fn feature(&self, column: &Column) -> Result<usize, Complaint> {
+        match self.roles[find(column, self.names.as_deref(), self.roles.len())?] {
+            Role::Feature(at) => Ok(at),
+            _ => Err((
+                format!("column {column} of `category` is named by `label`, `weights` or `ignore`, too"),
+                "a column has one use".into(),
+            )),
         }
     }
 
@@ -178,7 +200,7 @@ impl Plan {
         if let Some(twice) = feature_names.as_deref().and_then(twice) {
             return Err((format!("column {} occurs twice", quote(twice)), "rename one of them, or `ignore` it".into()));
         }
-        Ok(Self { roles, n_features, feature_names, names, nameless })
+        Ok(Self { roles, n_features, feature_names, names, nameless, categories: Vec::new() })
     }
 
     /// The features in the order of `expected`; other columns are left out.
@@ -216,6 +238,7 @@ impl Plan {
             feature_names: Some(expected.to_vec()),
             names: Some(names),
             nameless: Vec::new(),
+            categories: Vec::new(),
         })
     }
 

@@ -74,6 +74,9 @@ pub(super) fn refit(
     }
     prepared.split.train = folds::pool(&prepared.split);
     prepared.split.validation = Vec::new();
+    if let Some(encoded) = run::encoded_on(&config, &prepared.data, &prepared.split.train)? {
+        prepared.data = encoded;
+    }
     let Fitted { scaler, objective, strength } = Fitted::new(&config, &prepared.data, &prepared.split.train, None)?;
     (prepared.scaler, prepared.objective, prepared.strength) = (scaler, objective, strength);
     watcher.stage(&format!("trial {} is trained once more, on {} rows", best.trial, prepared.split.train.len()));

@@ -88,6 +88,8 @@ pub use svm::{AsLabels, AsRows, Cell, Label, Model, Rows, Solution, Svm, SvmErro
 pub use bounded::{Fraction, NonNegative, Positive};
 pub use calibration::Method as Calibration;
 pub use data::{Center, Scale};
+// Tables of numbers and words.
+pub use data::{CellKind, Cells, Encoding, EncodingError, Frame, FrameColumn, LabelColumn, MissingConfig, MissingRule};
 pub use device::{DeviceName, cpu as cpu_device};
 pub use evaluation::Evaluation;
 pub use metric::Confusion;

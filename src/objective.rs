@@ -134,6 +134,12 @@ impl Strength {
 }
 
 impl ObjectiveConfig {
+    /// c = 1, where nothing is said.
+    #[must_use]
+    pub fn first_try() -> Self {
+        Self { c: Positive::new(1.0).ok().map(|one| OneOrMany(vec![one])), ..Self::default() }
+    }
+
     /// The names of the keys that are set.
     #[must_use]
     pub fn given(&self) -> Vec<&'static str> {

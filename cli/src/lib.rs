@@ -14,7 +14,7 @@
 //!        config
 //!        model_file
 //!        format · export · liblinear
-//!        durable · fetch · shown
+//!        durable · fetch · protobuf · shown
 //!        burn_svm
 //! ```
 #![warn(missing_docs)]
@@ -29,6 +29,7 @@ pub mod format;
 pub mod liblinear;
 pub mod model_file;
 pub mod plot;
+mod protobuf;
 pub mod report;
 pub mod run;
 pub mod search;

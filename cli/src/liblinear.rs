@@ -221,6 +221,7 @@ fn classifier(header: LiblinearHeader, mut weight: Vec<f64>) -> Classifier {
         weight,
         bias,
         scaler: Scaler::default(),
+        encoding: None,
         class_names,
         feature_names: None,
         image_shape: None,

@@ -97,17 +97,16 @@ impl LabelColumn {
         Self { ids, ..names }
     }
 
-    /// The distinct names in class order: numerically where all are integers, else as strings.
+    /// The position of each row's name among [`LabelColumn::names`].
+    #[must_use]
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The distinct names in class order.
     #[must_use]
     pub fn class_names(&self) -> Vec<String> {
-        let mut names = self.names.clone();
-        let integers: Option<Vec<i64>> = names.iter().map(|n| n.parse().ok()).collect();
-        if integers.is_some() {
-            names.sort_by_key(|n| n.parse::<i64>().unwrap_or(0));
-        } else {
-            names.sort();
-        }
-        names
+        in_order(self.names.clone())
     }
 
     /// The rows as indices into `class_names`.
@@ -121,6 +120,17 @@ impl LabelColumn {
         let map: Vec<Option<u32>> = self.names.iter().map(|n| position.get(n.as_str()).copied()).collect();
         self.ids.iter().enumerate().map(|(row, &id)| map[id as usize].ok_or(row)).collect()
     }
+}
+
+/// Distinct names in order: numerically where all are integers, else as strings.
+#[must_use]
+pub fn in_order(mut names: Vec<String>) -> Vec<String> {
+    if names.iter().all(|n| n.parse::<i64>().is_ok()) {
+        names.sort_by_key(|n| n.parse::<i64>().unwrap_or(0));
+    } else {
+        names.sort();
+    }
+    names
 }
 
 /// The weights of some `rows` by class, summed; without weights a row counts 1.

@@ -4,12 +4,16 @@
 //! would blur a column ([`precision`]). Imports only `device` and `bounded`.
 
 pub mod batch;
+pub mod encoding;
+pub mod frame;
 pub mod labels;
 pub mod precision;
 pub mod scale;
 pub mod sparse;
 pub mod split;
 
+pub use encoding::{Encoded, Encoding, EncodingError, MissingConfig, MissingRule, Unseen};
+pub use frame::{CellKind, Cells, Frame, FrameColumn};
 pub use labels::{LabelColumn, class_totals};
 pub use scale::{Center, Scale, Scaler};
 pub use sparse::Csr;
@@ -147,6 +151,18 @@ impl Features<'_> {
         }
     }
 
+    /// Bytes of the cells in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::U8(d) => d.values().len(),
+            Self::F32(d) => size_of_val(d.values()),
+            Self::F64(d) => size_of_val(d.values()),
+            // A number and its feature.
+            Self::Sparse(s) => 8 * s.nnz(),
+        }
+    }
+
     /// Sparse rows of which at least the share [`sparse::DENSE`] of the cells is stored, as dense rows.
     #[must_use]
     pub fn densified(self) -> Self {
@@ -197,8 +213,12 @@ pub struct ImageShape {
 /// A labelled data set: the rows of the train part first, then those of the test part that the data brings, if any.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    /// All rows.
+    /// All rows; of a table that has to be encoded, no columns before it is.
     pub features: Features<'static>,
+    /// The rows as they came, where they have to be encoded: text, missing values, dates.
+    pub frame: Option<Frame>,
+    /// The encoding that made `features` of `frame`.
+    pub encoding: Option<Encoding>,
     /// A class index a row, in `0..class_names.len()`.
     pub labels: Vec<u32>,
     /// Names in column order.
@@ -216,6 +236,28 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The data with its frame encoded, and the features named as the encoding names them; the frame itself is not copied.
+    ///
+    /// # Errors
+    /// [`EncodingError`] where a cell does not fit the encoding.
+    pub fn encoded(&self, encoding: Encoding) -> Result<(Self, Vec<Unseen>), EncodingError> {
+        let Some(frame) = &self.frame else { return Ok((self.clone(), Vec::new())) };
+        let Encoded { features, unseen } = encoding.apply(frame)?;
+        let data = Self {
+            features,
+            frame: None,
+            feature_names: Some(encoding.names()),
+            encoding: Some(encoding),
+            labels: self.labels.clone(),
+            class_names: self.class_names.clone(),
+            n_train: self.n_train,
+            weights: self.weights.clone(),
+            image_shape: self.image_shape,
+            notes: self.notes.clone(),
+        };
+        Ok((data, unseen))
+    }
+
     /// Number of classes.
     #[must_use]
     pub fn n_classes(&self) -> usize {

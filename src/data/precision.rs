@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// Rows in which every column is looked at, and those of columns that are doubtful there.
 const ROWS: [usize; 2] = [64, 1024];
-/// What the median rounding error may be at most, as a share of the standard deviation, and of the range of a quarter; a tenth of it
+/// Largest median rounding error, as a share of the standard deviation, and of the range of a quarter; a tenth of it
 /// in the few rows.
 const TOLERANCE: (f64, f64) = (1e-6, 1e-4);
 /// Values of a quarter, at least; where there are fewer, parts are larger.
@@ -33,6 +33,16 @@ pub fn blurred(features: &Features) -> Vec<usize> {
         Features::F64(rows) => of_dense(rows, Errors::Known),
         Features::Sparse(rows) => of_sparse(rows, Errors::Likely),
     }
+}
+
+/// Whether single precision blurs a column of numbers; those that are not finite are passed over.
+#[must_use]
+pub fn blurs(column: &[f64]) -> bool {
+    let blurs = |most: usize, multiple: f64| {
+        let sample = sampled(column.len(), most).map(|i| column[i]).filter(|x| x.is_finite());
+        Errors::Known.blur(sample.collect(), multiple)
+    };
+    blurs(ROWS[0], 0.1) && blurs(ROWS[1], 1.0)
 }
 
 /// The columns of sparse rows that single precision blurs.
@@ -82,6 +92,9 @@ impl Errors {
     #[allow(clippy::cast_precision_loss)]
     fn blur(self, mut values: Vec<f64>, multiple: f64) -> bool {
         values.sort_unstable_by(f64::total_cmp);
+        if values.is_empty() {
+            return false;
+        }
         let differ = |values: &[f64]| self == Self::Likely || values.first() != values.last();
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;

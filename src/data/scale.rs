@@ -39,9 +39,9 @@ pub enum Scale {
 /// Fitted preprocessing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scaler {
-    /// What is subtracted from each feature.
+    /// Mean that is subtracted from each feature.
     pub mean: Option<Vec<f64>>,
-    /// What each feature is divided by.
+    /// Divisor of each feature.
     pub scale: Option<Vec<f64>>,
     /// Whether each row is divided by its length afterwards.
     pub unit_row: bool,
@@ -184,6 +184,16 @@ impl Scaler {
             (Center::None, _) => None,
         };
         Self { mean, scale: divisors.map(|s| rounded(s, double_rows)), ..fitted }
+    }
+
+    /// The same with some features neither centred nor scaled: those that an encoding made, which are 1 or 0.
+    #[must_use]
+    pub fn without(mut self, features: impl Iterator<Item = usize>) -> Self {
+        for j in features {
+            self.mean.iter_mut().for_each(|mean| mean[j] = 0.0);
+            self.scale.iter_mut().for_each(|scale| scale[j] = 1.0);
+        }
+        self
     }
 
     /// True when `x' = x`.

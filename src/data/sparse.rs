@@ -65,7 +65,7 @@ impl<'a, I: Clone, V: Clone> Csr<'a, I, V> {
         Csr::of(self.n_features, &*self.offsets, &*self.indices, &*self.values)
     }
 
-    /// Where the rows begin among all cells, and where the last ends.
+    /// First cells of the rows, and the end of the last.
     #[must_use]
     #[inline(always)]
     pub fn offsets(&self) -> &[usize] {

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
-/// How many rows to hold out: a number of rows, or a fraction of them.
+/// Number of rows to hold out, or their fraction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Holdout {
     /// This many rows.
@@ -73,7 +73,7 @@ impl<'de> Deserialize<'de> for Holdout {
     }
 }
 
-/// How held-out rows are chosen.
+/// Method of choosing the rows that are held out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SplitMethod {
@@ -92,7 +92,7 @@ pub enum SplitMethod {
 pub struct SplitConfig {
     /// Rows held out of train for validation.
     pub validation: Holdout,
-    /// How they are chosen.
+    /// Method of choosing them.
     pub method: SplitMethod,
     /// Rows held out for the test; only where the data brings no test part.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -166,6 +166,13 @@ pub enum LossConfig {
     TopK(TopKOptions),
 }
 
+/// Weston-Watkins with margin 1 and power 1.
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self::WestonWatkins(DifferenceOptions::default())
+    }
+}
+
 /// A `[loss.*]` table that does not fit the classes of the data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LossMisfit {

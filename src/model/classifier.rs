@@ -6,7 +6,7 @@
 use super::scorer::Scorer;
 use super::{Origin, Training};
 use crate::calibration::Calibrator;
-use crate::data::{Features, ImageShape, Scaler};
+use crate::data::{Encoding, Features, ImageShape, Scaler};
 use crate::loss::Loss;
 
 /// A trained linear classifier.
@@ -18,6 +18,8 @@ pub struct Classifier {
     pub bias: Option<Vec<f64>>,
     /// Fitted preprocessing.
     pub scaler: Scaler,
+    /// The encoding that makes features of a table, where the rows were not features as they came.
+    pub encoding: Option<Encoding>,
     /// Names in column order.
     pub class_names: Vec<String>,
     /// Names of the features, if the training data have any.
@@ -138,6 +140,7 @@ mod tests {
             weight: (0..d * 3).map(|i| (f64::from(i) * 0.37).sin()).collect(),
             bias: Some(vec![0.5, -1.0, 0.25]),
             scaler,
+            encoding: None,
             class_names: ["a", "b", "c"].map(String::from).to_vec(),
             feature_names: None,
             image_shape: None,

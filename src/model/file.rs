@@ -4,14 +4,15 @@
 //! `[n_features]` where the preprocessing uses them: scores are `((x − mean)/scale)·weight + bias`, with rows of length 1 before the
 //! product where `preprocess` says so. `weight` and `bias` are F32 where that holds every number of theirs exactly (format version 1),
 //! else F64 (format version 2), and so are `mean` and `scale` (format version 3): a model on the disk is the model that was measured.
+//! Format version 4 has models of tables with an encoding, the metadata `encoding`: `weight` is then of the features that it makes.
 //! Format version 3 has models of rows in double precision besides, whose `preprocess` says `"double_rows": true`; of all others x is
 //! rounded to single precision first. Metadata: every value is text, those that are not plain words are JSON.
 //! The header is written with sorted keys, so that equal models are equal byte for byte.
 
 use super::{Classifier, Liblinear, LiblinearSolver, Origin};
 use crate::calibration::Calibrator;
-use crate::data::Scaler;
 use crate::data::precision::single;
+use crate::data::{Encoding, Scaler};
 use crate::durable;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -22,8 +23,11 @@ use std::path::{Path, PathBuf};
 /// The name of the model file in a folder.
 pub const MODEL_FILE: &str = "model.safetensors";
 
-/// The newest format version that this program reads and writes: rows and preprocessing in double precision.
-pub const FORMAT_VERSION: u32 = 3;
+/// The newest format version that this program reads and writes: tables with an encoding.
+pub const FORMAT_VERSION: u32 = 4;
+
+/// The format version of models whose rows or preprocessing are in double precision.
+const DOUBLE_VERSION: u32 = 3;
 
 /// The format version of models whose weights alone need double precision.
 const WEIGHT_VERSION: u32 = 2;
@@ -105,7 +109,8 @@ impl Classifier {
         let weights = are_single(self.weight.iter().chain(self.bias.iter().flatten()));
         let fitted = are_single(mean.iter().chain(scale).flatten());
         let version = match (*double_rows || !fitted, weights) {
-            (true, _) => FORMAT_VERSION,
+            _ if self.encoding.is_some() => FORMAT_VERSION,
+            (true, _) => DOUBLE_VERSION,
             (false, false) => WEIGHT_VERSION,
             (false, true) => SINGLE_VERSION,
         };
@@ -141,6 +146,9 @@ impl Classifier {
         });
         if let Some(names) = &self.feature_names {
             metadata["feature_names"] = text(json!(names));
+        }
+        if let Some(encoding) = &self.encoding {
+            metadata["encoding"] = text(json!(encoding));
         }
         let mut preprocess = json!({"unit_row": self.scaler.unit_row});
         if self.scaler.double_rows {
@@ -192,6 +200,7 @@ impl Classifier {
             Some(_) => serde_json::from_value(metadata.parse("feature_names")?)
                 .map_err(|e| wrong(format!("metadata `feature_names`: {e}")))?,
         };
+        let encoding = metadata.encoding()?;
         let image_shape = serde_json::from_value(metadata.parse("image_shape")?)
             .map_err(|e| wrong(format!("metadata `image_shape`: {e}")))?;
         let (weight, shape) =
@@ -199,6 +208,9 @@ impl Classifier {
         let k = class_names.len();
         if shape.len() != 2 || shape[0] == 0 || shape[1] != k || k < 2 {
             return Err(wrong(format!("tensor `weight` has shape {shape:?}, expected [n_features, {k}]")));
+        }
+        if encoding.as_ref().is_some_and(|encoding| !encoding.is_sound(shape[0])) {
+            return Err(wrong(format!("metadata `encoding` does not make the {} features of `weight`", shape[0])));
         }
         if let Origin::Trained(training) = &origin
             && let Err(misfit) = training.loss.check(k)
@@ -225,6 +237,7 @@ impl Classifier {
             weight,
             bias,
             scaler: Scaler { mean, scale, unit_row, double_rows },
+            encoding,
             class_names,
             feature_names,
             image_shape,
@@ -280,6 +293,14 @@ impl Metadata<'_> {
 
     fn parse(&self, key: &str) -> Result<Value, ModelFileError> {
         serde_json::from_str(self.entry(key)?).map_err(|e| self.wrong(format!("metadata `{key}`: {e}")))
+    }
+
+    fn encoding(&self) -> Result<Option<Encoding>, ModelFileError> {
+        if !self.entries.contains_key("encoding") {
+            return Ok(None);
+        }
+        let wrong = |e: serde_json::Error| self.wrong(format!("metadata `encoding`: {e}"));
+        serde_json::from_value(self.parse("encoding")?).map(Some).map_err(wrong)
     }
 
     /// The map of the calibration; null where there is none.

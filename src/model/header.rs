@@ -1,5 +1,7 @@
 //! Whether the text that a model carries fits into the header of its file, asked before anything is trained.
 
+use crate::data::Encoding;
+
 /// Bytes that the reader of model files takes a header of.
 const MOST: usize = 100_000_000;
 /// Bytes of a header besides the names and the configuration, and of the numbers that each class has there: class weights, and the
@@ -9,11 +11,17 @@ const A_CLASS: usize = 3 * 32;
 
 /// Problem of a model's names and configuration that could not be read again; `None` if they could.
 #[must_use]
-pub fn header_problem(class_names: &[String], feature_names: &[String], config: &str) -> Option<String> {
+pub fn header_problem(
+    class_names: &[String],
+    feature_names: &[String],
+    encoding: Option<&Encoding>,
+    config: &str,
+) -> Option<String> {
     // Names are JSON within JSON: a quote in one is four bytes.
     let twice = |name: &String| escaped(&serde_json::to_string(name).unwrap_or_default()) + 1;
     let of = |names: &[String]| names.iter().map(twice).sum::<usize>();
-    let names = of(class_names) + of(feature_names);
+    let encoding = encoding.map_or(0, |e| escaped(&serde_json::to_string(e).unwrap_or_default()));
+    let names = of(class_names) + of(feature_names) + encoding;
     let bytes = names + escaped(config) + A_CLASS * class_names.len() + REST;
     (bytes > MOST).then(|| {
         format!(
@@ -50,6 +58,7 @@ mod tests {
             weight: vec![0.0; k * d],
             bias: None,
             scaler: Scaler::default(),
+            encoding: None,
             class_names: names.clone(),
             feature_names: None,
             image_shape: None,
@@ -67,11 +76,11 @@ mod tests {
         let bytes = model.to_bytes();
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         assert!(header > MOST / 10 * 9, "{header} bytes");
-        assert_eq!(header_problem(&names, &[], &config), None);
+        assert_eq!(header_problem(&names, &[], None, &config), None);
         assert_eq!(Classifier::from_bytes(&bytes, std::path::Path::new("m")).unwrap().class_names, names);
         // The estimate is at least the size written.
         let most = vec!["\"".repeat(25_000_000)];
-        assert!(header_problem(&most, &[], "").unwrap().contains("1 classes and 0 columns take 100000"));
-        assert!(header_problem(&[], &most, "").is_some());
+        assert!(header_problem(&most, &[], None, "").unwrap().contains("1 classes and 0 columns take 100000"));
+        assert!(header_problem(&[], &most, None, "").is_some());
     }
 }

@@ -41,6 +41,13 @@ pub enum SolverConfig {
     Newton(NewtonConfig),
 }
 
+/// The exact solver.
+impl Default for SolverConfig {
+    fn default() -> Self {
+        Self::Dual(DualConfig::default())
+    }
+}
+
 impl From<SgdConfig> for SolverConfig {
     fn from(config: SgdConfig) -> Self {
         Self::Sgd(Box::new(config))

@@ -1,5 +1,6 @@
 //! Anything that goes wrong between rows and a model.
 
+use crate::data::EncodingError;
 use crate::loss::LossMisfit;
 use crate::model::file::ModelFileError;
 use crate::solver::SolveError;
@@ -73,6 +74,9 @@ pub enum SvmError {
         /// The logged step.
         step: u64,
     },
+    /// A table that does not fit the encoding of a model.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
     /// A model file that cannot be read or written.
     #[error(transparent)]
     File(#[from] ModelFileError),

@@ -155,6 +155,7 @@ impl Svm {
             weight: fit.weight,
             bias: fit.bias,
             scaler,
+            encoding: None,
             class_names: data.names.to_vec(),
             feature_names: None,
             image_shape: None,

@@ -243,6 +243,7 @@ impl Svm {
             weight,
             bias,
             scaler: Scaler::default(),
+            encoding: None,
             class_names: names,
             feature_names: None,
             image_shape: None,

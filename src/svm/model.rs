@@ -4,6 +4,7 @@ use super::{AsLabels, AsRows, Rows, SvmError, labels};
 use crate::bounded::Fraction;
 use crate::calibration::Calibrator;
 use crate::data::batch::Source;
+use crate::data::{Encoding, Frame};
 use crate::device;
 use crate::evaluation::{self, Evaluation};
 use crate::metric::argmax;
@@ -76,6 +77,33 @@ impl Model {
     #[must_use]
     pub fn coefficients(&self) -> Option<(Vec<f64>, Vec<f64>)> {
         self.classifier.folded_weights()
+    }
+
+    /// The features of a table as it came, by the encoding that the model keeps.
+    ///
+    /// # Errors
+    /// [`SvmError::Option`] for a model without an encoding; [`SvmError::Encoding`] for a table that does not fit it.
+    pub fn encode(&self, frame: &Frame) -> Result<Rows<'static>, SvmError> {
+        let Some(encoding) = &self.classifier.encoding else {
+            return Err(SvmError::Option(
+                "the model was trained on features, not on a table: it has no encoding".into(),
+            ));
+        };
+        Ok(Rows { features: encoding.apply(frame)?.features })
+    }
+
+    /// The model with the encoding that made the rows of its training, so that it takes tables: it is written with the model, and names
+    /// the features.
+    ///
+    /// # Errors
+    /// [`SvmError::Width`] where the encoding makes another number of features.
+    pub fn with_encoding(mut self, encoding: Encoding) -> Result<Self, SvmError> {
+        if encoding.n_features() != self.n_features() {
+            return Err(SvmError::Width { found: encoding.n_features(), expected: self.n_features() });
+        }
+        self.classifier.feature_names = Some(encoding.names());
+        self.classifier.encoding = Some(encoding);
+        Ok(self)
     }
 
     /// Rows of the model's width, in the precision of those of its training.

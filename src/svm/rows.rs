@@ -2,7 +2,7 @@
 
 use super::SvmError;
 use crate::data::precision::single;
-use crate::data::{Csr, Dense, Features};
+use crate::data::{Csr, Dense, Encoding, Features, Frame};
 use burn::tensor::{DType, Tensor};
 use std::borrow::Cow;
 
@@ -79,6 +79,34 @@ fn finite(values: &[f32], place: impl Fn(usize) -> (usize, usize)) -> Result<(),
         }
     }
     Ok(())
+}
+
+impl Rows<'static> {
+    /// The features of a table, made by an encoding that was fitted on training rows.
+    ///
+    /// ```
+    /// use burn_svm::{Encoding, Frame, FrameColumn, Loss, MissingConfig, MissingRule, Rows, Svm};
+    ///
+    /// let frame = |ages: &[f64], kinds: &[&str]| {
+    ///     let kinds = FrameColumn::words("kind", kinds.iter().map(|&kind| Some(kind)));
+    ///     Frame::new(vec![FrameColumn::numbers("age", ages.to_vec()), kinds]).expect("as many ages as kinds")
+    /// };
+    /// let table = frame(&[1.0, f64::NAN, 3.0, 9.0], &["ant", "bee", "bee", "ant"]);
+    /// let missing = MissingConfig { rule: MissingRule::Median, indicator: false };
+    /// let encoding = Encoding::fit(&table, &[0, 1, 2, 3], missing)?;
+    /// assert_eq!(encoding.names(), ["age", "kind=ant", "kind=bee"]);
+    /// let solution = Svm::new(Loss::weston_watkins()).fit(&Rows::encoded(&encoding, &table)?, &["small", "big", "big", "small"])?;
+    /// let model = solution.into_model().with_encoding(encoding)?;
+    /// assert_eq!(model.predict(&model.encode(&frame(&[2.0], &["bee"]))?)?, ["big"]);
+    /// # Ok::<(), burn_svm::SvmError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SvmError::Encoding`] where the table does not fit.
+    pub fn encoded(encoding: &Encoding, frame: &Frame) -> Result<Self, SvmError> {
+        few(frame.n_rows())?;
+        Ok(Self { features: encoding.apply(frame)?.features })
+    }
 }
 
 impl<'a> Rows<'a> {

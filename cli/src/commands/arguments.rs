@@ -7,7 +7,7 @@ use crate::device::DeviceName;
 use crate::export::ExportFormat;
 use crate::fetch::FetchName;
 use crate::format::{Format, limit};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use toml_edit::Value;
@@ -33,6 +33,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a configuration from a look at a data file
+    Init(InitArgs),
     /// Train a model from a configuration file
     Train(TrainArgs),
     /// Measure a model: accuracy, top-k, per-class table, confusion matrix, loss
@@ -125,6 +127,12 @@ pub(super) struct TrainArgs {
     /// Resume the run in --out from its last checkpoint; without --out, the newest run of this configuration in runs/
     #[arg(long)]
     pub(super) resume: bool,
+    /// Write event files for TensorBoard into the folder tensorboard of the run
+    #[arg(long)]
+    pub(super) tensorboard: bool,
+    /// Read the data, print what would be trained and how much memory that takes, and train nothing
+    #[arg(long, conflicts_with_all = ["resume", "force", "tensorboard"])]
+    pub(super) dry_run: bool,
     /// Print only warnings and errors
     #[arg(long, short)]
     pub(super) quiet: bool,
@@ -207,11 +215,22 @@ pub(super) struct CertifyArgs {
     pub(super) json: bool,
 }
 
+/// Layout of predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PredictionLayout {
+    /// The label, then numbers behind tabs; no header
+    Plain,
+    /// A header, then a line for each row
+    Csv,
+    /// A JSON object for each row
+    Jsonl,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   burn-svm predict runs/mine new.csv
-  burn-svm predict runs/mine new.csv --probabilities --out labels.tsv
+  burn-svm predict runs/mine new.csv --output csv --probabilities --out labels.csv
   zcat rows.csv.gz | burn-svm predict runs/mine - --scores")]
 pub(super) struct PredictArgs {
     /// Run folder, model.safetensors, or a model file of LIBLINEAR
@@ -223,12 +242,18 @@ pub(super) struct PredictArgs {
     /// Format of FILE [default: told from its content]
     #[arg(long, value_name = "F")]
     pub(super) format: Option<Format>,
+    /// First line of csv text is a header [default: told by its names, a bare row has none]
+    #[arg(long)]
+    pub(super) header: bool,
     /// Add the score of every class
     #[arg(long)]
     pub(super) scores: bool,
     /// Add the probability of every class; needs a model trained with [calibration]
     #[arg(long, conflicts_with = "scores")]
     pub(super) probabilities: bool,
+    /// Layout of the output
+    #[arg(long, value_name = "LAYOUT", default_value = "plain")]
+    pub(super) output: PredictionLayout,
     /// Output file, or - for stdout [default: -]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
@@ -368,3 +393,23 @@ pub(super) struct CompletionsArgs {
 Example:
   burn-svm man > burn-svm.1 && man ./burn-svm.1")]
 pub(super) struct ManArgs {}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  burn-svm init penguins.csv --label species
+  burn-svm init data.parquet --out first.toml && burn-svm train first.toml")]
+pub(super) struct InitArgs {
+    /// Data file, or a folder of images
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Column of the label, by name or by number from 1 [default: one that is called like a label, else the last]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub(super) label: Option<String>,
+    /// Configuration to write, or - for stdout [default: the name of FILE with .toml, in the working directory]
+    #[arg(long, value_name = "CONFIG.toml")]
+    pub(super) out: Option<PathBuf>,
+    /// Overwrite a configuration that is there
+    #[arg(long)]
+    pub(super) force: bool,
+}

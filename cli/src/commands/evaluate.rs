@@ -1,7 +1,7 @@
 //! `burn-svm evaluate`
 
 use super::own_data::own_config;
-use super::{EvaluateArgs, Failure, evaluation, print, print_json};
+use super::{EvaluateArgs, Failure, LOUD, evaluation, print, print_json};
 use crate::calibration::Calibrator;
 use crate::evaluation::Evaluation;
 use crate::metric::Confusion;
@@ -19,6 +19,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
         Some(path) => run::labelled(path, &model)?,
         None => own_data(&args.model, &model)?,
     };
+    labelled.data.notes.iter().for_each(|note| LOUD.note(note));
     // Top-k with k at least the number of classes says nothing.
     let top: Vec<usize> = [args.top].into_iter().filter(|&k| k > 1 && k < model.n_classes()).collect();
     let evaluation = run::evaluate(&model, &labelled, &top);

@@ -12,6 +12,8 @@ mod export;
 mod failure;
 mod fetch;
 mod gradcheck;
+mod init;
+mod layout;
 mod numbers;
 pub mod output;
 mod own_data;
@@ -29,7 +31,7 @@ use crate::format::limit;
 use crate::run;
 use arguments::{
     CertifyArgs, Cli, Command, CompletionsArgs, DevicesArgs, EvaluateArgs, ExportArgs, FetchArgs, GradcheckArgs,
-    PlotArgs, PredictArgs, ReportArgs, SearchArgs, SelfcheckArgs, TrainArgs, WeightsArgs,
+    InitArgs, PlotArgs, PredictArgs, ReportArgs, SearchArgs, SelfcheckArgs, TrainArgs, WeightsArgs,
 };
 use clap::Parser;
 use failure::Failure;
@@ -55,6 +57,7 @@ pub fn main<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>) -> Exi
         _ => run::use_threads(0),
     }
     let result = match &cli.command {
+        Command::Init(args) => init::run(args),
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Certify(args) => certify::run(args),

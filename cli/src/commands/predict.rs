@@ -1,14 +1,14 @@
 //! `burn-svm predict`
 
+use super::layout::{ClassNumbers, PredictionWriter};
 use super::refused::model_file;
-use super::{Failure, PredictArgs};
+use super::{Failure, LOUD, PredictArgs};
 use crate::durable::Output;
 use crate::format::read_table_for;
 use crate::metric::argmax;
 use crate::model_file;
 use crate::run::{self, RunError};
-use crate::visible;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 /// Rows that are scored before they are written, and the scores that they may have together: 64 MB of them.
@@ -27,12 +27,17 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
             }));
         }
     };
-    let table = read_table_for(&args.file, args.format, &run::wanted(&model)).map_err(RunError::from)?;
+    let mut wanted = run::wanted(&model);
+    if args.header {
+        wanted.header = Some(true);
+    }
+    let table = read_table_for(&args.file, args.format, &wanted).map_err(RunError::from)?;
+    table.notes.iter().for_each(|note| LOUD.note(note));
     let features = run::conform(table.features, &model, &args.file)?;
     let rows = run::all_rows(&features);
     let target = args.out.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());
     let failed = |source| Failure::Output { to: target.clone(), source };
-    let mut out = match &args.out {
+    let out = match &args.out {
         Some(path) => {
             let inputs = [(model_file(&args.model), "the model"), (args.file.clone(), "the input")];
             let inputs = inputs.each_ref().map(|(path, what)| (path.as_path(), *what));
@@ -40,35 +45,31 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         }
         None => Output::standard(),
     };
-    // A row is a line, whatever its label is.
-    let names: Vec<_> = model.class_names.iter().map(|name| visible::name(name)).collect();
-    for block in rows.chunks((SCORES / model.n_classes()).clamp(1, BLOCK)) {
-        let mut scores = model.scores(&features, block);
-        for row in scores.chunks_exact_mut(model.n_classes()) {
-            // The prediction is the class of the largest score, whatever is printed behind it.
-            let best = argmax(row);
-            if let Some(calibration) = calibration {
-                calibration.log_probabilities(row);
-                row.iter_mut().for_each(|p| *p = p.exp());
+    let numbers = match (args.scores, args.probabilities) {
+        (true, _) => ClassNumbers::Scores,
+        (_, true) => ClassNumbers::Probabilities,
+        _ => ClassNumbers::None,
+    };
+    let write = || -> io::Result<()> {
+        let mut writer = PredictionWriter::new(out, args.output, numbers, &model.class_names)?;
+        for block in rows.chunks((SCORES / model.n_classes()).clamp(1, BLOCK)) {
+            let mut scores = model.scores(&features, block);
+            for row in scores.chunks_exact_mut(model.n_classes()) {
+                // The prediction is the class of the largest score, whatever is printed behind it.
+                let best = argmax(row);
+                if let Some(calibration) = calibration {
+                    calibration.log_probabilities(row);
+                    row.iter_mut().for_each(|p| *p = p.exp());
+                }
+                writer.row(best, row)?;
             }
-            let behind = if args.scores || args.probabilities { &*row } else { &[] };
-            match write_row(&mut out, &names[best], behind) {
-                // The reader has seen enough.
-                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-                other => other.map_err(failed)?,
-            }
+            writer.flush()?;
         }
-    }
-    match out.finish() {
+        writer.into_inner()?.finish()
+    };
+    match write() {
+        // The reader has seen enough.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         other => other.map(|()| ExitCode::SUCCESS).map_err(failed),
     }
-}
-
-fn write_row(out: &mut dyn Write, label: &str, behind: &[f64]) -> io::Result<()> {
-    out.write_all(label.as_bytes())?;
-    for value in behind {
-        write!(out, "\t{value}")?;
-    }
-    out.write_all(b"\n")
 }

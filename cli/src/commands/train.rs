@@ -44,11 +44,16 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     }
     let prepared = run::prepare(&config)?;
     run::check_choice(&config, prepared.split.validation.len()).map_err(RunError::from)?;
+    if args.dry_run {
+        announce(messages, &prepared, &device);
+        print(&plan(&config, &prepared, &path))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut folder = match standing {
         FolderState::Stopped => {
             let resumed = resume::resume(&path, &config, &prepared, device.label()).map_err(RunError::from)?;
             resumed.notes.iter().for_each(|note| messages.warning(note));
-            messages.note(&format!("going on from {}", resumed.from));
+            messages.note(&format!("resuming from {}", resumed.from));
             resumed.folder
         }
         FolderState::Fresh | FolderState::Finished(_) => {
@@ -58,6 +63,9 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             RunFolder::create(&path, &config.text, args.force || args.resume).map_err(RunError::from)?
         }
     };
+    if args.tensorboard {
+        folder.write_events().map_err(RunError::from)?;
+    }
     announce(messages, &prepared, &device);
     if let Some(warning) = unstable(&config, &prepared) {
         messages.warning(&warning);
@@ -97,6 +105,27 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// The training that would follow: objective, solver, memory and run folder.
+fn plan(config: &LoadedConfig, prepared: &Prepared, path: &Path) -> String {
+    let Prepared { objective, strength, data, load, forecast, .. } = prepared;
+    let c = strength.c.map_or_else(|| "-".into(), output::number);
+    let megabytes = |bytes: f64| format!("{:.0} MB", (bytes / 1e6).ceil());
+    #[allow(clippy::cast_precision_loss)]
+    let rows = data.features.bytes() as f64;
+    let facts = [
+        ("loss", objective.loss.to_string()),
+        (
+            "strength",
+            format!("lambda {}, reg {}, C {c}", output::number(strength.lambda), output::number(strength.reg)),
+        ),
+        ("solver", config.run.solver.name().to_owned()),
+        ("memory", format!("rows {}, training at least {}", megabytes(rows), megabytes(*forecast))),
+        ("time", format!("load {:.2} s", load.as_secs_f64())),
+        ("run", format!("{}, not made", path.display())),
+    ];
+    facts.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
 }
 
 /// The command that resumes a run.

@@ -4,22 +4,23 @@
 //! another. TOML is known only here and in the search. Imports everything below `run`.
 
 mod document;
+pub mod draft;
 pub mod error;
 mod hints;
+mod preprocess;
 pub mod search;
 
 pub use document::parse_assignment;
 pub use error::{ConfigError, Place};
+pub use preprocess::{BiasKind, Categories, PreprocessConfig};
 pub use search::SearchConfig;
 
-use crate::bounded::Positive;
 use crate::calibration::{CalibrationConfig, Method};
-use crate::data::{Center, Scale, SplitConfig};
+use crate::data::{MissingRule, SplitConfig};
 use crate::device::DeviceName;
 use crate::fetch::FetchName;
-use crate::format::{Complaint, DataConfig};
+use crate::format::{CellRules, Complaint, DataConfig};
 use crate::loss::{LossConfig, Power};
-use crate::model::BiasRule;
 use crate::objective::ObjectiveConfig;
 use crate::solver::sgd::{Schedule, SgdConfig};
 use crate::solver::{CheckpointConfig, EarlyStopping, GradientRoute, SMOOTH_HINT, SolverConfig};
@@ -27,52 +28,6 @@ use crate::visible;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Value};
-
-/// `bias` of the `[preprocess]` table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BiasKind {
-    /// Penalised like the weights, through `bias_scale`.
-    #[default]
-    Regularised,
-    /// Not penalised.
-    Free,
-    /// No bias.
-    None,
-}
-
-/// The `[preprocess]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PreprocessConfig {
-    /// Centre that is subtracted from each feature.
-    pub center: Center,
-    /// Divisor of each feature or row.
-    pub scale: Scale,
-    /// Regularisation of the bias.
-    pub bias: BiasKind,
-    /// The value B of the constant feature that a regularised bias amounts to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bias_scale: Option<Positive>,
-}
-
-impl Default for PreprocessConfig {
-    fn default() -> Self {
-        Self { center: Center::None, scale: Scale::None, bias: BiasKind::Regularised, bias_scale: None }
-    }
-}
-
-impl PreprocessConfig {
-    /// The bias rule of the objective.
-    #[must_use]
-    pub fn bias_rule(&self) -> BiasRule {
-        match self.bias {
-            BiasKind::Regularised => BiasRule::Regularised { scale: self.bias_scale.map_or(1.0, Positive::get) },
-            BiasKind::Free => BiasRule::Free,
-            BiasKind::None => BiasRule::None,
-        }
-    }
-}
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,10 +54,13 @@ pub struct RunConfig {
     #[serde(default)]
     pub preprocess: PreprocessConfig,
     /// `[objective]`
+    #[serde(default = "ObjectiveConfig::first_try")]
     pub objective: ObjectiveConfig,
     /// `[loss.*]`
+    #[serde(default)]
     pub loss: LossConfig,
     /// `[solver.*]`
+    #[serde(default)]
     pub solver: SolverConfig,
     /// `[early_stopping]`
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,6 +200,10 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
         ("solver", "[solver.sgd], [solver.dual], [solver.lbfgs] or [solver.newton]"),
     ] {
         let found = document::subtables(document, name);
+        // Loss and solver have defaults.
+        if name != "data" && document.get(name).is_none() {
+            continue;
+        }
         let problem = match found.as_slice() {
             [_] => continue,
             [] => format!("there is no [{name}.*] table: expected one of {choices}"),
@@ -259,10 +221,6 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
                 |key| format!("did you mean `{name}` where the file says `{key}`?"),
             )));
         }
-    }
-    if document.get("objective").is_none() {
-        return Err(ConfigError::new(file, "there is no [objective] table: expected one with `lambda`, `reg` or `c`")
-            .with_hint("lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)"));
     }
     Ok(())
 }
@@ -315,6 +273,23 @@ fn check(run: &RunConfig) -> Result<(), Complaint> {
         return Err(Complaint::new(
             "preprocess.bias_scale is set, but the bias is not regularised",
             "remove `bias_scale`, or set `bias = \"regularised\"`",
+        ));
+    }
+    if run.preprocess.cell_rules() != CellRules::default()
+        && !matches!(run.data, DataConfig::Csv(_) | DataConfig::Parquet(_))
+    {
+        return Err(Complaint::new(
+            format!(
+                "preprocess.categories or .missing is set, but [data.{}] has neither words nor missing values",
+                run.data.name()
+            ),
+            "they are for tables: [data.csv]",
+        ));
+    }
+    if run.preprocess.indicator && run.preprocess.missing == MissingRule::Error {
+        return Err(Complaint::new(
+            "preprocess.indicator is set, but missing values are refused",
+            "set `missing = \"mean\"`, \"median\" or \"most-frequent\", too",
         ));
     }
     if run.calibration.method != Method::None && run.split.validation.rows_of(usize::MAX) == 0 {
@@ -376,6 +351,7 @@ fn check(run: &RunConfig) -> Result<(), Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::BiasRule;
 
     const SMALL: &str = "[data.digits]\n[objective]\nlambda = 1e-3\n[loss.weston_watkins]\n[solver.sgd]\n";
 
@@ -389,6 +365,12 @@ mod tests {
         let run = parse(SMALL, &[]).unwrap().run;
         assert_eq!((run.seed, run.threads, run.device.to_string()), (0, 0, "flex".into()));
         assert_eq!(run.preprocess.bias_rule(), BiasRule::Regularised { scale: 1.0 });
+    }
+
+    #[test]
+    fn the_data_alone_are_a_configuration() {
+        let full = "[data.digits]\n[objective]\nc = 1.0\n[loss.weston_watkins]\n[solver.dual]\ngap = 1e-3\n";
+        assert_eq!(parse("[data.digits]\n", &[]).unwrap().run, parse(full, &[]).unwrap().run);
     }
 
     #[test]

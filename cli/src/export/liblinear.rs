@@ -1,6 +1,6 @@
 //! LIBLINEAR's text model, as [`crate::model::liblinear`] describes it.
 
-use super::{Classifier, ExportError, ExportFile, affine, folded_note, integers};
+use super::{Classifier, ExportError, ExportFile, affine, encoding_note, folded_note, integers};
 use crate::loss::Loss;
 use crate::model::LiblinearSolver;
 use crate::model::Origin;
@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     let (weight, bias) = affine(model, "LIBLINEAR")?;
     let mut notes = folded_note(model, &bias);
+    notes.extend(encoding_note(model, "LIBLINEAR"));
     let labels = labels(&model.class_names, &mut notes);
     let solver = solver(model, &mut notes);
     let has_bias = bias.iter().any(|&b| b != 0.0);

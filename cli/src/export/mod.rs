@@ -2,9 +2,9 @@
 //!
 //! | format | holds | scores |
 //! |---|---|---|
-//! | `npz` | `weight` `[n_features, n_classes]`, `bias` and `classes` `[n_classes]` | `x @ weight + bias` |
+//! | `npz` | `weight` `[n_features, n_classes]`, `bias` and `classes` `[n_classes]`, of a table the names `features` | `x @ weight + bias` |
 //! | `liblinear` | the text model of LIBLINEAR | its `predict` |
-//! | `onnx` | a graph with opset 13: `features` to `scores` and `label` | any ONNX runtime |
+//! | `onnx` | a graph with opset 13: `features`, or the columns of a table, to `scores` and `label` | any ONNX runtime |
 //!
 //! Dividing a row by its length is not affine: only ONNX can hold a model with `scale = "unit-row"`.
 
@@ -12,6 +12,7 @@ mod liblinear;
 mod npz;
 mod onnx;
 
+use crate::data::Encoding;
 use crate::model::Classifier;
 use std::fmt;
 use std::io;
@@ -105,12 +106,27 @@ pub fn export(model: &Classifier, format: ExportFormat) -> Result<ExportFile, Ex
 
 /// Weights and bias for raw features, where there are such.
 fn affine(model: &Classifier, format: &str) -> Result<(Vec<f64>, Vec<f64>), ExportError> {
-    model.folded_weights().ok_or_else(|| ExportError {
+    let (weight, mut bias) = model.folded_weights().ok_or_else(|| ExportError {
         problem: format!(
             "the model divides each row by its length (scale = \"unit-row\"), which no weights of {format} can hold"
         ),
         hint: "`--to onnx` can hold it; or train on rows that have unit length in the file, without `scale`".into(),
-    })
+    })?;
+    // Columns of numbers are taken as they are in the table.
+    for (j, origin) in model.encoding.iter().flat_map(Encoding::origins) {
+        bias.iter_mut().zip(&weight[j * model.n_classes()..]).for_each(|(b, w)| *b -= origin * w);
+    }
+    Ok((weight, bias))
+}
+
+/// A note on the encoding of a model of a table, which weights alone do not have.
+fn encoding_note(model: &Classifier, format: &str) -> Option<String> {
+    let names = model.encoding.as_ref()?.names();
+    Some(format!(
+        "{format} holds no encoding: `x` has {} columns, {}, with missing values filled in; `--to onnx` takes the table as it comes",
+        names.len(),
+        crate::visible::listed(&names)
+    ))
 }
 
 /// A note on the digits of folded weights for rows far from zero.

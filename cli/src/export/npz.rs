@@ -3,7 +3,7 @@
 //! # References
 //! NumPy, `numpy.lib.format`, version 1.0; PKWARE, *.ZIP File Format Specification*, 6.3.
 
-use super::{Classifier, ExportError, ExportFile, affine, folded_note, integers, too_large};
+use super::{Classifier, ExportError, ExportFile, affine, encoding_note, folded_note, integers, too_large};
 use flate2::Crc;
 
 /// 1 January 1980, the first day of the zip format: equal models are equal byte for byte.
@@ -19,10 +19,12 @@ pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
         None => strings(&model.class_names),
     };
     let floats = |shape: &[usize], values: &[f64]| array("<f8", shape, values.iter().flat_map(|v| v.to_le_bytes()));
-    let entries =
-        [("weight.npy", floats(&[d, k], &weight)), ("bias.npy", floats(&[k], &bias)), ("classes.npy", classes)];
+    let mut entries =
+        vec![("weight.npy", floats(&[d, k], &weight)), ("bias.npy", floats(&[k], &bias)), ("classes.npy", classes)];
+    entries.extend(model.encoding.as_ref().map(|encoding| ("features.npy", strings(&encoding.names()))));
     let bytes = archive(&entries).ok_or_else(|| too_large(model, "npz", "4 GiB"))?;
-    Ok(ExportFile { bytes, notes: folded_note(model, &bias) })
+    let notes = encoding_note(model, "npz").into_iter().chain(folded_note(model, &bias)).collect();
+    Ok(ExportFile { bytes, notes })
 }
 
 /// An array of little-endian values in C order; the header is padded to a multiple of 64 bytes.

@@ -1,71 +1,34 @@
-//! ONNX: a graph of a few operators, in the messages of `onnx.proto` that it needs. They are protobuf, which is fields of a number
-//! and a value one after the other; the dozen lines that write them spare the build a library and its macros.
+//! ONNX: a graph of a few operators, in the messages of `onnx.proto` that it needs.
 //!
 //! ```text
 //! features f32 [N, n_features] → Cast to f64 → [Sub mean → Div by its length] → Gemm weight, bias → ArgMax → label i64 [N]
 //!                                                                                        └→ Cast to f32 → scores [N, n_classes]
 //! ```
 //! The graph computes in double precision between single-precision ends, so that features of any scale lose nothing and the labels
-//! are those of `burn-svm predict`, on a tie the lowest index. Of a model of rows in double precision features and scores are f64, and the mean
+//! are those of `burn-svm predict`, on a tie the lowest index. A model of a table takes the columns as they come ([`table`]). Of a model of rows in double precision features and scores are f64, and the mean
 //! is always subtracted before the product, as it is there. Class names are in the model's metadata, `class_names`, as JSON.
 //!
 //! # References
 //! ONNX, `onnx.proto` of IR version 7, operators of opset 13; Protocol Buffers, *Encoding*.
 
+mod table;
+
 use super::{Classifier, ExportError, ExportFile, too_large};
+use crate::protobuf::Message;
+use table::Inputs;
 
 const IR_VERSION: u64 = 7;
 const OPSET: u64 = 13;
+/// That of `ai.onnx.ml`, which has the encoder of words.
+const ML_OPSET: u64 = 2;
 /// A protobuf message may not be larger; some room for all that is not weights.
 const MOST_BYTES: usize = (1 << 31) - (1 << 24);
 
 /// Element types of `TensorProto`.
 const FLOAT: u64 = 1;
 const INT64: u64 = 7;
+const STRING: u64 = 8;
 const DOUBLE: u64 = 11;
-
-/// A protobuf message as it grows: the fields are named by their numbers in `onnx.proto`.
-#[derive(Default)]
-struct Message {
-    bytes: Vec<u8>,
-}
-
-impl Message {
-    fn new() -> Self {
-        Self::default()
-    }
-
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push(value.to_le_bytes()[0] | 0x80);
-            value >>= 7;
-        }
-        self.bytes.push(value.to_le_bytes()[0]);
-    }
-
-    /// A whole number.
-    fn int(mut self, field: u64, value: u64) -> Self {
-        self.varint(field << 3);
-        self.varint(value);
-        self
-    }
-
-    /// Text, bytes or a message.
-    fn content(mut self, field: u64, content: &[u8]) -> Self {
-        self.varint(field << 3 | 2);
-        self.varint(content.len() as u64);
-        self.bytes.extend_from_slice(content);
-        self
-    }
-
-    fn text(self, field: u64, text: &str) -> Self {
-        self.content(field, text.as_bytes())
-    }
-
-    fn message(self, field: u64, message: &Self) -> Self {
-        self.content(field, &message.bytes)
-    }
-}
 
 /// `TensorProto` of doubles: dims 1, data_type 2, name 8, raw_data 9.
 fn tensor(name: &str, dims: &[usize], values: &[f64]) -> Message {
@@ -125,10 +88,10 @@ impl Graph {
     }
 
     /// `GraphProto`: node 1, name 2, initializer 5, input 11, output 12.
-    fn message(self, d: usize, k: usize, elem_type: u64) -> Message {
+    fn message(self, inputs: &[Message], k: usize, elem_type: u64) -> Message {
         let graph = self.nodes.iter().fold(Message::new(), |m, node| m.message(1, node)).text(2, "linear_svm");
         let graph = self.tensors.iter().fold(graph, |m, tensor| m.message(5, tensor));
-        let graph = graph.message(11, &value("features", elem_type, Some(d)));
+        let graph = inputs.iter().fold(graph, |m, input| m.message(11, input));
         graph.message(12, &value("scores", elem_type, Some(k))).message(12, &value("label", INT64, None))
     }
 }
@@ -141,7 +104,12 @@ pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     let mut graph = Graph { nodes: Vec::new(), tensors: Vec::new() };
     let double = model.scaler.double_rows;
     let (mut rows, scores) = ("features", if double { "scores" } else { "scores_f64" });
-    if !double {
+    let elem_type = if double { DOUBLE } else { FLOAT };
+    let mut inputs = Inputs { messages: vec![value(rows, elem_type, Some(d))], notes: Vec::new() };
+    if let Some(encoding) = &model.encoding {
+        inputs = graph.encoded(encoding);
+        rows = "features_f64";
+    } else if !double {
         graph.nodes.push(node("Cast", &[rows], "features_f64", &[whole("to", DOUBLE)]));
         rows = "features_f64";
     }
@@ -168,8 +136,15 @@ pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
         .text(2, "burn-svm")
         .text(3, env!("CARGO_PKG_VERSION"))
         .text(6, "A linear classifier: scores, and the index of the largest into class_names.")
-        .message(7, &graph.message(d, k, if double { DOUBLE } else { FLOAT }))
-        .message(8, &Message::new().text(1, "").int(2, OPSET))
-        .message(14, &Message::new().text(1, "class_names").text(2, &names));
-    Ok(ExportFile { bytes: file.bytes, notes: Vec::new() })
+        .message(7, &graph.message(&inputs.messages, k, elem_type))
+        .message(8, &Message::new().text(1, "").int(2, OPSET));
+    let file = match &model.encoding {
+        None => file,
+        Some(encoding) => file.message(8, &Message::new().text(1, "ai.onnx.ml").int(2, ML_OPSET)).message(
+            14,
+            &Message::new().text(1, "encoding").text(2, &serde_json::to_string(encoding).unwrap_or_default()),
+        ),
+    };
+    let file = file.message(14, &Message::new().text(1, "class_names").text(2, &names));
+    Ok(ExportFile { bytes: file.into_bytes(), notes: inputs.notes })
 }

@@ -2,6 +2,7 @@
 
 pub(super) use super::Complaint;
 use super::quote;
+use crate::data::Encoding;
 use crate::visible::listed;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -46,6 +47,8 @@ pub(super) struct Plan {
     pub(super) names: Option<Vec<String>>,
     /// Columns without a name, from 1, which are left out.
     pub(super) nameless: Vec<usize>,
+    /// The features that are named categories, by number.
+    pub(super) categories: Vec<usize>,
 }
 
 /// Columns that the configuration names.
@@ -57,15 +60,19 @@ pub struct Special {
     pub weights: Option<Column>,
     /// Columns that are no features.
     pub ignore: Vec<Column>,
+    /// Columns of categories, whatever their cells look like.
+    pub category: Vec<Column>,
 }
 
 /// Columns and options of a table that a model expects.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
-    /// The number of features; 0 where any table will do.
+    /// The number of columns that features are made of; 0 where any table will do.
     pub n_features: usize,
     /// Their names, in order, where the model knows them.
     pub feature_names: Option<Vec<String>>,
+    /// Their encoding; `None` if the columns are the features.
+    pub encoding: Option<Encoding>,
     /// Columns named in the configuration of the training run.
     pub special: Special,
     /// Whether csv text has a header, if that is known.
@@ -113,9 +120,24 @@ impl Plan {
                 give(column, Role::Ignored)?;
             }
         }
-        match (names, train) {
-            (Some(names), Some(train)) => Self::by_name(names, roles, train, "train"),
-            (names, _) => Self::in_order(names, roles),
+        if let (Some(names), Some(train)) = (&names, train) {
+            return Self::by_name(names.clone(), roles, train, "train");
+        }
+        let mut plan = Self::in_order(names, roles)?;
+        if train.is_none() {
+            plan.categories = special.category.iter().map(|column| plan.feature(column)).collect::<Result<_, _>>()?;
+        }
+        Ok(plan)
+    }
+
+    /// The number of the feature that a column is.
+    fn feature(&self, column: &Column) -> Result<usize, Complaint> {
+        match self.roles[find(column, self.names.as_deref(), self.roles.len())?] {
+            Role::Feature(at) => Ok(at),
+            _ => Err(Complaint::new(
+                format!("column {column} of `category` is named by `label`, `weights` or `ignore`, too"),
+                "a column has one use",
+            )),
         }
     }
 
@@ -179,7 +201,7 @@ impl Plan {
                 "rename one of them, or `ignore` it",
             ));
         }
-        Ok(Self { roles, n_features, feature_names, names, nameless })
+        Ok(Self { roles, n_features, feature_names, names, nameless, categories: Vec::new() })
     }
 
     /// The features in the order of `expected`; other columns are left out.
@@ -217,6 +239,7 @@ impl Plan {
             feature_names: Some(expected.to_vec()),
             names: Some(names),
             nameless: Vec::new(),
+            categories: Vec::new(),
         })
     }
 

@@ -4,7 +4,7 @@
 //! sepal_length,sepal_width,species
 //! 5.1,3.5,setosa
 //! ```
-//! The first line is a header where the label is given by name, or where none of its feature cells is a number. Cells may be
+//! The first line is a header where the label is given by name; else by what stands in it and below ([`header`]). Cells may be
 //! quoted, with `""` for a quote and line ends within; lines may end in CRLF; a byte order mark is skipped, and so are blank
 //! lines. Where there are names, the columns of a test part and of what is predicted are matched by them. A column without a
 //! name is left out: pandas keeps its row index there.
@@ -13,17 +13,26 @@
 //! Y. Shafranovich, *Common Format and MIME Type for Comma-Separated Values (CSV) Files*, RFC 4180, 2005.
 
 mod cell;
+mod header;
 mod parse;
+mod row;
+mod table;
+mod text;
 
-use super::columns::{Column, Complaint, Plan, Special, Wanted};
+use super::columns::{Column, Plan, Role, Special, Wanted};
+use super::float::Float;
 use super::open::{Source, is_text, looks_like};
 use super::precision::{FloatType, is_regular};
+use super::reading::{Reading, encoding_error, unseen_note};
 use super::{Part, assemble, weights};
 use crate::data::precision::blurred;
-use crate::data::{Dataset, Features};
+use crate::data::{CellKind, Dataset, Encoded, Features, LabelColumn};
 use crate::format::{DataError, Position, Table};
+use parse::{OpenText, Settings};
+use row::RowLayout;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use table::Columns;
 
 /// `[data.csv]`: text files, plain or compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +51,9 @@ pub struct CsvConfig {
     /// Columns that are no features.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<Column>,
+    /// Columns of categories, whatever their cells look like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub category: Vec<Column>,
     /// Whether the first line is a header; told from the file where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
@@ -72,7 +84,7 @@ impl Decimal {
     }
 }
 
-/// What separates the cells of a line.
+/// Separator of the cells of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Delimiter(u8);
@@ -98,6 +110,41 @@ impl From<Delimiter> for String {
 }
 
 impl CsvConfig {
+    /// A file of rows to train on, the last column the label.
+    #[must_use]
+    pub fn of(train: &Path) -> Self {
+        Self {
+            train: train.to_path_buf(),
+            test: None,
+            label: Column::Number(-1),
+            weights: None,
+            ignore: Vec::new(),
+            category: Vec::new(),
+            header: None,
+            delimiter: None,
+            decimal: Decimal::Point,
+        }
+    }
+
+    /// The names of all columns but those without one, where the first line is a header.
+    ///
+    /// # Errors
+    /// As for [`CsvConfig::load`].
+    pub fn names(&self) -> Result<Option<Vec<String>>, DataError> {
+        let special = self.special();
+        let settings = self.settings(&special, self.header);
+        let source = Source::open(&self.train)?;
+        refuse_binary(&source)?;
+        let opened =
+            parse::open(source, &settings, |names, n_columns| Plan::of_table(names, n_columns, &special, None))?;
+        Ok(opened.plan.names.map(|names| names.into_iter().filter(|name| !name.is_empty()).collect()))
+    }
+
+    fn settings<'a>(&self, special: &'a Special, header: Option<bool>) -> Settings<'a> {
+        let (delimiter, comma) = (self.delimiter.map(|d| d.0), self.decimal == Decimal::Comma);
+        Settings { delimiter, comma, header, special, wanted: None }
+    }
+
     /// The paths that are given, with their keys.
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         let mut paths = vec![("train", &mut self.train)];
@@ -105,23 +152,34 @@ impl CsvConfig {
         paths
     }
 
-    /// What it says of columns.
+    /// The columns that it names.
     #[must_use]
     pub fn special(&self) -> Special {
         let (label, weights) = (Some(self.label.clone()), self.weights.clone());
-        Special { label, weights, ignore: self.ignore.clone() }
+        Special { label, weights, ignore: self.ignore.clone(), category: self.category.clone() }
     }
 
-    /// Reads both parts with their floats in a precision.
+    /// Reads both parts as features.
     ///
     /// # Errors
     /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
     pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
+        self.load(&Reading { float, ..Reading::default() })
+    }
+
+    /// Reads both parts; where there is something to encode, the rows are a frame.
+    ///
+    /// # Errors
+    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
+    pub fn load(&self, reading: &Reading<'_>) -> Result<Dataset, DataError> {
         let mut notes = Vec::new();
-        let (train, names) = self.part(&self.train, None, float, &mut notes)?;
-        let float = FloatType::of_features(&train.features);
+        let of_model = || reading.encoding.map(Columns::of_encoding);
+        let read = self.part(&self.train, None, of_model(), reading, &mut notes)?;
+        let (train, names) = (read.part, read.names);
+        let reading = Reading { float: FloatType::of_features(&train.features), ..*reading };
+        let known = || of_model().or_else(|| train.frame.as_ref().map(|frame| Columns::of_frame(frame, reading.cells)));
         let test = match &self.test {
-            Some(path) => Some(self.part(path, names.as_deref(), float, &mut Vec::new())?.0),
+            Some(path) => Some(self.part(path, names.as_deref(), known(), &reading, &mut Vec::new())?.part),
             None => None,
         };
         Ok(Dataset { feature_names: names, ..assemble(train, test, None, notes)? })
@@ -131,39 +189,113 @@ impl CsvConfig {
         &self,
         path: &Path,
         train: Option<&[String]>,
-        float: FloatType,
+        known: Option<Columns>,
+        reading: &Reading<'_>,
         notes: &mut Vec<String>,
-    ) -> Result<(Part, Option<Vec<String>>), DataError> {
-        let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
-        let header = self.header.or((named || train.is_some()).then_some(true));
-        let delimiter = self.delimiter.map(|d| d.0);
-        if self.decimal == Decimal::Comma && delimiter == Some(b',') {
+    ) -> Result<Read, DataError> {
+        if self.decimal == Decimal::Comma && self.delimiter.is_some_and(|d| d.0 == b',') {
             let problem = "`delimiter` and `decimal` of [data.csv] are both `,`";
             return Err(DataError::content(path, Position::File, problem)
                 .with_hint("numbers with a decimal comma are separated by `;`, a tab or blanks"));
         }
-        let read = |double| {
-            let source = Source::open(path)?;
+        let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
+        let settings = self.settings(&special, self.header.or((named || train.is_some()).then_some(true)));
+        let names = known.as_ref().and_then(|columns| columns.names.as_deref()).or(train);
+        let open = |source: Source| {
             refuse_binary(&source)?;
-            let plan = |names, n_columns| Plan::of_table(names, n_columns, &special, train);
-            read_as(double, source, (delimiter, self.decimal), header, &special, plan)
+            parse::open(source, &settings, |found, n_columns| Plan::of_table(found, n_columns, &special, names))
         };
-        let (features, rows) = float
-            .read(is_regular(path), read, |features, rows| blurred(features).into_iter().any(|j| rows.inexact[j]))?;
-        for column in &rows.plan.nameless {
+        let rules = reading.cells;
+        let is_encoded = rules.text || rules.missing || !special.category.is_empty();
+        let pipe = Pipe::new(path, is_encoded && known.is_none())?;
+        let mut opened = open(pipe.source(path)?)?;
+        notes.extend(opened.note.take());
+        for column in &opened.plan.nameless {
             notes.push(format!("{}: column {column} has no name and is left out", path.display()));
         }
-        let weights = match rows.weights {
-            Some(found) => Some(weights::fitting(found, path, rows.labels.len())?),
-            None => None,
+        let names = opened.plan.feature_names.clone();
+        let has_dates = opened.kinds.iter().any(|kinds| matches!(kinds.column(), CellKind::Date | CellKind::Time));
+        let rows = match known {
+            Some(columns) => columns.read(opened, path)?,
+            None if is_encoded || has_dates => table::learn(opened, rules, || open(pipe.source(path)?), path)?,
+            None => return plain(path, opened, names, || open(pipe.source(path)?), reading.float),
         };
-        Ok((Part { weights, ..Part::new(path, path, features, rows.labels) }, rows.plan.feature_names))
+        let features = rows.frame.unencoded();
+        let weights = rows.weights.map(|found| weights::fitting(found, path, rows.labels.len())).transpose()?;
+        let part = Part { weights, frame: Some(rows.frame), ..Part::new(path, path, features, rows.labels) };
+        Ok(Read { part, names })
     }
+}
+
+/// A part, and the names of its columns of features.
+struct Read {
+    part: Part,
+    names: Option<Vec<String>>,
+}
+
+/// The bytes of what can be read only once, where it has to be read twice.
+struct Pipe(Option<Vec<u8>>);
+
+impl Pipe {
+    fn new(path: &Path, twice: bool) -> Result<Self, DataError> {
+        if !twice || is_regular(path) {
+            return Ok(Self(None));
+        }
+        let mut bytes = Vec::new();
+        Source::open(path)?.read_all(&mut bytes)?;
+        Ok(Self(Some(bytes)))
+    }
+
+    fn source(&self, path: &Path) -> Result<Source, DataError> {
+        match &self.0 {
+            Some(bytes) => Source::from_reader(path, Box::new(std::io::Cursor::new(bytes.clone())), None),
+            None => Source::open(path),
+        }
+    }
+}
+
+/// A table that is features as it is.
+fn plain(
+    path: &Path,
+    opened: OpenText,
+    names: Option<Vec<String>>,
+    again: impl Fn() -> Result<OpenText, DataError>,
+    float: FloatType,
+) -> Result<Read, DataError> {
+    let mut first = Some(opened);
+    let read = |double| {
+        let opened = first.take().map_or_else(&again, Ok)?;
+        let layout = RowLayout::plain(opened.plan.clone(), false);
+        features(double, opened, &layout)
+    };
+    let (features, rows) =
+        float.read(is_regular(path), read, |features, rows| blurred(features).into_iter().any(|j| rows.inexact[j]))?;
+    let weights = rows.weights.map(|found| weights::fitting(found, path, rows.labels.len())).transpose()?;
+    Ok(Read { part: Part { weights, ..Part::new(path, path, features, rows.labels) }, names })
+}
+
+/// Labels and weights that come with features.
+struct Beside {
+    /// Of each feature, whether single precision does not hold all its values as they are written.
+    inexact: Vec<bool>,
+    /// Empty where there is no column of labels.
+    labels: LabelColumn,
+    weights: Option<Vec<f32>>,
+}
+
+/// In double or single precision.
+fn features(double: bool, opened: OpenText, layout: &RowLayout) -> Result<(Features<'static>, Beside), DataError> {
+    fn of<T: Float>(opened: OpenText, layout: &RowLayout) -> Result<(Features<'static>, Beside), DataError> {
+        let (features, rows) = opened.features::<T>(layout)?;
+        let weights = layout.plan.has(Role::Weight).then_some(rows.weights);
+        Ok((features, Beside { inexact: rows.inexact, labels: rows.labels, weights }))
+    }
+    if double { of::<f64>(opened, layout) } else { of::<f32>(opened, layout) }
 }
 
 /// True for text with as many cells in the first two lines, or with the name of a csv file.
 pub(super) fn detect(path: &Path, head: &[u8]) -> bool {
-    is_text(head) && (named(path) || parse::looks_tabular(head))
+    is_text(head) && (named(path) || header::looks_tabular(head))
 }
 
 /// `.csv` or `.tsv`, perhaps before the extension of a compression.
@@ -176,35 +308,31 @@ fn named(path: &Path) -> bool {
 /// Reads a file for a model; labels where it has the column.
 pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     refuse_binary(&source)?;
+    let file = source.file().to_path_buf();
     let none = Wanted::default();
     let special = &wanted.unwrap_or(&none).special;
     let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter.map(|d| d.0)));
-    let decimal = wanted.map_or(Decimal::Point, |w| w.decimal);
-    let plan = |names, n_columns| match wanted {
-        Some(wanted) if wanted.n_features > 0 => Plan::for_model(names, n_columns, wanted),
-        _ => Plan::of_table(names, n_columns, special, None),
+    let comma = wanted.is_some_and(|w| w.decimal == Decimal::Comma);
+    let model = wanted.filter(|wanted| wanted.n_features > 0);
+    let opened =
+        parse::open(source, &Settings { delimiter, comma, header, special, wanted: model }, |names, n_columns| {
+            match model {
+                Some(wanted) => Plan::for_model(names, n_columns, wanted),
+                None => Plan::of_table(names, n_columns, special, None),
+            }
+        })?;
+    let table = |features, labels: LabelColumn, notes| {
+        let labels = (!labels.is_empty()).then_some(labels);
+        Table { features, labels, image_shape: None, class_names: None, notes }
     };
-    let double = wanted.is_some_and(|wanted| wanted.double);
-    let (features, rows) = read_as(double, source, (delimiter, decimal), header, special, plan)?;
-    let labels = (!rows.labels.is_empty()).then_some(rows.labels);
-    Ok(Table { features, labels, image_shape: None, class_names: None })
-}
-
-/// In double or single precision.
-fn read_as(
-    double: bool,
-    source: Source,
-    (delimiter, decimal): (Option<u8>, Decimal),
-    header: Option<bool>,
-    special: &Special,
-    plan: impl FnOnce(Option<Vec<String>>, usize) -> Result<Plan, Complaint>,
-) -> Result<(Features<'static>, parse::Rows), DataError> {
-    let comma = decimal == Decimal::Comma;
-    if double {
-        parse::read::<f64>(source, delimiter, comma, header, special, plan)
-    } else {
-        parse::read::<f32>(source, delimiter, comma, header, special, plan)
+    if let Some(encoding) = model.and_then(|wanted| wanted.encoding.as_ref()) {
+        let rows = Columns::of_encoding(encoding).read(opened, &file)?;
+        let Encoded { features, unseen } = encoding.apply(&rows.frame).map_err(|e| encoding_error(&file, &e))?;
+        return Ok(table(features, rows.labels, unseen.iter().map(unseen_note).collect()));
     }
+    let layout = RowLayout::plain(opened.plan.clone(), model.is_some());
+    let (features, rows) = features(wanted.is_some_and(|wanted| wanted.double), opened, &layout)?;
+    Ok(table(features, rows.labels, Vec::new()))
 }
 
 fn refuse_binary(source: &Source) -> Result<(), DataError> {

@@ -165,7 +165,7 @@ pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
     source.read_all(&mut bytes)?;
     let image = decode(&bytes).map_err(|problem| damaged(source.file(), &problem))?;
     let features = Features::U8(Dense::new(image.pixels.len(), image.pixels));
-    Ok(Table { features, labels: None, image_shape: Some(image.shape), class_names: None })
+    Ok(Table { features, labels: None, image_shape: Some(image.shape), class_names: None, notes: Vec::new() })
 }
 
 fn read_image(file: &Path) -> Result<Image, DataError> {

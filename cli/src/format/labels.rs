@@ -78,6 +78,16 @@ fn is_number(word: &str) -> bool {
     }
 }
 
+/// A label with decimals where all labels are numbers: an amount, not a class.
+#[must_use]
+pub fn fraction(labels: &LabelColumn) -> Option<&str> {
+    let has_decimals = |name: &&String| name.parse::<f64>().is_ok_and(|number| number.fract() != 0.0);
+    if WordKind::of(labels.names()) != WordKind::Number {
+        return None;
+    }
+    labels.names().iter().find(has_decimals).map(String::as_str)
+}
+
 /// The classes of a column, in class order.
 #[must_use]
 pub fn class_names(labels: &LabelColumn) -> Vec<String> {

@@ -8,6 +8,7 @@ mod append;
 pub mod cifar;
 pub mod columns;
 pub mod csv;
+mod date;
 pub mod digits;
 mod error;
 mod float;
@@ -20,6 +21,7 @@ pub mod npy;
 pub mod open;
 pub mod parquet;
 mod precision;
+pub mod reading;
 mod weights;
 mod zstd;
 
@@ -37,8 +39,9 @@ pub use npy::NpyConfig;
 pub use open::Source;
 pub use parquet::ParquetConfig;
 pub use precision::FloatType;
+pub use reading::{CellRules, Reading};
 
-use crate::data::{Dataset, Features, ImageShape, LabelColumn};
+use crate::data::{Dataset, Features, Frame, ImageShape, LabelColumn};
 use crate::visible::listed;
 use append::append_rows;
 use serde::{Deserialize, Serialize};
@@ -58,6 +61,8 @@ pub struct Table {
     pub image_shape: Option<ImageShape>,
     /// The classes in column order where the format itself names them (CIFAR's `batches.meta.txt`); else the labels decide.
     pub class_names: Option<Vec<String>>,
+    /// Remarks for the user.
+    pub notes: Vec<String>,
 }
 
 /// The `[data.*]` table of a configuration: which format, and where its files are.
@@ -113,26 +118,27 @@ impl DataConfig {
         }
     }
 
-    /// Reads the whole data set.
+    /// Reads the whole data set as features.
+    ///
+    /// # Errors
+    /// As for [`DataConfig::load_as`].
+    pub fn load(&self) -> Result<Dataset, DataError> {
+        self.load_as(&Reading { float: FloatType::Auto, ..Reading::default() })
+    }
+
+    /// Reads the whole data set. Of a table with something to encode it has a frame, and no features yet.
     ///
     /// # Errors
     /// Path: a file that is not there or cannot be opened. Content: a file that does not hold what its format says, a test
     /// part that does not fit the train part, fewer than two classes.
-    pub fn load(&self) -> Result<Dataset, DataError> {
-        self.load_as(FloatType::Auto)
-    }
-
-    /// Reads the whole data set with its floats in a precision, where the format has floats.
-    ///
-    /// # Errors
-    /// As for [`DataConfig::load`].
-    pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
+    pub fn load_as(&self, reading: &Reading<'_>) -> Result<Dataset, DataError> {
+        let float = reading.float;
         match self {
             Self::Digits(config) => config.load(),
             Self::Idx(config) => config.load(),
             Self::Cifar(config) => config.load(),
             Self::Libsvm(config) => config.load_as(float),
-            Self::Csv(config) => config.load_as(float),
+            Self::Csv(config) => config.load(reading),
             Self::Npy(config) => config.load_as(float),
             Self::Parquet(config) => config.load_as(float),
             Self::Images(config) => config.load(),
@@ -265,6 +271,8 @@ pub(crate) struct Part {
     pub(crate) file: PathBuf,
     pub(crate) label_file: PathBuf,
     pub(crate) features: Features<'static>,
+    /// The rows where they have to be encoded; `features` has no columns then.
+    pub(crate) frame: Option<Frame>,
     pub(crate) labels: LabelColumn,
     /// For the train part: one a row; `None` where all are 1.
     pub(crate) weights: Option<Vec<f32>>,
@@ -273,7 +281,8 @@ pub(crate) struct Part {
 impl Part {
     /// A part without row weights.
     fn new(file: &Path, label_file: &Path, features: Features<'static>, labels: LabelColumn) -> Self {
-        Self { file: file.to_path_buf(), label_file: label_file.to_path_buf(), features, labels, weights: None }
+        let (file, label_file) = (file.to_path_buf(), label_file.to_path_buf());
+        Self { file, label_file, features, frame: None, labels, weights: None }
     }
 
     /// The same with the row weights of a text file, where there is one.
@@ -295,6 +304,12 @@ pub(crate) fn assemble(
     mut notes: Vec<String>,
 ) -> Result<Dataset, DataError> {
     let n_train = train.features.n_rows();
+    if let Some(label) = labels::fraction(&train.labels) {
+        let problem = format!("found label {} among labels that are all numbers, expected classes", quote(label));
+        return Err(DataError::content(&train.label_file, Position::File, problem).with_hint(
+            "amounts are predicted by regression; steps such as 1.5 are classes where they are written as words, as `grade 1.5`",
+        ));
+    }
     let class_names = class_names.unwrap_or_else(|| self::class_names(&train.labels));
     let mut labels = classes_of(&train, &class_names)?;
     let mut seen = vec![0usize; class_names.len()];
@@ -329,10 +344,15 @@ pub(crate) fn assemble(
             weights.resize(n_train + test.features.n_rows(), 1.0);
         }
         labels.extend(classes_of(&test, &class_names)?);
+        if let (Some(frame), Some(below)) = (&mut train.frame, test.frame) {
+            frame.append(below);
+        }
         append_rows(&mut train.features, test.features, &test.file, &mut notes)?;
     }
     Ok(Dataset {
         features: train.features,
+        frame: train.frame,
+        encoding: None,
         labels,
         class_names,
         n_train,

@@ -324,7 +324,7 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let labels = labels.filter(|labels| labels.len() == n_rows);
     let double = wanted.is_some_and(|wanted| wanted.double);
     let (features, image_shape) = features.features(double)?;
-    Ok(Table { features, labels, image_shape, class_names: None })
+    Ok(Table { features, labels, image_shape, class_names: None, notes: Vec::new() })
 }
 
 #[cfg(test)]

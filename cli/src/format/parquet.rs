@@ -73,7 +73,7 @@ impl ParquetConfig {
     #[must_use]
     pub fn special(&self) -> Special {
         let (label, weights) = (Some(self.label.clone()), self.weights.clone());
-        Special { label, weights, ignore: self.ignore.clone() }
+        Special { label, weights, ignore: self.ignore.clone(), ..Special::default() }
     }
 
     /// Reads both parts with their floats in a precision.
@@ -127,7 +127,7 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let features = opened.features(&plan, as_bytes, float)?;
     let (labels, _) = opened.labels_and_weights(&plan)?;
     let labels = (!labels.is_empty()).then_some(labels);
-    Ok(Table { features, labels, image_shape: None, class_names: None })
+    Ok(Table { features, labels, image_shape: None, class_names: None, notes: Vec::new() })
 }
 
 /// A file whose footer has been read.

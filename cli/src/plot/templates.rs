@@ -211,6 +211,7 @@ mod tests {
             // Far outside the range of the weights: it must not move the scale.
             bias: Some(vec![1e9; k]),
             scaler: Scaler::default(),
+            encoding: None,
             class_names: (0..k).map(|i| format!("κλάση {i}")).collect(),
             feature_names: None,
             image_shape: Some(shape),

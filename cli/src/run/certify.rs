@@ -86,8 +86,7 @@ pub fn certify_by(
     prepared.data = renumbered(prepared.data, model, file)?;
     prepared.data.features = conform(prepared.data.features, model, file)?;
     // Features may have been added or put in another order since the scaler was fitted.
-    let preprocess = &config.run.preprocess;
-    prepared.scaler = Scaler::fit(&prepared.data.features, &prepared.split.train, preprocess.center, preprocess.scale);
+    prepared.scaler = super::scaler(config, &prepared.data, &prepared.split.train);
     // Class weights and costs are in the order of the data's classes, columns in that of the model's.
     let places: Vec<_> = model.class_names.iter().map(|name| names.iter().position(|n| n == name)).collect();
     prepared.objective.loss = prepared.objective.loss.reordered(&places);

@@ -2,6 +2,7 @@
 //! the names that it gave them.
 
 use super::checkpoint;
+use super::journal::{self, EVENTS, JSON_LINES};
 use super::record::{RecordError, failed};
 use crate::durable::{self, FolderError, FolderKind, Made, Refusal};
 use crate::format::limit;
@@ -17,8 +18,16 @@ pub const FIGURES: &str = "figures";
 pub const PAGE: &str = "report.html";
 
 /// The files that runs make, but for figures and the models of a path.
-pub(super) const FILES: [&str; 7] =
-    ["config.toml", "metrics.csv", "bounds.csv", "confusion.csv", "model.safetensors", "result.json", "path.csv"];
+pub(super) const FILES: [&str; 8] = [
+    "config.toml",
+    "metrics.csv",
+    JSON_LINES,
+    "bounds.csv",
+    "confusion.csv",
+    "model.safetensors",
+    "result.json",
+    "path.csv",
+];
 
 /// The figures that runs have, without their endings.
 pub const DRAWN: [&str; 6] = ["loss", "accuracy", "bounds", "path", "confusion", "weights"];
@@ -122,7 +131,7 @@ pub(crate) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
         return Err(RecordError::Taken { folder: folder.to_path_buf() });
     }
     let made = made.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Run, []));
-    check_below(folder, &[checkpoint::FOLDER, PATH_FOLDER, FIGURES])?;
+    check_below(folder, &[checkpoint::FOLDER, PATH_FOLDER, FIGURES, EVENTS])?;
     let figures: Vec<String> = figures(&DRAWN).collect();
     let names: Vec<&str> = FILES.into_iter().chain(figures.iter().map(String::as_str)).collect();
     made.check(&names)?;
@@ -152,7 +161,7 @@ pub(super) fn remove_earlier(made: &Made) -> Result<(), FolderError> {
         .iter()
         .map(String::as_str)
         .filter(|&name| (FILES.contains(&name) && !["config.toml", "metrics.csv"].contains(&name)) || of_path(name));
-    made.remove(&stale.collect::<Vec<_>>())
+    made.remove(&stale.chain(journal::event_files(&names)).collect::<Vec<_>>())
 }
 
 /// Removes half-written files that a crash has left.

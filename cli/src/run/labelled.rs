@@ -54,7 +54,7 @@ pub fn labelled_by(config: &LoadedConfig, model: &Classifier) -> Result<Labelled
     let prepared = prepare_for(config, model)?;
     let (name, rows) = rows_to_report(&prepared.split);
     let (rows, name) = (rows.to_vec(), format!("{name} split of {}", config.file.display()));
-    let mut data = renumbered(prepared.data, model, &config.file)?;
+    let mut data = renumbered(Dataset { notes: prepared.unseen, ..prepared.data }, model, &config.file)?;
     data.features = conform(data.features, model, &config.file)?;
     Ok(LabelledRows { data, rows, name })
 }
@@ -86,12 +86,14 @@ fn labelled_file(path: &Path, model: &Classifier) -> Result<Dataset, RunError> {
     Ok(Dataset {
         n_train: classes.len(),
         features: table.features,
+        frame: None,
+        encoding: None,
         labels: classes,
         class_names,
         weights: None,
         feature_names: None,
         image_shape: table.image_shape,
-        notes: Vec::new(),
+        notes: table.notes,
     })
 }
 

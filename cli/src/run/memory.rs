@@ -50,6 +50,11 @@ pub(super) fn check(run: &RunConfig, features: &Features, asked: RunSize) -> Res
     }
 }
 
+/// Bytes that training takes at least, besides the rows.
+pub(super) fn forecast(run: &RunConfig, features: &Features, asked: RunSize) -> f64 {
+    needs(run, features, asked).iter().map(|need| need.bytes).sum()
+}
+
 #[allow(clippy::cast_precision_loss)]
 fn fits(needs: &[Need], free: u64) -> Result<(), Complaint> {
     let total: f64 = needs.iter().map(|need| need.bytes).sum();

@@ -6,7 +6,9 @@ pub mod certify;
 pub mod checkpoint;
 mod confusion;
 mod costs;
+mod encode;
 pub mod folder;
+mod journal;
 mod labelled;
 pub mod measure;
 mod memory;
@@ -19,6 +21,7 @@ pub mod selfcheck;
 mod setup;
 mod wanted;
 
+pub(crate) use encode::{encoded_on, scaler};
 pub use labelled::{LabelledRows, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub(crate) use memory::afford;
 pub use path::check_choice;
@@ -32,7 +35,7 @@ use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
 use crate::data::batch::Source;
 use crate::data::{Dataset, Scaler, Split, class_totals};
 use crate::device::{self, DeviceError, OpenDevice};
-use crate::format::{Complaint, DataError, FloatType, quote};
+use crate::format::{Complaint, DataError, FloatType, Reading, quote};
 use crate::gradcheck::GradcheckError;
 use crate::metric::Confusion;
 use crate::model::Classifier;
@@ -94,18 +97,23 @@ pub struct Prepared {
     pub strength: Strength,
     /// Remarks for the user.
     pub notes: Vec<String>,
+    /// Notes about categories that the model has not seen, where the rows are for one.
+    pub unseen: Vec<String>,
     /// Probable mistakes.
     pub warnings: Vec<String>,
     /// Time spent on reading and fitting.
     pub load: Duration,
+    /// Bytes that training takes at least, besides the rows.
+    pub forecast: f64,
 }
 
 impl Prepared {
     /// Rows that are all for training, with the objective over them.
     fn of_rows(data: Dataset, rows: Vec<u32>, scaler: Scaler, objective: Objective, strength: Strength) -> Self {
         let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
-        let (notes, warnings) = (Vec::new(), Vec::new());
-        Self { data, split, scaler, objective, strength, notes, warnings, load: Duration::ZERO }
+        let (notes, unseen, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        let (load, forecast) = (Duration::ZERO, 0.0);
+        Self { data, split, scaler, objective, strength, notes, unseen, warnings, load, forecast }
     }
 
     /// Rows, labels and preprocessing.
@@ -127,11 +135,15 @@ impl Prepared {
 /// Number of classes that draw no warning, and the mean number of rows a class below which more of them do.
 const FEW: usize = 100;
 const ROWS_A_CLASS: usize = 5;
+/// Classes that are many where most rows have one of their own.
+const FEWER: usize = 10;
 
 /// A sentence about a column of labels that hardly repeats itself: the wrong column, or a number to be predicted as a number.
 fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
     let k = class_names.len();
-    if k <= FEW || n_train >= k.saturating_mul(ROWS_A_CLASS) {
+    let are_many = k > FEW && n_train < k.saturating_mul(ROWS_A_CLASS);
+    let are_most = k > FEWER && n_train < k.saturating_mul(2);
+    if !are_many && !are_most {
         return None;
     }
     let numbers = class_names.iter().all(|name| name.parse::<f64>().is_ok());
@@ -179,18 +191,22 @@ fn blurred(prepared: &Prepared) -> Option<String> {
 /// # Errors
 /// [`RunError::Data`] when a file is bad, [`RunError::Config`] when split or class weights do not fit the data.
 pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
-    prepare_as(config, FloatType::Auto)
+    prepare_as(config, None)
 }
 
-/// [`prepare`] with floats in the precision of those that a model was trained on.
+/// The same with floats in the precision of those that a model was trained on, and tables encoded as it has them.
 fn prepare_for(config: &LoadedConfig, model: &Classifier) -> Result<Prepared, RunError> {
-    prepare_as(config, FloatType::of(model.scaler.double_rows))
+    prepare_as(config, Some(model))
 }
 
-fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunError> {
+fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepared, RunError> {
     let start = Instant::now();
     let run = &config.run;
-    let mut data = run.data.load_as(float)?;
+    let mut data = run.data.load_as(&Reading {
+        float: model.map_or(FloatType::Auto, |model| FloatType::of(model.scaler.double_rows)),
+        cells: run.preprocess.cell_rules(),
+        encoding: model.and_then(|model| model.encoding.as_ref()),
+    })?;
     data.features = data.features.densified();
     let refused = |problem: String, hint: &str| ConfigError::new(&config.file, problem).with_hint(hint);
     let split = run
@@ -206,14 +222,34 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
         return Err(refused(problem, NO_VALIDATION).into());
     }
     let n_train = split.train.len();
+    let mut warnings: Vec<String> = many_classes(&data.class_names, n_train).into_iter().collect();
+    let mut unseen = Vec::new();
+    if let Some(frame) = &data.frame {
+        let encoded = match model.and_then(|model| model.encoding.as_ref()) {
+            Some(encoding) => {
+                let (encoded, notes) = encode::encoded_by(config, &data, encoding)?;
+                unseen = notes;
+                Some(encoded)
+            }
+            None => encoded_on(config, &data, &split.train)?,
+        };
+        let mut encoded = encoded.unwrap_or_else(|| data.clone());
+        if let (Some(encoding), None) = (&encoded.encoding, model) {
+            warnings.extend(encode::warnings(frame, encoding, n_train));
+        }
+        // The folds of a search have encodings of their own.
+        encoded.frame = if run.search.is_some() { data.frame.take() } else { None };
+        data = encoded;
+    }
     if let Err(problem) = run.solver.check_draws(n_train) {
         let problem = format!("solver.sgd.{problem}");
         return Err(refused(problem, "a batch is held in memory; 100 to 1,000 rows are usual").into());
     }
     let asked = memory::RunSize { rows: n_train, classes: data.n_classes(), validation: split.validation.len() };
+    let forecast = memory::forecast(run, &data.features, asked);
     memory::check(run, &data.features, asked).map_err(|Complaint { problem, hint }| refused(problem, &hint))?;
     let names = data.feature_names.as_deref().unwrap_or_default();
-    if let Some(problem) = header_problem(&data.class_names, names, &config.text) {
+    if let Some(problem) = header_problem(&data.class_names, names, data.encoding.as_ref(), &config.text) {
         return Err(refused(
             problem,
             "shorter names, or fewer columns: the model carries them, and must be read again",
@@ -222,13 +258,13 @@ fn prepare_as(config: &LoadedConfig, float: FloatType) -> Result<Prepared, RunEr
     }
     let Setup { scaler, objective, strength } = Setup::new(config, &data, &split.train, None)?;
     let mut notes = std::mem::take(&mut data.notes);
-    let mut warnings: Vec<String> = many_classes(&data.class_names, n_train).into_iter().collect();
     if n_train < data.n_train || run.search.is_some() {
         let (note, warning) = scarce(&data, &split);
         notes.extend(note);
         warnings.extend(warning);
     }
-    let mut prepared = Prepared { data, split, scaler, objective, strength, notes, warnings, load: start.elapsed() };
+    let mut prepared =
+        Prepared { data, split, scaler, objective, strength, notes, unseen, warnings, load: start.elapsed(), forecast };
     let warning = blurred(&prepared);
     prepared.warnings.extend(warning);
     Ok(prepared)

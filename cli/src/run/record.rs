@@ -12,6 +12,7 @@ pub(crate) use error::failed;
 use super::MODEL;
 use super::checkpoint::{Checkpoint, Shelf};
 use super::folder::{self, PATH_FOLDER};
+use super::journal::{JSON_LINES, Journal};
 use super::measure::CalibrationReport;
 use super::path::{FinishedPoint, PathPoint};
 use super::recorded::BoundsRow;
@@ -79,6 +80,9 @@ pub struct RunFolder {
     metrics: csv::Writer<GrowingFile>,
     /// Made with its first row.
     bounds: Option<csv::Writer<GrowingFile>>,
+    journal: Journal,
+    /// The step of the checkpoint that is resumed.
+    first_step: u64,
     /// Last log entry, for the rows of `bounds.csv`.
     last: Option<LogEntry>,
     shelf: Shelf,
@@ -110,10 +114,11 @@ impl RunFolder {
         let metrics = csv::Writer::from_writer(lines(&made, "metrics.csv", b"")?);
         folder::sweep(path);
         folder::remove_earlier(&made)?;
+        let journal = Journal::begin(&made, b"")?;
         let mut shelf = Shelf::of(path);
         shelf.clear()?;
         made.write("config.toml", config.as_bytes())?;
-        Ok(Self { made, metrics, bounds: None, last: None, shelf, snapshot: None, name: None })
+        Ok(Self { made, metrics, bounds: None, journal, first_step: 0, last: None, shelf, snapshot: None, name: None })
     }
 
     /// Goes on where a checkpoint was made: with its rows, and no others.
@@ -121,15 +126,17 @@ impl RunFolder {
     /// # Errors
     /// [`RecordError::Busy`] when another process is writing it, [`RecordError::Io`] when it cannot be written.
     pub(super) fn go_on(path: &Path, config: &str, shelf: Shelf, from: Checkpoint) -> Result<Self, RecordError> {
-        let Checkpoint { mut snapshot, identity, .. } = from;
+        let Checkpoint { mut snapshot, identity, progress } = from;
         let made = folder::check(path, true)?;
         let mut rows = |name: &str| snapshot.take::<u8>(name).ok();
         let (metrics, bounds) = (rows("metrics.csv").unwrap_or_default(), rows("bounds.csv"));
+        let journal = rows(JSON_LINES).unwrap_or_default();
         let appending = |name: &str, rows: &[u8]| {
             let file = lines(&made, name, rows)?;
             Ok::<_, RecordError>(csv::WriterBuilder::new().has_headers(rows.is_empty()).from_writer(file))
         };
         let metrics = appending("metrics.csv", &metrics)?;
+        let journal = Journal::begin(&made, &journal)?;
         folder::sweep(path);
         let bounds = match bounds {
             Some(rows) => Some(appending("bounds.csv", &rows)?),
@@ -140,7 +147,17 @@ impl RunFolder {
         };
         made.remove(&["result.json", "confusion.csv"])?;
         made.write("config.toml", config.as_bytes())?;
-        Ok(Self { made, metrics, bounds, last: None, shelf, snapshot: Some(snapshot), name: Some(identity.name) })
+        Ok(Self {
+            made,
+            metrics,
+            bounds,
+            journal,
+            first_step: progress,
+            last: None,
+            shelf,
+            snapshot: Some(snapshot),
+            name: Some(identity.name),
+        })
     }
 
     /// The snapshot that the solver of a resumed run begins with.
@@ -161,8 +178,8 @@ impl RunFolder {
 
     /// Writes a checkpoint, with the rows as they are.
     pub(super) fn keep(&mut self, mut checkpoint: Checkpoint) -> Result<(), RecordError> {
-        for name in ["metrics.csv", "bounds.csv"] {
-            if name == "metrics.csv" || self.bounds.is_some() {
+        for name in ["metrics.csv", "bounds.csv", JSON_LINES] {
+            if name != "bounds.csv" || self.bounds.is_some() {
                 let rows = durable::read_below(self.path(), name, u64::MAX);
                 checkpoint.snapshot.put(name, rows.map_err(failed(&self.path().join(name)))?);
             }
@@ -205,8 +222,17 @@ impl RunFolder {
         let file = self.path().join("metrics.csv");
         self.last = Some(*entry);
         let row = MetricsRow::from(*entry);
-        self.metrics.serialize(row).map_err(|e| failed(&file)(io::Error::other(e)))?;
-        self.metrics.flush().map_err(failed(&file))
+        self.metrics.serialize(&row).map_err(|e| failed(&file)(io::Error::other(e)))?;
+        self.metrics.flush().map_err(failed(&file))?;
+        self.journal.add("metrics", entry.step, &row)
+    }
+
+    /// Writes event files of TensorBoard from here on, into the folder `tensorboard`.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when they cannot be made.
+    pub fn write_events(&mut self) -> Result<(), RecordError> {
+        self.journal.open_events(&self.made, self.first_step)
     }
 
     /// Appends a row to `bounds.csv`, at the epoch and time that were logged last.
@@ -222,8 +248,9 @@ impl RunFolder {
         let Measurement { primal, dual, relative_gap } = *measurement;
         let (epoch, seconds) = self.last.map_or((0.0, 0.0), |e| (rounded(e.epoch), rounded(e.seconds)));
         let row = BoundsRow { epoch, primal, dual, relative_gap, seconds };
-        writer.serialize(row).map_err(|e| failed(&file)(io::Error::other(e)))?;
-        writer.flush().map_err(failed(&file))
+        writer.serialize(&row).map_err(|e| failed(&file)(io::Error::other(e)))?;
+        writer.flush().map_err(failed(&file))?;
+        self.journal.add("bounds", self.last.map_or(0, |e| e.step), &row)
     }
 
     /// Writes `confusion.csv`: a matrix, or of more than [`crate::metric::MOST_DENSE`] classes the cells that are not zero.
@@ -299,7 +326,7 @@ pub(super) fn rounded(value: f64) -> f64 {
 }
 
 /// A file of a run that grows line by line, with the lines that it begins with. While it is open, no other process gets it this way.
-fn lines(made: &Made, name: &str, rows: &[u8]) -> Result<GrowingFile, RecordError> {
+pub(super) fn lines(made: &Made, name: &str, rows: &[u8]) -> Result<GrowingFile, RecordError> {
     let path = made.ours(name)?;
     let Some(mut file) = GrowingFile::open(&path).map_err(failed(&path))? else {
         return Err(RecordError::Busy { folder: made.folder().to_path_buf(), what: "run" });

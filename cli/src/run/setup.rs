@@ -33,7 +33,7 @@ impl Setup {
             ConfigError::new(&config.file, format!("loss.{}.{misfit}", run.loss.unweighted().name()))
                 .with_hint(misfit.hint(&data.class_names))
         })?;
-        let fit = || Scaler::fit(&data.features, train, run.preprocess.center, run.preprocess.scale);
+        let fit = || super::scaler(config, data, train);
         let strength = run.objective.strength(train.len());
         let objective = Objective { loss, lambda: strength.lambda, bias: run.preprocess.bias_rule() };
         Ok(Self { scaler: scaler.unwrap_or_else(fit), objective, strength })
@@ -76,6 +76,7 @@ pub(crate) fn classifier(
         weight: fit.weight,
         bias: fit.bias,
         scaler: scaler.clone(),
+        encoding: data.encoding.clone(),
         class_names: data.class_names.clone(),
         feature_names: data.feature_names.clone(),
         image_shape: data.image_shape,

@@ -8,16 +8,21 @@ use std::path::Path;
 /// The features of a model, and the columns that the configuration of its training names.
 #[must_use]
 pub fn wanted(model: &Classifier) -> Wanted {
-    let names = model.feature_names.clone();
     let double = model.scaler.double_rows;
-    let plain = Wanted { n_features: model.n_features(), feature_names: names, double, ..Wanted::default() };
+    let (n_features, feature_names) = match &model.encoding {
+        Some(encoding) => (encoding.columns().len(), encoding.column_names()),
+        None => (model.n_features(), model.feature_names.clone()),
+    };
+    let encoding = model.encoding.clone();
+    let plain = Wanted { n_features, feature_names, encoding, double, ..Wanted::default() };
     let Origin::Trained(training) = &model.origin else { return plain };
     // A configuration that this version cannot read says nothing about columns; the model itself is complete without it.
     let Ok(config) = LoadedConfig::parse(&training.config, Path::new("config.toml"), &[]) else { return plain };
     match config.run.data {
         DataConfig::Csv(csv) => Wanted {
             special: csv.special(),
-            header: csv.header,
+            // Rows to predict need not have the header of the training data.
+            header: csv.header.filter(|has| !has),
             delimiter: csv.delimiter,
             decimal: csv.decimal,
             ..plain

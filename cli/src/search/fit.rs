@@ -9,11 +9,11 @@ use crate::config::search::Resource;
 use crate::data::{Dataset, Scaler, sample};
 use crate::device::OpenDevice;
 use crate::evaluation::evaluate;
-use crate::run::{RunError, Setup, classifier, problem};
+use crate::run::{RunError, Setup, classifier, encoded_on, problem, scaler};
 use crate::solver::sgd::stacked::{self, Member};
 use crate::solver::{Fit, LogEntry, Measurement, Observer, Problem, SgdConfig, SolverConfig, StopReason, dual};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Training rows on which a trial's accuracy is measured, as well as on the validation rows.
 pub const TRAIN_ROWS: usize = 5_000;
@@ -42,12 +42,27 @@ pub struct Bench<'a> {
     pub trials: &'a [Trial],
     /// The folds.
     pub folds: &'a [Fold],
-    /// Preprocessing by the rows and keys that it was fitted on: most trials of a search share it.
-    scalers: Mutex<Vec<(String, Scaler)>>,
+    /// By what it was fitted on: it does not differ between the trials of most searches.
+    preprocessed: Mutex<Vec<(String, Preprocessed)>>,
 }
 
-/// Preprocessings that are kept.
+/// Preprocessing of the rows of a fold.
+#[derive(Debug, Clone)]
+struct Preprocessed {
+    scaler: Scaler,
+    /// The data as encoded on these rows, where it has to be encoded.
+    data: Option<Arc<Dataset>>,
+}
+
+/// Preprocessings that are kept, and those with data.
 const KEPT: usize = 8;
+const KEPT_DATA: usize = 2;
+
+/// Everything that a trial has fitted on the rows of a fold.
+struct OnFold {
+    fitted: Setup,
+    data: Option<Arc<Dataset>>,
+}
 
 /// Passes steps on and keeps the objectives that are logged.
 struct Keeper<'a> {
@@ -96,7 +111,7 @@ impl<'a> Bench<'a> {
     /// A bench without preprocessing fitted yet.
     #[must_use]
     pub fn new(data: &'a Dataset, device: &'a OpenDevice, trials: &'a [Trial], folds: &'a [Fold]) -> Self {
-        Self { data, device, trials, folds, scalers: Mutex::new(Vec::new()) }
+        Self { data, device, trials, folds, preprocessed: Mutex::new(Vec::new()) }
     }
 
     /// Trains and measures a group on a fold; `None` when it was interrupted.
@@ -133,28 +148,40 @@ impl<'a> Bench<'a> {
     }
 
     /// The state that each trial of a group fits on its rows, preprocessing included.
-    fn fitted(&self, group: &Group, fold: usize, rows: &[u32]) -> Result<Vec<Setup>, RunError> {
-        let mut all: Vec<Setup> = Vec::new();
+    fn fitted(&self, group: &Group, fold: usize, rows: &[u32]) -> Result<Vec<OnFold>, RunError> {
+        let mut all = Vec::new();
         for &trial in &group.trials {
             let config = &self.trials[trial].config;
-            let preprocess = &config.run.preprocess;
-            let name = format!("{fold} {} {:?} {:?}", rows.len(), preprocess.center, preprocess.scale);
-            let known = {
-                let scalers = self.scalers.lock().unwrap_or_else(PoisonError::into_inner);
-                scalers.iter().find(|(n, _)| *n == name).map(|(_, scaler)| scaler.clone())
-            };
-            let fresh = known.is_none();
-            let fitted = Setup::new(config, self.data, rows, known)?;
-            if fresh {
-                let mut scalers = self.scalers.lock().unwrap_or_else(PoisonError::into_inner);
-                if scalers.len() >= KEPT {
-                    scalers.remove(0);
-                }
-                scalers.push((name, fitted.scaler.clone()));
-            }
-            all.push(fitted);
+            let Preprocessed { scaler, data } = self.preprocessed(config, fold, rows)?;
+            let fitted = Setup::new(config, data.as_deref().unwrap_or(self.data), rows, Some(scaler))?;
+            all.push(OnFold { fitted, data });
         }
         Ok(all)
+    }
+
+    fn preprocessed(&self, config: &LoadedConfig, fold: usize, rows: &[u32]) -> Result<Preprocessed, RunError> {
+        let preprocess = &config.run.preprocess;
+        let name = format!(
+            "{fold} {} {:?} {:?} {:?}",
+            rows.len(),
+            preprocess.center,
+            preprocess.scale,
+            preprocess.missing_config()
+        );
+        let kept = || self.preprocessed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = kept().iter().find(|(n, _)| *n == name) {
+            return Ok(known.clone());
+        }
+        let data = encoded_on(config, self.data, rows)?.map(Arc::new);
+        let scaler = scaler(config, data.as_deref().unwrap_or(self.data), rows);
+        let most = if data.is_some() { KEPT_DATA } else { KEPT };
+        let fresh = Preprocessed { scaler, data };
+        let mut kept = kept();
+        if kept.len() >= most {
+            kept.remove(0);
+        }
+        kept.push((name, fresh.clone()));
+        Ok(fresh)
     }
 }
 
@@ -165,7 +192,7 @@ struct GroupJob<'a> {
     fold: usize,
     rung: Rung,
     rows: &'a [u32],
-    fitted: &'a [Setup],
+    fitted: &'a [OnFold],
     threads: usize,
 }
 
@@ -176,10 +203,15 @@ impl GroupJob<'_> {
         &self.bench.trials[self.group.trials[i]].config
     }
 
+    /// The data of the fold.
+    fn data(&self, i: usize) -> &Dataset {
+        self.fitted[i].data.as_deref().unwrap_or(self.bench.data)
+    }
+
     fn problem(&self, i: usize) -> Problem<'_> {
-        let Bench { data, device, folds, .. } = self.bench;
-        let Setup { scaler, objective, .. } = &self.fitted[i];
-        let problem = problem(self.config(i), data, scaler, objective, device);
+        let Bench { device, folds, .. } = self.bench;
+        let Setup { scaler, objective, .. } = &self.fitted[i].fitted;
+        let problem = problem(self.config(i), self.data(i), scaler, objective, device);
         let validation = &folds[self.fold].validation;
         Problem { train: self.rows, validation, threads: self.threads, ..problem }
     }
@@ -211,7 +243,7 @@ impl GroupJob<'_> {
             let SolverConfig::Sgd(sgd) = &self.config(i).run.solver else {
                 unreachable!("only [solver.sgd] is stacked");
             };
-            members.push(Member::new(sgd, &fitted.objective));
+            members.push(Member::new(sgd, &fitted.fitted.objective));
             table.get_or_insert_with(|| self.of_rung(sgd));
         }
         let Some(table) = table else { return Ok(Vec::new()) };
@@ -223,7 +255,7 @@ impl GroupJob<'_> {
         let SolverConfig::Dual(solver) = &self.config(0).run.solver else {
             unreachable!("only [solver.dual] follows a path");
         };
-        let lambda = |i: usize| self.fitted[i].objective.lambda;
+        let lambda = |i: usize| self.fitted[i].fitted.objective.lambda;
         let mut order: Vec<usize> = (0..self.fitted.len()).collect();
         order.sort_by(|&a, &b| lambda(b).total_cmp(&lambda(a)));
         let lambdas: Vec<f64> = order.iter().map(|&i| lambda(i)).collect();
@@ -258,7 +290,7 @@ impl GroupJob<'_> {
         if matches!(fit.stop, StopReason::Diverged { .. }) {
             return record;
         }
-        let (data, Setup { scaler, objective, .. }) = (self.bench.data, &self.fitted[i]);
+        let (data, Setup { scaler, objective, .. }) = (self.data(i), &self.fitted[i].fitted);
         let model = classifier(self.config(i), data, scaler, objective, self.rows.len(), fit);
         let loss = Some(&objective.loss);
         let evaluate = |rows: &[u32]| evaluate(&model, loss, data, rows, &[]);

@@ -74,6 +74,9 @@ pub(super) fn refit(
     }
     prepared.split.train = folds::pool(&prepared.split);
     prepared.split.validation = Vec::new();
+    if let Some(encoded) = run::encoded_on(&config, &prepared.data, &prepared.split.train)? {
+        prepared.data = encoded;
+    }
     let Setup { scaler, objective, strength } = Setup::new(&config, &prepared.data, &prepared.split.train, None)?;
     (prepared.scaler, prepared.objective, prepared.strength) = (scaler, objective, strength);
     watcher.stage(&format!("trial {} is trained once more, on {} rows", best.trial, prepared.split.train.len()));
@@ -83,7 +86,7 @@ pub(super) fn refit(
     };
     let mut run_folder = match resumed {
         Some(resumed) => {
-            watcher.stage(&format!("going on from {}", resumed.from));
+            watcher.stage(&format!("resuming from {}", resumed.from));
             resumed.notes.iter().for_each(|note| watcher.warning(note));
             resumed.folder
         }

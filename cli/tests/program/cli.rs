@@ -96,8 +96,16 @@ fn a_run_folder_holds_what_the_contract_says_and_no_more() {
         names.sort();
         names
     };
-    let files =
-        [".burn-svm", "config.toml", "confusion.csv", "figures", "metrics.csv", "model.safetensors", "result.json"];
+    let files = [
+        ".burn-svm",
+        "config.toml",
+        "confusion.csv",
+        "figures",
+        "metrics.csv",
+        "metrics.jsonl",
+        "model.safetensors",
+        "result.json",
+    ];
     assert_eq!(list("run"), files);
     assert_eq!(
         list("run/figures"),

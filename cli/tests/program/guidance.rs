@@ -3,7 +3,8 @@
 use crate::program::{Desk, SMALL, outcome};
 use std::fs;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
+    "init",
     "train",
     "evaluate",
     "certify",

@@ -10,6 +10,7 @@ mod devices; // devices, and numbers that are compared: those of the tests of th
 mod double; // the objective in twice the digits of f64
 mod engines;
 mod evaluation; // measures and probabilities: the numbers of scikit-learn and SciPy, and the commands that show them
+mod everyday; // words, missing values, dates and truth values in tables, from `init` to predictions on raw rows
 mod export; // models in the formats of other programs, read back by small readers of their own
 mod faults; // kills, full disks, folders that cannot be written or are gone, data that change, sizes beyond the memory
 #[cfg(feature = "fetch")]
@@ -40,4 +41,5 @@ mod solvers; // the exact solver: certified optima, monotone duals, one optimum 
 mod stacked; // stacked training: each member as if alone, whatever its neighbours do
 mod tables; // tables with named columns from training to prediction
 mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations
+mod watching; // JSON lines, event files, dry runs, layouts of predictions
 mod weights; // row weights: copies of rows, naive gradients, both solvers // engines of SGD as the program runs them: one result, memory that stays, rows that do not fit

@@ -99,6 +99,34 @@ fn version_3_loads_for_ever_and_is_still_what_is_written() {
     assert_scores(&predicted, &expected, 1e-12);
 }
 
+/// A table with words, missing values and times, written by format version 4; every later version must load it.
+const V4: &str = "cli/tests/fixtures/model-v4.safetensors";
+
+#[test]
+fn version_4_loads_for_ever_and_is_still_what_is_written() {
+    let bytes = std::fs::read(repository(V4)).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("\"format_version\":\"4\""));
+    let model = Classifier::from_bytes(&bytes, Path::new("v4")).unwrap();
+    assert_eq!(model.encoding.as_ref().map(|encoding| encoding.columns().len()), Some(4));
+    assert_eq!(model.to_bytes(), bytes, "a change of the format needs a new version and a fixture of its own");
+    let rows = repository("cli/tests/fixtures/model-v4.rows");
+    let predicted = Desk::new().succeed(&["predict", &repository(V4), &rows, "--scores"]).stdout;
+    let expected = [
+        "cat\t1.1285197774746745\t0.12851977747468643\t-1.257039554949361",
+        "dog\t-0.3333333333333298\t0.6666666666666635\t-0.33333333333333326",
+        "cat\t1.1275518210100437\t-0.060290543133272506\t-1.0672612778767716",
+        "dog\t-0.33333333333334003\t0.6666666666666606\t-0.3333333333333206",
+    ];
+    assert_scores(&predicted, &expected, 1e-12);
+    // An encoding that does not make the features of the weights.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let at = text.find("bee, the").unwrap();
+    let mut fewer = bytes;
+    fewer[at..at + 8].copy_from_slice(b"b\\\",\\\"xy");
+    let error = Classifier::from_bytes(&fewer, Path::new("v4")).unwrap_err().to_string();
+    assert_eq!(error, "v4: metadata `encoding` does not make the 10 features of `weight`");
+}
+
 #[test]
 fn damaged_models_are_refused_in_a_sentence() {
     const HINT: &str = "MODEL is a run folder or its `model.safetensors`, written by `burn-svm train`";
@@ -121,7 +149,7 @@ fn damaged_models_are_refused_in_a_sentence() {
         .write("short", &whole[..5])
         .write("empty", "")
         .write("text", "not a model at all\n")
-        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"4""#))
+        .write("newer", changed(r#""format_version":"1""#, r#""format_version":"5""#))
         .write("foreign", changed(r#""format":"burn-svm""#, r#""format":"burn-sv!""#))
         .write("names", changed(r#"dog\",\"owl"#, "dog-----owl"))
         .write("infinite", infinite)
@@ -133,7 +161,7 @@ fn damaged_models_are_refused_in_a_sentence() {
         ("short", 1, "short: not a safetensors file: header too small", HINT),
         ("empty", 1, "empty: not a safetensors file: header too small", HINT),
         ("text", 1, "text: not a safetensors file: header too large", HINT),
-        ("newer", 1, "newer: model format version `4`, expected at most 3", HINT),
+        ("newer", 1, "newer: model format version `5`, expected at most 4", HINT),
         (
             "foreign",
             1,

@@ -322,7 +322,7 @@ fn the_command_goes_on_and_says_from_where() {
     desk.succeed(&["train", "my.toml", "--out", "whole", "-q"]);
     let outcome = desk.succeed(&["train", "my.toml", "--out", "run", "--resume"]);
     assert!(
-        outcome.stderr.contains("note: going on from run/checkpoint/000004.safetensors (step 13)\n"),
+        outcome.stderr.contains("note: resuming from run/checkpoint/000004.safetensors (step 13)\n"),
         "{}",
         outcome.stderr
     );
@@ -352,7 +352,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_it() {
         "{}",
         outcome.stderr
     );
-    assert!(outcome.stderr.contains("note: going on from run/checkpoint/000003.safetensors (step 12)\n"));
+    assert!(outcome.stderr.contains("note: resuming from run/checkpoint/000003.safetensors (step 12)\n"));
     assert_eq!(desk.bytes("run/model.safetensors"), desk.bytes("whole/model.safetensors"));
 }
 
@@ -364,7 +364,7 @@ fn version_1_goes_on_for_ever() {
     desk.write("run/checkpoint/000001.safetensors", fs::read(fixture("safetensors")).unwrap());
     let outcome = desk.succeed(&["train", &fixture("toml"), "--out", "run", "--resume"]);
     assert!(
-        outcome.stderr.contains("going on from run/checkpoint/000001.safetensors (step 20)\n"),
+        outcome.stderr.contains("resuming from run/checkpoint/000001.safetensors (step 20)\n"),
         "{}",
         outcome.stderr
     );

@@ -312,7 +312,7 @@ fn ctrl_c_while_the_best_is_trained_once_more_loses_nothing() {
     // Resumed, it continues from the checkpoint to the same bytes, and is then not done again.
     let resume = ["search", "my.toml", "--out", "k", "--resume"];
     let outcome = desk.succeed(&resume);
-    assert!(outcome.stderr.contains("going on from k/best/checkpoint"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("resuming from k/best/checkpoint"), "{}", outcome.stderr);
     assert_eq!(desk.read("k/trials.jsonl"), done);
     assert_eq!(desk.bytes("k/best/model.safetensors"), desk.bytes("s/best/model.safetensors"));
     let refit = desk.json("k/search.json")["refit"].clone();

@@ -54,7 +54,7 @@ fn columns_are_found_by_name_at_predict_and_evaluate() {
             &["predict", "run", "x.csv"],
             "long,wide\n1,2\n\n1,wide\n",
             "x.csv:4: column `wide`: found `wide`, expected a number",
-            "every feature is a number: encode categories as numbers, or leave the column out with `ignore`",
+            "the model was trained on numbers in this column",
         ),
         (
             "no labels to evaluate against",
@@ -168,7 +168,7 @@ fn labels_that_train_has_not_seen_are_refused_with_their_rows() {
 #[test]
 fn bad_tables_end_with_file_and_line() {
     let mut verdict = Verdict::default();
-    let lacks = "fill missing values in or drop their rows before training, or leave the column out with `ignore`";
+    let lacks = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";
     for (what, text, problem, hint) in [
         ("missing", "id,long,kind\n1,2,a\n2,,b\n", "train.csv:3: column `long`: the value is missing", lacks),
         ("NA", "id,long,kind\n1,2,a\n2,NA,b\n", "train.csv:3: column `long`: the value is missing, found `NA`", lacks),

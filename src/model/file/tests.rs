@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::{Center, ImageShape, Scale};
+use crate::data::{Center, Encoding, Frame, FrameColumn, ImageShape, MissingConfig, MissingRule, Scale};
 use crate::loss::{Formulation, Loss, Power};
 use crate::model::{BiasRule, Training};
 
@@ -8,6 +8,7 @@ fn sample() -> Classifier {
         weight: vec![1.0, -2.0, 0.5, 0.25, 3.0, -0.125],
         bias: Some(vec![0.125, 0.25]),
         scaler: Scaler { mean: Some(vec![1.0, 2.0, 3.0]), unit_row: true, ..Scaler::default() },
+        encoding: None,
         class_names: vec!["cat".into(), "dög \"x\"".into()],
         feature_names: Some(vec!["a".into(), "b".into(), "c \"d\"".into()]),
         image_shape: Some(ImageShape { channels: 1, height: 1, width: 3 }),
@@ -57,7 +58,7 @@ fn preprocessing_is_written_in_the_precision_that_it_needs() {
     let version = |model: &Classifier| {
         let text = String::from_utf8_lossy(&model.to_bytes()).into_owned();
         assert_eq!(&Classifier::from_bytes(&model.to_bytes(), Path::new("m")).unwrap(), model);
-        ["1", "2", "3"].into_iter().find(|v| text.contains(&format!("\"format_version\":\"{v}\""))).unwrap()
+        ["1", "2", "3", "4"].into_iter().find(|v| text.contains(&format!("\"format_version\":\"{v}\""))).unwrap()
     };
     let mut model = sample();
     model.scaler.mean = Some(vec![1.7e9 + 0.25, 2.0, 3.0]);
@@ -65,6 +66,12 @@ fn preprocessing_is_written_in_the_precision_that_it_needs() {
     let mut model = sample();
     model.scaler.double_rows = true;
     assert_eq!(version(&model), "3");
+    let mut model = sample();
+    let frame =
+        Frame::new(vec![FrameColumn::numbers("a", vec![0.1, 1.7e9 + 0.5]), FrameColumn::words("b", [Some("x"), None])]);
+    let missing = MissingConfig { rule: MissingRule::Mean, indicator: true };
+    model.encoding = Some(Encoding::fit(&frame.unwrap(), &[0, 1], missing).unwrap());
+    assert_eq!(version(&model), "4");
     let mut model = sample();
     (model.scaler.scale, model.weight[0]) = (Some(vec![0.5, 1.0, 2.0]), 0.1);
     assert_eq!(version(&model), "2");
@@ -127,7 +134,7 @@ fn damaged_files_are_refused_in_a_sentence() {
     let mut changed = bytes.clone();
     changed[newer + key.len()] = b'9';
     let error = Classifier::from_bytes(&changed, Path::new("m")).unwrap_err().to_string();
-    assert_eq!(error, "m: model format version `9`, expected at most 3");
+    assert_eq!(error, "m: model format version `9`, expected at most 4");
     let mut infinite = bytes.clone();
     let end = bytes.len();
     infinite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());

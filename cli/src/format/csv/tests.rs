@@ -1,5 +1,6 @@
 use super::*;
-use crate::data::Dense;
+use crate::data::{CellKind, Cells, Dense};
+use crate::format::CellRules;
 use crate::format::open::tests::{gzip, source};
 use crate::format::{Format, read_table_for};
 use proptest::prelude::*;
@@ -100,6 +101,79 @@ fn a_header_is_told_by_its_names() {
         assert_eq!(values(&data), [1.0, 2.0, 3.0, 4.0], "{text}");
         assert_eq!((data.class_names.join(" ").as_str(), data.feature_names.is_some()), ("u v", header), "{text}");
     }
+}
+
+/// The first line by what stands in it and below, and the note where that is not plain.
+#[test]
+fn a_header_is_told_by_evidence() {
+    let counts =
+        "line 1 is taken for a header, because it counts the columns; `header = false` of [data.csv] says otherwise";
+    let over = "line 1 is taken for a header, because it has words over numbers, though it has numbers, too; `header = false` of \
+                [data.csv] says otherwise";
+    let again = "line 1 is taken for a row, because `red` of column 1 comes again below; `header = true` of [data.csv] says otherwise";
+    for (text, rows, note) in [
+        ("0,1,2,label\n1,2,3,u\n4,5,6,v\n", 2, Some(counts)),
+        ("0,1,2,3\n1,2,3,7\n4,5,6,8\n", 2, Some(counts)),
+        ("0,1,2,label\n1,2,3,7\n4,5,6,8\n", 2, Some(over)),
+        ("0,1,2,u\n1,2,3,u\n4,5,6,v\n", 3, None),
+        ("id,2019,2020,kind\n1,2,3,u\n4,5,6,v\n", 2, Some(over)),
+        ("a,b,kind\n1,2,u\n4,5,v\n", 2, None),
+        ("1,2,u\n4,5,v\n", 2, None),
+        ("hue,shape,kind\nred,round,u\nred,long,v\n", 2, None),
+        ("red,round,u\nred,long,v\nblue,long,u\n", 3, Some(again)),
+        ("day,hue,kind\n2024-03-01,red,u\n2024-03-02,blue,v\n", 2, None),
+        ("NA,2,u\n4,5,v\n", 2, None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, text).unwrap();
+        let cells = CellRules { text: true, missing: true };
+        let data = CsvConfig::of(&path).load(&Reading { cells, ..Reading::default() }).unwrap();
+        assert_eq!((data.n_train, data.notes.first().map(String::as_str)), (rows, note), "{text}");
+        let said = CsvConfig { header: Some(false), ..CsvConfig::of(&path) };
+        assert!(said.load(&Reading { cells, ..Reading::default() }).unwrap().notes.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn missing_values_are_known_by_all_their_spellings() {
+    let cells = CellRules { text: true, missing: true };
+    let mut text = String::from("x,word,y\n");
+    for spelling in crate::format::reading::MISSING {
+        writeln!(text, "{spelling},{spelling},u\n1,w,v").unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    let data = CsvConfig::of(&path).load(&Reading { cells, ..Reading::default() }).unwrap();
+    let frame = data.frame.unwrap();
+    for column in frame.columns() {
+        assert!((0..frame.n_rows()).all(|row| column.cells.is_missing(row) == (row % 2 == 0)), "{column:?}");
+    }
+    assert_eq!(data.features.n_rows(), frame.n_rows());
+}
+
+/// Kinds that the first lines do not tell are found all the same, in a file and in a pipe.
+#[test]
+fn columns_are_what_all_their_cells_are() {
+    let cells = CellRules { text: true, missing: true };
+    let mut text = String::from("late,zip,day,time,y\n");
+    for i in 0..3000 {
+        let (late, day) = if i < 2990 { ("1", "") } else { ("x", "2024-03-01") };
+        let time = if i % 2 == 0 { "2024-03-01 00:00:10" } else { "2024-03-02" };
+        writeln!(text, "{late},0{},{day},{time},{}", i % 3, ["u", "v"][i % 2]).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, &text).unwrap();
+    let csv = CsvConfig { category: vec![Column::Name("zip".into())], ..CsvConfig::of(&path) };
+    let frame = csv.load(&Reading { cells, ..Reading::default() }).unwrap().frame.unwrap();
+    let kinds: Vec<CellKind> = frame.columns().iter().map(|column| column.kind).collect();
+    assert_eq!(kinds, [CellKind::Text, CellKind::Text, CellKind::Date, CellKind::Time]);
+    let Cells::Words(words) = &frame.columns()[1].cells else { panic!("words") };
+    assert_eq!(words.class_names(), ["00", "01", "02"]);
+    let Cells::Numbers(times) = &frame.columns()[3].cells else { panic!("numbers") };
+    assert_eq!(times[..2], [19_783.0 * 86_400.0 + 10.0, 19_784.0 * 86_400.0]);
 }
 
 #[test]
@@ -322,6 +396,10 @@ proptest! {
         for text in [bytes.as_slice(), text.as_bytes()] {
             let _ = source(text).and_then(|source| read(source, None));
             let _ = detect(Path::new("x.csv"), text);
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            let cells = CellRules { text: true, missing: true };
+            let _ = CsvConfig::of(file.path()).load(&Reading { cells, ..Reading::default() });
         }
     }
 

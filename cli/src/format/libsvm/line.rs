@@ -1,7 +1,7 @@
 //! One line: its label and its cells.
 
 use crate::data::{Csr, LabelColumn};
-use crate::format::float::{Float, is_blank, scan};
+use crate::format::float::{self, Float, is_blank, scan};
 use crate::format::labels::push_text;
 use crate::format::quote;
 
@@ -102,6 +102,11 @@ fn read_label(line: &[u8], at: usize, labels: &mut LabelColumn) -> Result<usize,
     if is_cell(word) {
         let problem = format!("found {}, expected a label before the first feature", shown(word));
         return Err(LineFault::new(at, problem).hint("a line is `LABEL INDEX:VALUE INDEX:VALUE ...`"));
+    }
+    if word.contains(&b',') && word.split(|&b| b == b',').all(|part| float::number::<f64>(part).is_some()) {
+        let problem = format!("found several labels, {}, expected one", shown(word));
+        return Err(LineFault::new(at, problem)
+            .hint("a row has one class here; a data set with several is one of them at a time"));
     }
     push_text(labels, word).map_err(|problem| LineFault::new(at, problem))?;
     Ok(at + word.len())

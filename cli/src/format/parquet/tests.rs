@@ -178,7 +178,7 @@ fn damaged_files_are_refused() {
         let special = Special {
             label: Some(Column::Name("kind".into())),
             ignore: vec![Column::Name("lengths".into())],
-            weights: None,
+            ..Special::default()
         };
         let wanted = Wanted { special, ..Wanted::default() };
         read_source(source(bytes).unwrap(), Some(Format::Parquet), Some(&wanted))

@@ -230,7 +230,7 @@ pub(super) enum PredictionLayout {
 #[command(after_help = "\
 Examples:
   burn-svm predict runs/mine new.csv
-  burn-svm predict runs/mine new.csv --output csv --probabilities --out labels.csv
+  burn-svm predict runs/mine new.csv --output csv --keep id --probabilities --out labels.csv
   zcat rows.csv.gz | burn-svm predict runs/mine - --scores")]
 pub(super) struct PredictArgs {
     /// Run folder, model.safetensors, or a model file of LIBLINEAR
@@ -254,6 +254,9 @@ pub(super) struct PredictArgs {
     /// Layout of the output
     #[arg(long, value_name = "LAYOUT", default_value = "plain")]
     pub(super) output: PredictionLayout,
+    /// Column of a csv to carry along, by name or number; may be repeated
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) keep: Vec<String>,
     /// Output file, or - for stdout [default: -]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,

@@ -17,8 +17,16 @@ pub(super) enum ClassNumbers {
 /// A writer of predictions, a row at a time.
 pub(super) struct PredictionWriter<'a, W: Write> {
     sink: Sink<'a, W>,
-    numbers: ClassNumbers,
-    class_names: &'a [String],
+    columns: Columns<'a>,
+}
+
+/// Columns of the output, in order.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    /// Names of the columns that are carried along.
+    pub(super) kept: &'a [String],
+    pub(super) numbers: ClassNumbers,
+    pub(super) class_names: &'a [String],
 }
 
 enum Sink<'a, W: Write> {
@@ -29,13 +37,9 @@ enum Sink<'a, W: Write> {
 }
 
 impl<'a, W: Write> PredictionWriter<'a, W> {
-    /// Writes the header of csv: `prediction`, then `score_<class>` or `probability_<class>` in the order of the classes.
-    pub(super) fn new(
-        out: W,
-        layout: PredictionLayout,
-        numbers: ClassNumbers,
-        class_names: &'a [String],
-    ) -> io::Result<Self> {
+    /// Writes the header of csv: the kept columns, `prediction`, then `score_<class>` or `probability_<class>` in the order of the classes.
+    pub(super) fn new(out: W, layout: PredictionLayout, columns: Columns<'a>) -> io::Result<Self> {
+        let Columns { kept, numbers, class_names } = columns;
         let sink = match layout {
             PredictionLayout::Plain => Sink::Plain(out, class_names.iter().map(|name| visible::name(name)).collect()),
             PredictionLayout::Jsonl => Sink::Jsonl(out),
@@ -46,19 +50,26 @@ impl<'a, W: Write> PredictionWriter<'a, W> {
                     ClassNumbers::Scores => Some("score"),
                     ClassNumbers::Probabilities => Some("probability"),
                 };
-                let columns =
+                let of_classes =
                     prefix.into_iter().flat_map(|p| class_names.iter().map(move |class| format!("{p}_{class}")));
-                csv.write_record(std::iter::once("prediction".to_owned()).chain(columns))?;
+                let names = kept.iter().cloned().chain(["prediction".to_owned()]).chain(of_classes);
+                csv.write_record(names.map(|name| visible::cell(&name).into_owned()))?;
                 Sink::Csv(Box::new(csv))
             }
         };
-        Ok(Self { sink, numbers, class_names })
+        Ok(Self { sink, columns })
     }
 
-    /// A row: the class of the largest score and, where they were asked for, the numbers of all classes.
-    pub(super) fn row(&mut self, class: usize, numbers: &[f64]) -> io::Result<()> {
-        let label = &self.class_names[class];
-        let numbers = if self.numbers == ClassNumbers::None { &[] } else { numbers };
+    /// A row: its kept cells, the class of the largest score and, where they were asked for, the numbers of all classes.
+    pub(super) fn row<'c>(
+        &mut self,
+        mut kept: impl Iterator<Item = &'c str>,
+        class: usize,
+        numbers: &[f64],
+    ) -> io::Result<()> {
+        let Columns { kept: kept_names, numbers: wanted, class_names } = self.columns;
+        let label = &class_names[class];
+        let numbers = if wanted == ClassNumbers::None { &[] } else { numbers };
         match &mut self.sink {
             Sink::Plain(out, names) => {
                 out.write_all(names[class].as_bytes())?;
@@ -66,25 +77,31 @@ impl<'a, W: Write> PredictionWriter<'a, W> {
                 out.write_all(b"\n")
             }
             Sink::Csv(csv) => {
+                kept.try_for_each(|cell| csv.write_field(visible::cell(cell).as_bytes()))?;
                 csv.write_field(visible::cell(label).as_bytes())?;
                 // The shortest digits that read back as the same number.
                 numbers.iter().try_for_each(|value| csv.write_field(json!(value).to_string()))?;
                 Ok(csv.write_record(None::<&[u8]>)?)
             }
             Sink::Jsonl(out) => {
-                let mut object = Map::from_iter([("prediction".to_owned(), json!(label))]);
-                let key = match self.numbers {
+                let kept = kept_names.iter().cloned().zip(kept.map(|cell| json!(cell)));
+                let mut object: Map<String, Value> = kept.chain([("prediction".to_owned(), json!(label))]).collect();
+                let key = match wanted {
                     ClassNumbers::None => None,
                     ClassNumbers::Scores => Some("scores"),
                     ClassNumbers::Probabilities => Some("probabilities"),
                 };
                 if let Some(key) = key {
-                    let by_class = self.class_names.iter().cloned().zip(numbers.iter().map(|value| json!(value)));
+                    let by_class = class_names.iter().cloned().zip(numbers.iter().map(|value| json!(value)));
                     object.insert(key.to_owned(), by_class.collect::<Map<_, _>>().into());
                 }
                 writeln!(out, "{}", visible::json(&Value::Object(object).to_string()))
             }
         }
+    }
+
+    pub(super) const fn n_classes(&self) -> usize {
+        self.columns.class_names.len()
     }
 
     /// Brings the rows so far to the reader.

@@ -31,7 +31,7 @@ use crate::format::limit;
 use crate::run;
 use arguments::{
     CertifyArgs, Cli, Command, CompletionsArgs, DevicesArgs, EvaluateArgs, ExportArgs, FetchArgs, GradcheckArgs,
-    InitArgs, PlotArgs, PredictArgs, ReportArgs, SearchArgs, SelfcheckArgs, TrainArgs, WeightsArgs,
+    InitArgs, PlotArgs, PredictArgs, PredictionLayout, ReportArgs, SearchArgs, SelfcheckArgs, TrainArgs, WeightsArgs,
 };
 use clap::Parser;
 use failure::Failure;

@@ -17,6 +17,14 @@ pub enum Column {
     Number(i64),
 }
 
+impl Column {
+    /// A column as the command line names it.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Number)
+    }
+}
+
 impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -262,7 +270,7 @@ fn twice(names: &[String]) -> Option<&str> {
 }
 
 /// The position of a column, from 0.
-fn find(column: &Column, names: Option<&[String]>, n_columns: usize) -> Result<usize, Complaint> {
+pub(super) fn find(column: &Column, names: Option<&[String]>, n_columns: usize) -> Result<usize, Complaint> {
     match (column, names) {
         (Column::Number(number), _) => {
             let n = i64::try_from(n_columns).unwrap_or(i64::MAX);

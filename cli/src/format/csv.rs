@@ -19,6 +19,8 @@ mod row;
 mod table;
 mod text;
 
+pub(super) use parse::{Head, last_record_end};
+
 use super::columns::{Column, Plan, Role, Special, Wanted};
 use super::float::Float;
 use super::open::{Source, is_text, looks_like};
@@ -305,22 +307,31 @@ fn named(path: &Path) -> bool {
     is_csv(path) || path.file_stem().is_some_and(|stem| is_csv(Path::new(stem)))
 }
 
-/// Reads a file for a model; labels where it has the column.
-pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+/// The header and the columns of a text for a model.
+pub(super) fn head(source: Source, wanted: &Wanted) -> Result<Head, DataError> {
+    Ok(open_for(source, Some(wanted))?.head())
+}
+
+/// Opens a text for a model.
+fn open_for(source: Source, wanted: Option<&Wanted>) -> Result<OpenText, DataError> {
     refuse_binary(&source)?;
-    let file = source.file().to_path_buf();
     let none = Wanted::default();
     let special = &wanted.unwrap_or(&none).special;
     let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter.map(|d| d.0)));
     let comma = wanted.is_some_and(|w| w.decimal == Decimal::Comma);
     let model = wanted.filter(|wanted| wanted.n_features > 0);
-    let opened =
-        parse::open(source, &Settings { delimiter, comma, header, special, wanted: model }, |names, n_columns| {
-            match model {
-                Some(wanted) => Plan::for_model(names, n_columns, wanted),
-                None => Plan::of_table(names, n_columns, special, None),
-            }
-        })?;
+    let settings = Settings { delimiter, comma, header, special, wanted: model };
+    parse::open(source, &settings, |names, n_columns| match model {
+        Some(wanted) => Plan::for_model(names, n_columns, wanted),
+        None => Plan::of_table(names, n_columns, special, None),
+    })
+}
+
+/// Reads a file for a model; labels where it has the column.
+pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+    let file = source.file().to_path_buf();
+    let model = wanted.filter(|wanted| wanted.n_features > 0);
+    let opened = open_for(source, wanted)?;
     let table = |features, labels: LabelColumn, notes| {
         let labels = (!labels.is_empty()).then_some(labels);
         Table { features, labels, image_shape: None, class_names: None, notes }

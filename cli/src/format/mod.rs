@@ -22,6 +22,7 @@ pub mod open;
 pub mod parquet;
 mod precision;
 pub mod reading;
+pub mod stream;
 mod weights;
 mod zstd;
 

@@ -3,6 +3,10 @@
 use crate::program::{Desk, SMALL};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 fn trained() -> Desk {
     let desk = Desk::new();
@@ -142,4 +146,74 @@ fn probabilities_sum_to_one_in_every_layout() {
     let (count, total) =
         sum(&desk.succeed(&["predict", "run", "row.svm", "--output", "jsonl", "--probabilities"]).stdout);
     assert!(count == 10 && (total - 1.0).abs() < 1e-12, "{count} {total}");
+}
+
+/// Rows with columns that are no features, a quoted line end, and a blank line.
+const PASSENGERS: &str = "id,a,note,b\n7,1,\"one\nline\",2\n\n8,-1,,0.5\n=9,1.5,c,2\n";
+
+#[test]
+fn kept_columns_stand_before_the_prediction() {
+    let desk = Desk::new();
+    desk.write("rows.csv", ROWS).write("my.toml", CONFIG).write("new.csv", PASSENGERS);
+    desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    let kept = ["--output", "csv", "--keep", "id", "--keep", "note"];
+    let expected = "id,note,prediction\n7,\"one\nline\",'=x\n8,,\"y, z\"\n'=9,c,'=x\n";
+    assert_eq!(desk.succeed(&[&["predict", "run", "new.csv"], &kept[..]].concat()).stdout, expected);
+    let rows = json_lines(&desk.succeed(&["predict", "run", "new.csv", "--output", "jsonl", "--keep", "1"]).stdout);
+    assert_eq!((rows[1]["1"].as_str(), rows[1]["prediction"].as_str()), (Some("8"), Some("y, z")));
+    let refused = |arguments: &[&str]| desk.run(&[&["predict", "run", "new.csv"], arguments].concat());
+    let unknown = refused(&["--output", "csv", "--keep", "idd"]);
+    assert_eq!((unknown.code, unknown.hint()), (Some(1), "did you mean `id`?"));
+    assert!(refused(&["--keep", "id"]).problem().starts_with("--keep: plain lines have no columns"));
+    desk.write("digits.toml", SMALL).write("row.svm", "1 3:5\n");
+    desk.succeed(&["train", "digits.toml", "--out", "digits", "-q"]);
+    let libsvm = desk.run(&["predict", "digits", "row.svm", "--output", "csv", "--keep", "id"]);
+    assert!(libsvm.code == Some(1) && libsvm.problem().contains("libsvm text, which has no columns"), "{libsvm:?}");
+}
+
+/// The program with a pipe at both ends.
+fn piped(desk: &Desk, arguments: &[&str]) -> (Child, ChildStdin, Receiver<String>) {
+    let mut command = desk.command(arguments);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (sender, receiver) = channel();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let input = child.stdin.take().unwrap();
+    (child, input, receiver)
+}
+
+#[test]
+fn a_line_in_is_a_line_out() {
+    let desk = Desk::new();
+    desk.write("rows.csv", ROWS).write("my.toml", CONFIG);
+    desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    for header in ["", "b,a,other\n"] {
+        let (mut child, mut input, output) = piped(&desk, &["predict", "run", "-"]);
+        input.write_all(header.as_bytes()).unwrap();
+        for (a, expected) in [(2.0, "=x"), (-2.0, "y, z"), (1.5, "=x")] {
+            let row = if header.is_empty() { format!("{a},1\n") } else { format!("1,{a},\n") };
+            input.write_all(row.as_bytes()).unwrap();
+            input.flush().unwrap();
+            // The end of input is far away: without streaming this would wait for ever.
+            assert_eq!(output.recv_timeout(Duration::from_secs(20)).as_deref(), Ok(expected), "{header:?} {a}");
+        }
+        drop(input);
+        assert!(child.wait().unwrap().success());
+    }
+    // A mistake is found at its line of the whole, after the rows before it.
+    let (mut child, mut input, output) = piped(&desk, &["predict", "run", "-"]);
+    input.write_all(b"1,2\n").unwrap();
+    assert!(output.recv_timeout(Duration::from_secs(20)).is_ok());
+    input.write_all(b"1,two\n").unwrap();
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut whole = desk.command(&["predict", "run", "-"]);
+    let mut child = whole.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"1,2\n1,2\n").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    input.write_all(b"1,two\n").unwrap();
+    drop(input);
+    let said = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert!(said.contains("stdin:3"), "{said}");
 }

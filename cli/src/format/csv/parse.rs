@@ -49,6 +49,15 @@ pub(super) struct OpenText {
     n_lines: usize,
 }
 
+/// Beginning of a text: its header and its columns.
+pub(in crate::format) struct Head {
+    /// Bytes up to the first row, 0 without a header.
+    pub(in crate::format) len: usize,
+    pub(in crate::format) delimiter: u8,
+    pub(in crate::format) names: Option<Vec<String>>,
+    pub(in crate::format) n_columns: usize,
+}
+
 /// Target of rows as they are parsed.
 pub(super) trait RowSink<T>: Send {
     /// Puts the rows of pieces behind its own.
@@ -123,6 +132,13 @@ pub(super) fn open(
 }
 
 impl OpenText {
+    /// The beginning of the text, for those who cut it into parts.
+    pub(super) fn head(self) -> Head {
+        let has_header = self.plan.names.is_some();
+        let (len, delimiter) = (if has_header { self.at } else { 0 }, self.marks.delimiter);
+        Head { len, delimiter, n_columns: self.plan.roles.len(), names: self.plan.names }
+    }
+
     /// Reads all rows.
     pub(super) fn rows<T: Float>(mut self, layout: &RowLayout, into: &mut impl RowSink<T>) -> Result<(), DataError> {
         let mut parsed = Vec::new();
@@ -164,16 +180,22 @@ fn next_block(source: &mut Source, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u
         if source.read_up_to(&mut block, BLOCK)? == 0 {
             return Ok((block, Vec::new()));
         }
-        let mut odd = memchr::memchr_iter(b'"', &block).count() % 2 == 1;
-        let end = memchr::memrchr2_iter(b'\n', b'"', &block).find(|&at| {
-            odd ^= block[at] == b'"';
-            block[at] == b'\n' && !odd
-        });
-        if let Some(end) = end {
-            let carry = block.split_off(end + 1);
+        if let Some(end) = last_record_end(&block) {
+            let carry = block.split_off(end);
             return Ok((block, carry));
         }
     }
+}
+
+/// The end of the last whole record: behind the last line end outside of quotes.
+pub(in crate::format) fn last_record_end(block: &[u8]) -> Option<usize> {
+    let mut odd = memchr::memchr_iter(b'"', block).count() % 2 == 1;
+    let mut ends = memchr::memrchr2_iter(b'\n', b'"', block);
+    let end = ends.find(|&at| {
+        odd ^= block[at] == b'"';
+        block[at] == b'\n' && !odd
+    });
+    end.map(|end| end + 1)
 }
 
 /// Parses whole records. An error counts from the lines before the block, so the first of them all is found in order. Lines of misfits

@@ -4,7 +4,7 @@
 //! sepal_length,sepal_width,species
 //! 5.1,3.5,setosa
 //! ```
-//! The first line is a header where the label is given by name; else by what stands in it and below ([`header`]). Cells may be
+//! The first line is a header where the label is given by name; else by what stands in it and below (`header`). Cells may be
 //! quoted, with `""` for a quote and line ends within; lines may end in CRLF; a byte order mark is skipped, and so are blank
 //! lines. Where there are names, the columns of a test part and of what is predicted are matched by them. A column without a
 //! name is left out: pandas keeps its row index there.

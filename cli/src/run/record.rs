@@ -248,7 +248,7 @@ impl RunFolder {
         let Measurement { primal, dual, relative_gap } = *measurement;
         let (epoch, seconds) = self.last.map_or((0.0, 0.0), |e| (rounded(e.epoch), rounded(e.seconds)));
         let row = BoundsRow { epoch, primal, dual, relative_gap, seconds };
-        writer.serialize(&row).map_err(|e| failed(&file)(io::Error::other(e)))?;
+        writer.serialize(row).map_err(|e| failed(&file)(io::Error::other(e)))?;
         writer.flush().map_err(failed(&file))?;
         self.journal.add("bounds", self.last.map_or(0, |e| e.step), &row)
     }

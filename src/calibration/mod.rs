@@ -18,6 +18,7 @@ mod temperature;
 pub use quality::{Quality, QualitySum};
 pub use temperature::{negative_log_likelihood, temperature_at_end};
 
+use crate::bounded::Whole;
 use serde::{Deserialize, Serialize};
 
 /// `method` of the `[calibration]` table.
@@ -39,7 +40,14 @@ pub enum Method {
 pub struct CalibrationConfig {
     /// Map from scores to probabilities.
     pub method: Method,
+    /// Folds of the training rows: models of the other folds score each, and the map is fitted on these scores. Absent: it is fitted on
+    /// the validation rows, and on [`FOLDS`] folds where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folds: Option<Whole<2, 100>>,
 }
+
+/// Folds of a calibration without validation rows.
+pub const FOLDS: usize = 5;
 
 /// A fitted map from scores to probabilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

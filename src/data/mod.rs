@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod encoding;
+pub mod folds;
 pub mod frame;
 pub mod labels;
 pub mod precision;
@@ -13,6 +14,7 @@ pub mod sparse;
 pub mod split;
 
 pub use encoding::{Encoded, Encoding, EncodingError, MissingConfig, MissingRule, Unseen};
+pub use folds::Fold;
 pub use frame::{CellKind, Cells, Frame, FrameColumn};
 pub use labels::{LabelColumn, class_totals};
 pub use scale::{Center, Scale, Scaler};

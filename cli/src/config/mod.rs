@@ -15,7 +15,7 @@ pub use error::{ConfigError, Place};
 pub use preprocess::{BiasKind, Categories, PreprocessConfig};
 pub use search::SearchConfig;
 
-use crate::calibration::{CalibrationConfig, Method};
+use crate::calibration::CalibrationConfig;
 use crate::data::{MissingRule, SplitConfig};
 use crate::device::DeviceName;
 use crate::fetch::FetchName;
@@ -251,10 +251,6 @@ fn check_sgd(sgd: &SgdConfig) -> Result<(), Complaint> {
 /// No machine that trains linear models has more cores.
 pub const MOST_THREADS: usize = 1024;
 
-/// Advice for a calibration without rows to be fitted on.
-pub const NO_VALIDATION: &str =
-    "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]";
-
 /// The first conflict between keys.
 fn check(run: &RunConfig) -> Result<(), Complaint> {
     if run.threads > MOST_THREADS {
@@ -292,8 +288,11 @@ fn check(run: &RunConfig) -> Result<(), Complaint> {
             "set `missing = \"mean\"`, \"median\" or \"most-frequent\", too",
         ));
     }
-    if run.calibration.method != Method::None && run.split.validation.rows_of(usize::MAX) == 0 {
-        return Err(Complaint::new("calibration.method is set, but no rows are held out to fit it on", NO_VALIDATION));
+    if run.calibration.folds.is_some() && run.objective.is_path() {
+        return Err(Complaint::new(
+            "calibration.folds is set, but the models of a path are calibrated on its validation rows",
+            "remove `folds`, or give one value of `c`",
+        ));
     }
     if run.objective.is_path() && !matches!(run.solver, SolverConfig::Dual(_)) {
         return Err(Complaint::new(

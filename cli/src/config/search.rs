@@ -266,7 +266,6 @@ impl LoadedConfig {
     pub fn on_all_rows(&self) -> Result<Self, ConfigError> {
         let mut document = super::document::parse(&self.text, &self.file)?;
         document.remove("early_stopping");
-        document.remove("calibration");
         let none = [(vec!["split".to_owned(), "validation".to_owned()], toml_edit::Value::from(0))];
         Self::parse(&document.to_string(), &self.file, &none)
     }

@@ -1,11 +1,11 @@
 //! Quality of a trained model on its splits, and of its probabilities: fitted on the validation split, measured before and after.
 
 use super::{Prepared, RunResult};
-use crate::calibration::{Calibrator, Method, Quality, QualitySum, log_softmax, temperature_at_end};
+use crate::calibration::{Calibrator, Quality, QualitySum, log_softmax};
 use crate::data::Features;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::metric::Confusion;
-use crate::model::{Classifier, Origin};
+use crate::model::Classifier;
 use crate::objective::Objective;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -56,6 +56,9 @@ pub struct CalibrationReport {
     pub temperature_at_end: bool,
     /// Rows that it was fitted on.
     pub rows: usize,
+    /// Folds, where it was fitted on scores out of fold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
     /// On those rows.
     pub validation: Option<Comparison>,
     /// On rows that neither the weights nor the calibration have seen.
@@ -92,30 +95,4 @@ pub fn compare(
         after.merge(&part.1);
     }
     Some(Comparison { before: before.quality()?, after: after.quality()? })
-}
-
-/// Fits the calibration of a method on the validation rows and gives it to the model.
-pub(super) fn calibrate(method: Method, model: &mut Classifier, prepared: &Prepared) -> Option<CalibrationReport> {
-    let (data, split) = (&prepared.data, &prepared.split);
-    if method == Method::None {
-        return None;
-    }
-    let scores = model.scores(&data.features, &split.validation);
-    let labels: Vec<usize> = split.validation.iter().map(|&r| data.labels[r as usize] as usize).collect();
-    let calibrator = Calibrator::fit(method, &scores, &labels, model.n_classes())?;
-    let measured = |rows: &[u32]| compare(model, &calibrator, &data.features, &data.labels, rows);
-    let report = CalibrationReport {
-        method: calibrator.name().into(),
-        temperature: calibrator.temperature(),
-        temperature_at_end: calibrator
-            .temperature()
-            .is_some_and(|t| temperature_at_end(&scores, &labels, model.n_classes(), t)),
-        rows: labels.len(),
-        validation: measured(&split.validation),
-        test: measured(&split.test),
-    };
-    if let Origin::Trained(training) = &mut model.origin {
-        training.calibration = Some(calibrator);
-    }
-    Some(report)
 }

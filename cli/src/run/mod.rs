@@ -2,6 +2,7 @@
 //!
 //! Imports everything below; draws nothing and prints nothing.
 
+mod calibrate;
 pub mod certify;
 pub mod checkpoint;
 mod confusion;
@@ -30,8 +31,7 @@ pub use setup::Setup;
 pub(crate) use setup::{classifier, problem};
 pub use wanted::wanted;
 
-use crate::calibration::Method;
-use crate::config::{ConfigError, LoadedConfig, NO_VALIDATION};
+use crate::config::{ConfigError, LoadedConfig};
 use crate::data::batch::Source;
 use crate::data::{Dataset, Scaler, Split, class_totals};
 use crate::device::{self, DeviceError, OpenDevice};
@@ -217,10 +217,6 @@ fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepa
         let problem = "[early_stopping] watches validation rows, but [split] holds none out".to_owned();
         return Err(refused(problem, "set `validation` of [split], for example `validation = 0.1`").into());
     }
-    if run.calibration.method != Method::None && split.validation.is_empty() {
-        let problem = "calibration.method is set, but the validation split came out empty".to_owned();
-        return Err(refused(problem, NO_VALIDATION).into());
-    }
     let n_train = split.train.len();
     let mut warnings: Vec<String> = many_classes(&data.class_names, n_train).into_iter().collect();
     let mut unseen = Vec::new();
@@ -332,7 +328,8 @@ pub fn train(
     let fit = fit.map_err(SolveError::Device)??;
     recorder.failure()?;
     let mut save = |model: &Classifier| Ok(model.save(&folder.model_file()?)?);
-    let done = outcome(config, prepared, device, (&prepared.objective, prepared.strength), fit, &mut save)?;
+    let strength = (&prepared.objective, prepared.strength);
+    let done = outcome(config, prepared, device, strength, fit, &mut save, observer)?;
     finish(done, prepared, folder)
 }
 
@@ -357,6 +354,7 @@ fn outcome(
     (objective, strength): (&Objective, Strength),
     fit: Fit,
     save: &mut dyn FnMut(&Classifier) -> Result<(), RunError>,
+    observer: &mut dyn Observer,
 ) -> Result<SolverResult, RunError> {
     let stop = fit.stop;
     let mut fit = fit;
@@ -368,7 +366,7 @@ fn outcome(
         save(model)?;
         confusion = Some(measure::accuracies(model, objective, prepared, evaluation, &mut result));
         let start = Instant::now();
-        result.calibration = measure::calibrate(config.run.calibration.method, model, prepared);
+        result.calibration = calibrate::calibrate(config, prepared, device, model, observer)?;
         result.seconds_evaluate += start.elapsed().as_secs_f64();
         if result.calibration.is_some() {
             save(model)?;

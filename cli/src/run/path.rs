@@ -120,6 +120,13 @@ pub(super) fn train(
     finish(best, prepared, folder)
 }
 
+/// The models of a path are calibrated on validation rows, which trains nothing.
+struct Unwatched;
+
+impl Observer for Unwatched {
+    fn log(&mut self, _: &LogEntry) {}
+}
+
 /// Sums over the models of a path.
 #[derive(Default)]
 struct Totals {
@@ -151,7 +158,8 @@ impl Path<'_> {
         let totals = &mut self.totals;
         totals.solve += fit.solve;
         let objective = Objective { lambda: strength.lambda, ..self.prepared.objective.clone() };
-        let outcome = outcome(self.config, self.prepared, self.device, (&objective, strength), fit, save)?;
+        let outcome =
+            outcome(self.config, self.prepared, self.device, (&objective, strength), fit, save, &mut Unwatched)?;
         let result = &outcome.result;
         totals.evaluate += result.seconds_evaluate;
         totals.steps += result.steps;

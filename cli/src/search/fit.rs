@@ -1,11 +1,12 @@
 //! A group of trials trained and measured on one fold.
 
-use super::folds::{self, Fold};
+use super::folds;
 use super::ledger::FitRecord;
 use super::plan::{Group, TrainingKind};
 use super::space::Trial;
 use crate::config::LoadedConfig;
 use crate::config::search::Resource;
+use crate::data::Fold;
 use crate::data::{Dataset, Scaler, sample};
 use crate::device::OpenDevice;
 use crate::evaluation::evaluate;

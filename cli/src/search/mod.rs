@@ -21,12 +21,12 @@ pub mod table;
 
 use crate::config::search::{HalvingConfig, Resource, SearchConfig};
 use crate::config::{ConfigError, LoadedConfig};
+use crate::data::Fold;
 use crate::device::OpenDevice;
 use crate::format::Complaint;
 use crate::run::{self, Prepared, RunError, RunResult};
 use crate::solver::{LogEntry, Observer, SolverConfig};
 use fit::{Bench, Rung};
-use folds::Fold;
 use ledger::{Ledger, LedgerEntry};
 use plan::{Group, Sizes, TrainingKind};
 use rank::Standing;

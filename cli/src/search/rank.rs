@@ -1,9 +1,9 @@
 //! The ranked table of the trainings.
 
-use super::folds::Fold;
 use super::ledger::{FitRecord, LedgerEntry};
 use super::space::{Trial, shown};
 use crate::config::search::Metric;
+use crate::data::Fold;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,6 @@
 //! The trials: points of the space, each with the whole configuration that it makes.
 
 use super::draw;
-use crate::calibration::Method as Calibration;
 use crate::config::search::{Dimension, MOST_TRIALS as MOST, Method, Metric, Range, Resource, SearchConfig, Space};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::streams;
@@ -106,12 +105,6 @@ pub fn table(config: &LoadedConfig) -> Result<&SearchConfig, ConfigError> {
         return refused(
             "a search needs rows to judge trials by, but [split] holds none out and `folds` is not set".into(),
             "set `validation` of [split], for example 0.1, or `folds = 5` of [search]",
-        );
-    }
-    if search.refit && config.run.calibration.method != Calibration::None {
-        return refused(
-            "search.refit leaves no validation rows, but calibration.method needs them".into(),
-            "remove [calibration], or `refit`; `train best.toml` of the search folder trains with both",
         );
     }
     let steps = search.halving.as_ref().is_some_and(|h| h.resource == Resource::Steps);

@@ -1,10 +1,10 @@
 //! `search.csv`, `search.json` and `best.toml`: the results of a search besides its records.
 
-use super::folds::Fold;
 use super::ledger::{self, LedgerEntry};
 use super::rank::Standing;
 use super::{SearchOutcome, SearchPlan};
 use crate::config::search::SearchConfig;
+use crate::data::Fold;
 use crate::device::OpenDevice;
 use crate::durable::Made;
 use crate::run::folder::read_text;

@@ -408,18 +408,6 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "[split] holds out 1797 of 1797 rows, which leaves none to train on",
         "change `validation` or `test` of [split]",
     ),
-    (
-        "[solver.sgd]",
-        "[calibration]\nmethod = \"temperature\"\n[solver.sgd]",
-        "calibration.method is set, but no rows are held out to fit it on",
-        "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]",
-    ),
-    (
-        "test = 0.2",
-        "validation = 0.0001\n[calibration]\nmethod = \"platt\"",
-        "calibration.method is set, but the validation split came out empty",
-        "probabilities are fitted on the validation split: set `validation`, for example 0.1, in [split]",
-    ),
     // Data that is not there.
     (
         "[data.digits]",

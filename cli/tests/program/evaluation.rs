@@ -103,6 +103,38 @@ fn calibrated(method: &str) -> Desk {
 }
 
 #[test]
+fn without_validation_rows_the_map_is_fitted_out_of_fold() {
+    let desk = Desk::new();
+    let exact = "[data.digits]\n[split]\ntest = 0.2\n[objective]\nc = 0.001\n[loss.crammer_singer]\n[solver.dual]\n";
+    desk.write("my.toml", exact);
+    desk.succeed(&["train", "my.toml", "--out", "plain", "-q"]);
+    let set = ["--set", "calibration.method=temperature"];
+    desk.succeed(&[&["train", "my.toml", "--out", "run", "-q"], &set[..]].concat());
+    let [plain, result] = ["plain", "run"].map(|run| desk.json(&format!("{run}/result.json")));
+    let report = &result["calibration"];
+    // The model learns from all rows, and every one of them is scored by a model that has not seen it.
+    assert_eq!(result["objective"], plain["objective"]);
+    assert_eq!((report["rows"].as_u64(), report["folds"].as_u64()), (Some(1438), Some(5)));
+    assert!(report["validation"].is_null());
+    let error = |when: &str| report["test"][when]["expected_calibration_error"].as_f64().unwrap();
+    assert!(error("after") < 0.03 && error("after") < error("before") / 3.0, "{report}");
+    // A temperature of scores out of fold is near the one of held-out rows.
+    let validated = [&set[..], &["--set", "split.validation=0.2"]].concat();
+    desk.succeed(&[&["train", "my.toml", "--out", "held", "-q"], &validated[..]].concat());
+    let of = |json: &Value| json["calibration"]["temperature"].as_f64().unwrap();
+    let held = of(&desk.json("held/result.json"));
+    assert!((of(&result) / held).ln().abs() < 0.35, "{} {held}", of(&result));
+    // Named folds are taken although rows validate, and every run has the same.
+    let named = [&validated[..], &["--set", "calibration.folds=3"]].concat();
+    for run in ["three", "again"] {
+        desk.succeed(&[&["train", "my.toml", "--out", run, "-q"], &named[..]].concat());
+    }
+    let three = desk.json("three/result.json");
+    assert_eq!((three["calibration"]["folds"].as_u64(), three["calibration"]["rows"].as_u64()), (Some(3), Some(1150)));
+    assert_eq!(of(&three), of(&desk.json("again/result.json")));
+}
+
+#[test]
 fn a_calibrated_run_says_what_it_has_gained() {
     for method in ["temperature", "platt"] {
         let desk = calibrated(method);
@@ -165,7 +197,7 @@ fn a_model_without_probabilities_says_how_to_get_them() {
     let refused = desk.run(&["predict", "run", "rows", "--probabilities"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
     assert_eq!(refused.problem(), "run: the model has no probabilities, only scores");
-    assert_eq!(refused.hint(), "train it with `--set calibration.method=temperature` and a validation split");
+    assert_eq!(refused.hint(), "train it with `--set calibration.method=temperature`");
     assert_eq!(desk.run(&["predict", "run", "rows", "--probabilities", "--scores"]).code, Some(2));
     let text = desk.succeed(&["evaluate", "run", "--json"]).stdout;
     assert!(serde_json::from_str::<Value>(&text).unwrap()["calibration"].is_null());

@@ -217,7 +217,7 @@ struct PredictArgs {
     /// A data file, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The format of FILE, where it cannot be told from its content: npy, parquet, images (one), idx, cifar, libsvm, csv
+    /// The format of FILE, where it cannot be told from its content: npy, parquet, arrow, images (one), idx, cifar, libsvm, csv
     #[arg(long, value_name = "F")]
     format: Option<Format>,
     /// Print the score of every class behind the label, separated by tabs

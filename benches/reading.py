@@ -5,8 +5,8 @@
     pip install numpy pandas pyarrow scikit-learn
     python3 benches/reading.py --rounds 5 --csv benches/results/$(date +%F)-reading.csv
 
-Files are written to a temporary folder: a csv of 100,000 rows of 50 numbers with six digits, and libsvm text of 60,000 rows of 100
-cells. MNIST is read from data/mnist where it is there. Every reading is a process of its own, the contestants take turns, and the
+Files are written to a temporary folder: a csv of 100,000 rows of 50 numbers with six digits, the numbers as they are as Parquet (snappy, zstd) and
+Feather (lz4), and libsvm text of 60,000 rows of 100 cells; `--only` chooses among them, `BURN_SVM` names another program. MNIST is read from data/mnist where it is there. Every reading is a process of its own, the contestants take turns, and the
 time is that of the reading call alone (burn-svm: `seconds_load` of its result). The first round warms the file cache and is dropped.
 Processor time is given, too, which other programs disturb less: burn-svm's is that of the whole process with all its threads.
 """
@@ -42,6 +42,8 @@ PYTHON = {
     "y = f.iloc[:, -1].to_numpy()",
     "numpy loadtxt": "import numpy as n; X = n.loadtxt({file!r}, 'f4', delimiter=',', skiprows=1, usecols=range(50)); "
     "y = n.loadtxt({file!r}, 'U3', delimiter=',', skiprows=1, usecols=50)",
+    "pandas read_parquet": "import pandas as p; f = p.read_parquet({file!r}); X = f.iloc[:, :-1].to_numpy('f4'); y = f.iloc[:, -1].to_numpy()",
+    "pandas read_feather": "import pandas as p; f = p.read_feather({file!r}); X = f.iloc[:, :-1].to_numpy('f4'); y = f.iloc[:, -1].to_numpy()",
     "sklearn load_svmlight_file": "from sklearn.datasets import load_svmlight_file as l; X, y = l({file!r}, dtype='f4')",
     "numpy, gzip": "import gzip, numpy as n; X = n.frombuffer(gzip.open({file!r}).read(), 'u1', offset=16)",
 }
@@ -59,7 +61,7 @@ def python(name, file):
 def ours(data, folder):
     config = folder / "reading.toml"
     config.write_text(CONFIG.format(data=data))
-    program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", here / "target")) / "release" / "burn-svm"
+    program = os.environ.get("BURN_SVM") or pathlib.Path(os.environ.get("CARGO_TARGET_DIR", here / "target")) / "release" / "burn-svm"
     command = [program, "train", config, "--out", folder / "run", "--force", "--json", "-q"]
     before = os.times()
     out = subprocess.run(command, capture_output=True, text=True, cwd=here)
@@ -79,6 +81,9 @@ def write_files(folder):
     table = pd.DataFrame(x, columns=[f"x{j}" for j in range(50)])
     table["kind"] = np.array(["ant", "bee", "cat"])[rng.integers(0, 3, len(x))]
     table.to_csv(folder / "table.csv", index=False, float_format="%.6g")
+    table.to_parquet(folder / "table.parquet")
+    table.to_parquet(folder / "table.zstd.parquet", compression="zstd")
+    table.to_feather(folder / "table.feather")
     with open(folder / "table.libsvm", "w") as file:
         for _ in range(60_000):
             cells = np.sort(rng.choice(20_000, 100, replace=False)) + 1
@@ -90,17 +95,24 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--csv", type=pathlib.Path)
+    parser.add_argument("--only", nargs="+", help="groups of files, such as csv or Parquet")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write_files(folder)
         table, text, mnist = folder / "table.csv", folder / "table.libsvm", here / "data/mnist/train-images-idx3-ubyte.gz"
+        reader = {"parquet": "pandas read_parquet", "arrow": "pandas read_feather"}
+        typed = lambda kind, name: (folder / name, f"[data.{kind}]\ntrain = '{folder / name}'\nlabel = 'kind'", [reader[kind]])
         groups = {
             "csv": (table, f"[data.csv]\ntrain = '{table}'\nlabel = 'kind'", [n for n in PYTHON if "csv" in n or "loadtxt" in n]),
+            "Parquet": typed("parquet", "table.parquet"),
+            "Parquet, zstd": typed("parquet", "table.zstd.parquet"),
+            "Feather": typed("arrow", "table.feather"),
             "libsvm": (text, f"[data.libsvm]\ntrain = '{text}'", ["sklearn load_svmlight_file"]),
             "MNIST idx.gz": (mnist, f"[data.idx]\ntrain_images = '{mnist}'\ntrain_labels = "
                              f"'{mnist.parent / 'train-labels-idx1-ubyte.gz'}'", ["numpy, gzip"]),
         }
+        groups = {group: found for group, found in groups.items() if not arguments.only or group in arguments.only}
         rows = []
         for group, (file, data, names) in groups.items():
             if not file.exists():

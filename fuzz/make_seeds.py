@@ -65,6 +65,8 @@ def main():
     for path in formats.glob("*.parquet"):
         if path.name not in ("brotli.parquet",):
             put("parquet", path.name, bytes([0x01 if "typed" not in path.name else 0xc1]) + path.read_bytes())
+    for path in (p for end in ("arrow", "arrows", "feather") for p in formats.glob(f"*.{end}")):
+        put("arrow", path.name, b"\x01" + path.read_bytes())
     for path in formats.glob("images/kinds/*"):
         put("images", path.name, path.read_bytes())
     text = b"".join(b"%d,%d,a\n" % (i, i * i) for i in range(60))

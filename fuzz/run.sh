@@ -18,7 +18,7 @@ for target in "${targets[@]}"; do
     case $target in
     # Records of 3,073 bytes, and archives of them.
     cifar | cifar_tar) options+=(-max_len=12288) ;;
-    model | checkpoint | config | images | parquet | npy) options+=(-max_len=8192) ;;
+    model | checkpoint | config | images | parquet | arrow | npy) options+=(-max_len=8192) ;;
     *) options+=(-max_len=4096) ;;
     esac
     if [ -e "dictionaries/$target.dict" ]; then options+=(-dict="dictionaries/$target.dict"); fi

@@ -194,7 +194,7 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
     for (name, choices) in [
         (
             "data",
-            "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet] or [data.images]",
+            "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow] or [data.images]",
         ),
         ("loss", LossConfig::tables().as_str()),
         ("solver", "[solver.sgd], [solver.dual], [solver.lbfgs] or [solver.newton]"),

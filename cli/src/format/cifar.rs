@@ -119,7 +119,9 @@ impl CifarConfig {
                 let error = fail("holds neither `data_batch_*.bin` (CIFAR-10) nor `train.bin` (CIFAR-100)");
                 let inner = all_names.iter().find(|name| name.starts_with("cifar-10"));
                 Err(if all_names.iter().any(|name| name == "data_batch_1" || name == "train") {
-                    error.with_hint("this is the Python version of the data set: the binary version is needed")
+                    error.with_hint(
+                        "this is the Python version of the data set: `burn-svm fetch cifar10` downloads the binary one",
+                    )
                 } else if let Some(inner) = inner {
                     error.with_hint(format!("did you mean {}?", self.dir.join(inner).display()))
                 } else {

@@ -78,9 +78,9 @@ struct First {
 }
 
 /// An image in planes.
-struct Image {
-    shape: ImageShape,
-    pixels: Vec<u8>,
+pub(super) struct Image {
+    pub(super) shape: ImageShape,
+    pub(super) pixels: Vec<u8>,
 }
 
 fn read_folder(folder: &Path, first: Option<&First>) -> Result<(Part, First), DataError> {
@@ -115,7 +115,8 @@ fn odd(file: &Path, shape: ImageShape, first: &First) -> DataError {
         .with_hint("bring all images to one size and kind first, for example `mogrify -resize 32x32! -colorspace sRGB`")
 }
 
-fn shown(shape: ImageShape) -> String {
+/// Size and kind of an image, in words.
+pub(super) fn shown(shape: ImageShape) -> String {
     let kind = if shape.channels == 1 { "grey" } else { "RGB" };
     format!("{} x {} pixels, {kind}", shape.width, shape.height)
 }
@@ -181,7 +182,8 @@ fn damaged(file: &Path, problem: &str) -> DataError {
         .with_hint("open it in a viewer: is it whole? remove or replace it")
 }
 
-fn decode(bytes: &[u8]) -> Result<Image, String> {
+/// Decodes the bytes of an image file.
+pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
     if bytes.starts_with(b"\x89PNG") {
         return decode_png(bytes).map_err(|e| format!("the PNG image cannot be decoded: {e}"));
     }

@@ -5,6 +5,8 @@
 //! the one place that decides about classes. Files are opened in `open` only.
 
 mod append;
+mod arrow;
+mod caught;
 pub mod cifar;
 pub mod columns;
 pub mod csv;
@@ -12,6 +14,7 @@ mod date;
 pub mod digits;
 mod error;
 mod float;
+mod foreign;
 pub mod idx;
 pub mod images;
 mod labels;
@@ -19,13 +22,14 @@ pub mod libsvm;
 pub mod limit;
 pub mod npy;
 pub mod open;
-pub mod parquet;
+mod parquet;
 mod precision;
 pub mod reading;
 pub mod stream;
 mod weights;
 mod zstd;
 
+pub use arrow::table::TypedConfig;
 pub use cifar::{CifarConfig, CifarLabels};
 pub use columns::{Column, Wanted};
 pub use csv::CsvConfig;
@@ -38,7 +42,6 @@ pub use labels::{Classes, class_names};
 pub use libsvm::LibsvmConfig;
 pub use npy::NpyConfig;
 pub use open::Source;
-pub use parquet::ParquetConfig;
 pub use precision::FloatType;
 pub use reading::{CellRules, Reading};
 
@@ -84,7 +87,9 @@ pub enum DataConfig {
     /// NumPy's arrays and archives.
     Npy(NpyConfig),
     /// Parquet tables.
-    Parquet(ParquetConfig),
+    Parquet(TypedConfig),
+    /// Tables of Arrow IPC and Feather.
+    Arrow(TypedConfig),
     /// Folders of images.
     Images(ImagesConfig),
 }
@@ -101,6 +106,7 @@ impl DataConfig {
             Self::Csv(_) => "csv",
             Self::Npy(_) => "npy",
             Self::Parquet(_) => "parquet",
+            Self::Arrow(_) => "arrow",
             Self::Images(_) => "images",
         }
     }
@@ -114,7 +120,7 @@ impl DataConfig {
             Self::Libsvm(config) => config.paths_mut(),
             Self::Csv(config) => config.paths_mut(),
             Self::Npy(config) => config.paths_mut(),
-            Self::Parquet(config) => config.paths_mut(),
+            Self::Parquet(config) | Self::Arrow(config) => config.paths_mut(),
             Self::Images(config) => config.paths_mut(),
         }
     }
@@ -141,7 +147,8 @@ impl DataConfig {
             Self::Libsvm(config) => config.load_as(float),
             Self::Csv(config) => config.load(reading),
             Self::Npy(config) => config.load_as(float),
-            Self::Parquet(config) => config.load_as(float),
+            Self::Parquet(config) => config.load_as::<parquet::ParquetFile>(float),
+            Self::Arrow(config) => config.load_as::<arrow::ArrowFile>(float),
             Self::Images(config) => config.load(),
         }
     }
@@ -163,14 +170,16 @@ pub enum Format {
     Npy,
     /// A Parquet table.
     Parquet,
+    /// A table of Arrow IPC or Feather.
+    Arrow,
     /// A PNG or JPEG image: one row.
     Images,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] =
-        [Self::Npy, Self::Parquet, Self::Images, Self::Idx, Self::Cifar, Self::Libsvm, Self::Csv];
+    pub const ALL: [Self; 8] =
+        [Self::Npy, Self::Parquet, Self::Arrow, Self::Images, Self::Idx, Self::Cifar, Self::Libsvm, Self::Csv];
 
     /// The name, as `--format` takes it.
     #[must_use]
@@ -182,6 +191,7 @@ impl Format {
             Self::Csv => "csv",
             Self::Npy => "npy",
             Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
             Self::Images => "images",
         }
     }
@@ -196,6 +206,7 @@ impl Format {
             Self::Csv => csv::detect(path, head),
             Self::Npy => npy::detect(head),
             Self::Parquet => parquet::detect(head),
+            Self::Arrow => arrow::detect(head),
             Self::Images => images::detect(head),
         })
     }
@@ -207,7 +218,8 @@ impl Format {
             Self::Libsvm => libsvm::read(source, wanted),
             Self::Csv => csv::read(source, wanted),
             Self::Npy => npy::read(source, wanted),
-            Self::Parquet => parquet::read(source, wanted),
+            Self::Parquet => arrow::table::read::<parquet::ParquetFile>(source, wanted),
+            Self::Arrow => arrow::table::read::<arrow::ArrowFile>(source, wanted),
             Self::Images => images::read(source),
         }
     }
@@ -229,7 +241,7 @@ impl FromStr for Format {
     }
 }
 
-/// Reads one file, or standard input for `-`, with its labels where it has them.
+/// Reads one file, a folder of Parquet or Arrow part files, or standard input for `-`, with its labels where it has them.
 ///
 /// # Errors
 /// Path: the file is not there or cannot be opened. Content: it is not of the format, or no format is given and none fits.
@@ -246,6 +258,12 @@ pub fn read_table_for(path: &Path, format: Option<Format>, wanted: &Wanted) -> R
 }
 
 fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+    if path.is_dir() && format.is_none() {
+        let parts = arrow::table::read_folder::<parquet::ParquetFile>(path, wanted);
+        if let Some(table) = parts.or_else(|| arrow::table::read_folder::<arrow::ArrowFile>(path, wanted)) {
+            return table;
+        }
+    }
     read_source(Source::open(path)?, format, wanted)
 }
 
@@ -410,6 +428,7 @@ mod tests {
             ("[csv]\ntrain = \"a\"\nlabel = -1\nignore = [\"id\", 3]\ndelimiter = \"\\t\"\n", &["train"]),
             ("[npy]\ntrain = \"a\"\n\n[npy.arrays]\nlabels = \"l\"\n", &["train"]),
             ("[parquet]\ntrain = \"a\"\ntest = \"b\"\nlabel = \"y\"\n", &["train", "test"]),
+            ("[arrow]\ntrain = \"a\"\nlabel = -1\nignore = [\"id\"]\n", &["train"]),
             ("[images]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
         ] {
             let mut config = parse(text).unwrap();
@@ -427,7 +446,7 @@ mod tests {
         }
         assert_eq!(
             "x".parse::<Format>(),
-            Err("`x` is not a format: expected one of npy, parquet, images, idx, cifar, libsvm, csv".to_owned())
+            Err("`x` is not a format: expected one of npy, parquet, arrow, images, idx, cifar, libsvm, csv".to_owned())
         );
     }
 

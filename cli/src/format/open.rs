@@ -4,8 +4,9 @@
 //! streams), Zstandard (also several frames). The readers of binary formats ask for a number of bytes and get a vector that grows only as data arrive,
 //! so that no header can make the program reserve memory for data that are not there.
 
+use super::foreign;
 use super::limit;
-use super::zstd::Zstd;
+use super::zstd;
 use crate::durable::{self, Refusal};
 use crate::format::{DataError, Position};
 use flate2::bufread::MultiGzDecoder;
@@ -107,10 +108,13 @@ impl Source {
                 true,
                 u32::try_from(limit::get() >> 10).map_or(XZ_MEMORY, |kib| kib.clamp(1 << 10, XZ_MEMORY)),
             )),
-            Codec::Zstd => Box::new(Zstd::new(BufReader::with_capacity(1 << 18, whole))),
+            Codec::Zstd => {
+                zstd::reader(BufReader::with_capacity(1 << 18, whole)).map_err(|e| read_error(file, codec, &e))?
+            }
         };
         let mut head = Vec::with_capacity(HEAD);
         rest.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|e| read_error(file, codec, &e))?;
+        foreign::refuse(file, &head)?;
         let plain_len = if codec == Codec::Plain { len } else { None };
         Ok(Self { file: file.to_path_buf(), codec, head, taken: 0, rest, plain_len, opened: false })
     }
@@ -202,17 +206,18 @@ pub(super) fn checked_product(sizes: &[u64]) -> Option<u64> {
 
 /// Kind of a file that is not of the expected format, by its first bytes.
 pub(super) fn looks_like(head: &[u8]) -> &'static str {
-    const KNOWN: [(&[u8], &str); 14] = [
+    const KNOWN: [(&[u8], &str); 15] = [
         (b"\xff\xfe", "UTF-16 text"),
         (b"\xfe\xff", "UTF-16 text"),
         (b"\x89PNG", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),
         (b"\x93NUMPY", "a NumPy array"),
         (b"PK\x03\x04", "a zip or npz archive"),
-        (b"\x89HDF", "an HDF5 file"),
         (b"PAR1", "a Parquet file"),
-        (b"\x80\x02", "a Python pickle"),
-        (b"\x80\x04", "a Python pickle"),
+        (b"ARROW1", "an Arrow file"),
+        (b"GIF8", "a GIF image"),
+        (b"II*\0", "a TIFF image"),
+        (b"MM\0*", "a TIFF image"),
         (b"<", "an HTML or XML page"),
         (b"\0\0\x08", "an idx file"),
         (b"version https://git-lfs", "a Git LFS pointer"),
@@ -223,6 +228,12 @@ pub(super) fn looks_like(head: &[u8]) -> &'static str {
     }
     if head.get(257..262) == Some(b"ustar") {
         return "a tar archive";
+    }
+    match head {
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => return "a WebP image",
+        [b'B', b'M', ..] if !is_text(head) => return "a BMP image",
+        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', ..] => return "an AVIF image",
+        _ => {}
     }
     let known = KNOWN.iter().find(|(magic, _)| head.starts_with(magic));
     known.map_or(if is_text(head) { "text" } else { "binary data of another kind" }, |(_, name)| name)

@@ -3,420 +3,275 @@
 //! ```text
 //! PAR1 | column chunks: pages of values, each compressed | footer: schema, row groups, where the chunks lie | length | PAR1
 //! ```
-//! Columns of integers, floats, decimals and booleans are features; the label may be text, too. All encodings and the
-//! compressions none, snappy, gzip, zstd and lz4_raw are read. Lists and structures, dates and times are no features. Columns
-//! are matched by name, as those of csv files are; where all features are unsigned bytes or booleans, they stay bytes.
+//! The crate `parquet` decodes pages into arrays of Arrow, a column of some rows at a time; [`arrow`](super::arrow) has what
+//! becomes of those. Compressions: none, snappy, gzip, zstd, lz4_raw. Here are the limits of memory: the crate asks for what
+//! the header of a page promises, so each header is held against the bytes behind it first.
 //!
 //! # References
 //! Apache Parquet, *File format* and *Encodings*, <https://parquet.apache.org/docs/file-format/>.
 
-mod decode;
-mod footer;
-mod kind;
-mod page;
-mod thrift;
+mod chunks;
 
-use super::columns::{Column, Plan, Role, Special, Wanted};
+use super::arrow::table::{Batch, TypedFile, damaged, in_words, wrong};
+use super::caught::caught;
 use super::open::{Source, looks_like};
-use super::precision::FloatType;
-use super::{Part, assemble, limit, quote, weights};
-use crate::data::precision::{blurred, single};
-use crate::data::{Dataset, Dense, Features, LabelColumn};
-use crate::format::labels::push_text;
-use crate::format::{DataError, Position, Table};
-use footer::{Footer, Group};
-use kind::{Kind, Meaning};
-use page::Fault;
+use super::{DataError, Position, limit, quote};
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use ::parquet::basic::Compression;
+use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::SchemaRef;
+use chunks::{Chunk, Chunks};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const MAGIC: &[u8] = b"PAR1";
 /// Columns that are decoded at the same time.
-const BATCH: usize = 16;
-/// Rows that one task writes.
-const ROWS: usize = 1024;
-
-const CELL: &str = "every feature is a number: encode the column as numbers, or leave it out with `ignore`";
-const LACKS: &str = "fill missing values in or drop their rows before training, or leave the column out with `ignore`";
-
-/// `[data.parquet]`: tables with typed columns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ParquetConfig {
-    /// The rows to train on.
-    pub train: PathBuf,
-    /// The rows of the test part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<PathBuf>,
-    /// The column of the label.
-    pub label: Column,
-    /// The column of the row weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<Column>,
-    /// Columns that are no features.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ignore: Vec<Column>,
-}
-
-impl ParquetConfig {
-    /// The paths that are given, with their keys.
-    pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
-        let mut paths = vec![("train", &mut self.train)];
-        paths.extend(self.test.as_mut().map(|path| ("test", path)));
-        paths
-    }
-
-    /// What it says of columns.
-    #[must_use]
-    pub fn special(&self) -> Special {
-        let (label, weights) = (Some(self.label.clone()), self.weights.clone());
-        Special { label, weights, ignore: self.ignore.clone(), ..Special::default() }
-    }
-
-    /// Reads both parts with their floats in a precision.
-    ///
-    /// # Errors
-    /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
-    pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
-        let (mut notes, special) = (Vec::new(), self.special());
-        let mut train = Opened::open(Source::open(&self.train)?)?;
-        let plan = train.plan(&mut notes, |names, n| Plan::of_table(names, n, &special, None))?;
-        let names = plan.feature_names.clone();
-        let mut test = self.test.as_deref().map(|path| Opened::open(Source::open(path)?)).transpose()?;
-        let test_plan = match &test {
-            Some(test) => {
-                Some(test.plan(&mut Vec::new(), |found, n| Plan::of_table(found, n, &special, names.as_deref()))?)
-            }
-            None => None,
-        };
-        // Both parts are kept in the same way.
-        let pairs = || std::iter::once((&train, &plan)).chain(test.as_ref().zip(test_plan.as_ref()));
-        let as_bytes = pairs().all(|(part, plan)| part.is_bytes(plan));
-        let part = |opened: &mut Opened, plan: &Plan, float: FloatType| -> Result<Part, DataError> {
-            let features = opened.features(plan, as_bytes, float)?;
-            let (labels, weights) = opened.labels_and_weights(plan)?;
-            let path = &opened.file;
-            let weights = weights.map(|found| weights::fitting(found, path, labels.len())).transpose()?;
-            Ok(Part { weights, ..Part::new(path, path, features, labels) })
-        };
-        let train = part(&mut train, &plan, float)?;
-        let float = FloatType::of_features(&train.features);
-        let test = test.as_mut().zip(test_plan.as_ref()).map(|(test, plan)| part(test, plan, float)).transpose()?;
-        Ok(Dataset { feature_names: names, ..assemble(train, test, None, notes)? })
-    }
-}
+const COLUMNS: usize = super::arrow::rows::COLUMNS;
 
 /// True for the first bytes of a file.
 pub(super) fn detect(head: &[u8]) -> bool {
     head.starts_with(MAGIC)
 }
 
-/// Reads a file for a model; labels where it has the column.
-pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
-    let mut opened = Opened::open(source)?;
-    let plan = opened.plan(&mut Vec::new(), |names, n| match wanted {
-        Some(wanted) if wanted.n_features > 0 => Plan::for_model(names, n, wanted),
-        Some(wanted) => Plan::of_table(names, n, &wanted.special, None),
-        None => Plan::of_table(names, n, &Special::default(), None),
-    })?;
-    let as_bytes = opened.is_bytes(&plan);
-    let float = FloatType::of(wanted.is_some_and(|wanted| wanted.double));
-    let features = opened.features(&plan, as_bytes, float)?;
-    let (labels, _) = opened.labels_and_weights(&plan)?;
-    let labels = (!labels.is_empty()).then_some(labels);
-    Ok(Table { features, labels, image_shape: None, class_names: None, notes: Vec::new() })
-}
-
 /// A file whose footer has been read.
-struct Opened {
-    file: PathBuf,
+pub(super) struct ParquetFile {
+    path: PathBuf,
     bytes: Bytes,
     len: u64,
-    footer: Footer,
+    metadata: ArrowReaderMetadata,
 }
 
 enum Bytes {
-    File(File),
+    /// A file that is opened whenever it is read.
+    File,
+    /// What came by a pipe or was compressed once more.
     Memory(Vec<u8>),
 }
 
-/// A feature as it is kept.
-trait Cell: Copy + Default + Send + Sync {
-    fn of(kind: Kind, cell: &[u8]) -> Result<Self, String>;
-}
-
-impl Cell for f32 {
-    #[inline]
-    #[allow(clippy::cast_possible_truncation)]
-    fn of(kind: Kind, cell: &[u8]) -> Result<Self, String> {
-        f64::of(kind, cell).map(|number| number as Self)
-    }
-}
-
-impl Cell for f64 {
-    #[inline]
-    fn of(kind: Kind, cell: &[u8]) -> Result<Self, String> {
-        let number = kind.number(cell);
-        if single(number).is_finite() {
-            return Ok(number);
+impl Bytes {
+    /// Some bytes of a file of that path and length.
+    fn range(&self, path: &Path, len: u64, start: u64, n: u64) -> Result<Vec<u8>, DataError> {
+        let end = start.checked_add(n).filter(|end| *end <= len);
+        let Some(end) = end else { return Err(damaged(path, "a part of it lies behind its end")) };
+        limit::check(path, n)?;
+        let mut found = Vec::new();
+        match self {
+            #[allow(clippy::cast_possible_truncation)]
+            Self::Memory(all) => found.extend_from_slice(&all[start as usize..end as usize]),
+            Self::File => {
+                let read = |found: &mut Vec<u8>| {
+                    let mut file = File::open(path)?;
+                    file.seek(SeekFrom::Start(start))?;
+                    file.take(n).read_to_end(found)
+                };
+                read(&mut found).map_err(|e| DataError::path(path, format!("cannot be read: {e}")))?;
+            }
         }
-        Err(if number.is_nan() {
-            "the value is missing, found NaN".into()
-        } else if number.is_infinite() {
-            format!("`{number}` is not finite")
-        } else {
-            format!("`{number:e}` is beyond the range of f32")
-        })
+        if found.len() as u64 == n { Ok(found) } else { Err(damaged(path, "it became shorter while it was read")) }
     }
 }
 
-impl Cell for u8 {
-    fn of(kind: Kind, cell: &[u8]) -> Result<Self, String> {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        match kind.number(cell) {
-            number @ 0.0..=255.0 => Ok(number as Self),
-            number => Err(format!("{number} is no unsigned byte, which is the type of the column")),
-        }
-    }
-}
+impl TypedFile for ParquetFile {
+    const EXTENSIONS: &'static [&'static str] = &["parquet", "parq", "pq"];
 
-impl Opened {
     /// Reads the footer; a file from a pipe, or compressed once more, is kept in memory.
     fn open(mut source: Source) -> Result<Self, DataError> {
-        let file = source.file().to_path_buf();
+        let path = source.file().to_path_buf();
         if !source.head().starts_with(MAGIC) {
             let problem = format!("found {}, expected a Parquet file", looks_like(source.head()));
-            return Err(DataError::content(&file, Position::Byte(0), problem));
+            return Err(DataError::content(&path, Position::Byte(0), problem));
         }
-        let (bytes, len) = if let Some((file, len)) = source.reopen()? {
-            (Bytes::File(file), len)
+        let (bytes, len) = if let Some((_, len)) = source.reopen()? {
+            (Bytes::File, len)
         } else {
             let mut all = Vec::new();
             let len = source.read_all(&mut all)?;
             (Bytes::Memory(all), len)
         };
-        let mut opened = Self { file, bytes, len, footer: Footer::default() };
-        let tail = opened.range(len.saturating_sub(8), len.min(8))?;
+        let tail = bytes.range(&path, len, len.saturating_sub(8), len.min(8))?;
         let footer_len = match tail.split_first_chunk() {
             Some((len, b"PAR1")) => u64::from(u32::from_le_bytes(*len)),
             Some((_, b"PARE")) => {
-                return Err(opened.wrong("the file is encrypted").with_hint("write it again without encryption"));
+                return Err(wrong(&path, "the file is encrypted").with_hint("write it again without encryption"));
             }
             _ => {
-                return Err(opened.wrong("the file is cut off: its footer is missing").with_hint("get the file again"));
+                let problem = "the file is cut off: its footer is missing";
+                return Err(wrong(&path, problem).with_hint("get the file again"));
             }
         };
         let Some(start) = len.checked_sub(footer_len + 12) else {
-            return Err(opened.damaged("the footer is longer than the file"));
+            return Err(damaged(&path, "the footer is longer than the file"));
         };
-        let footer = opened.range(start + 4, footer_len)?;
-        opened.footer =
-            Footer::read(&footer).map_err(|problem| opened.damaged(&format!("the footer is damaged: {problem}")))?;
-        if opened.footer.n_rows() == 0 {
-            return Err(opened.wrong("found no row of data"));
-        }
-        Ok(opened)
+        let footer = bytes.range(&path, len, start + 4, footer_len)?;
+        let metadata = caught(|| metadata(&footer)).unwrap_or_else(|| Err("its numbers do not fit together".into()));
+        let metadata = metadata.map_err(|problem| damaged(&path, &format!("the footer is damaged: {problem}")))?;
+        Ok(Self { path, bytes, len, metadata })
     }
 
-    fn wrong(&self, problem: &str) -> DataError {
-        DataError::content(&self.file, Position::File, problem)
+    fn path(&self) -> &Path {
+        &self.path
     }
 
-    fn damaged(&self, problem: &str) -> DataError {
-        self.wrong(problem).with_hint("the file is damaged: get it again")
+    fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
     }
 
-    /// Some of its bytes.
-    fn range(&mut self, start: u64, len: u64) -> Result<Vec<u8>, DataError> {
-        let end = start.checked_add(len).filter(|end| *end <= self.len);
-        let Some(end) = end else { return Err(self.damaged("a part of it lies behind its end")) };
-        let mut found = Vec::new();
-        match &mut self.bytes {
-            #[allow(clippy::cast_possible_truncation)]
-            Bytes::Memory(all) => found.extend_from_slice(&all[start as usize..end as usize]),
-            Bytes::File(file) => {
-                file.seek(SeekFrom::Start(start))
-                    .and_then(|_| file.take(len).read_to_end(&mut found))
-                    .map_err(|e| DataError::path(&self.file, format!("cannot be read: {e}")))?;
-            }
-        }
-        if found.len() as u64 == len { Ok(found) } else { Err(self.damaged("it became shorter while it was read")) }
+    fn n_rows(&self) -> Option<u64> {
+        Some(self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().unsigned_abs()).sum())
     }
 
-    /// The roles of the columns. pandas keeps its row index in a column with a name of its own.
-    fn plan(
-        &self,
-        notes: &mut Vec<String>,
-        plan: impl FnOnce(Option<Vec<String>>, usize) -> Result<Plan, super::columns::Complaint>,
-    ) -> Result<Plan, DataError> {
-        let is_index = |name: &str| name.starts_with("__index_level_") && name.ends_with("__");
-        let names = |keep: bool| {
-            let columns = self.footer.columns.iter();
-            columns.map(|c| if keep || !is_index(&c.name) { c.name.clone() } else { String::new() }).collect()
-        };
-        let n = self.footer.columns.len();
-        let fail = |super::columns::Complaint { problem, hint }| self.wrong(&problem).with_hint(hint);
-        let mut plan = plan(Some(names(false)), n).map_err(fail)?;
-        let shown = std::mem::take(&mut plan.nameless);
-        plan.names = Some(names(true));
-        for column in shown {
-            let shown = plan.shown(column - 1);
-            notes.push(format!("{}: {shown} is a row index or has no name, and is left out", self.file.display()));
-        }
-        for (column, role) in self.footer.columns.iter().zip(&plan.roles).filter(|(_, role)| **role != Role::Ignored) {
-            let what = match (&column.kind, role) {
-                (Ok(Kind { meaning: Meaning::Text, .. }), Role::Feature(_) | Role::Weight) => "text",
-                (Ok(_), _) => continue,
-                (Err(what), _) => what,
-            };
-            let expected = if *role == Role::Label { "labels" } else { "numbers" };
-            let problem = format!("column {} holds {what}, expected {expected}", quote(&column.name));
-            return Err(self.wrong(&problem).with_hint(CELL));
-        }
-        Ok(plan)
+    fn is_lasting(&self) -> bool {
+        true
     }
 
-    /// True where every feature is an unsigned byte.
-    fn is_bytes(&self, plan: &Plan) -> bool {
-        let mut features = self.footer.columns.iter().zip(&plan.roles).filter(|(_, r)| matches!(r, Role::Feature(_)));
-        features.all(|(column, _)| column.kind.as_ref().is_ok_and(|kind| kind.is_byte()))
+    fn beginning(&mut self, column: usize) -> Result<Option<ArrayRef>, DataError> {
+        let groups = self.metadata.metadata().row_groups();
+        let Some(group) = groups.iter().position(|group| group.num_rows() > 0) else { return Ok(None) };
+        self.next(column, &mut self.reader(group, column, 1)?).map(Some)
     }
 
-    fn features(&mut self, plan: &Plan, as_bytes: bool, float: FloatType) -> Result<Features<'static>, DataError> {
-        let width = plan.n_features;
-        if as_bytes {
-            return Ok(Features::U8(Dense::new(width, self.matrix(plan)?)));
-        }
-        // Of each feature, whether single precision may not hold it.
-        let mut wide = vec![false; width];
-        for (column, role) in self.footer.columns.iter().zip(&plan.roles) {
-            if let (Role::Feature(j), Ok(kind)) = (role, &column.kind) {
-                wide[*j] = kind.is_double();
-            }
-        }
-        let read = |double| {
-            let features = if double {
-                Features::F64(Dense::new(width, self.matrix(plan)?))
-            } else {
-                Features::F32(Dense::new(width, self.matrix(plan)?))
-            };
-            Ok((features, ()))
-        };
-        let doubtful = |features: &Features, (): &()| blurred(features).into_iter().any(|j| wide[j]);
-        float.read(true, read, doubtful).map(|(features, ())| features)
-    }
-
-    fn labels_and_weights(&mut self, plan: &Plan) -> Result<(LabelColumn, Option<Vec<f32>>), DataError> {
-        let mut labels = LabelColumn::new();
-        let column = |role| plan.roles.iter().position(|r| *r == role);
-        if let Some(column) = column(Role::Label) {
-            let mut seen = LabelColumn::new();
-            let found = self.column(plan, column, |kind, cell| {
-                push_text(&mut seen, &kind.text(cell))?;
-                u32::try_from(seen.len() - 1).map_err(|_| "there are too many labels".into())
-            })?;
-            found.into_iter().for_each(|at| labels.push(seen.name(at as usize)));
-        }
-        let weights = column(Role::Weight).map(|column| {
-            self.column(plan, column, |kind, cell| {
-                let weight = f32::of(kind, cell)?;
-                if weights::is_weight(weight) { Ok(weight) } else { Err(weights::problem(&weight.to_string())) }
-            })
-        });
-        Ok((labels, weights.transpose()?))
-    }
-
-    /// All features, row-major: some columns of a row group at a time.
-    fn matrix<T: Cell>(&mut self, plan: &Plan) -> Result<Vec<T>, DataError> {
-        let width = plan.n_features;
-        let extra = width.min(BATCH) as u64;
-        // What is kept and decoded, and twelve bytes for label and weight.
-        let a_row = (width as u64 + extra).saturating_mul(size_of::<T>() as u64).saturating_add(12);
-        limit::check(&self.file, a_row.saturating_mul(self.footer.n_rows()))?;
-        let features = plan.roles.iter().enumerate().filter_map(|(column, role)| match role {
-            Role::Feature(j) => Some((*j, column)),
-            Role::Label | Role::Weight | Role::Ignored => None,
-        });
-        let features: Vec<(usize, usize)> = features.collect();
-        let groups = std::mem::take(&mut self.footer.groups);
-        let (mut values, mut first) = (Vec::new(), 0);
-        for group in &groups {
-            for batch in features.chunks(BATCH) {
-                let chunks = batch.iter().map(|&(_, c)| self.chunk(group, c)).collect::<Result<Vec<_>, _>>()?;
-                let found = batch.par_iter().zip(&chunks).map(|(&(_, column), bytes)| {
-                    self.cells(group, column, bytes, |kind, cell| T::of(kind, cell))
-                        .map_err(|fault| self.fault(plan, column, first, fault))
-                });
-                let found = found.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>()?;
-                // The cells are there: the memory for them is needed.
-                let n = found.first().map_or(0, Vec::len);
-                let len = (first + n) * width;
-                values.reserve_exact(len.saturating_sub(values.len()));
-                values.resize(len, T::default());
-                values[first * width..].par_chunks_mut(ROWS * width).enumerate().for_each(|(i, rows)| {
-                    for (row, at) in rows.chunks_exact_mut(width).zip(i * ROWS..) {
-                        batch.iter().zip(&found).for_each(|(&(j, _), column)| row[j] = column[at]);
-                    }
-                });
-            }
-            first = values.len() / width;
-        }
-        self.footer.groups = groups;
-        Ok(values)
-    }
-
-    /// One column, converted.
-    fn column<T: Copy>(
+    fn read(
         &mut self,
-        plan: &Plan,
-        column: usize,
-        mut convert: impl FnMut(Kind, &[u8]) -> Result<T, String>,
-    ) -> Result<Vec<T>, DataError> {
-        let groups = std::mem::take(&mut self.footer.groups);
-        let mut all = Vec::new();
-        for group in &groups {
-            let bytes = self.chunk(group, column)?;
-            let found = self.cells(group, column, &bytes, &mut convert);
-            all.append(&mut found.map_err(|fault| self.fault(plan, column, all.len(), fault))?);
+        columns: &[usize],
+        most: usize,
+        sink: &mut dyn FnMut(Batch) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let mut first = 0;
+        for (group, about) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let n_rows = usize::try_from(about.num_rows()).unwrap_or(0);
+            for some in columns.chunks(COLUMNS) {
+                let readers = some.iter().map(|&c| Ok((c, self.reader(group, c, most.min(n_rows))?)));
+                let mut readers = readers.collect::<Result<Vec<_>, DataError>>()?;
+                let mut at = 0;
+                while at < n_rows {
+                    let next = |(column, reader): &mut (usize, _)| Ok((*column, self.next(*column, reader)?));
+                    let columns: Vec<Result<(usize, ArrayRef), DataError>> = readers.par_iter_mut().map(next).collect();
+                    let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
+                    let n = columns[0].1.len();
+                    if n == 0 || n > n_rows - at || columns.iter().any(|(_, array)| array.len() != n) {
+                        return Err(damaged(&self.path, "its columns are not equally long"));
+                    }
+                    sink(Batch { first: first + at, columns })?;
+                    at += n;
+                }
+            }
+            first += n_rows;
         }
-        self.footer.groups = groups;
-        Ok(all)
+        Ok(())
     }
+}
 
-    fn chunk(&mut self, group: &Group, column: usize) -> Result<Vec<u8>, DataError> {
-        let chunk = &group.chunks[self.footer.columns[column].leaf];
-        self.range(chunk.start, chunk.len)
-    }
-
-    fn cells<T: Copy>(
-        &self,
-        group: &Group,
-        column: usize,
-        bytes: &[u8],
-        mut convert: impl FnMut(Kind, &[u8]) -> Result<T, String>,
-    ) -> Result<Vec<T>, Fault> {
-        let column = &self.footer.columns[column];
-        let kind = column.kind.clone().map_err(Fault::from)?;
-        let n_rows = usize::try_from(group.n_rows).map_err(|_| Fault::from("it has too many rows".to_owned()))?;
-        page::cells(&group.chunks[column.leaf], bytes, column, kind, n_rows, |cell| convert(kind, cell))
-    }
-
-    /// An error in a column, whose group begins at a row.
-    fn fault(&self, plan: &Plan, column: usize, first: usize, fault: Fault) -> DataError {
-        let (shown, problem) = (plan.shown(column), fault.problem);
-        let Some(row) = fault.row else {
-            return self.damaged(&format!("{shown}: {problem}"));
+impl ParquetFile {
+    /// A reader of one column in one row group.
+    fn reader(&self, group: usize, column: usize, most: usize) -> Result<ParquetRecordBatchReader, DataError> {
+        let (schema, about) = (self.metadata.parquet_schema(), self.metadata.metadata().row_group(group));
+        let name = self.schema().field(column).name();
+        let shown = |problem: &str| format!("column {}: {problem}", quote(name));
+        let leaves =
+            { about.columns().iter().enumerate() }.filter(|(leaf, _)| schema.get_column_root_idx(*leaf) == column);
+        let mut chunks = Vec::new();
+        for (_, chunk) in leaves {
+            check_codec(chunk).map_err(|(problem, hint)| wrong(&self.path, &shown(&problem)).with_hint(hint))?;
+            let (start, len) = chunk.byte_range();
+            let bytes = self.bytes.range(&self.path, self.len, start, len)?;
+            chunks.push(Chunk { start, bytes: bytes.into(), codec: chunk.compression() });
+        }
+        let build = || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(Chunks::new(self.len, chunks), self.metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(ProjectionMask::roots(schema, [column]))
+                .with_batch_size(most)
+                .build()
         };
-        let hint = match plan.roles[column] {
-            Role::Weight => weights::HINT,
-            Role::Label => "the label is a whole number or a word",
-            Role::Feature(_) | Role::Ignored => LACKS,
-        };
-        DataError::content(&self.file, Position::Record(first + row + 1), format!("{shown}: {problem}")).with_hint(hint)
+        let unreadable = || damaged(&self.path, &shown(UNREADABLE));
+        caught(build).ok_or_else(unreadable)?.map_err(|e| damaged(&self.path, &shown(&in_words(&e))))
     }
+
+    /// The next rows of a column; none where there are none.
+    fn next(&self, column: usize, reader: &mut ParquetRecordBatchReader) -> Result<ArrayRef, DataError> {
+        let shown = |problem: &str| format!("column {}: {problem}", quote(self.schema().field(column).name()));
+        match caught(|| reader.next()) {
+            Some(Some(Ok(batch))) if batch.num_columns() == 1 => Ok(Arc::clone(batch.column(0))),
+            Some(Some(Err(error))) => {
+                Err(chunks::limit_of(&self.path, &error)
+                    .unwrap_or_else(|| damaged(&self.path, &shown(&in_words(&error)))))
+            }
+            Some(None) => Err(damaged(&self.path, &shown("it has fewer values than the footer promises"))),
+            Some(Some(Ok(_))) | None => Err(damaged(&self.path, &shown(UNREADABLE))),
+        }
+    }
+}
+
+const UNREADABLE: &str = "its pages do not fit together";
+
+/// Reads the footer, and holds its numbers against each other.
+fn metadata(footer: &[u8]) -> Result<ArrowReaderMetadata, String> {
+    let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(|e| in_words(&e))?;
+    let rows = { metadata.row_groups().iter() }
+        .try_fold(0u64, |sum, group| sum.checked_add(group.num_rows().try_into().ok()?));
+    if rows.is_none() || rows != u64::try_from(metadata.file_metadata().num_rows()).ok() {
+        return Err("the numbers of rows do not add up".into());
+    }
+    let n_leaves = metadata.file_metadata().schema_descr().num_columns();
+    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    if metadata.row_groups().iter().any(|group| group.num_columns() != n_leaves) {
+        return Err("a row group has other columns than the schema".into());
+    }
+    if columns.clone().any(|chunk| chunk.file_path().is_some()) {
+        return Err("its data lie in another file".into());
+    }
+    if columns.any(|chunk| chunk.compressed_size() < 0 || chunk.data_page_offset() < 0) {
+        return Err("a column lies before the beginning of the file".into());
+    }
+    let metadata = Arc::new(without_false_dictionaries(metadata).map_err(|e| in_words(&e))?);
+    // The schema of Arrow that pyarrow adds has types that Parquet lacks; where it does not fit, Parquet's own will do.
+    let load = |plain| {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(plain);
+        ArrowReaderMetadata::try_new(Arc::clone(&metadata), options)
+    };
+    let loaded =
+        caught(|| load(false)).and_then(Result::ok).map_or_else(|| load(true), Ok).map_err(|e| in_words(&e))?;
+    if loaded.schema().fields().len() != loaded.parquet_schema().root_schema().get_fields().len() {
+        return Err("a column has no type".into());
+    }
+    Ok(loaded)
+}
+
+/// Some writers say that the dictionary lies at byte 0 where there is none.
+fn without_false_dictionaries(metadata: ParquetMetaData) -> ::parquet::errors::Result<ParquetMetaData> {
+    let is_false = |chunk: &ColumnChunkMetaData| chunk.dictionary_page_offset().is_some_and(|at| at <= 0);
+    if !metadata.row_groups().iter().any(|group| group.columns().iter().any(is_false)) {
+        return Ok(metadata);
+    }
+    let mut builder = metadata.into_builder();
+    let groups = builder.take_row_groups().into_iter().map(|group| {
+        let columns = group.columns().iter().cloned().map(|chunk| {
+            if is_false(&chunk) { chunk.into_builder().set_dictionary_page_offset(None).build() } else { Ok(chunk) }
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        group.into_builder().set_column_metadata(columns).build()
+    });
+    Ok(builder.set_row_groups(groups.collect::<Result<Vec<_>, _>>()?).build())
+}
+
+/// Refuses compressions that are not read.
+fn check_codec(chunk: &ColumnChunkMetaData) -> Result<(), (String, &'static str)> {
+    let name = match chunk.compression() {
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) => return Ok(()),
+        Compression::ZSTD(_) | Compression::LZ4_RAW => return Ok(()),
+        Compression::LZO => "LZO",
+        Compression::BROTLI(_) => "Brotli",
+        Compression::LZ4 => "Hadoop's LZ4",
+    };
+    let problem = format!("it is compressed by {name}, expected none, snappy, gzip, zstd or lz4_raw");
+    Err((problem, "write it with another compression, for example `pandas.read_parquet(FILE).to_parquet(FILE)`"))
 }
 
 #[cfg(test)]

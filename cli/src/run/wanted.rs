@@ -28,7 +28,7 @@ pub fn wanted(model: &Classifier) -> Wanted {
             ..plain
         },
         DataConfig::Libsvm(libsvm) => Wanted { index_base: libsvm.index_base, ..plain },
-        DataConfig::Parquet(parquet) => Wanted { special: parquet.special(), ..plain },
+        DataConfig::Parquet(table) | DataConfig::Arrow(table) => Wanted { special: table.special(), ..plain },
         DataConfig::Npy(npy) => Wanted { arrays: npy.arrays, ..plain },
         _ => plain,
     }

@@ -307,7 +307,7 @@ fn idx_files() {
 fn cifar_files() {
     let data = "[data.cifar]\ndir = \"c\"";
     let good = [("c/data_batch_1.bin", cifar(&[0, 1, 2])), ("c/test_batch.bin", cifar(&[1, 2]))];
-    let python = "this is the Python version of the data set: the binary version is needed";
+    let python = "this is the Python version of the data set: `burn-svm fetch cifar10` downloads the binary one";
     let short = "the file is cut off, or not the binary version of CIFAR";
     let names = |text: &str| text.as_bytes().to_vec();
     hold(
@@ -672,7 +672,7 @@ fn predict_and_evaluate_refuse_what_train_refuses() {
         .write("batch.bin", cut(cifar(&[1, 2]), 3));
     let mut verdict = Verdict::default();
     let line = "a line is `LABEL INDEX:VALUE INDEX:VALUE ...`";
-    let formats = "expected one of npy, parquet, images, idx, cifar, libsvm, csv";
+    let formats = "expected one of npy, parquet, arrow, images, idx, cifar, libsvm, csv";
     for (arguments, code, problem, hint) in [
         (
             &["predict", "run", "cut"][..],

@@ -28,8 +28,7 @@ pub(super) fn read(config: &CifarConfig) -> Result<CifarParts, DataError> {
         let problem = format!("found {}, expected a folder or a tar archive", looks_like(source.head()));
         return Err(DataError::content(file, Position::File, problem));
     }
-    let (mut entries, names_files) = read_entries(file, source)?;
-    let all_names: Vec<String> = entries.iter().map(|entry| entry.batch.name.clone()).collect();
+    let (mut entries, names_files, all_names) = read_entries(file, source)?;
     entries.sort_by(|a, b| a.batch.cmp(&b.batch));
     if let Some(pair) = entries.windows(2).find(|pair| pair[0].batch == pair[1].batch) {
         return Err(DataError::content(&pair[1].path, Position::File, "occurs twice in the archive"));
@@ -57,12 +56,17 @@ pub(super) fn read(config: &CifarConfig) -> Result<CifarParts, DataError> {
     Ok(CifarParts { train, test, class_names, notes })
 }
 
+/// Names of files that are kept for messages.
+const MOST_NAMES: usize = 1000;
+
 type NamesFile = (String, Vec<u8>);
 
-fn read_entries(file: &Path, source: Source) -> Result<(Vec<ArchiveEntry>, Vec<NamesFile>), DataError> {
+/// The batches, the files with names of classes, and the names of all files.
+fn read_entries(file: &Path, source: Source) -> Result<(Vec<ArchiveEntry>, Vec<NamesFile>, Vec<String>), DataError> {
     let fail = |error: io::Error| damaged(file, &error);
     let mut archive = Archive::new(source);
-    let (mut batches, mut names_files, mut long_path, mut total) = (Vec::new(), Vec::new(), None, 0u64);
+    let (mut batches, mut names_files, mut all_names) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut long_path, mut total) = (None, 0u64);
     // Raw: otherwise the headers of long paths would be read into memory whatever their size.
     for entry in archive.entries().map_err(fail)?.raw(true) {
         let mut entry = entry.map_err(fail)?;
@@ -79,6 +83,9 @@ fn read_entries(file: &Path, source: Source) -> Result<(Vec<ArchiveEntry>, Vec<N
         let path = long_path.take().unwrap_or_else(|| entry.header().path_bytes().into_owned());
         let path = String::from_utf8_lossy(&path);
         let name = path.trim_end_matches('\0').rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        if all_names.len() < MOST_NAMES {
+            all_names.push(name.clone());
+        }
         let (size, mut bytes) = (entry.size(), Vec::new());
         if let Some(batch) = Batch::of(&name) {
             total = total.saturating_add(size);
@@ -95,7 +102,7 @@ fn read_entries(file: &Path, source: Source) -> Result<(Vec<ArchiveEntry>, Vec<N
     }
     // The bytes after the last entry hold the checksum of the compressed stream.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(fail)?;
-    Ok((batches, names_files))
+    Ok((batches, names_files, all_names))
 }
 
 fn damaged(file: &Path, error: &io::Error) -> DataError {

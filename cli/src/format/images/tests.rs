@@ -84,7 +84,7 @@ fn odd_files_are_named() {
     for (bytes, expected) in [
         (&whole[..whole.len() / 2], "1.png: the PNG image cannot be decoded: "),
         (&whole[..20], "1.png: the PNG image cannot be decoded: "),
-        (b"GIF89a", "1.png: found text, expected a PNG or JPEG image"),
+        (b"GIF89a", "1.png: found a GIF image, expected a PNG or JPEG image"),
         (b"", "1.png: found an empty file, expected a PNG or JPEG image"),
         (b"\xff\xd8\xff\xe0abc", "1.png: the JPEG image cannot be decoded: "),
     ] {

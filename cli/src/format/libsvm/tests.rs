@@ -186,7 +186,7 @@ fn the_format_is_told_by_the_content() {
     std::fs::write(&path, "12\n").unwrap();
     let error = read_table(&path, None).unwrap_err();
     assert!(
-        error.to_string().ends_with("found text, expected one of npy, parquet, images, idx, cifar, libsvm, csv"),
+        error.to_string().ends_with("found text, expected one of npy, parquet, arrow, images, idx, cifar, libsvm, csv"),
         "{error}"
     );
 }

@@ -1,0 +1,228 @@
+//! Arrow IPC: tables as pyarrow, polars, DuckDB and R write them, as a file (Feather version 2) or as a stream.
+//!
+//! ```text
+//! file:    ARROW1 0 0 | stream | footer | its length | ARROW1
+//! stream:  messages: FF FF FF FF | length | metadata | body;  first the schema, then batches of rows and their dictionaries
+//! ```
+//! A file is read as the stream that it holds, from front to back, a batch at a time, so that pipes and compressed files are
+//! read in the same way. Bodies may be compressed by lz4 or zstd. The crate `arrow-ipc` decodes a message; what a message
+//! promises is held against the limit of memory and the bytes that came first.
+//!
+//! # References
+//! Apache Arrow, *Columnar format*, "Serialization and Interprocess Communication",
+//! <https://arrow.apache.org/docs/format/Columnar.html>.
+
+mod array;
+mod layout;
+pub(super) mod rows;
+pub(super) mod table;
+
+use super::caught::caught;
+use super::open::{Source, looks_like};
+use super::{DataError, Position, limit};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_ipc::reader::StreamDecoder;
+use arrow_ipc::{Message, root_as_message};
+use arrow_schema::SchemaRef;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use table::{Batch, TypedFile, damaged, in_words, wrong};
+
+const MAGIC: &[u8] = b"ARROW1";
+/// The mark of a message.
+const MESSAGE: [u8; 4] = [0xff; 4];
+
+/// True for the first bytes of a file or a stream.
+pub(super) fn detect(head: &[u8]) -> bool {
+    head.starts_with(MAGIC) || (head.starts_with(&MESSAGE) && head.get(7) == Some(&0))
+}
+
+/// A file of which the schema and the first batch have been read.
+pub(super) struct ArrowFile {
+    path: PathBuf,
+    schema: SchemaRef,
+    /// The beginning, and what comes behind it until it is read.
+    first: Option<RecordBatch>,
+    rest: Option<Messages>,
+    is_lasting: bool,
+}
+
+impl TypedFile for ArrowFile {
+    const EXTENSIONS: &'static [&'static str] = &["arrow", "feather", "arrows", "ipc"];
+
+    fn open(source: Source) -> Result<Self, DataError> {
+        let path = source.file().to_path_buf();
+        let is_lasting = source.reopen()?.is_some();
+        let mut rest = Messages::new(source)?;
+        let first = rest.next()?;
+        let Some(schema) = rest.decoder.schema() else {
+            return Err(damaged(&path, "it has no schema"));
+        };
+        Ok(Self { path, schema, first, rest: Some(rest), is_lasting })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn n_rows(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_lasting(&self) -> bool {
+        self.is_lasting
+    }
+
+    fn beginning(&mut self, column: usize) -> Result<Option<ArrayRef>, DataError> {
+        Ok(self.first.as_ref().map(|batch| Arc::clone(batch.column(column))))
+    }
+
+    fn read(
+        &mut self,
+        columns: &[usize],
+        most: usize,
+        sink: &mut dyn FnMut(Batch) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let (mut messages, mut next) = match self.rest.take() {
+            Some(rest) => (rest, self.first.clone()),
+            None => {
+                let mut again = Messages::new(Source::open(&self.path)?)?;
+                let first = again.next()?;
+                (again, first)
+            }
+        };
+        let mut first = 0;
+        while let Some(batch) = next {
+            for at in (0..batch.num_rows()).step_by(most) {
+                let n = most.min(batch.num_rows() - at);
+                let columns = columns.iter().map(|&c| (c, batch.column(c).slice(at, n))).collect();
+                sink(Batch { first: first + at, columns })?;
+            }
+            first += batch.num_rows();
+            next = messages.next()?;
+        }
+        Ok(())
+    }
+}
+
+/// The messages of a stream, and what is known by those that came.
+struct Messages {
+    source: Source,
+    decoder: StreamDecoder,
+}
+
+impl Messages {
+    fn new(mut source: Source) -> Result<Self, DataError> {
+        if !detect(source.head()) {
+            let problem = match source.head() {
+                head if head.starts_with(b"FEA1") => {
+                    "found the first version of Feather, expected Arrow IPC".to_owned()
+                }
+                head => format!("found {}, expected an Arrow file", looks_like(head)),
+            };
+            let error = DataError::content(source.file(), Position::Byte(0), problem);
+            return Err(error.with_hint("`pyarrow.feather.write_feather(table, FILE)` writes one"));
+        }
+        if source.head().starts_with(MAGIC) {
+            source.read_up_to(&mut Vec::new(), 8)?;
+        }
+        Ok(Self { source, decoder: StreamDecoder::new() })
+    }
+
+    fn damaged(&self, problem: &str) -> DataError {
+        damaged(self.source.file(), problem)
+    }
+
+    /// Exactly so many bytes; `None` where there are none.
+    fn bytes(&mut self, n: u64) -> Result<Option<Vec<u8>>, DataError> {
+        let mut found = Vec::new();
+        match self.source.read_up_to(&mut found, n)? {
+            0 if n > 0 => Ok(None),
+            len if len == n => Ok(Some(found)),
+            _ => Err(self.cut()),
+        }
+    }
+
+    fn cut(&self) -> DataError {
+        wrong(self.source.file(), "the file is cut off within a message").with_hint("get the file again")
+    }
+
+    /// The next batch that has rows; `None` at the end.
+    fn next(&mut self) -> Result<Option<RecordBatch>, DataError> {
+        loop {
+            let Some(mut head) = self.bytes(4)? else { return Ok(None) };
+            // Before 2019 there was no mark.
+            if head == MESSAGE {
+                head = self.bytes(4)?.ok_or_else(|| self.cut())?;
+            }
+            let len = head.first_chunk().map_or(0, |len| u32::from_le_bytes(*len));
+            // What comes behind the end of the stream is the footer.
+            if len == 0 || head == MAGIC[..4] {
+                return Ok(None);
+            }
+            let mut message = [&MESSAGE[..], &len.to_le_bytes()].concat();
+            let metadata = self.bytes(len.into())?.ok_or_else(|| self.cut())?;
+            let body_len = self.body_len(&metadata)?;
+            let body = if body_len > 0 { self.bytes(body_len)?.ok_or_else(|| self.cut())? } else { Vec::new() };
+            self.check_buffers(&metadata, &body)?;
+            message.extend(metadata);
+            if let Some(batch) = self.decode(message, body)?.filter(|batch| batch.num_rows() > 0) {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// The bytes behind the metadata of a message.
+    fn body_len(&self, metadata: &[u8]) -> Result<u64, DataError> {
+        let message = caught(|| root_as_message(metadata).map(|message| message.bodyLength()));
+        let len = message.and_then(Result::ok).and_then(|len| u64::try_from(len).ok());
+        let len = len.ok_or_else(|| self.damaged("a message cannot be read"))?;
+        limit::check(self.source.file(), len)?;
+        Ok(len)
+    }
+
+    /// Refuses compressed buffers that become larger than the limit of memory: each begins with its length.
+    fn check_buffers(&self, metadata: &[u8], body: &[u8]) -> Result<(), DataError> {
+        let Some(total) = caught(|| root_as_message(metadata).map(|message| unpacked(&message, body))) else {
+            return Err(self.damaged("a message cannot be read"));
+        };
+        limit::check(self.source.file(), total.unwrap_or(0))
+    }
+
+    fn decode(&mut self, message: Vec<u8>, body: Vec<u8>) -> Result<Option<RecordBatch>, DataError> {
+        let decoder = &mut self.decoder;
+        let decoded = caught(|| {
+            match decoder.decode(&mut message.into()) {
+                // A batch without a body.
+                Ok(Some(batch)) => Ok(Some(batch)),
+                Ok(None) => decoder.decode(&mut body.into()),
+                Err(error) => Err(error),
+            }
+        });
+        match decoded {
+            Some(Ok(batch)) => Ok(batch),
+            Some(Err(error)) => Err(self.damaged(&in_words(&error))),
+            None => Err(self.damaged("a message does not fit together")),
+        }
+    }
+}
+
+/// What the compressed buffers of a message say that they become.
+fn unpacked(message: &Message, body: &[u8]) -> u64 {
+    let dictionary = message.header_as_dictionary_batch().and_then(|batch| batch.data());
+    let Some(batch) = message.header_as_record_batch().or(dictionary) else { return 0 };
+    let (Some(_), Some(buffers)) = (batch.compression(), batch.buffers()) else { return 0 };
+    let lengths = buffers.iter().filter_map(|buffer| {
+        let at = usize::try_from(buffer.offset()).ok()?;
+        let len = body.get(at..)?.first_chunk().map(|len| i64::from_le_bytes(*len))?;
+        u64::try_from(len).ok()
+    });
+    lengths.fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests;

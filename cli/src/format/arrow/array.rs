@@ -1,0 +1,407 @@
+//! Arrays of Arrow as the cells of a table: numbers, labels, lists of numbers and images.
+//!
+//! Dates are days since 1970-01-01, timestamps seconds since 1970-01-01 00:00 UTC, times of day seconds since midnight, durations
+//! seconds.
+
+use crate::data::ImageShape;
+use crate::data::precision::single;
+use crate::format::images;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType,
+    DurationMillisecondType, DurationNanosecondType, DurationSecondType, Float16Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, downcast_integer_array};
+use arrow_schema::{DataType, Field, TimeUnit};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+const NO_IMAGE: &str = "the image is missing: `bytes` is empty";
+
+/// What the cells of a column are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cells {
+    Numbers(Numbers),
+    Text,
+    /// As many numbers in every row.
+    Lists(Numbers),
+    /// Image files as Hugging Face's `datasets` keeps them: `struct<bytes: binary, path: string>`.
+    Images,
+    /// What cannot be read, in words.
+    Other(&'static str),
+}
+
+/// What numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// Unsigned bytes and booleans.
+    Bytes,
+    /// Numbers that single precision holds.
+    Single,
+    /// Numbers that it may not hold.
+    Double,
+}
+
+impl Cells {
+    pub(super) fn of(kind: &DataType) -> Self {
+        use DataType as D;
+        let list = |item: &Field| match Self::of(item.data_type()) {
+            Self::Numbers(numbers) => Self::Lists(numbers),
+            Self::Text => Self::Other("lists or structures of text"),
+            _ => Self::Other("lists or structures"),
+        };
+        match kind {
+            D::UInt8 | D::Boolean => Self::Numbers(Numbers::Bytes),
+            D::Float16 | D::Float32 => Self::Numbers(Numbers::Single),
+            D::Int8 | D::Int16 | D::Int32 | D::Int64 | D::UInt16 | D::UInt32 | D::UInt64 | D::Float64 => {
+                Self::Numbers(Numbers::Double)
+            }
+            D::Decimal32(..) | D::Decimal64(..) | D::Decimal128(..) | D::Decimal256(..) => {
+                Self::Numbers(Numbers::Double)
+            }
+            D::Date32 | D::Date64 | D::Time32(_) | D::Time64(_) | D::Timestamp(..) | D::Duration(_) => {
+                Self::Numbers(Numbers::Double)
+            }
+            D::Utf8 | D::LargeUtf8 | D::Utf8View => Self::Text,
+            D::Binary | D::LargeBinary | D::BinaryView | D::FixedSizeBinary(_) => Self::Text,
+            D::Dictionary(_, values) => Self::of(values),
+            D::List(item) | D::LargeList(item) | D::FixedSizeList(item, _) => list(item),
+            D::Struct(fields) if fields.iter().any(|f| f.name() == "bytes" && is_binary(f.data_type())) => Self::Images,
+            D::Struct(_) | D::Map(..) | D::ListView(_) | D::LargeListView(_) => Self::Other("lists or structures"),
+            D::Null => Self::Other("nothing but missing values"),
+            D::Interval(_) => Self::Other("intervals of months and days"),
+            D::RunEndEncoded(..) | D::Union(..) => Self::Other("values of an unknown type"),
+        }
+    }
+
+    /// True for what is a label by its text.
+    pub(super) fn is_label(&self, kind: &DataType) -> bool {
+        let kind = if let DataType::Dictionary(_, values) = kind { values } else { kind };
+        matches!(self, Self::Numbers(_) | Self::Text) && !kind.is_temporal()
+    }
+
+    /// True for several features in a column.
+    pub(super) const fn is_many(&self) -> bool {
+        matches!(self, Self::Lists(_) | Self::Images)
+    }
+
+    /// A noun for messages.
+    pub(super) fn in_words(&self, kind: &DataType) -> &str {
+        match (self, kind) {
+            (Self::Numbers(_), DataType::Date32 | DataType::Date64) => "dates",
+            (Self::Numbers(_), kind) if kind.is_temporal() => "times",
+            (Self::Numbers(_), _) => "numbers",
+            (Self::Text, _) => "text",
+            (Self::Lists(_) | Self::Images, _) => "lists or structures",
+            (Self::Other(what), _) => what,
+        }
+    }
+
+    /// The numbers of which its features consist; `None` where it can be no feature.
+    pub(super) const fn numbers(&self) -> Option<Numbers> {
+        match self {
+            Self::Numbers(numbers) | Self::Lists(numbers) => Some(*numbers),
+            Self::Images => Some(Numbers::Bytes),
+            Self::Text | Self::Other(_) => None,
+        }
+    }
+}
+
+const fn is_binary(kind: &DataType) -> bool {
+    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+}
+
+/// A feature as it is kept.
+pub(super) trait Cell: Copy + Default + Send + Sync + From<u8> {
+    /// `None` where it cannot hold a number.
+    fn of(number: f64) -> Option<Self>;
+}
+
+impl Cell for f64 {
+    #[inline]
+    fn of(number: f64) -> Option<Self> {
+        single(number).is_finite().then_some(number)
+    }
+}
+
+impl Cell for f32 {
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    fn of(number: f64) -> Option<Self> {
+        Some(number as Self).filter(|single| single.is_finite())
+    }
+}
+
+impl Cell for u8 {
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn of(number: f64) -> Option<Self> {
+        (0.0..=255.0).contains(&number).then_some(number as Self)
+    }
+}
+
+/// A cell that is not what its column is for.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Its row in the array, from 0.
+    pub(super) row: usize,
+    /// Its place in the list of that row.
+    pub(super) item: Option<usize>,
+    /// Whether it is unlike that of the first row.
+    pub(super) is_odd: bool,
+    pub(super) problem: String,
+}
+
+impl Fault {
+    pub(super) fn new(row: usize, problem: impl Into<String>) -> Self {
+        Self { row, item: None, is_odd: false, problem: problem.into() }
+    }
+
+    fn odd(row: usize, problem: String) -> Self {
+        Self { is_odd: true, ..Self::new(row, problem) }
+    }
+
+    /// A number that a feature cannot be.
+    fn of_number(row: usize, number: f64) -> Self {
+        Self::new(
+            row,
+            if number.is_nan() {
+                "the value is missing, found NaN".into()
+            } else if number.is_infinite() {
+                format!("`{number}` is not finite")
+            } else {
+                format!("`{number:e}` is beyond the range of f32")
+            },
+        )
+    }
+}
+
+/// The features of a column, row by row.
+pub(super) fn features<T: Cell>(array: &ArrayRef, extent: Extent) -> Result<Vec<T>, Fault> {
+    let (array, width) = (plain(array)?, extent.width);
+    present(&array)?;
+    if let Some(shape) = extent.shape {
+        return pixels(&array, shape);
+    }
+    let Some((items, mut lengths)) = items(&array) else { return numbers(array.as_ref()) };
+    if let Some((row, n)) = lengths.by_ref().enumerate().find(|(_, n)| *n != width) {
+        return Err(Fault::odd(row, format!("found a list of {n}, expected {width} numbers as in the first row")));
+    }
+    features(&items, Extent::ONE).map_err(|fault: Fault| Fault {
+        row: fault.row / width,
+        item: Some(fault.row % width),
+        ..fault
+    })
+}
+
+/// The labels of a column, as a csv file would have them, one after another.
+pub(super) fn labels(array: &ArrayRef, mut push: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), Fault> {
+    let array = plain(array)?;
+    present(&array)?;
+    let mut push = |row: usize, label: &[u8]| push(label).map_err(|problem| Fault::new(row, problem));
+    let rows = 0..array.len();
+    if let Some(text) = bytes(&array) {
+        return { rows }.try_for_each(|row| push(row, text(row)));
+    }
+    if let Some(bools) = array.as_boolean_opt() {
+        return { rows }.try_for_each(|row| push(row, if bools.value(row) { b"true" } else { b"false" }));
+    }
+    let array = array.as_ref();
+    downcast_integer_array!(
+        array => {
+            let mut numbers = array.values().iter().enumerate();
+            numbers.try_for_each(|(row, number)| push(row, number.to_string().as_bytes()))
+        },
+        _ => {
+            let numbers: Vec<Number> = numbers(array)?;
+            numbers.iter().enumerate().try_for_each(|(row, number)| push(row, number.0.to_string().as_bytes()))
+        }
+    )
+}
+
+/// A number of a label, which may be anything.
+#[derive(Clone, Copy, Default)]
+struct Number(f64);
+
+impl From<u8> for Number {
+    fn from(number: u8) -> Self {
+        Self(number.into())
+    }
+}
+
+impl Cell for Number {
+    fn of(number: f64) -> Option<Self> {
+        Some(Self(number))
+    }
+}
+
+/// Features of one column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) width: usize,
+    /// Of images.
+    pub(super) shape: Option<ImageShape>,
+}
+
+impl Extent {
+    pub(super) const ONE: Self = Self { width: 1, shape: None };
+
+    /// The features in the first row of a column.
+    pub(super) fn of(cells: &Cells, array: &ArrayRef) -> Result<Self, Fault> {
+        let first = plain(&array.slice(0, array.len().min(1)))?;
+        present(&first)?;
+        match cells {
+            Cells::Images => {
+                let none = || Fault::new(0, NO_IMAGE);
+                let content = file(&first).filter(|files| !files.is_null(0)).and_then(bytes).ok_or_else(none)?;
+                let shape = images::decode(content(0)).map_err(|problem| Fault::new(0, problem))?.shape;
+                Ok(Self { width: shape.channels * shape.height * shape.width, shape: Some(shape) })
+            }
+            Cells::Lists(_) => {
+                let width = items(&first).and_then(|(_, mut lengths)| lengths.next()).unwrap_or(0);
+                if width == 0 { Err(Fault::new(0, "the list is empty")) } else { Ok(Self { width, shape: None }) }
+            }
+            Cells::Numbers(_) | Cells::Text | Cells::Other(_) => Ok(Self::ONE),
+        }
+    }
+}
+
+/// The values of a dictionary in the place of their positions; other arrays as they are.
+fn plain(array: &ArrayRef) -> Result<ArrayRef, Fault> {
+    let Some(dictionary) = array.as_any_dictionary_opt() else { return Ok(Arc::clone(array)) };
+    let taken = arrow_select::take::take(dictionary.values(), dictionary.keys(), None);
+    taken.map_err(|_| Fault::new(0, "its dictionary is damaged"))
+}
+
+/// Refuses missing values: the one place that sees them.
+fn present(array: &ArrayRef) -> Result<(), Fault> {
+    let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(()) };
+    let first = (0..array.len()).find(|&row| nulls.is_null(row)).unwrap_or(0);
+    Err(Fault::new(first, "the value is missing"))
+}
+
+type Lengths = Box<dyn Iterator<Item = usize>>;
+
+/// The elements of lists, those of one behind those of the other, and their lengths; `None` for what is no list.
+fn items(array: &ArrayRef) -> Option<(ArrayRef, Lengths)> {
+    if let Some(lists) = array.as_fixed_size_list_opt() {
+        let n = usize::try_from(lists.value_length()).ok()?;
+        return Some((Arc::clone(lists.values()), Box::new(std::iter::repeat_n(n, lists.len()))));
+    }
+    let (values, offsets): (_, Vec<usize>) = if let Some(lists) = array.as_list_opt::<i32>() {
+        (lists.values(), lists.offsets().iter().map(|&at| at.unsigned_abs() as usize).collect())
+    } else {
+        let lists = array.as_list_opt::<i64>()?;
+        (lists.values(), lists.offsets().iter().map(|&at| usize::try_from(at).unwrap_or(0)).collect())
+    };
+    let values = values.slice(offsets[0], offsets[array.len()] - offsets[0]);
+    Some((values, Box::new((1..offsets.len()).map(move |row| offsets[row] - offsets[row - 1]))))
+}
+
+type Reader<'a> = Box<dyn Fn(usize) -> &'a [u8] + Send + Sync + 'a>;
+
+/// The bytes of each row of text or binary values.
+fn bytes(array: &ArrayRef) -> Option<Reader<'_>> {
+    Some(match array.data_type() {
+        DataType::Utf8 => Box::new(|row| array.as_string::<i32>().value(row).as_bytes()),
+        DataType::LargeUtf8 => Box::new(|row| array.as_string::<i64>().value(row).as_bytes()),
+        DataType::Utf8View => Box::new(|row| array.as_string_view().value(row).as_bytes()),
+        DataType::Binary => Box::new(|row| array.as_binary::<i32>().value(row)),
+        DataType::LargeBinary => Box::new(|row| array.as_binary::<i64>().value(row)),
+        DataType::BinaryView => Box::new(|row| array.as_binary_view().value(row)),
+        DataType::FixedSizeBinary(_) => Box::new(|row| array.as_fixed_size_binary().value(row)),
+        _ => return None,
+    })
+}
+
+/// The image files of a column.
+fn file(array: &ArrayRef) -> Option<&ArrayRef> {
+    array.as_struct_opt()?.column_by_name("bytes")
+}
+
+fn pixels<T: Cell>(array: &ArrayRef, shape: ImageShape) -> Result<Vec<T>, Fault> {
+    let Some((files, content)) = file(array).and_then(|files| Some((files, bytes(files)?))) else {
+        return Err(Fault::new(0, NO_IMAGE));
+    };
+    let decoded = (0..array.len()).into_par_iter().map(|row| {
+        if files.is_null(row) {
+            return Err(Fault::new(row, NO_IMAGE));
+        }
+        let image = images::decode(content(row)).map_err(|problem| Fault::new(row, problem))?;
+        if image.shape != shape {
+            let (found, expected) = (images::shown(image.shape), images::shown(shape));
+            return Err(Fault::odd(row, format!("the image is {found}, expected {expected} as in the first row")));
+        }
+        Ok(image.pixels)
+    });
+    // Of several bad rows the first is named.
+    let decoded: Vec<Result<Vec<u8>, Fault>> = decoded.collect();
+    let mut found = Vec::with_capacity(array.len() * shape.channels * shape.height * shape.width);
+    for image in decoded {
+        found.extend(image?.into_iter().map(T::from));
+    }
+    Ok(found)
+}
+
+/// Reads every number of an array.
+#[allow(clippy::cast_precision_loss)]
+fn numbers<T: Cell>(array: &dyn Array) -> Result<Vec<T>, Fault> {
+    use DataType as D;
+    use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+    let a = array;
+    match a.data_type() {
+        D::Boolean => Ok(a.as_boolean().values().iter().map(|is| T::from(u8::from(is))).collect()),
+        D::UInt8 => Ok(a.as_primitive::<UInt8Type>().values().iter().map(|&byte| T::from(byte)).collect()),
+        D::Int8 => each::<Int8Type, T>(a, f64::from),
+        D::Int16 => each::<Int16Type, T>(a, f64::from),
+        D::Int32 => each::<Int32Type, T>(a, f64::from),
+        D::Int64 => each::<Int64Type, T>(a, |number| number as f64),
+        D::UInt16 => each::<UInt16Type, T>(a, f64::from),
+        D::UInt32 => each::<UInt32Type, T>(a, f64::from),
+        D::UInt64 => each::<UInt64Type, T>(a, |number| number as f64),
+        D::Float16 => each::<Float16Type, T>(a, f64::from),
+        D::Float32 => each::<Float32Type, T>(a, f64::from),
+        D::Float64 => each::<Float64Type, T>(a, |number| number),
+        D::Decimal32(_, scale) => each::<Decimal32Type, T>(a, |number| f64::from(number) / power(*scale)),
+        D::Decimal64(_, scale) => each::<Decimal64Type, T>(a, |number| number as f64 / power(*scale)),
+        D::Decimal128(_, scale) => each::<Decimal128Type, T>(a, |number| number as f64 / power(*scale)),
+        D::Decimal256(_, scale) => {
+            each::<Decimal256Type, T>(a, |number| number.to_string().parse().unwrap_or(f64::NAN) / power(*scale))
+        }
+        D::Date32 => each::<Date32Type, T>(a, f64::from),
+        D::Date64 => each::<Date64Type, T>(a, |time| time as f64 / 86_400e3),
+        D::Time32(Second) => each::<Time32SecondType, T>(a, f64::from),
+        D::Time32(_) => each::<Time32MillisecondType, T>(a, |time| f64::from(time) / 1e3),
+        D::Time64(Microsecond) => each::<Time64MicrosecondType, T>(a, |time| time as f64 / 1e6),
+        D::Time64(_) => each::<Time64NanosecondType, T>(a, |time| time as f64 / 1e9),
+        D::Timestamp(Second, _) => each::<TimestampSecondType, T>(a, |time| time as f64),
+        D::Timestamp(Millisecond, _) => each::<TimestampMillisecondType, T>(a, |time| time as f64 / 1e3),
+        D::Timestamp(Microsecond, _) => each::<TimestampMicrosecondType, T>(a, |time| time as f64 / 1e6),
+        D::Timestamp(Nanosecond, _) => each::<TimestampNanosecondType, T>(a, |time| time as f64 / 1e9),
+        D::Duration(Second) => each::<DurationSecondType, T>(a, |time| time as f64),
+        D::Duration(Millisecond) => each::<DurationMillisecondType, T>(a, |time| time as f64 / 1e3),
+        D::Duration(Microsecond) => each::<DurationMicrosecondType, T>(a, |time| time as f64 / 1e6),
+        D::Duration(Nanosecond) => each::<DurationNanosecondType, T>(a, |time| time as f64 / 1e9),
+        other => Err(Fault::new(0, format!("found {other}, expected numbers"))),
+    }
+}
+
+fn power(scale: i8) -> f64 {
+    10f64.powi(scale.into())
+}
+
+fn each<P: ArrowPrimitiveType, T: Cell>(array: &dyn Array, number: impl Fn(P::Native) -> f64) -> Result<Vec<T>, Fault> {
+    let values = array.as_primitive::<P>().values();
+    let mut found = Vec::with_capacity(values.len());
+    for &value in values {
+        let number = number(value);
+        match T::of(number) {
+            Some(cell) => found.push(cell),
+            None => return Err(Fault::of_number(found.len(), number)),
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,182 @@
+//! The features of a table of typed columns: roles by the plan, widths by the first row.
+
+use super::array::{Cells, Extent, Fault, Numbers};
+use super::table::wrong;
+use crate::data::ImageShape;
+use crate::format::columns::{Complaint, Plan, Role};
+use crate::format::{DataError, Position, quote, weights};
+use arrow_schema::FieldRef;
+use std::path::Path;
+
+const CELL: &str = "every feature is a number: encode the column as numbers, or leave it out with `ignore`";
+const LACKS: &str = "fill missing values in or drop their rows before training, or leave the column out with `ignore`";
+const ODD: &str = "a column of lists has as many numbers in every row, one of images has one size and kind of image";
+
+/// A column of a file.
+pub(super) struct Found {
+    pub(super) field: FieldRef,
+    pub(super) cells: Cells,
+    /// By the first row, or what is wrong with that.
+    pub(super) extent: Result<Extent, Fault>,
+}
+
+/// Names of features that a table has to have.
+pub(super) struct Expected<'a> {
+    pub(super) names: &'a [String],
+    /// What has them, in words.
+    pub(super) whose: &'a str,
+}
+
+/// The features of a table and where they come from.
+pub(super) struct Layout {
+    plan: Plan,
+    pub(super) columns: Vec<Taken>,
+    pub(super) width: usize,
+    pub(super) feature_names: Vec<String>,
+    pub(super) is_bytes: bool,
+    /// Where one column of images is all the features.
+    pub(super) image_shape: Option<ImageShape>,
+}
+
+/// A column that is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    pub(super) column: usize,
+    pub(super) role: Role,
+    /// Its first feature.
+    pub(super) start: usize,
+    pub(super) extent: Extent,
+    pub(super) numbers: Option<Numbers>,
+    /// True for lists and images, whose features have numbers behind the name of the column.
+    is_many: bool,
+}
+
+impl Layout {
+    /// The features by a plan of the columns. pandas keeps its row index in a column with a name of its own.
+    pub(super) fn new(
+        file: &Path,
+        columns: Vec<Found>,
+        notes: &mut Vec<String>,
+        expected: Option<Expected>,
+        plan: impl FnOnce(Option<Vec<String>>, usize, Option<&[String]>) -> Result<Plan, Complaint>,
+    ) -> Result<Self, DataError> {
+        let fail = |(problem, hint): Complaint| wrong(file, &problem).with_hint(hint);
+        let is_index = |name: &str| name.starts_with("__index_level_") && name.ends_with("__");
+        let names: Vec<String> = columns.iter().map(|column| column.field.name().clone()).collect();
+        let shown = names.iter().map(|name| if is_index(name) { String::new() } else { name.clone() }).collect();
+        let expected = expected.map(|expected| expected.folded(&columns)).transpose().map_err(fail)?;
+        let mut plan = plan(Some(shown), names.len(), expected.as_deref()).map_err(fail)?;
+        plan.names = Some(names);
+        for column in std::mem::take(&mut plan.nameless) {
+            let shown = plan.shown(column - 1);
+            notes.push(format!("{}: {shown} is a row index or has no name, and is left out", file.display()));
+        }
+        for (column, role) in columns.iter().zip(&plan.roles) {
+            column.refuse(*role).map_err(|problem| wrong(file, &problem).with_hint(CELL))?;
+        }
+        Self::of(file, plan, columns)
+    }
+
+    fn of(file: &Path, plan: Plan, columns: Vec<Found>) -> Result<Self, DataError> {
+        let mut taken = Vec::new();
+        let mut layout =
+            Self { plan, columns: Vec::new(), width: 0, feature_names: Vec::new(), is_bytes: true, image_shape: None };
+        for (column, found) in columns.into_iter().enumerate() {
+            let role = layout.plan.roles[column];
+            if role != Role::Ignored {
+                let extent = found.extent.map_err(|fault| layout.located(file, 0, column, fault))?;
+                let (numbers, is_many) = (found.cells.numbers(), found.cells.is_many());
+                taken.push(Taken { column, role, start: 0, extent, numbers, is_many });
+            }
+        }
+        taken.sort_by_key(|taken| if let Role::Feature(j) = taken.role { j } else { usize::MAX });
+        for taken in &mut taken {
+            let Role::Feature(j) = taken.role else { continue };
+            taken.start = layout.width;
+            layout.width += taken.extent.width;
+            layout.is_bytes &= taken.numbers == Some(Numbers::Bytes);
+            layout.image_shape = taken.extent.shape.filter(|_| layout.plan.n_features == 1);
+            let name = layout.plan.feature_names.as_ref().map_or("", |names| &names[j]);
+            if taken.is_many {
+                layout.feature_names.extend((0..taken.extent.width).map(|item| element(name, item)));
+            } else {
+                layout.feature_names.push(name.to_owned());
+            }
+        }
+        layout.columns = taken;
+        Ok(layout)
+    }
+
+    /// The error about a cell of a batch that begins at a row.
+    pub(super) fn located(&self, file: &Path, first: usize, column: usize, fault: Fault) -> DataError {
+        let shown = match (fault.item, &self.plan.names) {
+            (Some(item), Some(names)) => format!("column {}", quote(&element(&names[column], item))),
+            _ => self.plan.shown(column),
+        };
+        let hint = match self.plan.roles[column] {
+            Role::Weight => weights::HINT,
+            Role::Label => "the label is a whole number or a word",
+            Role::Feature(_) | Role::Ignored if fault.is_odd => ODD,
+            Role::Feature(_) | Role::Ignored => LACKS,
+        };
+        let problem = format!("{shown}: {}", fault.problem);
+        DataError::content(file, Position::Record(first + fault.row + 1), problem).with_hint(hint)
+    }
+}
+
+impl Found {
+    /// Refuses what cannot have a role: the one place that sees columns of text among the features.
+    fn refuse(&self, role: Role) -> Result<(), String> {
+        let fits = match role {
+            Role::Ignored => true,
+            Role::Label => self.cells.is_label(self.field.data_type()),
+            Role::Weight => matches!(self.cells, Cells::Numbers(_)),
+            Role::Feature(_) => self.cells.numbers().is_some(),
+        };
+        if fits {
+            return Ok(());
+        }
+        let expected = if role == Role::Label { "labels" } else { "numbers" };
+        let found = self.cells.in_words(self.field.data_type());
+        Err(format!("column {} holds {found}, expected {expected}", quote(self.field.name())))
+    }
+}
+
+impl Expected<'_> {
+    /// The names with those of the features of one column, `name[0]`, `name[1]`, ..., as the name of that column.
+    fn folded(&self, columns: &[Found]) -> Result<Vec<String>, Complaint> {
+        let (mut folded, mut at) = (Vec::new(), 0);
+        while at < self.names.len() {
+            let many =
+                |base: &&str| columns.iter().find(|column| column.cells.is_many() && column.field.name() == base);
+            let column = self.names[at].strip_suffix("[0]").as_ref().and_then(many);
+            let Some(column) = column else {
+                folded.push(self.names[at].clone());
+                at += 1;
+                continue;
+            };
+            let name = column.field.name();
+            let n =
+                self.names[at..].iter().enumerate().take_while(|(item, found)| **found == element(name, *item)).count();
+            if let Ok(found) = &column.extent
+                && found.width != n
+            {
+                let problem = format!(
+                    "column {} is {} features, expected {n}, which {} has",
+                    quote(name),
+                    found.width,
+                    self.whose
+                );
+                return Err((problem, ODD.into()));
+            }
+            folded.push(name.clone());
+            at += n;
+        }
+        Ok(folded)
+    }
+}
+
+/// The name of one feature of a list.
+fn element(name: &str, item: usize) -> String {
+    format!("{name}[{item}]")
+}

@@ -217,7 +217,7 @@ struct PredictArgs {
     /// A data file, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The format of FILE, where it cannot be told from its content: npy, parquet, images (one), idx, cifar, libsvm, csv
+    /// The format of FILE, where it cannot be told from its content
     #[arg(long, value_name = "F")]
     format: Option<Format>,
     /// Print the score of every class behind the label, separated by tabs
@@ -251,7 +251,7 @@ struct PlotArgs {
     /// The folder of a run or a search
     #[arg(value_name = "RUN_DIR")]
     run: PathBuf,
-    /// Which files to write: png, svg or both
+    /// The files to write
     #[arg(long, value_name = "F", default_value = "both")]
     format: crate::plot::Format,
 }
@@ -265,7 +265,7 @@ struct ReportArgs {
 
 #[derive(Debug, Args)]
 struct FetchArgs {
-    /// mnist, fashion-mnist, cifar10
+    /// The data set
     #[arg(value_name = "DATASET")]
     dataset: FetchName,
     /// The folder in which the folder of the data set is made; the configurations look in data
@@ -278,7 +278,7 @@ struct ExportArgs {
     /// A run folder, its model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// The format: npz, liblinear, onnx
+    /// The format
     #[arg(long, value_name = "FORMAT")]
     to: ExportFormat,
     /// The file to write; - is stdout

@@ -109,7 +109,7 @@ impl Kind {
         match (self.meaning, cell) {
             (Meaning::Float, &[a, b, c, d]) => f64::from(f32::from_le_bytes([a, b, c, d])),
             (Meaning::Float, &[a, b, c, d, e, f, g, h]) => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            (Meaning::Float, &[a, b]) => crate::format::float::half(u16::from_le_bytes([a, b])),
+            (Meaning::Float, &[a, b]) => half::f16::from_le_bytes([a, b]).to_f64(),
             (Meaning::Float, _) => f64::NAN,
             (Meaning::Signed, _) => self.integer(cell).unwrap_or_default() as f64,
             (Meaning::Unsigned | Meaning::Byte | Meaning::Bool, _) => little_endian(cell) as f64,

@@ -4,6 +4,7 @@ use super::LOUD;
 use crate::config::LoadedConfig;
 use crate::model::Classifier;
 use crate::run::RunError;
+use crate::run::recorded::read_result;
 use std::path::Path;
 
 /// The configuration that the model of a run folder carries; says which files will be read. `what` is to be named otherwise.
@@ -29,7 +30,8 @@ pub(super) fn own_config(path: &Path, model: &Classifier, what: &str) -> Result<
         let problem = "is a bare model file: the data files that it names are not opened";
         return refused(problem, ", or the run folder instead of the file in it");
     }
-    let mut config = LoadedConfig::stored(&training.config, path)?;
+    let directory = read_result(path).ok().and_then(|result| result.working_directory);
+    let mut config = LoadedConfig::stored(&training.config, path, directory.as_deref())?;
     let files: Vec<String> =
         config.run.data.paths_mut().into_iter().map(|(_, file)| file.display().to_string()).collect();
     if !files.is_empty() {

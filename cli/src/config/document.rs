@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Place};
 use crate::durable::{self, Refusal};
+use crate::format::{Format, Source};
 use std::io;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, Value};
@@ -24,6 +25,26 @@ fn too_large(file: &Path) -> ConfigError {
 
 /// The text of a configuration file, of which no more is read than one may have.
 pub fn read(file: &Path) -> Result<String, ConfigError> {
+    let read = read_text(file);
+    // Data in the place of a configuration: no table and no key can be read from them.
+    let is_toml = read.as_ref().is_ok_and(|text| text.parse::<DocumentMut>().is_ok());
+    match if is_toml { None } else { data_format(file) } {
+        Some(format) => Err(ConfigError::new(file, format!("found a data file ({format}), expected a configuration"))
+            .with_hint("`burn-svm init FILE` writes a configuration for a data file; configs/ has examples")),
+        None => read,
+    }
+}
+
+/// The format of a data file, by its content; of text that is neither, only where its name says so.
+fn data_format(file: &Path) -> Option<Format> {
+    if file.extension().is_some_and(|extension| extension == "toml") {
+        return None;
+    }
+    let source = Source::open(file).ok()?;
+    Format::detect(source.file(), source.head())
+}
+
+fn read_text(file: &Path) -> Result<String, ConfigError> {
     let failed = |error: io::Error| {
         let hint = Refusal::of(&error).and_then(Refusal::hint);
         ConfigError::new(file, format!("cannot be read: {error}"))

@@ -5,6 +5,7 @@
 
 mod document;
 pub mod error;
+mod hints;
 pub mod search;
 
 pub use document::parse_assignment;
@@ -140,12 +141,18 @@ impl LoadedConfig {
         Ok(loaded)
     }
 
-    /// The configuration that a model file carries; `model` is named in errors.
+    /// Configuration that a model file carries; `model` is named in errors. Relative paths are looked up from `directory`, the one in
+    /// which the run was started, where that is known; then as for [`LoadedConfig::load`].
     ///
     /// # Errors
     /// As [`LoadedConfig::load`].
-    pub fn stored(text: &str, model: &Path) -> Result<Self, ConfigError> {
+    pub fn stored(text: &str, model: &Path, directory: Option<&Path>) -> Result<Self, ConfigError> {
         let mut loaded = Self::parse(text, model, &[])?;
+        for path in loaded.run.data.paths_mut().into_iter().map(|(_, path)| path).chain(loaded.run.loss.cost_file_mut())
+        {
+            let there = directory.map(|directory| directory.join(&*path)).filter(|there| there.exists());
+            *path = there.unwrap_or_else(|| std::mem::take(path));
+        }
         loaded.resolve_paths().map_err(|e| e.with_hint("name the data with --data CONFIG-OR-FILE"))?;
         Ok(loaded)
     }
@@ -167,7 +174,7 @@ impl LoadedConfig {
         check_choices(&document, file)?;
         document::check_costs(&document, file)?;
         let run: RunConfig = toml::from_str(&text).map_err(|error| {
-            let mut error = reworded(&error, &text, file);
+            let mut error = hints::reworded(&error, &document, &text, file);
             if error.place.as_ref().is_some_and(|place| written.lines().nth(place.line - 1) != Some(&place.text)) {
                 error.problem.push_str(" (a line that --set made)");
             }
@@ -258,45 +265,6 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
             .with_hint("lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)"));
     }
     Ok(())
-}
-
-/// A serde error at its place, with the key that was probably meant.
-fn reworded(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
-    let place = error.span().map(|span| Place::of(text, &span));
-    // Keys come from the file.
-    let message = visible::name(error.message().trim()).into_owned();
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let hint = match quoted.split_first() {
-        Some((found, expected)) if message.starts_with("unknown") => expected
-            .iter()
-            .map(|name| (strsim::jaro_winkler(found, name), name))
-            .filter(|(similarity, _)| *similarity > 0.75)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, name)| format!("did you mean `{name}`?")),
-        _ => None,
-    };
-    ConfigError::new(file, in_words(&message)).at(place).with_hint(
-        hint.unwrap_or_else(|| "configs/reference.toml lists every key with its default, unit and range".into()),
-    )
-}
-
-/// A message of serde without the names of Rust's types.
-fn in_words(message: &str) -> String {
-    if message == "wanted string or table" || message.starts_with("invalid type: unit variant") {
-        return "expected a table".into();
-    }
-    let Some((found, expected)) = message.split_once(", expected ").filter(|_| message.starts_with("invalid")) else {
-        return message.to_owned();
-    };
-    let expected = match expected {
-        "f64" => "a number",
-        "i64" => "a whole number",
-        "u64" | "usize" => "a whole number, zero or more",
-        "a nonzero usize" => "a whole number, one or more",
-        table if table.starts_with("struct ") => "a table",
-        other => other,
-    };
-    format!("{found}, expected {expected}")
 }
 
 /// Optimiser, schedule and clipping of `[solver.sgd]` against each other.

@@ -6,6 +6,7 @@ use crate::data::{Dataset, ImageShape};
 use crate::metric::{Confusion, argmax};
 use crate::model::Classifier;
 use crate::plot::pixels::Pixels;
+use crate::run::recorded::read_result;
 use crate::run::{self, rows_to_report};
 use std::path::Path;
 
@@ -39,7 +40,9 @@ pub(super) fn read(
     model: &Classifier,
     confusion: Option<&Confusion>,
 ) -> Result<Shown, String> {
-    let config = LoadedConfig::stored(config, &folder.join("config.toml")).map_err(|e| e.problem)?;
+    let directory = read_result(folder).ok().and_then(|result| result.working_directory);
+    let config =
+        LoadedConfig::stored(config, &folder.join("config.toml"), directory.as_deref()).map_err(|e| e.problem)?;
     let prepared = run::prepare(&config).map_err(|e| e.to_string())?;
     let data = &prepared.data;
     if data.class_names != model.class_names || data.features.n_features() != model.n_features() {

@@ -394,6 +394,7 @@ fn blank_result(
         seconds_solve: fit.solve.as_secs_f64(),
         seconds_evaluate: fit.evaluate.as_secs_f64(),
         peak_rss_bytes: None,
+        working_directory: std::env::current_dir().ok(),
         path: None,
     }
 }

@@ -63,6 +63,9 @@ pub struct RunResult {
     pub seconds_solve: f64,
     pub seconds_evaluate: f64,
     pub peak_rss_bytes: Option<u64>,
+    /// The working directory of the run, from which relative paths of its configuration count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_directory: Option<std::path::PathBuf>,
     /// Every C of a regularisation path; this result is of one of them, but for the seconds, which are of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Vec<PathPoint>>,

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 /// The contract of `result.json`.
-const RESULT_KEYS: [&str; 27] = [
+const RESULT_KEYS: [&str; 28] = [
     "version",
     "config",
     "device",
@@ -36,6 +36,7 @@ const RESULT_KEYS: [&str; 27] = [
     "seconds_solve",
     "seconds_evaluate",
     "peak_rss_bytes",
+    "working_directory",
 ];
 
 /// The figures of a run of images, in the order in which they are drawn.

@@ -16,6 +16,7 @@ mod faults; // kills, full disks, folders that cannot be written or are gone, da
 mod fetch; // downloads from servers that behave and from those that do not: nothing bad gets the final name
 mod foreign; // files that are not ours: neither overwritten nor taken away; links, pipes and devices in folders of strangers
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
+mod guidance; // help with examples, completions, the manual, weights by name, the next step after a bare mistake
 mod hostile; // small files that unpack to large ones or promise them, with a limit: exit code 1 and a sentence
 mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices, limits
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged

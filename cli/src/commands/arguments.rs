@@ -278,7 +278,7 @@ pub(super) struct PlotArgs {
     /// Folder of a run or a search
     #[arg(value_name = "RUN_DIR")]
     pub(super) run: PathBuf,
-    /// File format: png, svg or both
+    /// File format
     #[arg(long, value_name = "F", default_value = "both")]
     pub(super) format: crate::plot::Format,
 }

@@ -61,8 +61,7 @@ impl Exported {
 /// The model in another program's format.
 ///
 /// # Errors
-/// [`ExportError`] when the format cannot hold it: rows of unit length in npz and LIBLINEAR, more than 2 GiB in ONNX, more
-/// than 4 GiB in npz.
+/// [`ExportError`] when the format cannot hold it: rows of unit length in npz and LIBLINEAR, more than 2 GiB in ONNX.
 pub fn export(model: &Classifier, format: ExportFormat) -> Result<Exported, ExportError> {
     match format {
         ExportFormat::Npz => npz::write(model),

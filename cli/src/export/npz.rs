@@ -3,7 +3,7 @@
 //! # References
 //! NumPy, `numpy.lib.format`, version 1.0.
 
-use super::{Classifier, ExportError, Exported, affine, folded_note, integers, too_large};
+use super::{Classifier, ExportError, Exported, affine, folded_note, integers};
 use std::io::{Cursor, Write};
 use zip::result::ZipResult;
 use zip::write::SimpleFileOptions;
@@ -19,7 +19,10 @@ pub(super) fn write(model: &Classifier) -> Result<Exported, ExportError> {
     let floats = |shape: &[usize], values: &[f64]| array("<f8", shape, values.iter().flat_map(|v| v.to_le_bytes()));
     let entries =
         [("weight.npy", floats(&[d, k], &weight)), ("bias.npy", floats(&[k], &bias)), ("classes.npy", classes)];
-    let bytes = archive(&entries).map_err(|_| too_large(model, "npz", "the memory"))?;
+    let bytes = archive(&entries).map_err(|e| ExportError {
+        problem: format!("the archive cannot be written: {e}"),
+        hint: "`model.safetensors` itself is read by Python, too".into(),
+    })?;
     Ok(Exported { bytes, notes: folded_note(model, &bias) })
 }
 

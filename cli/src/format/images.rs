@@ -123,7 +123,9 @@ fn read_pixels(
         if image.shape != first.shape {
             return Err(odd(file, image.shape, first));
         }
-        image.losses.iter().for_each(|loss| drop(losses[*loss as usize].fetch_add(1, Ordering::Relaxed)));
+        for loss in &image.losses {
+            losses[*loss as usize].fetch_add(1, Ordering::Relaxed);
+        }
         row.copy_from_slice(&image.pixels);
         Ok(())
     })?;

@@ -7,7 +7,7 @@
 use crate::data::ImageShape;
 use crate::format::caught::caught;
 use crate::format::limit;
-use crate::format::open::{is_text, looks_like};
+use crate::format::open::looks_like;
 use std::fmt::{Debug, Display};
 use std::io::Cursor;
 use std::num::NonZeroU64;
@@ -50,7 +50,7 @@ impl Kind {
             [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, 12..=124, 0, 0, 0, ..] => Some(Self::Bmp),
             [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some(Self::Tiff),
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
-            [b'P', b'5' | b'6', byte, ..] if byte.is_ascii_whitespace() && !is_text(head) => Some(Self::Pnm),
+            [b'P', b'5' | b'6', ..] if pnm_header(head).is_some() => Some(Self::Pnm),
             _ => None,
         }
     }
@@ -171,7 +171,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
     };
     let decoded = caught(|| kind.decode(bytes));
     let decoded = decoded.unwrap_or_else(|| Err("its data contradict each other".into()));
-    decoded.and_then(Decoded::in_planes).map_err(|problem| format!("the {} image cannot be decoded: {problem}", kind.name()))
+    decoded
+        .and_then(Decoded::in_planes)
+        .map_err(|problem| format!("the {} image cannot be decoded: {problem}", kind.name()))
 }
 
 /// Decoded, with all that a decoder needs on the way, a pixel takes up to sixteen bytes.
@@ -299,10 +301,8 @@ fn pnm(bytes: &[u8]) -> Result<Decoded, String> {
     decoder.decode_headers().map_err(debugged)?;
     let size = check_size(decoder.dimensions().ok_or("it has no header")?)?;
     let values = decoder.colorspace().ok_or("it has no header")?.num_components();
-    match largest(bytes) {
-        Some(255 | 65_535) => {}
-        Some(other) => return Err(format!("its largest value is {other}, expected 255 or 65535")),
-        None => return Err("it has no header".into()),
+    if let Some([.., white]) = pnm_header(bytes).filter(|[.., white]| !matches!(white, 255 | 65_535)) {
+        return Err(format!("its largest value is {white}, expected 255 or 65535"));
     }
     let (deep, pixels) = match decoder.decode().map_err(debugged)? {
         DecodingResult::U8(pixels) => (false, pixels),
@@ -312,11 +312,13 @@ fn pnm(bytes: &[u8]) -> Result<Decoded, String> {
     Ok(Decoded { deep, ..Decoded::new(size, values, pixels) })
 }
 
-/// The number of the header that says which value is white.
-fn largest(bytes: &[u8]) -> Option<u32> {
+/// Width, height and the value of white of a PNM image.
+fn pnm_header(bytes: &[u8]) -> Option<[u32; 3]> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
-    let uncommented = head.lines().map(|line| line.split('#').next().unwrap_or_default());
-    uncommented.flat_map(str::split_ascii_whitespace).nth(3)?.parse().ok()
+    let uncommented = head.split('\n').map(|line| line.split('#').next().unwrap_or_default());
+    let mut words = uncommented.flat_map(str::split_ascii_whitespace).skip(1);
+    let mut number = || words.next()?.parse().ok();
+    Some([number()?, number()?, number()?])
 }
 
 fn upper_bytes(values: &[u16]) -> Vec<u8> {

@@ -15,7 +15,7 @@ const EXTENSIONS: [&str; 14] =
 /// What systems leave in folders.
 const OF_SYSTEMS: [&str; 3] = ["thumbs.db", "desktop.ini", "__macosx"];
 /// The first bytes of a file that say what it is.
-const HEAD: u64 = 32;
+const HEAD: u64 = 1024;
 
 /// An image and its class.
 #[derive(Debug, PartialEq, Eq)]

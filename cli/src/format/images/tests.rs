@@ -92,7 +92,7 @@ fn jpeg_is_decoded_in_grey_and_in_colour() {
 fn colours_that_are_not_read_are_named() {
     for (name, problem) in [
         ("cmyk.tif", "the TIFF image cannot be decoded: its colours are CMYK(8), expected grey or RGB of 8 or 16 bits"),
-        ("palette.tif", "its colours are Palette(8), expected grey or RGB"),
+        ("palette.tif", "Photometric interpretation RGBPalette"),
         ("bits.tif", "its colours are Gray(1), expected grey or RGB"),
         ("floats.tif", "its colours are Gray(32), expected grey or RGB"),
     ] {
@@ -105,6 +105,7 @@ fn colours_that_are_not_read_are_named() {
         (b"P5\n1 1\n15\n\x07", "its largest value is 15, expected 255 or 65535"),
         (b"P5 1 1 1000\n\x03\x00", "its largest value is 1000, expected 255 or 65535"),
         (b"BM is text, not an image\n", "found text, expected an image"),
+        (b"P5 1:2 3:4\nP6 1:1\n", "found text, expected an image"),
         (b"II*\0", "the TIFF image cannot be decoded"),
         (b"GIF89a", "the GIF image cannot be decoded"),
         (b"RIFF\x04\0\0\0WEBP", "the WebP image cannot be decoded"),

@@ -88,7 +88,7 @@ impl Array {
     /// Columns of a matrix of more than one.
     pub(super) fn n_columns(&self) -> Option<usize> {
         match self.shape[..] {
-            [_, columns @ 2..] => Some(columns),
+            [_, columns] if columns > 1 => Some(columns),
             _ => None,
         }
     }

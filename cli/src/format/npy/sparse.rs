@@ -125,7 +125,10 @@ impl<'a> Sparse<'a> {
     fn cells<T: Float>(&self) -> Result<Cells<T>, DataError> {
         let values = member(self.archive, "data")?.vector::<T>("a value")?;
         // Rows, columns and their order, beside the result.
-        limit::check(self.archive.file(), (values.len() as u64 * 3 + self.n_rows as u64 * 2).saturating_mul(8))?;
+        limit::check(
+            self.archive.file(),
+            (values.len() as u64 * 3).saturating_add((self.n_rows as u64).saturating_mul(2)).saturating_mul(8),
+        )?;
         let indices = |name: &str, below: usize| self.indices(name, values.len(), below);
         match self.format {
             Format::Rows => {

@@ -239,7 +239,7 @@ fn damaged_sparse_matrices_say_what_is_wrong() {
         ("shape", &[2, 3, 4], "its shape has 3 sizes, expected rows and columns"),
         ("shape", &[0, 3], "it is 0 x 3, expected rows and 1 to 2147483648 columns"),
         ("shape", &[2, i64::MAX], "expected rows and 1 to 2147483648 columns"),
-        ("shape", &[i64::MAX, 3], "its `indptr` does not divide 2 cells"),
+        ("shape", &[i64::MAX, 3], "the data need more than"),
         ("format", &[7], "found a sparse matrix in the format"),
     ] {
         let error = read(&[(member, numbers(values))]).unwrap_err().to_string();

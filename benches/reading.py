@@ -2,11 +2,12 @@
 """How long data files take to read: burn-svm beside pandas, scikit-learn and NumPy, in one run.
 
     cargo build --release
-    pip install numpy pandas pyarrow scikit-learn
+    pip install numpy pandas pillow pyarrow scikit-learn scipy
     python3 benches/reading.py --rounds 5 --csv benches/results/$(date +%F)-reading.csv
 
 Files are written to a temporary folder: a csv of 100,000 rows of 50 numbers with six digits, the numbers as they are as Parquet (snappy, zstd) and
-Feather (lz4), and libsvm text of 60,000 rows of 100 cells; `--only` chooses among them, `BURN_SVM` names another program. MNIST is read from data/mnist where it is there. Every reading is a process of its own, the contestants take turns, and the
+Feather (lz4), libsvm text of 60,000 rows of 100 cells, as text and as SciPy saves it; arrays of 60,000 rows of 784 bytes; folders of 5,000 images. `--only`
+chooses among them, `BURN_SVM` names another program. MNIST is read from data/mnist where it is there. Every reading is a process
 time is that of the reading call alone (burn-svm: `seconds_load` of its result). The first round warms the file cache and is dropped.
 Processor time is given, too, which other programs disturb less: burn-svm's is that of the whole process with all its threads.
 """
@@ -45,6 +46,9 @@ PYTHON = {
     "pandas read_parquet": "import pandas as p; f = p.read_parquet({file!r}); X = f.iloc[:, :-1].to_numpy('f4'); y = f.iloc[:, -1].to_numpy()",
     "pandas read_feather": "import pandas as p; f = p.read_feather({file!r}); X = f.iloc[:, :-1].to_numpy('f4'); y = f.iloc[:, -1].to_numpy()",
     "sklearn load_svmlight_file": "from sklearn.datasets import load_svmlight_file as l; X, y = l({file!r}, dtype='f4')",
+    "numpy, npz": "import numpy as n; z = n.load({file!r}); X, y = z['x_train'], z['y_train']",
+    "scipy load_npz": "import scipy.sparse as s; X = s.load_npz({file!r})",
+    "Pillow": "import numpy as n, pathlib as p, PIL.Image as i; f = sorted(p.Path({file!r}).glob('*/*')); X = n.stack([n.asarray(i.open(g)) for g in f])",
     "numpy, gzip": "import gzip, numpy as n; X = n.frombuffer(gzip.open({file!r}).read(), 'u1', offset=16)",
 }
 TIMED = "import time\n{imports}\nt, c = time.perf_counter(), time.process_time()\n{code}\nprint(time.perf_counter() - t, time.process_time() - c)"
@@ -75,6 +79,8 @@ def ours(data, folder):
 def write_files(folder):
     import numpy as np
     import pandas as pd
+    import scipy.sparse
+    from PIL import Image
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((100_000, 50))
@@ -84,11 +90,28 @@ def write_files(folder):
     table.to_parquet(folder / "table.parquet")
     table.to_parquet(folder / "table.zstd.parquet", compression="zstd")
     table.to_feather(folder / "table.feather")
+    rows, columns, cells = [], [], []
     with open(folder / "table.libsvm", "w") as file:
-        for _ in range(60_000):
-            cells = np.sort(rng.choice(20_000, 100, replace=False)) + 1
-            values = rng.standard_normal(100)
-            file.write(f"{rng.integers(0, 10)} " + " ".join(f"{j}:{v:.6g}" for j, v in zip(cells, values)) + "\n")
+        for row in range(60_000):
+            places, values = np.sort(rng.choice(20_000, 100, replace=False)), rng.standard_normal(100)
+            file.write(f"{rng.integers(0, 10)} " + " ".join(f"{j + 1}:{v:.6g}" for j, v in zip(places, values)) + "\n")
+            rows.append(np.full(100, row)), columns.append(places), cells.append(values.astype("f4"))
+    places = (np.concatenate(rows), np.concatenate(columns))
+    scipy.sparse.save_npz(folder / "sparse.npz", scipy.sparse.csr_matrix((np.concatenate(cells), places)))
+    classes = rng.integers(0, 10, 60_000)
+    np.save(folder / "classes.npy", classes)
+    # A fifth of the bytes is not zero, as in MNIST; images are smooth, as photographs are.
+    x = rng.integers(1, 256, (60_000, 784), dtype="u1") * (rng.random((60_000, 784)) < 0.2)
+    np.savez_compressed(folder / "arrays.npz", x_train=x, y_train=classes)
+    smooth = rng.integers(0, 256, (5_000, 8, 8, 3), dtype="u1")
+    for kind in ("png", "jpg"):
+        for i, image in enumerate(smooth):
+            (folder / kind / str(i % 10)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).resize((64, 64)).save(folder / kind / str(i % 10) / f"{i:04}.{kind}")
+
+
+def size_of(file):
+    return sum(f.stat().st_size for f in file.rglob("*") if f.is_file()) if file.is_dir() else file.stat().st_size
 
 
 def main():
@@ -109,6 +132,11 @@ def main():
             "Parquet, zstd": typed("parquet", "table.zstd.parquet"),
             "Feather": typed("arrow", "table.feather"),
             "libsvm": (text, f"[data.libsvm]\ntrain = '{text}'", ["sklearn load_svmlight_file"]),
+            "npz": (folder / "arrays.npz", f"[data.npy]\ntrain = '{folder}/arrays.npz'", ["numpy, npz"]),
+            "npz, sparse": (folder / "sparse.npz", f"[data.npy]\ntrain = '{folder}/sparse.npz'\ntrain_labels = '{folder}/classes.npy'",
+                            ["scipy load_npz"]),
+            "PNG": (folder / "png", f"[data.images]\ntrain = '{folder}/png'", ["Pillow"]),
+            "JPEG": (folder / "jpg", f"[data.images]\ntrain = '{folder}/jpg'", ["Pillow"]),
             "MNIST idx.gz": (mnist, f"[data.idx]\ntrain_images = '{mnist}'\ntrain_labels = "
                              f"'{mnist.parent / 'train-labels-idx1-ubyte.gz'}'", ["numpy, gzip"]),
         }
@@ -121,7 +149,7 @@ def main():
             for round_ in range(arguments.rounds + 1):
                 load = os.getloadavg()[0]
                 runs = [("burn-svm", ours(data, folder))] + [(n, python(n, file)) for n in names]
-                rows += [(group, n, round_, s, file.stat().st_size, load, c) for n, (s, c) in runs if round_]
+                rows += [(group, n, round_, s, size_of(file), load, c) for n, (s, c) in runs if round_]
     print("| file | MB | reader | median s | min s | MB/s | times burn-svm | processor s |\n|---|---|---|---|---|---|---|---|")
     for group in groups:
         times, processor = {}, {}

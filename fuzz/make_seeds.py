@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import struct
 import tarfile
+import zipfile
 import zlib
 
 here = pathlib.Path(__file__).resolve().parent
@@ -62,6 +63,13 @@ def main():
     put("csv_cells", "many", bytes([0x35]) + bytes((i * 37) % 256 for i in range(300)))
     for path in formats.glob("*.np[yz]"):
         put("npy", path.name, path.read_bytes())
+        if path.suffix == ".npz" and path.name != "kinds.npz":
+            # Stored, so that a change of a byte is a change of an array.
+            stored = io.BytesIO()
+            with zipfile.ZipFile(path) as packed, zipfile.ZipFile(stored, "w") as archive:
+                for info in packed.infolist():
+                    archive.writestr(zipfile.ZipInfo(info.filename), packed.read(info))
+            put("npy", "stored-" + path.name, stored.getvalue())
     for path in formats.glob("*.parquet"):
         if path.name not in ("brotli.parquet",):
             put("parquet", path.name, bytes([0x01 if "typed" not in path.name else 0xc1]) + path.read_bytes())

@@ -157,6 +157,25 @@ pub fn repair_png(data: &mut [u8]) {
     }
 }
 
+/// Sets the checksum of each stored member of a zip archive in its directory.
+pub fn repair_zip(data: &mut [u8]) {
+    let number = |data: &[u8], at: usize, len: usize| {
+        let bytes = data.get(at..at.checked_add(len)?)?;
+        Some(bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte)))
+    };
+    for at in 0..data.len().saturating_sub(46) {
+        if !data[at..].starts_with(b"PK\x01\x02") || number(data, at + 10, 2) != Some(0) {
+            continue;
+        }
+        let (Some(size), Some(header)) = (number(data, at + 20, 4), number(data, at + 42, 4)) else { continue };
+        let (Some(name), Some(extra)) = (number(data, header + 26, 2), number(data, header + 28, 2)) else { continue };
+        let start = header + 30 + name + extra;
+        let Some(body) = data.get(start..start.saturating_add(size)) else { continue };
+        let sum = crc32(body).to_le_bytes();
+        data[at + 16..at + 20].copy_from_slice(&sum);
+    }
+}
+
 /// Sets the checksums of the header of an xz file and of its first block.
 pub fn repair_xz(data: &mut [u8]) {
     if data.len() < 24 {

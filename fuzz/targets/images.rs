@@ -1,4 +1,4 @@
-//! PNG and JPEG images; the checksums of a PNG file are repaired after each change.
+//! Images of every kind; the checksums of a PNG file are repaired after each change.
 #![no_main]
 
 use burn_svm_cli::format::Format;

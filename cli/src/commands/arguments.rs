@@ -306,7 +306,7 @@ pub(super) struct PlotArgs {
     /// Folder of a run or a search
     #[arg(value_name = "RUN_DIR")]
     pub(super) run: PathBuf,
-    /// File format: png, svg or both
+    /// File format
     #[arg(long, value_name = "F", default_value = "both")]
     pub(super) format: crate::plot::Format,
 }
@@ -326,7 +326,7 @@ pub(super) struct ReportArgs {
 Example:
   burn-svm fetch mnist")]
 pub(super) struct FetchArgs {
-    /// mnist, fashion-mnist or cifar10
+    /// Data set
     #[arg(value_name = "DATASET")]
     pub(super) dataset: FetchName,
     /// Folder in which the folder of the data set is made
@@ -342,7 +342,7 @@ pub(super) struct ExportArgs {
     /// Run folder, model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// File format: npz, liblinear or onnx
+    /// File format
     #[arg(long, value_name = "FORMAT")]
     pub(super) to: ExportFormat,
     /// Output file, or - for stdout

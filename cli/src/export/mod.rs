@@ -14,13 +14,13 @@ mod onnx;
 
 use crate::data::Encoding;
 use crate::model::Classifier;
-use std::fmt;
+use clap::ValueEnum;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
 /// The format of an exported model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// Arrays for NumPy.
     Npz,
@@ -28,38 +28,6 @@ pub enum ExportFormat {
     Liblinear,
     /// An ONNX graph.
     Onnx,
-}
-
-impl ExportFormat {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Npz, Self::Liblinear, Self::Onnx];
-
-    /// The name, as `--to` takes it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Npz => "npz",
-            Self::Liblinear => "liblinear",
-            Self::Onnx => "onnx",
-        }
-    }
-}
-
-impl fmt::Display for ExportFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for ExportFormat {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("`{name}` is not a format of models: expected one of {names}")
-        })
-    }
 }
 
 /// A model that a format cannot hold.
@@ -94,8 +62,7 @@ impl ExportFile {
 /// The model in another program's format.
 ///
 /// # Errors
-/// [`ExportError`] when the format cannot hold it: rows of unit length in npz and LIBLINEAR, more than 2 GiB in ONNX, more
-/// than 4 GiB in npz.
+/// [`ExportError`] when the format cannot hold it: rows of unit length in npz and LIBLINEAR, more than 2 GiB in ONNX.
 pub fn export(model: &Classifier, format: ExportFormat) -> Result<ExportFile, ExportError> {
     match format {
         ExportFormat::Npz => npz::write(model),

@@ -1,15 +1,13 @@
 //! `.npz`: a zip archive of `.npy` arrays, stored without compression.
 //!
 //! # References
-//! NumPy, `numpy.lib.format`, version 1.0; PKWARE, *.ZIP File Format Specification*, 6.3.
+//! NumPy, `numpy.lib.format`, version 1.0.
 
-use super::{Classifier, ExportError, ExportFile, affine, encoding_note, folded_note, integers, too_large};
-use flate2::Crc;
-
-/// 1 January 1980, the first day of the zip format: equal models are equal byte for byte.
-const DATE: u16 = (1 << 5) | 1;
-/// Stored entries of version 2.0.
-const VERSION: u16 = 20;
+use super::{Classifier, ExportError, ExportFile, affine, encoding_note, folded_note, integers};
+use std::io::{Cursor, Write};
+use zip::result::ZipResult;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
 
 pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     let (weight, bias) = affine(model, "npz")?;
@@ -22,7 +20,10 @@ pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     let mut entries =
         vec![("weight.npy", floats(&[d, k], &weight)), ("bias.npy", floats(&[k], &bias)), ("classes.npy", classes)];
     entries.extend(model.encoding.as_ref().map(|encoding| ("features.npy", strings(&encoding.names()))));
-    let bytes = archive(&entries).ok_or_else(|| too_large(model, "npz", "4 GiB"))?;
+    let bytes = archive(&entries).map_err(|e| ExportError {
+        problem: format!("the archive cannot be written: {e}"),
+        hint: "`model.safetensors` itself is read by Python, too".into(),
+    })?;
     let notes = encoding_note(model, "npz").into_iter().chain(folded_note(model, &bias)).collect();
     Ok(ExportFile { bytes, notes })
 }
@@ -51,39 +52,15 @@ fn strings(names: &[String]) -> Vec<u8> {
     array(&format!("<U{width}"), &[names.len()], padded.flat_map(u32::to_le_bytes))
 }
 
-/// `None` where it is larger than the format allows.
-fn archive(entries: &[(&str, Vec<u8>)]) -> Option<Vec<u8>> {
-    let mut file = Vec::new();
-    let mut directory = Vec::new();
+/// Entries of 1 January 1980, the first day of the zip format: equal models are equal byte for byte.
+fn archive(entries: &[(&str, Vec<u8>)]) -> ZipResult<Vec<u8>> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::DEFAULT);
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in entries {
-        let mut crc = Crc::new();
-        // `Crc::update` counts in 32 bits; longer entries are refused.
-        let size = u32::try_from(content.len()).ok()?;
-        crc.update(content);
-        let offset = u32::try_from(file.len()).ok()?;
-        // Version, flags, method, time, date, sum, sizes, length of the name, no extra field.
-        let mut common = Vec::new();
-        [VERSION, 0, 0, 0, DATE].iter().for_each(|v| common.extend(v.to_le_bytes()));
-        [crc.sum(), size, size].iter().for_each(|v| common.extend(v.to_le_bytes()));
-        [u16::try_from(name.len()).ok()?, 0].iter().for_each(|v| common.extend(v.to_le_bytes()));
-        file.extend(b"PK\x03\x04");
-        file.extend(&common);
-        file.extend(name.as_bytes());
-        file.extend(content);
-        directory.extend(b"PK\x01\x02");
-        directory.extend(VERSION.to_le_bytes());
-        directory.extend(&common);
-        // No comment, disk 0, no attributes.
-        directory.extend([0; 10]);
-        directory.extend(offset.to_le_bytes());
-        directory.extend(name.as_bytes());
+        archive.start_file(*name, options.large_file(u32::try_from(content.len()).is_err()))?;
+        archive.write_all(content)?;
     }
-    let (start, size) = (u32::try_from(file.len()).ok()?, u32::try_from(directory.len()).ok()?);
-    let count = u16::try_from(entries.len()).ok()?;
-    file.extend(directory);
-    file.extend(b"PK\x05\x06\0\0\0\0");
-    [count, count].iter().for_each(|v| file.extend(v.to_le_bytes()));
-    [size, start].iter().for_each(|v| file.extend(v.to_le_bytes()));
-    file.extend([0, 0]);
-    Some(file)
+    archive.finish().map(Cursor::into_inner)
 }

@@ -11,13 +11,14 @@ mod unpack;
 #[cfg(feature = "fetch")]
 pub use download::Fetcher;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// A data set that can be fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FetchName {
     /// Handwritten digits: Y. LeCun, C. Cortes, C. Burges.
     Mnist,
@@ -121,19 +122,6 @@ const CIFAR10: RemoteSet = RemoteSet {
 };
 
 impl FetchName {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Mnist, Self::FashionMnist, Self::Cifar10];
-
-    /// The name, as `burn-svm fetch` takes it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mnist => "mnist",
-            Self::FashionMnist => "fashion-mnist",
-            Self::Cifar10 => "cifar10",
-        }
-    }
-
     /// Addresses and expected files.
     #[must_use]
     pub const fn set(self) -> &'static RemoteSet {
@@ -148,25 +136,15 @@ impl FetchName {
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
         let folders = path.components().rev().take(2).filter_map(|part| part.as_os_str().to_str());
-        let mut folders = folders.map(|part| Self::ALL.into_iter().find(|name| name.set().folder == part));
+        let mut folders =
+            folders.map(|part| Self::value_variants().iter().copied().find(|name| name.set().folder == part));
         folders.find_map(|name| name)
     }
 }
 
 impl fmt::Display for FetchName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for FetchName {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|set| set.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("`{name}` is not a data set that can be fetched: expected one of {names}")
-        })
+        f.pad(self.to_possible_value().as_ref().map_or("", PossibleValue::get_name))
     }
 }
 
@@ -254,8 +232,8 @@ mod tests {
 
     #[test]
     fn the_table_is_well_formed() {
-        for name in FetchName::ALL {
-            assert_eq!(name.to_string().parse(), Ok(name));
+        for name in FetchName::value_variants() {
+            assert_eq!(FetchName::from_str(&name.to_string(), false), Ok(*name));
             let set = name.set();
             assert!(set.addresses.iter().all(|a| a.starts_with("https://") && !a.ends_with('/')));
             for file in set.files {
@@ -263,7 +241,6 @@ mod tests {
                 assert!(file.bytes > 0 && !file.name.contains('/'));
             }
         }
-        assert!("cifar".parse::<FetchName>().unwrap_err().ends_with("expected one of mnist, fashion-mnist, cifar10"));
     }
 
     #[test]

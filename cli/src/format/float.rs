@@ -1,17 +1,11 @@
-//! Decimal text to `f32` or `f64`, exactly rounded: what `str::parse` gives, faster for the short decimals that data files hold.
+//! Decimal text to `f32` or `f64`, exactly rounded: what `str::parse` gives, by `fast-float2`.
 
 use crate::data::precision::single;
 use crate::data::{Dense, Features};
-use std::str::FromStr;
-
-/// Powers of ten that are exact in `f64`.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
-];
+use fast_float2::{FastFloat, parse_partial};
 
 /// A float as rows hold it.
-pub(super) trait Float: Copy + Default + Into<f64> + FromStr + Send + Sync + 'static {
+pub(super) trait Float: Copy + Default + Into<f64> + FastFloat + Send + Sync + 'static {
     /// The one next to a number in double precision.
     fn of(value: f64) -> Self;
 
@@ -66,14 +60,11 @@ pub(super) const fn is_blank(byte: u8) -> bool {
 /// The number at the start of `text` and its length, or `None` where it is not finite, as `f32` neither.
 ///
 /// The number ends at a blank, at `#` or with the text.
+#[inline]
 pub(super) fn scan<T: Float>(text: &[u8]) -> Option<(T, usize)> {
-    let ends = |at: usize| text.get(at).is_none_or(|&b| is_blank(b) || b == b'#');
-    let short = prefix(text).filter(|(.., len)| ends(*len));
-    short.map(|(value, _, len)| (value, len)).or_else(|| {
-        let len = text.iter().position(|&b| is_blank(b) || b == b'#').unwrap_or(text.len());
-        let value: T = std::str::from_utf8(&text[..len]).ok()?.parse().ok()?;
-        single(value.into()).is_finite().then_some((value, len))
-    })
+    let (value, len): (T, usize) = parse_partial(text).ok()?;
+    let ends = text.get(len).is_none_or(|&b| is_blank(b) || b == b'#');
+    (ends && single(value.into()).is_finite()).then_some((value, len))
 }
 
 /// The whole `text` as a number that is finite, as `f32`, too.
@@ -81,75 +72,13 @@ pub(super) fn number<T: Float>(text: &[u8]) -> Option<T> {
     scan(text).and_then(|(value, len)| (len == text.len()).then_some(value))
 }
 
-/// The number that `text` begins with, where it is short, with the same in double precision and its length; the caller looks at what
+/// The number that `text` begins with, where it is finite, with the same in double precision and its length; the caller looks at what
 /// follows.
-///
-/// The fast path: up to 18 digits whose integer is below 2^53, and a power of ten up to 22. Then both are exact in `f64` and
-/// their product or quotient is the `f64` next to the true value (W. D. Clinger, *How to read floating point numbers
-/// accurately*, 1990). Rounding that once more to `f32` is exact unless it lies halfway between two of them.
-#[allow(clippy::cast_precision_loss)]
 #[inline]
 pub(super) fn prefix<T: Float>(text: &[u8]) -> Option<(T, f64, usize)> {
-    let (negative, mut rest) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let (mut integer, mut n_digits, mut exponent) = (0u64, rest.len(), 0i32);
-    // A slice pattern needs no check of bounds.
-    while let [digit @ b'0'..=b'9', tail @ ..] = rest {
-        integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-        rest = tail;
-    }
-    n_digits -= rest.len();
-    if let [b'.', tail @ ..] = rest {
-        rest = tail;
-        while let [digit @ b'0'..=b'9', tail @ ..] = rest {
-            integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            rest = tail;
-        }
-        let decimals = tail.len() - rest.len();
-        n_digits += decimals;
-        exponent = -i32::try_from(decimals).ok()?;
-    }
-    let mut at = text.len() - rest.len();
-    if n_digits == 0 || n_digits > 18 || integer >= 1 << 53 {
-        return None;
-    }
-    if let Some(b'e' | b'E') = text.get(at) {
-        let (shift, end) = small_exponent(text, at + 1)?;
-        exponent += shift;
-        at = end;
-    }
-    let power = POWERS.get(exponent.unsigned_abs() as usize)?;
-    let exact = integer as f64;
-    let value = if exponent < 0 { exact / power } else { exact * power };
-    let value = if negative { -value } else { value };
-    Some((T::of_decimal(value)?, value, at))
-}
-
-/// A sign and one or two digits.
-fn small_exponent(text: &[u8], mut at: usize) -> Option<(i32, usize)> {
-    let negative = text.get(at) == Some(&b'-');
-    at += usize::from(matches!(text.get(at), Some(b'-' | b'+')));
-    let (start, mut value) = (at, 0i32);
-    while let Some(digit) = text.get(at).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10 && at - start < 3) {
-        value = value * 10 + i32::from(digit);
-        at += 1;
-    }
-    (at > start && at - start <= 2).then_some((if negative { -value } else { value }, at))
-}
-
-/// `f16` by its bits.
-pub(super) fn half(bits: u16) -> f64 {
-    let (exponent, fraction) = ((bits >> 10) & 31, f64::from(bits & 1023));
-    let size = match exponent {
-        0 => fraction * 2f64.powi(-24),
-        31 if fraction == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        e => (1024.0 + fraction) * 2f64.powi(i32::from(e) - 25),
-    };
-    if bits & 0x8000 == 0 { size } else { -size }
+    let (exact, len) = parse_partial::<f64, _>(text).ok()?;
+    let value = T::of_decimal(exact).or_else(|| parse_partial(text).ok().map(|(value, _): (T, usize)| value))?;
+    single(value.into()).is_finite().then_some((value, exact, len))
 }
 
 #[cfg(test)]

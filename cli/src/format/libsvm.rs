@@ -13,13 +13,10 @@
 mod blocks;
 mod line;
 
-use super::append::dropped;
 use super::columns::Wanted;
-use super::float::Float;
 use super::open::{Source, is_text, looks_like};
-use super::precision::{FloatType, is_regular};
-use super::{Part, assemble, limit, quote};
-use crate::data::sparse::DENSE;
+use super::precision::{FloatType, dense_in_double, exact, is_regular};
+use super::{Part, assemble, quote};
 use crate::data::{Csr, Dataset, Features, LabelColumn, precision};
 use crate::format::{DataError, Position, Table};
 use serde::{Deserialize, Serialize};
@@ -176,7 +173,10 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let file = source.file().to_path_buf();
     let base = &mut wanted.map_or(IndexBase::Auto, |wanted| wanted.index_base);
     let (features, labels) = match width {
-        Some(_) => double(blocks::read(source, labelled, base)?, width, &file, &mut Vec::new())?,
+        Some(_) => {
+            let (rows, labels) = blocks::read(source, labelled, base)?;
+            (dense_in_double(rows, width, &file, &mut Vec::new())?, labels)
+        }
         None => single(blocks::read(source, labelled, base)?),
     };
     let labels = if labelled { Some(labels) } else { None };
@@ -199,59 +199,27 @@ fn read_part(
     };
     let (features, labels) = match cells {
         CellStorage::Single => single(blocks::read(open()?, true, base)?),
-        CellStorage::Double(width) => double(blocks::read(open()?, true, base)?, width, path, notes)?,
+        CellStorage::Double(width) => {
+            let (rows, labels) = blocks::read(open()?, true, base)?;
+            (dense_in_double(rows, width, path, notes)?, labels)
+        }
         CellStorage::Auto if is_regular(path) => {
-            let found = single(blocks::read(open()?, true, base)?);
-            let doubtful = !precision::blurred(&found.0).is_empty();
-            let exact = if doubtful { judged(blocks::read(open()?, true, base)?, path, notes)? } else { None };
-            exact.unwrap_or(found)
+            let (found, labels) = single(blocks::read(open()?, true, base)?);
+            let doubtful = !precision::blurred(&found).is_empty();
+            let rows = if doubtful { exact(blocks::read(open()?, true, base)?.0, path, notes)? } else { None };
+            (rows.unwrap_or(found), labels)
         }
         CellStorage::Auto => {
             let (rows, labels) = blocks::read::<f64>(open()?, true, base)?;
             let rounded = rows.in_single();
-            let exact = judged((rows, labels.clone()), path, notes)?;
-            exact.unwrap_or((Features::Sparse(rounded), labels))
+            (exact(rows, path, notes)?.unwrap_or(Features::Sparse(rounded)), labels)
         }
     };
     Ok(Part::new(path, path, features, labels))
 }
 
-type ParsedRows<T> = (Csr<'static, u32, T>, LabelColumn);
-type Read = (Features<'static>, LabelColumn);
-
-fn single((rows, labels): ParsedRows<f32>) -> Read {
+fn single((rows, labels): (Csr<'static, u32, f32>, LabelColumn)) -> (Features<'static>, LabelColumn) {
     (Features::Sparse(rows), labels)
-}
-
-/// Dense rows; cells beyond the width are dropped, with a note.
-fn double(
-    (mut rows, labels): ParsedRows<f64>,
-    width: Option<usize>,
-    file: &Path,
-    notes: &mut Vec<String>,
-) -> Result<Read, DataError> {
-    let found = rows.n_features();
-    let width = width.unwrap_or(found);
-    notes.extend(dropped(file, rows.set_n_features(width), width, found));
-    limit::check(file, (width as u64).saturating_mul(8 * rows.n_rows() as u64))?;
-    Ok((f64::features(width, rows.to_dense()), labels))
-}
-
-/// Dense rows where single precision would blur a column and most cells are stored; a note where few are.
-fn judged(rows: ParsedRows<f64>, file: &Path, notes: &mut Vec<String>) -> Result<Option<Read>, DataError> {
-    let blurred = precision::blurred_cells(&rows.0);
-    let Some(first) = blurred.first() else { return Ok(None) };
-    if rows.0.density() >= DENSE {
-        return double(rows, None, file, notes).map(Some);
-    }
-    let more = if blurred.len() > 1 { format!(" (and {} more)", blurred.len() - 1) } else { String::new() };
-    notes.push(format!(
-        "{}: feature {}{more} differs by less than its values are rounded by in single precision, in which sparse rows are kept: \
-         subtract a constant from it, or write the rows as csv",
-        file.display(),
-        first + 1
-    ));
-    Ok(None)
 }
 
 #[cfg(test)]

@@ -8,16 +8,17 @@ use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use sysinfo::{Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
 static LIMIT: AtomicU64 = AtomicU64::new(0);
 
-/// The bytes that the reading of one file may take; three quarters of the machine's memory where nothing was set and the
-/// system says how much that is.
+/// The bytes that the reading of one file may take; three quarters of the machine's memory, or of the control group's, where
+/// nothing was set and the system says how much that is.
 #[must_use]
 pub fn get() -> u64 {
     static DEFAULT: OnceLock<u64> = OnceLock::new();
     match LIMIT.load(Ordering::Relaxed) {
-        0 => *DEFAULT.get_or_init(|| of_machine().map_or(u64::MAX, |bytes| bytes / 4 * 3)),
+        0 => *DEFAULT.get_or_init(|| Memory::look().total.map_or(u64::MAX, |bytes| bytes / 4 * 3)),
         set => set,
     }
 }
@@ -33,11 +34,46 @@ pub fn set(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
-/// The memory of this machine, where the system says so.
-fn of_machine() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+/// The memory that this process may use, in bytes; `None` where the system does not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// That of the machine, or of the control group where it has less.
+    pub total: Option<u64>,
+    /// What is free of it, with swap, and within the limit of the address space (`ulimit -v`).
+    pub free: Option<u64>,
+}
+
+impl Memory {
+    /// The memory at this moment.
+    #[must_use]
+    pub fn look() -> Self {
+        let mut system = System::new();
+        system.refresh_memory();
+        let id = sysinfo::get_current_pid().ok();
+        let wanted = ProcessRefreshKind::nothing().with_memory();
+        let ids = id.as_slice();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(ids), false, wanted);
+        let process = id.and_then(|id| system.process(id));
+        let known = |bytes: u64| Some(bytes).filter(|&bytes| bytes > 0);
+        let (machine, free) = (known(system.total_memory()), known(system.available_memory() + system.free_swap()));
+        // Files that the system keeps in memory count as used by a group, though it gives them back.
+        let group = process.and_then(Process::cgroup_limits).filter(|group| Some(group.total_memory) < machine);
+        let of_group = group.as_ref().map(|group| group.total_memory.saturating_sub(group.rss));
+        let of_process =
+            address_space().zip(process).map(|(most, process)| most.saturating_sub(process.virtual_memory()));
+        Self {
+            total: [machine, group.map(|group| group.total_memory)].into_iter().flatten().min(),
+            free: [free, of_group, of_process].into_iter().flatten().min(),
+        }
+    }
+}
+
+/// The limit of the address space.
+fn address_space() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::As).current;
+    #[cfg(not(unix))]
+    None
 }
 
 /// Reads a number of bytes: `500M`, `8G`, `8GiB`, `1.5e9`; K, M, G and T are powers of 1024.

@@ -48,11 +48,11 @@ pub use reading::{CellRules, Reading};
 use crate::data::{Dataset, Features, Frame, ImageShape, LabelColumn};
 use crate::visible::listed;
 use append::append_rows;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// The content of one file: rows, labels where it has them, and the shape where the rows are images.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,10 +154,18 @@ impl DataConfig {
     }
 }
 
-/// The formats of single files, as `predict` and `evaluate` take them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The formats of single files, as `predict` and `evaluate` take them; files are held against them in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 #[non_exhaustive]
 pub enum Format {
+    /// NumPy's `.npy` or `.npz`.
+    Npy,
+    /// A Parquet table.
+    Parquet,
+    /// A table of Arrow IPC or Feather.
+    Arrow,
+    /// An image: one row.
+    Images,
     /// MNIST-style idx images.
     Idx,
     /// CIFAR binary batch.
@@ -166,21 +174,9 @@ pub enum Format {
     Libsvm,
     /// csv or tsv text.
     Csv,
-    /// NumPy's `.npy` or `.npz`.
-    Npy,
-    /// A Parquet table.
-    Parquet,
-    /// A table of Arrow IPC or Feather.
-    Arrow,
-    /// A PNG or JPEG image: one row.
-    Images,
 }
 
 impl Format {
-    /// Every format.
-    pub const ALL: [Self; 8] =
-        [Self::Npy, Self::Parquet, Self::Arrow, Self::Images, Self::Idx, Self::Cifar, Self::Libsvm, Self::Csv];
-
     /// The name, as `--format` takes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -199,7 +195,7 @@ impl Format {
     /// Tells the format by the file's name and its first bytes after decompression.
     #[must_use]
     pub fn detect(path: &Path, head: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| match format {
+        Self::value_variants().iter().copied().find(|format| match format {
             Self::Idx => idx::detect(head),
             Self::Cifar => cifar::detect(path, head),
             Self::Libsvm => libsvm::detect(head),
@@ -220,7 +216,7 @@ impl Format {
             Self::Npy => npy::read(source, wanted),
             Self::Parquet => arrow::table::read::<parquet::ParquetFile>(source, wanted),
             Self::Arrow => arrow::table::read::<arrow::ArrowFile>(source, wanted),
-            Self::Images => images::read(source),
+            Self::Images => images::read(source, wanted),
         }
     }
 }
@@ -228,16 +224,6 @@ impl Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
-            format!("`{name}` is not a format: expected one of {}", Self::ALL.map(Self::name).join(", "))
-        })
     }
 }
 
@@ -274,7 +260,7 @@ fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Res
 pub fn read_source(source: Source, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     let Some(format) = format.or_else(|| Format::detect(source.file(), source.head())) else {
         let found = open::looks_like(source.head());
-        let names = Format::ALL.map(Format::name).join(", ");
+        let names = Format::value_variants().iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
         return Err(DataError::content(
             source.file(),
             Position::File,
@@ -441,13 +427,9 @@ mod tests {
 
     #[test]
     fn every_format_is_known_by_its_name() {
-        for format in Format::ALL {
-            assert_eq!(format.to_string().parse(), Ok(format));
+        for format in Format::value_variants() {
+            assert_eq!(Format::from_str(format.name(), false), Ok(*format));
         }
-        assert_eq!(
-            "x".parse::<Format>(),
-            Err("`x` is not a format: expected one of npy, parquet, arrow, images, idx, cifar, libsvm, csv".to_owned())
-        );
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //! ```
 //! Features are a matrix, or images of 3 dimensions (n, height, width) or 4 (n, height, width, channels): flattened, with their
 //! channels brought into planes. `u1` stays bytes, other numbers become `f32`, or `f64` where
-//! that would blur a column. Labels are a vector of integers or strings.
+//! that would blur a column. Labels are a vector of integers or strings, or a one-hot matrix. A sparse matrix as
+//! `scipy.sparse.save_npz` writes it is read as sparse rows.
 //!
 //! # References
 //! NumPy documentation, module `numpy.lib.format`, "A simple format for saving numpy arrays to disk".
 
 mod array;
+mod sparse;
 mod zip;
 
 use super::columns::Wanted;
@@ -20,11 +22,12 @@ use super::open::{Source, looks_like};
 use super::precision::{FloatType, is_regular};
 use super::{Part, assemble};
 use crate::data::precision::blurred;
-use crate::data::{Dataset, ImageShape};
+use crate::data::{Dataset, ImageShape, LabelColumn};
 use crate::format::{DataError, Position, Table};
 use crate::visible::listed;
 use array::Array;
 use serde::{Deserialize, Serialize};
+use sparse::Sparse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,9 +35,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NpyConfig {
-    /// The features to train on: `.npy`, or `.npz` with at least features and labels.
+    /// The features to train on: `.npy`, `.npz`, or a sparse matrix of `scipy.sparse.save_npz`.
     pub train: PathBuf,
-    /// The labels to train on, where they are not in `train`.
+    /// The labels to train on, where they are not in `train`: `.npy`, or `.npz` with one array or one of a usual name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_labels: Option<PathBuf>,
     /// The features of the test part.
@@ -101,37 +104,35 @@ impl NpyConfig {
     /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
     pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
         let arrays = &self.arrays;
-        let train = Names::of(arrays.features.as_deref(), &FEATURES, arrays.labels.as_deref(), &LABELS);
-        let test =
-            Names::of(arrays.test_features.as_deref(), &TEST_FEATURES, arrays.test_labels.as_deref(), &TEST_LABELS);
+        let train = Names {
+            key: "train",
+            features: Name::of(arrays.features.as_deref(), &[&FEATURES]),
+            labels: Name::of(arrays.labels.as_deref(), &[&LABELS]),
+        };
+        let test = Names {
+            key: "test",
+            features: Name::of(arrays.test_features.as_deref(), &[&TEST_FEATURES]),
+            labels: Name::of(arrays.test_labels.as_deref(), &[&TEST_LABELS]),
+        };
+        let mut notes = Vec::new();
         let opened = Opened::open(&self.train)?;
         let archive = match &opened {
             Opened::Archive(archive) => Some(Arc::clone(archive)),
             Opened::Array(_) => None,
         };
-        let named_weights = match (&archive, &arrays.weights) {
-            (Some(archive), Some(name)) => Some(pick(archive, Some(name), &[], "row weights")?),
-            _ => None,
-        };
         let labels = self.train_labels.as_deref();
-        let (mut train_part, image_shape) = part(opened, (&self.train, labels), "train", &train, float)?;
+        let (mut train_part, image_shape) = part(opened, (&self.train, labels), &train, float, &mut notes)?;
         let float = FloatType::of_features(&train_part.features);
-        let n_rows = train_part.features.n_rows();
-        train_part.weights = match (&self.weights, named_weights) {
-            (Some(path), _) => Some(weights_of(path, n_rows)?),
-            (None, Some(array)) => Some(array.weights(n_rows)?),
-            (None, None) => None,
-        };
+        train_part.weights = self.row_weights(archive.as_deref(), train_part.features.n_rows())?;
         let test_part = match &self.test {
             None => {
-                let archive = archive.filter(|archive| test.is_named() || test.is_in(archive));
-                let of =
-                    |archive: Arc<zip::Archive>| part_of_archive(&archive, self.test_labels.as_deref(), &test, float);
-                archive.map(of).transpose()?
+                let archive = archive.filter(|archive| test.features.named.is_some() || test.features.is_in(archive));
+                let labels = self.test_labels.as_deref();
+                archive.map(|archive| part_of_archive(&archive, labels, &test, float, &mut notes)).transpose()?
             }
             Some(path) => {
-                let names = test.or(&train);
-                Some(part(Opened::open(path)?, (path, self.test_labels.as_deref()), "test", &names, float)?)
+                let labels = self.test_labels.as_deref();
+                Some(part(Opened::open(path)?, (path, labels), &test.or(&train), float, &mut notes)?)
             }
         };
         let test_part = match test_part {
@@ -141,7 +142,23 @@ impl NpyConfig {
             }
             other => other.map(|(part, _)| part),
         };
-        Ok(Dataset { image_shape, ..assemble(train_part, test_part, None, Vec::new())? })
+        Ok(Dataset { image_shape, ..assemble(train_part, test_part, None, notes)? })
+    }
+
+    /// Row weights from their file, or from the archive of the train part where they are named.
+    fn row_weights(&self, archive: Option<&zip::Archive>, n_rows: usize) -> Result<Option<Vec<f32>>, DataError> {
+        let name = Name::of(self.arrays.weights.as_deref(), &[&WEIGHTS]);
+        match (&self.weights, archive, name.named) {
+            (Some(path), ..) => {
+                let array = match Opened::open(path)? {
+                    Opened::Array(array) => *array,
+                    Opened::Archive(archive) => name.or_sole(&archive).pick(&archive, "row weights", "")?,
+                };
+                array.weights(n_rows).map(Some)
+            }
+            (None, Some(archive), Some(_)) => name.pick(archive, "row weights", "")?.weights(n_rows).map(Some),
+            (None, ..) => Ok(None),
+        }
     }
 }
 
@@ -169,101 +186,147 @@ impl Opened {
     }
 }
 
-/// What the two arrays of a part may be called; a name that the user gave is the only one.
-struct Names<'a> {
-    features: Vec<&'a str>,
-    labels: Vec<&'a str>,
-    named: [Option<&'a str>; 2],
+/// The names that an array may have; one that the user gave is the only one.
+#[derive(Clone)]
+struct Name<'a> {
+    named: Option<&'a str>,
+    usual: Vec<&'a str>,
 }
 
-impl<'a> Names<'a> {
-    fn of(features: Option<&'a str>, usual: &[&'a str], labels: Option<&'a str>, usual_labels: &[&'a str]) -> Self {
-        Self { features: usual.to_vec(), labels: usual_labels.to_vec(), named: [features, labels] }
-    }
-
-    fn is_named(&self) -> bool {
-        self.named[0].is_some()
+impl<'a> Name<'a> {
+    fn of(named: Option<&'a str>, usual: &[&[&'a str]]) -> Self {
+        Self { named, usual: usual.concat() }
     }
 
     fn is_in(&self, archive: &zip::Archive) -> bool {
-        let names = archive.names();
-        self.features.iter().any(|name| names.iter().any(|n| n == name))
+        self.usual.iter().any(|name| archive.names().any(|n| n == *name))
     }
 
-    /// These names, or those of another part.
+    /// This name, or that of another part.
     fn or(&self, other: &Self) -> Self {
-        Self {
-            features: [self.features.as_slice(), &other.features].concat(),
-            labels: [self.labels.as_slice(), &other.labels].concat(),
-            named: [self.named[0].or(other.named[0]), self.named[1].or(other.named[1])],
+        Self { named: self.named.or(other.named), usual: [self.usual.as_slice(), &other.usual].concat() }
+    }
+
+    /// The same with the name of the only array of an archive among the usual ones.
+    fn or_sole(&self, archive: &'a zip::Archive) -> Self {
+        let mut names = archive.names();
+        let sole = names.next().filter(|_| names.next().is_none());
+        Self { named: self.named, usual: self.usual.iter().copied().chain(sole).collect() }
+    }
+
+    fn pick(&self, archive: &zip::Archive, what: &str, more: &str) -> Result<Array, DataError> {
+        let candidates = self.named.map_or_else(|| self.usual.clone(), |name| vec![name]);
+        if let Some(source) = candidates.iter().find_map(|name| archive.array(name)) {
+            return Array::open(source?);
         }
+        let problem = match self.named {
+            Some(name) => format!("there is no array {}", super::quote(name)),
+            None => format!("found no array of {what} by a usual name, such as `{}`", self.usual[self.usual.len() / 2]),
+        };
+        let names: Vec<String> = archive.names().map(str::to_owned).collect();
+        let hint = format!("the archive has {}; [data.npy.arrays] names those to take{more}", listed(&names));
+        Err(DataError::content(archive.file(), Position::File, problem).with_hint(hint))
     }
 }
 
-fn pick(archive: &zip::Archive, named: Option<&str>, usual: &[&str], what: &str) -> Result<Array, DataError> {
-    let candidates = named.map_or_else(|| usual.to_vec(), |name| vec![name]);
-    match candidates.iter().find_map(|name| archive.array(name)) {
-        Some(source) => Array::open(source?),
-        None => {
-            let problem = match named {
-                Some(name) => format!("there is no array {}", super::quote(name)),
-                None => format!("found no array of {what} by a usual name, such as `{}`", usual[usual.len() / 2]),
-            };
-            let hint = format!("the archive has {}; [data.npy.arrays] names those to take", listed(&archive.names()));
-            Err(DataError::content(archive.file(), Position::File, problem).with_hint(hint))
-        }
+/// The names of the arrays of a part, and the key of its file.
+struct Names<'a> {
+    key: &'static str,
+    features: Name<'a>,
+    labels: Name<'a>,
+}
+
+impl Names<'_> {
+    /// These names, or those of another part.
+    fn or(&self, other: &Self) -> Self {
+        Self { key: self.key, features: self.features.or(&other.features), labels: self.labels.or(&other.labels) }
     }
 }
 
 type PartAndShape = (Part, Option<ImageShape>);
+
+/// An array of labels and its file.
+struct Labels<'a> {
+    array: Array,
+    file: &'a Path,
+}
+
+impl<'a> Labels<'a> {
+    /// Those in a file of their own.
+    fn of_file(file: &'a Path, name: &Name<'_>) -> Result<Self, DataError> {
+        let array = match Opened::open(file)? {
+            Opened::Array(array) => *array,
+            Opened::Archive(archive) => {
+                name.or(&Name::of(None, &[&LABELS, &TEST_LABELS])).or_sole(&archive).pick(&archive, "labels", "")?
+            }
+        };
+        Ok(Self { array, file })
+    }
+
+    /// The labels of so many rows.
+    fn of_rows(self, n_rows: usize, rows: &Path, notes: &mut Vec<String>) -> Result<LabelColumn, DataError> {
+        let Self { array, file } = self;
+        if let Some(n_columns) = array.n_columns() {
+            notes.push(format!(
+                "{}: the labels are a one-hot matrix of {n_columns} columns: a class is the number of its column, from 0",
+                file.display()
+            ));
+        }
+        let labels = array.labels()?;
+        if labels.len() == n_rows {
+            return Ok(labels);
+        }
+        let problem = format!("found {} labels, expected {n_rows} as {} has rows", labels.len(), rows.display());
+        Err(DataError::content(file, Position::File, problem)
+            .with_hint("do features and labels belong to the same part?"))
+    }
+}
 
 fn part_of_archive(
     archive: &zip::Archive,
     labels: Option<&Path>,
     names: &Names<'_>,
     float: FloatType,
+    notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
-    let features = || pick(archive, names.named[0], &names.features, "features");
-    let features = (features()?, Some(&features as Again<'_>));
-    match labels {
-        Some(path) => joined(features, archive.file(), (labels_of(path)?, path), float),
+    let file = archive.file();
+    let sparse = Sparse::open(archive).filter(|_| names.features.named.is_none()).transpose()?;
+    let features = || names.features.or_sole(archive).pick(archive, "features", "");
+    let dense = if sparse.is_none() { Some(features()?) } else { None };
+    let labels = match labels {
+        Some(path) => Labels::of_file(path, &names.labels)?,
         None => {
-            let labels = pick(archive, names.named[1], &names.labels, "labels")?;
-            joined(features, archive.file(), (labels, archive.file()), float)
+            let more = format!(", `{}_labels` another file", names.key);
+            Labels { array: names.labels.pick(archive, "labels", &more)?, file }
         }
+    };
+    match (sparse, dense) {
+        (Some(sparse), _) => {
+            let label_file = labels.file;
+            let labels = labels.of_rows(sparse.n_rows(), file, notes)?;
+            Ok((Part::new(file, label_file, sparse.features(float, notes)?, labels), None))
+        }
+        (None, Some(dense)) => joined((dense, Some(&features as Again<'_>)), file, labels, float, notes),
+        (None, None) => unreachable!("features are sparse or dense"),
     }
 }
 
 fn part(
     opened: Opened,
     (path, labels): (&Path, Option<&Path>),
-    key: &str,
     names: &Names<'_>,
     float: FloatType,
+    notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
     match (opened, labels) {
-        (Opened::Archive(archive), labels) => part_of_archive(&archive, labels, names, float),
+        (Opened::Archive(archive), labels) => part_of_archive(&archive, labels, names, float, notes),
         (Opened::Array(features), Some(labels)) => {
             let again = || Array::open(Source::open(path)?);
             let again = is_regular(path).then_some(&again as Again<'_>);
-            joined((*features, again), path, (labels_of(labels)?, labels), float)
+            joined((*features, again), path, Labels::of_file(labels, &names.labels)?, float, notes)
         }
         (Opened::Array(_), None) => Err(DataError::path(path, "holds one array, the features: where are the labels?")
-            .with_hint(format!("give their file as `{key}_labels`, or both arrays in one .npz"))),
-    }
-}
-
-fn labels_of(path: &Path) -> Result<Array, DataError> {
-    match Opened::open(path)? {
-        Opened::Array(array) => Ok(*array),
-        Opened::Archive(archive) => pick(&archive, None, &[&LABELS[..], &TEST_LABELS].concat(), "labels"),
-    }
-}
-
-fn weights_of(path: &Path, n_rows: usize) -> Result<Vec<f32>, DataError> {
-    match Opened::open(path)? {
-        Opened::Array(array) => array.weights(n_rows),
-        Opened::Archive(archive) => pick(&archive, None, &WEIGHTS, "row weights")?.weights(n_rows),
+            .with_hint(format!("give their file as `{}_labels`, or both arrays in one .npz", names.key))),
     }
 }
 
@@ -273,16 +336,12 @@ type Again<'a> = &'a dyn Fn() -> Result<Array, DataError>;
 fn joined(
     (features, again): (Array, Option<Again<'_>>),
     file: &Path,
-    (labels, label_file): (Array, &Path),
+    labels: Labels<'_>,
     float: FloatType,
+    notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
-    let labels = labels.labels()?;
-    if labels.len() != features.n_rows() {
-        let problem =
-            format!("found {} labels, expected {} as {} has rows", labels.len(), features.n_rows(), file.display());
-        return Err(DataError::content(label_file, Position::File, problem)
-            .with_hint("do features and labels belong to the same part?"));
-    }
+    let label_file = labels.file;
+    let labels = labels.of_rows(features.n_rows(), file, notes)?;
     let float = if float == FloatType::Auto && !features.is_double() { FloatType::F32 } else { float };
     let mut first = Some(features);
     let read = |double| match (first.take(), again) {
@@ -303,27 +362,32 @@ pub(super) fn detect(head: &[u8]) -> bool {
 pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     let none = Arrays::default();
     let arrays = wanted.map_or(&none, |wanted| &wanted.arrays);
-    let (features, labels) = match Opened::of(source)? {
-        Opened::Array(array) => (*array, None),
-        Opened::Archive(archive) => {
-            let find = |names: &[Option<&String>], usual: [&[&str]; 2]| {
-                let present = archive.names();
-                let given = names.iter().flatten().map(|name| name.as_str());
-                given.chain(usual.concat()).find(|name| present.iter().any(|n| n == name)).map(str::to_owned)
-            };
-            let features =
-                find(&[arrays.test_features.as_ref(), arrays.features.as_ref()], [&TEST_FEATURES, &FEATURES]);
-            let labels = find(&[arrays.test_labels.as_ref(), arrays.labels.as_ref()], [&TEST_LABELS, &LABELS]);
-            let labels = labels.map(|name| pick(&archive, Some(&name), &[], "labels")).transpose()?;
-            (pick(&archive, features.as_deref(), &FEATURES, "features")?, labels)
+    let float = FloatType::of(wanted.is_some_and(|wanted| wanted.double));
+    let archive = match Opened::of(source)? {
+        Opened::Array(array) => {
+            let (features, image_shape) = array.features(float == FloatType::F64)?;
+            return Ok(Table { features, labels: None, image_shape, class_names: None });
+        }
+        Opened::Archive(archive) => archive,
+    };
+    let present = |name: &&str| archive.names().any(|n| n == *name);
+    let find = |names: [&Option<String>; 2], usual: [&[&'static str]; 2]| {
+        let given = names.into_iter().flatten().map(String::as_str);
+        given.chain(usual.concat()).find(present).map(str::to_owned)
+    };
+    let labels = find([&arrays.test_labels, &arrays.labels], [&TEST_LABELS, &LABELS]);
+    let labels = labels.map(|name| Name::of(Some(&name), &[]).pick(&archive, "labels", "")?.labels()).transpose()?;
+    let given = [&arrays.test_features, &arrays.features].into_iter().flatten().map(String::as_str).find(present);
+    let (features, image_shape) = match Sparse::open(&archive).filter(|_| given.is_none()) {
+        Some(sparse) => (sparse?.features(float, &mut Vec::new())?, None),
+        None => {
+            let named = find([&arrays.test_features, &arrays.features], [&TEST_FEATURES, &FEATURES]);
+            let name = Name::of(named.as_deref(), &[&FEATURES]).or_sole(&archive);
+            name.pick(&archive, "features", "")?.features(float == FloatType::F64)?
         }
     };
-    let n_rows = features.n_rows();
-    let labels = labels.map(Array::labels).transpose()?;
     // Labels of another part of the archive are none of these rows'.
-    let labels = labels.filter(|labels| labels.len() == n_rows);
-    let double = wanted.is_some_and(|wanted| wanted.double);
-    let (features, image_shape) = features.features(double)?;
+    let labels = labels.filter(|labels| labels.len() == features.n_rows());
     Ok(Table { features, labels, image_shape, class_names: None, notes: Vec::new() })
 }
 

@@ -1,8 +1,11 @@
 //! Precision of the floats of a file: single, unless that would blur a column.
 
-use super::DataError;
-use crate::data::Features;
-use crate::data::precision::blurred;
+use super::append::dropped;
+use super::float::Float;
+use super::{DataError, limit};
+use crate::data::precision::{blurred, blurred_cells};
+use crate::data::sparse::DENSE;
+use crate::data::{Csr, Features};
 use std::path::Path;
 
 /// The precision in which the floats of a file are kept.
@@ -56,4 +59,39 @@ impl FloatType {
 /// Whether a path can be read twice, as a pipe cannot.
 pub(super) fn is_regular(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+/// Sparse rows as dense ones in double precision; cells beyond the width are dropped, with a note.
+pub(super) fn dense_in_double(
+    mut rows: Csr<'static, u32, f64>,
+    width: Option<usize>,
+    file: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Features<'static>, DataError> {
+    let found = rows.n_features();
+    let width = width.unwrap_or(found);
+    notes.extend(dropped(file, rows.set_n_features(width), width, found));
+    limit::check(file, (width as u64).saturating_mul(8 * rows.n_rows() as u64))?;
+    Ok(f64::features(width, rows.to_dense()))
+}
+
+/// Dense rows in double precision where single would blur a column and most cells are stored; a note where few are.
+pub(super) fn exact(
+    rows: Csr<'static, u32, f64>,
+    file: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Option<Features<'static>>, DataError> {
+    let blurred = blurred_cells(&rows);
+    let Some(first) = blurred.first() else { return Ok(None) };
+    if rows.density() >= DENSE {
+        return dense_in_double(rows, None, file, notes).map(Some);
+    }
+    let more = if blurred.len() > 1 { format!(" (and {} more)", blurred.len() - 1) } else { String::new() };
+    notes.push(format!(
+        "{}: feature {}{more} differs by less than its values are rounded by in single precision, in which sparse rows are kept: \
+         subtract a constant from it, or write the rows as csv",
+        file.display(),
+        first + 1
+    ));
+    Ok(None)
 }

@@ -42,7 +42,7 @@ pub enum PlotError {
 }
 
 /// The files that a figure is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
     /// `.png`, for talks and pages.
     Png,
@@ -51,19 +51,6 @@ pub enum Format {
     /// One of each.
     #[default]
     Both,
-}
-
-impl std::str::FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "png" => Ok(Self::Png),
-            "svg" => Ok(Self::Svg),
-            "both" => Ok(Self::Both),
-            _ => Err("expected `png`, `svg` or `both`".into()),
-        }
-    }
 }
 
 /// Figures drawn, and figures left out.

@@ -6,7 +6,6 @@ use plotters_backend::text_anchor::{HPos, VPos};
 use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontTransform,
 };
-use std::io::Write as _;
 use std::sync::LazyLock;
 
 static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
@@ -62,44 +61,17 @@ impl Pixels {
         }
     }
 
-    /// The image as a PNG file (ISO/IEC 15948): eight bits, RGB, each row by the filter that leaves least.
+    /// The image as a PNG file: eight bits, RGB.
     #[must_use]
     pub fn to_png(&self) -> Vec<u8> {
-        let mut header = [self.width.to_be_bytes(), self.height.to_be_bytes()].concat();
-        header.extend([8, 2, 0, 0, 0]);
-        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-        for (name, content) in [(b"IHDR", header), (b"IDAT", self.compressed()), (b"IEND", Vec::new())] {
-            let mut check = flate2::Crc::new();
-            check.update(name);
-            check.update(&content);
-            #[allow(clippy::cast_possible_truncation)]
-            file.extend((content.len() as u32).to_be_bytes());
-            file.extend(name);
-            file.extend(content);
-            file.extend(check.sum().to_be_bytes());
-        }
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_compression(png::Compression::Balanced);
+        // Writing to memory does not fail, and no figure is without pixels.
+        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.rgb));
+        debug_assert!(written.is_ok(), "{written:?}");
         file
-    }
-
-    /// The rows, filtered, in a zlib stream.
-    fn compressed(&self) -> Vec<u8> {
-        let length = self.width as usize * 3;
-        let mut above = vec![0; length];
-        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(6));
-        for row in self.rgb.chunks_exact(length.max(1)) {
-            let left = |i: usize| if i < 3 { 0 } else { row[i - 3] };
-            let filtered = [
-                row.to_vec(),
-                (0..length).map(|i| row[i].wrapping_sub(left(i))).collect(),
-                (0..length).map(|i| row[i].wrapping_sub(above[i])).collect(),
-            ];
-            let size = |bytes: &[u8]| bytes.iter().map(|&b| u64::from(b.min(b.wrapping_neg()))).sum::<u64>();
-            let best = (0..3u8).min_by_key(|&f| size(&filtered[usize::from(f)])).unwrap_or(0);
-            // Writing to memory does not fail.
-            let _ = encoder.write_all(&[best]).and_then(|()| encoder.write_all(&filtered[usize::from(best)]));
-            above.copy_from_slice(row);
-        }
-        encoder.finish().unwrap_or_default()
     }
 }
 

@@ -9,7 +9,6 @@ use crate::format::{Complaint, limit};
 use crate::solver::newton::{NewtonConfig, NewtonMethod};
 use crate::solver::sgd::sampler::Sampling;
 use crate::solver::{DualConfig, LbfgsConfig, SolverConfig};
-use std::fs;
 
 /// A part of a run, and its memory in bytes.
 struct Need {
@@ -133,40 +132,9 @@ fn needs(run: &RunConfig, features: &Features, asked: RunSize) -> Vec<Need> {
     needs
 }
 
-/// Bytes that this process may still take: of the machine, of its control group and of its limits, and no more than `--memory`;
-/// `None` where the system does not say and nothing was set.
+/// Bytes that this process may still take, and no more than `--memory`; `None` where the system does not say and nothing was set.
 fn free() -> Option<u64> {
-    [of_machine(), of_group(), of_process(), limit::asked()].into_iter().flatten().min()
-}
-
-/// The number behind a name in a file of lines such as `MemAvailable:  123 kB`, in bytes.
-fn kilobytes(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim_start_matches(':').trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
-}
-
-fn of_machine() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    Some(kilobytes(&text, "MemAvailable")? + kilobytes(&text, "SwapFree").unwrap_or(0))
-}
-
-/// The limit of the control group less the memory that it cannot give back.
-fn of_group() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let folder = format!("/sys/fs/cgroup{path}");
-    let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).ok();
-    let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
-    let cache = read("memory.stat")?.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok());
-    Some(number("memory.max")?.saturating_sub(number("memory.current")?.saturating_sub(cache.unwrap_or(0))))
-}
-
-/// The limit of the address space (`ulimit -v`) less the part in use.
-fn of_process() -> Option<u64> {
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
-    let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(limit.saturating_sub(kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmSize")?))
+    [limit::Memory::look().free, limit::asked()].into_iter().flatten().min()
 }
 
 #[cfg(test)]
@@ -207,10 +175,8 @@ mod tests {
 
     #[test]
     fn the_system_is_understood() {
-        assert_eq!(kilobytes("MemFree: 1 kB\nMemAvailable:   12 kB\n", "MemAvailable"), Some(12 * 1024));
-        assert_eq!(kilobytes("MemAvailable: many\n", "MemAvailable"), None);
-        if cfg!(target_os = "linux") {
-            assert!(free().is_some_and(|free| free > 1_000_000), "{:?}", free());
-        }
+        let memory = limit::Memory::look();
+        assert!(free().is_some_and(|free| free > 1_000_000), "{memory:?}");
+        assert!(memory.free <= memory.total.map(|total| total * 4), "{memory:?}");
     }
 }

@@ -2,15 +2,18 @@
 
 use crate::data::precision::single;
 use crate::data::{Dense, Features, ImageShape, LabelColumn};
-use crate::format::float::{Float, half};
+use crate::format::float::Float;
 use crate::format::labels::push_text;
 use crate::format::open::{Source, looks_like};
 use crate::format::{DataError, Position};
 use crate::format::{limit, quote, weights};
+use half::f16;
 use std::path::PathBuf;
 
 /// A header of more bytes is no header.
 const LONGEST: u64 = 1 << 20;
+/// The kind of arrays of Python objects, which are pickled.
+const OBJECT: u8 = b'O';
 /// Bytes that are decoded at a time.
 const CHUNK: u64 = 1 << 20;
 
@@ -52,11 +55,14 @@ impl Array {
             );
         }
         let header = String::from_utf8_lossy(&header).into_owned();
-        let parsed = parse(&header).map_err(|problem| wrong(format!("the header is not NumPy's: {problem}")))?;
+        let parsed = parse(&header).map_err(|problem| match problem {
+            Unread::Damaged(problem) => wrong(format!("the header is not NumPy's: {problem}")),
+            Unread::Records => wrong("elements are records, expected numbers or strings".into())
+                .with_hint("save numpy.lib.recfunctions.structured_to_unstructured(x)"),
+        })?;
         let (descr, fortran, shape) = parsed;
         let (kind, size, big) = element(&descr).ok_or_else(|| {
-            wrong(format!("elements are {}, expected numbers or strings", quote(&descr)))
-                .with_hint("convert the array first: x.astype(numpy.float32)")
+            wrong(format!("elements are {}, expected numbers or strings", quote(&descr))).with_hint(conversion(&descr))
         })?;
         let n_bytes = shape.iter().try_fold(size as u64, |n, &dim| n.checked_mul(dim as u64));
         let Some(n_bytes) = n_bytes.filter(|n| usize::try_from(*n).is_ok()) else {
@@ -77,6 +83,14 @@ impl Array {
 
     pub(super) fn n_rows(&self) -> usize {
         self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// Columns of a matrix of more than one.
+    pub(super) fn n_columns(&self) -> Option<usize> {
+        match self.shape[..] {
+            [_, columns] if columns > 1 => Some(columns),
+            _ => None,
+        }
     }
 
     /// One dimension, or two of which the second is 1.
@@ -211,17 +225,22 @@ impl Array {
             .with_hint("the header is damaged: get the file again"))
     }
 
-    #[allow(clippy::cast_precision_loss)]
-    fn number(&self, element: &[u8]) -> f64 {
+    /// The bytes of an element, the first being the lowest.
+    fn bits(&self, element: &[u8]) -> u64 {
         let mut bytes = [0; 8];
         for (from, to) in bytes.iter_mut().enumerate() {
             *to = if self.big { element.iter().rev().nth(from) } else { element.get(from) }.copied().unwrap_or(0);
         }
-        let bits = u64::from_le_bytes(bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn number(&self, element: &[u8]) -> f64 {
+        let bits = self.bits(element);
         let spare = 64 - 8 * self.size.min(8);
         match (self.kind, self.size) {
             #[allow(clippy::cast_possible_truncation)]
-            (b'f', 2) => half(bits as u16),
+            (b'f', 2) => f16::from_bits(bits as u16).to_f64(),
             #[allow(clippy::cast_possible_truncation)]
             (b'f', 4) => f64::from(f32::from_bits(bits as u32)),
             (b'f', _) => f64::from_bits(bits),
@@ -231,8 +250,66 @@ impl Array {
         }
     }
 
-    /// One label a row.
+    /// The numbers of a vector.
+    pub(super) fn vector<T: Float>(mut self, what: &str) -> Result<Vec<T>, DataError> {
+        self.expect_vector("numbers")?;
+        self.expect_numbers()?;
+        self.floats(what)
+    }
+
+    /// The numbers of a vector of integers.
+    pub(super) fn whole_numbers(mut self, what: &str) -> Result<Vec<usize>, DataError> {
+        self.expect_vector(what)?;
+        if !matches!(self.kind, b'i' | b'u') {
+            return Err(self.wrong(format!("found elements of another kind, expected integers as {what}")));
+        }
+        let mut bytes = Vec::new();
+        let got = self.source.read_up_to(&mut bytes, self.n_bytes)?;
+        self.expect_whole(got)?;
+        let numbers = bytes.chunks_exact(self.size).map(|element| self.bits(element));
+        let negative = |bits: u64| self.kind == b'i' && bits >> (8 * self.size - 1) == 1;
+        let numbers = numbers.map(|bits| usize::try_from(bits).ok().filter(|_| !negative(bits)));
+        let numbers = numbers.collect::<Option<Vec<_>>>();
+        numbers.ok_or_else(|| self.wrong(format!("found a negative number among the {what}")))
+    }
+
+    /// The one text of an array without dimensions.
+    pub(super) fn word(mut self) -> Result<String, DataError> {
+        let mut bytes = Vec::new();
+        let got = self.source.read_up_to(&mut bytes, self.n_bytes)?;
+        self.expect_whole(got)?;
+        Ok(if self.kind == b'U' { self.text(&bytes) } else { ascii(&bytes) })
+    }
+
+    /// The labels of a matrix with a column a class: in each row a 1, and zeros.
+    fn one_hot(mut self, n_columns: usize) -> Result<LabelColumn, DataError> {
+        self.expect_numbers()?;
+        let values = self.floats::<f32>("a label")?;
+        let values = self.arranged(values, &[0, 1]);
+        let mut labels = LabelColumn::new();
+        for (row, values) in values.chunks_exact(n_columns).enumerate() {
+            let mut stored = values.iter().enumerate().filter(|(_, value)| **value != 0.0);
+            let (Some((class, 1.0)), None) = (stored.next().map(|(class, value)| (class, *value)), stored.next())
+            else {
+                let problem = "a matrix of labels has a single 1 a row (one-hot), this row has not".to_owned();
+                return Err(DataError::content(&self.file, Position::Record(row + 1), problem)
+                    .with_hint("labels are a vector: of probabilities, save y.argmax(axis=1)"));
+            };
+            labels.push(&class.to_string());
+        }
+        Ok(labels)
+    }
+
+    /// One label a row; of a one-hot matrix the number of the column, from 0.
     pub(super) fn labels(mut self) -> Result<LabelColumn, DataError> {
+        if self.kind == OBJECT {
+            return Err(self
+                .wrong("elements are Python objects, expected integers or strings".into())
+                .with_hint("save y.astype(str)"));
+        }
+        if let Some(n_columns) = self.n_columns() {
+            return self.one_hot(n_columns);
+        }
         self.expect_vector("labels")?;
         let mut bytes = Vec::new();
         let got = self.source.read_up_to(&mut bytes, self.n_bytes)?;
@@ -241,7 +318,7 @@ impl Array {
         for (element, row) in bytes.chunks_exact(self.size).zip(1..) {
             let text = match self.kind {
                 b'U' => self.text(element),
-                b'S' => String::from_utf8_lossy(element).trim_end_matches('\0').to_owned(),
+                b'S' => ascii(element),
                 b'f' => self.number(element).to_string(),
                 b'b' => (if self.number(element) == 0.0 { "false" } else { "true" }).to_owned(),
                 _ => {
@@ -282,6 +359,11 @@ impl Array {
     }
 
     fn expect_numbers(&self) -> Result<(), DataError> {
+        if self.kind == OBJECT {
+            return Err(self
+                .wrong("elements are Python objects, expected numbers".into())
+                .with_hint("save numpy.array(x.tolist(), dtype=numpy.float32)"));
+        }
         if matches!(self.kind, b'U' | b'S') {
             return Err(self.wrong("found strings, expected numbers".into()).with_hint("these look like labels"));
         }
@@ -293,6 +375,19 @@ impl Array {
             return Ok(());
         }
         Err(self.wrong(format!("the shape is {}, expected a vector of {what}", shown(&self.shape))))
+    }
+}
+
+fn ascii(element: &[u8]) -> String {
+    String::from_utf8_lossy(element).trim_end_matches('\0').to_owned()
+}
+
+/// The way to numbers from elements of a kind that is not read.
+fn conversion(descr: &str) -> &'static str {
+    match descr.trim_start_matches(['<', '>', '|', '=']).as_bytes().first() {
+        Some(b'M' | b'm') => "save x.astype(numpy.int64): times as whole numbers",
+        Some(b'c') => "save numpy.hstack([x.real, x.imag])",
+        _ => "save x.astype(numpy.float64)",
     }
 }
 
@@ -308,6 +403,9 @@ fn element(descr: &str) -> Option<(u8, usize, bool)> {
         '>' => true,
         _ => return None,
     };
+    if rest == "O" {
+        return Some((OBJECT, 8, big));
+    }
     let (kind, size) = (*rest.as_bytes().first()?, rest.get(1..)?.parse::<usize>().ok()?);
     match (kind, size) {
         (b'b', 1) | (b'i' | b'u', 1 | 2 | 4 | 8) | (b'f', 2 | 4 | 8) => Some((kind, size, big)),
@@ -317,23 +415,28 @@ fn element(descr: &str) -> Option<(u8, usize, bool)> {
     }
 }
 
+/// What is wrong with a header.
+enum Unread {
+    Records,
+    Damaged(String),
+}
+
 /// Element, order and shape from the Python dictionary of a header.
-fn parse(header: &str) -> Result<(String, bool, Vec<usize>), String> {
+fn parse(header: &str) -> Result<(String, bool, Vec<usize>), Unread> {
     let after = |key: &str| {
         let quoted = [format!("'{key}'"), format!("\"{key}\"")];
         let at = quoted.iter().find_map(|q| header.find(q.as_str()).map(|at| at + q.len()));
         let rest = at.and_then(|at| header[at..].trim_start().strip_prefix(':'));
-        rest.map(str::trim_start).ok_or_else(|| format!("it has no {}", quote(key)))
+        rest.map(str::trim_start).ok_or_else(|| Unread::Damaged(format!("it has no {}", quote(key))))
     };
     let descr = after("descr")?;
     let mark = descr.chars().next().filter(|c| matches!(c, '\'' | '"'));
-    let Some(mark) = mark else { return Err("its elements are records".into()) };
+    let Some(mark) = mark else { return Err(Unread::Records) };
     let descr = descr[1..].split(mark).next().unwrap_or_default().to_owned();
     let fortran = after("fortran_order")?.starts_with("True");
-    let shape = after("shape")?;
-    let inner = shape.strip_prefix('(').and_then(|s| s.split(')').next()).ok_or("its shape is no tuple")?;
+    let inner = after("shape")?.strip_prefix('(').and_then(|s| s.split(')').next());
+    let inner = inner.ok_or_else(|| Unread::Damaged("its shape is no tuple".into()))?;
     let dims = inner.split(',').map(str::trim).filter(|dim| !dim.is_empty());
-    let shape =
-        dims.map(|dim| dim.parse().map_err(|_| format!("its shape has {}", quote(dim)))).collect::<Result<_, _>>()?;
-    Ok((descr, fortran, shape))
+    let size = |dim: &str| dim.parse().map_err(|_| Unread::Damaged(format!("its shape has {}", quote(dim))));
+    Ok((descr, fortran, dims.map(size).collect::<Result<_, _>>()?))
 }

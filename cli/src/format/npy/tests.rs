@@ -28,11 +28,11 @@ fn config(text: &str) -> NpyConfig {
 #[test]
 fn every_kind_of_element_is_read_in_both_orders() {
     let archive = archive("kinds.npz");
-    assert_eq!(archive.names().len(), 22);
+    assert_eq!(archive.names().count(), 22);
     for name in archive.names() {
-        let (features, shape) = array(&archive, &name).features(false).unwrap();
+        let (features, shape) = array(&archive, name).features(false).unwrap();
         let of = |f: fn(u8) -> f32| Features::F32(Dense::new(3, integers().into_iter().map(f).collect()));
-        let expected = match name.as_str() {
+        let expected = match name {
             "integer u1" | "integer F" => Features::U8(Dense::new(3, integers())),
             name if name.starts_with("float") => of(|i| f32::from(i) / 4.0 - 1.0),
             _ => of(f32::from),
@@ -93,6 +93,9 @@ fn arrays_in_files_of_their_own_are_joined() {
     config.weights = None;
     config.arrays.features = Some("z".into());
     assert!(config.load_as(FloatType::Auto).is_ok(), "the archive has labels of twelve rows");
+    config.arrays.labels = Some("sample_weight".into());
+    assert_eq!(config.load_as(FloatType::Auto).unwrap().class_names, ["1", "2", "3"], "a key that is set holds");
+    config.arrays.labels = None;
     config.train = fixture("kinds.npz");
     let error = config.load_as(FloatType::Auto).unwrap_err();
     assert!(error.to_string().ends_with("kinds.npz: there is no array `z`"), "{error}");
@@ -125,9 +128,9 @@ fn bad_arrays_say_what_is_wrong() {
         (b"\x93NUMPY\x01\0\xff\0{'d".to_vec(), "the file ends within its header"),
         (b"\x93NUMPY\x02\0\xff\xff\xff\xff{'d".to_vec(), "the file ends within its header"),
         (npy("{}", b""), "the header is not NumPy's: it has no `descr`"),
-        (npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", b""), "its elements are records"),
+        (npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", b""), "elements are records"),
         (npy(&header("<c8", "2, 2"), &[0; 32]), "elements are `<c8`, expected numbers or strings"),
-        (npy(&header("|O", "2, 2"), &[0; 32]), "elements are `|O`, expected numbers or strings"),
+        (npy(&header("|O", "2, 2"), &[0; 32]), "elements are Python objects, expected numbers"),
         (npy(&header("<f4", "2, x"), &[0; 16]), "its shape has `x`"),
         (npy(&header("<f4", "4"), &[0; 16]), "the shape is (4), expected rows of features or images"),
         (npy(&header("<f4", "1, 1, 1, 1, 4"), &[0; 16]), "expected rows of features or images"),
@@ -148,9 +151,163 @@ fn bad_arrays_say_what_is_wrong() {
         assert!(error.contains(problem), "{error}\nexpected {problem}");
     }
     let labels = |bytes: Vec<u8>| source(&bytes).and_then(Array::open).and_then(Array::labels).map(|_| ()).unwrap_err();
-    assert!(labels(npy(&header("<f4", "2, 2"), &[0; 16])).to_string().contains("expected a vector of labels"));
+    assert!(
+        labels(npy(&header("<f4", "2, 2"), &[0; 16]))
+            .to_string()
+            .contains("record 1: a matrix of labels has a single 1 a row")
+    );
+    let error = labels(npy(&header("<f4", "1, 2, 2"), &[0; 16])).to_string();
+    assert!(error.contains("the shape is (1, 2, 2), expected a vector of labels"), "{error}");
     assert!(labels(npy(&header("<f4", "4"), &nan)).to_string().starts_with("test: record 3: found label `NaN`"));
     assert!(labels(npy(&header("<U1", "4"), &[0; 16])).to_string().starts_with("test: record 1: the label is missing"));
+}
+
+#[test]
+fn sparse_matrices_of_every_format_are_the_same_rows() {
+    let dense: Vec<f32> = integers().into_iter().map(f32::from).collect();
+    for name in ["csr.npz", "csc.npz", "coo.npz", "unsorted.npz"] {
+        let mut config = config("train = ''");
+        (config.train, config.train_labels) = (fixture(name), Some(fixture("version2.npy")));
+        let data = config.load_as(FloatType::Auto).unwrap();
+        let Features::Sparse(rows) = &data.features else { panic!("{name}: expected sparse rows") };
+        assert_eq!((rows.n_rows(), rows.n_features(), rows.to_dense()), (12, 3, dense.clone()), "{name}");
+        let columns = (0..12).map(|row| rows.row(row).0);
+        assert!(columns.map(<[u32]>::to_vec).all(|columns| columns.is_sorted_by(|a, b| a < b)), "{name}");
+        assert_eq!((data.class_names.join(" "), data.notes.len()), ("0 1 2".into(), 0), "{name}");
+        let exact = config.load_as(FloatType::F64).unwrap().features;
+        let doubles = dense.iter().map(|&x| f64::from(x)).collect();
+        assert_eq!(exact, Features::F64(Dense::new(3, doubles)), "{name}");
+        // To predict.
+        let table = read_table(&fixture(name), None).unwrap();
+        assert_eq!((table.features, table.labels), (data.features.clone(), None), "{name}");
+        // A key that is set holds, and labels are not looked for among the parts of the matrix.
+        config.arrays.features = Some("data".into());
+        let error = config.load_as(FloatType::Auto).unwrap_err().to_string();
+        assert!(error.contains("labels, expected") || error.contains("expected rows of features"), "{name}: {error}");
+        (config.arrays.features, config.train_labels) = (None, None);
+        let hint = config.load_as(FloatType::Auto).unwrap_err().hint.unwrap();
+        assert!(hint.ends_with("[data.npy.arrays] names those to take, `train_labels` another file"), "{name}: {hint}");
+    }
+    for name in ["bsr", "dia"] {
+        let error = read_table(&fixture(&format!("{name}.npz")), None).unwrap_err();
+        let problem = format!("found a sparse matrix in the format `{name}`, expected csr, csc or coo");
+        assert!(error.to_string().ends_with(&problem), "{error}");
+        assert!(error.hint.unwrap().contains("scipy.sparse.save_npz(file, x.tocsr())"));
+    }
+}
+
+/// A sparse matrix of two rows and three columns, with some of its parts in the place of what is right.
+fn sparse(parts: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let numbers = |values: &[i64]| {
+        let header = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': ({},), }}", values.len());
+        npy(&header, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+    };
+    let format = npy("{'descr': '|S3', 'fortran_order': False, 'shape': (), }", b"csr");
+    let mut members = std::collections::BTreeMap::from([
+        ("format", format),
+        ("shape", numbers(&[2, 3])),
+        ("data", numbers(&[5, 6])),
+        ("indices", numbers(&[2, 0])),
+        ("indptr", numbers(&[0, 1, 2])),
+    ]);
+    members.extend(parts.iter().cloned());
+    let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        writer.start_file(format!("{name}.npy"), ::zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut writer, &bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn damaged_sparse_matrices_say_what_is_wrong() {
+    let numbers = |values: &[i64]| {
+        let header = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': ({},), }}", values.len());
+        npy(&header, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+    };
+    let read = |parts: &[(&str, Vec<u8>)]| source(&sparse(parts)).and_then(|source| read(source, None));
+    let Features::Sparse(rows) = read(&[]).unwrap().features else { panic!("expected sparse rows") };
+    assert_eq!(rows.to_dense(), [0.0, 0.0, 5.0, 6.0, 0.0, 0.0]);
+    for (member, values, problem) in [
+        ("indices", &[2, 3][..], "its `indices` has 3, expected less than 3"),
+        ("indices", &[2, -1], "found a negative number among the indices"),
+        ("indices", &[2], "its `indices` has 1 entries, expected 2 as `data` has"),
+        ("indptr", &[0, 2, 1], "its `indptr` does not divide 2 cells among 2 rows or columns"),
+        ("indptr", &[0, 1, 3], "its `indptr` does not divide 2 cells"),
+        ("indptr", &[1, 1, 2], "its `indptr` does not divide 2 cells"),
+        ("indptr", &[0, 2], "its `indptr` does not divide 2 cells"),
+        ("shape", &[2, 3, 4], "its shape has 3 sizes, expected rows and columns"),
+        ("shape", &[0, 3], "it is 0 x 3, expected rows and 1 to 2147483648 columns"),
+        ("shape", &[2, i64::MAX], "expected rows and 1 to 2147483648 columns"),
+        ("shape", &[i64::MAX, 3], "the data need more than"),
+        ("format", &[7], "found a sparse matrix in the format"),
+    ] {
+        let error = read(&[(member, numbers(values))]).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}\nexpected {problem}");
+    }
+    let format = npy("{'descr': '|S3', 'fortran_order': False, 'shape': (), }", b"coo");
+    let of_cells = [("format", format), ("row", numbers(&[0, 1])), ("col", numbers(&[2, 0]))];
+    assert!(read(&of_cells).is_ok());
+    let tall = ("shape", numbers(&[i64::MAX, 3]));
+    let error = read(&[&of_cells[..], &[tall]].concat()).unwrap_err().to_string();
+    assert!(error.contains("the data need more than"), "{error}");
+    let text = npy("{'descr': '<U1', 'fortran_order': False, 'shape': (2,), }", &[0; 8]);
+    let error = read(&[("data", text)]).unwrap_err().to_string();
+    assert!(error.contains("found strings, expected numbers"), "{error}");
+}
+
+#[test]
+fn archives_of_one_array_need_no_name() {
+    let mut config = config("train = ''");
+    (config.train, config.train_labels) = (fixture("sole-x.npz"), Some(fixture("sole-y.npz")));
+    let data = config.load_as(FloatType::Auto).unwrap();
+    assert_eq!(data.features, Features::U8(Dense::new(3, integers())));
+    assert_eq!(data.class_names.join(" "), "0 1 2");
+    assert_eq!(read_table(&fixture("sole-x.npz"), None).unwrap().features.n_rows(), 12);
+    config.train_labels = None;
+    let error = config.load_as(FloatType::Auto).unwrap_err();
+    assert!(error.to_string().contains("found no array of labels by a usual name"), "{error}");
+    assert!(
+        error.hint.unwrap().starts_with("the archive has arr_0; [data.npy.arrays] names those to take, `train_labels`")
+    );
+}
+
+#[test]
+fn one_hot_labels_are_the_numbers_of_their_columns() {
+    let mut config = config("train = ''");
+    (config.train, config.train_labels) = (fixture("version3.npy"), Some(fixture("one-hot.npy")));
+    let data = config.load_as(FloatType::Auto).unwrap();
+    assert_eq!((data.class_names.join(" "), &data.labels[..4]), ("0 1 2".into(), &[0, 1, 2, 0][..]));
+    let note = "the labels are a one-hot matrix of 3 columns: a class is the number of its column, from 0";
+    assert!(data.notes[0].ends_with(note), "{:?}", data.notes);
+    config.train_labels = Some(fixture("version3.npy"));
+    let error = config.load_as(FloatType::Auto).unwrap_err();
+    assert!(
+        error.to_string().contains("record 1: a matrix of labels has a single 1 a row (one-hot), this row has not"),
+        "{error}"
+    );
+    assert!(error.hint.unwrap().contains("y.argmax(axis=1)"));
+}
+
+#[test]
+fn elements_that_are_no_numbers_come_with_a_way_to_numbers() {
+    for (name, problem, hint) in [
+        (
+            "objects.npy",
+            "elements are Python objects, expected numbers",
+            "numpy.array(x.tolist(), dtype=numpy.float32)",
+        ),
+        ("records.npy", "elements are records, expected numbers or strings", "structured_to_unstructured(x)"),
+        ("times.npy", "elements are `<M8[D]`, expected numbers or strings", "x.astype(numpy.int64)"),
+        ("complex.npy", "elements are `<c16`, expected numbers or strings", "numpy.hstack([x.real, x.imag])"),
+        ("long.npy", "elements are `<f16`, expected numbers or strings", "x.astype(numpy.float64)"),
+    ] {
+        let error = read_table(&fixture(name), None).unwrap_err();
+        assert!(error.to_string().contains(problem), "{error}");
+        assert!(error.hint.as_deref().unwrap().contains(hint), "{name}: {:?}", error.hint);
+    }
+    let labels = Array::open(Source::open(&fixture("objects.npy")).unwrap()).unwrap().labels().unwrap_err();
+    assert_eq!(labels.hint.unwrap(), "save y.astype(str)");
 }
 
 #[test]
@@ -182,7 +339,7 @@ fn the_format_is_told_by_the_content() {
 proptest! {
     #[test]
     fn no_change_makes_it_panic(at in any::<prop::sample::Index>(), byte: u8, cut in any::<prop::sample::Index>(), labels: bool) {
-        for name in ["labels.npz", "images.npz", "version2.npy"] {
+        for name in ["labels.npz", "images.npz", "version2.npy", "csr.npz", "coo.npz"] {
             let mut bytes = std::fs::read(fixture(name)).unwrap();
             let at = at.index(bytes.len());
             bytes[at] = byte;

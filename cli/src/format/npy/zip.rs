@@ -1,8 +1,6 @@
-//! The members of a zip archive, as much of the format as NumPy's archives have: stored and deflated members, zip64.
-//!
-//! # References
-//! PKWARE, *.ZIP File Format Specification*, version 6.3.10, sections 4.3 to 4.5.
+//! The members of a zip archive: the directory by the crate `zip`, the bytes as a stream.
 
+use crate::format::caught::caught;
 use crate::format::open::Source;
 use crate::format::{DataError, Position};
 use flate2::Crc;
@@ -11,9 +9,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The end record may have a comment of 65,535 bytes behind it.
-const TAIL: u64 = 65_557;
+use zip::CompressionMethod;
+use zip::result::ZipError;
 
 /// An archive and what its directory lists.
 pub(super) struct Archive {
@@ -29,11 +26,11 @@ enum Bytes {
 
 struct Member {
     name: String,
-    method: u16,
+    method: CompressionMethod,
     crc: u32,
     compressed: u64,
     size: u64,
-    header: u64,
+    start: u64,
 }
 
 trait ReadSeek: Read + Seek + Send {}
@@ -51,11 +48,27 @@ impl Archive {
             Bytes::Memory(all.into())
         };
         let mut archive = Self { file, bytes, members: Vec::new() };
-        archive.members = archive.reader().and_then(|mut reader| directory(&mut *reader)).map_err(|e| {
-            let problem = format!("the archive is cut off or damaged: {e}");
-            DataError::content(&archive.file, Position::File, problem).with_hint("download or copy the file again")
-        })?;
+        let directory = caught(|| archive.directory()).unwrap_or_else(|| Err("its data contradict each other".into()));
+        archive.members = directory.map_err(|problem| damaged(&archive.file, &problem))?;
         Ok(archive)
+    }
+
+    fn directory(&self) -> Result<Vec<Member>, String> {
+        let reader = self.reader().map_err(|e| e.to_string())?;
+        let mut archive = zip::ZipArchive::new(reader).map_err(in_words)?;
+        (0..archive.len())
+            .map(|at| {
+                let entry = archive.by_index_raw(at).map_err(in_words)?;
+                Ok(Member {
+                    name: entry.name().map_err(in_words)?.into_owned(),
+                    method: entry.compression(),
+                    crc: entry.crc32(),
+                    compressed: entry.compressed_size(),
+                    size: entry.size(),
+                    start: entry.data_start().ok_or("a member has no header")?,
+                })
+            })
+            .collect()
     }
 
     fn reader(&self) -> io::Result<Box<dyn ReadSeek>> {
@@ -71,39 +84,39 @@ impl Archive {
     }
 
     /// The names of the arrays: those of the members without `.npy`.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.members.iter().map(|m| array_name(&m.name).to_owned()).collect()
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|m| array_name(&m.name))
     }
 
     /// The bytes of an array.
     pub(super) fn array(&self, name: &str) -> Option<Result<Source, DataError>> {
         let member = self.members.iter().find(|m| array_name(&m.name) == name)?;
         let label = PathBuf::from(format!("{}[{name}]", self.file.display()));
-        let reader = self.member(member).map_err(|e| {
-            DataError::content(&label, Position::File, format!("the archive is cut off or damaged: {e}"))
-                .with_hint("download or copy the file again")
-        });
+        let reader = self.member(member).map_err(|e| damaged(&label, &e.to_string()));
         Some(reader.and_then(|reader| Source::from_reader(&label, reader, None)))
     }
 
     fn member(&self, member: &Member) -> io::Result<Box<dyn Read + Send>> {
         let mut reader = self.reader()?;
-        reader.seek(SeekFrom::Start(member.header))?;
-        let mut header = [0; 30];
-        reader.read_exact(&mut header)?;
-        if !header.starts_with(b"PK\x03\x04") {
-            return Err(invalid("a member has no header"));
-        }
-        let skip = u64::from(u16_at(&header, 26)?) + u64::from(u16_at(&header, 28)?);
-        reader.seek(SeekFrom::Start(member.header.saturating_add(30 + skip)))?;
+        reader.seek(SeekFrom::Start(member.start))?;
         let raw = reader.take(member.compressed);
         let inner: Box<dyn Read + Send> = match member.method {
-            0 => Box::new(raw),
-            8 => Box::new(DeflateDecoder::new(raw)),
+            CompressionMethod::Stored => Box::new(raw),
+            CompressionMethod::Deflated => Box::new(DeflateDecoder::new(raw)),
             other => return Err(invalid(&format!("compression method {other} is not one of NumPy's"))),
         };
         Ok(Box::new(Checked { inner, crc: Crc::new(), left: member.size, expected: member.crc }))
     }
+}
+
+fn damaged(file: &Path, problem: &str) -> DataError {
+    DataError::content(file, Position::File, format!("the archive is cut off or damaged: {problem}"))
+        .with_hint("download or copy the file again")
+}
+
+/// The crate's sentence on one line.
+fn in_words(error: ZipError) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn array_name(member: &str) -> &str {
@@ -133,86 +146,4 @@ impl Read for Checked {
 
 fn invalid(problem: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, problem.to_owned())
-}
-
-fn part(bytes: &[u8], at: usize, len: usize) -> io::Result<&[u8]> {
-    at.checked_add(len).and_then(|end| bytes.get(at..end)).ok_or_else(|| invalid("the directory ends early"))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> io::Result<u16> {
-    Ok(u16::from_le_bytes(part(bytes, at, 2)?.try_into().unwrap_or_default()))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> io::Result<u32> {
-    Ok(u32::from_le_bytes(part(bytes, at, 4)?.try_into().unwrap_or_default()))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> io::Result<u64> {
-    Ok(u64::from_le_bytes(part(bytes, at, 8)?.try_into().unwrap_or_default()))
-}
-
-/// Where the directory is: its offset and length.
-fn find_directory(reader: &mut dyn ReadSeek) -> io::Result<(u64, u64)> {
-    let len = reader.seek(SeekFrom::End(0))?;
-    let from = len.saturating_sub(TAIL);
-    reader.seek(SeekFrom::Start(from))?;
-    let mut tail = Vec::new();
-    reader.take(TAIL).read_to_end(&mut tail)?;
-    let end = tail.windows(4).rposition(|w| w == b"PK\x05\x06").ok_or_else(|| invalid("it has no directory"))?;
-    part(&tail, end, 22)?;
-    let (size, offset) = (u32_at(&tail, end + 12)?, u32_at(&tail, end + 16)?);
-    if offset != u32::MAX && size != u32::MAX {
-        return Ok((offset.into(), size.into()));
-    }
-    let locator = end.checked_sub(20).ok_or_else(|| invalid("its directory is lost"))?;
-    if part(&tail, locator, 4)? != b"PK\x06\x07" {
-        return Err(invalid("its directory is lost"));
-    }
-    reader.seek(SeekFrom::Start(u64_at(&tail, locator + 8)?))?;
-    let mut record = [0; 56];
-    reader.read_exact(&mut record)?;
-    Ok((u64_at(&record, 48)?, u64_at(&record, 40)?))
-}
-
-fn directory(reader: &mut dyn ReadSeek) -> io::Result<Vec<Member>> {
-    let (offset, size) = find_directory(reader)?;
-    reader.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
-    reader.take(size).read_to_end(&mut bytes)?;
-    let (mut members, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        if part(&bytes, at, 4)? != b"PK\x01\x02" {
-            return Err(invalid("an entry of its directory is damaged"));
-        }
-        let (name, extra) = (usize::from(u16_at(&bytes, at + 28)?), usize::from(u16_at(&bytes, at + 30)?));
-        let comment = usize::from(u16_at(&bytes, at + 32)?);
-        let mut fields = [u32_at(&bytes, at + 24)?, u32_at(&bytes, at + 20)?, u32_at(&bytes, at + 42)?].map(u64::from);
-        large_fields(part(&bytes, at + 46 + name, extra)?, &mut fields)?;
-        members.push(Member {
-            name: String::from_utf8_lossy(part(&bytes, at + 46, name)?).into_owned(),
-            method: u16_at(&bytes, at + 10)?,
-            crc: u32_at(&bytes, at + 16)?,
-            compressed: fields[1],
-            size: fields[0],
-            header: fields[2],
-        });
-        at += 46 + name + extra + comment;
-    }
-    Ok(members)
-}
-
-/// Size, compressed size and offset that need more than 32 bits stand in the extra field.
-fn large_fields(mut extra: &[u8], fields: &mut [u64; 3]) -> io::Result<()> {
-    while extra.len() >= 4 {
-        let (id, len) = (u16_at(extra, 0)?, usize::from(u16_at(extra, 2)?));
-        let body = part(extra, 4, len)?;
-        if id == 1 {
-            let large = fields.iter_mut().filter(|field| **field == u64::from(u32::MAX));
-            for (i, field) in large.enumerate() {
-                *field = u64_at(body, 8 * i)?;
-            }
-        }
-        extra = &extra[4 + len..];
-    }
-    Ok(())
 }

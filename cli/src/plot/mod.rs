@@ -3,9 +3,10 @@
 //! Imports `run::record`, `model` and `metric`; never a live solver.
 
 pub mod canvas;
+pub(crate) mod chart;
 pub mod confusion;
 pub mod curves;
-mod frame;
+mod palette;
 pub mod pixels;
 pub(crate) mod scale;
 pub mod search;
@@ -19,6 +20,7 @@ use crate::run::record::RecordError;
 use crate::run::recorded;
 use crate::search::folder as search_folder;
 use canvas::Figure;
+use curves::Rows;
 use std::path::{Path, PathBuf};
 
 /// A figure that cannot be drawn.
@@ -149,14 +151,16 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     let made = folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, Kind::Run, []));
     let mut sheet = Sheet { made, format, drawn: Drawn::default() };
     let name = run_name(folder);
+    // A run that goes on has no result yet.
+    let rows = recorded::read_result(folder).map_or_else(|_| Rows::default(), |result| Rows::of(&result));
     if let Some(points) = recorded::read_path(folder)? {
         // What is logged of a path belongs to several models, one after the other.
-        sheet.put_or_skip("path", curves::path(&points, &name).as_ref(), "no model was finished")?;
+        sheet.put_or_skip("path", curves::path(&points, rows, &name).as_ref(), "no model was finished")?;
         ["loss", "accuracy"].into_iter().for_each(|figure| sheet.skip(figure, "a path has a model for each C"));
     } else {
         let reason = "no accuracy was measured on the way";
         sheet.put_or_skip("loss", curves::loss(&metrics, &name).as_ref(), "no finite loss was logged")?;
-        sheet.put_or_skip("accuracy", curves::accuracy(&metrics, &name).as_ref(), reason)?;
+        sheet.put_or_skip("accuracy", curves::accuracy(&metrics, rows, &name).as_ref(), reason)?;
         sheet.clear("path");
     }
     if let Some(rows) = recorded::read_bounds(folder)? {
@@ -170,6 +174,10 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
             sheet.put("confusion", &figure)?;
         }
         None => sheet.skip("confusion", "there is no confusion.csv (the run has no model, or is of an older version)"),
+    }
+    match recorded::read_roc(folder)? {
+        Some(record) => sheet.put_or_skip("roc", curves::roc(&record, &name).as_ref(), "it has no curve")?,
+        None => sheet.clear("roc"),
     }
     if folder.join("model.safetensors").exists() {
         match templates::Templates::new(&model_file::load(folder)?, &name) {

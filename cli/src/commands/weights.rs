@@ -36,7 +36,8 @@ fn text(model: &Classifier, rankings: &[Ranking]) -> String {
     let bias = model.bias_or_zeros();
     let mut out = String::new();
     for Ranking { class, features } in rankings {
-        let names: Vec<String> = features.iter().map(|&j| visible::short(&model.feature_name(j)).into_owned()).collect();
+        let names: Vec<String> =
+            features.iter().map(|&j| visible::short(&model.feature_name(j)).into_owned()).collect();
         let wide = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).clamp(20, 63);
         let end = if *class == 0 { "" } else { "\n" };
         let _ =

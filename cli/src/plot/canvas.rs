@@ -265,9 +265,13 @@ fn said(out: &mut String, text: &str, at: (f64, f64), size: (f64, f64)) {
     let x = (at.0 + 12.0).min(size.0 - width).max(0.0);
     let above = at.1 - height - 10.0;
     let y = if above >= 0.0 { above } else { (at.1 + 12.0).min(size.1 - height).max(0.0) };
-    let _ = write!(out, "<g class=\"said\"><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height}\" rx=\"4\"/><text>");
+    let _ = write!(
+        out,
+        "<g class=\"said\"><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height}\" rx=\"4\"/><text>"
+    );
     for (i, line) in lines.iter().enumerate() {
-        let _ = write!(out, "<tspan x=\"{:.1}\" y=\"{:.1}\">{}</tspan>", x + 7.0, y + 16.0 * (i + 1) as f64, escaped(line));
+        let _ =
+            write!(out, "<tspan x=\"{:.1}\" y=\"{:.1}\">{}</tspan>", x + 7.0, y + 16.0 * (i + 1) as f64, escaped(line));
     }
     out.push_str("</text></g>");
 }

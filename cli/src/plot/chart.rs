@@ -54,11 +54,22 @@ pub(crate) struct Line {
     pub(crate) tip: Option<String>,
     /// Ends with a cross.
     pub(crate) lost: bool,
+    /// Its points are not marked, however few they are.
+    pub(crate) plain: bool,
 }
 
 impl Line {
     pub(crate) fn new(name: impl Into<String>, color: RGBColor, points: Vec<(f64, f64)>) -> Self {
-        Self { name: name.into(), color, width: 1.75, points, spread: Spread::None, tip: None, lost: false }
+        Self {
+            name: name.into(),
+            color,
+            width: 1.75,
+            points,
+            spread: Spread::None,
+            tip: None,
+            lost: false,
+            plain: false,
+        }
     }
 
     fn is_seen(&self) -> bool {
@@ -118,7 +129,8 @@ impl Area {
 
 /// The ends of a range of values as a pair of points that an axis can be made of.
 pub(crate) fn ends_of(lines: &[Line]) -> (Vec<f64>, Vec<f64>) {
-    let points = || lines.iter().flat_map(|line| line.points.iter().enumerate().map(move |(i, p)| (*p, line.spread.at(i))));
+    let points =
+        || lines.iter().flat_map(|line| line.points.iter().enumerate().map(move |(i, p)| (*p, line.spread.at(i))));
     let x = points().map(|(p, _)| p.0).collect();
     let y = points().flat_map(|(p, half)| [p.1 - half, p.1 + half]).collect();
     (x, y)
@@ -126,7 +138,12 @@ pub(crate) fn ends_of(lines: &[Line]) -> (Vec<f64>, Vec<f64>) {
 
 impl Chart {
     /// The chart of some lines, those without a drawable point left out; `None` where none is left.
-    pub(crate) fn of_lines(title: impl Into<String>, x: (&str, Unit), y: (&str, Unit), mut lines: Vec<Line>) -> Option<Self> {
+    pub(crate) fn of_lines(
+        title: impl Into<String>,
+        x: (&str, Unit),
+        y: (&str, Unit),
+        mut lines: Vec<Line>,
+    ) -> Option<Self> {
         lines.retain(Line::is_seen);
         let (xs, ys) = ends_of(&lines);
         let x_axis = Axis::even(x.0, x.1, xs.into_iter())?.from_zero();
@@ -136,7 +153,8 @@ impl Chart {
 
     /// The widths of the entries of the legend.
     fn entries(&self) -> Vec<(String, RGBColor, f64)> {
-        let named = self.lines.iter().filter(|line| !line.name.is_empty());
+        // A line that is what the axis says needs no entry.
+        let named = self.lines.iter().filter(|line| !line.name.is_empty() && line.name != self.y.name());
         named
             .map(|line| {
                 let name = fitted(&line.name, EM, 170.0);
@@ -192,7 +210,11 @@ impl Chart {
             let at = self.place(inner, dot.at);
             match dot.color {
                 None => cross(pen, at)?,
-                Some(fill) => disc(pen, at, 7.0, fill, dot.best)?,
+                Some(fill) => {
+                    // Seen on white and on black, whatever its colour.
+                    disc(pen, at, 7.5, QUIET, dot.best)?;
+                    disc(pen, at, 6.75, fill, false)?;
+                }
             }
         }
         Ok(())
@@ -283,12 +305,18 @@ impl Chart {
         }
     }
 
-    fn draw_line<B: DrawingBackend>(&self, pen: &Pen<'_, B>, inner: Area, line: &Line, most: usize) -> Result<(), String> {
+    fn draw_line<B: DrawingBackend>(
+        &self,
+        pen: &Pen<'_, B>,
+        inner: Area,
+        line: &Line,
+        most: usize,
+    ) -> Result<(), String> {
         let places: Vec<(f64, f64)> = thinned(&line.points, most).into_iter().map(|p| self.place(inner, p)).collect();
         let path: Vec<(i32, i32)> = places.iter().map(|&p| pen.point(p)).collect();
         pen.area.draw(&PathElement::new(path, line.color.stroke_width(pen.width(line.width)))).map_err(failed)?;
         // A curve of few points shows where they are; one of a single point would not be seen at all.
-        if places.len() <= 30 && line.tip.is_none() && !line.name.is_empty() {
+        if places.len() <= 30 && !line.plain && line.tip.is_none() && !line.name.is_empty() {
             places.iter().try_for_each(|&at| disc(pen, at, 3.0, line.color, false))?;
         }
         match places.last() {
@@ -308,7 +336,8 @@ impl Chart {
                 tips.push(Tip::line(path, text.clone()));
             } else if !line.name.is_empty() {
                 let every = line.points.len().div_ceil(MOST_TIPS).max(1);
-                let said = line.points.iter().enumerate().step_by(every).filter(|(_, p)| drawable(p.0) && drawable(p.1));
+                let said =
+                    line.points.iter().enumerate().step_by(every).filter(|(_, p)| drawable(p.0) && drawable(p.1));
                 tips.extend(said.map(|(i, &p)| Tip::point(self.place(inner, p), 6.0, self.values(line, i))));
             }
         }
@@ -418,9 +447,10 @@ impl Figure for Panels {
     fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String> {
         pen.heading(24.0, &self.title, std::slice::from_ref(&self.below))?;
         let (width, height) = self.size();
-        let each = (f64::from(width) - 32.0) / self.charts.len() as f64;
+        let each = (f64::from(width) - 28.0) / self.charts.len() as f64;
         for (i, chart) in self.charts.iter().enumerate() {
-            let area = Area { left: 16.0 + each * i as f64, top: TOP, width: each, height: f64::from(height) - TOP - 6.0 };
+            let area =
+                Area { left: 20.0 + each * i as f64, top: TOP, width: each, height: f64::from(height) - TOP - 6.0 };
             chart.draw(pen, area)?;
         }
         Ok(())
@@ -477,7 +507,9 @@ mod tests {
         ] {
             let one = chart(vec![Line::new("a & b", INK, points.clone())]).unwrap();
             let document = inline(&Alone(&one), "<loss>").unwrap();
-            assert!(document.contains("<polyline") && document.contains("&lt;loss&gt;") && document.contains("a &amp; b"));
+            assert!(
+                document.contains("<polyline") && document.contains("&lt;loss&gt;") && document.contains("a &amp; b")
+            );
             assert!(!document.contains("NaN") && !document.contains("inf"), "{points:?}\n{document}");
             let file = Panels::of("t", "b", vec![Some(one)]).unwrap();
             assert!(svg(&file).is_ok() && png(&file).unwrap().starts_with(b"\x89PNG"));
@@ -486,7 +518,9 @@ mod tests {
 
     #[test]
     fn all_points_are_drawn_up_to_what_can_be_seen() {
-        let of = |n: usize| -> Vec<(f64, f64)> { (0..n).map(|i| (i as f64, if i == n / 3 { 99.0 } else { (i % 7) as f64 })).collect() };
+        let of = |n: usize| -> Vec<(f64, f64)> {
+            (0..n).map(|i| (i as f64, if i == n / 3 { 99.0 } else { (i % 7) as f64 })).collect()
+        };
         assert_eq!(thinned(&of(1_500), MOST_POINTS).len(), 1_500);
         let many = thinned(&of(1_000_000), MOST_POINTS);
         assert!(many.len() <= MOST_POINTS && many.is_sorted_by_key(|p| p.0));
@@ -507,7 +541,9 @@ mod tests {
 
     #[test]
     fn a_legend_that_does_not_fit_beside_the_axis_gets_rows() {
-        let lines = |n: usize| (0..n).map(|i| Line::new(format!("class {i} of many"), INK, vec![(0.0, 1.0), (1.0, 2.0)])).collect();
+        let lines = |n: usize| {
+            (0..n).map(|i| Line::new(format!("class {i} of many"), INK, vec![(0.0, 1.0), (1.0, 2.0)])).collect()
+        };
         assert_eq!(chart(lines(2)).unwrap().legend_rows(500.0), 0);
         let ten = chart(lines(10)).unwrap();
         assert!((3..=5).contains(&ten.legend_rows(430.0)), "{}", ten.legend_rows(430.0));

@@ -5,13 +5,13 @@ use super::chart::{Chart, Line, Panels, Spread};
 use super::palette::{AXIS, CLASSES, DUAL, INK, PRIMAL, TEST, TRAIN, VALIDATION};
 use super::scale::{Axis, Unit, drawable};
 use crate::run::RunResult;
-use plotters::style::RGBColor;
 use crate::run::path::PathPoint;
 use crate::run::recorded::BoundsRow;
 use crate::run::roc::{ClassCurve, CurveKind, RocRecord};
 use crate::solver::LogEntry;
 use crate::solver::sgd::ESTIMATE_ROWS;
 use crate::solver::stop::is_diverged;
+use plotters::style::RGBColor;
 
 type Points = Vec<(f64, f64)>;
 
@@ -42,6 +42,8 @@ fn shares(name: &str, color: RGBColor, points: Points, rows: usize) -> Line {
 
 const SHARE: &str = "accuracy ± standard error";
 const EPOCH: &str = "epoch";
+const GAP: &str = "(primal - dual) / primal";
+const LOSS: &str = "mean loss of the training rows";
 
 /// The finite values over the steps, and what to call the axis. The exact solver's steps are passes over the rows.
 #[allow(clippy::cast_precision_loss)]
@@ -59,7 +61,7 @@ pub(crate) fn loss_chart(metrics: &[LogEntry]) -> Option<Chart> {
     let lost = points.last().is_some_and(|last| is_diverged(last.1, first));
     // What is no number is beyond every number.
     points.iter_mut().filter(|p| !drawable(p.1)).for_each(|p| p.1 = f64::INFINITY);
-    let line = Line { lost, ..Line::new(if lost { "as logged, × diverged" } else { "as logged" }, PRIMAL, points) };
+    let line = Line { lost, ..Line::new(if lost { "objective, × diverged" } else { "objective" }, PRIMAL, points) };
     Chart::of_lines("Training loss", (x, Unit::Number), ("objective", Unit::Number), vec![line])
 }
 
@@ -85,7 +87,7 @@ pub(crate) fn path_charts(points: &[PathPoint], rows: Rows) -> Vec<Option<Chart>
         shares("validation", VALIDATION, of(|p| p.validation_accuracy), rows.validation),
         shares("test", TEST, of(|p| p.test_accuracy), rows.test),
     ];
-    let loss = vec![Line::new("train", TRAIN, of(|p| p.data_loss))];
+    let loss = vec![Line::new(LOSS, TRAIN, of(|p| p.data_loss))];
     let over_c = |title: &str, y: (&str, Unit), lines: Vec<Line>| {
         let mut chart = Chart::of_lines(title, ("C", Unit::Number), y, lines)?;
         chart.x = Axis::new("C", Unit::Number, points.iter().map(|p| p.c))?.inset();
@@ -93,7 +95,7 @@ pub(crate) fn path_charts(points: &[PathPoint], rows: Rows) -> Vec<Option<Chart>
     };
     vec![
         over_c("Accuracy of the model for each C", (SHARE, Unit::Percent), accuracies),
-        over_c("Data loss of the model for each C", ("mean loss of the training rows", Unit::Number), loss),
+        over_c("Data loss of the model for each C", (LOSS, Unit::Number), loss),
     ]
 }
 
@@ -105,7 +107,7 @@ pub(crate) fn bounds_charts(rows: &[BoundsRow]) -> Vec<Option<Chart>> {
     let x = (EPOCH, Unit::Number);
     vec![
         Chart::of_lines("Bounds on the optimum, as measured", x, ("objective", Unit::Number), sides),
-        Chart::of_lines("Relative gap", x, ("(primal - dual) / primal", Unit::Number), vec![Line::new("gap", INK, gap)]),
+        Chart::of_lines("Relative gap", x, (GAP, Unit::Number), vec![Line::new(GAP, INK, gap)]),
     ]
 }
 
@@ -135,7 +137,7 @@ fn of_class(i: usize, curve: &ClassCurve) -> Line {
         name => (name, CLASSES[i % CLASSES.len()]),
     };
     let name = super::canvas::fitted(name, super::chart::EM, 110.0);
-    Line { width: 1.5, ..Line::new(format!("{name} {:.3}", curve.area), color, curve.points.clone()) }
+    Line { width: 1.5, plain: true, ..Line::new(format!("{name} {:.3}", curve.area), color, curve.points.clone()) }
 }
 
 /// Curves of any values over the steps, each with its name, on a common axis; `None` without a finite point.
@@ -252,12 +254,16 @@ mod tests {
             test_accuracy: None,
             seconds: 0.0,
         };
-        let document = svg(&path(&[point(1e-4, 0.8), point(1e-2, 0.9), point(1.0, 0.95)], Rows::default(), "x").unwrap()).unwrap();
+        let document =
+            svg(&path(&[point(1e-4, 0.8), point(1e-2, 0.9), point(1.0, 0.95)], Rows::default(), "x").unwrap()).unwrap();
         for label in ["A model for each C", "train", "data loss", "0.01", "1e-4"] {
             assert!(document.contains(label), "{label}");
         }
         assert!(!document.contains("validation"));
-        assert!(svg(&path(&[point(0.5, 0.5)], Rows::default(), "x").unwrap()).is_ok() && path(&[], Rows::default(), "x").is_none());
+        assert!(
+            svg(&path(&[point(0.5, 0.5)], Rows::default(), "x").unwrap()).is_ok()
+                && path(&[], Rows::default(), "x").is_none()
+        );
     }
 
     /// Each of these had no end to the ticks of an axis, or would have.
@@ -319,9 +325,16 @@ mod tests {
 
     #[test]
     fn classes_have_a_curve_each_and_a_diagonal_to_be_better_than() {
-        let curve = |kind, class: &str| ClassCurve { kind, class: class.into(), area: 0.75, points: vec![(0.0, 0.0), (0.2, 0.8), (1.0, 1.0)] };
-        let curves = vec![curve(CurveKind::Roc, "cat"), curve(CurveKind::Roc, "dog"), curve(CurveKind::PrecisionRecall, "cat")];
-        let charts: Vec<Chart> = roc_charts(&RocRecord { split: "test".into(), curves }).into_iter().flatten().collect();
+        let curve = |kind, class: &str| ClassCurve {
+            kind,
+            class: class.into(),
+            area: 0.75,
+            points: vec![(0.0, 0.0), (0.2, 0.8), (1.0, 1.0)],
+        };
+        let curves =
+            vec![curve(CurveKind::Roc, "cat"), curve(CurveKind::Roc, "dog"), curve(CurveKind::PrecisionRecall, "cat")];
+        let charts: Vec<Chart> =
+            roc_charts(&RocRecord { split: "test".into(), curves }).into_iter().flatten().collect();
         assert_eq!(charts.iter().map(|chart| chart.lines.len()).collect::<Vec<_>>(), [3, 1]);
         assert_eq!(charts[0].lines[1].name, "cat 0.750");
         assert!(roc(&RocRecord { split: String::new(), curves: vec![] }, "x").is_none());

@@ -74,7 +74,8 @@ impl Axis {
     }
 
     fn linear(name: impl Into<String>, unit: Unit, values: impl Iterator<Item = f64>) -> Option<Self> {
-        let (low, high) = values.filter(|v| drawable(*v)).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) =
+            values.filter(|v| drawable(*v)).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         (low <= high).then(|| Self { log: false, low, high, unit, name: name.into() })
     }
 
@@ -189,8 +190,8 @@ fn round_step(least: f64) -> f64 {
 /// Dark for the lowest, light for the highest: equal steps of lightness, told apart by every kind of sight.
 pub(crate) fn color(share: f64) -> RGBColor {
     const ANCHORS: [[f64; 3]; 6] = [
-        [43.0, 20.0, 90.0],
-        [62.0, 74.0, 137.0],
+        [66.0, 46.0, 132.0],
+        [60.0, 83.0, 142.0],
         [38.0, 130.0, 142.0],
         [53.0, 183.0, 121.0],
         [157.0, 217.0, 59.0],
@@ -246,7 +247,14 @@ mod tests {
     #[test]
     fn single_values_and_those_that_cannot_be_told_apart_have_an_axis() {
         assert_eq!(Axis::new("x", Unit::Number, [f64::NAN, 1e308].into_iter()), None);
-        for values in [vec![0.0], vec![5.0, 5.0], vec![1.0, 1.0 + f64::EPSILON], vec![-1e99, 1e99], vec![1e-320, 0.0], vec![1e-90, 1e90]] {
+        for values in [
+            vec![0.0],
+            vec![5.0, 5.0],
+            vec![1.0, 1.0 + f64::EPSILON],
+            vec![-1e99, 1e99],
+            vec![1e-320, 0.0],
+            vec![1e-90, 1e90],
+        ] {
             let ticks = axis(&values).padded(0.05).ticks(6);
             assert!((1..200).contains(&ticks.len()), "{values:?}: {ticks:?}");
             assert!(ticks.iter().all(|tick| (0.0..=1.0).contains(&tick.share)), "{values:?}: {ticks:?}");

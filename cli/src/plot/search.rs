@@ -63,7 +63,8 @@ impl<'a> Found<'a> {
         }
         let names = short_names(record.facts.keys.iter().map(String::as_str));
         let several = |(key, name): (&String, String)| {
-            let values: Option<Vec<f64>> = record.standings.iter().map(|s| number_of(key, s).filter(|v| v.is_finite())).collect();
+            let values: Option<Vec<f64>> =
+                record.standings.iter().map(|s| number_of(key, s).filter(|v| v.is_finite())).collect();
             let mut values = values?;
             values.sort_by(f64::total_cmp);
             values.dedup();
@@ -109,7 +110,8 @@ impl<'a> Found<'a> {
             lines.push(format!("{name} {}", written(value)));
         }
         let measured = [("validation", standing.accuracy), ("train", standing.train_accuracy)];
-        lines.extend(measured.iter().filter_map(|(name, v)| v.map(|v| format!("{name} {}", Unit::Percent.write(v, 4)))));
+        lines
+            .extend(measured.iter().filter_map(|(name, v)| v.map(|v| format!("{name} {}", Unit::Percent.write(v, 4)))));
         if standing.diverged() {
             lines.push("diverged".into());
         }
@@ -119,7 +121,10 @@ impl<'a> Found<'a> {
     /// The colours of values from the lowest to the highest; of losses the lowest is the lightest.
     fn shade(&self, name: &str, values: impl Iterator<Item = f64>, unit: Unit, lowest_is_best: bool) -> Shade {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        let mut ends = if low > high { [String::new(), String::new()] } else { [low, high].map(|v| unit.write(v, 3)) };
+        let ends = |digits: usize| [low, high].map(|v| unit.write(v, digits));
+        // As many digits as tell the ends apart.
+        let digits = (3..6).find(|&digits| ends(digits)[0] != ends(digits)[1]).unwrap_or(6);
+        let mut ends = if low > high { [String::new(), String::new()] } else { ends(digits) };
         if lowest_is_best {
             ends.reverse();
         }
@@ -136,7 +141,7 @@ impl<'a> Found<'a> {
         let of = |name: &str, value: Measure| {
             let (x, y) = self.pair()?;
             let standings = &self.record.standings;
-            let shade = self.shade("", standings.iter().filter_map(value), Unit::Percent, false);
+            let shade = self.shade(name, standings.iter().filter_map(value), Unit::Percent, false);
             let dot = |standing: &Standing| {
                 let tone = value(standing).map(|v| shade.color(v));
                 let at = (x.of(standing)?, y.of(standing)?);
@@ -144,10 +149,10 @@ impl<'a> Found<'a> {
             };
             // The best is drawn last, on top.
             let dots = standings.iter().rev().filter_map(dot).collect();
-            let title = format!("{name} accuracy of every trial");
-            Some(Chart { title, x: x.axis()?, y: y.axis()?, lines: Vec::new(), dots, bar: Some(Bar { name: format!("{name} accuracy"), ..shade.bar }) })
+            let title = format!("Accuracy of every trial, {name}");
+            Some(Chart { title, x: x.axis()?, y: y.axis()?, lines: Vec::new(), dots, bar: Some(shade.bar) })
         };
-        vec![of("Train", |s| s.train_accuracy), of("Validation", |s| s.accuracy)]
+        vec![of("train", |s| s.train_accuracy), of("validation", |s| s.accuracy)]
     }
 
     /// The scores along the only key with their standard errors; along the first of several, a line for each value of the second.
@@ -158,7 +163,8 @@ impl<'a> Found<'a> {
             None => (self.lines_along(x), None),
         };
         let name = format!("{}{}", self.metric(), if bar.is_none() { " ± standard error" } else { "" });
-        let mut chart = Chart::of_lines(format!("Score along {}", x.name), (&x.name, Unit::Number), (&name, self.unit()), lines)?;
+        let mut chart =
+            Chart::of_lines(format!("Score along {}", x.name), (&x.name, Unit::Number), (&name, self.unit()), lines)?;
         chart.x = x.axis()?;
         chart.bar = bar;
         Some(chart)
@@ -190,7 +196,8 @@ impl<'a> Found<'a> {
         }
         let Some(axis) = second.axis() else { return (Vec::new(), None) };
         let line = |(i, value): (usize, &f64)| {
-            let points = best.range((i, 0)..(i + 1, 0)).map(|((_, j), s)| (x.values[*j], Self::score(s).unwrap_or(0.0)));
+            let points =
+                best.range((i, 0)..(i + 1, 0)).map(|((_, j), s)| (x.values[*j], Self::score(s).unwrap_or(0.0)));
             let name = format!("{} {}", second.name, Unit::Number.write(*value, 3));
             Line { tip: Some(name), ..Line::new("", color(axis.at(*value)), points.collect()) }
         };
@@ -388,14 +395,16 @@ impl Figure for HeatMap<'_> {
         let shade = self.found.shade_of_score();
         for (at, cell) in self.cells().into_iter().enumerate() {
             let Some(standing) = cell else { continue };
-            let (left, top) = (grid.left + (at % nx) as f64 * grid.cell.0, bottom - ((at / nx + 1) as f64) * grid.cell.1);
+            let (left, top) =
+                (grid.left + (at % nx) as f64 * grid.cell.0, bottom - ((at / nx + 1) as f64) * grid.cell.1);
             let centre = (left + grid.cell.0 / 2.0, top + grid.cell.1 / 2.0);
             let Some(score) = Found::score(standing) else {
                 cross(pen, centre)?;
                 continue;
             };
             pen.fill((left + 1.0, top + 1.0), (left + grid.cell.0 - 1.0, top + grid.cell.1 - 1.0), shade.color(score))?;
-            let text = if self.found.is_loss() { Unit::Number.write(score, 3) } else { format!("{:.1}", 100.0 * score) };
+            let text =
+                if self.found.is_loss() { Unit::Number.write(score, 3) } else { format!("{:.1}", 100.0 * score) };
             if text_width(&text, EM) < grid.cell.0 && grid.cell.1 > EM {
                 let ink = if shade.share(score) > 0.55 { INK } else { PAPER };
                 pen.text(&text, Text::new(centre.0, centre.1, EM).color(ink).centred())?;

@@ -2,15 +2,15 @@
 
 use super::html::{charts, facts, image, note, section, table, text, tiles, verbatim};
 use super::{Findings, ReportError};
-use crate::metric::{ClassReport, Confusion};
 use crate::config::LoadedConfig;
+use crate::metric::{ClassReport, Confusion};
 use crate::model::Classifier;
 use crate::plot::confusion::Matrix;
 use crate::plot::curves::{self, Rows};
 use crate::plot::pixels::Pixels;
 use crate::plot::{canvas, templates};
-use crate::run::{RunResult, advice};
 use crate::run::recorded::ConfusionRecord;
+use crate::run::{RunResult, advice};
 use crate::shown;
 use std::fmt::Write as _;
 
@@ -69,7 +69,9 @@ fn head(result: &RunResult) -> String {
     }
     values.extend(result.objective.map(|o| ("objective".to_owned(), number(o))));
     values.extend(
-        result.relative_gap.map(|g| ("beside the optimum".to_owned(), format!("at most {}", shown::above(g, number)))),
+        result.relative_gap.map(|g| {
+            ("beside the optimum".to_owned(), format!("at most {}", shown::above(g, |v| shown::number(v, 3))))
+        }),
     );
     values.push(("seconds of solving".to_owned(), format!("{:.2}", result.seconds_solve)));
     if result.objective.is_none() {
@@ -87,7 +89,7 @@ fn certificate(result: &RunResult) -> String {
         "No weights whatsoever bring this objective below {}; these reach {}, which is at most {} the best there is.",
         shown::at_least(dual, number),
         number(objective),
-        shown::above(gap, number)
+        shown::above(gap, |v| shown::number(v, 3))
     );
     format!("<p>{}</p>", text(sentence))
 }
@@ -114,11 +116,18 @@ fn diverged(found: &Findings) -> String {
     let mut sentence = "The run diverged; there is no model.".to_owned();
     if let (Some((_, first)), Some((step, last))) = (losses().next(), losses().last()) {
         let last = if last.is_finite() { number(last) } else { "no finite number".into() };
-        sentence = format!("The objective was {} at the first step and {last} at step {step}: the run diverged, and there is no model.", number(first));
+        sentence = format!(
+            "The objective was {} at the first step and {last} at step {step}: the run diverged, and there is no model.",
+            number(first)
+        );
     }
     let config = LoadedConfig::parse(&found.config, &found.folder.join("config.toml"), &[]).ok();
     let advice = config.map(|config| advice::after_divergence(&config, found.result.reg));
-    format!("<p>{}</p>{}", text(sentence), advice.map_or_else(String::new, |advice| format!("<p>To go on: {}.</p>", text(advice))))
+    format!(
+        "<p>{}</p>{}",
+        text(sentence),
+        advice.map_or_else(String::new, |advice| format!("<p>To go on: {}.</p>", text(advice)))
+    )
 }
 
 /// Cells to read where there are few classes, else the figure.
@@ -200,7 +209,8 @@ fn weights(found: &Findings) -> String {
         format!("<div>{}{}</div>", image(&tile.to_png(), &format!("weights of {name}"), "template"), text(name))
     };
     let pictures: Vec<String> = tiles.iter().zip(&model.class_names).take(MOST_COUNTS).map(one).collect();
-    let words = "One scale for all classes; bright pixels speak for the class, dark ones against it. The bias is left out.";
+    let words =
+        "One scale for all classes; bright pixels speak for the class, dark ones against it. The bias is left out.";
     format!("<div class=\"templates\">{}</div>{}", pictures.join("\n"), note(words))
 }
 

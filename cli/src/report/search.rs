@@ -5,14 +5,18 @@ use super::run::{number, percent};
 use crate::plot::search::{Found, written};
 use crate::search::ledger::Entry;
 use crate::search::space::short_names;
-use crate::shown;
 use crate::search::table::SearchRecord;
+use crate::shown;
 
 /// Every section of a search, without those of its best run.
 pub(super) fn sections(record: &SearchRecord, entries: &[Entry], config: &str) -> Result<String, String> {
     let mut out = head(record);
     let found = Found::new(record, entries, "");
-    out += &section("trials", "Trials", &found.as_ref().map_or_else(|| Ok(String::new()), |found| pictures(record, found))?);
+    out += &section(
+        "trials",
+        "Trials",
+        &found.as_ref().map_or_else(|| Ok(String::new()), |found| pictures(record, found))?,
+    );
     out += &section("ranking", "Ranking", &ranking(record));
     out += &section("judged", "How trials were judged", &judged(record));
     Ok(out + &section("search", "Configuration of the search", &verbatim(config)))
@@ -45,8 +49,7 @@ fn head(record: &SearchRecord) -> String {
 fn pictures(record: &SearchRecord, found: &Found<'_>) -> Result<String, String> {
     let mut all = found.scatter_charts();
     let has_pair = all.iter().any(Option::is_some);
-    all.push(if has_pair { None } else { found.scores_chart() });
-    all.push(found.losses_chart());
+    all.extend([found.scores_chart(), found.losses_chart()]);
     let drawn = charts(all)?;
     if drawn.is_empty() {
         return Ok(drawn);
@@ -102,10 +105,12 @@ fn ranking(record: &SearchRecord) -> String {
 fn judged(record: &SearchRecord) -> String {
     let f = &record.facts;
     let rows = match f.folds {
-        0 => format!("{} held-out rows, {} to learn from; drawn {} times", f.validation_rows, f.train_rows, f.repeats),
+        0 => format!("{} held-out rows, {} to learn from; drawn {}", f.validation_rows, f.train_rows, times(f.repeats)),
         k => format!(
-            "{k}-fold cross-validation, {} times; {} rows to learn from, {} to judge by",
-            f.repeats, f.train_rows, f.validation_rows
+            "{k}-fold cross-validation, {}; {} rows to learn from, {} to judge by",
+            times(f.repeats),
+            f.train_rows,
+            f.validation_rows
         ),
     };
     let together = match (record.stacked, record.alone.as_slice()) {
@@ -132,6 +137,10 @@ fn judged(record: &SearchRecord) -> String {
     values.extend(f.peak_rss_bytes.map(|b| ("peak memory".to_owned(), format!("{} MB", b / 1_000_000))));
     let within = within_error(record);
     facts(&values) + &within.map_or_else(String::new, note)
+}
+
+fn times(n: usize) -> String {
+    if n == 1 { "once".into() } else { format!("{n} times") }
 }
 
 /// How sure the choice is.

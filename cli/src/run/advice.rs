@@ -27,7 +27,12 @@ pub fn after_divergence(config: &LoadedConfig, reg: f64) -> String {
     let rate = sgd.learning_rate.get().min(if too_fast { 1.0 / reg } else { f64::INFINITY }) / 10.0;
     let next = format!("`--set solver.sgd.learning_rate={rate:.0e}`");
     if too_fast {
-        return format!("plain SGD is stable only for a learning_rate below 1/reg = {}: try {next}", number(1.0 / reg, 6));
+        return format!(
+            "plain SGD is stable only for a learning_rate below 1/reg = {}: try {next}",
+            number(1.0 / reg, 6)
+        );
     }
-    format!("lower `learning_rate`: try {next}, or bring the features to a common scale: [preprocess] center = \"mean\", scale = \"std\"")
+    format!(
+        "lower `learning_rate`: try {next}, or bring the features to a common scale: [preprocess] center = \"mean\", scale = \"std\""
+    )
 }

@@ -99,7 +99,9 @@ impl RocRecord {
             row.split.clone_into(&mut record.split);
             let class = visible::of_cell(row.class);
             match record.curves.last_mut() {
-                Some(last) if (last.kind, last.class.as_str()) == (row.curve, class) => last.points.push((row.x, row.y)),
+                Some(last) if (last.kind, last.class.as_str()) == (row.curve, class) => {
+                    last.points.push((row.x, row.y))
+                }
                 _ => record.curves.push(ClassCurve {
                     kind: row.curve,
                     class: class.to_owned(),
@@ -143,7 +145,9 @@ mod tests {
     use super::*;
 
     fn classes(k: usize) -> (Vec<ClassCurves>, Vec<String>) {
-        let row = |class: usize, i: usize| (((i * 37 + class * 11) % 101) as f64 + if i % k == class { 60.0 } else { 0.0 }, i % k == class);
+        let row = |class: usize, i: usize| {
+            (((i * 37 + class * 11) % 101) as f64 + if i % k == class { 60.0 } else { 0.0 }, i % k == class)
+        };
         let curves = (0..k).map(|class| ClassCurves::new((0..300).map(|i| row(class, i)).collect())).collect();
         (curves, (0..k).map(|i| format!("=class {i}, \"quoted\"")).collect())
     }
@@ -157,7 +161,9 @@ mod tests {
             let all = roc.into_iter().chain(of_kind(CurveKind::PrecisionRecall, &curves, &names)).collect();
             let record = RocRecord { split: "test".into(), curves: all };
             let read = RocRecord::parse(record.text().unwrap().as_slice()).unwrap();
-            let points = |record: &RocRecord| record.curves.iter().map(|c| (c.kind, c.area, c.points.clone())).collect::<Vec<_>>();
+            let points = |record: &RocRecord| {
+                record.curves.iter().map(|c| (c.kind, c.area, c.points.clone())).collect::<Vec<_>>()
+            };
             assert_eq!(points(&read), points(&record));
         }
     }
@@ -165,7 +171,9 @@ mod tests {
     #[test]
     fn what_is_no_curve_is_refused() {
         let head = "split,curve,class,area,x,y\n";
-        for (line, problem) in [("test,roc,a,0.5,0,2\n", "line 2: expected an area"), ("test,loss,a,1,1,1\n", "unknown variant")] {
+        for (line, problem) in
+            [("test,roc,a,0.5,0,2\n", "line 2: expected an area"), ("test,loss,a,1,1,1\n", "unknown variant")]
+        {
             let found = RocRecord::parse(format!("{head}{line}").as_bytes()).unwrap_err();
             assert!(found.contains(problem), "{found}");
         }

@@ -1,9 +1,10 @@
 //! A chart: two axes with round ticks, and what lies between them. Every picture with axes is one, in figures and on pages.
 
-use super::canvas::{Figure, Pen, Text, Tip, failed, fitted};
-use super::palette::{AXIS, GRID, INK, LOST, PAPER, QUIET};
+use super::canvas::{Pen, Text, Tip, failed, fitted};
+use super::marks::{Bar, Dot, Line, MOST_POINTS, Spread, cross, disc, thinned};
+use super::palette::{AXIS, GRID, QUIET};
 use super::pixels::text_width;
-use super::scale::{Axis, Tick, Unit, color, drawable};
+use super::scale::{Axis, Tick, Unit, drawable};
 use plotters::prelude::*;
 
 /// Em of all text but headings.
@@ -13,88 +14,12 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = 16.0;
 const BOTTOM: f64 = 42.0;
 /// Height of the name of the upward axis, and of each row of the legend.
-const ROW: f64 = 19.0;
-/// Width of the scale of colours.
-const BAR: f64 = 90.0;
-/// Points of a line that are drawn; of more, the lowest and highest of each stretch.
-const MOST_POINTS: usize = 2_000;
+pub(super) const ROW: f64 = 19.0;
 /// Points of a line that tell their values.
 const MOST_TIPS: usize = 60;
 /// Points of all lines of a chart together, and of each of them at least.
 const ALL_POINTS: usize = 12_000;
 const LEAST_POINTS: usize = 8;
-
-/// The uncertainty of the values of a line, as half widths.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Spread {
-    None,
-    Band(Vec<f64>),
-    Bars(Vec<f64>),
-}
-
-impl Spread {
-    fn at(&self, i: usize) -> f64 {
-        match self {
-            Self::None => 0.0,
-            Self::Band(halves) | Self::Bars(halves) => halves.get(i).copied().unwrap_or(0.0),
-        }
-    }
-}
-
-/// A curve.
-#[derive(Debug)]
-pub(crate) struct Line {
-    /// In the legend; empty for a line that is not named there.
-    pub(crate) name: String,
-    pub(crate) color: RGBColor,
-    pub(crate) width: f64,
-    pub(crate) points: Vec<(f64, f64)>,
-    pub(crate) spread: Spread,
-    /// What the line as a whole says of itself, in the place of its points.
-    pub(crate) tip: Option<String>,
-    /// Ends with a cross.
-    pub(crate) lost: bool,
-    /// Its points are not marked, however few they are.
-    pub(crate) plain: bool,
-}
-
-impl Line {
-    pub(crate) fn new(name: impl Into<String>, color: RGBColor, points: Vec<(f64, f64)>) -> Self {
-        Self {
-            name: name.into(),
-            color,
-            width: 1.75,
-            points,
-            spread: Spread::None,
-            tip: None,
-            lost: false,
-            plain: false,
-        }
-    }
-
-    fn is_seen(&self) -> bool {
-        self.points.iter().any(|p| drawable(p.0) && drawable(p.1))
-    }
-}
-
-/// A point of a scatter plot.
-#[derive(Debug)]
-pub(crate) struct Dot {
-    pub(crate) at: (f64, f64),
-    /// `None` for what diverged, a cross.
-    pub(crate) color: Option<RGBColor>,
-    /// Ringed.
-    pub(crate) best: bool,
-    pub(crate) tip: String,
-}
-
-/// The values that the ends of the scale of colours stand for.
-#[derive(Debug)]
-pub(crate) struct Bar {
-    pub(crate) name: String,
-    pub(crate) low: String,
-    pub(crate) high: String,
-}
 
 /// Two axes and what is between them.
 #[derive(Debug)]
@@ -128,7 +53,7 @@ impl Area {
 }
 
 /// The ends of a range of values as a pair of points that an axis can be made of.
-pub(crate) fn ends_of(lines: &[Line]) -> (Vec<f64>, Vec<f64>) {
+fn ends_of(lines: &[Line]) -> (Vec<f64>, Vec<f64>) {
     let points =
         || lines.iter().flat_map(|line| line.points.iter().enumerate().map(move |(i, p)| (*p, line.spread.at(i))));
     let x = points().map(|(p, _)| p.0).collect();
@@ -165,7 +90,7 @@ impl Chart {
     }
 
     /// Rows of the legend below the name of the upward axis; 0 where it fits beside it.
-    fn legend_rows(&self, width: f64) -> usize {
+    pub(super) fn legend_rows(&self, width: f64) -> usize {
         let entries = self.entries();
         let bar = self.bar.as_ref().map_or(0.0, Bar::width);
         let all: f64 = entries.iter().map(|entry| entry.2).sum::<f64>() + bar;
@@ -249,7 +174,7 @@ impl Chart {
     fn draw_axes<B: DrawingBackend>(&self, pen: &Pen<'_, B>, inner: Area) -> Result<(), String> {
         let (bottom, right) = (inner.top + inner.height, inner.left + inner.width);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let (across, upwards) = ((inner.width / 65.0) as usize, (inner.height / 42.0) as usize);
+        let (across, upwards) = ((inner.width / 60.0) as usize, (inner.height / 36.0) as usize);
         let mut last = f64::NEG_INFINITY;
         for Tick { share, label } in self.x.ticks(across) {
             let at = inner.x(share);
@@ -356,138 +281,11 @@ impl Chart {
     }
 }
 
-impl Bar {
-    fn width(&self) -> f64 {
-        BAR + 34.0 + [&self.name, &self.low, &self.high].map(|text| text_width(text, EM)).iter().sum::<f64>()
-    }
-
-    #[allow(clippy::cast_precision_loss)]
-    fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>, (x, y): (f64, f64)) -> Result<(), String> {
-        const PIECES: usize = 45;
-        pen.text(&self.name, Text::new(x + 4.0, y, EM).color(QUIET))?;
-        let x = x + 4.0 + text_width(&self.name, EM) + 10.0;
-        pen.text(&self.low, Text::new(x, y, EM))?;
-        let x = x + text_width(&self.low, EM) + 6.0;
-        for i in 0..PIECES {
-            let (left, wide) = (x + BAR * i as f64 / PIECES as f64, BAR / PIECES as f64);
-            pen.fill((left, y - 5.0), (left + wide + 0.5, y + 5.0), color(i as f64 / (PIECES - 1) as f64))?;
-        }
-        pen.text(&self.high, Text::new(x + BAR + 6.0, y, EM))
-    }
-}
-
-pub(super) fn disc<B: DrawingBackend>(
-    pen: &Pen<'_, B>,
-    at: (f64, f64),
-    radius: f64,
-    fill: RGBColor,
-    ring: bool,
-) -> Result<(), String> {
-    let place = pen.point(at);
-    if ring {
-        pen.area.draw(&Circle::new(place, pen.unit(radius + 4.0), INK.filled())).map_err(failed)?;
-        pen.area.draw(&Circle::new(place, pen.unit(radius + 2.0), PAPER.filled())).map_err(failed)?;
-    }
-    pen.area.draw(&Circle::new(place, pen.unit(radius), fill.filled())).map_err(failed)
-}
-
-pub(super) fn cross<B: DrawingBackend>(pen: &Pen<'_, B>, (x, y): (f64, f64)) -> Result<(), String> {
-    pen.line((x - 5.0, y - 5.0), (x + 5.0, y + 5.0), LOST, 2.0)?;
-    pen.line((x - 5.0, y + 5.0), (x + 5.0, y - 5.0), LOST, 2.0)
-}
-
-/// The points without those that have no place; of more than `most` the lowest and the highest of each stretch, which look the same.
-fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
-    // What is infinite is drawn at the end of the axis.
-    let drawn = |p: &&(f64, f64)| drawable(p.0) && !p.1.is_nan();
-    let points: Vec<(f64, f64)> = points.iter().filter(drawn).copied().collect();
-    let stretches = (most / 2).saturating_sub(1).max(1);
-    if points.len() <= most || points.len() < 3 {
-        return points;
-    }
-    let (first, rest) = (points[0], &points[1..points.len() - 1]);
-    let mut kept = vec![first];
-    for stretch in rest.chunks(rest.len().div_ceil(stretches)) {
-        let by = |a: &(usize, &(f64, f64)), b: &(usize, &(f64, f64))| a.1.1.total_cmp(&b.1.1);
-        let ends = [stretch.iter().enumerate().min_by(by), stretch.iter().enumerate().max_by(by)];
-        let mut ends: Vec<usize> = ends.into_iter().flatten().map(|(i, _)| i).collect();
-        ends.sort_unstable();
-        ends.dedup();
-        kept.extend(ends.into_iter().map(|i| stretch[i]));
-    }
-    kept.push(points[points.len() - 1]);
-    kept
-}
-
-/// Charts side by side below a heading: a figure of a file.
-#[derive(Debug)]
-pub struct Panels {
-    pub(crate) title: String,
-    pub(crate) below: String,
-    pub(crate) charts: Vec<Chart>,
-}
-
-/// Where the charts of a file begin, below its heading.
-const TOP: f64 = 68.0;
-
-impl Panels {
-    /// `None` without a chart.
-    pub(crate) fn of(title: impl Into<String>, below: impl Into<String>, charts: Vec<Option<Chart>>) -> Option<Self> {
-        let charts: Vec<Chart> = charts.into_iter().flatten().collect();
-        (!charts.is_empty()).then(|| Self { title: title.into(), below: below.into(), charts })
-    }
-}
-
-impl Figure for Panels {
-    fn size(&self) -> (u32, u32) {
-        if self.charts.len() > 1 { (1060, 470) } else { (800, 500) }
-    }
-
-    #[allow(clippy::cast_precision_loss)]
-    fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String> {
-        pen.heading(24.0, &self.title, std::slice::from_ref(&self.below))?;
-        let (width, height) = self.size();
-        let each = (f64::from(width) - 28.0) / self.charts.len() as f64;
-        for (i, chart) in self.charts.iter().enumerate() {
-            let area =
-                Area { left: 20.0 + each * i as f64, top: TOP, width: each, height: f64::from(height) - TOP - 6.0 };
-            chart.draw(pen, area)?;
-        }
-        Ok(())
-    }
-}
-
-/// A chart by itself, as large as a column of a page and as legible on a phone.
-#[derive(Debug)]
-pub(crate) struct Alone<'a>(pub(crate) &'a Chart);
-
-impl Alone<'_> {
-    #[allow(clippy::cast_precision_loss)]
-    fn area(&self) -> Area {
-        let width = 430.0;
-        Area { left: 0.0, top: 0.0, width, height: 290.0 + ROW * self.0.legend_rows(width) as f64 }
-    }
-}
-
-impl Figure for Alone<'_> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    fn size(&self) -> (u32, u32) {
-        let area = self.area();
-        (area.width as u32, area.height as u32)
-    }
-
-    fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String> {
-        self.0.draw(pen, self.area())
-    }
-
-    fn tips(&self) -> Vec<Tip> {
-        self.0.tips(self.area())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::canvas::{inline, png, svg};
+    use super::super::canvas::{Figure as _, inline, png, svg};
+    use super::super::palette::INK;
+    use super::super::panels::{Alone, Panels};
     use super::*;
 
     fn chart(lines: Vec<Line>) -> Option<Chart> {
@@ -514,18 +312,6 @@ mod tests {
             let file = Panels::of("t", "b", vec![Some(one)]).unwrap();
             assert!(svg(&file).is_ok() && png(&file).unwrap().starts_with(b"\x89PNG"));
         }
-    }
-
-    #[test]
-    fn all_points_are_drawn_up_to_what_can_be_seen() {
-        let of = |n: usize| -> Vec<(f64, f64)> {
-            (0..n).map(|i| (i as f64, if i == n / 3 { 99.0 } else { (i % 7) as f64 })).collect()
-        };
-        assert_eq!(thinned(&of(1_500), MOST_POINTS).len(), 1_500);
-        let many = thinned(&of(1_000_000), MOST_POINTS);
-        assert!(many.len() <= MOST_POINTS && many.is_sorted_by_key(|p| p.0));
-        assert!(many.iter().any(|p| p.1 == 99.0), "the highest point of all is kept");
-        assert_eq!((many[0].0, many[many.len() - 1].0), (0.0, 999_999.0));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What changes over a run: loss, accuracy, the bounds that the exact solver proves; what changes over a path in C, and over the
 //! threshold of a score.
 
-use super::chart::{Chart, Line, Panels, Spread};
+use super::chart::Chart;
+use super::marks::{Line, Spread};
 use super::palette::{AXIS, CLASSES, DUAL, INK, PRIMAL, TEST, TRAIN, VALIDATION};
+use super::panels::Panels;
 use super::scale::{Axis, Unit, drawable};
 use crate::run::RunResult;
 use crate::run::path::PathPoint;

@@ -1,8 +1,10 @@
 //! What a search has found: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
 
 use super::canvas::{Figure, Pen, Text, clean, fitted};
-use super::chart::{Bar, Chart, Dot, EM, Line, Panels, Spread, cross};
+use super::chart::{Chart, EM};
+use super::marks::{Bar, Dot, Line, Spread, cross};
 use super::palette::{INK, LOST, PAPER, QUIET, TRAIN, VALIDATION};
+use super::panels::Panels;
 use super::pixels::text_width;
 use super::scale::{Axis, Unit, color};
 use crate::search::ledger::Entry;

@@ -1,7 +1,8 @@
 //! Small pieces of HTML. Text from outside is escaped here and nowhere else.
 
 use crate::plot::canvas::{escaped, inline};
-use crate::plot::chart::{Alone, Chart};
+use crate::plot::chart::Chart;
+use crate::plot::panels::Alone;
 use std::fmt::{Display, Write as _};
 
 /// Text as it may stand in an element or between quotes.

@@ -20,10 +20,7 @@ use rand_distr::{Distribution, StandardNormal};
 use std::error::Error;
 use std::path::Path;
 
-/// Steps between two points of a curve.
-const EVERY: u64 = 1;
-
-/// The objective every few steps, the regulariser always included; its gradient only where `remember` says so.
+/// The objective at each step, the regulariser always included; its gradient only where `remember` says so.
 fn curve(
     config: &LoadedConfig,
     sgd: &SgdConfig,
@@ -50,10 +47,8 @@ fn curve(
         let model = LinearSvm::from_values(weight.clone(), Some(bias.clone()), k, &device);
         let scores = model.scores(&batch.rows, offset.as_ref());
         let rows = scores.dims()[0] as f64;
-        if step % EVERY == 0 || step + 1 == steps {
-            let data = loss.forward(scores.clone(), batch.labels.clone(), Reduction::Mean).into_scalar::<f64>();
-            points.push((step as f64, data + objective.penalty(&weight, Some(&bias))));
-        }
+        let data = loss.forward(scores.clone(), batch.labels.clone(), Reduction::Mean).into_scalar::<f64>();
+        points.push((step as f64, data + objective.penalty(&weight, Some(&bias))));
         let q = loss.gradient(scores, batch.labels).div_scalar(rows);
         let (dw, db) = model.backward(&batch.rows, offset.as_ref(), q);
         let rate = sgd.learning_rate_at(step, steps);

@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn the_mean_of_curves_is_taken_place_by_place() {
-        let (a, b): (&[(f64, f64)], &[(f64, f64)]) = (&[(0.0, 0.0), (1.0, 1.0)], &[(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)]);
-        let mean = mean_curve([a, &[], b].into_iter());
+        let curves = [vec![(0.0, 0.0), (1.0, 1.0)], vec![], vec![(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)]];
+        let mean = mean_curve(curves.iter().map(Vec::as_slice));
         assert_eq!((mean.len(), mean[0], mean[50], mean[100]), (101, (0.0, 0.5), (0.5, 0.75), (1.0, 1.0)));
         assert!(mean_curve(std::iter::empty()).is_empty());
     }

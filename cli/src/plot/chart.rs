@@ -15,7 +15,9 @@ const RIGHT: f64 = 16.0;
 const BOTTOM: f64 = 42.0;
 /// Height of the name of the upward axis, and of each row of the legend.
 pub(super) const ROW: f64 = 19.0;
-/// Points of a line that tell their values.
+/// Points that tell their values: of all lines of a chart together, and of each of them at least and at most.
+const ALL_TIPS: usize = 100;
+const LEAST_TIPS: usize = 8;
 const MOST_TIPS: usize = 60;
 /// Points of all lines of a chart together, and of each of them at least.
 const ALL_POINTS: usize = 12_000;
@@ -71,7 +73,7 @@ impl Chart {
     ) -> Option<Self> {
         lines.retain(Line::is_seen);
         let (xs, ys) = ends_of(&lines);
-        let x_axis = Axis::even(x.0, x.1, xs.into_iter())?.from_zero();
+        let x_axis = Axis::even(x.0, x.1, xs.into_iter())?.down_to_zero();
         let y_axis = Axis::new(y.0, y.1, ys.into_iter())?.padded(0.06);
         Some(Self { title: title.into(), x: x_axis, y: y_axis, lines, dots: Vec::new(), bar: None })
     }
@@ -254,13 +256,14 @@ impl Chart {
     pub(crate) fn tips(&self, area: Area) -> Vec<Tip> {
         let inner = self.inner(area);
         let most = (ALL_POINTS / self.lines.len().max(1)).clamp(LEAST_POINTS, MOST_POINTS);
+        let each = (ALL_TIPS / self.lines.len().max(1)).clamp(LEAST_TIPS, MOST_TIPS);
         let mut tips = Vec::new();
         for line in &self.lines {
             if let Some(text) = &line.tip {
                 let path = thinned(&line.points, most).into_iter().map(|p| self.place(inner, p)).collect();
                 tips.push(Tip::line(path, text.clone()));
             } else if !line.name.is_empty() {
-                let every = line.points.len().div_ceil(MOST_TIPS).max(1);
+                let every = line.points.len().div_ceil(each).max(1);
                 let said =
                     line.points.iter().enumerate().step_by(every).filter(|(_, p)| drawable(p.0) && drawable(p.1));
                 tips.extend(said.map(|(i, &p)| Tip::point(self.place(inner, p), 6.0, self.values(line, i))));

@@ -92,7 +92,7 @@ pub(crate) fn path_charts(points: &[PathPoint], rows: Rows) -> Vec<Option<Chart>
     let loss = vec![Line::new(LOSS, TRAIN, of(|p| p.data_loss))];
     let over_c = |title: &str, y: (&str, Unit), lines: Vec<Line>| {
         let mut chart = Chart::of_lines(title, ("C", Unit::Number), y, lines)?;
-        chart.x = Axis::new("C", Unit::Number, points.iter().map(|p| p.c))?.inset();
+        chart.x = Axis::decades("C", Unit::Number, points.iter().map(|p| p.c))?.inset();
         Some(chart)
     };
     vec![

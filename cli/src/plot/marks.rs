@@ -96,8 +96,9 @@ impl Bar {
         pen.text(&self.low, Text::new(x, y, EM))?;
         let x = x + text_width(&self.low, EM) + 6.0;
         for i in 0..PIECES {
-            let (left, wide) = (x + BAR * i as f64 / PIECES as f64, BAR / PIECES as f64);
-            pen.fill((left, y - 5.0), (left + wide + 0.5, y + 5.0), color(i as f64 / (PIECES - 1) as f64))?;
+            // Each to the end, below those that follow: between neighbours no gap is seen.
+            let left = x + BAR * i as f64 / PIECES as f64;
+            pen.fill((left, y - 5.0), (x + BAR, y + 5.0), color(i as f64 / (PIECES - 1) as f64))?;
         }
         pen.text(&self.high, Text::new(x + BAR + 6.0, y, EM))
     }

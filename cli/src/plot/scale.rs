@@ -65,7 +65,18 @@ impl Axis {
     pub(crate) fn new(name: impl Into<String>, unit: Unit, values: impl Iterator<Item = f64>) -> Option<Self> {
         let axis = Self::linear(name, unit, values)?;
         let log = axis.low > 1.0 / LARGEST && axis.high / axis.low > DECADES;
-        Some(if log { Self { log, low: axis.low.log10(), high: axis.high.log10(), ..axis } } else { axis.widened() })
+        Some(if log { axis.by_logarithm() } else { axis.widened() })
+    }
+
+    fn by_logarithm(self) -> Self {
+        Self { log: true, low: self.low.log10(), high: self.high.log10(), ..self }
+    }
+
+    /// An axis by the logarithm of values that are positive and not all the same; else as [`Axis::even`].
+    pub(crate) fn decades(name: impl Into<String>, unit: Unit, values: impl Iterator<Item = f64>) -> Option<Self> {
+        let axis = Self::linear(name, unit, values)?;
+        let log = axis.low > 1.0 / LARGEST && axis.high > axis.low * (1.0 + 1e-9);
+        Some(if log { axis.by_logarithm() } else { axis.widened() })
     }
 
     /// An axis by the values themselves.
@@ -91,7 +102,7 @@ impl Axis {
     }
 
     /// Begins at zero where the values begin close to it.
-    pub(crate) fn from_zero(self) -> Self {
+    pub(crate) fn down_to_zero(self) -> Self {
         let near = !self.log && self.low > 0.0 && self.low <= self.high * 0.2;
         if near { Self { low: 0.0, ..self } } else { self }
     }
@@ -136,13 +147,19 @@ impl Axis {
 
     /// Round ticks, of which about `most` have a label: 1, 2 or 5 times a power of ten apart, or powers of ten with minor ticks between.
     pub(crate) fn ticks(&self, most: usize) -> Vec<Tick> {
-        if self.log { self.log_ticks(most) } else { self.even_ticks(most) }
+        if !self.log {
+            return self.even_ticks(self.low, self.high, most);
+        }
+        let ticks = self.log_ticks(most);
+        // Within less than a decade there may be none of 1, 2 and 5.
+        let few = ticks.iter().filter(|tick| tick.label.is_some()).count() < 2;
+        if few { self.even_ticks(10f64.powf(self.low), 10f64.powf(self.high), most) } else { ticks }
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-    fn even_ticks(&self, most: usize) -> Vec<Tick> {
+    fn even_ticks(&self, low: f64, high: f64, most: usize) -> Vec<Tick> {
         let factor = self.unit.factor();
-        let (low, high) = (self.low * factor, self.high * factor);
+        let (low, high) = (low * factor, high * factor);
         let step = round_step((high - low) / most.max(1) as f64);
         let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
         // As many digits as tell neighbours apart.
@@ -240,6 +257,11 @@ mod tests {
         assert_eq!(rates.ticks(6).len(), 2 * 9 + 1);
         assert_eq!(labels(&axis(&[5.0, 400.0]), 6), ["5", "10", "20", "50", "100", "200"]);
         assert_eq!(labels(&axis(&[1e-30, 1.0]), 6), ["1e-30", "1e-25", "1e-20", "1e-15", "1e-10", "1e-5", "1"]);
+        let narrow = Axis::decades("C", Unit::Number, [0.03, 0.04].into_iter()).unwrap();
+        assert_eq!(
+            (labels(&narrow, 5), narrow.title().as_str()),
+            (["0.03", "0.032", "0.034", "0.036", "0.038", "0.04"].map(String::from).to_vec(), "C (log scale)")
+        );
         let margins = axis(&[0.5, 2.0]);
         assert!((margins.at(1.25) - 0.5).abs() < 1e-12 && margins.title() == "x");
     }

@@ -114,7 +114,7 @@ fn diverged(found: &Findings) -> String {
     }
     let losses = || found.metrics.iter().filter_map(|entry| Some((entry.step, entry.loss?)));
     let mut sentence = "The run diverged; there is no model.".to_owned();
-    if let (Some((_, first)), Some((step, last))) = (losses().next(), losses().last()) {
+    if let (Some((_, first)), Some((step, last))) = (losses().next(), losses().next_back()) {
         let last = if last.is_finite() { number(last) } else { "no finite number".into() };
         sentence = format!(
             "The objective was {} at the first step and {last} at step {step}: the run diverged, and there is no model.",

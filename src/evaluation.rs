@@ -4,8 +4,9 @@ use crate::data::Dataset;
 use crate::data::batch::Source;
 use crate::kernel::rounding::{Sum, UNIT, gamma};
 use crate::loss::Loss;
-use crate::metric::{Confusion, argmax, in_top_k};
+use crate::metric::{ClassCurves, Confusion, argmax, in_top_k};
 use crate::model::{Classifier, Scorer};
+use rayon::prelude::*;
 
 /// A model measured on rows of a data set.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,24 @@ pub fn evaluate(model: &Classifier, loss: Option<&Loss>, data: &Dataset, rows: &
     let Dataset { features, labels, weights, .. } = data;
     let source = Source { features, labels, scaler: &model.scaler, weights: weights.as_deref() };
     of_scorer(loss, &model.scorer(), source, rows, top)
+}
+
+/// Scores of all rows and classes up to which [`class_curves`] are made; they take 128 MiB.
+pub const MOST_SCORES: usize = 1 << 24;
+
+/// ROC and precision-recall curves of each class against all others; `None` where rows times classes are more than [`MOST_SCORES`].
+#[must_use]
+pub fn class_curves(model: &Classifier, data: &Dataset, rows: &[u32]) -> Option<Vec<ClassCurves>> {
+    let k = model.n_classes();
+    rows.len().checked_mul(k).filter(|scores| *scores <= MOST_SCORES)?;
+    let visit = |scores: &mut Vec<f64>, _: usize, row: &[f64]| scores.extend_from_slice(row);
+    let parts = model.fold_scores(&data.features, rows, Vec::new, visit);
+    let of_class = |class: usize| {
+        let scores = parts.iter().flat_map(|part| part.iter().skip(class).step_by(k));
+        let labels = rows.iter().map(|&row| data.labels[row as usize] as usize == class);
+        ClassCurves::new(scores.copied().zip(labels).collect())
+    };
+    Some((0..k).into_par_iter().map(of_class).collect())
 }
 
 /// Rows of a chunk, added up.

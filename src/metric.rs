@@ -1,5 +1,9 @@
 //! Measures of scores: accuracy, top-k, confusion matrix, and precision, recall and F1 of each class.
 
+mod curves;
+
+pub use curves::{ClassCurves, mean, mean_curve};
+
 use serde::Serialize;
 use std::collections::BTreeMap;
 

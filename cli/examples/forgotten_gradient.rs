@@ -11,18 +11,16 @@ use burn_svm::internals::model::LinearSvm;
 use burn_svm::internals::solver::sgd::sampler::Sampler;
 use burn_svm::internals::solver::{SgdConfig, SolverConfig};
 use burn_svm_cli::config::LoadedConfig;
+use burn_svm_cli::plot::canvas::svg;
+use burn_svm_cli::plot::curves::side_by_side;
 use burn_svm_cli::run::{self, Prepared};
-use plotters::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use std::error::Error;
 use std::path::Path;
 
-/// Steps between two points of a curve.
-const EVERY: u64 = 10;
-
-/// The objective every few steps, the regulariser always included; its gradient only where `remember` says so.
+/// The objective at each step, the regulariser always included; its gradient only where `remember` says so.
 fn curve(
     config: &LoadedConfig,
     sgd: &SgdConfig,
@@ -49,10 +47,8 @@ fn curve(
         let model = LinearSvm::from_values(weight.clone(), Some(bias.clone()), k, &device);
         let scores = model.scores(&batch.rows, offset.as_ref());
         let rows = scores.dims()[0] as f64;
-        if step % EVERY == 0 || step + 1 == steps {
-            let data = loss.forward(scores.clone(), batch.labels.clone(), Reduction::Mean).into_scalar::<f64>();
-            points.push((step as f64, data + objective.penalty(&weight, Some(&bias))));
-        }
+        let data = loss.forward(scores.clone(), batch.labels.clone(), Reduction::Mean).into_scalar::<f64>();
+        points.push((step as f64, data + objective.penalty(&weight, Some(&bias))));
         let q = loss.gradient(scores, batch.labels).div_scalar(rows);
         let (dw, db) = model.backward(&batch.rows, offset.as_ref(), q);
         let rate = sgd.learning_rate_at(step, steps);
@@ -73,48 +69,6 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Box<dyn Error>> {
     data.try_to_vec_as::<f32>().map_err(|e| format!("{e:?}").into())
 }
 
-/// A name, a colour, points.
-type Curve<'a> = (&'a str, RGBColor, &'a [(f64, f64)]);
-
-fn draw(curves: &[Curve<'_>], out: &Path) -> Result<(), Box<dyn Error>> {
-    let all = || curves.iter().flat_map(|(_, _, points)| points.iter());
-    let last = all().fold(0.0f64, |m, p| m.max(p.0));
-    let (low, high) = all().fold((f64::INFINITY, 0.0f64), |(a, b), p| (a.min(p.1), b.max(p.1)));
-    let root = SVGBackend::new(out, (800, 420)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption("The gradient of the regulariser, remembered and forgotten", ("sans-serif", 20))
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(64)
-        .build_cartesian_2d(0.0..last, (low / 1.5..high * 1.5).log_scale())?;
-    chart
-        .configure_mesh()
-        .x_desc("step")
-        .y_desc("objective of the batch")
-        .label_style(("sans-serif", 14))
-        .light_line_style(WHITE)
-        .x_label_formatter(&|v: &f64| format!("{v:.0}"))
-        .y_label_formatter(&|v: &f64| format!("{v}"))
-        .draw()?;
-    for (name, color, points) in curves {
-        let color = *color;
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], color.stroke_width(2)));
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleRight)
-        .label_font(("sans-serif", 14))
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
-    root.present()?;
-    Ok(())
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or_else(|| "configs/cs231n.toml".into());
@@ -133,9 +87,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{step:>4} {a:>10.4} {b:>9.4}");
         }
     }
-    let blue = RGBColor(0x1f, 0x5f, 0xa8);
-    let orange = RGBColor(0xd9, 0x5f, 0x0e);
-    draw(&[("with λW", blue, &with), ("without", orange, &without)], Path::new(&out))?;
+    let title = "The gradient of the regulariser, remembered and forgotten";
+    let below = "the same start, rows and steps, with λW in the gradient and without";
+    let curves = vec![("with λW", with), ("without", without)];
+    let figure = side_by_side(title, below, "objective of the batch", curves).ok_or("no objective was finite")?;
+    std::fs::write(&out, svg(&figure)?)?;
     println!("drawn: {out}");
     Ok(())
 }

@@ -73,6 +73,23 @@ impl Classifier {
         self.bias.clone().unwrap_or_else(|| vec![0.0; self.n_classes()])
     }
 
+    /// The features of the `most` largest absolute weights of a class, the largest first; those of weight 0 are left out.
+    #[must_use]
+    pub fn largest_weights(&self, class: usize, most: usize) -> Vec<usize> {
+        let size = |&j: &usize| self.weight[j * self.n_classes() + class].abs();
+        let mut features: Vec<usize> = (0..self.n_features()).filter(|j| size(j) > 0.0).collect();
+        features.sort_by(|a, b| size(b).total_cmp(&size(a)));
+        features.truncate(most);
+        features
+    }
+
+    /// The name of a feature, or its number from 0.
+    #[must_use]
+    pub fn feature_name(&self, feature: usize) -> String {
+        let named = self.feature_names.as_ref().map(|names| names[feature].clone());
+        named.unwrap_or_else(|| format!("feature {feature}"))
+    }
+
     /// Weight and bias in single precision, as a device computes with them.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)]

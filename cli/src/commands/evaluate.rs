@@ -3,8 +3,8 @@
 use super::own_data::own_config;
 use super::{EvaluateArgs, Failure, LOUD, evaluation, print, print_json};
 use crate::calibration::Calibrator;
-use crate::evaluation::Evaluation;
-use crate::metric::Confusion;
+use crate::evaluation::{Evaluation, class_curves};
+use crate::metric::{ClassCurves, ClassReport, Confusion, mean};
 use crate::model::Classifier;
 use crate::model_file;
 use crate::run::measure::{Comparison, compare};
@@ -24,15 +24,17 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let top: Vec<usize> = [args.top].into_iter().filter(|&k| k > 1 && k < model.n_classes()).collect();
     let evaluation = run::evaluate(&model, &labelled, &top);
     let LabelledRows { data, rows, name } = &labelled;
+    let curves = class_curves(&model, data, rows);
     let calibration = model.calibration().and_then(|calibrator| {
         compare(&model, calibrator, &data.features, &data.labels, rows).map(|comparison| (calibrator, comparison))
     });
     if args.json {
-        print_json(&as_json(&model, name, &evaluation, calibration))?;
+        print_json(&as_json(&model, name, &evaluation, curves.as_deref(), calibration))?;
     } else {
         print(&evaluation::text(&evaluation::EvaluationText {
             name,
             evaluation: &evaluation,
+            curves: curves.as_deref(),
             loss: model.loss().map(ToString::to_string),
             calibration: calibration.map(|(calibrator, comparison)| (calibrator.name(), comparison)),
             class_names: &model.class_names,
@@ -45,12 +47,16 @@ fn as_json(
     model: &Classifier,
     name: &str,
     evaluation: &Evaluation,
+    curves: Option<&[ClassCurves]>,
     calibration: Option<(&Calibrator, Comparison)>,
 ) -> serde_json::Value {
     let confusion = &evaluation.confusion;
-    let names = model.class_names.iter();
-    let classes: Vec<_> =
-        names.zip(confusion.classes()).map(|(name, report)| json!({"class": name, "report": report})).collect();
+    let area = |class: usize, of: fn(&ClassCurves) -> Option<f64>| curves.and_then(|curves| of(&curves[class]));
+    let class = |(i, (name, report)): (usize, (&String, ClassReport))| {
+        let (roc_auc, average_precision) = (area(i, |c| c.roc_auc), area(i, |c| c.average_precision));
+        json!({"class": name, "report": report, "roc_auc": roc_auc, "average_precision": average_precision})
+    };
+    let classes: Vec<_> = model.class_names.iter().zip(confusion.classes()).enumerate().map(class).collect();
     let calibration = calibration.map(|(calibrator, comparison)| {
         json!({
             "method": calibrator.name(),
@@ -64,6 +70,8 @@ fn as_json(
         "rows": confusion.total(),
         "accuracy": confusion.accuracy(),
         "balanced_accuracy": confusion.balanced_accuracy(),
+        "roc_auc": curves.and_then(|curves| mean(curves.iter().map(|c| c.roc_auc))),
+        "average_precision": curves.and_then(|curves| mean(curves.iter().map(|c| c.average_precision))),
         "top_k": evaluation.top_k.iter().map(|(k, share)| json!({"k": k, "share": share})).collect::<Vec<_>>(),
         "data_loss": evaluation.data_loss,
         "loss": model.loss(),

@@ -5,13 +5,12 @@ use super::progress::Progress;
 use super::{Failure, TrainArgs, print, print_json, print_json_text};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
-use crate::loss::Power;
+use crate::run::advice;
 use crate::run::folder;
 use crate::run::record::{self, RunFolder, RunResult};
 use crate::run::resume::{self, FolderState};
 use crate::run::{self, Prepared, RunError};
 use crate::shown;
-use crate::solver::sgd::optimizer::OptimizerName;
 use crate::solver::{SolverConfig, StopReason};
 use std::path::Path;
 use std::process::ExitCode;
@@ -100,7 +99,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         StopReason::Diverged { step } => {
             output::error(
                 &format!("the run diverged, seen at step {step}; no model was written"),
-                Some(&advice(&config, &prepared)),
+                Some(&advice::after_divergence(&config, prepared.strength.reg)),
             );
             ExitCode::FAILURE
         }
@@ -218,31 +217,12 @@ fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {
 
 /// Plain SGD with the hinge multiplies the weights by 1 − η·λ each step.
 fn unstable(config: &LoadedConfig, prepared: &Prepared) -> Option<String> {
-    let rate = too_fast(config, prepared)?;
     let reg = prepared.strength.reg;
+    let rate = advice::too_fast(config, reg)?;
     Some(format!(
         "learning_rate {} is not below 1/reg = {}: plain SGD multiplies the weights by {} each step and will diverge",
         output::number(rate),
         output::number(1.0 / reg),
         output::number(1.0 - 2.0 * rate * reg),
     ))
-}
-
-/// The learning rate of plain SGD where it is beyond the limit.
-fn too_fast(config: &LoadedConfig, prepared: &Prepared) -> Option<f64> {
-    let SolverConfig::Sgd(sgd) = &config.run.solver else {
-        return None;
-    };
-    let loss = &prepared.objective.loss;
-    let plain = sgd.optimizer == OptimizerName::Sgd && loss.set.power == Power::One && loss.set.smoothing == 0.0;
-    Some(sgd.learning_rate.get()).filter(|rate| plain && rate * prepared.strength.reg >= 1.0)
-}
-
-fn advice(config: &LoadedConfig, prepared: &Prepared) -> String {
-    if too_fast(config, prepared).is_some() {
-        let limit = output::number(1.0 / prepared.strength.reg);
-        return format!("plain SGD is stable only for a learning_rate below 1/reg = {limit}");
-    }
-    "lower `learning_rate`, or bring the features to a common scale: [preprocess] center = \"mean\", scale = \"std\""
-        .into()
 }

@@ -19,27 +19,14 @@ struct Ranking {
 
 pub(super) fn run(args: &WeightsArgs) -> Result<ExitCode, Failure> {
     let model = model_file::load(&args.model).map_err(RunError::from)?;
-    let rankings: Vec<Ranking> = (0..model.n_classes()).map(|class| ranking(&model, class, args.top.get())).collect();
+    let ranking = |class| Ranking { class, features: model.largest_weights(class, args.top.get()) };
+    let rankings: Vec<Ranking> = (0..model.n_classes()).map(ranking).collect();
     if args.json {
         print_json(&as_json(&model, &rankings))?;
     } else {
         print(&text(&model, &rankings))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn ranking(model: &Classifier, class: usize, top: usize) -> Ranking {
-    let size = |&j: &usize| model.weight[j * model.n_classes() + class].abs();
-    let mut features: Vec<usize> = (0..model.n_features()).filter(|j| size(j) > 0.0).collect();
-    features.sort_by(|a, b| size(b).total_cmp(&size(a)));
-    features.truncate(top);
-    Ranking { class, features }
-}
-
-/// The name of a feature, or its number from 0.
-fn name(model: &Classifier, feature: usize) -> String {
-    let named = model.feature_names.as_ref().map(|names| names[feature].clone());
-    named.unwrap_or_else(|| format!("feature {feature}"))
 }
 
 /// A table of each class: weights of preprocessed features, which can be compared, and of raw ones where these differ.
@@ -49,7 +36,8 @@ fn text(model: &Classifier, rankings: &[Ranking]) -> String {
     let bias = model.bias_or_zeros();
     let mut out = String::new();
     for Ranking { class, features } in rankings {
-        let names: Vec<String> = features.iter().map(|&j| visible::short(&name(model, j)).into_owned()).collect();
+        let names: Vec<String> =
+            features.iter().map(|&j| visible::short(&model.feature_name(j)).into_owned()).collect();
         let wide = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).clamp(20, 63);
         let end = if *class == 0 { "" } else { "\n" };
         let _ =
@@ -70,7 +58,7 @@ fn as_json(model: &Classifier, rankings: &[Ranking]) -> serde_json::Value {
     let of_class = |Ranking { class, features }: &Ranking| {
         let weights = features.iter().map(|&j| {
             let at = j * k + class;
-            json!({ "feature": name(model, j), "index": j, "weight": model.weight[at], "raw_weight": raw[at] })
+            json!({ "feature": model.feature_name(j), "index": j, "weight": model.weight[at], "raw_weight": raw[at] })
         });
         json!({ "class": model.class_names[*class], "bias": bias[*class], "weights": weights.collect::<Vec<_>>() })
     };

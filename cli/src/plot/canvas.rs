@@ -5,6 +5,7 @@
 //! `sans-serif` and leaves the choice to its viewer. Pictures made of pixels (weights, large matrices) are laid over either:
 //! copied in a PNG, embedded in an SVG.
 
+use super::palette::{INK, NAMES, QUIET, hex};
 use super::pixels::{PixelBackend, Pixels, text_width};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -16,12 +17,10 @@ pub const SCALE: u32 = 2;
 /// Line height of a font, which plotters calls its size: this many times the em.
 pub(super) const LINE_HEIGHT: f64 = 1.24;
 
-/// Text that is read first.
-pub(super) const INK: RGBColor = RGBColor(0x22, 0x26, 0x2b);
-/// Text that is read second.
-pub(super) const QUIET: RGBColor = RGBColor(0x5c, 0x63, 0x6b);
-/// Lines that guide the eye.
-pub(super) const GRID: RGBColor = RGBColor(0xe4, 0xe6, 0xe9);
+/// Units of an SVG to a point: plotters counts in whole numbers, and a point is too coarse for a curve.
+const SVG_SCALE: u32 = 8;
+/// Tips that the keyboard reaches; of more only the first, and pointers reach all.
+const MOST_STOPS: usize = 100;
 
 /// A picture in points.
 pub trait Figure {
@@ -37,6 +36,32 @@ pub trait Figure {
     /// Pictures made of pixels, laid over the rest.
     fn pictures(&self) -> Vec<Placed> {
         Vec::new()
+    }
+
+    /// What points and lines say of themselves, on a page.
+    fn tips(&self) -> Vec<Tip> {
+        Vec::new()
+    }
+}
+
+/// Text of a point or a line, for pointers, keyboards and readers of screens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tip {
+    /// Lines of text.
+    pub(super) text: String,
+    /// One place, or those of a line.
+    path: Vec<(f64, f64)>,
+    /// Of a point.
+    radius: f64,
+}
+
+impl Tip {
+    pub(super) fn point(at: (f64, f64), radius: f64, text: String) -> Self {
+        Self { text, path: vec![at], radius }
+    }
+
+    pub(super) const fn line(path: Vec<(f64, f64)>, text: String) -> Self {
+        Self { text, path, radius: 0.0 }
     }
 }
 
@@ -154,28 +179,118 @@ impl<B: DrawingBackend> Pen<'_, B> {
 /// # Errors
 /// The error of plotters.
 pub fn svg(figure: &impl Figure) -> Result<String, String> {
+    let (width, height) = figure.size();
+    let head = format!(
+        "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" xmlns=\"http://www.w3.org/2000/svg\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>"
+    );
+    Ok(format!("{head}\n{}</svg>\n", body(figure)?))
+}
+
+/// The figure as an element of a page that has a heading of its own: its colours are those of the page's style sheet, and its points
+/// tell their values. `label` says what it is to readers of screens.
+///
+/// # Errors
+/// What plotters says.
+pub(crate) fn inline(figure: &impl Figure, label: &str) -> Result<String, String> {
+    let (width, height) = figure.size();
+    let mut body = body(figure)?;
+    for (color, name) in NAMES {
+        // Text has no quotes in it, they are escaped.
+        body = body.replace(&format!("\"{}\"", hex(color)), &format!("\"var({name})\""));
+    }
+    let label = escaped(label);
+    let mut out = format!("<svg viewBox=\"0 0 {width} {height}\" role=\"group\" aria-label=\"{label}\">\n{body}");
+    for (i, tip) in figure.tips().iter().enumerate() {
+        tip.write(&mut out, (f64::from(width), f64::from(height)), i < MOST_STOPS);
+    }
+    Ok(out + "</svg>\n")
+}
+
+/// Everything of an SVG but its outermost element, in points.
+fn body(figure: &impl Figure) -> Result<String, String> {
+    let (width, height) = figure.size();
     let mut document = String::new();
     {
-        let area = SVGBackend::with_string(&mut document, figure.size()).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
-        figure.draw(&Pen { area: &area, scale: 1.0 })?;
+        let area = SVGBackend::with_string(&mut document, (width * SVG_SCALE, height * SVG_SCALE)).into_drawing_area();
+        figure.draw(&Pen { area: &area, scale: f64::from(SVG_SCALE) })?;
         area.present().map_err(failed)?;
     }
-    let mut pictures = String::new();
+    let content = document.split_once('>').and_then(|(_, rest)| rest.rsplit_once("</svg>")).map_or("", |(all, _)| all);
+    // Said by every element, and true without being said.
+    let content = content.replace(" opacity=\"1\"", "");
+    let mut out = format!("<g transform=\"scale({})\">{content}</g>\n", 1.0 / f64::from(SVG_SCALE));
     for Placed { at, zoom, pixels } in figure.pictures() {
         let (width, height) = (f64::from(pixels.width) * zoom, f64::from(pixels.height) * zoom);
         let data = base64(&pixels.to_png());
         let _ = writeln!(
-            pictures,
+            out,
             "<image x=\"{}\" y=\"{}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" \
              style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{data}\"/>",
             at.0, at.1
         );
     }
-    if let Some(end) = document.rfind("</svg>") {
-        document.insert_str(end, &pictures);
+    Ok(out)
+}
+
+impl Tip {
+    /// The element of a page: a title for pointers; where the keyboard stops, the same as text that is seen while the focus is there.
+    fn write(&self, out: &mut String, size: (f64, f64), stops: bool) {
+        let focus = if stops { " tabindex=\"0\"" } else { "" };
+        let label = escaped(&self.text.replace('\n', ", "));
+        let title = escaped(&self.text);
+        let _ = write!(out, "<g class=\"tip\"{focus} role=\"img\" aria-label=\"{label}\"><title>{title}</title>");
+        let _ = match &self.path[..] {
+            [(x, y)] => write!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{}\"/>", self.radius),
+            path => {
+                let points: Vec<String> = path.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+                write!(out, "<polyline points=\"{}\"/>", points.join(" "))
+            }
+        };
+        if let (true, Some(&at)) = (stops, self.path.get(self.path.len() / 2)) {
+            said(out, &self.text, at, size);
+        }
+        out.push_str("</g>\n");
     }
-    Ok(document)
+}
+
+/// Lines of text in a box near a place, within the picture.
+#[allow(clippy::cast_precision_loss)]
+fn said(out: &mut String, text: &str, at: (f64, f64), size: (f64, f64)) {
+    const EM: f64 = 12.0;
+    let lines: Vec<&str> = text.lines().collect();
+    // Fonts of readers are wider than ours by a little.
+    let width = 1.1 * lines.iter().map(|line| text_width(line, EM)).fold(0.0, f64::max) + 14.0;
+    let height = 16.0 * lines.len() as f64 + 8.0;
+    let x = (at.0 + 12.0).min(size.0 - width).max(0.0);
+    let above = at.1 - height - 10.0;
+    let y = if above >= 0.0 { above } else { (at.1 + 12.0).min(size.1 - height).max(0.0) };
+    let _ = write!(
+        out,
+        "<g class=\"said\"><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height}\" rx=\"4\"/><text>"
+    );
+    for (i, line) in lines.iter().enumerate() {
+        let _ =
+            write!(out, "<tspan x=\"{:.1}\" y=\"{:.1}\">{}</tspan>", x + 7.0, y + 16.0 * (i + 1) as f64, escaped(line));
+    }
+    out.push_str("</text></g>");
+}
+
+/// Text as it may stand in an element or between quotes, of XML and of HTML.
+pub(crate) fn escaped(value: &str) -> String {
+    let mut out = String::new();
+    for c in value.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() && c != '\n' && c != '\t' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// The figure as a PNG file.

@@ -4,9 +4,11 @@
 //! what darkens, because errors are small. Counts and names are written where they fit. More than a hundred classes are drawn as
 //! pixels, of which the faintest is still seen, and the pairs that are most often confused are named next to them.
 
-use super::canvas::{Figure, INK, Pen, Placed, QUIET, SCALE, Text, clean, fitted};
+use super::canvas::{Figure, Pen, Placed, SCALE, Text, clean, fitted};
+use super::palette::{AXIS, INK, QUIET};
 use super::pixels::{Pixels, text_width};
 use crate::metric::Confusion;
+use crate::shown::{grouped, percent};
 use plotters::prelude::*;
 
 /// Most classes whose names are written along the matrix.
@@ -61,7 +63,7 @@ impl<'a> Matrix<'a> {
         let k = confusion.n_classes();
         let (support, _) = confusion.margins();
         let rows = grouped(confusion.total());
-        let line = format!("{run} · {rows} rows, accuracy {:.2} %; {k} classes", 100.0 * confusion.accuracy());
+        let line = format!("{run} · {rows} rows, accuracy {}; {k} classes", percent(confusion.accuracy(), 4));
         let pairs = confusion.most_confused(14);
         let title = format!("Confusion on the {split} split");
         let mut figure = Self { confusion, names, title, below: vec![line], support, pairs };
@@ -277,7 +279,7 @@ impl Figure for Matrix<'_> {
             ((at.left, TOP), (at.left, bottom)),
             ((right, TOP), (right, bottom)),
         ] {
-            pen.line(from, to, RGBColor(0x9a, 0xa0, 0xa6), 0.5)?;
+            pen.line(from, to, AXIS, 0.5)?;
         }
         self.labels(pen, &at)?;
         self.legend(pen, &at)
@@ -316,22 +318,6 @@ fn shade(value: f64) -> RGBColor {
 /// Classes between two marks, so that there are about ten.
 fn tick(k: usize) -> usize {
     (0..9).flat_map(|e| [1, 2, 5].map(|f| f * 10usize.pow(e))).find(|step| k / step <= 12).unwrap_or(k)
-}
-
-/// Thousands apart.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    if digits.len() <= 4 {
-        return digits;
-    }
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -381,6 +367,5 @@ mod tests {
     fn colours_and_marks_by_hand() {
         assert_eq!((shade(0.0), shade(1.0)), (WHITE, RGBColor(8, 40, 96)));
         assert_eq!([101, 1000, 5000].map(tick), [10, 100, 500]);
-        assert_eq!([0, 9999, 12_345, 1_000_000].map(grouped), ["0", "9999", "12,345", "1,000,000"]);
     }
 }

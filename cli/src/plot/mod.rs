@@ -3,15 +3,18 @@
 //! Imports `run::record`, `model` and `metric`; never a live solver.
 
 pub mod canvas;
+pub(crate) mod chart;
 pub mod confusion;
 pub mod curves;
-mod frame;
+mod marks;
+mod palette;
+pub mod panels;
 pub mod pixels;
 pub(crate) mod scale;
 pub mod search;
 pub mod templates;
 
-use crate::durable::{FolderError, FolderKind, Made, Refusal};
+use crate::durable::{FolderKind, Made, Refusal, FolderError};
 use crate::model::file::ModelFileError;
 use crate::model_file;
 use crate::run::folder::{self, FIGURES};
@@ -19,6 +22,7 @@ use crate::run::record::RecordError;
 use crate::run::recorded;
 use crate::search::folder as search_folder;
 use canvas::Figure;
+use curves::Rows;
 use std::path::{Path, PathBuf};
 
 /// A figure that cannot be drawn.
@@ -36,13 +40,13 @@ pub enum PlotError {
     Draw {
         /// The picture.
         file: PathBuf,
-        /// The failure.
+        /// What went wrong.
         problem: String,
     },
 }
 
 /// The files that a figure is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `.png`, for talks and pages.
     Png,
@@ -53,7 +57,20 @@ pub enum Format {
     Both,
 }
 
-/// Figures drawn, and figures left out.
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "png" => Ok(Self::Png),
+            "svg" => Ok(Self::Svg),
+            "both" => Ok(Self::Both),
+            _ => Err("expected `png`, `svg` or `both`".into()),
+        }
+    }
+}
+
+/// What was drawn, and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drawn {
     /// The files written.
@@ -64,7 +81,7 @@ pub struct Drawn {
 
 /// Writes figures into a folder.
 struct Sheet {
-    /// Files that the program has made in the folder.
+    /// What in the folder of the run is ours.
     made: Made,
     format: Format,
     drawn: Drawn,
@@ -136,14 +153,16 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     let made = folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Run, []));
     let mut sheet = Sheet { made, format, drawn: Drawn::default() };
     let name = run_name(folder);
+    // A run that goes on has no result yet.
+    let rows = recorded::read_result(folder).map_or_else(|_| Rows::default(), |result| Rows::of(&result));
     if let Some(points) = recorded::read_path(folder)? {
-        // The log of a path belongs to several models, one after the other.
-        sheet.put_or_skip("path", curves::path(&points, &name).as_ref(), "no model was finished")?;
+        // What is logged of a path belongs to several models, one after the other.
+        sheet.put_or_skip("path", curves::path(&points, rows, &name).as_ref(), "no model was finished")?;
         ["loss", "accuracy"].into_iter().for_each(|figure| sheet.skip(figure, "a path has a model for each C"));
     } else {
         let reason = "no accuracy was measured on the way";
         sheet.put_or_skip("loss", curves::loss(&metrics, &name).as_ref(), "no finite loss was logged")?;
-        sheet.put_or_skip("accuracy", curves::accuracy(&metrics, &name).as_ref(), reason)?;
+        sheet.put_or_skip("accuracy", curves::accuracy(&metrics, rows, &name).as_ref(), reason)?;
         sheet.clear("path");
     }
     if let Some(rows) = recorded::read_bounds(folder)? {
@@ -157,6 +176,10 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
             sheet.put("confusion", &figure)?;
         }
         None => sheet.skip("confusion", "there is no confusion.csv (the run has no model, or is of an older version)"),
+    }
+    match recorded::read_roc(folder)? {
+        Some(record) => sheet.put_or_skip("roc", curves::roc(&record, &name).as_ref(), "it has no curve")?,
+        None => sheet.clear("roc"),
     }
     if folder.join("model.safetensors").exists() {
         match templates::Templates::new(&model_file::load(folder)?, &name) {
@@ -192,7 +215,7 @@ pub fn draw_search(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     Ok(sheet.drawn)
 }
 
-/// Name of the run in its figures: that of its folder.
+/// What the figures call the run: the name of its folder.
 fn run_name(folder: &Path) -> String {
     let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     canvas::clean(&path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()))

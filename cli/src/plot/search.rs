@@ -1,9 +1,12 @@
-//! Results of a search: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
+//! What a search has found: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
 
-use super::canvas::{Figure, INK, Pen, QUIET, Text, failed};
-use super::frame::{Frame, inset, inset_ticks, range};
+use super::canvas::{Figure, Pen, Text, clean, fitted};
+use super::chart::{Chart, EM};
+use super::marks::{Bar, Dot, Line, Spread, cross};
+use super::palette::{INK, LOST, PAPER, QUIET, TRAIN, VALIDATION};
+use super::panels::Panels;
 use super::pixels::text_width;
-use super::scale::{Axis, color, short};
+use super::scale::{Axis, Unit, color};
 use crate::search::ledger::LedgerEntry;
 use crate::search::rank::Standing;
 use crate::search::space::short_names;
@@ -11,22 +14,32 @@ use crate::search::table::SearchRecord;
 use plotters::prelude::*;
 use std::collections::BTreeMap;
 
-const GREY: RGBColor = RGBColor(0xb0, 0xb5, 0xba);
 /// Cells of a heat map to a side.
 const MOST_CELLS: usize = 24;
+/// Trials whose losses are drawn, the best of all.
+const MOST_LINES: usize = 1000;
 
-/// A key whose values are numbers.
+/// A key whose values are numbers, of which there are several.
 #[derive(Debug)]
 pub(crate) struct Key {
     key: String,
-    pub(crate) name: String,
-    pub(crate) axis: Axis,
+    name: String,
+    /// Every value once, ascending.
+    values: Vec<f64>,
 }
 
 impl Key {
-    pub(crate) fn of(&self, standing: &Standing) -> Option<f64> {
-        standing.values.get(&self.key)?.parse().ok()
+    fn of(&self, standing: &Standing) -> Option<f64> {
+        number_of(&self.key, standing)
     }
+
+    fn axis(&self) -> Option<Axis> {
+        Axis::new(&self.name, Unit::Number, self.values.iter().copied()).map(Axis::inset)
+    }
+}
+
+fn number_of(key: &str, standing: &Standing) -> Option<f64> {
+    standing.values.get(key)?.parse().ok()
 }
 
 /// A search read for drawing.
@@ -38,6 +51,11 @@ pub struct Found<'a> {
     keys: Vec<Key>,
 }
 
+/// A value of a trial.
+type Measure = fn(&Standing) -> Option<f64>;
+/// A trial's number, and its steps and losses.
+type Losses = (usize, Vec<(f64, f64)>);
+
 impl<'a> Found<'a> {
     /// `None` where no trial was trained.
     #[must_use]
@@ -46,18 +64,15 @@ impl<'a> Found<'a> {
             return None;
         }
         let names = short_names(record.facts.keys.iter().map(String::as_str));
-        let number = |key: &String, s: &Standing| s.values.get(key).and_then(|v| v.parse::<f64>().ok());
-        let mut keys: Vec<Key> = record
-            .facts
-            .keys
-            .iter()
-            .zip(names)
-            .filter(|(key, _)| record.standings.iter().all(|s| number(key, s).is_some()))
-            .filter_map(|(key, name)| {
-                let axis = Axis::new(record.standings.iter().filter_map(|s| number(key, s)))?;
-                Some(Key { key: key.clone(), name, axis })
-            })
-            .collect();
+        let several = |(key, name): (&String, String)| {
+            let values: Option<Vec<f64>> =
+                record.standings.iter().map(|s| number_of(key, s).filter(|v| v.is_finite())).collect();
+            let mut values = values?;
+            values.sort_by(f64::total_cmp);
+            values.dedup();
+            (values.len() > 1).then(|| Key { key: key.clone(), name: clean(&name.replace('_', " ")), values })
+        };
+        let mut keys: Vec<Key> = record.facts.keys.iter().zip(names).filter_map(several).collect();
         // The learning rate to the right, the strength upwards, as the notebook has them.
         keys.sort_by_key(|k| match k.key.as_str() {
             key if key.ends_with("learning_rate") => 0,
@@ -68,35 +83,133 @@ impl<'a> Found<'a> {
         Some(Self { record, entries, below, keys })
     }
 
-    pub(crate) fn keys(&self) -> &[Key] {
-        &self.keys
-    }
-
     fn pair(&self) -> Option<(&Key, &Key)> {
         Some((self.keys.first()?, self.keys.get(1)?))
     }
 
-    fn score(&self, standing: &Standing) -> Option<f64> {
+    fn score(standing: &Standing) -> Option<f64> {
         standing.score.filter(|s| s.is_finite())
     }
 
-    /// Trials over two keys, coloured by training and by validation accuracy.
-    #[must_use]
-    pub fn scatter(&self) -> Option<Scatter<'_>> {
-        self.pair().map(|(x, y)| Scatter { found: self, x, y })
+    fn is_loss(&self) -> bool {
+        self.record.facts.metric == "loss"
     }
 
-    /// The best score for each pair of values of two keys.
-    #[must_use]
-    pub fn heatmap(&self) -> Option<HeatMap<'_>> {
-        let (x, y) = self.pair()?;
-        let fits = x.axis.values.len() <= MOST_CELLS && y.axis.values.len() <= MOST_CELLS;
-        fits.then_some(HeatMap { found: self, x, y })
+    fn unit(&self) -> Unit {
+        if self.is_loss() { Unit::Number } else { Unit::Percent }
     }
 
-    /// The losses of every trial as logged on the first fold at the last rung that it reached: its number, steps and losses. What
-    /// diverged ends at infinity.
-    pub(crate) fn losses(&self) -> Vec<(usize, Vec<(f64, f64)>)> {
+    fn metric(&self) -> String {
+        self.record.facts.metric.replace('_', " ")
+    }
+
+    /// The trial in words: its rank, keys and accuracies.
+    fn tip(&self, standing: &Standing) -> String {
+        let names = short_names(self.record.facts.keys.iter().map(String::as_str));
+        let mut lines = vec![format!("rank {}, trial {}", standing.rank, standing.trial)];
+        for (key, name) in self.record.facts.keys.iter().zip(names) {
+            let value = standing.values.get(key).map_or("", String::as_str);
+            lines.push(format!("{name} {}", written(value)));
+        }
+        let measured = [("validation", standing.accuracy), ("train", standing.train_accuracy)];
+        lines
+            .extend(measured.iter().filter_map(|(name, v)| v.map(|v| format!("{name} {}", Unit::Percent.write(v, 4)))));
+        if standing.diverged() {
+            lines.push("diverged".into());
+        }
+        lines.join("\n")
+    }
+
+    /// The colours of values from the lowest to the highest; of losses the lowest is the lightest.
+    fn shade(&self, name: &str, values: impl Iterator<Item = f64>, unit: Unit, lowest_is_best: bool) -> Shade {
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let ends = |digits: usize| [low, high].map(|v| unit.write(v, digits));
+        // As many digits as tell the ends apart.
+        let digits = (3..6).find(|&digits| ends(digits)[0] != ends(digits)[1]).unwrap_or(6);
+        let mut ends = if low > high { [String::new(), String::new()] } else { ends(digits) };
+        if lowest_is_best {
+            ends.reverse();
+        }
+        let [dark, light] = ends;
+        Shade { low, high, lowest_is_best, bar: Bar { name: name.to_owned(), low: dark, high: light } }
+    }
+
+    fn shade_of_score(&self) -> Shade {
+        self.shade(&self.metric(), self.record.standings.iter().filter_map(Self::score), self.unit(), self.is_loss())
+    }
+
+    /// Trials over two keys, coloured by training and by validation accuracy; nothing without two keys.
+    pub(crate) fn scatter_charts(&self) -> Vec<Option<Chart>> {
+        let of = |name: &str, value: Measure| {
+            let (x, y) = self.pair()?;
+            let standings = &self.record.standings;
+            let shade = self.shade(name, standings.iter().filter_map(value), Unit::Percent, false);
+            let dot = |standing: &Standing| {
+                let tone = value(standing).map(|v| shade.color(v));
+                let at = (x.of(standing)?, y.of(standing)?);
+                Some(Dot { at, color: tone, best: standing.rank == 1, tip: self.tip(standing) })
+            };
+            // The best is drawn last, on top.
+            let dots = standings.iter().rev().filter_map(dot).collect();
+            let title = format!("Accuracy of every trial, {name}");
+            Some(Chart { title, x: x.axis()?, y: y.axis()?, lines: Vec::new(), dots, bar: Some(shade.bar) })
+        };
+        vec![of("train", |s| s.train_accuracy), of("validation", |s| s.accuracy)]
+    }
+
+    /// The scores along the only key with their standard errors; along the first of several, a line for each value of the second.
+    pub(crate) fn scores_chart(&self) -> Option<Chart> {
+        let x = self.keys.first()?;
+        let (lines, bar) = match self.keys.get(1) {
+            Some(second) => self.lines_of_second(x, second),
+            None => (self.lines_along(x), None),
+        };
+        let name = format!("{}{}", self.metric(), if bar.is_none() { " ± standard error" } else { "" });
+        let mut chart =
+            Chart::of_lines(format!("Score along {}", x.name), (&x.name, Unit::Number), (&name, self.unit()), lines)?;
+        chart.x = x.axis()?;
+        chart.bar = bar;
+        Some(chart)
+    }
+
+    fn lines_along(&self, x: &Key) -> Vec<Line> {
+        let mut standings: Vec<&Standing> = self.record.standings.iter().collect();
+        standings.sort_by(|a, b| x.of(a).unwrap_or(0.0).total_cmp(&x.of(b).unwrap_or(0.0)));
+        let line = |name: &str, color: RGBColor, value: &dyn Fn(&Standing) -> Option<f64>| {
+            Line::new(name, color, standings.iter().filter_map(|s| Some((x.of(s)?, value(s)?))).collect())
+        };
+        let scored = standings.iter().filter(|s| Self::score(s).is_some());
+        let errors = scored.map(|s| s.standard_error.filter(|e| e.is_finite()).unwrap_or(0.0)).collect();
+        let validation = Line { spread: Spread::Bars(errors), ..line("validation", VALIDATION, &|s| Self::score(s)) };
+        // Of training rows there is the accuracy alone.
+        let train = line("train", TRAIN, &|s| s.train_accuracy.filter(|_| self.record.facts.metric == "accuracy"));
+        vec![train, validation]
+    }
+
+    /// The best score at each value of the first key, a line for each value of the second.
+    fn lines_of_second(&self, x: &Key, second: &Key) -> (Vec<Line>, Option<Bar>) {
+        let mut best: BTreeMap<(usize, usize), &Standing> = BTreeMap::new();
+        let place = |key: &Key, standing: &Standing| key.values.iter().position(|v| Some(*v) == key.of(standing));
+        // Ranked: the first of a place is its best.
+        for standing in self.record.standings.iter().filter(|s| Self::score(s).is_some()) {
+            if let (Some(i), Some(j)) = (place(second, standing), place(x, standing)) {
+                best.entry((i, j)).or_insert(standing);
+            }
+        }
+        let Some(axis) = second.axis() else { return (Vec::new(), None) };
+        let line = |(i, value): (usize, &f64)| {
+            let points =
+                best.range((i, 0)..(i + 1, 0)).map(|((_, j), s)| (x.values[*j], Self::score(s).unwrap_or(0.0)));
+            let name = format!("{} {}", second.name, Unit::Number.write(*value, 3));
+            Line { tip: Some(name), ..Line::new("", color(axis.at(*value)), points.collect()) }
+        };
+        let lines = second.values.iter().enumerate().map(line).collect();
+        let [low, high] = [0, second.values.len() - 1].map(|i| Unit::Number.write(second.values[i], 3));
+        (lines, Some(Bar { name: second.name.clone(), low, high }))
+    }
+
+    /// The losses of every trial as logged on the first fold at the last rung that it reached. What diverged ends at infinity.
+    fn losses(&self) -> Vec<Losses> {
         let mut losses: BTreeMap<usize, (usize, Vec<(f64, f64)>)> = BTreeMap::new();
         for fit in self.entries.iter().flat_map(|e| &e.fits).filter(|f| f.fold == 0 && !f.curve.is_empty()) {
             #[allow(clippy::cast_precision_loss)]
@@ -114,16 +227,77 @@ impl<'a> Found<'a> {
         losses.into_iter().map(|(trial, (_, points))| (trial, points)).filter(|(_, p)| p.len() > 1).collect()
     }
 
-    /// The losses of every trial, and the score along the first key.
+    /// The loss of every trial over the steps, coloured by score, the best on top.
+    pub(crate) fn losses_chart(&self) -> Option<Chart> {
+        let mut losses: BTreeMap<usize, Vec<(f64, f64)>> = self.losses().into_iter().collect();
+        let shade = self.shade_of_score();
+        let top = ceiling(losses.values().flatten().copied());
+        let line = |standing: &Standing| {
+            let mut points = losses.remove(&standing.trial)?;
+            points.iter_mut().for_each(|p| p.1 = p.1.min(top));
+            let tone = Self::score(standing).map(|v| shade.color(v));
+            let width = if standing.rank == 1 { 3.0 } else { 1.4 };
+            let tip = Some(self.tip(standing));
+            Some(Line { width, tip, lost: tone.is_none(), ..Line::new("", tone.unwrap_or(LOST), points) })
+        };
+        let mut lines: Vec<Line> = self.record.standings.iter().take(MOST_LINES).filter_map(line).collect();
+        lines.reverse();
+        let mut chart = Chart::of_lines("Loss of every trial", ("step", Unit::Number), ("loss", Unit::Number), lines)?;
+        chart.bar = Some(shade.bar);
+        Some(chart)
+    }
+
+    /// The figure of all trials over two keys.
     #[must_use]
-    pub fn curves(&self) -> Option<Parallel<'_>> {
-        let losses = self.losses();
-        (!losses.is_empty() || !self.keys.is_empty()).then_some(Parallel { found: self, losses })
+    pub fn scatter(&self) -> Option<Panels> {
+        let mut below = self.below.clone();
+        if self.record.standings.iter().any(Standing::diverged) {
+            below += "; × diverged";
+        }
+        Panels::of("Accuracy of every trial, the best ringed", below, self.scatter_charts())
+    }
+
+    /// The best score for each pair of values of two keys.
+    #[must_use]
+    pub fn heatmap(&self) -> Option<HeatMap<'_>> {
+        let (x, y) = self.pair()?;
+        let fits = x.values.len() <= MOST_CELLS && y.values.len() <= MOST_CELLS;
+        fits.then_some(HeatMap { found: self, x, y })
+    }
+
+    /// The figure of the losses of all trials, and of the score along the first key.
+    #[must_use]
+    pub fn curves(&self) -> Option<Panels> {
+        Panels::of("All trials side by side", self.below.clone(), vec![self.losses_chart(), self.scores_chart()])
     }
 }
 
-/// Upper end of the axis of losses: diverging curves would leave no room for the others.
-pub(crate) fn ceiling(points: impl Iterator<Item = (f64, f64)>) -> f64 {
+/// A value of a configuration: a number in the notation of the figures, else as it is.
+pub(crate) fn written(value: &str) -> String {
+    value.parse::<f64>().map_or_else(|_| value.to_owned(), |v| Unit::Number.write(v, 6))
+}
+
+/// A map from values to colours.
+struct Shade {
+    low: f64,
+    high: f64,
+    lowest_is_best: bool,
+    bar: Bar,
+}
+
+impl Shade {
+    fn share(&self, value: f64) -> f64 {
+        let share = if self.high > self.low { (value - self.low) / (self.high - self.low) } else { 0.5 };
+        if self.lowest_is_best { 1.0 - share } else { share }
+    }
+
+    fn color(&self, value: f64) -> RGBColor {
+        color(self.share(value))
+    }
+}
+
+/// The end of the axis of losses: what diverges would leave no room for the others.
+fn ceiling(points: impl Iterator<Item = (f64, f64)>) -> f64 {
     let (start, most) = points.filter(|p| p.1.is_finite()).fold((0.0, 0.0), |(start, most): (f64, f64), p| {
         (if p.0 == 0.0 { start.max(p.1) } else { start }, most.max(p.1))
     });
@@ -132,94 +306,11 @@ pub(crate) fn ceiling(points: impl Iterator<Item = (f64, f64)>) -> f64 {
 
 fn judged(record: &SearchRecord) -> String {
     let facts = &record.facts;
+    let metric = facts.metric.replace('_', " ");
     match facts.folds {
-        0 => format!("{} on {} validation rows", facts.metric, facts.validation_rows),
-        k => format!("{} by {k}-fold cross-validation", facts.metric),
+        0 => format!("{metric} on {} validation rows", crate::shown::grouped(facts.validation_rows as u64)),
+        k => format!("{metric} by {k}-fold cross-validation"),
     }
-}
-
-/// A scale of colours from low to high, below a heading.
-fn color_bar<B: DrawingBackend>(
-    pen: &Pen<'_, B>,
-    at: (f64, f64),
-    (low, high): (f64, f64),
-    unit: &str,
-) -> Result<(), String> {
-    const WIDTH: f64 = 120.0;
-    for i in 0..60 {
-        let share = f64::from(i) / 60.0;
-        let left = at.0 + WIDTH * share;
-        pen.fill((left, at.1 - 5.0), (left + WIDTH / 60.0 + 0.5, at.1 + 5.0), color(share))?;
-    }
-    pen.text(&written(low, unit), Text::new(at.0 - 6.0, at.1, 11.0).right())?;
-    pen.text(&written(high, unit), Text::new(at.0 + WIDTH + 6.0, at.1, 11.0))
-}
-
-fn written(value: f64, unit: &str) -> String {
-    if unit == "%" { format!("{:.1} %", 100.0 * value) } else { short(value) }
-}
-
-/// See [`Found::scatter`].
-#[derive(Debug)]
-pub struct Scatter<'a> {
-    found: &'a Found<'a>,
-    x: &'a Key,
-    y: &'a Key,
-}
-
-impl Figure for Scatter<'_> {
-    fn size(&self) -> (u32, u32) {
-        (1000, 470)
-    }
-
-    fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String> {
-        pen.heading(24.0, "Accuracy of every trial", std::slice::from_ref(&self.found.below))?;
-        let standings = &self.found.record.standings;
-        let of: [Measure; 2] = [("train", |s| s.train_accuracy), ("validation", |s| s.accuracy)];
-        for ((name, value), left) in of.into_iter().zip([90.0, 585.0]) {
-            let frame = Frame { left, top: 112.0, width: 380.0, height: 280.0 };
-            frame.axes(
-                pen,
-                (&inset_ticks(&self.x.axis), &self.x.name),
-                (&inset_ticks(&self.y.axis), &self.y.name),
-                true,
-            )?;
-            let ends = range(standings.iter().filter_map(value));
-            pen.text(name, Text::new(left + 30.0, 84.0, 13.0))?;
-            color_bar(pen, (left + 190.0, 84.0), ends, "%")?;
-            // The best is drawn last, on top.
-            for standing in standings.iter().rev() {
-                let (Some(x), Some(y)) = (self.x.of(standing), self.y.of(standing)) else { continue };
-                let at = (frame.x(inset(self.x.axis.at(x))), frame.y(inset(self.y.axis.at(y))));
-                match value(standing) {
-                    None => cross(pen, at)?,
-                    Some(v) => disc(pen, at, 8.0, color((v - ends.0) / (ends.1 - ends.0)), standing.rank == 1)?,
-                }
-            }
-        }
-        let note = "× diverged; the ring is the best";
-        pen.text(note, Text::new(976.0, 452.0, 11.0).color(QUIET).right())
-    }
-}
-
-fn disc<B: DrawingBackend>(
-    pen: &Pen<'_, B>,
-    at: (f64, f64),
-    radius: f64,
-    fill: RGBColor,
-    ring: bool,
-) -> Result<(), String> {
-    let place = pen.point(at);
-    if ring {
-        pen.area.draw(&Circle::new(place, pen.unit(radius + 4.0), INK.filled())).map_err(failed)?;
-        pen.area.draw(&Circle::new(place, pen.unit(radius + 2.0), WHITE.filled())).map_err(failed)?;
-    }
-    pen.area.draw(&Circle::new(place, pen.unit(radius), fill.filled())).map_err(failed)
-}
-
-fn cross<B: DrawingBackend>(pen: &Pen<'_, B>, (x, y): (f64, f64)) -> Result<(), String> {
-    pen.line((x - 5.0, y - 5.0), (x + 5.0, y + 5.0), GREY, 2.0)?;
-    pen.line((x - 5.0, y + 5.0), (x + 5.0, y - 5.0), GREY, 2.0)
 }
 
 /// See [`Found::heatmap`].
@@ -230,169 +321,97 @@ pub struct HeatMap<'a> {
     y: &'a Key,
 }
 
+/// The rectangle of the cells of a heat map.
+struct Grid {
+    left: f64,
+    top: f64,
+    cell: (f64, f64),
+}
+
 impl HeatMap<'_> {
-    const CELL: f64 = 58.0;
+    #[allow(clippy::cast_precision_loss)]
+    fn grid(&self) -> Grid {
+        let side = |key: &Key, most: f64| (most / key.values.len() as f64).min(58.0);
+        Grid { left: 96.0, top: 98.0, cell: (side(self.x, 860.0), side(self.y, 620.0)) }
+    }
 
     #[allow(clippy::cast_precision_loss)]
-    fn frame(&self) -> Frame {
-        let side = |key: &Key, most: f64| (key.axis.values.len() as f64 * Self::CELL).min(most);
-        Frame { left: 110.0, top: 112.0, width: side(self.x, 860.0), height: side(self.y, 620.0) }
+    fn ends(&self) -> (f64, f64) {
+        let grid = self.grid();
+        let right = grid.left + grid.cell.0 * self.x.values.len() as f64;
+        (right, grid.top + grid.cell.1 * self.y.values.len() as f64)
+    }
+
+    /// The best trial of each pair of values, row after row from below.
+    fn cells(&self) -> Vec<Option<&Standing>> {
+        let place = |key: &Key, s: &Standing| key.values.iter().position(|v| Some(*v) == key.of(s));
+        let nx = self.x.values.len();
+        let mut cells: Vec<Option<&Standing>> = vec![None; nx * self.y.values.len()];
+        // Ranked: the first of a cell is its best.
+        for standing in &self.found.record.standings {
+            if let (Some(x), Some(y)) = (place(self.x, standing), place(self.y, standing)) {
+                cells[y * nx + x].get_or_insert(standing);
+            }
+        }
+        cells
+    }
+
+    /// The values of both keys along the cells, and their names.
+    #[allow(clippy::cast_precision_loss)]
+    fn labels<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String> {
+        let (grid, (right, bottom)) = (self.grid(), self.ends());
+        let middle = |i: usize, cell: f64| (i as f64 + 0.5) * cell;
+        let mut last = f64::NEG_INFINITY;
+        for (i, &value) in self.x.values.iter().enumerate() {
+            let (text, x) = (Unit::Number.write(value, 3), grid.left + middle(i, grid.cell.0));
+            let half = text_width(&text, EM) / 2.0;
+            if x - half > last + 6.0 {
+                pen.text(&text, Text::new(x, bottom + 13.0, EM).centred())?;
+                last = x + half;
+            }
+        }
+        for (i, &value) in self.y.values.iter().enumerate() {
+            let y = bottom - middle(i, grid.cell.1);
+            pen.text(&Unit::Number.write(value, 3), Text::new(grid.left - 8.0, y, EM).right())?;
+        }
+        let below = Text::new((grid.left + right) / 2.0, bottom + 34.0, EM);
+        pen.text(&self.x.name, below.color(QUIET).centred())?;
+        pen.text(&fitted(&self.y.name, EM, 300.0), Text::new(24.0, grid.top - 16.0, EM).color(QUIET))
     }
 }
 
 impl Figure for HeatMap<'_> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn size(&self) -> (u32, u32) {
-        let frame = self.frame();
-        ((frame.left + frame.width + 40.0).max(520.0) as u32, (frame.top + frame.height + 56.0) as u32)
+        let (right, bottom) = self.ends();
+        let below = text_width(&self.found.below, 12.0) + 48.0;
+        ((right + 24.0).max(below).max(420.0) as u32, (bottom + 50.0) as u32)
     }
 
     #[allow(clippy::cast_precision_loss)]
     fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String> {
-        let record = self.found.record;
-        let title = format!("Best {} for each pair", record.facts.metric.replace('_', " "));
+        let title = format!("Best {} for each pair", self.found.metric());
         pen.heading(24.0, &title, std::slice::from_ref(&self.found.below))?;
-        let frame = self.frame();
-        let (nx, ny) = (self.x.axis.values.len(), self.y.axis.values.len());
-        let place = |key: &Key, s: &Standing| {
-            let value = key.of(s)?;
-            key.axis.values.iter().position(|v| *v == value)
-        };
-        // Ranked: the first of a cell is its best.
-        let mut cells: Vec<Option<&Standing>> = vec![None; nx * ny];
-        for standing in &record.standings {
-            if let (Some(x), Some(y)) = (place(self.x, standing), place(self.y, standing)) {
-                cells[y * nx + x].get_or_insert(standing);
-            }
-        }
-        let ends = range(cells.iter().flatten().filter_map(|s| self.found.score(s)));
-        let unit = if record.facts.metric == "loss" { "" } else { "%" };
-        let (width, height) = (frame.width / nx as f64, frame.height / ny as f64);
-        for (at, cell) in cells.iter().enumerate() {
+        let (grid, nx) = (self.grid(), self.x.values.len());
+        let (_, bottom) = self.ends();
+        let shade = self.found.shade_of_score();
+        for (at, cell) in self.cells().into_iter().enumerate() {
             let Some(standing) = cell else { continue };
             let (left, top) =
-                (frame.left + (at % nx) as f64 * width, frame.top + frame.height - ((at / nx + 1) as f64) * height);
-            let centre = (left + width / 2.0, top + height / 2.0);
-            let Some(score) = self.found.score(standing) else {
+                (grid.left + (at % nx) as f64 * grid.cell.0, bottom - ((at / nx + 1) as f64) * grid.cell.1);
+            let centre = (left + grid.cell.0 / 2.0, top + grid.cell.1 / 2.0);
+            let Some(score) = Found::score(standing) else {
                 cross(pen, centre)?;
                 continue;
             };
-            let mut share = (score - ends.0) / (ends.1 - ends.0);
-            if record.facts.metric == "loss" {
-                share = 1.0 - share;
-            }
-            pen.fill((left + 1.0, top + 1.0), (left + width - 1.0, top + height - 1.0), color(share))?;
-            let text = if unit == "%" { format!("{:.1}", 100.0 * score) } else { short(score) };
-            if text_width(&text, 12.0) < width {
-                let ink = if share > 0.55 { INK } else { WHITE };
-                pen.text(&text, Text::new(centre.0, centre.1, 12.0).color(ink).centred())?;
+            pen.fill((left + 1.0, top + 1.0), (left + grid.cell.0 - 1.0, top + grid.cell.1 - 1.0), shade.color(score))?;
+            let text =
+                if self.found.is_loss() { Unit::Number.write(score, 3) } else { format!("{:.1}", 100.0 * score) };
+            if text_width(&text, EM) < grid.cell.0 && grid.cell.1 > EM {
+                let ink = if shade.share(score) > 0.55 { INK } else { PAPER };
+                pen.text(&text, Text::new(centre.0, centre.1, EM).color(ink).centred())?;
             }
         }
-        let ticks = |key: &Key| -> Vec<(f64, String)> {
-            let n = key.axis.values.len() as f64;
-            key.axis.values.iter().enumerate().map(|(i, &v)| ((i as f64 + 0.5) / n, short(v))).collect()
-        };
-        frame.axes(pen, (&ticks(self.x), &self.x.name), (&ticks(self.y), &self.y.name), false)
-    }
-}
-
-/// A name and what it is of a trial.
-type Measure = (&'static str, fn(&Standing) -> Option<f64>);
-/// Places along the first key with the best score there, by the bits of the place.
-type Line = BTreeMap<u64, (f64, f64)>;
-
-/// See [`Found::curves`].
-#[derive(Debug)]
-pub struct Parallel<'a> {
-    found: &'a Found<'a>,
-    losses: Vec<(usize, Vec<(f64, f64)>)>,
-}
-
-impl Parallel<'_> {
-    /// Loss over steps, a line a trial, coloured by score.
-    fn draw_losses<B: DrawingBackend>(&self, pen: &Pen<'_, B>, frame: &Frame) -> Result<(), String> {
-        let standings = &self.found.record.standings;
-        let ends = range(standings.iter().filter_map(|s| self.found.score(s)));
-        let points = || self.losses.iter().flat_map(|(_, p)| p.iter().copied());
-        let steps = Axis::new(points().map(|p| p.0 + 1.0));
-        let top = ceiling(points());
-        let losses = Axis::new(points().map(|p| p.1.min(top)));
-        let (Some(steps), Some(losses)) = (steps, losses) else { return Ok(()) };
-        let steps = Axis::new([0.0, steps.values[steps.values.len() - 1] - 1.0].into_iter()).unwrap_or(steps);
-        frame.axes(pen, (&steps_ticks(&steps), "step"), (&losses.ticks(), "loss"), true)?;
-        for standing in standings.iter().rev() {
-            let Some((_, points)) = self.losses.iter().find(|(trial, _)| *trial == standing.trial) else { continue };
-            let share = self.found.score(standing).map(|s| (s - ends.0) / (ends.1 - ends.0));
-            let tone =
-                share.map_or(GREY, |s| color(if self.found.record.facts.metric == "loss" { 1.0 - s } else { s }));
-            let path: Vec<(i32, i32)> =
-                points.iter().map(|p| pen.point((frame.x(steps.at(p.0)), frame.y(losses.at(p.1.min(top)))))).collect();
-            let width = pen.width(if standing.rank == 1 { 3.0 } else { 1.4 });
-            pen.area.draw(&PathElement::new(path, tone.stroke_width(width))).map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    /// Score along the first key, a line for each value of the second.
-    fn draw_scores<B: DrawingBackend>(&self, pen: &Pen<'_, B>, frame: &Frame, x: &Key) -> Result<(), String> {
-        let standings = &self.found.record.standings;
-        let Some(scores) = Axis::new(standings.iter().filter_map(|s| self.found.score(s))) else { return Ok(()) };
-        let unit = if self.found.record.facts.metric == "loss" { "" } else { "%" };
-        let five = (0..5).map(|i| f64::from(i) / 4.0);
-        let (low, high) = (scores.values[0], scores.values[scores.values.len() - 1]);
-        let even = Axis::new([low, high].into_iter()).unwrap_or(scores);
-        let ticks: Vec<(f64, String)> = five.map(|s| (inset(s), written(low + (high - low) * s, unit))).collect();
-        let name = self.found.record.facts.metric.replace('_', " ");
-        frame.axes(pen, (&inset_ticks(&x.axis), &x.name), (&ticks, &name), true)?;
-        let second = self.found.keys.get(1);
-        let mut lines: BTreeMap<u64, (f64, Line)> = BTreeMap::new();
-        // Ranked: the first of a place is its best. Positive numbers are in the order of their bits.
-        for standing in standings {
-            let (Some(at), Some(score)) = (x.of(standing), self.found.score(standing)) else { continue };
-            let of = second.and_then(|key| Some(key.axis.at(key.of(standing)?))).unwrap_or(0.0);
-            let line = lines.entry(of.abs().to_bits()).or_insert((of, BTreeMap::new()));
-            line.1.entry(x.axis.at(at).abs().to_bits()).or_insert((x.axis.at(at), score));
-        }
-        for (of, points) in lines.values() {
-            let tone = color(0.9 * of);
-            let places: Vec<(f64, f64)> =
-                points.values().map(|p| (frame.x(inset(p.0)), frame.y(inset(even.at(p.1).clamp(0.0, 1.0))))).collect();
-            let path: Vec<(i32, i32)> = places.iter().map(|&p| pen.point(p)).collect();
-            pen.area.draw(&PathElement::new(path, tone.stroke_width(pen.width(1.6)))).map_err(failed)?;
-            for place in places {
-                disc(pen, place, 3.0, tone, false)?;
-            }
-        }
-        if let Some(key) = second {
-            let ends = (key.axis.values[0], key.axis.values[key.axis.values.len() - 1]);
-            let text = format!("{} {} dark to {} light", key.name, short(ends.0), short(ends.1));
-            pen.text(&text, Text::new(frame.left + frame.width, frame.top - 14.0, 11.0).color(QUIET).right())?;
-        }
-        Ok(())
-    }
-}
-
-fn steps_ticks(axis: &Axis) -> Vec<(f64, String)> {
-    let last = axis.values[axis.values.len() - 1];
-    (0..=4).map(|i| f64::from(i) / 4.0).map(|s| (s, format!("{:.0}", last * s))).collect()
-}
-
-impl Figure for Parallel<'_> {
-    fn size(&self) -> (u32, u32) {
-        (if self.losses.is_empty() || self.found.keys.is_empty() { 520 } else { 1000 }, 450)
-    }
-
-    fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String> {
-        pen.heading(24.0, "All trials side by side", std::slice::from_ref(&self.found.below))?;
-        let frame = |left: f64| Frame { left, top: 100.0, width: 380.0, height: 280.0 };
-        let mut left = 90.0;
-        if !self.losses.is_empty() {
-            self.draw_losses(pen, &frame(left))?;
-            left = 590.0;
-        }
-        match self.found.keys.first() {
-            Some(key) => self.draw_scores(pen, &frame(left), key),
-            None => Ok(()),
-        }
+        self.labels(pen)
     }
 }

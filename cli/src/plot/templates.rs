@@ -8,6 +8,7 @@ use super::canvas::{Figure, Pen, Placed, SCALE, Text, fitted};
 use super::pixels::{Pixels, text_width};
 use crate::data::{Center, ImageShape, Scale};
 use crate::model::Classifier;
+use crate::shown::number;
 use plotters::prelude::DrawingBackend;
 
 const MARGIN: f64 = 24.0;
@@ -79,7 +80,7 @@ impl Templates {
         let longest = f64::from(tiles.first().map_or(1, |t| t.width.max(t.height)));
         let below = vec![
             format!("{run} · {}, bias left out", kind(model)),
-            format!("one scale for all classes: {} is dark, {} is bright", signed(low), signed(high)),
+            format!("one scale for all classes: {} is dark, {} is bright", number(low, 3), number(high, 3)),
         ];
         let zoom = ((room / longest).floor() as u32).max(1);
         Ok(Self { tiles, names: model.class_names.clone(), below, columns, gap, zoom })
@@ -128,15 +129,6 @@ fn kind(model: &Classifier) -> String {
     } else {
         format!("weights of preprocessed pixels ({})", done.join(", "))
     }
-}
-
-fn signed(value: f64) -> String {
-    let text = if value == 0.0 || (1e-3..1e4).contains(&value.abs()) {
-        format!("{:.3}", value)
-    } else {
-        format!("{value:.2e}")
-    };
-    text.replace('-', "−")
 }
 
 /// One class: each pixel the mean of a block of weights, where the image is larger than its tile.

@@ -3,7 +3,6 @@
 //! Made from the folder; the data themselves are read again for example images, where they are still there. Imports `plot` and
 //! what lies below it; prints nothing.
 
-mod chart;
 mod examples;
 mod html;
 mod run;
@@ -19,6 +18,7 @@ use crate::run::RunResult;
 use crate::run::folder::{self, read_text};
 use crate::run::record::RecordError;
 use crate::run::recorded::{self, BoundsRow, ConfusionRecord};
+use crate::run::roc::RocRecord;
 use crate::search::folder as search_folder;
 use crate::search::ledger::{CONFIG, Ledger};
 use crate::search::table;
@@ -55,6 +55,7 @@ struct Findings {
     metrics: Vec<LogEntry>,
     bounds: Option<Vec<BoundsRow>>,
     confusion: Option<ConfusionRecord>,
+    roc: Option<RocRecord>,
     model: Option<Classifier>,
     /// From the data; why not, where they could not be read; `None` without a model.
     shown: Option<Result<Shown, String>>,
@@ -75,6 +76,7 @@ impl Findings {
             metrics: recorded::read_metrics(folder)?,
             bounds: recorded::read_bounds(folder)?,
             confusion,
+            roc: recorded::read_roc(folder)?,
             model,
             shown,
         })
@@ -83,7 +85,12 @@ impl Findings {
     /// Note on parts that are missing because the data cannot be read.
     fn lacks(&self) -> Option<String> {
         let reason = self.shown.as_ref()?.as_ref().err()?;
-        Some(format!("no example images and no rows of each class: {reason}"))
+        let images = if self.has_images() { "no example images and " } else { "" };
+        Some(format!("{images}no rows of each class: {reason}"))
+    }
+
+    fn has_images(&self) -> bool {
+        self.model.as_ref().is_some_and(|model| model.image_shape.is_some())
     }
 
     fn failed(&self, problem: String) -> ReportError {
@@ -134,7 +141,8 @@ fn of_search(folder: &Path, notes: &mut Vec<String>) -> Result<String, ReportErr
     let record = table::read(folder)?;
     let entries = Ledger::entries(folder)?;
     let config = read_text(folder, CONFIG)?.unwrap_or_default();
-    let mut body = search::sections(&record, &entries, &config);
+    let drawn = search::sections(&record, &entries, &config);
+    let mut body = drawn.map_err(|problem| ReportError::Draw { folder: folder.to_path_buf(), problem })?;
     if record.refit.is_some() && read_text(folder, "best/result.json")?.is_some() {
         let best = folder.join("best");
         body += "<h1>The best, trained once more</h1>\n";

@@ -1,17 +1,17 @@
 //! The sections of a run.
 
-use super::chart::{Series, curves};
-use super::examples::Shown;
-use super::html::{facts, image, note, section, table, text, tiles};
+use super::html::{charts, facts, image, note, section, table, text, tiles, verbatim};
 use super::{Findings, ReportError};
+use crate::config::LoadedConfig;
 use crate::metric::{ClassReport, Confusion};
+use crate::model::Classifier;
 use crate::plot::confusion::Matrix;
+use crate::plot::curves::{self, Rows};
+use crate::plot::pixels::Pixels;
 use crate::plot::{canvas, templates};
-use crate::run::RunResult;
-use crate::run::path::PathPoint;
-use crate::run::recorded::{BoundsRow, ConfusionRecord};
+use crate::run::recorded::ConfusionRecord;
+use crate::run::{RunResult, advice};
 use crate::shown;
-use crate::solver::LogEntry;
 use std::fmt::Write as _;
 
 /// Classes of which a matrix of cells can still be read.
@@ -20,6 +20,9 @@ const MOST_CELLS: usize = 30;
 const MOST_CLASSES: usize = 100;
 /// Lines of the table of the rows of each class.
 const MOST_COUNTS: usize = 1_000;
+/// Classes whose largest weights are listed, and how many of each.
+const MOST_WEIGHED: usize = 12;
+const LARGEST: usize = 8;
 /// Pairs that are shown with examples.
 pub(super) const PAIRS: usize = 6;
 
@@ -29,19 +32,23 @@ pub(super) fn percent(share: f64) -> String {
 
 /// A number in six significant digits.
 pub(super) fn number(value: f64) -> String {
-    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-    if rounded == 0.0 || (1e-4..1e6).contains(&rounded.abs()) { format!("{rounded}") } else { format!("{rounded:e}") }
+    shown::number(value, 6)
 }
 
 /// Every section of a run, the most important first.
 pub(super) fn sections(found: &Findings) -> Result<String, ReportError> {
     let mut out = head(&found.result);
     out += &section("certificate", "Certificate", &certificate(&found.result));
-    out += &section("curves", "Curves", &all_curves(found));
+    out += &section("diverged", "Diverged", &diverged(found));
+    out += &section("curves", "Curves", &all_curves(found).map_err(|problem| found.failed(problem))?);
     if let Some(record) = &found.confusion {
         let name = format!("Confusion on the {} split", record.split);
         out += &section("confusion", &name, &matrix(record).map_err(|problem| found.failed(problem))?);
-        out += &section("confused", "Most often confused", &pairs(record, found.shown.as_ref()));
+        out += &section("confused", "Most often confused", &pairs(record, found));
+    }
+    if let Some(record) = &found.roc {
+        let name = format!("Each class against the rest, {} split", record.split);
+        out += &section("roc", &name, &charts(curves::roc_charts(record)).map_err(|problem| found.failed(problem))?);
     }
     out += &section("weights", "Weights of each class", &weights(found));
     if let Some(record) = &found.confusion {
@@ -49,7 +56,7 @@ pub(super) fn sections(found: &Findings) -> Result<String, ReportError> {
     }
     out += &section("path", "Regularisation path", &path(&found.result));
     out += &section("data", "Data", &data(found));
-    out += &section("configuration", "Configuration", &format!("<pre>{}</pre>", text(&found.config)));
+    out += &section("configuration", "Configuration", &verbatim(&found.config));
     Ok(out)
 }
 
@@ -62,7 +69,9 @@ fn head(result: &RunResult) -> String {
     }
     values.extend(result.objective.map(|o| ("objective".to_owned(), number(o))));
     values.extend(
-        result.relative_gap.map(|g| ("beside the optimum".to_owned(), format!("at most {}", shown::above(g, number)))),
+        result.relative_gap.map(|g| {
+            ("beside the optimum".to_owned(), format!("at most {}", shown::above(g, |v| shown::number(v, 3))))
+        }),
     );
     values.push(("seconds of solving".to_owned(), format!("{:.2}", result.seconds_solve)));
     if result.objective.is_none() {
@@ -80,58 +89,45 @@ fn certificate(result: &RunResult) -> String {
         "No weights whatsoever bring this objective below {}; these reach {}, which is at most {} the best there is.",
         shown::at_least(dual, number),
         number(objective),
-        shown::above(gap, number)
+        shown::above(gap, |v| shown::number(v, 3))
     );
     format!("<p>{}</p>", text(sentence))
 }
 
-fn all_curves(found: &Findings) -> String {
-    let charts = match &found.result.path {
-        // The log belongs to several models, one after the other.
-        Some(points) => over_c(points),
-        None => over_steps(&found.metrics, found.bounds.as_deref()),
-    };
-    if charts.is_empty() { charts } else { format!("<div class=\"charts\">{charts}</div>") }
+fn all_curves(found: &Findings) -> Result<String, String> {
+    let rows = Rows::of(&found.result);
+    charts(match &found.result.path {
+        // What was logged belongs to several models, one after the other.
+        Some(points) => curves::path_charts(points, rows),
+        None => {
+            let mut all = vec![curves::loss_chart(&found.metrics), curves::accuracy_chart(&found.metrics, rows)];
+            all.extend(found.bounds.as_deref().map(curves::bounds_charts).unwrap_or_default());
+            all
+        }
+    })
 }
 
-const fn series(name: &'static str, color: &'static str, points: Vec<(f64, f64)>) -> Series {
-    Series { name, color, points }
-}
-
-/// The models of a path.
-fn over_c(points: &[PathPoint]) -> String {
-    let of = |value: fn(&PathPoint) -> Option<f64>| -> Vec<(f64, f64)> {
-        points.iter().filter_map(|p| value(p).map(|v| (p.c.log10(), v))).collect()
-    };
-    let accuracies = [
-        series("train", "--c1", of(|p| p.train_accuracy)),
-        series("validation", "--c2", of(|p| p.validation_accuracy)),
-        series("test", "--c3", of(|p| p.test_accuracy)),
-    ];
-    let loss = [series("mean loss of the training rows", "--c1", of(|p| p.data_loss))];
-    curves("accuracy of the model for each C", "log10 C", &accuracies, true)
-        + &curves("data loss of the model for each C", "log10 C", &loss, false)
-}
-
-fn over_steps(metrics: &[LogEntry], bounds: Option<&[BoundsRow]>) -> String {
-    #[allow(clippy::cast_precision_loss)]
-    let of = |value: fn(&LogEntry) -> Option<f64>| -> Vec<(f64, f64)> {
-        metrics.iter().filter_map(|e| value(e).map(|v| (e.step as f64, v))).collect()
-    };
-    let mut charts = curves("loss", "step", &[series("objective as logged", "--c1", of(|e| e.loss))], false);
-    let accuracies = [
-        series("train (sample)", "--c1", of(|e| e.train_accuracy)),
-        series("validation", "--c2", of(|e| e.validation_accuracy)),
-    ];
-    charts += &curves("accuracy", "step", &accuracies, true);
-    if let Some(rows) = bounds {
-        let of = |value: fn(&BoundsRow) -> f64| rows.iter().map(|r| (r.epoch, value(r))).collect::<Vec<_>>();
-        let sides = [series("primal", "--c1", of(|r| r.primal)), series("dual", "--c2", of(BoundsRow::about_dual))];
-        charts += &curves("bounds, as measured", "epoch", &sides, false);
-        let gaps = of(|r| r.relative_gap).into_iter().filter(|p| p.1 > 0.0).collect();
-        charts += &curves("relative gap", "epoch", &[series("(primal − dual)/primal", "--c3", gaps)], false);
+/// What is known of a run that diverged, and what to try.
+fn diverged(found: &Findings) -> String {
+    if found.result.stop_reason != "diverged" {
+        return String::new();
     }
-    charts
+    let losses = || found.metrics.iter().filter_map(|entry| Some((entry.step, entry.loss?)));
+    let mut sentence = "The run diverged; there is no model.".to_owned();
+    if let (Some((_, first)), Some((step, last))) = (losses().next(), losses().next_back()) {
+        let last = if last.is_finite() { number(last) } else { "no finite number".into() };
+        sentence = format!(
+            "The objective was {} at the first step and {last} at step {step}: the run diverged, and there is no model.",
+            number(first)
+        );
+    }
+    let config = LoadedConfig::parse(&found.config, &found.folder.join("config.toml"), &[]).ok();
+    let advice = config.map(|config| advice::after_divergence(&config, found.result.reg));
+    format!(
+        "<p>{}</p>{}",
+        text(sentence),
+        advice.map_or_else(String::new, |advice| format!("<p>To go on: {}.</p>", text(advice)))
+    )
 }
 
 /// Cells to read where there are few classes, else the figure.
@@ -143,7 +139,7 @@ fn matrix(record: &ConfusionRecord) -> Result<String, String> {
         let png = canvas::png(&Matrix::new(confusion, class_names, split, ""))?;
         return Ok(format!("<div class=\"wide\">{}</div>", image(&png, "confusion matrix", "figure")));
     }
-    let mut out = "<div class=\"wide\"><table class=\"matrix\"><thead><tr><th></th>".to_owned();
+    let mut out = "<div class=\"wide\" tabindex=\"0\"><table class=\"matrix\"><thead><tr><th></th>".to_owned();
     class_names.iter().for_each(|name| {
         let _ = write!(out, "<th scope=\"col\">{}</th>", text(name));
     });
@@ -158,10 +154,10 @@ fn matrix(record: &ConfusionRecord) -> Result<String, String> {
             let hue = if i == j { "--hit" } else { "--miss" };
             // The root: errors are small.
             let alpha = 0.75 * share.sqrt();
-            let tip = format!("{count} of {total} {name}\npredicted as {predicted}: {}", percent(share));
+            let tip = format!("{count} of {total} {name} predicted as {predicted}: {}", percent(share));
             let _ = write!(
                 out,
-                "<td style=\"background:rgba(var({hue}),{alpha:.3})\" data-tip=\"{}\">{count}</td>",
+                "<td style=\"background:rgba(var({hue}),{alpha:.3})\" title=\"{}\">{count}</td>",
                 text(tip)
             );
         }
@@ -172,12 +168,23 @@ fn matrix(record: &ConfusionRecord) -> Result<String, String> {
     Ok(out)
 }
 
-fn pairs(record: &ConfusionRecord, shown: Option<&Result<Shown, String>>) -> String {
+/// The pairs of classes that are most often confused, with images of them where the rows are images.
+fn pairs(record: &ConfusionRecord, found: &Findings) -> String {
+    let pairs = record.confusion.most_confused(PAIRS);
+    if pairs.is_empty() || !found.has_images() {
+        let row = |&(count, i, j): &(u64, usize, usize)| {
+            vec![text(&record.class_names[i]), text(&record.class_names[j]), shown::grouped(count)]
+        };
+        let heads = ["class", "taken for", "rows"].map(String::from);
+        let rows: Vec<Vec<String>> = pairs.iter().map(row).collect();
+        return if rows.is_empty() { String::new() } else { table(&heads, &rows, &[false, false, true]) };
+    }
     let mut out = String::new();
-    for (count, i, j) in record.confusion.most_confused(PAIRS) {
+    for (count, i, j) in pairs {
         let (from, to) = (&record.class_names[i], &record.class_names[j]);
-        let _ = writeln!(out, "<h3>{} taken for {}: {count} times</h3>", text(from), text(to));
-        let Some(Ok(shown)) = shown else { continue };
+        let times = shown::grouped(count);
+        let _ = writeln!(out, "<h3>{} taken for {}: {times} times</h3>", text(from), text(to));
+        let Some(Ok(shown)) = &found.shown else { continue };
         let images: Vec<String> = shown
             .pairs
             .iter()
@@ -189,7 +196,7 @@ fn pairs(record: &ConfusionRecord, shown: Option<&Result<Shown, String>>) -> Str
             let _ = writeln!(out, "<div class=\"pair\">{}</div>", images.join(""));
         }
     }
-    if let (false, Some(Err(reason))) = (out.is_empty(), shown) {
+    if let Some(Err(reason)) = &found.shown {
         out += &note(format!("No examples are shown: {reason}"));
     }
     out
@@ -197,23 +204,38 @@ fn pairs(record: &ConfusionRecord, shown: Option<&Result<Shown, String>>) -> Str
 
 fn weights(found: &Findings) -> String {
     let Some(model) = &found.model else { return String::new() };
-    match templates::tiles(model) {
-        Err(_) => String::new(),
-        Ok(tiles) => {
-            let one = |(tile, name): (&crate::plot::pixels::Pixels, &String)| {
-                format!("<div>{}{}</div>", image(&tile.to_png(), &format!("weights of {name}"), "template"), text(name))
-            };
-            let shown = tiles.iter().zip(&model.class_names).take(MOST_COUNTS);
-            let pictures: Vec<String> = shown.map(one).collect();
-            format!(
-                "<div class=\"templates\">{}</div>{}",
-                pictures.join("\n"),
-                note(
-                    "One scale for all classes; bright pixels speak for the class, dark ones against it. The bias is left out."
-                )
-            )
+    let Ok(tiles) = templates::tiles(model) else { return largest_weights(model) };
+    let one = |(tile, name): (&Pixels, &String)| {
+        format!("<div>{}{}</div>", image(&tile.to_png(), &format!("weights of {name}"), "template"), text(name))
+    };
+    let pictures: Vec<String> = tiles.iter().zip(&model.class_names).take(MOST_COUNTS).map(one).collect();
+    let words =
+        "One scale for all classes; bright pixels speak for the class, dark ones against it. The bias is left out.";
+    format!("<div class=\"templates\">{}</div>{}", pictures.join("\n"), note(words))
+}
+
+/// The features that speak most for or against each class, by name.
+fn largest_weights(model: &Classifier) -> String {
+    let k = model.n_classes();
+    let mut out = String::new();
+    for (class, name) in model.class_names.iter().enumerate().take(MOST_WEIGHED) {
+        let features = model.largest_weights(class, LARGEST);
+        let row = |&j: &usize| vec![text(model.feature_name(j)), shown::number(model.weight[j * k + class], 4)];
+        let rows: Vec<Vec<String>> = features.iter().map(row).collect();
+        let heads = ["feature".to_owned(), "weight".to_owned()];
+        if !rows.is_empty() {
+            let _ = writeln!(out, "<div><h3>{}</h3>{}</div>", text(name), table(&heads, &rows, &[false, true]));
         }
     }
+    if out.is_empty() {
+        return out;
+    }
+    let scaled = if model.scaler.scale.is_some() { " of scaled features, so that they can be compared" } else { "" };
+    let mut words = format!("The {LARGEST} largest weights of each class{scaled}; `burn-svm weights` lists more.");
+    if k > MOST_WEIGHED {
+        words += &format!(" The first {MOST_WEIGHED} of {k} classes.");
+    }
+    format!("<div class=\"weighed\">\n{out}</div>{}", note(words))
 }
 
 fn classes(confusion: &Confusion, names: &[String]) -> String {
@@ -231,7 +253,7 @@ fn classes(confusion: &Confusion, names: &[String]) -> String {
             share(c.precision, c.predicted > 0),
             share(c.recall, c.support > 0),
             share(c.f1, c.occurs()),
-            c.support.to_string(),
+            shown::grouped(c.support),
         ]
     };
     let mut rows: Vec<Vec<String>> = order.iter().map(|&k| row(&names[k], &reports[k])).collect();
@@ -254,7 +276,7 @@ fn path(result: &RunResult) -> String {
             vec![
                 text(number(p.c)),
                 p.objective.map_or_else(|| "–".into(), number),
-                p.relative_gap.map_or_else(|| "–".into(), |g| format!("{g:.1e}")),
+                p.relative_gap.map_or_else(|| "–".into(), |g| shown::number(g, 2)),
                 share(p.train_accuracy),
                 share(p.validation_accuracy),
                 share(p.test_accuracy),
@@ -268,8 +290,8 @@ fn path(result: &RunResult) -> String {
 fn data(found: &Findings) -> String {
     let result = &found.result;
     let mut values = vec![
-        ("training rows".to_owned(), result.n_samples.to_string()),
-        ("features".to_owned(), result.n_features.to_string()),
+        ("training rows".to_owned(), shown::grouped(result.n_samples as u64)),
+        ("features".to_owned(), shown::grouped(result.n_features as u64)),
         ("classes".to_owned(), result.n_classes.to_string()),
     ];
     if let Some(model) = &found.model {
@@ -293,6 +315,9 @@ fn data(found: &Findings) -> String {
         values.push(("peak memory".to_owned(), format!("{} MB", bytes / 1_000_000)));
     }
     let mut out = facts(&values);
+    if let Some(Err(reason)) = &found.shown {
+        out += &note(format!("The rows of each class are not shown: {reason}"));
+    }
     if let Some(Ok(shown)) = &found.shown {
         let rows: Vec<Vec<String>> = shown
             .counts
@@ -302,7 +327,7 @@ fn data(found: &Findings) -> String {
             .collect();
         let heads = ["class", "train", "validation", "test"].map(String::from);
         out += &format!(
-            "<h3>Rows of each class</h3><div class=\"long\">{}</div>",
+            "<h3>Rows of each class</h3><div class=\"long\" tabindex=\"0\">{}</div>",
             table(&heads, &rows, &[false, true, true, true])
         );
         if rows.len() < shown.counts.len() {

@@ -1,24 +1,25 @@
 //! The sections of a search.
 
-use super::chart::{Dot, Line, Series, curves, lines, scatter};
-use super::html::{facts, note, section, table, text, tiles};
+use super::html::{charts, facts, note, section, table, text, tiles, verbatim};
 use super::run::{number, percent};
-use crate::plot::scale::{Axis, hex};
-use crate::plot::search::{Found, Key, ceiling};
+use crate::plot::search::{Found, written};
 use crate::search::ledger::LedgerEntry;
-use crate::search::rank::Standing;
 use crate::search::space::short_names;
 use crate::search::table::SearchRecord;
-use std::collections::BTreeMap;
+use crate::shown;
 
 /// Every section of a search, without those of its best run.
-pub(super) fn sections(record: &SearchRecord, entries: &[LedgerEntry], config: &str) -> String {
+pub(super) fn sections(record: &SearchRecord, entries: &[LedgerEntry], config: &str) -> Result<String, String> {
     let mut out = head(record);
     let found = Found::new(record, entries, "");
-    out += &section("trials", "Trials", &found.as_ref().map_or_else(String::new, |f| pictures(record, f)));
+    out += &section(
+        "trials",
+        "Trials",
+        &found.as_ref().map_or_else(|| Ok(String::new()), |found| pictures(record, found))?,
+    );
     out += &section("ranking", "Ranking", &ranking(record));
     out += &section("judged", "How trials were judged", &judged(record));
-    out + &section("search", "Configuration of the search", &format!("<pre>{}</pre>", text(config)))
+    Ok(out + &section("search", "Configuration of the search", &verbatim(config)))
 }
 
 fn score(record: &SearchRecord, value: f64) -> String {
@@ -44,104 +45,26 @@ fn head(record: &SearchRecord) -> String {
     tiles(&values)
 }
 
-/// The keys of a trial and what came of it.
-fn tip(record: &SearchRecord, standing: &Standing) -> String {
-    let names = short_names(record.facts.keys.iter().map(String::as_str));
-    let mut lines = vec![format!("rank {}, trial {}", standing.rank, standing.trial)];
-    for (key, name) in record.facts.keys.iter().zip(names) {
-        lines.push(format!("{name} {}", standing.values.get(key).map_or("", String::as_str)));
+/// Trials over two keys, or the score along the only one; the losses of all of them.
+fn pictures(record: &SearchRecord, found: &Found<'_>) -> Result<String, String> {
+    let mut all = found.scatter_charts();
+    let has_pair = all.iter().any(Option::is_some);
+    all.extend([found.scores_chart(), found.losses_chart()]);
+    let drawn = charts(all)?;
+    if drawn.is_empty() {
+        return Ok(drawn);
     }
-    let measured = [("validation", standing.accuracy), ("train", standing.train_accuracy)];
-    lines.extend(measured.iter().filter_map(|(name, v)| v.map(|v| format!("{name} {}", percent(v)))));
-    if standing.diverged() {
-        lines.push("diverged".into());
+    let mut words = "Point at a trial for its values, or go to it with the tab key.".to_owned();
+    if has_pair {
+        words += " The best is ringed.";
     }
-    lines.join("\n")
-}
-
-fn pictures(record: &SearchRecord, found: &Found<'_>) -> String {
-    let mut charts = String::new();
-    let keys = found.keys();
-    if let [x, y, ..] = keys {
-        for (name, value) in MEASURES {
-            charts += &over_two(record, name, value, x, y);
-        }
-    } else if let [x] = keys {
-        let along = |value: fn(&Standing) -> Option<f64>| {
-            let mut points: Vec<(f64, f64)> =
-                record.standings.iter().filter_map(|s| Some((x.of(s)?, value(s)?))).collect();
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            // A logarithm where the values span decades.
-            points.into_iter().map(|p| (if x.axis.is_log() { p.0.log10() } else { p.0 }, p.1)).collect::<Vec<_>>()
-        };
-        let name = if x.axis.is_log() { format!("log10 {}", x.name) } else { x.name.clone() };
-        let series = [
-            Series { name: "validation", color: "--c2", points: along(|s| s.accuracy) },
-            Series { name: "train", color: "--c1", points: along(|s| s.train_accuracy) },
-        ];
-        charts += &curves("accuracy", &name, &series, true);
+    if record.standings.iter().any(|standing| standing.diverged()) {
+        words += " A cross is a trial that diverged.";
     }
-    charts += &losses(record, found);
-    if charts.is_empty() {
-        return charts;
-    }
-    let mut words = "Point at a trial for its values. A cross is a trial that diverged; the best is ringed.".to_owned();
     if record.facts.folds.max(record.facts.repeats) > 1 {
         words += " Losses are those of the first fold.";
     }
-    format!("<div class=\"charts\">{charts}</div>{}", note(words))
-}
-
-/// Trials whose losses are drawn, the best of all.
-const MOST_LINES: usize = 1000;
-
-/// The losses of all trials over their steps.
-fn losses(record: &SearchRecord, found: &Found<'_>) -> String {
-    let mut points: BTreeMap<usize, Vec<(f64, f64)>> = found.losses().into_iter().collect();
-    let scores = || record.standings.iter().filter_map(|s| s.score);
-    let (low, high) = scores().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    let is_loss = record.facts.metric == "loss";
-    let share = |v: f64| if high > low { (v - low) / (high - low) } else { 0.5 };
-    let line = |standing: &Standing| {
-        Some(Line {
-            points: points.remove(&standing.trial)?,
-            tone: standing.score.map(|v| hex(if is_loss { 1.0 - share(v) } else { share(v) })),
-            best: standing.rank == 1,
-            tip: tip(record, standing),
-        })
-    };
-    let mut all: Vec<Line> = record.standings.iter().take(MOST_LINES).filter_map(line).collect();
-    // The best last, on top.
-    all.reverse();
-    let top = ceiling(all.iter().flat_map(|line| line.points.iter().copied()));
-    let mut ends = if low > high { [String::new(), String::new()] } else { [score(record, low), score(record, high)] };
-    if is_loss {
-        ends.reverse();
-    }
-    lines("loss of every trial", ("step", "loss"), &all, top, (&record.facts.metric.replace('_', " "), &ends))
-}
-
-type Measure = (&'static str, fn(&Standing) -> Option<f64>);
-const MEASURES: [Measure; 2] = [("validation accuracy", |s| s.accuracy), ("train accuracy", |s| s.train_accuracy)];
-
-fn over_two(record: &SearchRecord, name: &str, value: fn(&Standing) -> Option<f64>, x: &Key, y: &Key) -> String {
-    let values: Vec<f64> = record.standings.iter().filter_map(value).collect();
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
-    let share = |v: f64| if high > low { (v - low) / (high - low) } else { 0.5 };
-    let dot = |standing: &Standing| {
-        Some(Dot {
-            x: x.of(standing)?,
-            y: y.of(standing)?,
-            fill: value(standing).map(|v| hex(share(v))),
-            best: standing.rank == 1,
-            tip: tip(record, standing),
-        })
-    };
-    // The best last, on top.
-    let dots: Vec<Dot> = record.standings.iter().rev().filter_map(dot).collect();
-    let ends = if values.is_empty() { [String::new(), String::new()] } else { [percent(low), percent(high)] };
-    let (x_axis, y_axis): (&Axis, &Axis) = (&x.axis, &y.axis);
-    scatter(name, (x_axis, &x.name), (y_axis, &y.name), &dots, &ends)
+    Ok(drawn + &note(words))
 }
 
 fn ranking(record: &SearchRecord) -> String {
@@ -164,28 +87,30 @@ fn ranking(record: &SearchRecord) -> String {
         .iter()
         .map(|s| {
             let mut row = vec![s.rank.to_string(), s.trial.to_string()];
-            row.extend(record.facts.keys.iter().map(|key| text(s.values.get(key).map_or("", String::as_str))));
+            row.extend(record.facts.keys.iter().map(|key| text(written(s.values.get(key).map_or("", String::as_str)))));
             row.push(s.score.map_or_else(|| "–".into(), |v| score(record, v)));
             row.push(s.standard_error.map_or_else(|| "–".into(), |e| score(record, e)));
             row.push(share(s.macro_f1));
             row.push(s.loss.map_or_else(|| "–".into(), number));
             row.push(share(s.train_accuracy));
-            row.push(s.relative_gap.map_or_else(|| "–".into(), |g| format!("{g:.1e}")));
+            row.push(s.relative_gap.map_or_else(|| "–".into(), |g| shown::number(g, 2)));
             row.push(text(s.stop.replace('_', " ")));
             row
         })
         .collect();
     let numbers: Vec<bool> = (0..heads.len()).map(|i| i + 1 < heads.len()).collect();
-    format!("<div class=\"long\">{}</div>", table(&heads, &rows, &numbers))
+    format!("<div class=\"long\" tabindex=\"0\">{}</div>", table(&heads, &rows, &numbers))
 }
 
 fn judged(record: &SearchRecord) -> String {
     let f = &record.facts;
     let rows = match f.folds {
-        0 => format!("{} held-out rows, {} to learn from; drawn {} times", f.validation_rows, f.train_rows, f.repeats),
+        0 => format!("{} held-out rows, {} to learn from; drawn {}", f.validation_rows, f.train_rows, times(f.repeats)),
         k => format!(
-            "{k}-fold cross-validation, {} times; {} rows to learn from, {} to judge by",
-            f.repeats, f.train_rows, f.validation_rows
+            "{k}-fold cross-validation, {}; {} rows to learn from, {} to judge by",
+            times(f.repeats),
+            f.train_rows,
+            f.validation_rows
         ),
     };
     let together = match (record.stacked, record.alone.as_slice()) {
@@ -214,7 +139,11 @@ fn judged(record: &SearchRecord) -> String {
     facts(&values) + &within.map_or_else(String::new, note)
 }
 
-/// Note on the standard error of the best score, and the trials within it.
+fn times(n: usize) -> String {
+    if n == 1 { "once".into() } else { format!("{n} times") }
+}
+
+/// How sure the choice is.
 fn within_error(record: &SearchRecord) -> Option<String> {
     let best = record.standings.first()?;
     let (score, error) = best.score.zip(best.standard_error)?;

@@ -18,19 +18,20 @@ pub const FIGURES: &str = "figures";
 pub const PAGE: &str = "report.html";
 
 /// The files that runs make, but for figures and the models of a path.
-pub(super) const FILES: [&str; 8] = [
+pub(super) const FILES: [&str; 9] = [
     "config.toml",
     "metrics.csv",
     JSON_LINES,
     "bounds.csv",
     "confusion.csv",
+    "roc.csv",
     "model.safetensors",
     "result.json",
     "path.csv",
 ];
 
 /// The figures that runs have, without their endings.
-pub const DRAWN: [&str; 6] = ["loss", "accuracy", "bounds", "path", "confusion", "weights"];
+pub const DRAWN: [&str; 7] = ["loss", "accuracy", "bounds", "path", "confusion", "roc", "weights"];
 
 /// A file of a folder, bounded by the limit for reading, and never from outside of it; `None` where it is not there.
 ///

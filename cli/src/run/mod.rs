@@ -2,6 +2,7 @@
 //!
 //! Imports everything below; draws nothing and prints nothing.
 
+pub mod advice;
 mod calibrate;
 pub mod certify;
 pub mod checkpoint;
@@ -18,6 +19,7 @@ pub mod record;
 pub mod recorded;
 mod recorder;
 pub mod resume;
+pub mod roc;
 pub mod selfcheck;
 mod setup;
 mod wanted;
@@ -383,7 +385,11 @@ fn finish(outcome: SolverResult, prepared: &Prepared, folder: &mut RunFolder) ->
         name.clone_into(&mut result.config);
     }
     if let (Some(model), Some(confusion)) = (&model, &confusion) {
-        folder.confusion(rows_to_report(&prepared.split).0, confusion, &model.class_names)?;
+        let (split, rows) = rows_to_report(&prepared.split);
+        folder.confusion(split, confusion, &model.class_names)?;
+        if let Some(record) = roc::RocRecord::measure(model, &prepared.data, split, rows) {
+            folder.roc(&record)?;
+        }
     }
     folder.finish(&result)?;
     if stop != StopReason::Interrupted {
@@ -406,6 +412,8 @@ fn blank_result(
         gradient: fit.gradient.map(|gradient| gradient.route.name().into()),
         gradient_agreement: fit.gradient.and_then(|gradient| gradient.agreement),
         n_samples: prepared.split.train.len(),
+        n_validation: prepared.split.validation.len(),
+        n_test: prepared.split.test.len(),
         n_features: prepared.data.features.n_features(),
         n_classes: prepared.data.n_classes(),
         steps: fit.steps,

@@ -1,7 +1,7 @@
 //! The run folder, with all files of a run; `recorded` reads it again.
 //!
 //! `config.toml` as used, `metrics.csv` as it grows, `bounds.csv` of a solver that proves some, `model.safetensors`,
-//! `confusion.csv`, `result.json`, `figures/`, and while it runs `checkpoint/`. A file gets its final name only when it is whole;
+//! `confusion.csv`, `roc.csv`, `result.json`, `figures/`, and while it runs `checkpoint/`. A file gets its final name only when it is whole;
 //! `metrics.csv` and `bounds.csv` are the exceptions, they grow line by line.
 
 mod error;
@@ -16,6 +16,7 @@ use super::journal::{JSON_LINES, Journal};
 use super::measure::CalibrationReport;
 use super::path::{FinishedPoint, PathPoint};
 use super::recorded::BoundsRow;
+use super::roc::RocRecord;
 use crate::durable::{self, GrowingFile, Made};
 use crate::metric::Confusion;
 use crate::solver::{LogEntry, Measurement, Snapshot, SolveError};
@@ -38,7 +39,12 @@ pub struct RunResult {
     /// The relative difference of the first batch's gradient from Burn's autodiff.
     #[serde(default)]
     pub gradient_agreement: Option<f64>,
+    /// Rows that were trained on.
     pub n_samples: usize,
+    #[serde(default)]
+    pub n_validation: usize,
+    #[serde(default)]
+    pub n_test: usize,
     pub n_features: usize,
     pub n_classes: usize,
     pub steps: u64,
@@ -145,7 +151,7 @@ impl RunFolder {
                 None
             }
         };
-        made.remove(&["result.json", "confusion.csv"])?;
+        made.remove(&["result.json", "confusion.csv", "roc.csv"])?;
         made.write("config.toml", config.as_bytes())?;
         Ok(Self {
             made,
@@ -263,6 +269,16 @@ impl RunFolder {
         let bytes = text.map_err(|e| failed(&file)(io::Error::other(e)))?;
         self.made.claim(&["confusion.csv"])?;
         Ok(self.made.write("confusion.csv", &bytes)?)
+    }
+
+    /// Writes `roc.csv`.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when it cannot be written.
+    pub fn roc(&self, record: &RocRecord) -> Result<(), RecordError> {
+        let bytes = record.text().map_err(|e| failed(&self.path().join("roc.csv"))(io::Error::other(e)))?;
+        self.made.claim(&["roc.csv"])?;
+        Ok(self.made.write("roc.csv", &bytes)?)
     }
 
     /// Path of the model of one C.

@@ -3,6 +3,7 @@
 use super::folder;
 use super::path::PathPoint;
 use super::record::{MetricsRow, RecordError, RunResult};
+use super::roc::{ClassCurve, RocRecord};
 use crate::durable::Refusal;
 use crate::format::limit;
 use crate::metric::{Confusion, MOST_DENSE};
@@ -138,4 +139,16 @@ pub fn read_confusion(folder: &Path) -> Result<Option<ConfusionRecord>, RecordEr
     fits(folder, "confusion.csv", names.saturating_add(cells))?;
     let (split, class_names, confusion) = super::confusion::parse(text.as_slice()).map_err(problem)?;
     Ok(Some(ConfusionRecord { split, class_names, confusion }))
+}
+
+/// The curves of a run's `roc.csv`; `None` where there is none.
+///
+/// # Errors
+/// [`RecordError::Content`] when the file holds no such curves.
+pub fn read_roc(folder: &Path) -> Result<Option<RocRecord>, RecordError> {
+    let file = folder.join("roc.csv");
+    let Some(text) = folder::read(folder, "roc.csv")? else { return Ok(None) };
+    let lines = text.iter().filter(|&&byte| byte == b'\n').count() as u64;
+    fits(folder, "roc.csv", lines.saturating_mul(size_of::<ClassCurve>() as u64 + 32))?;
+    RocRecord::parse(text.as_slice()).map(Some).map_err(|problem| RecordError::Content { file, problem })
 }

@@ -8,13 +8,15 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 /// The contract of `result.json`.
-const RESULT_KEYS: [&str; 28] = [
+const RESULT_KEYS: [&str; 30] = [
     "version",
     "config",
     "device",
     "gradient",
     "gradient_agreement",
     "n_samples",
+    "n_validation",
+    "n_test",
     "n_features",
     "n_classes",
     "steps",
@@ -40,10 +42,11 @@ const RESULT_KEYS: [&str; 28] = [
 ];
 
 /// The figures of a run of images, in the order in which they are drawn.
-const FIGURES: [[&str; 2]; 4] = [
+const FIGURES: [[&str; 2]; 5] = [
     ["loss.png", "loss.svg"],
     ["accuracy.png", "accuracy.svg"],
     ["confusion.png", "confusion.svg"],
+    ["roc.png", "roc.svg"],
     ["weights.png", "weights.svg"],
 ];
 
@@ -105,6 +108,7 @@ fn a_run_folder_holds_what_the_contract_says_and_no_more() {
         "metrics.jsonl",
         "model.safetensors",
         "result.json",
+        "roc.csv",
     ];
     assert_eq!(list("run"), files);
     assert_eq!(
@@ -337,6 +341,7 @@ fn plot_draws_the_figures_again() {
     for (file, content) in [
         ("metrics.csv", "step,loss\n1,x\n"),
         ("confusion.csv", "test,a\n"),
+        ("roc.csv", "split,curve,class,area,x,y\ntest,roc,a,1,0,nan\n"),
         ("model.safetensors", "no"),
         ("bounds.csv", "1\n"),
     ] {
@@ -360,7 +365,7 @@ fn plot_draws_what_it_can_of_an_old_run() {
     fs::remove_file(desk.path("run/confusion.csv")).unwrap();
     fs::remove_file(desk.path("run/model.safetensors")).unwrap();
     let drawn = desk.succeed(&["plot", "run", "--format", "svg"]);
-    assert_eq!(drawn.stdout, "run/figures/loss.svg\nrun/figures/accuracy.svg\n");
+    assert_eq!(drawn.stdout, "run/figures/loss.svg\nrun/figures/accuracy.svg\nrun/figures/roc.svg\n");
     let notes = "note: confusion: not drawn, there is no confusion.csv (the run has no model, or is of an older version)\n\
                  note: weights: not drawn, there is no model.safetensors\n";
     assert_eq!(drawn.stderr, notes);
@@ -418,7 +423,10 @@ fn a_run_that_diverges_says_so_and_leaves_no_model() {
     let diverged = diverge(&desk, &["--quiet"]);
     assert_eq!((diverged.code, diverged.stdout.as_str()), (Some(1), ""));
     assert_eq!(diverged.problem(), "the run diverged, seen at step 100; no model was written");
-    assert_eq!(diverged.hint(), "plain SGD is stable only for a learning_rate below 1/reg = 5.00000e-5");
+    assert_eq!(
+        diverged.hint(),
+        "plain SGD is stable only for a learning_rate below 1/reg = 5e-5: try `--set solver.sgd.learning_rate=5e-6`"
+    );
     let warning = "warning: learning_rate 0.01 is not below 1/reg = 5.00000e-5: plain SGD multiplies the weights by -399 each step \
                    and will diverge\n";
     assert!(diverged.stderr.starts_with(warning), "the warning comes before the run: {}", diverged.stderr);

@@ -3,7 +3,7 @@
 
 use crate::program::{Desk, SMALL, repository};
 use burn_svm::internals::calibration::{Calibrator, Method, QualitySum, log_softmax, negative_log_likelihood};
-use burn_svm::internals::metric::{ClassReport, Confusion, argmax, in_top_k};
+use burn_svm::internals::metric::{ClassCurves, ClassReport, Confusion, argmax, in_top_k, mean};
 use serde_json::Value;
 
 struct Fixture {
@@ -60,6 +60,53 @@ fn the_classification_report_of_scikit_learn() {
     assert!(report.get("4").is_none() && !classes[4].occurs());
     same(&confusion.mean(false), &report["macro avg"]);
     same(&confusion.mean(true), &report["weighted avg"]);
+}
+
+#[test]
+fn the_areas_below_the_curves_of_scikit_learn() {
+    let Fixture { json, scores, labels, k } = fixture();
+    let of = |class: usize, map: fn(f64) -> f64| {
+        let rows = scores.chunks(k).zip(&labels).map(|(row, &label)| (map(row[class]), label == class));
+        ClassCurves::new(rows.collect())
+    };
+    for class in 0..3 {
+        // NumPy rounds halves to even.
+        for (map, expected) in [((|s| s) as fn(f64) -> f64, &json), (f64::round_ties_even, &json["tied"])] {
+            let curves = of(class, map);
+            near(curves.roc_auc.unwrap(), &expected["roc_auc"][class], 1e-14);
+            near(curves.average_precision.unwrap(), &expected["average_precision"][class], 1e-14);
+        }
+    }
+    // Classes without rows have no curves, and are left out of the mean.
+    let all: Vec<ClassCurves> = (0..k).map(|class| of(class, |s| s)).collect();
+    assert!(all[3].roc_auc.is_none() && all[4].average_precision.is_none());
+    let expected: f64 = numbers(&json["roc_auc"]).iter().sum::<f64>() / 3.0;
+    assert!((mean(all.iter().map(|c| c.roc_auc)).unwrap() - expected).abs() < 1e-14);
+}
+
+/// `evaluate` of a run, and the curves that its folder keeps.
+#[test]
+fn evaluate_tells_the_areas_that_the_run_keeps() {
+    let desk = calibrated("none");
+    let found: Value = serde_json::from_str(&desk.succeed(&["evaluate", "run", "--json"]).stdout).unwrap();
+    let kept = desk.read("run/roc.csv");
+    assert!(kept.starts_with("split,curve,class,area,x,y\ntest,roc,0,"), "{}", &kept[..80]);
+    for (name, kind) in [("roc_auc", "roc"), ("average_precision", "precision_recall")] {
+        let areas: Vec<f64> = found["classes"].as_array().unwrap().iter().map(|c| c[name].as_f64().unwrap()).collect();
+        assert!(areas.iter().all(|area| (0.5..=1.0).contains(area)), "{areas:?}");
+        near(areas.iter().sum::<f64>() / 10.0, &found[name], 1e-14);
+        for (class, area) in areas.iter().enumerate() {
+            let start = format!("test,{kind},{class},");
+            let line = kept.lines().find(|line| line.starts_with(&start)).unwrap();
+            near(line.split(',').nth(3).unwrap().parse().unwrap(), &serde_json::json!(area), 1e-14);
+        }
+    }
+    let table = desk.succeed(&["evaluate", "run"]).stdout;
+    assert!(table.contains("\nROC AUC      0.9") && table.contains("      rows   ROC AUC   PR area\n"), "{table}");
+    // One class alone has nothing to be told from.
+    desk.write("rows", "3 1:3 20:9\n3 5:9 40:2\n");
+    let alone = desk.succeed(&["evaluate", "run", "--data", "rows"]).stdout;
+    assert!(alone.contains("\nROC AUC      none: there is only one class here\n"), "{alone}");
 }
 
 fn quality_is(scores: &[f64], labels: &[usize], k: usize, map: impl Fn(&mut [f64]), expected: &Value) {

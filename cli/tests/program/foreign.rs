@@ -17,11 +17,13 @@ const LINK: &str = "is a link: nothing in the folder of a run or a search is wri
 const OUTSIDE: &str = "is a link out of the folder, which is not followed";
 
 /// Files that runs make, and files that searches make.
-const OF_RUNS: [&str; 11] = [
+const OF_RUNS: [&str; 13] = [
     "config.toml",
     "metrics.csv",
+    "metrics.jsonl",
     "bounds.csv",
     "confusion.csv",
+    "roc.csv",
     "model.safetensors",
     "result.json",
     "path.csv",
@@ -332,6 +334,7 @@ fn no_link_out_of_a_folder_is_read() {
         ("run/metrics.csv", &[&["report", "run"], &["plot", "run"]]),
         ("run/result.json", &[&["report", "run"], &["train", "path.toml", "--out", "run", "--resume"]]),
         ("run/confusion.csv", &[&["report", "run"], &["plot", "run"]]),
+        ("run/roc.csv", &[&["report", "run"], &["plot", "run"]]),
         ("run/path.csv", &[&["plot", "run"]]),
         ("one/bounds.csv", &[&["report", "one"], &["plot", "one"]]),
         (
@@ -517,11 +520,12 @@ fn pipe(path: &Path) {
 }
 
 /// Files of run and search folders, and the commands that read them.
-const READ: [(&str, &[&[&str]]); 14] = [
+const READ: [(&str, &[&[&str]]); 15] = [
     ("run/config.toml", &[&["report", "run"], &["train", "path.toml", "--out", "run", "--resume"]]),
     ("run/metrics.csv", &[&["report", "run"], &["plot", "run"], &["train", "path.toml", "--out", "run", "--force"]]),
     ("run/result.json", &[&["report", "run"], &["train", "path.toml", "--out", "run", "--resume"]]),
     ("run/confusion.csv", &[&["report", "run"], &["plot", "run"]]),
+    ("run/roc.csv", &[&["report", "run"], &["plot", "run"]]),
     ("run/path.csv", &[&["plot", "run"]]),
     ("one/bounds.csv", &[&["report", "one"], &["plot", "one"]]),
     ("run/model.safetensors", &[&["report", "run"], &["plot", "run"], &["evaluate", "run"], &["certify", "run"]]),

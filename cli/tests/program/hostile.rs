@@ -209,6 +209,7 @@ fn a_folder_of_a_stranger_is_drawn_or_refused() {
         "r/metrics.csv",
         "r/bounds.csv",
         "r/confusion.csv",
+        "r/roc.csv",
         "p/path.csv",
     ];
     let mut rng = ChaCha8Rng::seed_from_u64(times);

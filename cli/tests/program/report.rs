@@ -4,7 +4,7 @@ use crate::program::{Desk, SMALL, outcome};
 use std::process::{Command, Stdio};
 
 /// Elements that are never closed.
-const VOID: [&str; 6] = ["meta", "img", "line", "circle", "path", "polyline"];
+const VOID: [&str; 5] = ["meta", "img", "line", "circle", "polyline"];
 
 /// Tags that do not match, and references to anything outside the page.
 fn faults(page: &str) -> Vec<String> {
@@ -49,9 +49,19 @@ fn faults(page: &str) -> Vec<String> {
         }
     }
     faults.extend(open.into_iter().map(|name| format!("<{name}> is not closed")));
-    for word in ["http:", "https:", "@import", "url("] {
+    // What is empty should not be there, and what moves needs no script.
+    for word in
+        ["http:", "https:", "@import", "url(", "<script", "<tbody>\n</tbody>", "<pre></pre>", "<dl></dl>", "NaN"]
+    {
         if page.contains(word) {
             faults.push(format!("`{word}` is in the page"));
+        }
+    }
+    for section in page.split("<section ").skip(1) {
+        let content =
+            section.split("</h2>").nth(1).and_then(|rest| rest.split("</section>").next()).unwrap_or_default();
+        if content.trim().is_empty() {
+            faults.push(format!("an empty section: {}", &section[..section.len().min(60)]));
         }
     }
     faults
@@ -104,7 +114,7 @@ fn a_run_of_images_has_every_section() {
     );
     desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
     let page = report(&desk, "run");
-    has(&page, &["curves", "confusion", "confused", "weights", "classes", "data", "configuration"]);
+    has(&page, &["curves", "confusion", "confused", "roc", "weights", "classes", "data", "configuration"]);
     assert!(page.contains("# &lt;b&gt;digits&lt;/b&gt; &amp; more"), "the configuration is not escaped");
     // Ten pictures of weights, and examples of mistakes.
     assert_eq!(page.matches("class=\"template\"").count(), 10);
@@ -116,6 +126,18 @@ fn a_run_of_images_has_every_section() {
     let counted: u32 =
         cells.split("<td class=\"n\">").skip(1).map(|c| c.split('<').next().unwrap().parse::<u32>().unwrap()).sum();
     assert_eq!(counted, 1797);
+    // Every point is told to pointers, and to keyboards and readers of screens; colours are those of the page.
+    let tips = page.matches("<g class=\"tip\"").count();
+    let stops = page.matches("<g class=\"tip\" tabindex=\"0\" role=\"img\" aria-label=\"").count();
+    assert!(stops >= 30 && stops == tips && page.matches("<title>").count() == tips + 1, "{stops} of {tips}");
+    assert!(page.contains("<title>validation: ") && page.contains(" ± ") && page.contains("<title>0 "));
+    let drawn = page.split("</style>").nth(1).unwrap();
+    for (variable, literal) in
+        [("--train", "#1F5FA8"), ("--validation", "#D0580A"), ("--primal", "#7B3FA0"), ("--ink", "#22262B")]
+    {
+        assert!(drawn.contains(&format!("\"var({variable})\"")) && !drawn.contains(literal), "{variable}");
+        assert_eq!(page.matches(&format!("{variable}: ")).count(), 2, "{variable} is defined for light and dark");
+    }
     if let Some(width) = width_on_a_phone(&desk, &page) {
         assert!(width <= 360, "the page is {width} wide on a phone of 360");
         // The check sees content that is too wide.
@@ -135,12 +157,20 @@ fn certificates_paths_and_runs_without_a_model() {
     desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
     let page = report(&desk, "run");
     has(&page, &["certificate", "path", "curves", "weights"]);
-    assert!(page.contains("log10 C") && !page.contains("objective as logged"), "curves of a path are over C");
+    assert!(page.contains("C (log scale)") && !page.contains("<title>objective: "), "curves of a path are over C");
     // A run that diverged has no model, no confusion and no certificate.
     desk.write("bad.toml", SMALL.replace("learning_rate = 0.01", "learning_rate = 1e9").replace("1e-3", "1.0"));
     assert_eq!(desk.run(&["train", "bad.toml", "--out", "bad", "-q"]).code, Some(1));
     let page = report(&desk, "bad");
     assert!(page.contains("<b>diverged</b>") && !page.contains("id=\"confusion\""), "{page}");
+    has(&page, &["diverged", "curves", "data", "configuration"]);
+    assert!(
+        page.contains("The objective was 9 at the first step and ") && page.contains("objective, × diverged"),
+        "{page}"
+    );
+    // The advice is a command that was tried: it does not diverge.
+    assert!(page.contains("try `--set solver.sgd.learning_rate=2e-1`"), "{page}");
+    desk.succeed(&["train", "bad.toml", "--out", "good", "-q", "--set", "solver.sgd.learning_rate=2e-1"]);
 }
 
 #[test]
@@ -151,17 +181,23 @@ fn a_search_shows_every_trial_and_its_best_run() {
     desk.succeed(&["search", "my.toml", "--out", "s", "-q"]);
     let page = report(&desk, "s");
     has(&page, &["trials", "ranking", "judged", "search", "confusion", "weights"]);
+    let tips: Vec<&str> =
+        page.split("<title>rank ").skip(1).map(|rest| rest.split("</title>").next().unwrap()).collect();
     for trial in 0..6 {
         // Once in each of the three charts.
-        assert_eq!(page.matches(&format!(", trial {trial}\n")).count(), 3, "trial {trial}");
+        assert_eq!(tips.iter().filter(|tip| tip.contains(&format!(", trial {trial}\n"))).count(), 3, "trial {trial}");
     }
-    // A line each, the best one above the others, what diverged marked.
+    // What diverged says so, with a cross in the colour of nothing else; the ring of the best has the colour of the page.
     let diverged =
         desk.json("s/search.json")["standings"].as_array().unwrap().iter().filter(|s| s["stop"] == "diverged").count();
-    let count = |class: &str| page.matches(&format!("<polyline class=\"{class}\"")).count();
-    assert!(diverged > 0 && page.contains("<svg data-near="));
-    assert_eq!((count("one"), count("top"), count("gone")), (5 - diverged, 1, diverged));
-    assert!(page.contains("standard error of") && page.contains("class=\"ring\"") && page.contains("class=\"lost\""));
+    assert!(diverged > 0 && page.contains("A cross is a trial that diverged"));
+    assert_eq!(tips.iter().filter(|tip| tip.ends_with("\ndiverged")).count(), 3 * diverged);
+    assert!(page.matches("stroke=\"var(--lost)\"").count() >= 3 * 2 * diverged);
+    assert!(
+        page.contains("standard error of")
+            && page.contains("learning rate (log scale)")
+            && page.contains("lambda (log scale)")
+    );
     if let Some(width) = width_on_a_phone(&desk, &page) {
         assert!(width <= 360, "the page is {width} wide on a phone of 360");
     }
@@ -175,8 +211,11 @@ fn a_search_shows_every_trial_and_its_best_run() {
         );
         desk.succeed(&["search", "one.toml", "--out", "t", "--force", "-q"]);
         let page = report(&desk, "t");
-        assert!(page.contains("<svg data-near="), "{space}");
-        assert_eq!(page.contains("<figcaption>accuracy<i "), along, "{space}");
+        assert!(page.contains("<figcaption>Loss of every trial</figcaption>"), "{space}");
+        assert_eq!(page.contains("<figcaption>Score along lambda</figcaption>"), along, "{space}");
+        // Error bars, values in the place of logarithms, and no legend of what is not there.
+        assert_eq!(page.contains(" ± ") && page.contains("accuracy ± standard error"), along, "{space}");
+        assert!(!page.contains("log10") && !page.contains("ringed") && !page.contains("A cross is"), "{space}");
     }
 }
 
@@ -190,13 +229,54 @@ fn data_that_are_gone_are_said_to_be_gone() {
     std::fs::remove_file(desk.path("x.libsvm")).unwrap();
     let written = desk.succeed(&["report", "run"]);
     assert!(
-        written.stderr.contains("no example images and no rows of each class: data.libsvm.train"),
+        written.stderr.contains("no rows of each class: data.libsvm.train") && !written.stderr.contains("images"),
         "{}",
         written.stderr
     );
     let page = desk.read("run/report.html");
-    has(&page, &["confusion", "classes"]);
-    assert!(!page.contains("id=\"weights\"") && page.contains("No examples are shown"));
+    has(&page, &["confusion", "confused", "classes", "weights"]);
+    assert!(page.contains("The rows of each class are not shown: ") && !page.contains("class=\"example\""));
+    // The same of images has a section that says why there are none.
+    desk.write("0.idx", [&[0u8, 0, 8, 3, 0, 0, 0, 40, 0, 0, 0, 2, 0, 0, 0, 2][..], &[7; 160]].concat());
+    let labels: Vec<u8> = (0..40).map(|i| i % 2).collect();
+    desk.write("1.idx", [&[0u8, 0, 8, 1, 0, 0, 0, 40][..], &labels].concat());
+    let files = "[data.idx]\ntrain_images = \"0.idx\"\ntrain_labels = \"1.idx\"";
+    desk.write("images.toml", SMALL.replace("[data.digits]", files));
+    desk.succeed(&["train", "images.toml", "--out", "images", "-q"]);
+    std::fs::remove_file(desk.path("0.idx")).unwrap();
+    assert!(desk.succeed(&["report", "images"]).stderr.contains("no example images and no rows of each class: "));
+    assert!(desk.read("images/report.html").contains("No examples are shown: "));
+}
+
+/// A table has no section made for images, and shows which of its columns count.
+#[test]
+fn a_run_of_a_table_lists_the_largest_weights_by_name() {
+    let desk = Desk::new();
+    let rows: String = (0..120)
+        .map(|i| {
+            let species = ["setosa", "versicolor", "<virginica>"][i % 3];
+            format!("{},{},{},{species}\n", i % 3 * 5 + i % 2, (i * 7) % 11, (i % 3) as f64 - (i % 5) as f64 / 9.0)
+        })
+        .collect();
+    desk.write("flowers.csv", "petal length,noise,width & depth,species\n".to_owned() + &rows);
+    let table = "[data.csv]\ntrain = \"flowers.csv\"\nlabel = \"species\"";
+    desk.write("my.toml", SMALL.replace("[data.digits]", table));
+    desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    let page = report(&desk, "run");
+    has(&page, &["curves", "confusion", "roc", "weights", "classes", "data", "configuration"]);
+    let weights = page.split("<section id=\"weights\">").nth(1).unwrap().split("</section>").next().unwrap();
+    assert_eq!(weights.matches("<h3>").count(), 3, "{weights}");
+    assert!(weights.contains("<h3>&lt;virginica&gt;</h3>") && weights.contains("<td>petal length</td>"));
+    assert!(weights.contains("<td>width &amp; depth</td>") && !weights.contains("<img"));
+    // The order and the numbers are those of `burn-svm weights`.
+    let listed = desk.succeed(&["weights", "run", "--json"]).stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let first = listed[0]["weights"][0]["feature"].as_str().unwrap().replace('&', "&amp;");
+    let row = weights.split("<h3>setosa</h3>").nth(1).unwrap().split("<tbody>").nth(1).unwrap();
+    assert!(row.trim_start().starts_with(&format!("<tr><td>{first}</td>")), "{row}");
+    if let Some(width) = width_on_a_phone(&desk, &page) {
+        assert!(width <= 360, "the page is {width} wide on a phone of 360");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 /// Training rows on which the accuracy is estimated during a run.
-const ESTIMATE_ROWS: usize = 5_000;
+pub const ESTIMATE_ROWS: usize = 5_000;
 
 /// The initial model: normal weights and bias of the given deviation, drawn on the host.
 #[allow(clippy::cast_possible_truncation)]

@@ -26,6 +26,7 @@ pub mod stacked;
 
 use super::{Fit, Observer, Problem, SolveError};
 pub use config::SgdConfig;
+pub use draws::ESTIMATE_ROWS;
 pub use schedule::Schedule;
 use stacked::Member;
 

@@ -53,13 +53,9 @@ def solver_table(name, tol, max_iter, max_seconds, extra):
         raise ValueError(f"solver: found {name!r}, expected one of {', '.join(map(repr, keys))}")
     table, *names = keys[name]
     values = {}
-    for key, option, value in zip(names, ("tol", "max_iter", "max_seconds"), (tol, max_iter, max_seconds), strict=True):
-        if value is None:
-            continue
-        if key is not None:
+    for key, value in zip(names, (tol, max_iter, max_seconds), strict=True):
+        if key is not None and value is not None:
             values[key] = int(value) if key == "epochs" else float(value)
-        elif option != "tol":
-            raise ValueError(f"{option}: the solver {name!r} has no such limit, expected None")
     return json.dumps({table: values | dict(extra or {})})
 
 

@@ -96,11 +96,11 @@ class SVMClassifier(CallbackSupportMixin, CertifiedClassifier):
     solver_params : dict, optional
         Further keys of the solver's table in ``configs/reference.toml``, for example ``{"learning_rate": 0.1}``.
     tol : float, default=1e-3
-        Relative duality gap to prove; of "lbfgs" the share of the gradient that is left.
+        Relative duality gap to prove; of "lbfgs" the share of the gradient that is left; not used by "sgd".
     max_iter : int, optional
-        Passes over the rows, at most.
+        Passes over the rows, at most; not used by "newton".
     max_seconds : float, optional
-        Seconds in the solver, at most.
+        Seconds in the solver, at most; not used by "sgd".
     center : {"none", "mean"}, default="none"
         Centring of the features, folded into the weights.
     scale : {"none", "pixel", "std", "minmax"}, default="none"
@@ -391,7 +391,8 @@ class LinearSVC(LinearClassifier):
         """Refuse what the parameters cannot mean."""
         if self.penalty == "l1":
             raise ValueError(
-                'penalty: found "l1", which this solver does not have; sklearn.svm.LinearSVC has it, with loss="squared_hinge" and dual=False'
+                f"Unsupported set of arguments: penalty='l1', loss={self.loss!r}, dual={self.dual}: this solver has no l1 penalty; "
+                "sklearn.svm.LinearSVC has it, with loss='squared_hinge' and dual=False"
             )
         allowed = (
             ("penalty", self.penalty, ("l2",)),

@@ -1,5 +1,6 @@
 """Rows, labels and weights as the native module takes them, with no copy where none is needed."""
 
+import multiprocessing
 import os
 import sys
 import threading
@@ -178,9 +179,11 @@ def threads(n_jobs):
         if n_jobs == 0:
             raise ValueError("n_jobs: found 0, expected a number above 0, or below it to count from all cores")
         return n_jobs if n_jobs > 0 else max(1, cores() + 1 + n_jobs)
-    if nested():
-        return int(os.environ.get("OMP_NUM_THREADS", "1")) if os.environ.get("OMP_NUM_THREADS", "1").isdigit() else 1
-    return cores()
+    if not nested():
+        return cores()
+    # loky tells its processes their share so.
+    share = os.environ.get("OMP_NUM_THREADS", "") if multiprocessing.parent_process() is not None else ""
+    return int(share) if share.isdigit() and int(share) > 0 else 1
 
 
 def cores():

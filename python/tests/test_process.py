@@ -45,16 +45,16 @@ ROWS = """
     open("/proc/self/clear_refs", "w").write("5")
     before = now()
     SVMClassifier(C=1e-7, n_jobs=2, tol=0.2, max_iter=3).fit(X, y)
-    print((peak() - before) / X.nbytes)
+    print((peak() - before - (X.nbytes / 2 if X.itemsize == 8 else 0)) / n)
 """
 
 
 @LINUX
-@pytest.mark.parametrize(("dtype", "most"), [("np.uint8", 1.6), ("np.float32", 0.45), ("np.float64", 0.75)])
-def test_rows_are_not_copied(dtype, most):
-    """Beyond the rows: of float64 its half, else what a row has beside its cells (labels, dual variables, order): some 60 bytes."""
-    share = float(script(f"dtype = 'placeholder'\n{textwrap.dedent(ROWS)}".replace("dtype = 'placeholder'", f"import numpy as np; dtype = {dtype}")))
-    assert share < most
+@pytest.mark.parametrize("dtype", ["np.uint8", "np.float32", "np.float64"])
+def test_rows_are_not_copied(dtype):
+    """Beyond the rows, and half of those of float64, there is what belongs to a row and not to its cells: labels, dual variables, order."""
+    bytes_of_a_row = float(script(f"dtype = 'placeholder'\n{textwrap.dedent(ROWS)}".replace("dtype = 'placeholder'", f"import numpy as np; dtype = {dtype}")))
+    assert bytes_of_a_row < 200
 
 
 @LINUX

@@ -3,9 +3,11 @@
 from numbers import Real
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from . import _data, _native
 from ._base import LinearClassifier, options, solver_table, warn_if_short
@@ -452,6 +454,29 @@ class LinearSVC(LinearClassifier):
         if exception is not None:
             raise exception
         warn_if_short(found, self.tol)
+        return self
+
+    def sparsify(self):
+        """Keep ``coef_`` as a CSR matrix.
+
+        Returns
+        -------
+        self : LinearSVC
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_)
+        return self
+
+    def densify(self):
+        """Keep ``coef_`` as an array again.
+
+        Returns
+        -------
+        self : LinearSVC
+        """
+        check_is_fitted(self)
+        if sp.issparse(self.coef_):
+            self.coef_ = self.coef_.toarray()
         return self
 
 

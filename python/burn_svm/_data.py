@@ -221,6 +221,8 @@ def seed(random_state):
 
 def product(X, coef, intercept):
     """Scores ``X @ coef.T + intercept`` in double precision, with no copy of X as a whole."""
+    if sp.issparse(coef):
+        coef = coef.toarray()
     if sp.issparse(X) or X.dtype == np.float64:
         return np.asarray(X @ coef.T) + intercept
     out = np.empty((X.shape[0], coef.shape[0]))

@@ -2,8 +2,6 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.metrics import get_scorer
-from sklearn.model_selection import check_cv
 
 from . import _data, _native
 from ._classes import CertifiedClassifier, SVMClassifier, class_weights, told
@@ -120,6 +118,9 @@ class SVMClassifierCV(CertifiedClassifier):
         X, y = _data.checked_rows(self, X, y, reset=True)
         self.classes_, indices = _data.classes_of(y)
         weights = _data.row_weights(sample_weight, X, indices, len(self.classes_))
+        # Not with the package: these two modules take longest to import.
+        from sklearn.model_selection import check_cv
+
         Cs = np.logspace(-4, 4, self.Cs) if isinstance(self.Cs, (int, np.integer)) else np.sort(np.asarray(self.Cs, float))
         folds = list(check_cv(self.cv, y, classifier=True).split(X, y))
         found = self._paths(X, y, indices, weights, sample_weight, Cs, [train for train, _ in folds])
@@ -162,6 +163,8 @@ class SVMClassifierCV(CertifiedClassifier):
             scores = _data.product(rows, coefs, intercepts).reshape(len(labels), len(path), -1)
             hits = self.classes_[scores.argmax(axis=2)] == labels[:, None]
             return hits.mean(axis=0)
+        from sklearn.metrics import get_scorer
+
         scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
         out = []
         for C, fit in zip(self.Cs_, path, strict=True):

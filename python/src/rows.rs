@@ -51,6 +51,6 @@ pub fn refused(error: impl std::fmt::Display) -> PyErr {
 pub fn is_blurred(rows: PyReadonlyArray2<'_, f64>) -> PyResult<bool> {
     let (values, n_features) = (slice(rows.as_slice())?.to_vec(), rows.as_array().ncols());
     Rows::dense(&values, n_features).map_err(refused)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().map_err(refused)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(refused)?;
     Ok(pool.install(|| !precision::blurred(&Features::F64(Dense::new(n_features, values))).is_empty()))
 }

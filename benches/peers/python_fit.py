@@ -1,10 +1,10 @@
 """Fits from Python: burn_svm beside scikit-learn's LinearSVC and SGDClassifier, time and peak memory.
 
     pip install scikit-learn burn-svm
-    python3 benches/peers/python_fit.py [--data data] [--only TEXT] [--threads 1 2] [--limit 120] [--rows 1000000] [--csv FILE]
+    python3 benches/peers/python_fit.py [--data data] [--only TEXT] [--kind squared|hinge] [--threads 1 2] [--limit 120] [--rows 1000000] [--csv FILE]
 
-Each fit runs in a process of its own that holds the rows already. `seconds` are those of `fit`; `memory` is what the process's peak grew by
-during it, as a share of the rows; `excess` is (P − P*)/P* of the objective that the estimator minimises, computed here in double precision, P*
+Each fit runs in a process of its own that holds the rows already. `seconds` are those of `fit`, `cpu` those of the processor in all threads, which
+depend little on what else the machine does; `memory` is what the process's peak grew by during it, as a share of the rows; `excess` is (P − P*)/P* of the objective that the estimator minimises, computed here in double precision, P*
 from the lower bound that burn_svm proves at a gap of 1e-5. Two objectives: `squared`, one-vs-rest with squared hinge and C of the
 table (LinearSVC); `hinge`, one-vs-rest with hinge, a free bias and alpha = 1e-4 (SGDClassifier). A limit that is met is `-`.
 """
@@ -119,22 +119,25 @@ def child(args):
             ("squared", burn_svm.LinearSVC(C=C, tol=1e-5)),
             ("hinge", burn_svm.SVMClassifier("one_vs_rest", bias="free", C=1 / (1e-4 * X.shape[0]), tol=1e-5, max_seconds=args.limit)),
         ):
+            if args.kind not in ("", kind):
+                continue
             bounds[kind] = model.fit(X, y).dual_objective_
         return print(json.dumps(bounds))
     model = estimator(fit, C, X.shape[0], int(threads))
     small = np.flatnonzero(np.isin(np.arange(len(y)), np.unique(y, return_index=True)[1]))
     estimator(fit, C, len(small), int(threads)).fit(X[small], y[small])
     open("/proc/self/clear_refs", "w").write("5")
-    before, start = status("VmRSS"), time.perf_counter()
+    before, start, cpu = status("VmRSS"), time.perf_counter(), time.process_time()
     model.fit(X, y)
-    seconds, grown = time.perf_counter() - start, status("VmHWM") - before
+    seconds, cpu, grown = time.perf_counter() - start, time.process_time() - cpu, status("VmHWM") - before
     size = X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
-    print(json.dumps({"seconds": seconds, "memory": grown / size, "megabytes": grown / 1e6, "objective": objective_of(model, X, y, FITS[fit][0], C)}))
+    found = {"seconds": seconds, "cpu": cpu, "memory": grown / size, "megabytes": grown / 1e6}
+    print(json.dumps(found | {"objective": objective_of(model, X, y, FITS[fit][0], C)}))
 
 
 def run(args, *words):
     """A child's answer; None where it took too long or failed."""
-    command = [sys.executable, __file__, "--data", str(args.data), "--rows", str(args.rows), "--limit", str(args.limit), "--child", *words]
+    command = [sys.executable, __file__, "--data", str(args.data), "--rows", str(args.rows), "--limit", str(args.limit), "--kind", args.kind, "--child", *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=args.limit + 60, env=os.environ)
     except subprocess.TimeoutExpired:
@@ -149,6 +152,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("data"))
     parser.add_argument("--only", default="")
+    parser.add_argument("--kind", default="")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--limit", type=float, default=120)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -158,13 +162,13 @@ def main():
     if args.child:
         return child(args)
     lines = []
-    print(f"{'data':<10} {'fit':<20} threads  seconds  memory     MB   excess")
+    print(f"{'data':<10} {'fit':<20} threads  seconds     cpu  memory     MB   excess")
     for name in SETS:
         if args.only not in name:
             continue
         bounds = run(args, name, "bound", "0") or {}
         for fit, (kind, _) in FITS.items():
-            for threads in args.threads:
+            for threads in args.threads if args.kind in ("", kind) else []:
                 if threads > 1 and fit.startswith("LinearSVC"):
                     continue
                 found = run(args, name, fit, str(threads))
@@ -176,7 +180,7 @@ def main():
                 line |= found | {"excess": excess}
                 lines.append(line)
                 print(
-                    f"{name:<10} {fit:<20} {threads:>7} {found['seconds']:>8.3f} {found['memory']:>7.2f} {found['megabytes']:>6.0f} {excess:>8.1e}",
+                    f"{name:<10} {fit:<20} {threads:>7} {found['seconds']:>8.3f} {found['cpu']:>7.2f} {found['memory']:>7.2f} {found['megabytes']:>6.0f} {excess:>8.1e}",
                     flush=True,
                 )
     if args.csv:

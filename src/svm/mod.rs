@@ -304,7 +304,8 @@ impl Svm {
     pub fn head<S: AsRef<str>>(&self, linear: &Linear, class_names: &[S], n_samples: usize) -> Result<Model, SvmError> {
         let [_, n_classes] = linear.weight.dims();
         if class_names.len() != n_classes {
-            let found = format!("{} names for {n_classes} outputs", class_names.len());
+            let distinct: std::collections::BTreeSet<&str> = class_names.iter().map(AsRef::as_ref).collect();
+            let found = format!("{} different names for {n_classes} outputs", distinct.len());
             return Err(SvmError::Shape { found, expected: "a name for each, and two or more".into() });
         }
         let weight = model::numbers(linear.weight.val(), n_classes)?;

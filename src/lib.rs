@@ -83,7 +83,7 @@ mod svm;
 mod visible;
 
 // The front door.
-pub use svm::{AsLabels, AsRows, Cell, Label, Model, Rows, Solution, Svm, SvmError};
+pub use svm::{AsLabels, AsRows, Cell, ClassIndices, Label, Model, Rows, Solution, Svm, SvmError};
 // Its options and answers.
 pub use bounded::{Fraction, NonNegative, Positive};
 pub use calibration::Method as Calibration;

@@ -1,7 +1,7 @@
 //! Anything that goes wrong between rows and a model.
 
 use crate::data::EncodingError;
-use crate::loss::LossMisfit;
+use crate::loss::{LabelOutOfRange, LossMisfit};
 use crate::model::file::ModelFileError;
 use crate::solver::SolveError;
 
@@ -35,6 +35,9 @@ pub enum SvmError {
         /// Number of labels.
         labels: usize,
     },
+    /// A label that is not the index of a class.
+    #[error(transparent)]
+    LabelIndex(#[from] LabelOutOfRange),
     /// Rows of one class only.
     #[error("every label is `{0}`: expected two classes or more")]
     OneClass(String),

@@ -8,8 +8,8 @@ use crate::device::{self, OpenDevice};
 use crate::loss::ClassWeights;
 use crate::model::{BiasRule, Classifier, Origin, Training};
 use crate::objective::Objective;
-use crate::solver::dual::certificate;
-use crate::solver::{Observer, Problem, SolveError, StopReason};
+use crate::solver::dual::{self, certificate};
+use crate::solver::{Fit, Observer, Problem, SolveError, SolverConfig, StopReason};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -25,21 +25,40 @@ pub(super) struct Data<'a> {
     pub names: &'a [String],
 }
 
+impl Data<'_> {
+    /// Every row.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn all(&self) -> Vec<u32> {
+        (0..self.labels.len() as u32).collect()
+    }
+}
+
+/// # Errors
+/// [`SvmError::Shape`] for another number of weights than of rows, [`SvmError::Option`] for a weight that is none.
+pub(super) fn check_weights(row_weights: Option<&[f32]>, n_rows: usize) -> Result<(), SvmError> {
+    let Some(weights) = row_weights else { return Ok(()) };
+    if weights.len() != n_rows {
+        let found = format!("{} weights for {n_rows} rows", weights.len());
+        return Err(SvmError::Shape { found, expected: "one a row".into() });
+    }
+    match weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
+        None => Ok(()),
+        Some((row, weight)) => {
+            Err(SvmError::Option(format!("weight of row {row}: found {weight}, expected a finite number, 0 or more")))
+        }
+    }
+}
+
 impl Svm {
     /// Checks what can be checked before the rows are looked at, and opens the device.
     pub(super) fn open(&self, row_weights: Option<&[f32]>, n_rows: usize) -> Result<OpenDevice, SvmError> {
-        if let Some(weights) = row_weights {
-            if weights.len() != n_rows {
-                let found = format!("{} weights for {n_rows} rows", weights.len());
-                return Err(SvmError::Shape { found, expected: "one a row".into() });
-            }
-            if let Some((row, weight)) = weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
-                return Err(SvmError::Option(format!(
-                    "weight of row {row}: found {weight}, expected a finite number, 0 or more"
-                )));
-            }
-        }
+        check_weights(row_weights, n_rows)?;
         device::open(self.device).map_err(|e| SvmError::Device(format!("{e}; {}", e.hint)))
+    }
+
+    /// Rows in the precision in which they are solved.
+    pub(super) fn settled<'a>(&self, features: Features<'a>) -> Features<'a> {
+        if self.double { features } else { features.settled() }
     }
 
     /// Runs work with the threads that are asked for.
@@ -120,6 +139,58 @@ impl Svm {
         threads: usize,
         observer: &mut dyn Observer,
     ) -> Result<Solution, SvmError> {
+        self.posed(data, train, device, threads, observer, |problem, observer| {
+            let fit = device::guarded(device, || self.solver.solve(problem, observer));
+            self.solution(problem, data.names, fit.map_err(SolveError::Device)??)
+        })
+    }
+
+    /// Fits a model for each C to some of the rows.
+    pub(super) fn solve_path(
+        &self,
+        data: &Data<'_>,
+        train: &[u32],
+        cs: &[f64],
+        device: &OpenDevice,
+        threads: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Solution>, SvmError> {
+        let SolverConfig::Dual(config) = &self.solver else {
+            return Err(SvmError::Option(format!(
+                "a path in C: found the solver {}, expected dual",
+                self.solver.name()
+            )));
+        };
+        let lambdas = cs.iter().map(|&c| self.clone().c(c).lambda_for(train.len())).collect::<Result<Vec<_>, _>>()?;
+        if !cs.is_sorted() {
+            return Err(SvmError::Option("a path in C: expected numbers that rise".into()));
+        }
+        self.posed(data, train, device, threads, observer, |problem, observer| {
+            let mut solutions = Vec::new();
+            let mut each = |i: usize, fit: Fit| -> Result<(), SvmError> {
+                let objective = Objective { lambda: lambdas[i], ..problem.objective.clone() };
+                solutions.push(self.solution(&Problem { objective: &objective, ..*problem }, data.names, fit)?);
+                Ok(())
+            };
+            let run = || dual::solve_path(config, problem, &lambdas, observer, &mut each);
+            device::guarded(device, run).map_err(SolveError::Device)??;
+            Ok(solutions)
+        })
+    }
+
+    /// Has work done on the problem that some rows pose.
+    fn posed<T>(
+        &self,
+        data: &Data<'_>,
+        train: &[u32],
+        device: &OpenDevice,
+        threads: usize,
+        observer: &mut dyn Observer,
+        work: impl FnOnce(&Problem<'_>, &mut dyn Observer) -> Result<T, SvmError>,
+    ) -> Result<T, SvmError> {
+        if let Some(&row) = train.iter().find(|&&row| row as usize >= data.labels.len()) {
+            return Err(SvmError::Option(format!("row {row}: expected one of the {} rows", data.labels.len())));
+        }
         let totals = class_totals(data.labels, data.weights, train, data.names.len());
         let objective = self.objective(data.names, Some(&totals), train.len())?;
         self.solver.check_draws(train.len()).map_err(SvmError::Option)?;
@@ -142,28 +213,31 @@ impl Svm {
                  products are computed: center and scale it"
             ));
         });
-        let fit = device::guarded(device, || self.solver.solve(&problem, observer)).map_err(SolveError::Device)??;
+        work(&problem, observer)
+    }
+
+    /// A fit as a model with its certificate.
+    fn solution(&self, problem: &Problem<'_>, names: &[String], fit: Fit) -> Result<Solution, SvmError> {
         if let StopReason::Diverged { step } = fit.stop {
             return Err(SvmError::Diverged { step });
         }
         let (certificate, accuracy) = match (fit.certificate, &fit.evaluation) {
             (Some(certificate), Some(evaluation)) => (certificate, evaluation.confusion.accuracy()),
-            _ => certificate::of_any(&problem, &fit.weight, fit.bias.as_deref())?,
+            _ => certificate::of_any(problem, &fit.weight, fit.bias.as_deref())?,
         };
-        let training = self.training(&objective, train.len());
+        let training = self.training(problem.objective, problem.train.len());
         let classifier = Classifier {
             weight: fit.weight,
             bias: fit.bias,
-            scaler,
+            scaler: problem.source.scaler.clone(),
             encoding: None,
-            class_names: data.names.to_vec(),
+            class_names: names.to_vec(),
             feature_names: None,
             image_shape: None,
             origin: Origin::Trained(training),
         };
-        let model = Model::of(classifier);
         Ok(Solution {
-            model,
+            model: Model::of(classifier),
             certificate,
             accuracy,
             stop: fit.stop,

@@ -2,6 +2,7 @@
 
 use super::SvmError;
 use crate::data::LabelColumn;
+use crate::loss::check_labels;
 use crate::visible;
 use burn::tensor::{Int, Tensor};
 
@@ -52,6 +53,51 @@ impl<L: Label + ?Sized> Label for &L {
 pub trait AsLabels {
     /// Calls `each` with the name of every row's class, in order.
     fn each_name(&self, each: &mut dyn FnMut(&str));
+
+    /// The names of the classes in the order of the scores, and a class index a row, for labels that are kept so.
+    fn as_indices(&self) -> Option<(&[String], &[u32])> {
+        None
+    }
+}
+
+/// A class index a row, and the names of the classes in the order that the scores are to have.
+///
+/// ```
+/// use burn_svm::ClassIndices;
+///
+/// let names = ["low".to_owned(), "high".to_owned()];
+/// assert!(ClassIndices::new(&names, &[0, 1, 1]).is_ok());
+/// assert!(ClassIndices::new(&names, &[0, 2]).is_err());
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct ClassIndices<'a> {
+    names: &'a [String],
+    indices: &'a [u32],
+}
+
+impl<'a> ClassIndices<'a> {
+    /// Of indices below the number of names, which differ.
+    ///
+    /// # Errors
+    /// [`SvmError::Option`] for a name that comes twice, [`SvmError::LabelIndex`] for an index without a name.
+    pub fn new(names: &'a [String], indices: &'a [u32]) -> Result<Self, SvmError> {
+        let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+        if distinct.len() != names.len() {
+            return Err(SvmError::Option("class names: found a name twice, expected different ones".into()));
+        }
+        check_labels(indices.iter().copied(), names.len())?;
+        Ok(Self { names, indices })
+    }
+}
+
+impl AsLabels for ClassIndices<'_> {
+    fn each_name(&self, each: &mut dyn FnMut(&str)) {
+        self.indices.iter().for_each(|&index| each(&self.names[index as usize]));
+    }
+
+    fn as_indices(&self) -> Option<(&[String], &[u32])> {
+        Some((self.names, self.indices))
+    }
 }
 
 impl<L: Label> AsLabels for [L] {
@@ -98,11 +144,20 @@ fn column<L: AsLabels + ?Sized>(labels: &L, n_rows: usize) -> Result<LabelColumn
 
 /// The classes that labels name, sorted as numbers where all are, and a class index a row.
 pub(super) fn classes<L: AsLabels + ?Sized>(labels: &L, n_rows: usize) -> Result<(Vec<String>, Vec<u32>), SvmError> {
+    let several = |names: &[String]| match names {
+        [only] => Err(SvmError::OneClass(visible::short(only).into_owned())),
+        _ => Ok(()),
+    };
+    if let Some((names, indices)) = labels.as_indices() {
+        if indices.len() != n_rows {
+            return Err(SvmError::Labels { rows: n_rows, labels: indices.len() });
+        }
+        several(names)?;
+        return Ok((names.to_vec(), indices.to_vec()));
+    }
     let column = column(labels, n_rows)?;
     let names = column.class_names();
-    if let [only] = &names[..] {
-        return Err(SvmError::OneClass(visible::short(only).into_owned()));
-    }
+    several(&names)?;
     let indices = column.to_classes(&names).unwrap_or_else(|_| unreachable!("the names are those of the labels"));
     Ok((names, indices))
 }

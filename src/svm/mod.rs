@@ -8,7 +8,7 @@ mod rows;
 mod solution;
 
 pub use error::SvmError;
-pub use labels::{AsLabels, Label};
+pub use labels::{AsLabels, ClassIndices, Label};
 pub use model::Model;
 pub use rows::{AsRows, Cell, Rows};
 pub use solution::Solution;
@@ -22,6 +22,7 @@ use crate::objective::Objective;
 use crate::solver::{GradientRoute, Observer, SolverConfig};
 use burn::nn::Linear;
 use fit::Data;
+use std::borrow::Cow;
 
 /// λ in the form in which it was given.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +64,7 @@ enum Penalty {
 /// | `device`, `threads` | `flex`, all cores |
 /// | `calibration` | none |
 /// | `seed` | 0 |
+/// | `double` | no: rows of `f64` become `f32` unless that would blur a column |
 ///
 /// Options are checked by `fit`, which answers with a sentence.
 #[derive(Debug, Clone)]
@@ -79,6 +81,7 @@ pub struct Svm {
     threads: usize,
     calibration: Method,
     seed: u64,
+    double: bool,
 }
 
 impl Svm {
@@ -98,6 +101,7 @@ impl Svm {
             threads: 0,
             calibration: Method::None,
             seed: 0,
+            double: false,
         }
     }
 
@@ -180,6 +184,12 @@ impl Svm {
         Self { seed, ..self }
     }
 
+    /// Whether rows in double precision stay so in any case.
+    #[must_use]
+    pub fn double(self, double: bool) -> Self {
+        Self { double, ..self }
+    }
+
     /// Fits a model to rows and their labels.
     ///
     /// # Errors
@@ -201,15 +211,14 @@ impl Svm {
         row_weights: Option<&[f32]>,
         observer: &mut dyn Observer,
     ) -> Result<Solution, SvmError> {
-        let features = x.as_rows()?.features.settled();
+        let features = x.as_rows()?.features;
         let (names, labels) = labels::classes(labels, features.n_rows())?;
         let device = self.open(row_weights, features.n_rows())?;
-        let data = Data { features: &features, labels: &labels, weights: row_weights, names: &names };
         self.with_threads(|threads| {
+            let features = self.settled(features);
+            let data = Data { features: &features, labels: &labels, weights: row_weights, names: &names };
             let fit = |part: &[u32], observer: &mut dyn Observer| self.solve(&data, part, &device, threads, observer);
-            #[allow(clippy::cast_possible_truncation)]
-            let all: Vec<u32> = (0..labels.len() as u32).collect();
-            let mut solution = fit(&all, observer)?;
+            let mut solution = fit(&data.all(), observer)?;
             if self.calibration != Method::None {
                 solution.model.calibrate(self.out_of_fold(&data, fit)?);
             }
@@ -217,22 +226,58 @@ impl Svm {
         })?
     }
 
-    /// The linear layer at the end of a network as a model that scores the layer's inputs; the options say the objective that it was
-    /// trained for on `n_samples` rows; those of preprocessing, solver and calibration have no say. `class_names` in the order of the
-    /// layer's outputs.
+    /// Fits a model for each C of a path, from the smallest to the largest, each from the dual variables of the one before, to all rows or
+    /// to those that `part` names; n of the objective is their number. An interrupted path ends with the model that was being fitted.
     ///
     /// # Errors
-    /// [`SvmError::Shape`] where the names are not one an output; [`SvmError::NotFinite`]; [`SvmError::Option`].
-    pub fn head<S: AsRef<str>>(&self, linear: &Linear, class_names: &[S], n_samples: usize) -> Result<Model, SvmError> {
+    /// As [`Svm::fit`], and [`SvmError::Option`] where the solver is not the exact one.
+    pub fn fit_path<X: AsRows + ?Sized, L: AsLabels + ?Sized>(
+        &self,
+        x: &X,
+        labels: &L,
+        cs: &[f64],
+        part: Option<&[u32]>,
+        row_weights: Option<&[f32]>,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Solution>, SvmError> {
+        let features = x.as_rows()?.features;
+        let (names, labels) = labels::classes(labels, features.n_rows())?;
+        let device = self.open(row_weights, features.n_rows())?;
+        self.with_threads(|threads| {
+            let features = self.settled(features);
+            let data = Data { features: &features, labels: &labels, weights: row_weights, names: &names };
+            let part = part.map_or_else(|| data.all().into(), Cow::Borrowed);
+            self.solve_path(&data, &part, cs, &device, threads, observer)
+        })?
+    }
+
+    /// Weights `[n_features, n_classes]`, row-major, and a bias `[n_classes]`, whoever found them, as a model of the objective that the
+    /// options say, on `n_samples` rows; preprocessing, solver and calibration have no say. `class_names` in the order of the scores.
+    ///
+    /// # Errors
+    /// [`SvmError::Shape`] where names, weights and bias do not fit each other; [`SvmError::NotFinite`]; [`SvmError::Option`].
+    pub fn model<S: AsRef<str>>(
+        &self,
+        weight: Vec<f64>,
+        bias: Option<Vec<f64>>,
+        class_names: &[S],
+        n_samples: usize,
+    ) -> Result<Model, SvmError> {
         let names: Vec<String> = class_names.iter().map(|name| name.as_ref().to_owned()).collect();
-        let [_, n_classes] = linear.weight.dims();
         let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
-        if names.len() != n_classes || distinct.len() != n_classes || n_classes < 2 {
+        let n_classes = names.len();
+        if distinct.len() != n_classes || n_classes < 2 {
             let found = format!("{} different names for {n_classes} outputs", distinct.len());
             return Err(SvmError::Shape { found, expected: "a name for each, and two or more".into() });
         }
-        let weight = model::numbers(linear.weight.val(), n_classes)?;
-        let bias = linear.bias.as_ref().map(|bias| model::numbers(bias.val(), n_classes)).transpose()?;
+        let n_biases = bias.as_ref().map_or(n_classes, Vec::len);
+        if weight.is_empty() || !weight.len().is_multiple_of(n_classes) || n_biases != n_classes {
+            let found = format!("{} weights and {n_biases} biases for {n_classes} classes", weight.len());
+            return Err(SvmError::Shape { found, expected: "a weight for each feature and class".into() });
+        }
+        for values in [Some(&weight), bias.as_ref()].into_iter().flatten() {
+            model::finite(values, n_classes)?;
+        }
         let objective = self.objective(&names, None, n_samples)?;
         if bias.is_some() && !objective.bias.has_bias() {
             return Err(SvmError::Option("bias: the layer has one, the options say that there is none".into()));
@@ -242,12 +287,30 @@ impl Svm {
         Ok(Model::of(Classifier {
             weight,
             bias,
-            scaler: Scaler::default(),
+            scaler: Scaler { double_rows: self.double, ..Scaler::default() },
             encoding: None,
             class_names: names,
             feature_names: None,
             image_shape: None,
             origin: Origin::Trained(Training { center: Center::None, scale: Scale::None, ..training }),
         }))
+    }
+
+    /// The linear layer at the end of a network as a model that scores the layer's inputs; the options say the objective that it was
+    /// trained for on `n_samples` rows; those of preprocessing, solver and calibration have no say. `class_names` in the order of the
+    /// layer's outputs.
+    ///
+    /// # Errors
+    /// [`SvmError::Shape`] where the names are not one an output; [`SvmError::NotFinite`]; [`SvmError::Option`].
+    pub fn head<S: AsRef<str>>(&self, linear: &Linear, class_names: &[S], n_samples: usize) -> Result<Model, SvmError> {
+        let [_, n_classes] = linear.weight.dims();
+        if class_names.len() != n_classes {
+            let distinct: std::collections::BTreeSet<&str> = class_names.iter().map(AsRef::as_ref).collect();
+            let found = format!("{} different names for {n_classes} outputs", distinct.len());
+            return Err(SvmError::Shape { found, expected: "a name for each, and two or more".into() });
+        }
+        let weight = model::numbers(linear.weight.val(), n_classes)?;
+        let bias = linear.bias.as_ref().map(|bias| model::numbers(bias.val(), n_classes)).transpose()?;
+        self.model(weight, bias, class_names, n_samples)
     }
 }

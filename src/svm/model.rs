@@ -1,5 +1,6 @@
 //! A model at work.
 
+use super::fit::check_weights;
 use super::{AsLabels, AsRows, Rows, SvmError, labels};
 use crate::bounded::Fraction;
 use crate::calibration::Calibrator;
@@ -11,7 +12,7 @@ use crate::metric::argmax;
 use crate::model::{Classifier, Origin};
 use crate::objective::Objective;
 use crate::solver::dual::certificate;
-use crate::solver::{Certificate, DualConfig, GradientRoute, Problem, SolveError};
+use crate::solver::{Certificate, DualConfig, GradientRoute, Observer, Problem, SolveError};
 use burn::tensor::Tensor;
 use std::path::Path;
 
@@ -182,7 +183,7 @@ impl Model {
 
     /// Proves how far the model is from the optimum of its objective at most, on the rows that it was trained on, each with the weight
     /// of its class alone: a bound from its own scores, tightened by the exact solver until the relative gap is `gap` or that solver
-    /// can do no more.
+    /// can do no more. [`Model::certify_with`] takes weights of rows.
     ///
     /// # Errors
     /// [`SvmError::Option`] for a gap outside (0, 1) and for a model that does not say its objective; [`SvmError::Solve`], for example
@@ -193,8 +194,24 @@ impl Model {
         labels: &L,
         gap: f64,
     ) -> Result<Certificate, SvmError> {
+        self.certify_with(x, labels, None, gap, &mut ())
+    }
+
+    /// [`Model::certify`] with a weight a row, and an observer that is told how it goes.
+    ///
+    /// # Errors
+    /// As [`Model::certify`], and [`SvmError::Shape`] and [`SvmError::Option`] for weights that do not fit.
+    pub fn certify_with<X: AsRows + ?Sized, L: AsLabels + ?Sized>(
+        &self,
+        x: &X,
+        labels: &L,
+        row_weights: Option<&[f32]>,
+        gap: f64,
+        observer: &mut dyn Observer,
+    ) -> Result<Certificate, SvmError> {
         let (rows, all) = self.rows(x)?;
         let labels = labels::known(labels, rows.n_rows(), self.class_names())?;
+        check_weights(row_weights, rows.n_rows())?;
         let Some(training) = self.classifier.training() else {
             return Err(SvmError::Option(
                 "a model of LIBLINEAR does not say which objective it was trained for".into(),
@@ -210,7 +227,12 @@ impl Model {
             .ok_or_else(|| SvmError::Device("no CPU backend is compiled in; build with `flex`".into()))?;
         let classifier = &self.classifier;
         let problem = Problem {
-            source: Source { features: &rows.features, labels: &labels, scaler: &classifier.scaler, weights: None },
+            source: Source {
+                features: &rows.features,
+                labels: &labels,
+                scaler: &classifier.scaler,
+                weights: row_weights,
+            },
             train: &all,
             validation: &[],
             n_classes: self.n_classes(),
@@ -221,7 +243,7 @@ impl Model {
             threads: rayon::current_num_threads(),
             early_stopping: None,
         };
-        let proof = certificate::certify(&config, &problem, &classifier.weight, classifier.bias.as_deref(), &mut ());
+        let proof = certificate::certify(&config, &problem, &classifier.weight, classifier.bias.as_deref(), observer);
         Ok(proof.map_err(|e: SolveError| SvmError::from(e))?.tightened)
     }
 }
@@ -230,8 +252,27 @@ impl Model {
 pub(super) fn numbers<const D: usize>(parameter: Tensor<D>, n_classes: usize) -> Result<Vec<f64>, SvmError> {
     let values = parameter.without_autodiff().into_data().try_to_vec_as::<f64>();
     let values = values.map_err(|e| SvmError::Device(format!("the layer cannot be read: {e:?}")))?;
+    finite(&values, n_classes).map(|()| values)
+}
+
+/// The first number that is not finite as an error, of rows of `n_classes`.
+pub(super) fn finite(values: &[f64], n_classes: usize) -> Result<(), SvmError> {
     match values.iter().position(|v| !v.is_finite()) {
-        None => Ok(values),
+        None => Ok(()),
         Some(at) => Err(SvmError::NotFinite { row: at / n_classes, column: at % n_classes, found: values[at] }),
+    }
+}
+
+#[doc(hidden)]
+impl From<Classifier> for Model {
+    fn from(classifier: Classifier) -> Self {
+        Self::of(classifier)
+    }
+}
+
+#[doc(hidden)]
+impl AsRef<Classifier> for Model {
+    fn as_ref(&self) -> &Classifier {
+        &self.classifier
     }
 }

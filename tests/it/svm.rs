@@ -3,8 +3,8 @@
 use crate::support::cpu_devices;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_svm::{
-    AsRows, BiasRule, Calibration, Center, ClassWeights, DualConfig, LbfgsConfig, LogEntry, Loss, Model, Observer,
-    Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
+    AsRows, BiasRule, Calibration, Center, ClassIndices, ClassWeights, DualConfig, LbfgsConfig, LogEntry, Loss, Model,
+    Observer, Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
 };
 
 const WORDS: [&str; 3] = ["ant", "bee", "cat"];
@@ -345,4 +345,63 @@ fn a_column_that_single_precision_cannot_keep_is_named() {
     warned.0.clear();
     svm.center(Center::Mean).fit_with(&x, &labels, None, &mut warned).unwrap();
     assert!(warned.0.is_empty(), "{:?}", warned.0);
+}
+
+#[test]
+fn a_path_is_its_fits_and_takes_some_of_the_rows() {
+    let (x, labels) = rows();
+    let cs = [0.01, 0.1, 1.0];
+    let svm = Svm::new(Loss::weston_watkins()).solver(gap(1e-6));
+    let path = svm.fit_path(&x, &labels, &cs, None, None, &mut ()).unwrap();
+    for (c, found) in cs.iter().zip(&path) {
+        let alone = svm.clone().c(*c).fit(&x, &labels).unwrap();
+        assert!((found.objective() / alone.objective() - 1.0).abs() <= 2e-6, "{c}");
+        assert_eq!(found.stop_reason(), StopReason::GapReached);
+    }
+    let part: Vec<u32> = (0..40).collect();
+    let some = svm.fit_path(&x, &labels, &cs[2..], Some(&part), None, &mut ()).unwrap();
+    let alone = svm.fit(&x[..40], &labels[..40]).unwrap();
+    assert!((some[0].objective() / alone.objective() - 1.0).abs() <= 2e-6);
+    let said = |cs: &[f64], part| svm.fit_path(&x, &labels, cs, part, None, &mut ()).unwrap_err().to_string();
+    assert_eq!(said(&[1.0, 0.1], None), "a path in C: expected numbers that rise");
+    assert_eq!(said(&[-1.0], None), "c: found -1, expected a finite number above 0");
+    assert_eq!(said(&[1.0], Some(&[60])), "row 60: expected one of the 60 rows");
+    let other = svm.clone().solver(LbfgsConfig::default()).fit_path(&x, &labels, &cs, None, None, &mut ());
+    assert_eq!(other.unwrap_err().to_string(), "a path in C: found the solver lbfgs, expected dual");
+}
+
+#[test]
+fn class_indices_keep_the_order_of_their_names() {
+    let (x, labels) = rows();
+    let names = ["cat", "ant", "bee"].map(str::to_owned);
+    let indices: Vec<u32> = labels.iter().map(|&label| (label as u32 + 1) % 3).collect();
+    let found = Svm::new(Loss::crammer_singer()).fit(&x, &ClassIndices::new(&names, &indices).unwrap()).unwrap();
+    assert_eq!(found.class_names(), names);
+    let sorted = Svm::new(Loss::crammer_singer()).fit(&x, &words(&labels)).unwrap();
+    assert!((found.objective() / sorted.objective() - 1.0).abs() <= 2e-3);
+    assert_eq!(found.predict(&x[..9]).unwrap(), sorted.predict(&x[..9]).unwrap());
+    let said = |names: &[String], indices: &[u32]| ClassIndices::new(names, indices).unwrap_err().to_string();
+    assert_eq!(said(&names, &[0, 3]), "label 3 of row 1 is out of range: expected a class index below 3");
+    assert!(said(&["a".to_owned(), "a".to_owned()], &[0]).contains("found a name twice"));
+    let one = Svm::new(Loss::crammer_singer()).fit(&x, &ClassIndices::new(&names[..1], &[0; 60]).unwrap());
+    assert_eq!(one.unwrap_err().to_string(), "every label is `cat`: expected two classes or more");
+}
+
+#[test]
+fn weights_of_others_are_proved_and_so_are_weighted_rows() {
+    let (x, labels) = rows();
+    let svm = Svm::new(Loss::one_vs_rest().squared()).c(0.5).double(true);
+    let weights: Vec<f32> = (0..60).map(|i| (i % 3) as f32).collect();
+    let fitted = svm.fit_with(&x, &labels, Some(&weights), &mut ()).unwrap();
+    let (weight, bias) = fitted.coefficients().unwrap();
+    let model = svm.model(weight.clone(), Some(bias), &["0", "1", "2"], 60).unwrap();
+    let proof = model.certify_with(&x, &labels, Some(&weights), 1e-3, &mut ()).unwrap();
+    assert!((proof.primal / fitted.objective() - 1.0).abs() < 1e-9 && proof.relative_gap <= 2e-3);
+    let worse: Vec<f64> = weight.iter().map(|w| 2.0 * w).collect();
+    let proof = svm.model(worse, None, &["0", "1", "2"], 60).unwrap().certify(&x, &labels, 1e-3).unwrap();
+    assert!(proof.relative_gap > 0.01);
+    let said = svm.model(vec![0.0; 7], None, &["a", "b"], 60).unwrap_err().to_string();
+    assert_eq!(said, "rows: found 7 weights and 2 biases for 2 classes, expected a weight for each feature and class");
+    let said = model.certify_with(&x, &labels, Some(&weights[1..]), 1e-3, &mut ()).unwrap_err().to_string();
+    assert_eq!(said, "rows: found 59 weights for 60 rows, expected one a row");
 }

@@ -1,0 +1,91 @@
+"""The native module."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+Rows: TypeAlias = (
+    NDArray[np.uint8]
+    | NDArray[np.float32]
+    | NDArray[np.float64]
+    | tuple[int, NDArray[np.uint64], NDArray[np.uint32], NDArray[np.float32]]
+)
+Fitted: TypeAlias = dict[str, Any]
+Progress: TypeAlias = Callable[[dict[str, Any]], object] | None
+
+def fit(
+    rows: Rows,
+    classes: NDArray[np.uint32],
+    names: Sequence[str],
+    options: dict[str, Any],
+    weights: NDArray[np.float32] | None = None,
+    progress: Progress = None,
+) -> tuple[Fitted, list[str], BaseException | None]: ...
+def paths(
+    rows: Rows,
+    classes: NDArray[np.uint32],
+    names: Sequence[str],
+    options: dict[str, Any],
+    cs: Sequence[float],
+    sets: Sequence[NDArray[np.uint32]],
+    weights: NDArray[np.float32] | None = None,
+    progress: Progress = None,
+) -> tuple[list[list[Fitted]], list[str], BaseException | None]: ...
+def gradcheck(
+    rows: NDArray[np.float64],
+    classes: NDArray[np.uint32],
+    n_classes: int,
+    options: dict[str, Any],
+    strength: float,
+    coordinates: int,
+    weight: NDArray[np.float64] | None = None,
+    bias: NDArray[np.float64] | None = None,
+) -> tuple[bool, list[str]]: ...
+def gradient(
+    scores: NDArray[np.float64], classes: NDArray[np.uint32], options: dict[str, Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def is_blurred(rows: NDArray[np.float64]) -> bool: ...
+def run_program(words: Sequence[str]) -> int: ...
+
+class Model:
+    @staticmethod
+    def from_bytes(bytes: bytes) -> Model: ...
+    @staticmethod
+    def load(path: str) -> Model: ...
+    @staticmethod
+    def of_weights(
+        weight: NDArray[np.float64],
+        bias: NDArray[np.float64] | None,
+        names: Sequence[str],
+        options: dict[str, Any],
+        n_samples: int,
+    ) -> Model: ...
+    @staticmethod
+    def liblinear(
+        weight: NDArray[np.float64], bias: NDArray[np.float64], names: Sequence[str], power: int
+    ) -> Model: ...
+    def to_bytes(self, feature_names: Sequence[str] | None = None) -> bytes: ...
+    def export(self, format: str) -> bytes: ...
+    @property
+    def class_names(self) -> list[str]: ...
+    @property
+    def feature_names(self) -> list[str] | None: ...
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None: ...
+    @property
+    def temperature(self) -> float | None: ...
+    @property
+    def objective(self) -> dict[str, Any] | None: ...
+    def coefficients(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None: ...
+    def certify(
+        self,
+        rows: Rows,
+        classes: NDArray[np.uint32],
+        gap: float,
+        threads: int,
+        weights: NDArray[np.float32] | None = None,
+    ) -> tuple[float, float, float]: ...

@@ -1,0 +1,95 @@
+"""The optimum is scikit-learn's, to the last digits that LIBLINEAR can reach."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import sklearn.svm
+from sklearn.datasets import load_iris
+
+from burn_svm import LinearSVC, SVMClassifier
+
+#: LIBLINEAR at its tightest.
+TIGHT = {"tol": 1e-13, "max_iter": 2_000_000, "random_state": 0}
+WEIGHTS = {0: 0.3, 1: 2.0, 2: 1.0}
+OPTIONS = [
+    {},
+    {"C": 0.05},
+    {"loss": "hinge", "C": 0.1},
+    {"multi_class": "crammer_singer", "C": 0.1},
+    {"fit_intercept": False},
+    {"intercept_scaling": 10.0},
+    {"class_weight": WEIGHTS},
+    {"class_weight": "balanced"},
+    {"multi_class": "crammer_singer", "C": 0.1, "class_weight": WEIGHTS},
+]
+
+
+def theirs(X, y, sample_weight=None, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sklearn.svm.LinearSVC(**TIGHT | options).fit(X, y, sample_weight)
+
+
+def difference(ours, theirs):
+    """The largest difference of a weight, relative to the largest weight."""
+    a, b = np.c_[ours.coef_, ours.intercept_], np.c_[theirs.coef_, np.broadcast_to(theirs.intercept_, len(theirs.coef_))]
+    return np.abs(a - b).max() / np.abs(b).max()
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_iris(iris, options):
+    X, y = iris
+    assert difference(LinearSVC(tol=1e-12, **options).fit(X, y), theirs(X, y, **options)) < 1e-6
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "hinge", "C": 0.01}, {"class_weight": {0: 0.3, 1: 2.0}}], ids=str)
+def test_two_classes(iris, options):
+    X, y = iris
+    X, y = X[50:], y[50:] - 1
+    ours, other = LinearSVC(tol=1e-12, **options).fit(X, y), theirs(X, y, **options)
+    assert ours.coef_.shape == other.coef_.shape == (1, 4)
+    assert difference(ours, other) < 1e-6
+
+
+@pytest.mark.parametrize("options", [{}, {"multi_class": "crammer_singer", "C": 0.1}], ids=str)
+def test_sample_weights(iris, options):
+    X, y = iris
+    weights = np.random.default_rng(1).integers(0, 5, len(y)) / 2.0
+    ours = LinearSVC(tol=1e-12, **options).fit(X, y, weights)
+    assert difference(ours, theirs(X, y, weights, **options)) < 1e-6
+
+
+@pytest.mark.parametrize("options", [{"C": 1e-3}, {"C": 1e-3, "multi_class": "crammer_singer"}], ids=str)
+def test_digits(digits, options):
+    X, y = digits
+    assert difference(LinearSVC(tol=1e-12, **options).fit(X, y), theirs(X, y, **options)) < 1e-6
+
+
+@pytest.mark.parametrize("options", [{"C": 0.1}, {"C": 0.1, "multi_class": "crammer_singer"}], ids=str)
+def test_news20(news20, options):
+    X, y = news20
+    ours = LinearSVC(tol=1e-12, **options).fit(X, y)
+    assert difference(ours, theirs(X.astype(np.float64), y, **options)) < 1e-6
+
+
+def test_sparse_and_dense_are_one(blobs):
+    X, y = blobs
+    X = np.where(np.abs(X) < 0.5, 0.0, X)
+    dense = SVMClassifier().fit(X, y)
+    for form in (sp.csr_matrix, sp.csc_matrix, sp.coo_matrix, sp.csr_array, sp.lil_array):
+        sparse = SVMClassifier().fit(form(X), y)
+        np.testing.assert_allclose(sparse.coef_, dense.coef_, rtol=1e-9, atol=1e-12)
+
+
+def test_losses_meet_between_two_classes():
+    """With two classes Crammer-Singer, Weston-Watkins and top-1 are one problem, one-vs-rest at half of C the same."""
+    X, y = load_iris(return_X_y=True)
+    X, y = X[50:], y[50:]
+    models = [SVMClassifier("weston_watkins"), SVMClassifier("crammer_singer"), SVMClassifier("top_k", k=1), SVMClassifier("one_vs_rest", C=2.0)]
+    found = [model.fit(X, y).coef_ for model in models]
+    for other in found[1:3]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-7)
+    # Weights w and -w of one-vs-rest: the difference is 2w.
+    np.testing.assert_allclose(found[3] / 2, found[0], rtol=1e-7)

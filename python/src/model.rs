@@ -7,7 +7,8 @@ use crate::supervise::supervise;
 use burn_svm::ClassIndices;
 use burn_svm::internals::data::Scaler;
 use burn_svm::internals::model::{BiasRule, Classifier, Liblinear, LiblinearSolver, Origin};
-use burn_svm_cli::{export, model_file};
+use burn_svm_cli::export::{self, ExportFormat};
+use burn_svm_cli::model_file;
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -89,6 +90,7 @@ impl Model {
             weight,
             bias: Some(bias),
             scaler: Scaler { double_rows: true, ..Scaler::default() },
+            encoding: None,
             class_names: names,
             feature_names: None,
             image_shape: None,
@@ -110,7 +112,9 @@ impl Model {
 
     /// The model in another program's format: npz, liblinear or onnx.
     fn export<'py>(&self, py: Python<'py>, format: &str) -> PyResult<Bound<'py, PyBytes>> {
-        let exported = export::export(self.0.as_ref(), format.parse().map_err(refused)?);
+        let wanted = ExportFormat::of_name(format)
+            .ok_or_else(|| refused(format!("`{format}` is not a format: expected npz, liblinear or onnx")))?;
+        let exported = export::export(self.0.as_ref(), wanted);
         Ok(PyBytes::new(py, &exported.map_err(|e| refused(format!("{e}; {}", e.hint)))?.bytes))
     }
 

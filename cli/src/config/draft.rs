@@ -104,7 +104,8 @@ fn data_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Res
     match format {
         Some(Format::Csv) | None => csv_config(file, label, notes),
         Some(Format::Libsvm) => parsed(file, &table("libsvm", &[("train", file)])),
-        Some(Format::Parquet) => parquet_config(file, label, notes),
+        Some(Format::Parquet) => typed_config("parquet", file, label, notes),
+        Some(Format::Arrow) => typed_config("arrow", file, label, notes),
         Some(Format::Npy) if file.extension().is_some_and(|e| e == "npz") => {
             parsed(file, &table("npy", &[("train", file)]))
         }
@@ -168,10 +169,15 @@ fn guessed(names: &[String]) -> String {
 }
 
 /// A Parquet table: the label likewise.
-fn parquet_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Result<DataConfig, DataError> {
+fn typed_config(
+    format: &str,
+    file: &Path,
+    label: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<DataConfig, DataError> {
     let with = |label: &str| {
         let number = label.parse::<i64>().map_or_else(|_| toml(label), |number| number.to_string());
-        parsed(file, &format!("[parquet]\ntrain = {}\nlabel = {number}\n", toml(&file.display().to_string())))
+        parsed(file, &format!("[{format}]\ntrain = {}\nlabel = {number}\n", toml(&file.display().to_string())))
     };
     if let Some(label) = label {
         return with(label);

@@ -30,6 +30,14 @@ pub enum ExportFormat {
     Onnx,
 }
 
+impl ExportFormat {
+    /// The format of a name, as the command line has it.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+}
+
 /// A model that a format cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]

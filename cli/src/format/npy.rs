@@ -366,7 +366,7 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let archive = match Opened::of(source)? {
         Opened::Array(array) => {
             let (features, image_shape) = array.features(float == FloatType::F64)?;
-            return Ok(Table { features, labels: None, image_shape, class_names: None });
+            return Ok(Table { features, labels: None, image_shape, class_names: None, notes: Vec::new() });
         }
         Opened::Archive(archive) => archive,
     };

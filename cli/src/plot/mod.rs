@@ -14,7 +14,7 @@ pub(crate) mod scale;
 pub mod search;
 pub mod templates;
 
-use crate::durable::{FolderKind, Made, Refusal, FolderError};
+use crate::durable::{FolderError, FolderKind, Made, Refusal};
 use crate::model::file::ModelFileError;
 use crate::model_file;
 use crate::run::folder::{self, FIGURES};

@@ -3,7 +3,8 @@
 use super::array::{Cells, Extent, Fault, Numbers};
 use super::table::wrong;
 use crate::data::ImageShape;
-use crate::format::columns::{Complaint, Plan, Role};
+use crate::format::Complaint;
+use crate::format::columns::{Plan, Role};
 use crate::format::{DataError, Position, quote, weights};
 use arrow_schema::FieldRef;
 use std::path::Path;
@@ -60,7 +61,7 @@ impl Layout {
         expected: Option<Expected>,
         plan: impl FnOnce(Option<Vec<String>>, usize, Option<&[String]>) -> Result<Plan, Complaint>,
     ) -> Result<Self, DataError> {
-        let fail = |(problem, hint): Complaint| wrong(file, &problem).with_hint(hint);
+        let fail = |Complaint { problem, hint }| wrong(file, &problem).with_hint(hint);
         let is_index = |name: &str| name.starts_with("__index_level_") && name.ends_with("__");
         let names: Vec<String> = columns.iter().map(|column| column.field.name().clone()).collect();
         let shown = names.iter().map(|name| if is_index(name) { String::new() } else { name.clone() }).collect();
@@ -167,7 +168,7 @@ impl Expected<'_> {
                     found.width,
                     self.whose
                 );
-                return Err((problem, ODD.into()));
+                return Err(Complaint::new(problem, ODD));
             }
             folded.push(name.clone());
             at += n;

@@ -5,7 +5,8 @@ use super::layout::{Expected, Found, Layout};
 use super::rows::Rows;
 use crate::data::precision::blurred;
 use crate::data::{Dataset, Dense, Features, LabelColumn};
-use crate::format::columns::{Column, Complaint, Plan, Special, Wanted};
+use crate::format::Complaint;
+use crate::format::columns::{Column, Plan, Special, Wanted};
 use crate::format::open::{Source, path_error};
 use crate::format::precision::FloatType;
 use crate::format::{DataError, Part, Position, Table, assemble, quote, weights};
@@ -49,7 +50,7 @@ impl TypedConfig {
     #[must_use]
     pub fn special(&self) -> Special {
         let (label, weights) = (Some(self.label.clone()), self.weights.clone());
-        Special { label, weights, ignore: self.ignore.clone() }
+        Special { label, weights, ignore: self.ignore.clone(), ..Special::default() }
     }
 
     /// Reads both parts with their floats in a precision.
@@ -116,7 +117,7 @@ fn read_parts<F: TypedFile>(mut parts: Parts<F>, wanted: Option<&Wanted>) -> Res
     let float = FloatType::of(wanted.is_some_and(|wanted| wanted.double));
     let (features, labels, _) = parts.read(&layout, layout.is_bytes, float)?;
     let labels = (!labels.is_empty()).then_some(labels);
-    Ok(Table { features, labels, image_shape: layout.image_shape, class_names: None })
+    Ok(Table { features, labels, image_shape: layout.image_shape, class_names: None, notes: Vec::new() })
 }
 
 /// A file of typed columns.

@@ -2,13 +2,13 @@ use crate::data::{Dataset, Features, ImageShape};
 use crate::format::columns::Special;
 use crate::format::open::tests::{gzip, source};
 use crate::format::{
-    Column, DataConfig, DataError, FloatType, Format, Table, TypedConfig, Wanted, limit, read_source, read_table_for,
+    Column, DataConfig, DataError, Format, Table, TypedConfig, Wanted, limit, read_source, read_table_for,
 };
 use arrow_array::builder::{FixedSizeListBuilder, Float32Builder, ListBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, DictionaryArray, Float64Array, Int32Array, Int64Array, NullArray, RecordBatch,
-    StringArray, StructArray,
+    ArrayRef, BinaryArray, DictionaryArray, Float64Array, Int32Array, Int64Array, NullArray, RecordBatch, StringArray,
+    StructArray,
 };
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
@@ -27,7 +27,7 @@ fn load_at(train: &Path, test: Option<&Path>, keys: &str) -> Result<Dataset, Dat
     let config = TypedConfig { train: train.to_path_buf(), test: test.map(Path::to_path_buf), ..config };
     let is_parquet = |path: &Path| path.to_string_lossy().contains("parquet");
     let config = if is_parquet(train) { DataConfig::Parquet(config) } else { DataConfig::Arrow(config) };
-    config.load_as(FloatType::Auto).map_err(|e| DataError { file: e.file.file_name().unwrap().into(), ..e })
+    config.load().map_err(|e| DataError { file: e.file.file_name().unwrap().into(), ..e })
 }
 
 fn load(name: &str, keys: &str) -> Result<Dataset, DataError> {

@@ -114,15 +114,15 @@ impl Loss {
 
 /// An image in planes.
 #[derive(Debug)]
-pub(super) struct Image {
-    pub(super) shape: ImageShape,
-    pub(super) pixels: Vec<u8>,
+pub(in crate::format) struct Image {
+    pub(in crate::format) shape: ImageShape,
+    pub(in crate::format) pixels: Vec<u8>,
     pub(super) losses: Vec<Loss>,
 }
 
 impl Image {
     /// The same image in RGB, where it is grey and RGB is asked for.
-    pub(super) fn in_channels(self, channels: usize) -> Self {
+    pub(in crate::format) fn in_channels(self, channels: usize) -> Self {
         if (self.shape.channels, channels) != (1, 3) {
             return self;
         }
@@ -163,7 +163,7 @@ impl Decoded {
 }
 
 /// Decodes a file; a decoder that panics has met a damaged one.
-pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
+pub(in crate::format) fn decode(bytes: &[u8]) -> Result<Image, String> {
     let Some(kind) = Kind::of(bytes) else {
         let ascii = bytes.starts_with(b"P2") || bytes.starts_with(b"P3");
         let found = if ascii { "a PNM image in text" } else { looks_like(bytes) };

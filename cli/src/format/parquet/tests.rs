@@ -2,9 +2,7 @@ use super::MAGIC;
 use crate::data::{Dataset, Features};
 use crate::format::columns::Special;
 use crate::format::open::tests::{gzip, source};
-use crate::format::{
-    Column, DataConfig, DataError, FloatType, Format, TypedConfig, Wanted, read_source, read_table_for,
-};
+use crate::format::{Column, DataConfig, DataError, Format, TypedConfig, Wanted, read_source, read_table_for};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -22,7 +20,7 @@ fn load(name: &str, keys: &str) -> Result<Dataset, DataError> {
 }
 
 fn load_config(config: &TypedConfig) -> Result<Dataset, DataError> {
-    DataConfig::Parquet(config.clone()).load_as(FloatType::Auto)
+    DataConfig::Parquet(config.clone()).load()
 }
 
 /// What `make_parquet.py` writes.

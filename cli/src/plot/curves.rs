@@ -233,10 +233,10 @@ mod tests {
             seconds: 0.1,
         };
         let document = svg(&bounds(&[row(1.0, -5.0), row(2.0, 0.5), row(3.0, 0.9999)], "x").unwrap()).unwrap();
-        assert!(document.contains("primal") && document.contains("relative duality gap"));
+        assert!(document.contains("primal") && document.contains("(primal - dual) / primal"));
         // A gap of zero has no place on a logarithmic axis.
         let document = svg(&bounds(&[row(1.0, 1.0)], "x").unwrap()).unwrap();
-        assert!(!document.contains("relative duality gap"));
+        assert!(!document.contains("(primal - dual) / primal"));
         assert!(bounds(&[], "").is_none());
     }
 
@@ -258,7 +258,7 @@ mod tests {
         };
         let document =
             svg(&path(&[point(1e-4, 0.8), point(1e-2, 0.9), point(1.0, 0.95)], Rows::default(), "x").unwrap()).unwrap();
-        for label in ["A model for each C", "train", "data loss", "0.01", "1e-4"] {
+        for label in ["A model for each C", "train", "mean loss", "0.01", "1e-4"] {
             assert!(document.contains(label), "{label}");
         }
         assert!(!document.contains("validation"));

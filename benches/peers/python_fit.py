@@ -67,7 +67,10 @@ def load(name, data, rows):
         return X, y
     file = {"news20": "news20-bydate.bz2", "letter": "letter.scale"}[kind]
     X, y = load_svmlight_file(str(data / "libsvm" / file), dtype=np.float32)
-    return (X if kind == "news20" else X.toarray()), y
+    if kind != "news20":
+        return X.toarray(), y
+    # LinearSVC takes no indices of 64 bits.
+    return sp.csr_matrix((X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32)), X.shape), y
 
 
 def estimator(name, C, n, threads):

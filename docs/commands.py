@@ -34,7 +34,7 @@ def commands(kind, text):
             while command.endswith("\\"):
                 command = command[:-1] + lines.pop(0)
             found.append((command, []))
-        elif kind == "console":
+        elif kind == "console" and found:
             found[-1][1].append(line)
         elif line.startswith("burn-svm"):
             found.append((line.split(" #")[0], None))

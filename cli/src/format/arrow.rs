@@ -21,9 +21,10 @@ use super::caught::caught;
 use super::open::{Source, looks_like};
 use super::{DataError, Position, limit};
 use arrow_array::{ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::{Message, root_as_message};
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use table::{Batch, TypedFile, damaged, in_words, wrong};
@@ -31,6 +32,8 @@ use table::{Batch, TypedFile, damaged, in_words, wrong};
 const MAGIC: &[u8] = b"ARROW1";
 /// The mark of a message.
 const MESSAGE: [u8; 4] = [0xff; 4];
+/// Bytes of metadata that every message has.
+const SMALLEST: u32 = 16;
 
 /// True for the first bytes of a file or a stream.
 pub(super) fn detect(head: &[u8]) -> bool {
@@ -113,6 +116,8 @@ impl TypedFile for ArrowFile {
 struct Messages {
     source: Source,
     decoder: StreamDecoder,
+    /// Whether a message was decoded.
+    decoder_began: bool,
 }
 
 impl Messages {
@@ -128,9 +133,15 @@ impl Messages {
             return Err(error.with_hint("`pyarrow.feather.write_feather(table, FILE)` writes one"));
         }
         if source.head().starts_with(MAGIC) {
+            // polars puts a table of its own there, which only the footer leads past.
+            let first = source.head().get(8..).and_then(|rest| rest.first_chunk()).map(|len| u32::from_le_bytes(*len));
+            if first.is_some_and(|len| (1..SMALLEST).contains(&len)) {
+                return Err(wrong(source.file(), "found a file that cannot be read in order, as polars writes them")
+                    .with_hint("`frame.write_ipc_stream(FILE)` and `frame.write_parquet(FILE)` write ones that can"));
+            }
             source.read_up_to(&mut Vec::new(), 8)?;
         }
-        Ok(Self { source, decoder: StreamDecoder::new() })
+        Ok(Self { source, decoder: StreamDecoder::new(), decoder_began: false })
     }
 
     fn damaged(&self, problem: &str) -> DataError {
@@ -164,7 +175,10 @@ impl Messages {
             if len == 0 || head == MAGIC[..4] {
                 return Ok(None);
             }
-            let mut message = [&MESSAGE[..], &len.to_le_bytes()].concat();
+            // The mark of the first message is still to come, that of the others has been decoded.
+            let mark = if self.decoder_began { &[][..] } else { &MESSAGE[..] };
+            self.decoder_began = true;
+            let mut message = [mark, &len.to_le_bytes()].concat();
             let metadata = self.bytes(len.into())?.ok_or_else(|| self.cut())?;
             let body_len = self.body_len(&metadata)?;
             let body = if body_len > 0 { self.bytes(body_len)?.ok_or_else(|| self.cut())? } else { Vec::new() };
@@ -196,12 +210,15 @@ impl Messages {
     fn decode(&mut self, message: Vec<u8>, body: Vec<u8>) -> Result<Option<RecordBatch>, DataError> {
         let decoder = &mut self.decoder;
         let decoded = caught(|| {
-            match decoder.decode(&mut message.into()) {
-                // A batch without a body.
-                Ok(Some(batch)) => Ok(Some(batch)),
-                Ok(None) => decoder.decode(&mut body.into()),
-                Err(error) => Err(error),
+            let mut batch = None;
+            // The decoder takes up a message without a body when more comes: the mark of the next one.
+            for part in [message, body, MESSAGE.to_vec()] {
+                let mut part = Buffer::from(part);
+                while !part.is_empty() {
+                    batch = decoder.decode(&mut part)?.or(batch);
+                }
             }
+            Ok::<_, ArrowError>(batch)
         });
         match decoded {
             Some(Ok(batch)) => Ok(batch),

@@ -300,6 +300,12 @@ pub(super) fn detect(path: &Path, head: &[u8]) -> bool {
     is_text(head) && (named(path) || header::looks_tabular(head))
 }
 
+/// Whether text that may be libsvm text, with times of day for example, is csv: by its name, or by commas in every line.
+pub(super) fn is_likelier(path: &Path, head: &[u8]) -> bool {
+    let first = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    named(path) || first.iter().filter(|&&byte| byte == b',').count() > 1 && header::looks_tabular(head)
+}
+
 /// `.csv` or `.tsv`, perhaps before the extension of a compression.
 fn named(path: &Path) -> bool {
     let extension = |path: &Path| path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);

@@ -198,7 +198,7 @@ impl Format {
         Self::value_variants().iter().copied().find(|format| match format {
             Self::Idx => idx::detect(head),
             Self::Cifar => cifar::detect(path, head),
-            Self::Libsvm => libsvm::detect(head),
+            Self::Libsvm => libsvm::detect(head) && !csv::is_likelier(path, head),
             Self::Csv => csv::detect(path, head),
             Self::Npy => npy::detect(head),
             Self::Parquet => parquet::detect(head),

@@ -116,8 +116,8 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[loss.weston_watkins]",
         "loss = \"hinge\"",
-        "there is no [loss.*] table: expected one of [loss.weston_watkins], [loss.crammer_singer], [loss.one_vs_rest] or [loss.top_k]",
-        TABLES,
+        "16:1: unknown field `loss`, expected one of `lambda`, `reg`, `c`",
+        REFERENCE,
     ),
     (
         "[split]\n",

@@ -275,7 +275,7 @@ fn init_knows_data_that_are_no_tables() {
 fn the_folds_of_a_search_encode_their_own_rows() {
     let desk = Desk::new();
     let config = "[data.csv]\ntrain = 'birds.csv'\nlabel = 'kind'\nignore = ['id']\n[preprocess]\ncenter = 'mean'\nscale = 'std'\n\
-                  categories = 'one-hot'\nmissing = 'mean'\n[search]\nfolds = 3\n[search.space]\n\"objective.c\" = [0.1, 1.0]\n\
+                  categories = 'one-hot'\nmissing = 'mean'\n[search]\nfolds = 3\nrefit = true\n[search.space]\n\"objective.c\" = [0.1, 1.0]\n\
                   \"preprocess.missing\" = ['mean', 'median']\n";
     desk.write("birds.csv", birds(120, true)).write("my.toml", config);
     desk.succeed(&["search", "my.toml", "--out", "found", "-q"]);

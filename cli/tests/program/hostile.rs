@@ -83,7 +83,7 @@ fn a_bomb_ends_with_a_sentence_and_not_with_the_machine() {
         desk.write("x", bytes);
         let outcome = desk.run(&["predict", "run", "x", "--format", format, "--memory", "32M"]);
         let hint = if outcome.problem().contains("PNG") {
-            "open it in a viewer: is it whole? remove or replace it"
+            "open it in a viewer: is it whole? `mogrify -format png -type TrueColor -depth 8 FILE` writes a PNG of what other programs can read: then remove FILE"
         } else {
             "`--memory` sets the limit; is this the right file?"
         };

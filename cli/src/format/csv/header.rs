@@ -155,7 +155,7 @@ impl<'a> Opening<'a> {
         let from = |start: usize| {
             features.iter().zip(start..).all(|(&at, number)| *self.first[at] == *number.to_string().as_bytes())
         };
-        !self.rows.is_empty() && (from(0) || from(1))
+        !self.rows.is_empty() && (from(0) || features.len() > 2 && from(1))
     }
 
     /// For a model: a header has names of the model's columns, and a row as many cells as the model has features, all numbers where

@@ -242,7 +242,7 @@ fn odd_files_are_named() {
         (&whole[..whole.len() / 2], "1.png: the PNG image cannot be decoded: "),
         (&whole[..20], "1.png: the PNG image cannot be decoded: "),
         (b"", "1.png: found an empty file, expected an image: PNG, JPEG"),
-        (b"GIF89b", "1.png: found text, expected an image: PNG, JPEG"),
+        (b"GIF89b", "1.png: found a GIF image, expected an image: PNG, JPEG"),
         (b"\xff\xd8\xff\xe0abc", "1.png: the JPEG image cannot be decoded: "),
     ] {
         made.write("b/1.png", bytes);

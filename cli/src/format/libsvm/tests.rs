@@ -33,9 +33,11 @@ fn rows_are_read_whatever_the_blanks() {
 
 #[test]
 fn labels_are_integers_or_words() {
-    let data = load("+1 1:1\n1.0 1:1\n1\n-1.0e0 1:1\n-1 1:1\n1.5 1:1\n-0 1:1\n", "+1.0 1:1").unwrap();
-    assert_eq!(data.class_names, ["-1", "0", "1", "1.5"]);
+    let data = load("+1 1:1\n1.0 1:1\n1\n-1.0e0 1:1\n-1 1:1\n15 1:1\n-0 1:1\n", "+1.0 1:1").unwrap();
+    assert_eq!(data.class_names, ["-1", "0", "1", "15"]);
     assert_eq!(data.labels, [2, 2, 2, 0, 0, 3, 1, 2]);
+    let amounts = load("1.5 1:1\n2.25 1:1\n", "1.5 1:1").unwrap_err();
+    assert!(amounts.problem.starts_with("found label `1.5` among labels that are all numbers"), "{amounts}");
     let data = load("+1 1:1\nC# 1:1\n007 1:1\n7\n1e30 1:1\n", "007 1:1").unwrap();
     assert_eq!(data.class_names, ["+1", "007", "1e30", "7", "C#"]);
 }
@@ -116,7 +118,7 @@ fn bad_lines_say_where_and_what() {
         ("1 a:1", "test:1:3: found `a:1`, expected `INDEX:VALUE`"),
         ("1 1:1 5", "test:1:7: found `5`, expected `INDEX:VALUE`"),
         ("nan 1:1", "test:1:1: found label `nan`, expected an integer or a word"),
-        ("1,2,3\n", "test: found no feature in 1 rows"),
+        ("1,2,3\n", "test:1:1: found several labels, `1,2,3`, expected one"),
         ("5.1,3.5,1.4,0.2,setosa\n4.9 x\n", "test:2:5: found `x`, expected `INDEX:VALUE`"),
     ] {
         for bytes in [text.as_bytes().to_vec(), gzip(text.as_bytes()), bzip2(text.as_bytes())] {

@@ -66,7 +66,7 @@ impl<'py> Fitted<'py> {
 /// A value, the warnings, and the exception of a signal that ended the work early.
 type Told<T> = (T, Vec<String>, Option<Py<PyAny>>);
 
-/// What came out, for Python; a failure after a signal is the signal's.
+/// Result for Python; a failure after a signal is the signal's.
 fn told<T>(py: Python<'_>, outcome: Outcome<Result<T, SvmError>>) -> PyResult<Told<T>> {
     match (outcome.value, outcome.exception) {
         (Ok(value), exception) => Ok((value, outcome.warnings, exception.map(|e| e.into_value(py).into_any()))),

@@ -1,6 +1,6 @@
 //! The native module of the Python package `burn_svm`: the library on borrowed arrays, and the program.
 //!
-//! What estimators mean, and the checks of what users pass, are in Python (`burn_svm/`); here are the entries that it calls.
+//! The meaning of estimators, and the checks of what users pass, are in Python (`burn_svm/`); here are the entries that it calls.
 #![forbid(unsafe_code)]
 
 mod fit;

@@ -171,7 +171,7 @@ impl Messages {
                 head = self.bytes(4)?.ok_or_else(|| self.cut())?;
             }
             let len = head.first_chunk().map_or(0, |len| u32::from_le_bytes(*len));
-            // What comes behind the end of the stream is the footer.
+            // The footer follows the end of the stream.
             if len == 0 || head == MAGIC[..4] {
                 return Ok(None);
             }
@@ -228,7 +228,7 @@ impl Messages {
     }
 }
 
-/// What the compressed buffers of a message say that they become.
+/// Bytes of the buffers of a message once they are decompressed, as it states them.
 fn unpacked(message: &Message, body: &[u8]) -> u64 {
     let dictionary = message.header_as_dictionary_batch().and_then(|batch| batch.data());
     let Some(batch) = message.header_as_record_batch().or(dictionary) else { return 0 };

@@ -21,7 +21,7 @@ pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
         }));
     });
     let outer = QUIET.replace(true);
-    // What is left half done is dropped with the file that it belongs to.
+    // State left half done is dropped with its file.
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     QUIET.set(outer);
     result.ok()

@@ -39,7 +39,7 @@ pub fn set(bytes: u64) {
 pub struct Memory {
     /// That of the machine, or of the control group where it has less.
     pub total: Option<u64>,
-    /// What is free of it, with swap, and within the limit of the address space (`ulimit -v`).
+    /// Free memory, with swap, within the limit of the address space (`ulimit -v`).
     pub free: Option<u64>,
 }
 

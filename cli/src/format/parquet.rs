@@ -51,7 +51,7 @@ pub(super) struct ParquetFile {
 enum Bytes {
     /// A file that is opened whenever it is read.
     File,
-    /// What came by a pipe or was compressed once more.
+    /// Bytes from a pipe, or from a file that is compressed as a whole.
     Memory(Vec<u8>),
 }
 

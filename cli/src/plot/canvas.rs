@@ -38,7 +38,7 @@ pub trait Figure {
         Vec::new()
     }
 
-    /// What points and lines say of themselves, on a page.
+    /// Tips of points and lines, on a page.
     fn tips(&self) -> Vec<Tip> {
         Vec::new()
     }
@@ -191,7 +191,7 @@ pub fn svg(figure: &impl Figure) -> Result<String, String> {
 /// tell their values. `label` says what it is to readers of screens.
 ///
 /// # Errors
-/// What plotters says.
+/// Error of plotters.
 pub(crate) fn inline(figure: &impl Figure, label: &str) -> Result<String, String> {
     let (width, height) = figure.size();
     let mut body = body(figure)?;

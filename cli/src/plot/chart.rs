@@ -252,7 +252,7 @@ impl Chart {
         }
     }
 
-    /// What points and lines say of themselves.
+    /// Tips of points and lines.
     pub(crate) fn tips(&self, area: Area) -> Vec<Tip> {
         let inner = self.inner(area);
         let most = (ALL_POINTS / self.lines.len().max(1)).clamp(LEAST_POINTS, MOST_POINTS);

@@ -1,4 +1,4 @@
-//! What changes over a run: loss, accuracy, the bounds that the exact solver proves; what changes over a path in C, and over the
+//! Curves over a run: loss, accuracy, the bounds that the exact solver proves; curves over a path in C, and over the
 //! threshold of a score.
 
 use super::chart::Chart;
@@ -36,7 +36,7 @@ impl Rows {
 /// Shares of `rows` rows that are predicted right, with a band of ± √(p(1−p)/n) where n is known.
 #[allow(clippy::cast_precision_loss)]
 fn shares(name: &str, color: RGBColor, points: Points, rows: usize) -> Line {
-    // What a file says may be no share.
+    // A value in a file may be no share.
     let points: Points = points.into_iter().filter(|p| (0.0..=1.0).contains(&p.1)).collect();
     let errors = points.iter().map(|&(_, p)| (p * (1.0 - p) / rows as f64).sqrt()).collect();
     Line { spread: if rows > 0 { Spread::Band(errors) } else { Spread::None }, ..Line::new(name, color, points) }
@@ -61,7 +61,7 @@ pub(crate) fn loss_chart(metrics: &[LogEntry]) -> Option<Chart> {
     let (x, mut points) = over(metrics, |e| e.loss);
     let first = points.first()?.1;
     let lost = points.last().is_some_and(|last| is_diverged(last.1, first));
-    // What is no number is beyond every number.
+    // NaN counts as beyond every number.
     points.iter_mut().filter(|p| !drawable(p.1)).for_each(|p| p.1 = f64::INFINITY);
     let line = Line { lost, ..Line::new(if lost { "objective, × diverged" } else { "objective" }, PRIMAL, points) };
     Chart::of_lines("Training loss", (x, Unit::Number), ("objective", Unit::Number), vec![line])

@@ -37,7 +37,7 @@ pub(crate) struct Line {
     pub(crate) width: f64,
     pub(crate) points: Vec<(f64, f64)>,
     pub(crate) spread: Spread,
-    /// What the line as a whole says of itself, in the place of its points.
+    /// Tip of the line as a whole, in the place of those of its points.
     pub(crate) tip: Option<String>,
     /// Ends with a cross.
     pub(crate) lost: bool,
@@ -126,7 +126,7 @@ pub(super) fn cross<B: DrawingBackend>(pen: &Pen<'_, B>, (x, y): (f64, f64)) -> 
 
 /// The points without those that have no place; of more than `most` the lowest and the highest of each stretch, which look the same.
 pub(super) fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
-    // What is infinite is drawn at the end of the axis.
+    // Infinite values are drawn at the end of the axis.
     let drawn = |p: &&(f64, f64)| drawable(p.0) && !p.1.is_nan();
     let points: Vec<(f64, f64)> = points.iter().filter(drawn).copied().collect();
     let stretches = (most / 2).saturating_sub(1).max(1);

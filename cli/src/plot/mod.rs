@@ -40,7 +40,7 @@ pub enum PlotError {
     Draw {
         /// The picture.
         file: PathBuf,
-        /// What went wrong.
+        /// The problem.
         problem: String,
     },
 }
@@ -70,7 +70,7 @@ impl std::str::FromStr for Format {
     }
 }
 
-/// What was drawn, and what was not.
+/// Figures drawn, and figures left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drawn {
     /// The files written.
@@ -81,7 +81,7 @@ pub struct Drawn {
 
 /// Writes figures into a folder.
 struct Sheet {
-    /// What in the folder of the run is ours.
+    /// Files of the run in its folder.
     made: Made,
     format: Format,
     drawn: Drawn,
@@ -156,7 +156,7 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     // A run that goes on has no result yet.
     let rows = recorded::read_result(folder).map_or_else(|_| Rows::default(), |result| Rows::of(&result));
     if let Some(points) = recorded::read_path(folder)? {
-        // What is logged of a path belongs to several models, one after the other.
+        // The log of a path is of several models, one after the other.
         sheet.put_or_skip("path", curves::path(&points, rows, &name).as_ref(), "no model was finished")?;
         ["loss", "accuracy"].into_iter().for_each(|figure| sheet.skip(figure, "a path has a model for each C"));
     } else {
@@ -215,7 +215,7 @@ pub fn draw_search(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     Ok(sheet.drawn)
 }
 
-/// What the figures call the run: the name of its folder.
+/// Name of the run in figures: that of its folder.
 fn run_name(folder: &Path) -> String {
     let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     canvas::clean(&path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()))

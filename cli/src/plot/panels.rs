@@ -12,7 +12,7 @@ pub struct Panels {
     pub(crate) charts: Vec<Chart>,
 }
 
-/// Where the charts of a file begin, below its heading.
+/// Top of the charts of a file, below its heading.
 const TOP: f64 = 68.0;
 
 impl Panels {

@@ -126,7 +126,7 @@ impl Axis {
         Self { low: self.low - pad, high: self.high + pad, ..self }
     }
 
-    /// What is counted along the axis, and whether by its logarithm.
+    /// Quantity along the axis, and whether its scale is logarithmic.
     pub(crate) fn title(&self) -> String {
         if self.log { format!("{} (log scale)", self.name) } else { self.name.clone() }
     }

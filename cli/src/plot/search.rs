@@ -1,4 +1,4 @@
-//! What a search has found: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
+//! Results of a search: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
 
 use super::canvas::{Figure, Pen, Text, clean, fitted};
 use super::chart::{Chart, EM};

@@ -97,7 +97,7 @@ fn certificate(result: &RunResult) -> String {
 fn all_curves(found: &Findings) -> Result<String, String> {
     let rows = Rows::of(&found.result);
     charts(match &found.result.path {
-        // What was logged belongs to several models, one after the other.
+        // The log is of several models, one after the other.
         Some(points) => curves::path_charts(points, rows),
         None => {
             let mut all = vec![curves::loss_chart(&found.metrics), curves::accuracy_chart(&found.metrics, rows)];
@@ -107,7 +107,7 @@ fn all_curves(found: &Findings) -> Result<String, String> {
     })
 }
 
-/// What is known of a run that diverged, and what to try.
+/// Facts about a run that diverged, and advice.
 fn diverged(found: &Findings) -> String {
     if found.result.stop_reason != "diverged" {
         return String::new();

@@ -143,7 +143,7 @@ fn times(n: usize) -> String {
     if n == 1 { "once".into() } else { format!("{n} times") }
 }
 
-/// How sure the choice is.
+/// Certainty of the choice.
 fn within_error(record: &SearchRecord) -> Option<String> {
     let best = record.standings.first()?;
     let (score, error) = best.score.zip(best.standard_error)?;

@@ -68,7 +68,7 @@ impl RocRecord {
     /// The file.
     ///
     /// # Errors
-    /// What the writer says.
+    /// Error of the writer.
     pub(super) fn text(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         for curve in &self.curves {

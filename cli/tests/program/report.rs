@@ -49,7 +49,7 @@ fn faults(page: &str) -> Vec<String> {
         }
     }
     faults.extend(open.into_iter().map(|name| format!("<{name}> is not closed")));
-    // What is empty should not be there, and what moves needs no script.
+    // Nothing empty is there, and nothing needs a script.
     for word in
         ["http:", "https:", "@import", "url(", "<script", "<tbody>\n</tbody>", "<pre></pre>", "<dl></dl>", "NaN"]
     {
@@ -187,7 +187,7 @@ fn a_search_shows_every_trial_and_its_best_run() {
         // Once in each of the three charts.
         assert_eq!(tips.iter().filter(|tip| tip.contains(&format!(", trial {trial}\n"))).count(), 3, "trial {trial}");
     }
-    // What diverged says so, with a cross in the colour of nothing else; the ring of the best has the colour of the page.
+    // Trials that diverged have a cross in the colour of nothing else; the ring of the best has the colour of the page.
     let diverged =
         desk.json("s/search.json")["standings"].as_array().unwrap().iter().filter(|s| s["stop"] == "diverged").count();
     assert!(diverged > 0 && page.contains("A cross is a trial that diverged"));

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 const NO_IMAGE: &str = "the image is missing: `bytes` is empty";
 
-/// What the cells of a column are.
+/// Kind of the cells of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cells {
     Numbers(Numbers),
@@ -30,11 +30,11 @@ pub(super) enum Cells {
     Lists(Numbers),
     /// Image files as Hugging Face's `datasets` keeps them: `struct<bytes: binary, path: string>`.
     Images,
-    /// What cannot be read, in words.
+    /// Cells that cannot be read, in words.
     Other(&'static str),
 }
 
-/// What numbers are.
+/// Unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbers {
     /// Unsigned bytes and booleans.

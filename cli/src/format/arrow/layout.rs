@@ -24,7 +24,7 @@ pub(super) struct Found {
 /// Names of features that a table has to have.
 pub(super) struct Expected<'a> {
     pub(super) names: &'a [String],
-    /// What has them, in words.
+    /// Owner of the names, in words.
     pub(super) whose: &'a str,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Layout {
     pub(super) width: usize,
     pub(super) feature_names: Vec<String>,
     pub(super) is_bytes: bool,
-    /// Where one column of images is all the features.
+    /// Shape of the images, if one column of them is all the features.
     pub(super) image_shape: Option<ImageShape>,
 }
 

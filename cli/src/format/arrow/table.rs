@@ -46,7 +46,7 @@ impl TypedConfig {
         paths
     }
 
-    /// What it says of columns.
+    /// Columns that it names.
     #[must_use]
     pub fn special(&self) -> Special {
         let (label, weights) = (Some(self.label.clone()), self.weights.clone());

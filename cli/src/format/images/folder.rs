@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Extensions of images: what has one and is none is damaged.
 const EXTENSIONS: [&str; 14] =
     ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "tif", "tiff", "gif", "pgm", "ppm", "pnm"];
-/// What systems leave in folders.
+/// Files that systems leave in folders.
 const OF_SYSTEMS: [&str; 3] = ["thumbs.db", "desktop.ini", "__macosx"];
 /// The first bytes of a file that say what it is.
 const HEAD: u64 = 1024;
@@ -24,12 +24,12 @@ pub(super) struct Labelled {
     pub(super) file: PathBuf,
 }
 
-/// What lies in a folder.
+/// Content of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Images in the order of their classes and of their names.
     pub(super) images: Vec<Labelled>,
-    /// What was passed over, by its kind.
+    /// Files passed over, by kind.
     passed: BTreeMap<String, usize>,
 }
 

@@ -167,7 +167,7 @@ impl Made {
 fn nothing_is_passed_over_without_a_word() {
     let made = Made::new();
     made.copy("train/ant/0.png", "a/0.png").copy("train/bee/2.png", "b/2.PNG");
-    // What systems and programs leave there is no matter.
+    // Files that systems and programs leave there are ignored.
     for name in ["b/Thumbs.db", "b/.hidden.png", ".git/x.png", "a/.DS_Store", "desktop.ini", "__MACOSX/x.png"] {
         made.write(name, b"x");
     }

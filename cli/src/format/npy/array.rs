@@ -415,7 +415,7 @@ fn element(descr: &str) -> Option<(u8, usize, bool)> {
     }
 }
 
-/// What is wrong with a header.
+/// Problem of a header.
 enum Unread {
     Records,
     Damaged(String),

@@ -145,7 +145,7 @@ fn check_gzip(content: &[u8]) -> Result<()> {
         return Ok(());
     }
     let content = flate2::read::MultiGzDecoder::new(content).take(limit::get().saturating_add(1));
-    // What is damaged is left to the crate, which gets no further.
+    // Damaged headers are left to the crate, which gets no further.
     match io::copy(&mut { content }, &mut io::sink()).map(limit::problem) {
         Ok(Some(problem)) => Err(ParquetError::General(problem)),
         Ok(None) | Err(_) => Ok(()),

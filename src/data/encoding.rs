@@ -8,7 +8,7 @@
 //! Rules. A missing number becomes the mean, the median or the most frequent value of the training rows (the smallest of several; 0
 //! where they have none). A missing word becomes the most frequent category, or with an indicator a category of its own,
 //! `species is missing`, where training rows lack words. A category that the training rows do not have is unseen: all its columns are 0.
-//! The rows are dense where at least [`DENSE`] of the cells are not zero, else sparse.
+//! The rows are dense where at least [`super::sparse::DENSE`] of the cells are not zero, else sparse.
 
 mod encoder;
 

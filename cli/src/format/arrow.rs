@@ -134,12 +134,15 @@ impl Messages {
         }
         if source.head().starts_with(MAGIC) {
             // polars puts a table of its own there, which only the footer leads past.
-            let first = source.head().get(8..).and_then(|rest| rest.first_chunk()).map(|len| u32::from_le_bytes(*len));
+            // Zeros fill the beginning up, to 8 bytes or to 64.
+            let fill = source.head()[MAGIC.len()..].iter().position(|&byte| byte != 0).unwrap_or(2);
+            let start = MAGIC.len() + fill;
+            let first = source.head()[start..].first_chunk().map(|len| u32::from_le_bytes(*len));
             if first.is_some_and(|len| (1..SMALLEST).contains(&len)) {
                 return Err(wrong(source.file(), "found a file that cannot be read in order, as polars writes them")
                     .with_hint("`frame.write_ipc_stream(FILE)` and `frame.write_parquet(FILE)` write ones that can"));
             }
-            source.read_up_to(&mut Vec::new(), 8)?;
+            source.read_up_to(&mut Vec::new(), start as u64)?;
         }
         Ok(Self { source, decoder: StreamDecoder::new(), decoder_began: false })
     }

@@ -512,7 +512,13 @@ fn libsvm_files() {
                 "rows: found UTF-16 text, expected libsvm text",
                 "",
             ),
-            ("csv", "rows", text("1,2,3\n4,5,6\n"), "rows:1:1: found several labels, `1,2,3`, expected one", line),
+            (
+                "csv",
+                "rows",
+                text("1,2,3\n4,5,6\n"),
+                "rows:1:1: found several labels, `1,2,3`, expected one",
+                "a row has one class here; a data set with several is one of them at a time",
+            ),
             ("NaN", "rows", text("1 1:1\n2 2:nan\n"), "rows:2:5: value `nan` is not finite", missing),
             ("infinite", "rows", text("1 1:1\n\n2 2:-inf\n"), "rows:3:5: value `-inf` is not finite", missing),
             (

@@ -61,8 +61,10 @@ const MOST_NAMES: usize = 1000;
 
 type NamesFile = (String, Vec<u8>);
 
-/// The batches, the files with names of classes, and the names of all files.
-fn read_entries(file: &Path, source: Source) -> Result<(Vec<ArchiveEntry>, Vec<NamesFile>, Vec<String>), DataError> {
+/// Batches, files with names of classes, and names of all files.
+type Entries = (Vec<ArchiveEntry>, Vec<NamesFile>, Vec<String>);
+
+fn read_entries(file: &Path, source: Source) -> Result<Entries, DataError> {
     let fail = |error: io::Error| damaged(file, &error);
     let mut archive = Archive::new(source);
     let (mut batches, mut names_files, mut all_names) = (Vec::new(), Vec::new(), Vec::new());

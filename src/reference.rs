@@ -132,10 +132,10 @@ impl ReferenceProblem<'_> {
 /// Weston-Watkins in two loops, one margin at a time.
 ///
 /// ```
-/// use burn_svm::internals::{loss::Power, reference::{Sample, weston_watkins_naive}};
+/// use burn_svm::internals::{loss::Power, reference::{ReferenceProblem, weston_watkins_naive}};
 ///
 /// // Scores 13, −7, 11 and label 0: max(0, −7 − 13 + 10) + max(0, 11 − 13 + 10) = 8.
-/// let sample = Sample {
+/// let sample = ReferenceProblem {
 ///     x: &[1.0], labels: &[0], weight: &[13.0, -7.0, 11.0], n_classes: 3,
 ///     class_weights: None, margin: 10.0, costs: None, power: Power::One, lambda: 0.0,
 /// };

@@ -310,10 +310,10 @@ fn written(file: &Path, config: &DataConfig, data: &Dataset, columns: &[SeenColu
     let count = |is: &dyn Fn(&SeenColumn) -> bool| kept().filter(|column| is(column)).count();
     if !columns.is_empty() {
         let (words, lacking) = (count(&|column| column.holds == "words"), count(&|column| column.missing > 0));
-        put(&format!("# {words} columns of words: a feature, 1 or 0, for each category."));
+        put(&format!("# Columns of words: {words}. A feature, 1 or 0, for each category."));
         put("categories = \"one-hot\"");
         put(&format!(
-            "# {lacking} columns lack values: the median, the most frequent category. Files to predict may lack some, too."
+            "# Columns that lack values: {lacking}. They get the median, or the most frequent category, in files to predict, too."
         ));
         put("missing = \"median\"");
     }

@@ -36,7 +36,7 @@ pub struct ClassCurve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// What `roc.csv` holds.
+/// Content of `roc.csv`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RocRecord {
     /// `test`, `validation` or `train`.

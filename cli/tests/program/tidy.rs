@@ -227,7 +227,7 @@ fn begins_with_a_clause(line: &str) -> bool {
     let text = text.trim_start_matches(['/', '!']);
     ["What ", "How ", "Where "].iter().any(|word| {
         let rest = text.trim_start().strip_prefix(word);
-        rest.is_some_and(|rest| rest.starts_with(char::is_lowercase))
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_lowercase() || c == '`'))
     })
 }
 

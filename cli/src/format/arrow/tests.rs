@@ -43,7 +43,7 @@ fn values(features: &Features) -> Vec<f64> {
     }
 }
 
-/// What `make_typed.py` writes as `kinds`.
+/// Values that `make_typed.py` writes as `kinds`.
 fn expected() -> Vec<f64> {
     let row = |i: u32| {
         let x = f64::from(i);

@@ -38,7 +38,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats").join(name)
 }
 
-/// What `make_csv.py` writes.
+/// Values that `make_csv.py` writes.
 fn expected() -> Vec<f32> {
     (0..36u8).map(|at| f32::from((7 * (at / 3) + 3 * (at % 3)) % 11) / 4.0 - 1.0).collect()
 }

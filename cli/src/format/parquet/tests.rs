@@ -23,7 +23,7 @@ fn load_config(config: &TypedConfig) -> Result<Dataset, DataError> {
     DataConfig::Parquet(config.clone()).load()
 }
 
-/// What `make_parquet.py` writes.
+/// Values that `make_parquet.py` writes.
 fn expected() -> Vec<f32> {
     (0..36u8).map(|at| f32::from((7 * (at / 3) + 3 * (at % 3)) % 11) / 4.0 - 1.0).collect()
 }

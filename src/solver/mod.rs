@@ -4,6 +4,7 @@
 
 mod agreement;
 pub mod checkpoint;
+mod columns;
 pub mod dual;
 pub mod lbfgs;
 pub mod newton;
@@ -13,7 +14,7 @@ pub mod stop;
 
 pub use agreement::GradientReport;
 pub use checkpoint::{CheckpointConfig, Snapshot};
-pub use dual::DualConfig;
+pub use dual::{DualConfig, Finish};
 pub use lbfgs::LbfgsConfig;
 pub use newton::{NewtonConfig, NewtonMethod};
 pub use sgd::SgdConfig;
@@ -24,6 +25,7 @@ use crate::device::OpenDevice;
 use crate::evaluation::Evaluation;
 use crate::loss::{LabelOutOfRange, LossMisfit, check_labels};
 use crate::objective::Objective;
+use columns::UsedColumns;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -93,6 +95,16 @@ impl SolverConfig {
         // Once, on the host: the losses do not check on the device.
         let rows = problem.train.iter().chain(problem.validation);
         check_labels(rows.map(|&row| problem.source.labels[row as usize]), problem.n_classes)?;
+        // Initial weights, where [solver.sgd] draws them, are those of all features.
+        if !matches!(self, Self::Sgd(_))
+            && let Some(columns) = UsedColumns::of(problem)
+        {
+            return Ok(columns.widen(self.run(&columns.problem(problem), observer)?, problem.n_classes));
+        }
+        self.run(problem, observer)
+    }
+
+    fn run(&self, problem: &Problem<'_>, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
         let mut fit = match self {
             Self::Sgd(config) => problem.in_single(|problem| sgd::solve(config, problem, observer))?,
             Self::Dual(config) => dual::solve(config, problem, observer)?,

@@ -49,10 +49,11 @@ fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
 
 #[test]
 fn scores_in_single_precision_keep_their_digits_far_from_zero() {
+    const N: u32 = 5_000;
     // The second column in every row: centred as it is read. In all but one, where that cannot be: in double precision.
-    for (without, far) in [(99, true), (7, false)] {
+    for (without, far) in [(u32::MAX, true), (7, false)] {
         let mut csr = Csr::new(3);
-        for i in 0..60u32 {
+        for i in 0..N {
             csr.push_cell(0, (i % 7) as f32 - 3.0);
             if i != without {
                 csr.push_cell(1, 30_000.0 + (i * 5 % 11) as f32);
@@ -61,20 +62,20 @@ fn scores_in_single_precision_keep_their_digits_far_from_zero() {
             csr.finish_row();
         }
         let features = Features::Sparse(csr.clone());
-        let rows: Vec<u32> = (0..60).collect();
+        let rows: Vec<u32> = (0..N).collect();
         // As a fit to other rows would have it.
         let scaler =
             Scaler { mean: Some(vec![0.0, 30_005.0, 2.0]), scale: Some(vec![2.0, 3.0, 1.5]), ..Scaler::default() };
-        let source = Source { features: &features, labels: &[0; 60], scaler: &scaler, weights: None };
+        let source = Source { features: &features, labels: &[0; N as usize], scaler: &scaler, weights: None };
         let shared = Arc::new(CsrRows::<Floats>::new(source, csr.borrowed()));
         assert_eq!((shared.cells.is_some(), shared.cancels()), (true, !far));
         let mut loaded = LoadedRows::<f32>::default();
         loaded.load(&shared, &rows);
         let mut part = Classes::<f32, Floats>::new(Arc::clone(&shared), 0, 0..1);
         part.loaded = Arc::new(loaded);
-        let done = Changes { positions: (0..60).collect(), values: (0..60).map(|i| f64::from(i % 3)).collect() };
+        let done = Changes { positions: (0..N as usize).collect(), values: (0..N).map(|i| f64::from(i % 3)).collect() };
         let found = part.act(&SparseJob::Turn { done: done.clone(), next: Arc::clone(&part.loaded), scores: true });
-        let mut dense = vec![vec![0.0; 3]; 60];
+        let mut dense = vec![vec![0.0; 3]; N as usize];
         dense.iter_mut().enumerate().for_each(|(i, row)| scaler.write_row_wide(&features, i, row));
         let weight: [f64; 3] = std::array::from_fn(|j| dense.iter().zip(&done.values).map(|(x, b)| x[j] * b).sum());
         let exact: Vec<f64> = dense.iter().map(|x| x.iter().zip(weight).map(|(x, w)| x * w).sum()).collect();

@@ -51,8 +51,6 @@ pub struct Draft {
 pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
     let mut notes = Vec::new();
     let mut config = data_config(file, label, &mut notes)?;
-    let cells = CellRules { text: true, missing: true };
-    let load = |config: &DataConfig| config.load_as(&Reading { float: FloatType::Auto, cells, encoding: None });
     let mut data = load(&config)?;
     if let DataConfig::Csv(csv) = &config
         && data.frame.as_ref().is_some_and(has_decimal_commas)
@@ -77,6 +75,11 @@ pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
     );
     let text = written(file, &config, &data, &columns, &summary);
     Ok(Draft { text, columns, summary, notes })
+}
+
+fn load(config: &DataConfig) -> Result<Dataset, DataError> {
+    let cells = CellRules { text: true, missing: true };
+    config.load_as(&Reading { float: FloatType::Auto, cells, encoding: None })
 }
 
 /// The `[data.*]` table of a file.
@@ -184,7 +187,8 @@ fn typed_config(
     }
     for label in LABELS {
         let config = with(label)?;
-        if config.load().is_ok() {
+        // A column that is not there is refused before rows are read.
+        if load(&config).is_ok() {
             notes.push(format!("the label is taken to be column {}; --label names another", quote(label)));
             return Ok(config);
         }

@@ -272,14 +272,14 @@ fn check(run: &RunConfig) -> Result<(), Complaint> {
         ));
     }
     if run.preprocess.cell_rules() != CellRules::default()
-        && !matches!(run.data, DataConfig::Csv(_) | DataConfig::Parquet(_))
+        && !matches!(run.data, DataConfig::Csv(_) | DataConfig::Parquet(_) | DataConfig::Arrow(_))
     {
         return Err(Complaint::new(
             format!(
                 "preprocess.categories or .missing is set, but [data.{}] has neither words nor missing values",
                 run.data.name()
             ),
-            "they are for tables: [data.csv]",
+            "they are for tables: [data.csv], [data.parquet], [data.arrow]",
         ));
     }
     if run.preprocess.indicator && run.preprocess.missing == MissingRule::Error {

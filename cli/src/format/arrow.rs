@@ -13,6 +13,7 @@
 //! <https://arrow.apache.org/docs/format/Columnar.html>.
 
 mod array;
+mod frame;
 mod layout;
 pub(super) mod rows;
 pub(super) mod table;

@@ -17,6 +17,7 @@ mod float;
 mod foreign;
 pub mod idx;
 pub mod images;
+mod known;
 mod labels;
 pub mod libsvm;
 pub mod limit;
@@ -147,8 +148,8 @@ impl DataConfig {
             Self::Libsvm(config) => config.load_as(float),
             Self::Csv(config) => config.load(reading),
             Self::Npy(config) => config.load_as(float),
-            Self::Parquet(config) => config.load_as::<parquet::ParquetFile>(float),
-            Self::Arrow(config) => config.load_as::<arrow::ArrowFile>(float),
+            Self::Parquet(config) => config.load_as::<parquet::ParquetFile>(reading),
+            Self::Arrow(config) => config.load_as::<arrow::ArrowFile>(reading),
             Self::Images(config) => config.load(),
         }
     }

@@ -370,7 +370,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "scale = \"std\"",
         "missing = \"mean\"",
         "preprocess.categories or .missing is set, but [data.digits] has neither words nor missing values",
-        "they are for tables: [data.csv]",
+        "they are for tables: [data.csv], [data.parquet], [data.arrow]",
     ),
     (
         "scale = \"std\"",

@@ -3,8 +3,8 @@
 //! Dates are days since 1970-01-01, timestamps seconds since 1970-01-01 00:00 UTC, times of day seconds since midnight, durations
 //! seconds.
 
-use crate::data::ImageShape;
 use crate::data::precision::single;
+use crate::data::{ImageShape, LabelColumn};
 use crate::format::images;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -195,6 +195,53 @@ pub(super) fn features<T: Cell>(array: &ArrayRef, extent: Extent) -> Result<Vec<
         item: Some(fault.row % width),
         ..fault
     })
+}
+
+/// The numbers of a column, NaN where one is missing, as nulls and NaN are.
+pub(super) fn numbers_or_missing(array: &ArrayRef, fills: bool) -> Result<Vec<f64>, Fault> {
+    let array = plain(array)?;
+    if !fills {
+        present(&array)?;
+    }
+    let (found, nulls): (Vec<Number>, _) = (numbers(array.as_ref())?, array.logical_nulls());
+    let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+    let number = |(row, number): (usize, &Number)| match number.0 {
+        _ if is_null(row) => Ok(f64::NAN),
+        number if number.is_nan() && fills => Ok(number),
+        number if single(number).is_finite() => Ok(number),
+        number => Err(Fault::of_number(row, number)),
+    };
+    found.iter().enumerate().map(number).collect()
+}
+
+/// The words of a column, the empty one where one is missing; of other columns, the text of their cells.
+pub(super) fn words(array: &ArrayRef, fills: bool, into: &mut LabelColumn) -> Result<(), Fault> {
+    let array = plain(array)?;
+    if !fills {
+        present(&array)?;
+    }
+    let nulls = array.logical_nulls();
+    let text = bytes(&array);
+    for row in 0..array.len() {
+        let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        let pushed = match &text {
+            _ if is_null => push_word(into, b""),
+            Some(text) if text(row).is_empty() && !fills => Err("the value is missing".to_owned()),
+            Some(text) => push_word(into, text(row)),
+            None => {
+                let cell = labels(&array.slice(row, 1), |label| push_word(into, label));
+                cell.map_err(|fault| fault.problem)
+            }
+        };
+        pushed.map_err(|problem| Fault::new(row, problem))?;
+    }
+    Ok(())
+}
+
+fn push_word(into: &mut LabelColumn, word: &[u8]) -> Result<(), String> {
+    let word = std::str::from_utf8(word).map_err(|_| "the text is not UTF-8".to_owned())?;
+    into.push(word);
+    Ok(())
 }
 
 /// The labels of a column, as a csv file would have them, one after another.

@@ -5,12 +5,12 @@ use super::table::wrong;
 use crate::data::ImageShape;
 use crate::format::Complaint;
 use crate::format::columns::{Plan, Role};
+use crate::format::reading::{LACKS, WORD};
 use crate::format::{DataError, Position, quote, weights};
 use arrow_schema::FieldRef;
 use std::path::Path;
 
-const CELL: &str = "every feature is a number: encode the column as numbers, or leave it out with `ignore`";
-const LACKS: &str = "fill missing values in or drop their rows before training, or leave the column out with `ignore`";
+const CELL: &str = "every feature is a number: `ignore` leaves the column out";
 const ODD: &str = "a column of lists has as many numbers in every row, one of images has one size and kind of image";
 
 /// A column of a file.
@@ -49,7 +49,7 @@ pub(super) struct Taken {
     pub(super) extent: Extent,
     pub(super) numbers: Option<Numbers>,
     /// True for lists and images, whose features have numbers behind the name of the column.
-    is_many: bool,
+    pub(super) is_many: bool,
 }
 
 impl Layout {
@@ -59,6 +59,7 @@ impl Layout {
         columns: Vec<Found>,
         notes: &mut Vec<String>,
         expected: Option<Expected>,
+        is_encoded: bool,
         plan: impl FnOnce(Option<Vec<String>>, usize, Option<&[String]>) -> Result<Plan, Complaint>,
     ) -> Result<Self, DataError> {
         let fail = |Complaint { problem, hint }| wrong(file, &problem).with_hint(hint);
@@ -73,7 +74,8 @@ impl Layout {
             notes.push(format!("{}: {shown} is a row index or has no name, and is left out", file.display()));
         }
         for (column, role) in columns.iter().zip(&plan.roles) {
-            column.refuse(*role).map_err(|problem| wrong(file, &problem).with_hint(CELL))?;
+            let hint = if column.cells == Cells::Text { WORD } else { CELL };
+            column.refuse(*role, is_encoded).map_err(|problem| wrong(file, &problem).with_hint(hint))?;
         }
         Self::of(file, plan, columns)
     }
@@ -108,6 +110,11 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The features that are named categories.
+    pub(super) fn categories(&self) -> &[usize] {
+        &self.plan.categories
+    }
+
     /// The error about a cell of a batch that begins at a row.
     pub(super) fn located(&self, file: &Path, first: usize, column: usize, fault: Fault) -> DataError {
         let shown = match (fault.item, &self.plan.names) {
@@ -126,13 +133,13 @@ impl Layout {
 }
 
 impl Found {
-    /// Refuses what cannot have a role: the one place that sees columns of text among the features.
-    fn refuse(&self, role: Role) -> Result<(), String> {
+    /// Refuses what cannot have a role; text can be a feature where the table is encoded.
+    fn refuse(&self, role: Role, is_encoded: bool) -> Result<(), String> {
         let fits = match role {
             Role::Ignored => true,
             Role::Label => self.cells.is_label(self.field.data_type()),
             Role::Weight => matches!(self.cells, Cells::Numbers(_)),
-            Role::Feature(_) => self.cells.numbers().is_some(),
+            Role::Feature(_) => self.cells.numbers().is_some() || is_encoded && self.cells == Cells::Text,
         };
         if fits {
             return Ok(());

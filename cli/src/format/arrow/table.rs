@@ -1,14 +1,17 @@
 //! Tables of typed columns: which array is which features of a row, in one file or in a folder of part files.
 
 use super::array::{Cell, Cells, Extent, Fault, Numbers};
+use super::frame::FrameBuilder;
 use super::layout::{Expected, Found, Layout};
 use super::rows::Rows;
 use crate::data::precision::blurred;
-use crate::data::{Dataset, Dense, Features, LabelColumn};
+use crate::data::{Dataset, Dense, Features, Frame, LabelColumn};
 use crate::format::Complaint;
 use crate::format::columns::{Column, Plan, Special, Wanted};
+use crate::format::known::{FrameRows, KnownColumns};
 use crate::format::open::{Source, path_error};
 use crate::format::precision::FloatType;
+use crate::format::reading::{CellRules, Reading, encoding_error, unseen_note};
 use crate::format::{DataError, Part, Position, Table, assemble, quote, weights};
 use arrow_array::ArrayRef;
 use arrow_schema::{Schema, SchemaRef};
@@ -18,6 +21,8 @@ use std::sync::Arc;
 
 /// Values of a column that are decoded at a time.
 const VALUES: usize = 1 << 20;
+/// Rows of a table to be encoded that are decoded at a time.
+const ROWS: usize = 8192;
 
 /// `[data.parquet]` and `[data.arrow]`: tables with typed columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,9 @@ pub struct TypedConfig {
     /// Columns that are no features.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<Column>,
+    /// Columns of categories, whatever their cells are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub category: Vec<Column>,
 }
 
 impl TypedConfig {
@@ -50,22 +58,29 @@ impl TypedConfig {
     #[must_use]
     pub fn special(&self) -> Special {
         let (label, weights) = (Some(self.label.clone()), self.weights.clone());
-        Special { label, weights, ignore: self.ignore.clone(), ..Special::default() }
+        Special { label, weights, ignore: self.ignore.clone(), category: self.category.clone() }
     }
 
     /// Reads both parts with their floats in a precision.
     ///
     /// # Errors
     /// As for [`DataConfig::load_as`](crate::format::DataConfig::load_as).
-    pub(in crate::format) fn load_as<F: TypedFile>(&self, float: FloatType) -> Result<Dataset, DataError> {
+    pub(in crate::format) fn load_as<F: TypedFile>(&self, reading: &Reading<'_>) -> Result<Dataset, DataError> {
+        let is_encoded =
+            reading.cells != CellRules::default() || !self.category.is_empty() || reading.encoding.is_some();
+        if is_encoded {
+            return self.load_encoded::<F>(reading);
+        }
+        let float = reading.float;
         let (mut notes, special) = (Vec::new(), self.special());
         let mut train = Parts::<F>::open(&self.train, &mut notes)?;
-        let layout = train.layout(&mut notes, None, |names, n, _| Plan::of_table(names, n, &special, None))?;
+        let layout = train.layout(&mut notes, None, false, |names, n, _| Plan::of_table(names, n, &special, None))?;
         let mut test = self.test.as_deref().map(|path| Parts::<F>::open(path, &mut notes)).transpose()?;
         let test_layout = match &mut test {
             Some(test) => Some(test.layout(
                 &mut Vec::new(),
                 Some(Expected { names: &layout.feature_names, whose: "train" }),
+                false,
                 |names, n, expected| Plan::of_table(names, n, &special, expected),
             )?),
             None => None,
@@ -83,6 +98,39 @@ impl TypedConfig {
             test.as_mut().zip(test_layout.as_ref()).map(|(test, layout)| part(test, layout, float)).transpose()?;
         let dataset = assemble(train, test, None, notes)?;
         Ok(Dataset { feature_names: Some(layout.feature_names), image_shape: layout.image_shape, ..dataset })
+    }
+
+    /// Reads both parts of a table that has to be encoded.
+    fn load_encoded<F: TypedFile>(&self, reading: &Reading<'_>) -> Result<Dataset, DataError> {
+        let mut notes = Vec::new();
+        let of_model = || reading.encoding.map(KnownColumns::of_encoding);
+        let train = self.part::<F>(&self.train, of_model().as_ref(), reading, &mut notes)?;
+        let names = train.frame.as_ref().and_then(Frame::names);
+        let known =
+            of_model().or_else(|| train.frame.as_ref().map(|frame| KnownColumns::of_frame(frame, reading.cells)));
+        let test = self.test.as_deref();
+        let test = test.map(|path| self.part::<F>(path, known.as_ref(), reading, &mut Vec::new())).transpose()?;
+        Ok(Dataset { feature_names: names, ..assemble(train, test, None, notes)? })
+    }
+
+    fn part<F: TypedFile>(
+        &self,
+        path: &Path,
+        known: Option<&KnownColumns>,
+        reading: &Reading<'_>,
+        notes: &mut Vec<String>,
+    ) -> Result<Part, DataError> {
+        let special = self.special();
+        let mut parts = Parts::<F>::open(path, notes)?;
+        let names = known.and_then(|known| known.names.as_deref());
+        let whose = if known.is_some_and(|known| known.of_model) { "the model" } else { "train" };
+        let expected = names.map(|names| Expected { names, whose });
+        let layout =
+            parts.layout(notes, expected, true, |names, n, expected| Plan::of_table(names, n, &special, expected))?;
+        let rows = parts.frame(&layout, reading.cells, known)?;
+        let weights = rows.weights.map(|found| weights::fitting(found, path, rows.labels.len())).transpose()?;
+        let features = rows.frame.unencoded();
+        Ok(Part { weights, frame: Some(rows.frame), ..Part::new(path, path, features, rows.labels) })
     }
 }
 
@@ -105,7 +153,8 @@ pub(in crate::format) fn read_folder<F: TypedFile>(
 fn read_parts<F: TypedFile>(mut parts: Parts<F>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     let expected =
         wanted.and_then(|wanted| wanted.feature_names.as_deref()).map(|names| Expected { names, whose: "the model" });
-    let layout = parts.layout(&mut Vec::new(), expected, |names, n, expected| match wanted {
+    let encoding = wanted.and_then(|wanted| wanted.encoding.as_ref());
+    let layout = parts.layout(&mut Vec::new(), expected, encoding.is_some(), |names, n, expected| match wanted {
         Some(wanted) if wanted.n_features > 0 => {
             let feature_names = expected.map(<[String]>::to_vec);
             let n_features = feature_names.as_ref().map_or(wanted.n_features, Vec::len);
@@ -114,6 +163,13 @@ fn read_parts<F: TypedFile>(mut parts: Parts<F>, wanted: Option<&Wanted>) -> Res
         Some(wanted) => Plan::of_table(names, n, &wanted.special, None),
         None => Plan::of_table(names, n, &Special::default(), None),
     })?;
+    if let Some(encoding) = encoding {
+        let rows = parts.frame(&layout, CellRules::default(), Some(&KnownColumns::of_encoding(encoding)))?;
+        let encoded = encoding.apply(&rows.frame).map_err(|e| encoding_error(&parts.path, &e))?;
+        let labels = (!rows.labels.is_empty()).then_some(rows.labels);
+        let notes = encoded.unseen.iter().map(unseen_note).collect();
+        return Ok(Table { features: encoded.features, labels, image_shape: None, class_names: None, notes });
+    }
     let float = FloatType::of(wanted.is_some_and(|wanted| wanted.double));
     let (features, labels, _) = parts.read(&layout, layout.is_bytes, float)?;
     let labels = (!labels.is_empty()).then_some(labels);
@@ -216,6 +272,7 @@ impl<F: TypedFile> Parts<F> {
         &mut self,
         notes: &mut Vec<String>,
         expected: Option<Expected>,
+        is_encoded: bool,
         plan: impl FnOnce(Option<Vec<String>>, usize, Option<&[String]>) -> Result<Plan, Complaint>,
     ) -> Result<Layout, DataError> {
         let fields = self.schema().fields.clone();
@@ -224,7 +281,7 @@ impl<F: TypedFile> Parts<F> {
             let cells = Cells::of(field.data_type());
             columns.push(Found { extent: self.extent(c, &cells)?, cells, field: Arc::clone(field) });
         }
-        Layout::new(self.files[0].path(), columns, notes, expected, plan)
+        Layout::new(self.files[0].path(), columns, notes, expected, is_encoded, plan)
     }
 
     fn read(&mut self, layout: &Layout, as_bytes: bool, float: FloatType) -> Result<Read, DataError> {
@@ -250,6 +307,26 @@ impl<F: TypedFile> Parts<F> {
         let doubtful = |features: &Features, _: &_| blurred(features).into_iter().any(|j| wide[j]);
         let (features, (labels, weights)) = float.read(again, read, doubtful)?;
         Ok((features, labels, weights))
+    }
+
+    /// The rows as a table that is still to be encoded.
+    fn frame(
+        &mut self,
+        layout: &Layout,
+        rules: CellRules,
+        known: Option<&KnownColumns>,
+    ) -> Result<FrameRows, DataError> {
+        let mut rows = FrameBuilder::new(&self.path, self.schema(), layout, rules, known)?;
+        let columns: Vec<usize> = layout.columns.iter().map(|taken| taken.column).collect();
+        for file in &mut self.files {
+            let path = file.path().to_path_buf();
+            file.read(&columns, ROWS, &mut |batch| rows.put(&path, &batch))?;
+        }
+        let rows = rows.finish(&self.path)?;
+        Ok(match known {
+            Some(known) => rows.spelt_as(known),
+            None => rows.spelt(),
+        })
     }
 
     fn rows<'l, T: Cell>(&mut self, layout: &'l Layout) -> Result<Rows<'l, T>, DataError> {

@@ -195,8 +195,8 @@ fn odd_cells_are_named_by_row_and_column_in_every_container() {
         Arc::new(StringArray::from(vec!["u", "v"])),
     );
     let (colour, grey) = (image("kinds/palette.png"), image("kinds/grey.png"));
-    let (lack, odd) = ("fill missing values in", "a column of lists has as many numbers in every row");
-    let text = "every feature is a number";
+    let (lack, odd) = ("fills missing values in", "a column of lists has as many numbers in every row");
+    let (text, words) = ("every feature is a number", "takes words as categories");
     for (column, problem, hint) in [
         (
             lists(&[Some(&[1.0, 2.0]), Some(&[1.0])]),
@@ -212,8 +212,8 @@ fn odd_cells_are_named_by_row_and_column_in_every_container() {
         (lists(&[Some(&[]), Some(&[1.0])]), "record 1: column `x`: the list is empty", lack),
         (Arc::new(fixed.finish()), "record 2: column `x[1]`: the value is missing, found NaN", lack),
         (Arc::new(Float64Array::from(vec![Some(1.0), None])), "record 2: column `x`: the value is missing", lack),
-        (Arc::new(StringArray::from(vec!["a", "b"])), "column `x` holds text, expected numbers", text),
-        (Arc::new(codes), "column `x` holds text, expected numbers", text),
+        (Arc::new(StringArray::from(vec!["a", "b"])), "column `x` holds text, expected numbers", words),
+        (Arc::new(codes), "column `x` holds text, expected numbers", words),
         (Arc::new(NullArray::new(2)), "column `x` holds nothing but missing values, expected numbers", text),
         (
             images(&[Some(&grey), Some(&colour)]),

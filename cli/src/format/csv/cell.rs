@@ -5,15 +5,10 @@ use crate::format::date;
 use crate::format::float::{self, Float};
 use crate::format::labels::boolean;
 use crate::format::quote;
-use crate::format::reading::is_missing;
+use crate::format::reading::{FILLED, LACKS, OF_MODEL, WORD, is_missing};
 
-const WORD: &str =
-    "`categories = \"one-hot\"` of [preprocess] takes words as categories; `ignore` leaves the column out";
-const LACKS: &str = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";
 const INFINITE: &str = "leave the cell empty and set `missing` of [preprocess], or `ignore` the column";
 const THOUSANDS: &str = "write numbers without a sign between thousands: 1234, not 1,234";
-const OF_MODEL: &str = "the model was trained on numbers in this column";
-const FILLED: &str = "the model was trained without `missing` of [preprocess], which would fill the value in";
 
 /// The separator of cells, and whether a comma stands before decimals.
 #[derive(Debug, Clone, Copy)]

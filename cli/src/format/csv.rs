@@ -341,7 +341,7 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let opened = open_for(source, wanted)?;
     let table = |features, labels: LabelColumn, notes| {
         let labels = (!labels.is_empty()).then_some(labels);
-        Table { features, labels, image_shape: None, class_names: None, notes }
+        Table { labels, notes, ..Table::of(features) }
     };
     if let Some(encoding) = model.and_then(|wanted| wanted.encoding.as_ref()) {
         let rows = table::read(&KnownColumns::of_encoding(encoding), opened, &file)?;

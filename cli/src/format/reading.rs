@@ -14,6 +14,7 @@ pub(super) const WORD: &str =
 pub(super) const LACKS: &str = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";
 /// The same where the rows are for a model.
 pub(super) const OF_MODEL: &str = "the model was trained on numbers in this column";
+pub(super) const OF_DATES: &str = "the model was trained on dates in this column";
 pub(super) const FILLED: &str =
     "the model was trained without `missing` of [preprocess], which would fill the value in";
 

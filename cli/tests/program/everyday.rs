@@ -309,7 +309,7 @@ fn a_table_is_the_same_in_every_format() {
     assert_eq!(scores[2].2, scores[3].2);
     let mut verdict = Verdict::default();
     let hint = "`categories = \"one-hot\"` of [preprocess] takes words as categories; `ignore` leaves the column out";
-    let problem = "birds.parquet: column `island` holds text, expected numbers";
+    let problem = "birds.parquet: record 1: column `island`: found `Biscoe`, expected a number";
     desk.write("my.toml", "[data.parquet]\ntrain = 'birds.parquet'\nlabel = 'species'\n");
     verdict.hold(&Case { what: "words", problem, hint }, &desk.run(&["train", "my.toml", "--out", "x"]), 1);
     let hint = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";

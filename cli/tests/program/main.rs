@@ -41,5 +41,6 @@ mod solvers; // the exact solver: certified optima, monotone duals, one optimum 
 mod stacked; // stacked training: each member as if alone, whatever its neighbours do
 mod tables; // tables with named columns from training to prediction
 mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations
+mod typed; // typed tables and arrays for models of other formats, kept columns, predictions as Parquet, learning curves
 mod watching; // JSON lines, event files, dry runs, layouts of predictions
 mod weights; // row weights: copies of rows, naive gradients, both solvers // engines of SGD as the program runs them: one result, memory that stays, rows that do not fit

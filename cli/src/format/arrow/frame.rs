@@ -1,20 +1,19 @@
-//! Tables of typed columns that have to be encoded: numbers with missing values, and words.
+//! Tables of typed columns that have to be encoded: numbers with missing values, dates, and words.
 //!
-//! Missing are nulls, NaN and empty words; `NA` is a word here. Where a model, or the train part, has dates, timestamps become days, and
-//! where it has times, dates become seconds.
+//! Missing are nulls, NaN and empty words; `NA` is a word here. Text is dates where all of it is, as csv has them. Where a model, or the
+//! train part, has dates, timestamps become days, and where it has times, dates become seconds.
 
-use super::array::{self, Cells as TypedCells, Fault};
+use super::array::{self, Fault};
 use super::layout::{Layout, Taken};
+use super::parts::{Batch, wrong};
 use super::rows::weights_of;
-use super::table::{Batch, wrong};
 use crate::data::{CellKind, Cells, Frame, FrameColumn, LabelColumn};
 use crate::format::columns::Role;
 use crate::format::known::{FrameRows, KnownColumns, none};
 use crate::format::labels::push_text;
-use crate::format::reading::{CellRules, OF_MODEL, WORD};
-use crate::format::{DataError, limit, quote};
+use crate::format::reading::{CellRules, OF_DATES, OF_MODEL, WORD};
+use crate::format::{DataError, date, limit, quote};
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, Schema};
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -27,7 +26,21 @@ struct Target {
     fills: bool,
     /// The factor of its numbers: between days and seconds.
     factor: f64,
+    text: TextRule,
     cells: Vec<Cells>,
+}
+
+/// Use of the cells of a column of text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TextRule {
+    /// Words, or nothing known of them.
+    Words,
+    /// Dates if all are, else words.
+    DatesOrWords,
+    /// Dates, while nobody allowed words.
+    DatesOrNothing,
+    /// Dates of a column that is known.
+    Dates,
 }
 
 /// Columns as they grow.
@@ -38,23 +51,15 @@ pub(super) struct FrameBuilder<'a> {
     weights: Option<Vec<f32>>,
 }
 
-fn kind_of(data_type: &DataType) -> CellKind {
-    match data_type {
-        DataType::Dictionary(_, values) => kind_of(values),
-        DataType::Date32 | DataType::Date64 => CellKind::Date,
-        DataType::Timestamp(..) => CellKind::Time,
-        _ => match TypedCells::of(data_type) {
-            TypedCells::Text => CellKind::Text,
-            _ => CellKind::Number,
-        },
-    }
+/// Whether a word is a date or a time.
+fn is_dated(word: &str) -> bool {
+    date::days(word.as_bytes()).is_some() || date::seconds(word.as_bytes()).is_some()
 }
 
 impl<'a> FrameBuilder<'a> {
     /// Columns by what they hold, or by what is known of them.
     pub(super) fn new(
         file: &Path,
-        schema: &Schema,
         layout: &'a Layout,
         rules: CellRules,
         known: Option<&KnownColumns>,
@@ -62,31 +67,14 @@ impl<'a> FrameBuilder<'a> {
         if let Some(known) = known {
             known.fit(layout.width, file)?;
         }
-        let mut targets = Vec::new();
-        for taken in layout.columns.iter().filter(|taken| matches!(taken.role, Role::Feature(_))) {
-            let field = schema.field(taken.column);
-            let found = kind_of(field.data_type());
-            let is_category = matches!(taken.role, Role::Feature(at) if layout.categories().contains(&at));
-            let kind = known.map_or(if is_category { CellKind::Text } else { found }, |known| known.kinds[taken.start]);
-            let is_refused = match known {
-                Some(_) => found == CellKind::Text && kind != CellKind::Text,
-                None => found == CellKind::Text && !is_category && !rules.text,
-            };
-            if is_refused {
-                let hint = if known.is_some_and(|known| known.of_model) { OF_MODEL } else { WORD };
-                let problem = format!("column {} holds text, expected numbers", quote(field.name()));
-                return Err(wrong(file, &problem).with_hint(hint));
-            }
-            let factor = match (found, kind) {
-                (CellKind::Time, CellKind::Date) => 1.0 / DAY,
-                (CellKind::Date, CellKind::Time) => DAY,
-                _ => 1.0,
-            };
-            let empty =
-                if kind == CellKind::Text { Cells::Words(LabelColumn::new()) } else { Cells::Numbers(Vec::new()) };
-            let fills = known.map_or(rules.missing, |known| known.fills[taken.start]);
-            targets.push(Target { taken: *taken, kind, fills, factor, cells: vec![empty; taken.extent.width] });
-        }
+        let features = layout.columns.iter().filter(|taken| matches!(taken.role, Role::Feature(_)));
+        let target = |taken: &Taken| match known {
+            Some(known) => Target::known(*taken, known).map_err(|(expected, hint)| {
+                wrong(file, &format!("{}, expected {expected}", layout.holds(taken.column))).with_hint(hint)
+            }),
+            None => Ok(Target::learning(*taken, layout, rules)),
+        };
+        let targets = features.map(target).collect::<Result<_, _>>()?;
         let is_weighted = layout.columns.iter().any(|taken| taken.role == Role::Weight);
         Ok(Self { layout, targets, labels: LabelColumn::new(), weights: is_weighted.then(Vec::new) })
     }
@@ -115,7 +103,8 @@ impl<'a> FrameBuilder<'a> {
     }
 
     /// The table.
-    pub(super) fn finish(self, file: &Path) -> Result<FrameRows, DataError> {
+    pub(super) fn finish(mut self, file: &Path) -> Result<FrameRows, DataError> {
+        self.targets.par_iter_mut().for_each(Target::settle);
         let names = &self.layout.feature_names;
         let columns = self.targets.into_iter().flat_map(|target| {
             let (start, kind) = (target.taken.start, target.kind);
@@ -142,13 +131,73 @@ fn bytes(cells: &Cells) -> u64 {
     }
 }
 
+/// The numbers of words that are dates; the first row with another word where there is one.
+fn dates(words: &LabelColumn, kind: CellKind) -> Result<Vec<f64>, usize> {
+    let value = |word: &String| if word.is_empty() { Some(f64::NAN) } else { date::number(word.as_bytes(), kind) };
+    let values: Vec<Option<f64>> = words.names().iter().map(value).collect();
+    let of_row = |(row, id): (usize, &u32)| values[*id as usize].ok_or(row);
+    words.ids().iter().enumerate().map(of_row).collect()
+}
+
 impl Target {
+    fn new(taken: Taken, kind: CellKind, fills: bool, text: TextRule) -> Self {
+        let is_words = kind == CellKind::Text;
+        let empty = if is_words { Cells::Words(LabelColumn::new()) } else { Cells::Numbers(Vec::new()) };
+        Self { taken, kind, fills, factor: 1.0, text, cells: vec![empty; taken.extent.width] }
+    }
+
+    /// A column of a train part.
+    fn learning(taken: Taken, layout: &Layout, rules: CellRules) -> Self {
+        let is_category = matches!(taken.role, Role::Feature(at) if layout.categories().contains(&at));
+        let is_text = taken.kind == CellKind::Text && !is_category;
+        let kind = if is_category { CellKind::Text } else { taken.kind };
+        let text = match is_text {
+            true if rules.text => TextRule::DatesOrWords,
+            true => TextRule::DatesOrNothing,
+            false => TextRule::Words,
+        };
+        Self::new(taken, kind, rules.missing, text)
+    }
+
+    /// A column of which the kind is known; else what is expected, and a hint.
+    fn known(taken: Taken, known: &KnownColumns) -> Result<Self, (&'static str, &'static str)> {
+        let (found, kind) = (taken.kind, known.kinds[taken.start]);
+        let text = if found == CellKind::Text { TextRule::Dates } else { TextRule::Words };
+        let target = Self::new(taken, kind, known.fills[taken.start], text);
+        let hint = |of_model| if known.of_model { of_model } else { WORD };
+        match (found, kind) {
+            _ if taken.is_nothing => Ok(target),
+            (_, CellKind::Text) if taken.is_many => Err(("words", OF_MODEL)),
+            (_, CellKind::Text) => Ok(Self { text: TextRule::Words, ..target }),
+            (CellKind::Number, CellKind::Number) => Ok(target),
+            (_, CellKind::Number) => Err(("numbers", hint(OF_MODEL))),
+            (CellKind::Number, _) => Err(("dates", hint(OF_DATES))),
+            (CellKind::Time, CellKind::Date) => Ok(Self { factor: 1.0 / DAY, ..target }),
+            (CellKind::Date, CellKind::Time) => Ok(Self { factor: DAY, ..target }),
+            _ => Ok(target),
+        }
+    }
+
     fn put(&mut self, array: &ArrayRef) -> Result<(), Fault> {
         if let [Cells::Words(words)] = &mut self.cells[..] {
-            return array::words(array, self.fills, words);
+            let (n_names, n_rows) = (words.names().len(), words.len());
+            array::words(array, self.fills, words)?;
+            let is_odd = |name: &String| !name.is_empty() && !is_dated(name);
+            let odd = (n_names..words.names().len()).find(|&at| is_odd(&words.names()[at]));
+            let Some(odd) = odd.filter(|_| self.text == TextRule::DatesOrNothing) else { return Ok(()) };
+            let row = words.ids()[n_rows..].iter().position(|&id| id as usize == odd).unwrap_or(0);
+            let problem = format!("found {}, expected a number", quote(&words.names()[odd]));
+            return Err(Fault { hint: Some(WORD), ..Fault::new(row, problem) });
         }
         let width = self.cells.len();
-        let found: Vec<f64> = if self.taken.is_many {
+        let found: Vec<f64> = if self.text == TextRule::Dates {
+            let mut words = LabelColumn::new();
+            array::words(array, self.fills, &mut words)?;
+            dates(&words, self.kind).map_err(|row| {
+                let problem = format!("found {}, expected {}", quote(words.name(row)), date::example(self.kind));
+                Fault { hint: Some(OF_DATES), ..Fault::new(row, problem) }
+            })?
+        } else if self.taken.is_many {
             array::features(array, self.taken.extent)?
         } else {
             array::numbers_or_missing(array, self.fills)?
@@ -160,4 +209,22 @@ impl Target {
         }
         Ok(())
     }
+
+    /// Words that are all dates become numbers.
+    fn settle(&mut self) {
+        let (TextRule::DatesOrWords | TextRule::DatesOrNothing, [Cells::Words(words)]) = (self.text, &self.cells[..])
+        else {
+            return;
+        };
+        if words.names().iter().all(String::is_empty) {
+            return;
+        }
+        let found = [CellKind::Date, CellKind::Time].map(|kind| dates(words, kind).ok().map(|values| (kind, values)));
+        if let Some((kind, values)) = found.into_iter().flatten().next() {
+            (self.kind, self.cells) = (kind, vec![Cells::Numbers(values)]);
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

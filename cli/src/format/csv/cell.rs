@@ -72,15 +72,6 @@ pub(super) fn number<T: Float>(cell: &[u8], comma: bool) -> Option<T> {
     found.or_else(|| boolean(cell).map(|is| T::of(f64::from(u8::from(is)))))
 }
 
-/// The number in a cell of dates or of times.
-pub(super) fn dated(cell: &[u8], kind: CellKind) -> Option<f64> {
-    match kind {
-        CellKind::Date => date::days(cell),
-        CellKind::Time => date::seconds(cell).or_else(|| date::days(cell).map(|days| days * 86_400.0)),
-        CellKind::Number | CellKind::Text => None,
-    }
-}
-
 /// Infinity, or a number beyond single precision.
 pub(super) fn is_out_of_range(cell: &[u8]) -> bool {
     let number = std::str::from_utf8(cell).ok().and_then(|text| text.parse::<f64>().ok());

@@ -19,6 +19,7 @@ mod foreign; // files that are not ours: neither overwritten nor taken away; lin
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
 mod guidance; // help with examples, completions, the manual, weights by name, the next step after a bare mistake
 mod hostile; // small files that unpack to large ones or promise them, with a limit: exit code 1 and a sentence
+mod kinds; // whole kinds of input: each spelling of a truth value, each kind of label in every format; runs that stop short
 mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices, limits
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod model_file; // model files: round trip, the fixture of each format version, damage

@@ -143,7 +143,7 @@ fn bad_arrays_say_what_is_wrong() {
         (npy(&header("<f4", "2, 2"), &[0; 15]), "the file ends after 15 of the 16 bytes that its header promises"),
         (npy(&header("|u1", "99999, 99999"), &[0; 15]), "the file ends after 15 of the 9999800001 bytes"),
         (npy(&header("<f4", "2, 2"), &[0; 17]), "data go on after the 16 bytes that the header promises"),
-        (npy(&header("<f4", "2, 2"), &nan), "test: record 2: found a value that is not finite"),
+        (npy(&header("<f4", "2, 2"), &nan), "test: record 2: column 1: the value is missing, found NaN"),
         (npy(&header("<U1", "2, 2"), &[0; 16]), "found strings, expected numbers"),
     ] {
         let error = source(&bytes)

@@ -169,7 +169,11 @@ fn bad_cells_and_columns_are_named() {
             "label = 'kind'\nignore = ['tags']",
             "typed.none.parquet: column `pair` holds lists or structures, expected numbers",
         ),
-        ("typed.none.parquet", "label = 'tags'", "typed.none.parquet: column `kind` holds text, expected numbers"),
+        (
+            "typed.none.parquet",
+            "label = 'tags'",
+            "typed.none.parquet: column `tags` holds lists or structures of text, expected labels",
+        ),
         ("typed.none.parquet", "label = 'when'", "typed.none.parquet: column `when` holds dates, expected labels"),
         (
             "brotli.parquet",

@@ -63,31 +63,34 @@ pub(super) struct Fault {
     /// Whether it is unlike that of the first row.
     pub(super) is_odd: bool,
     pub(super) problem: String,
+    /// Whether there is no value.
+    pub(super) is_missing: bool,
     /// Advice other than that of its column.
     pub(super) hint: Option<&'static str>,
 }
 
 impl Fault {
     pub(super) fn new(row: usize, problem: impl Into<String>) -> Self {
-        Self { row, item: None, is_odd: false, problem: problem.into(), hint: None }
+        Self { row, item: None, is_odd: false, problem: problem.into(), is_missing: false, hint: None }
     }
 
     fn odd(row: usize, problem: String) -> Self {
         Self { is_odd: true, ..Self::new(row, problem) }
     }
 
+    fn missing(row: usize, problem: &str) -> Self {
+        Self { is_missing: true, ..Self::new(row, problem) }
+    }
+
     /// A number that a feature cannot be.
     fn of_number(row: usize, number: f64) -> Self {
-        Self::new(
-            row,
-            if number.is_nan() {
-                "the value is missing, found NaN".into()
-            } else if number.is_infinite() {
-                format!("`{number}` is not finite")
-            } else {
-                format!("`{number:e}` is beyond the range of f32")
-            },
-        )
+        if number.is_nan() {
+            Self::missing(row, "the value is missing, found NaN")
+        } else if number.is_infinite() {
+            Self::new(row, format!("`{number}` is not finite"))
+        } else {
+            Self::new(row, format!("`{number:e}` is beyond the range of f32"))
+        }
     }
 }
 
@@ -141,7 +144,7 @@ pub(super) fn words(array: &ArrayRef, fills: bool, into: &mut LabelColumn) -> Re
         let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         let pushed = match &text {
             _ if is_null => push_word(into, b""),
-            Some(text) if text(row).is_empty() && !fills => Err("the value is missing".to_owned()),
+            Some(text) if text(row).is_empty() && !fills => return Err(Fault::missing(row, "the value is missing")),
             Some(text) => push_word(into, text(row)),
             None => push_word(into, text::cell(&array, row).as_bytes()),
         };
@@ -255,7 +258,7 @@ fn run_values<R: RunEndIndexType>(array: &ArrayRef) -> Option<Option<ArrayRef>> 
 fn present(array: &ArrayRef) -> Result<(), Fault> {
     let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(()) };
     let first = (0..array.len()).find(|&row| nulls.is_null(row)).unwrap_or(0);
-    Err(Fault::new(first, "the value is missing"))
+    Err(Fault::missing(first, "the value is missing"))
 }
 
 type Lengths = Box<dyn Iterator<Item = usize>>;

@@ -6,7 +6,7 @@ use super::parts::wrong;
 use crate::data::{CellKind, ImageShape};
 use crate::format::Complaint;
 use crate::format::columns::{Plan, Role};
-use crate::format::reading::{LACKS, WORD};
+use crate::format::reading::{FILLED, LACKS, WORD};
 use crate::format::{DataError, Position, quote, weights};
 use arrow_schema::{DataType, FieldRef};
 use std::path::Path;
@@ -27,8 +27,8 @@ pub(super) struct Found {
 /// Names of features that a table has to have.
 pub(super) struct Expected<'a> {
     pub(super) names: &'a [String],
-    /// Owner of the names, in words.
-    pub(super) whose: &'a str,
+    /// Whether they are those of a model, or of a train part.
+    pub(super) of_model: bool,
 }
 
 /// The features of a table and where they come from.
@@ -36,6 +36,7 @@ pub(super) struct Layout {
     plan: Plan,
     /// What each column holds, in words.
     holds: Vec<String>,
+    of_model: bool,
     pub(super) columns: Vec<Taken>,
     pub(super) width: usize,
     pub(super) feature_names: Vec<String>,
@@ -77,6 +78,7 @@ impl Layout {
         let is_index = |name: &str| name.starts_with("__index_level_") && name.ends_with("__");
         let names: Vec<String> = columns.iter().map(|column| column.field.name().clone()).collect();
         let shown = names.iter().map(|name| if is_index(name) { String::new() } else { name.clone() }).collect();
+        let of_model = expected.as_ref().is_some_and(|expected| expected.of_model);
         let expected = expected.map(|expected| expected.folded(&columns)).transpose().map_err(fail)?;
         let mut plan = plan(Some(shown), names.len(), expected.as_deref()).map_err(fail)?;
         plan.names = Some(names);
@@ -88,7 +90,7 @@ impl Layout {
             let hint = if column.cells == Cells::Text { WORD } else { CELL };
             column.refuse(*role, is_encoded).map_err(|problem| wrong(file, &problem).with_hint(hint))?;
         }
-        Self::of(file, plan, columns)
+        Ok(Self { of_model, ..Self::of(file, plan, columns)? })
     }
 
     fn of(file: &Path, plan: Plan, columns: Vec<Found>) -> Result<Self, DataError> {
@@ -96,6 +98,7 @@ impl Layout {
         let mut layout = Self {
             plan,
             holds: columns.iter().map(Found::holds).collect(),
+            of_model: false,
             columns: Vec::new(),
             width: 0,
             feature_names: Vec::new(),
@@ -175,6 +178,7 @@ impl Layout {
             Role::Weight => weights::HINT,
             Role::Label => "the label is a whole number or a word",
             Role::Feature(_) | Role::Ignored if fault.is_odd => ODD,
+            Role::Feature(_) | Role::Ignored if fault.is_missing && self.of_model => FILLED,
             Role::Feature(_) | Role::Ignored => LACKS,
         };
         let problem = format!("{shown}: {}", fault.problem);
@@ -230,7 +234,7 @@ impl Expected<'_> {
                     "column {} is {} features, expected {n}, which {} has",
                     quote(name),
                     found.width,
-                    self.whose
+                    if self.of_model { "the model" } else { "train" }
                 );
                 return Err(Complaint::new(problem, ODD));
             }

@@ -67,7 +67,7 @@ impl TypedConfig {
         let test_layout = match &mut test {
             Some(test) => Some(test.layout(
                 &mut Vec::new(),
-                Some(Expected { names: &layout.feature_names, whose: "train" }),
+                Some(Expected { names: &layout.feature_names, of_model: false }),
                 false,
                 |names, n, expected| Plan::of_table(names, n, &special, expected),
             )?),
@@ -98,8 +98,8 @@ impl TypedConfig {
     ) -> Result<Layout, DataError> {
         let special = self.special();
         let names = known.and_then(|known| known.names.as_deref());
-        let whose = if known.is_some_and(|known| known.of_model) { "the model" } else { "train" };
-        let expected = names.map(|names| Expected { names, whose });
+        let of_model = known.is_some_and(|known| known.of_model);
+        let expected = names.map(|names| Expected { names, of_model });
         parts.layout(notes, expected, true, |names, n, expected| Plan::of_table(names, n, &special, expected))
     }
 
@@ -169,7 +169,7 @@ pub(in crate::format) fn read_folder<F: TypedFile>(
 fn read_parts<F: TypedFile>(mut parts: Parts<F>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
     parts.keep(wanted.map_or(&[], |wanted| &wanted.keep))?;
     let expected =
-        wanted.and_then(|wanted| wanted.feature_names.as_deref()).map(|names| Expected { names, whose: "the model" });
+        wanted.and_then(|wanted| wanted.feature_names.as_deref()).map(|names| Expected { names, of_model: true });
     let encoding = wanted.and_then(|wanted| wanted.encoding.as_ref());
     let layout = parts.layout(&mut Vec::new(), expected, encoding.is_some(), |names, n, expected| match wanted {
         Some(wanted) if wanted.n_features > 0 => {

@@ -3,6 +3,7 @@
 use super::ConfigError;
 use crate::data::{CellKind, Cells, Dataset, Features, Frame, FrameColumn};
 use crate::format::csv::Decimal;
+use crate::format::date;
 use crate::format::{CellRules, Column, CsvConfig, DataConfig, DataError, FloatType, Format, Reading, Source, quote};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,13 @@ const LABELS: [&str; 10] =
     ["label", "labels", "target", "class", "classes", "y", "species", "category", "outcome", "diagnosis"];
 /// Rows from which on some are held out to report on.
 const ENOUGH: usize = 20;
+/// Rows up to which a calibration is drafted: it trains a model for each of five folds.
+const FEW: usize = 20_000;
 /// Names that are listed.
 const LISTED: usize = 4;
+/// Columns of words that are something else.
+const DATES: &str = "dates, perhaps, of a form that is not read: 2024-03-01, 2024/03/01 and 1.3.2024 are";
+const NUMBERS: &str = "mostly numbers, but words among them: empty cells, NA and - are missing values";
 
 /// A column of a data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +106,13 @@ fn data_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Res
             .for_each(|(key, path)| writeln!(text, "{key} = {}", toml(&path.display().to_string())).unwrap_or(()));
         text
     };
+    if file.extension().is_some_and(|extension| extension == "toml") {
+        let own = file.display();
+        return refused("a configuration, expected a data file", &format!("`burn-svm train {own}` trains it"));
+    }
+    if file.join("config.toml").is_file() {
+        return refused("a run folder, expected a data file", "its own configuration is `config.toml` in it");
+    }
     if file.is_dir() {
         let cifar = file.join("data_batch_1.bin").exists() || file.join("train.bin").exists();
         return parsed(
@@ -234,11 +247,14 @@ fn seen(column: &FrameColumn, at: usize) -> SeenColumn {
         CellKind::Text => "words",
     };
     let (values, ignored) = match &column.cells {
-        Cells::Numbers(values) => of_numbers(&name, values),
+        Cells::Numbers(values) => of_numbers(&name, values, column.kind),
         Cells::Words(words) => {
             let names: Vec<&String> = words.names().iter().filter(|name| !name.is_empty()).collect();
+            let most = |is: &dyn Fn(&str) -> bool| 2 * names.iter().filter(|name| is(name)).count() > names.len();
             let ignored = match names.len() {
                 0 | 1 => Some("the same in every row"),
+                k if k > ENOUGH && most(&date::is_doubtful) => Some(DATES),
+                k if k > ENOUGH && most(&|name| name.trim().parse::<f64>().is_ok()) => Some(NUMBERS),
                 k if k > ENOUGH && 2 * k > n - missing => Some("names rows rather than categories"),
                 _ => None,
             };
@@ -253,8 +269,9 @@ fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
     format!("{}{more}", names.take(LISTED).collect::<Vec<_>>().join(", "))
 }
 
-/// The range of numbers, and why they would be left out.
-fn of_numbers(name: &str, values: &[f64]) -> (String, Option<&'static str>) {
+/// The range of numbers or dates, and why they would be left out.
+#[allow(clippy::cast_possible_truncation)]
+fn of_numbers(name: &str, values: &[f64], kind: CellKind) -> (String, Option<&'static str>) {
     let there = || values.iter().copied().filter(|x| !x.is_nan());
     let (low, high) = there().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     if low > high {
@@ -280,13 +297,24 @@ fn of_numbers(name: &str, values: &[f64]) -> (String, Option<&'static str>) {
     } else {
         None
     };
-    (format!("{low} to {high}"), ignored)
+    let shown = |x: f64| match kind {
+        CellKind::Date => date::day(x as i64),
+        CellKind::Time => date::time((x * 1e9) as i128, false),
+        CellKind::Number | CellKind::Text => x.to_string(),
+    };
+    (format!("{} to {}", shown(low), shown(high)), ignored)
+}
+
+/// The training rows of each class.
+fn class_counts(data: &Dataset) -> Vec<usize> {
+    let mut counts = vec![0usize; data.n_classes()];
+    data.labels[..data.n_train].iter().for_each(|&class| counts[class as usize] += 1);
+    counts
 }
 
 /// The classes with their rows, the most frequent first.
 fn classes(data: &Dataset) -> String {
-    let mut counts = vec![0usize; data.n_classes()];
-    data.labels[..data.n_train].iter().for_each(|&class| counts[class as usize] += 1);
+    let counts = class_counts(data);
     let mut order: Vec<usize> = (0..counts.len()).collect();
     order.sort_by_key(|&class| std::cmp::Reverse(counts[class]));
     listed(order.iter().map(|&class| format!("{} {}", quote(&data.class_names[class]), counts[class])))
@@ -336,6 +364,12 @@ fn written(file: &Path, config: &DataConfig, data: &Dataset, columns: &[SeenColu
     put("\n# LIBLINEAR's C: the weight of the loss against the size of the weights.\n[objective]\nc = 1.0");
     put("\n[loss.weston_watkins]");
     put("\n# The optimum, proved within a thousandth.\n[solver.dual]\ngap = 1e-3");
+    let fewest = class_counts(data).into_iter().min().unwrap_or_default();
+    if data.n_train <= FEW && fewest >= ENOUGH {
+        put(
+            "\n# Probabilities, fitted on scores of rows that the scoring model has not seen.\n[calibration]\nmethod = \"temperature\"",
+        );
+    }
     text
 }
 

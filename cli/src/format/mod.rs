@@ -10,7 +10,7 @@ mod caught;
 pub mod cifar;
 pub mod columns;
 pub mod csv;
-mod date;
+pub(crate) mod date;
 pub mod digits;
 mod error;
 mod float;

@@ -24,6 +24,14 @@ pub fn is_missing(cell: &[u8]) -> bool {
     cell.len() <= 4 && MISSING.iter().any(|spelling| spelling.as_bytes() == cell)
 }
 
+/// Marks of a missing value among numbers or dates; among words they are categories.
+const MARKS: [&str; 9] = ["-", "--", "---", "–", "—", ".", "..", "missing", "unknown"];
+
+/// Whether a cell among numbers or dates is missing.
+pub(super) fn is_missing_number(cell: &[u8]) -> bool {
+    is_missing(cell) || (cell.len() <= 7 && MARKS.iter().any(|mark| mark.as_bytes() == cell))
+}
+
 /// Cells that are allowed besides numbers and dates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CellRules {

@@ -263,11 +263,11 @@ pub fn read_table_for(path: &Path, format: Option<Format>, wanted: &Wanted) -> R
 }
 
 fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
-    if path.is_dir() && format.is_none() {
-        let parts = arrow::table::read_folder::<parquet::ParquetFile>(path, wanted);
-        if let Some(table) = parts.or_else(|| arrow::table::read_folder::<arrow::ArrowFile>(path, wanted)) {
-            return table;
-        }
+    if path.is_dir()
+        && format.is_none()
+        && let Some(table) = arrow::table::read_folder(path, wanted)
+    {
+        return table;
     }
     read_source(Source::open(path)?, format, wanted)
 }

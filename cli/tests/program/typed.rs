@@ -78,7 +78,7 @@ fn predictions_are_a_parquet_table_with_types() {
         let names: Vec<String> = found.schema().fields().iter().map(|field| field.name().clone()).collect();
         assert_eq!(names[..6], ["id", "when", "day", "good", "hue", "prediction"]);
         assert_eq!((found.num_rows(), found.num_columns(), found.column(5).data_type()), (3, 8, &kind), "{labels:?}");
-        // What was kept is as it was.
+        // Kept columns are as they were.
         for name in ["id", "when", "day", "good", "hue"] {
             assert_eq!(found.column_by_name(name), new_rows().column_by_name(name), "{name}");
         }

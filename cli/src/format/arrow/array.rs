@@ -162,16 +162,15 @@ pub(super) fn lists_or_missing(array: &ArrayRef, extent: Extent) -> Result<Vec<f
 /// The words of a column, the empty one where one is missing; of other columns, the text of their cells.
 pub(super) fn words(array: &ArrayRef, fills: bool, into: &mut LabelColumn) -> Result<(), Fault> {
     let array = plain(array)?;
-    if !fills {
-        present(&array)?;
-    }
     let nulls = array.logical_nulls();
     let text = bytes(&array);
     for row in 0..array.len() {
         let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         let pushed = match &text {
-            _ if is_null => push_word(into, b""),
-            Some(text) if text(row).is_empty() && !fills => return Err(Fault::missing(row, "the value is missing")),
+            _ if is_null && fills => push_word(into, b""),
+            _ if is_null || !fills && text.as_ref().is_some_and(|text| text(row).is_empty()) => {
+                return Err(Fault::missing(row, "the value is missing"));
+            }
             Some(text) => push_word(into, text(row)),
             None => push_word(into, text::cell(&array, row).as_bytes()),
         };

@@ -34,7 +34,7 @@ pub(super) struct Expected<'a> {
 /// The features of a table and where they come from.
 pub(super) struct Layout {
     plan: Plan,
-    /// What each column holds, in words.
+    /// Content of each column, in words.
     holds: Vec<String>,
     of_model: bool,
     pub(super) columns: Vec<Taken>,
@@ -145,7 +145,7 @@ impl Layout {
         features.any(|taken| taken.kind != CellKind::Number || taken.is_nothing)
     }
 
-    /// What a column holds, as `column NAME holds text`.
+    /// Content of a column, as `column NAME holds text`.
     pub(super) fn holds(&self, column: usize) -> &str {
         &self.holds[column]
     }

@@ -4,7 +4,9 @@ use super::ConfigError;
 use crate::data::{CellKind, Cells, Dataset, Features, Frame, FrameColumn};
 use crate::format::csv::Decimal;
 use crate::format::date;
-use crate::format::{CellRules, Column, CsvConfig, DataConfig, DataError, FloatType, Format, Reading, Source, quote};
+use crate::format::{
+    CellRules, Column, CsvConfig, DataConfig, DataError, FloatType, Format, Reading, Source, TypedConfig, quote,
+};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use toml_edit::Value;
@@ -69,7 +71,12 @@ pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
     notes.extend(data.notes.iter().cloned());
     // The columns of an array have no names to choose by.
     let is_array = matches!(config, DataConfig::Npy(_));
-    let columns = data.frame.as_ref().filter(|_| !is_array).map_or_else(Vec::new, seen_columns);
+    let mut columns = data.frame.as_ref().filter(|_| !is_array).map_or_else(Vec::new, seen_columns);
+    if matches!(config, DataConfig::Parquet(_) | DataConfig::Arrow(_)) {
+        // The features of a column of lists stay together.
+        let is_element = |column: &&mut SeenColumn| column.name.ends_with(']');
+        columns.iter_mut().filter(is_element).for_each(|column| column.ignored = None);
+    }
     let summary = format!(
         "{} rows, {}, {} classes: {}",
         data.n_train,
@@ -114,6 +121,9 @@ fn data_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Res
         return refused("a run folder, expected a data file", "its own configuration is `config.toml` in it");
     }
     if file.is_dir() {
+        if let Some(format) = TypedConfig::format_of_folder(file) {
+            return typed_config(format, file, label, notes);
+        }
         let cifar = file.join("data_batch_1.bin").exists() || file.join("train.bin").exists();
         return parsed(
             file,
@@ -129,8 +139,7 @@ fn data_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Res
     match format {
         Some(Format::Csv) | None => csv_config(file, label, notes),
         Some(Format::Libsvm) => parsed(file, &table("libsvm", &[("train", file)])),
-        Some(Format::Parquet) => typed_config("parquet", file, label, notes),
-        Some(Format::Arrow) => typed_config("arrow", file, label, notes),
+        Some(format @ (Format::Parquet | Format::Arrow)) => typed_config(format, file, label, notes),
         Some(Format::Npy) if file.extension().is_some_and(|e| e == "npz") => {
             parsed(file, &table("npy", &[("train", file)]))
         }
@@ -193,30 +202,23 @@ fn guessed(names: &[String]) -> String {
     LABELS.iter().find_map(named).or(names.last()).cloned().unwrap_or_default()
 }
 
-/// A Parquet table: the label likewise.
+/// A Parquet or Arrow table: the label likewise.
 fn typed_config(
-    format: &str,
+    format: Format,
     file: &Path,
     label: Option<&str>,
     notes: &mut Vec<String>,
 ) -> Result<DataConfig, DataError> {
-    let with = |label: &str| {
-        let number = label.parse::<i64>().map_or_else(|_| toml(label), |number| number.to_string());
-        parsed(file, &format!("[{format}]\ntrain = {}\nlabel = {number}\n", toml(&file.display().to_string())))
-    };
-    if let Some(label) = label {
-        return with(label);
-    }
-    for label in LABELS {
-        let config = with(label)?;
-        // A column that is not there is refused before rows are read.
-        if load(&config).is_ok() {
-            notes.push(format!("the label is taken to be column {}; --label names another", quote(label)));
-            return Ok(config);
+    let label = match label {
+        Some(label) => label.to_owned(),
+        None => {
+            let guess = guessed(&TypedConfig::names(format, file)?);
+            notes.push(format!("the label is taken to be column {}; --label names another", quote(&guess)));
+            guess
         }
-    }
-    notes.push("the label is taken to be the last column; --label names another".into());
-    with("-1")
+    };
+    let label = label.parse::<i64>().map_or_else(|_| toml(&label), |number| number.to_string());
+    parsed(file, &format!("[{format}]\ntrain = {}\nlabel = {label}\n", toml(&file.display().to_string())))
 }
 
 /// Whether a column of words is one of numbers with a comma before decimals.
@@ -252,13 +254,15 @@ fn seen(column: &FrameColumn, at: usize) -> SeenColumn {
             let names: Vec<&String> = words.names().iter().filter(|name| !name.is_empty()).collect();
             let most = |is: &dyn Fn(&str) -> bool| 2 * names.iter().filter(|name| is(name)).count() > names.len();
             let ignored = match names.len() {
-                0 | 1 => Some("the same in every row"),
+                0 => Some("no value in any row"),
+                1 => Some("the same in every row"),
                 k if k > ENOUGH && most(&date::is_doubtful) => Some(DATES),
                 k if k > ENOUGH && most(&|name| name.trim().parse::<f64>().is_ok()) => Some(NUMBERS),
                 k if k > ENOUGH && 2 * k > n - missing => Some("names rows rather than categories"),
                 _ => None,
             };
-            (format!("{}: {}", names.len(), listed(names.iter().map(|name| quote(name)))), ignored)
+            let values = format!("{}: {}", names.len(), listed(names.iter().map(|name| quote(name))));
+            (if names.is_empty() { "none".into() } else { values }, ignored)
         }
     };
     SeenColumn { name, holds, missing, values, ignored }

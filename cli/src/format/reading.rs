@@ -8,7 +8,7 @@ use std::path::Path;
 pub const MISSING: [&str; 16] =
     ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "-nan", "null", "NULL", "Null", "None", "<NA>", "#N/A", "NaT", "?"];
 
-/// What to do about words, and about missing values.
+/// Advice about words, and about missing values.
 pub(super) const WORD: &str =
     "`categories = \"one-hot\"` of [preprocess] takes words as categories; `ignore` leaves the column out";
 pub(super) const LACKS: &str = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";

@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor};
 use burn_svm::internals::data::batch::Source;
 use burn_svm::internals::data::{Center, Dense, Features, Scale, Scaler};
 use burn_svm::internals::device::{self, OpenDevice};
-use burn_svm::internals::gradcheck::{At, Inputs, Request, Side, check, check_rows};
+use burn_svm::internals::gradcheck::{At, Inputs, Request, STEP, Side, check, check_rows};
 use burn_svm::internals::loss::{Formulation, Loss, MarginLoss, Power};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::Objective;
@@ -88,6 +88,8 @@ fn digits(
         bias: None,
         device: open,
         coordinates: 20,
+        step: STEP,
+        profiles: 0,
         seed: 1,
     })
     .unwrap()
@@ -173,6 +175,8 @@ fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
                     bias: None,
                     device: &open,
                     coordinates: 40,
+                    step: STEP,
+                    profiles: 0,
                     seed: 2,
                 })
                 .unwrap();
@@ -218,6 +222,8 @@ fn a_trained_model_at_its_kinks_still_passes() {
                 bias: Some(&[0.0, 1.0, 0.0, -1.0]),
                 device: &open,
                 coordinates: 24,
+                step: STEP,
+                profiles: 0,
                 seed: 3,
             })
             .unwrap();

@@ -22,8 +22,8 @@ const ENDLESS: &str = "the temperature is at the end of its range: the validatio
 
 pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let messages = Messages { quiet: args.quiet };
-    let config =
-        LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
+    let config = LoadedConfig::load(&args.config.config, &args.config.changes.overrides(args.threads))
+        .map_err(RunError::from)?;
     // Asked before the data are read, and again of the rows that there are.
     run::check_choice(&config, config.run.split.validation.rows_of(usize::MAX)).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;

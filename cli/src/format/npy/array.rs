@@ -1,5 +1,6 @@
 //! One array: its header, and its elements as features, labels or weights.
 
+use super::Matrix;
 use crate::data::precision::single;
 use crate::data::{Dense, Features, ImageShape, LabelColumn};
 use crate::format::float::Float;
@@ -255,6 +256,18 @@ impl Array {
         self.expect_vector("numbers")?;
         self.expect_numbers()?;
         self.floats(what)
+    }
+
+    /// The numbers of a matrix.
+    pub(super) fn matrix(mut self) -> Result<Matrix, DataError> {
+        let [rows, columns] = self.shape[..] else {
+            let problem = format!("the shape is {}, expected a matrix", shown(&self.shape));
+            return Err(self.wrong(problem).with_hint("numpy.reshape(x, (len(x), -1)) makes one of images"));
+        };
+        self.expect_numbers()?;
+        limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
+        let values = self.floats::<f64>("a value")?;
+        Ok(Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
     }
 
     /// The numbers of a vector of integers.

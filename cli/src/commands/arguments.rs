@@ -138,8 +138,11 @@ pub(super) struct TrainArgs {
     /// Write event files for TensorBoard into the folder tensorboard of the run
     #[arg(long)]
     pub(super) tensorboard: bool,
+    /// Keep a page in the run folder that shows curves and templates while the run goes, and reloads itself in a browser
+    #[arg(long)]
+    pub(super) watch: bool,
     /// Read the data, print what would be trained and how much memory that takes, and train nothing
-    #[arg(long, conflicts_with_all = ["resume", "force", "tensorboard"])]
+    #[arg(long, conflicts_with_all = ["resume", "force", "tensorboard", "watch"])]
     pub(super) dry_run: bool,
     /// Print only warnings and errors
     #[arg(long, short)]

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::{Failure, TrainArgs, print, print_json, print_json_text};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
+use crate::report::watch::Watch;
 use crate::run::advice;
 use crate::run::folder;
 use crate::run::record::{self, RunFolder, RunResult};
@@ -70,8 +71,16 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         messages.warning(&warning);
     }
     let mut progress = Progress::new(messages, super::progress::on_ctrl_c());
+    if args.watch {
+        let watch = Watch::begin(&path, &prepared)?;
+        messages.note(&format!("watch the run: open {} in a browser", watch.file().display()));
+        progress.watched_by(watch);
+    }
     let finished = run::train(&config, &prepared, &device, &mut folder, &mut progress);
     progress.finish();
+    if let Some(watch) = progress.take_watch() {
+        watch.end(finished.as_ref().ok().map(|finished| &finished.result))?;
+    }
     if finished.is_err() && resume::has_checkpoint(&path) {
         messages.note(&format!("the last checkpoint is kept. To resume: {}", command(&path)));
     }

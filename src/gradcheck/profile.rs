@@ -11,7 +11,7 @@ use serde::Serialize;
 /// Steps that are followed to each side.
 const REACH: f64 = 5.0;
 /// Points to a step.
-const FINENESS: i32 = 40;
+const FINENESS: i32 = 10;
 /// Halvings of the interval that holds the corner.
 const HALVINGS: usize = 40;
 

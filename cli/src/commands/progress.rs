@@ -41,7 +41,7 @@ pub struct Progress {
     start: Instant,
     /// When the newest bounds were shown.
     newest: Instant,
-    /// The newest accuracy, shown next to the losses that follow it.
+    /// The newest accuracy, shown next to the loss that follows it, and on a bar until there is another.
     accuracy: Option<String>,
     stop: Arc<AtomicBool>,
     /// The page of a run that is watched.
@@ -161,7 +161,8 @@ impl Observer for Progress {
         let Some(loss) = entry.loss else {
             return;
         };
-        let message = format!("loss {}{}", number(loss), self.accuracy.as_deref().unwrap_or_default());
+        let newest = if self.bar.is_some() { self.accuracy.clone() } else { self.accuracy.take() };
+        let message = format!("loss {}{}", number(loss), newest.unwrap_or_default());
         match &self.bar {
             Some(bar) => bar.set_message(message),
             None => {

@@ -20,8 +20,8 @@ pub(crate) fn figure(profile: &Profile) -> Option<Panels> {
         profile.centred,
     );
     let charts = vec![
-        chart(profile, "The mean loss", 0.0),
-        chart(profile, "The same, less the tangent at t = 0", profile.gradient),
+        chart(profile, "change of the mean loss", 0.0),
+        chart(profile, "the same, less the tangent at t = 0", profile.gradient),
     ];
     Panels::of(format!("A kink along {parameter}"), below, charts)
 }
@@ -47,7 +47,7 @@ fn chart(profile: &Profile, title: &str, tangent: f64) -> Option<Chart> {
             ..Line::new("loss", PRIMAL, profile.points.iter().map(|&(t, y)| lowered(t, y)).collect())
         }),
     ];
-    let mut chart = Chart::of_lines(title, ("t / h", Unit::Number), ("change of the loss", Unit::Number), lines)?;
+    let mut chart = Chart::of_lines(title, ("t / h", Unit::Number), (title, Unit::Number), lines)?;
     chart.dots = [-h, h]
         .map(|t| (lowered(t, at(t)), "an end of the chord"))
         .into_iter()

@@ -260,7 +260,7 @@ fn the_report_is_json_with_these_keys() {
 /// Two rows of one feature; the margin of the second with class 1 is 0.3e-5 below its corner: W[0, 1] = 1 − 0.3e-5 against 2.
 fn near_a_corner(step: f64, profiles: usize) -> burn_svm::internals::gradcheck::Report {
     let module = loss(Formulation::WestonWatkins, 1.0, Power::One).init(&device::cpu().unwrap());
-    let weight = [2.0, 1.0 - 3e-6, -9.0];
+    let weight = [2.0, 1.0 - 3e-6, 9.0];
     let inputs = Inputs::new(module.as_ref(), &[-1.0, 1.0], &[2, 0], 3);
     check(&Inputs { weight: Some(&weight), step, profiles, coordinates: 3, ..inputs }).unwrap()
 }

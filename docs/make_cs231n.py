@@ -10,6 +10,7 @@ In one folder and one Python session, in order:
   example in the folder --examples. `...` stands for lines that are left out.
 - `<!--= EXPRESSION -->text<!--/-->` is a number in a sentence: the text is the value of the expression, with the functions `result`,
   `metrics` and `row` of this file and all names of the Python blocks.
+- `<!--rust NAME-->` has the function of that name in src/reference.rs behind it.
 - `<!--copy FILE NAME-->` copies a figure to docs/images/NAME.
 
 Without --update words must be those of the document, numbers may differ by 20 %, and nothing is written; with it blocks, numbers and
@@ -38,7 +39,8 @@ PARTS = re.compile(
     r"^```python\n(?P<python>.*?)^```\n(?:\n```text\n(?P<printed>.*?)^```$)?"
     r"|^```console\n(?P<console>.*?)^```$"
     r"|<!--=(?P<value>.*?)-->(?P<text>.*?)<!--/-->"
-    r"|<!--copy (?P<file>\S+) (?P<name>\S+)-->",
+    r"|<!--copy (?P<file>\S+) (?P<name>\S+)-->"
+    r"|<!--rust (?P<function>\w+)-->\n```rust\n(?P<code>.*?)^```$",
     re.M | re.S,
 )
 
@@ -66,7 +68,7 @@ class Session:
             return {int(row["step"]): float(row["loss"]) for row in csv.DictReader(file) if row["loss"]}
 
     def row(self, output, start, column):
-        """A word of the line of a printed table that begins with some words; outputs go by their command's --out, or its last word."""
+        """A word of the line of a printed table that begins with some words; outputs go by the run that their command makes."""
         line = next(line for line in self.names[f"output {output}"].splitlines() if line.strip().startswith(start))
         return line.strip()[len(start):].split()[column]
 
@@ -119,8 +121,8 @@ class Session:
                 continue
             self.ran += 1
             printed, code = self.run(command)
-            out = re.search(r"--out (\S+)", command)
-            self.names[f"output {out.group(1) if out else command.split()[-1]}"] = printed
+            run = re.search(r"--out (\S+)|(runs/\S+)", command)
+            self.names[f"output {next(filter(None, run.groups())) if run else command}"] = printed
             # A check that finds a mistake says so by its exit code.
             if code not in ((0, 1) if "gradcheck --mine" in command else (0,)):
                 self.fail(f"exit code {code}: {command}", "", printed[-2000:])
@@ -143,6 +145,14 @@ class Session:
         if not self.arguments.update and not documents.same(text, found):
             self.fail(expression, text, found)
         return found
+
+    def rust(self, name, expected):
+        source = (documents.ROOT / "src/reference.rs").read_text()
+        code = re.search(rf"^pub fn {name}\(.*?^}}\n", source, re.M | re.S).group()
+        self.ran += 1
+        if code != expected and not self.arguments.update:
+            self.fail(name, expected, code)
+        return code
 
     def copy(self, file, name):
         if (self.folder / file).exists() and self.arguments.update:
@@ -201,6 +211,8 @@ def part(session, match):
         return f"```console\n{session.console(found['console'])}```"
     if found["value"] is not None:
         return f"<!--={found['value']}-->{session.value(found['value'].strip(), found['text'])}<!--/-->"
+    if found["function"] is not None:
+        return f"<!--rust {found['function']}-->\n```rust\n{session.rust(found['function'], found['code'])}```"
     session.copy(found["file"], found["name"])
     return match.group()
 

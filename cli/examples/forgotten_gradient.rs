@@ -17,7 +17,7 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or_else(|| "configs/cs231n.toml".into());
     let out = arguments.next().unwrap_or_else(|| "forgotten_gradient.svg".into());
-    let (config, sgd, prepared) = open(&file)?;
+    let (config, sgd, prepared) = open(&file, &[])?;
     let loss = prepared.objective.loss.init(&run::open_device(&config)?.device);
     let hinge = |scores: Tensor<2>, labels: Tensor<1, Int>| {
         let rows = scores.dims()[0] as f64;

@@ -1,7 +1,7 @@
 //! The hinge next to the cross-entropy of burn-nn: the same start, rows, rate and regulariser, two losses; their objectives, accuracies, scores
 //! and templates.
 //!
-//! `cargo run --release --example hinge_and_softmax [CONFIG.toml [FOLDER]]`
+//! `cargo run --release --example hinge_and_softmax [CONFIG.toml [FOLDER [KEY=VALUE]...]]`
 //!
 //! The configuration is `configs/cs231n.toml` unless another one with `[solver.sgd]` is named.
 
@@ -49,8 +49,11 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, found: &Descent) -> Cl
     }
 }
 
+/// A loss of the scores of a row and its label.
+type RowLoss<'a> = &'a dyn Fn(&[f64], usize) -> f64;
+
 /// Mean loss and accuracy over rows.
-fn measure(model: &Classifier, prepared: &Prepared, rows: &[u32], loss: &dyn Fn(&[f64], usize) -> f64) -> [f64; 2] {
+fn measure(model: &Classifier, prepared: &Prepared, rows: &[u32], loss: RowLoss<'_>) -> [f64; 2] {
     let (mut total, mut right) = (0.0, 0);
     for rows in rows.chunks(1000) {
         let scores = model.scores(&prepared.data.features, rows);
@@ -67,7 +70,7 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or_else(|| "configs/cs231n.toml".into());
     let out = arguments.next().unwrap_or_else(|| "hinge_and_softmax".into());
-    let (config, sgd, prepared) = open(&file)?;
+    let (config, sgd, prepared) = open(&file, &arguments.collect::<Vec<_>>())?;
     let device = run::open_device(&config)?.device;
     let margins = prepared.objective.loss.init(&device);
     let hinge = |scores: Tensor<2>, labels: Tensor<1, Int>| {
@@ -90,7 +93,7 @@ fn main() -> Outcome<()> {
     table(["hinge", "softmax"], &by_hinge, &by_softmax);
     std::fs::create_dir_all(&out)?;
     let row_loss = |scores: &[f64], label: usize| prepared.objective.loss.of_row(scores, label);
-    let losses: [(&str, &Descent, &dyn Fn(&[f64], usize) -> f64); 2] =
+    let losses: [(&str, &Descent, RowLoss<'_>); 2] =
         [("hinge", &by_hinge, &row_loss), ("softmax", &by_softmax, &cross_entropy)];
     println!(
         "\n{:<8} {:>9} {:>9} {:>9} {:>7} {:>7} {:>7} {:>8}",

@@ -249,9 +249,7 @@ pub trait Observer: Send {
     }
 
     /// The weights `[n_features, n_classes]`, for preprocessed features, after `step` updates, and without the bias.
-    fn weights(&mut self, step: u64, weights: &[f32]) {
-        let _ = (step, weights);
-    }
+    fn weights(&mut self, _step: u64, _weights: &[f32]) {}
 
     /// True when the run should end after the step in hand.
     fn interrupted(&self) -> bool {

@@ -9,7 +9,7 @@ use burn::tensor::{Int, Tensor};
 use burn_svm::internals::model::LinearSvm;
 use burn_svm::internals::solver::sgd::sampler::Sampler;
 use burn_svm::internals::solver::{SgdConfig, SolverConfig};
-use burn_svm_cli::config::LoadedConfig;
+use burn_svm_cli::config::{LoadedConfig, parse_assignment};
 use burn_svm_cli::run::{self, Prepared};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -37,9 +37,10 @@ pub struct Descent {
     pub seconds: f64,
 }
 
-/// Reads a configuration with `[solver.sgd]` and its data.
-pub fn open(file: &str) -> Outcome<(LoadedConfig, SgdConfig, Prepared)> {
-    let config = LoadedConfig::load(Path::new(file), &[])?;
+/// Reads a configuration with `[solver.sgd]`, some of its keys changed (`KEY=VALUE`), and its data.
+pub fn open(file: &str, changes: &[String]) -> Outcome<(LoadedConfig, SgdConfig, Prepared)> {
+    let changes: Result<Vec<_>, String> = changes.iter().map(|text| parse_assignment(text)).collect();
+    let config = LoadedConfig::load(Path::new(file), &changes?)?;
     let SolverConfig::Sgd(sgd) = &config.run.solver else {
         return Err(format!("{file}: this example makes the steps of [solver.sgd]").into());
     };

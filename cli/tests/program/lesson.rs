@@ -1,4 +1,4 @@
-//! What the lesson on the SVM question of CS231n uses: a gradient of one's own, pictures of kinks, the page of a run that goes.
+//! Commands of the lesson on the SVM question of CS231n: a gradient of one's own, pictures of kinks, the page of a run that goes.
 
 use crate::program::{Desk, SMALL};
 use std::fs;

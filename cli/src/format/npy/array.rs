@@ -1,13 +1,11 @@
 //! One array: its header, and its elements as features, labels or weights.
 
-use super::Matrix;
 use crate::data::precision::single;
 use crate::data::{Dense, Features, ImageShape, LabelColumn};
 use crate::format::float::Float;
 use crate::format::labels::push_text;
 use crate::format::open::{Source, looks_like};
-use crate::format::{DataError, Position};
-use crate::format::{limit, quote, weights};
+use crate::format::{DataError, Position, limit, quote, weights};
 use half::f16;
 use std::path::PathBuf;
 
@@ -259,15 +257,14 @@ impl Array {
     }
 
     /// The numbers of a matrix.
-    pub(super) fn matrix(mut self) -> Result<Matrix, DataError> {
+    pub(super) fn matrix(mut self) -> Result<super::Matrix, DataError> {
         let [rows, columns] = self.shape[..] else {
-            let problem = format!("the shape is {}, expected a matrix", shown(&self.shape));
-            return Err(self.wrong(problem).with_hint("numpy.reshape(x, (len(x), -1)) makes one of images"));
+            return Err(self.wrong(format!("the shape is {}, expected a matrix", shown(&self.shape))));
         };
         self.expect_numbers()?;
         limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
         let values = self.floats::<f64>("a value")?;
-        Ok(Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
+        Ok(super::Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
     }
 
     /// The numbers of a vector of integers.

@@ -1,6 +1,6 @@
 //! Lines and verdict: numerical values against the candidates.
 
-use super::numerical::{Derivative, STEP, ShiftedColumn};
+use super::numerical::{Derivative, SMALLEST_STEP, ShiftedColumn};
 use super::report::{At, Coordinate, Judgement, Losses, Parameter, Report, Verdict};
 use super::routes::{Gradient, relative};
 use super::{GradcheckError, ModelPoint, TOLERANCE, WHOLE_TOLERANCE, diagnosis};
@@ -83,11 +83,11 @@ impl ModelPoint<'_> {
             Parameter::Weight { .. } => regulariser.penalty(&[self.parameter(parameter).0 + shift], None),
             Parameter::Bias { .. } => regulariser.penalty(&[], Some(&[self.parameter(parameter).0 + shift])),
         };
-        (penalty(STEP) - penalty(-STEP)) / (2.0 * STEP)
+        (penalty(self.step) - penalty(-self.step)) / (2.0 * self.step)
     }
 
     /// Derivative of each row's score with respect to the parameter.
-    fn slope(&self, parameter: Parameter) -> Vec<f64> {
+    pub(super) fn slope(&self, parameter: Parameter) -> Vec<f64> {
         match parameter {
             Parameter::Weight { feature, .. } => {
                 self.features.iter().skip(feature).step_by(self.n_features).copied().collect()
@@ -102,8 +102,8 @@ impl ModelPoint<'_> {
         let numerical = found.value + penalty;
         let analytic = candidates.analytic.at(parameter, self.n_classes);
         let autodiff = candidates.autodiff.at(parameter, self.n_classes);
-        let relative_error =
-            worse(relative_error(numerical, analytic, loss), relative_error(numerical, autodiff, loss));
+        let against = |value: f64| worse(relative_error(value, analytic, loss), relative_error(value, autodiff, loss));
+        let (relative_error, centred) = (against(numerical), found.centred + penalty);
         let judgement = match (found.resolved(), relative_error <= TOLERANCE) {
             (false, _) => Judgement::KinkUnresolved,
             (true, true) => Judgement::Agreed,
@@ -115,7 +115,8 @@ impl ModelPoint<'_> {
             numerical,
             analytic,
             autodiff,
-            centred: found.centred + penalty,
+            centred,
+            centred_error: against(centred),
             relative_error,
             step: found.step,
             kinks: found.kinks.clone(),
@@ -136,9 +137,9 @@ impl ModelPoint<'_> {
         let all = |found: &Derivative| -> Vec<Coordinate> {
             candidates.iter().zip(losses).map(|(c, &loss)| self.line(parameter, c, found, loss)).collect()
         };
-        let mut best = all(&shifted.derivative(STEP)?);
-        for step in [STEP / 10.0, STEP / 100.0, STEP / 1000.0] {
-            if !best.iter().any(in_doubt) {
+        let mut best = all(&shifted.derivative(self.step)?);
+        for step in [10.0, 100.0, 1000.0].map(|times| self.step / times) {
+            if step < SMALLEST_STEP || !best.iter().any(in_doubt) {
                 break;
             }
             for (best, line) in best.iter_mut().zip(all(&shifted.derivative(step)?)) {
@@ -195,6 +196,7 @@ impl ModelPoint<'_> {
             coordinates,
             autodiff_vs_analytic: whole,
             device: None,
+            profiles: Vec::new(),
             verdict,
         })
     }

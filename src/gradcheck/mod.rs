@@ -7,17 +7,18 @@
 //! - [`check`] is for any [`MarginLoss`], one of your own included.
 //! - [`check_rows`] draws rows from a data set, checks an [`Objective`] there, and compares a device with f64.
 //! - [`compare_on_device`] is the second half of that: the whole gradient on a device in its own precision.
+//! - [`compare_own`] compares a gradient from outside, entry by entry, and names the mistake that explains the difference.
 //!
 //! # What is compared, and how closely
 //!
-//! Numerical values are differences in f64 on the CPU, h = 1e-5, taken row by row (see the source of `numerical`). The penalty
+//! Numerical values are differences in f64 on the CPU, h = 1e-5 ([`STEP`]) unless another is given, taken row by row (see the source of `numerical`). The penalty
 //! is differenced apart from the loss: it is a sum over the coordinates, so that only its own summand changes, and λ = 5e4
 //! on raw pixels does not drown the loss's difference in the rounding of the total.
 //!
 //! `relative error = |a − b| / (|a| + |b|)`, taken as 0 when it is above 1e-7 although `|a − b| ≤ 1e-9·max(1, loss)`: the
 //! rounding of the loss over a step allows no better for a tiny gradient. A line carries the larger of
 //! numerical against analytic and numerical against autodiff. Correct code gives 1e-7 or better. Above that smaller
-//! steps (1e-6, 1e-7, 1e-8) are tried and the best line stays, which the squared hinge on raw pixels needs: its slope is
+//! steps (h/10, h/100, h/1000) are tried and the best line stays, which the squared hinge on raw pixels needs: its slope is
 //! continuous where a margin changes its sign, but bends within the step. A line fails above [`TOLERANCE`] = 1e-6. A wrong formula is off by 1e-3 and more. Over **all** coordinates, autodiff and analytic must agree to
 //! [`WHOLE_TOLERANCE`] = 1e-10 in f64, as norms, and on a device in f32 to [`DEVICE_TOLERANCE`] = 1e-5.
 //!
@@ -28,6 +29,8 @@ mod device;
 mod diagnosis;
 mod judge;
 mod numerical;
+mod own;
+mod profile;
 mod report;
 mod routes;
 mod rows;
@@ -35,6 +38,9 @@ mod rows;
 mod tests;
 
 pub use device::compare_on_device;
+pub use numerical::{SMALLEST_STEP, STEP};
+pub use own::{Entry, OwnGradient, OwnReport, compare_own};
+pub use profile::Profile;
 pub use report::{At, Coordinate, DeviceComparison, Judgement, Kink, Losses, Parameter, Report, Side, Verdict};
 pub use rows::{Request, check_rows};
 
@@ -64,6 +70,8 @@ pub const DEVICE_TOLERANCE: f64 = 1e-5;
 pub const ROWS: usize = 500;
 /// The usual number of coordinates.
 pub const COORDINATES: usize = 20;
+/// The largest step of a difference.
+pub const LARGEST_STEP: f64 = 1.0;
 /// The standard deviation of the random weights.
 const DEVIATION: f64 = 1e-4;
 
@@ -148,6 +156,10 @@ pub struct Inputs<'a> {
     pub expected_at_zero: Option<f64>,
     /// Coordinates to check.
     pub coordinates: usize,
+    /// The step h of the differences, at least [`SMALLEST_STEP`].
+    pub step: f64,
+    /// Coordinates with a kink, at most, along which the loss is followed ([`Report::profiles`]).
+    pub profiles: usize,
     /// Seed of the random weights and coordinates.
     pub seed: u64,
 }
@@ -168,6 +180,8 @@ impl<'a> Inputs<'a> {
             bias_rule: BiasRule::None,
             expected_at_zero: None,
             coordinates: COORDINATES,
+            step: STEP,
+            profiles: 0,
             seed: 0,
         }
     }
@@ -187,6 +201,7 @@ struct ModelPoint<'a> {
     lambda: f64,
     rule: BiasRule,
     expected_at_zero: Option<f64>,
+    step: f64,
 }
 
 /// Checks the gradient of a loss on dense rows.
@@ -203,6 +218,7 @@ struct ModelPoint<'a> {
 ///
 /// # Errors
 /// [`GradcheckError`] when the build has no CPU backend, there are no rows, lengths do not fit together, a label is not below `n_classes`,
+/// the step is out of its range,
 /// the loss answers in another float type or shape than that of its scores, or a device fails.
 pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
     let n = inputs.labels.len();
@@ -217,6 +233,9 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
     }
     let weights = inputs.row_weights.map_or(n, <[f64]>::len);
     expect(weights == n, || format!("{weights} row weights for {n} rows"), || "one a row".into())?;
+    let step = inputs.step;
+    let is_step = (SMALLEST_STEP..=LARGEST_STEP).contains(&step);
+    expect(is_step, || format!("a step of {step}"), || format!("{SMALLEST_STEP:e} to {LARGEST_STEP}"))?;
     let device = crate::device::cpu().ok_or(GradcheckError::NoCpuBackend)?;
     let n_features = inputs.features.len() / n;
     let size = n_features * inputs.n_classes;
@@ -236,6 +255,7 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
         lambda: inputs.lambda,
         rule: inputs.bias_rule,
         expected_at_zero: inputs.expected_at_zero,
+        step: inputs.step,
     };
     point.check_answers()?;
     let at_random = point.data_loss(&point.scores())?;
@@ -249,7 +269,9 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
         point.bias = inputs.bias_rule.has_bias().then_some(given);
     }
     let candidates = point.candidates()?;
-    point.report(&candidates, at, at_random, inputs.coordinates, inputs.seed, &mut rng)
+    let mut report = point.report(&candidates, at, at_random, inputs.coordinates, inputs.seed, &mut rng)?;
+    report.profiles = point.profiles(&report.coordinates, inputs.profiles)?;
+    Ok(report)
 }
 
 /// The generator of all draws of a gradient check.

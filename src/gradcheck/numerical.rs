@@ -16,10 +16,10 @@ use super::routes::to_host;
 use super::{GradcheckError, ModelPoint};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
-/// The step of the first attempt.
-pub(super) const STEP: f64 = 1e-5;
+/// The usual step of the first attempt.
+pub const STEP: f64 = 1e-5;
 /// The smallest step.
-pub(super) const SMALLEST_STEP: f64 = 1e-9;
+pub const SMALLEST_STEP: f64 = 1e-9;
 
 /// A numerical derivative of the mean loss.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub(super) struct ShiftedColumn<'a> {
 }
 
 impl ShiftedColumn<'_> {
-    fn row(&self, row: usize, shift: f64) -> Vec<f64> {
+    pub fn row(&self, row: usize, shift: f64) -> Vec<f64> {
         let k = self.point.n_classes;
         let mut scores = self.scores[row * k..(row + 1) * k].to_vec();
         scores[self.class] += shift * self.slope[row];
@@ -64,7 +64,7 @@ impl ShiftedColumn<'_> {
     }
 
     /// The weighted losses of rows at their shifts, in one pass.
-    fn losses(&self, at: &[(usize, f64)]) -> Result<Vec<f64>, GradcheckError> {
+    pub fn losses(&self, at: &[(usize, f64)]) -> Result<Vec<f64>, GradcheckError> {
         let scores: Vec<f64> = at.iter().flat_map(|&(row, shift)| self.row(row, shift)).collect();
         let labels: Vec<u32> = at.iter().map(|&(row, _)| self.point.labels[row]).collect();
         let mut losses = self.point.losses(scores, &labels)?;

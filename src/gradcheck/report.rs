@@ -1,5 +1,6 @@
 //! Result of a gradient check: plain values for JSON, and each line and the verdict as a sentence.
 
+use super::Profile;
 use crate::model::BiasRule;
 use serde::Serialize;
 use std::fmt;
@@ -31,6 +32,9 @@ pub struct Report {
     pub autodiff_vs_analytic: f64,
     /// The whole gradient on a device, where one was asked for.
     pub device: Option<DeviceComparison>,
+    /// The loss along coordinates with a kink, where it was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Profile>,
     /// The summary.
     pub verdict: Verdict,
 }
@@ -157,6 +161,8 @@ pub struct Coordinate {
     pub autodiff: f64,
     /// Centred differences of all rows, kinks included: the number of a plain gradient check.
     pub centred: f64,
+    /// The relative error of `centred`, as `relative_error`.
+    pub centred_error: f64,
     /// The larger of numerical against analytic and numerical against autodiff.
     pub relative_error: f64,
     /// The smallest step that was needed.
@@ -168,13 +174,17 @@ pub struct Coordinate {
 }
 
 impl fmt::Display for Coordinate {
-    /// `numerical: 0.449971 analytic: 0.449971 autodiff: 0.449971, relative error: 5.636661e-10`, and the kinks.
+    /// `numerical: 0.449971 analytic: 0.449971 autodiff: 0.449971, relative error: 5.636661e-10`, and the kinks with the centred
+    /// difference and its error.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { numerical, analytic, autodiff, relative_error, .. } = self;
         write!(
             f,
             "numerical: {numerical:.6} analytic: {analytic:.6} autodiff: {autodiff:.6}, relative error: {relative_error:.6e}"
         )?;
+        if !self.kinks.is_empty() {
+            write!(f, ", centred: {:.6}, off by {:.1e}", self.centred, self.centred_error)?;
+        }
         let word = if self.judgement == Judgement::KinkUnresolved { "kink unresolved" } else { "kink" };
         for (i, kink) in self.kinks.iter().take(SHOWN_KINKS).enumerate() {
             let Kink { row, label, classes, .. } = kink;

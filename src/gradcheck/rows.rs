@@ -31,6 +31,10 @@ pub struct Request<'a> {
     pub device: &'a OpenDevice,
     /// Coordinates to check.
     pub coordinates: usize,
+    /// The step h of the differences, [`super::STEP`] as a rule.
+    pub step: f64,
+    /// Coordinates with a kink, at most, along which the loss is followed ([`Report::profiles`]).
+    pub profiles: usize,
     /// Seed of rows, random weights and coordinates.
     pub seed: u64,
 }
@@ -81,6 +85,8 @@ pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
         bias_rule: objective.bias,
         expected_at_zero: Some(at_zero.sum::<f64>() / labels.len() as f64),
         coordinates: request.coordinates,
+        step: request.step,
+        profiles: request.profiles,
         seed: request.seed,
         ..Inputs::new(loss.as_ref(), &features, &labels, k)
     })?;
@@ -101,11 +107,18 @@ fn finish(report: &mut Report, request: &Request<'_>, rows: &[u32], columns: &[u
         report.at = super::At::Random;
         report.losses.at_random = report.losses.data_loss;
     }
-    for line in &mut report.coordinates {
-        if let Parameter::Weight { feature, .. } = &mut line.parameter {
+    let named = |parameter: &mut Parameter| {
+        if let Parameter::Weight { feature, .. } = parameter {
             *feature = columns[*feature];
         }
+    };
+    for line in &mut report.coordinates {
+        named(&mut line.parameter);
         line.kinks.iter_mut().for_each(|kink| kink.row = rows[kink.row] as usize);
+    }
+    for profile in &mut report.profiles {
+        named(&mut profile.parameter);
+        profile.kink.row = rows[profile.kink.row] as usize;
     }
 }
 

@@ -255,6 +255,14 @@ pub trait Observer: Send {
         true
     }
 
+    /// Whether the weights are to be told at logged moments; asked each time. Only `[solver.sgd]` tells them.
+    fn wants_weights(&self) -> bool {
+        false
+    }
+
+    /// The weights `[n_features, n_classes]`, for preprocessed features, after `step` updates, and without the bias.
+    fn weights(&mut self, _step: u64, _weights: &[f32]) {}
+
     /// True when the run should end after the step in hand.
     fn interrupted(&self) -> bool {
         false

@@ -174,3 +174,18 @@ fn column_j_of_the_product_is_a_sum_of_selected_rows() {
         }
     }
 }
+
+/// A 2x4 matrix of zeros and ones times a 4x3 matrix: each row is the sum of the rows that it selects, in the order A·B, which needs no
+/// transposing.
+#[test]
+fn a_mask_selects_rows() {
+    let mask = [[true, false, false, true], [false, true, true, true]];
+    let b = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]];
+    let product = mask.map(|row| [0, 1, 2].map(|c| (0..4).map(|r| i32::from(row[r]) * b[r][c]).sum::<i32>()));
+    assert_eq!(product, [[11, 13, 15], [21, 24, 27]]);
+    for (row, product) in mask.iter().zip(product) {
+        let mut selected = [0; 3];
+        (0..4).filter(|&r| row[r]).for_each(|r| (0..3).for_each(|c| selected[c] += b[r][c]));
+        assert_eq!(product, selected);
+    }
+}

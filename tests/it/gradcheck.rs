@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor};
 use burn_svm::internals::data::batch::Source;
 use burn_svm::internals::data::{Center, Dense, Features, Scale, Scaler};
 use burn_svm::internals::device::{self, OpenDevice};
-use burn_svm::internals::gradcheck::{At, Inputs, Request, Side, check, check_rows};
+use burn_svm::internals::gradcheck::{At, Inputs, Request, STEP, Side, check, check_rows};
 use burn_svm::internals::loss::{Formulation, Loss, MarginLoss, Power};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::Objective;
@@ -88,6 +88,8 @@ fn digits(
         bias: None,
         device: open,
         coordinates: 20,
+        step: STEP,
+        profiles: 0,
         seed: 1,
     })
     .unwrap()
@@ -173,6 +175,8 @@ fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
                     bias: None,
                     device: &open,
                     coordinates: 40,
+                    step: STEP,
+                    profiles: 0,
                     seed: 2,
                 })
                 .unwrap();
@@ -218,6 +222,8 @@ fn a_trained_model_at_its_kinks_still_passes() {
                 bias: Some(&[0.0, 1.0, 0.0, -1.0]),
                 device: &open,
                 coordinates: 24,
+                step: STEP,
+                profiles: 0,
                 seed: 3,
             })
             .unwrap();
@@ -249,4 +255,50 @@ fn the_report_is_json_with_these_keys() {
         assert!(!line[key].is_null(), "{key} is not in {line}");
     }
     assert_eq!(json["verdict"]["passed"], true);
+}
+
+/// Two rows of one feature; the margin of the second with class 1 is 0.3e-5 below its corner: W[0, 1] = 1 − 0.3e-5 against 2.
+fn near_a_corner(step: f64, profiles: usize) -> burn_svm::internals::gradcheck::Report {
+    let module = loss(Formulation::WestonWatkins, 1.0, Power::One).init(&device::cpu().unwrap());
+    let weight = [2.0, 1.0 - 3e-6, 9.0];
+    let inputs = Inputs::new(module.as_ref(), &[-1.0, 1.0], &[2, 0], 3);
+    check(&Inputs { weight: Some(&weight), step, profiles, coordinates: 3, ..inputs }).unwrap()
+}
+
+#[test]
+fn a_line_with_a_kink_shows_the_centred_difference_and_its_error() {
+    let report = near_a_corner(STEP, 0);
+    assert!(report.verdict.passed && report.profiles.is_empty(), "{}", report.verdict);
+    let line = report.coordinates.iter().find(|line| line.parameter.class() == 1).unwrap();
+    // Of the two rows the first is violated by far (slope −1/2), the second from t = 0.3 h on (slope 1/2): the chord has the share 0.7 of it.
+    assert!((line.analytic + 0.5).abs() < 1e-9 && (line.centred + 0.5 - 0.35 / 2.0).abs() < 1e-4, "{line:?}");
+    let expected = (line.centred - line.analytic).abs() / (line.centred.abs() + line.analytic.abs());
+    assert!((line.centred_error - expected).abs() < 1e-12 && line.relative_error < 1e-8);
+    assert!(
+        line.to_string().contains(", centred: -0.325000, off by 2.1e-1, kink at row 1 (label 0, class 1)"),
+        "{line}"
+    );
+    // A step that ends before the corner meets none.
+    let closer = near_a_corner(1e-6, 0);
+    assert!(closer.verdict.passed && closer.verdict.kinks == 0, "{}", closer.verdict);
+    let module = loss(Formulation::WestonWatkins, 1.0, Power::One).init(&device::cpu().unwrap());
+    for step in [0.0, 1e-10, 2.0, f64::NAN] {
+        let error = check(&Inputs { step, ..Inputs::new(module.as_ref(), &[1.0], &[0], 2) }).unwrap_err();
+        assert!(error.to_string().contains("expected 1e-9 to 1"), "{error}");
+    }
+}
+
+#[test]
+fn a_profile_has_the_corner_the_slopes_and_the_chord() {
+    let report = near_a_corner(STEP, 5);
+    assert_eq!(report.profiles.len(), report.coordinates.iter().filter(|line| !line.kinks.is_empty()).count());
+    let profile = report.profiles.iter().find(|profile| profile.parameter.class() == 1).unwrap();
+    assert!((profile.corner - 3e-6).abs() < 1e-12 && profile.kink.side == Side::After, "{profile:?}");
+    assert!((profile.gradient + 0.5).abs() < 1e-9 && profile.beyond.abs() < 1e-9, "{profile:?}");
+    let (first, last) = (profile.points[0], profile.points[profile.points.len() - 1]);
+    assert!((first.0 + 5.0 * STEP).abs() < 1e-15 && (last.0 - 5.0 * STEP).abs() < 1e-15);
+    // Down to the corner, and flat beyond.
+    assert!((first.1 - 2.5 * STEP).abs() < 1e-12 && (last.1 + 1.5e-6).abs() < 1e-12, "{first:?} {last:?}");
+    let at = |t: f64| profile.points.iter().find(|p| (p.0 - t).abs() < 1e-12).unwrap().1;
+    assert!(((at(STEP) - at(-STEP)) / (2.0 * STEP) - profile.centred).abs() < 1e-6);
 }

@@ -4,7 +4,7 @@ use crate::support::{error, host, kinds, naive, resized, targets, worst};
 use burn::tensor::{Tensor, TensorData};
 use burn_svm::internals::data::batch::{Batch, Rows, Source};
 use burn_svm::internals::data::{Dense, Features, Scaler};
-use burn_svm::internals::gradcheck::{Request, check_rows};
+use burn_svm::internals::gradcheck::{Request, STEP, check_rows};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::{Objective, mean_loss, mean_loss_gradient};
 
@@ -61,6 +61,8 @@ fn the_gradient_check_knows_row_weights() {
                 bias: None,
                 device: &device,
                 coordinates: 12,
+                step: STEP,
+                profiles: 0,
                 seed: 3,
             })
             .unwrap()

@@ -1,6 +1,7 @@
 //! Definitions of the commands: arguments, their help and examples.
 
 use super::numbers;
+use super::own_gradient::OwnArgs;
 use crate::bounded::Fraction;
 use crate::config::parse_assignment;
 use crate::device::DeviceName;
@@ -85,6 +86,13 @@ pub(super) struct ConfigArgs {
     /// Configuration file (TOML); configs/reference.toml explains every key
     #[arg(value_name = "CONFIG.toml")]
     pub(super) config: PathBuf,
+    #[command(flatten)]
+    pub(super) changes: Changes,
+}
+
+/// Changes of a configuration.
+#[derive(Debug, Args)]
+pub(super) struct Changes {
     /// Override a key of the configuration, e.g. solver.sgd.learning_rate=1e-6; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub(super) set: Vec<(Vec<String>, Value)>,
@@ -93,7 +101,7 @@ pub(super) struct ConfigArgs {
     pub(super) device: Option<DeviceName>,
 }
 
-impl ConfigArgs {
+impl Changes {
     pub(super) fn overrides(&self, threads: Option<usize>) -> Vec<(Vec<String>, Value)> {
         let mut set = self.set.clone();
         if let Some(device) = self.device {
@@ -130,8 +138,11 @@ pub(super) struct TrainArgs {
     /// Write event files for TensorBoard into the folder tensorboard of the run
     #[arg(long)]
     pub(super) tensorboard: bool,
+    /// Keep a page in the run folder that shows curves and templates while the run goes, and reloads itself in a browser
+    #[arg(long)]
+    pub(super) watch: bool,
     /// Read the data, print what would be trained and how much memory that takes, and train nothing
-    #[arg(long, conflicts_with_all = ["resume", "force", "tensorboard"])]
+    #[arg(long, conflicts_with_all = ["resume", "force", "tensorboard", "watch"])]
     pub(super) dry_run: bool,
     /// Print only warnings and errors
     #[arg(long, short)]
@@ -285,17 +296,29 @@ pub(super) struct WeightsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  burn-svm gradcheck configs/cs231n.toml
-  burn-svm gradcheck configs/quickstart.toml --device wgpu --coordinates 5")]
+  burn-svm gradcheck configs/cs231n.toml --plot kinks
+  burn-svm gradcheck configs/quickstart.toml --device wgpu --coordinates 5
+  burn-svm gradcheck --mine dW.npy --weights W.npy --data X.npy --labels y.npy --reg 5e1")]
 pub(super) struct GradcheckArgs {
+    /// Configuration file (TOML), unless a gradient of your own is given by --mine
+    #[arg(value_name = "CONFIG.toml", required_unless_present = "mine")]
+    pub(super) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) config: ConfigArgs,
+    pub(super) changes: Changes,
     /// Number of coordinates of the gradient to check
     #[arg(long, value_name = "N", default_value = "20", value_parser = numbers::coordinates)]
     pub(super) coordinates: usize,
     /// Check at the weights of this model [default: random weights]
     #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<PathBuf>,
+    /// Step of the finite differences
+    #[arg(long, value_name = "H", default_value = "1e-5", value_parser = numbers::step)]
+    pub(super) h: f64,
+    /// Draw the loss along the first coordinates that meet a kink into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) own: OwnArgs,
     /// Print a JSON object
     #[arg(long)]
     pub(super) json: bool,

@@ -1,16 +1,30 @@
 //! `burn-svm gradcheck`
 
 use super::output::{self, number};
-use super::{Failure, GradcheckArgs, LOUD, print, print_json};
+use super::{Failure, GradcheckArgs, LOUD, own_gradient, print, print_json};
 use crate::config::LoadedConfig;
-use crate::gradcheck::{Coordinate, DeviceComparison, Judgement, Report, Request, check_rows};
+use crate::durable::Output;
+use crate::gradcheck::{Coordinate, DeviceComparison, Judgement, Profile, Report, Request, check_rows};
 use crate::model::Classifier;
+use crate::plot::{canvas, kink};
 use crate::run::{self, RunError};
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
+/// Pictures of kinks.
+const PICTURES: usize = 4;
+
 pub(super) fn run(args: &GradcheckArgs) -> Result<ExitCode, Failure> {
-    let config = LoadedConfig::load(&args.config.config, &args.config.overrides(None)).map_err(RunError::from)?;
+    match &args.config {
+        Some(config) => of_config(args, config),
+        None => own_gradient::run(&args.own, args.json),
+    }
+}
+
+fn of_config(args: &GradcheckArgs, config: &Path) -> Result<ExitCode, Failure> {
+    let config = LoadedConfig::load(config, &args.changes.overrides(None)).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;
     let model = args.model.as_deref().map(Classifier::load).transpose().map_err(RunError::from)?;
     let prepared = run::prepare(&config)?;
@@ -28,6 +42,8 @@ pub(super) fn run(args: &GradcheckArgs) -> Result<ExitCode, Failure> {
         bias: given.as_ref().and_then(|(_, bias)| bias.as_deref()),
         device: &device,
         coordinates: args.coordinates,
+        step: args.h,
+        profiles: if args.plot.is_some() { PICTURES } else { 0 },
         seed: config.run.seed,
     })
     .map_err(RunError::from)?;
@@ -36,11 +52,39 @@ pub(super) fn run(args: &GradcheckArgs) -> Result<ExitCode, Failure> {
     } else {
         print(&text(&report))?;
     }
+    if let Some(folder) = &args.plot {
+        draw(folder, &report.profiles)?;
+    }
     if report.verdict.passed {
         return Ok(ExitCode::SUCCESS);
     }
     output::error("the gradients disagree", report.verdict.cause.as_deref());
     Ok(ExitCode::FAILURE)
+}
+
+/// A PNG and an SVG for each kink.
+fn draw(folder: &Path, profiles: &[Profile]) -> Result<(), Failure> {
+    if profiles.is_empty() {
+        LOUD.note("no coordinate met a kink: another `--set seed=N`, more --coordinates or a larger --h may");
+        return Ok(());
+    }
+    let failed = |file: &Path| {
+        let to = file.display().to_string();
+        move |source| Failure::Output { to, source }
+    };
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    for (profile, number) in profiles.iter().zip(1..) {
+        let Some(figure) = kink::figure(profile) else { continue };
+        let pictures = [("png", canvas::png(&figure)), ("svg", canvas::svg(&figure).map(String::into_bytes))];
+        for (ending, bytes) in pictures {
+            let file = folder.join(format!("kink-{number}.{ending}"));
+            let bytes = bytes.map_err(|e| failed(&file)(std::io::Error::other(e)))?;
+            let mut out = Output::open(&file, &[]).map_err(failed(&file))?;
+            out.write_all(&bytes).and_then(|()| out.finish()).map_err(failed(&file))?;
+        }
+        LOUD.line(&format!("drawn: {} ({})", folder.join(format!("kink-{number}.svg")).display(), profile.parameter));
+    }
+    Ok(())
 }
 
 /// Refuses a model of another shape than the data.
@@ -79,7 +123,7 @@ fn text(report: &Report) -> String {
     if report.coordinates.iter().any(|c| !c.kinks.is_empty() || c.judgement == Judgement::KinkUnresolved) {
         out.push_str(
             "\nA kink: within the step the loss of the named row changes its slope, so that a centred difference is not the\n\
-             gradient there; the row was differenced on the side without the kink.\n",
+             gradient there (`centred`, and its error); the row was differenced on the side without the kink.\n",
         );
     }
     if let Some(device) = &report.device {

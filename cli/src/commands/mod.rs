@@ -17,6 +17,7 @@ mod layout;
 mod numbers;
 pub mod output;
 mod own_data;
+mod own_gradient;
 mod plot;
 mod predict;
 mod progress;

@@ -1,6 +1,8 @@
 //! Progress of a run: a bar on a terminal, plain lines elsewhere.
 
 use super::output::{Messages, number};
+use crate::report::ReportError;
+use crate::report::watch::Watch;
 use crate::shown;
 use crate::solver::{GradientReport, LogEntry, Measurement, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -39,9 +41,11 @@ pub struct Progress {
     start: Instant,
     /// When the newest bounds were shown.
     newest: Instant,
-    /// The newest accuracy, shown next to the losses that follow it.
+    /// The newest accuracy, shown next to the loss that follows it, and on a bar until there is another.
     accuracy: Option<String>,
     stop: Arc<AtomicBool>,
+    /// The page of a run that is watched.
+    watch: Option<Watch>,
 }
 
 impl Progress {
@@ -54,7 +58,25 @@ impl Progress {
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10)).with_style(style)
         });
         let now = Instant::now();
-        Self { messages, bar, steps: 0, first: None, start: now, newest: now, accuracy: None, stop }
+        Self { messages, bar, steps: 0, first: None, start: now, newest: now, accuracy: None, stop, watch: None }
+    }
+
+    /// Keeps a page of the run.
+    pub(super) fn watched_by(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// The page of the run, which is the observer's no more.
+    pub(super) fn take_watch(&mut self) -> Option<Watch> {
+        self.watch.take()
+    }
+
+    /// A page that cannot be written is given up, the run goes on.
+    fn show(&mut self, change: impl FnOnce(&mut Watch) -> Result<(), ReportError>) {
+        if let Some(Err(error)) = self.watch.as_mut().map(change) {
+            self.messages.warning(&format!("the page is given up: {error}"));
+            self.watch = None;
+        }
     }
 
     /// Removes the bar.
@@ -122,7 +144,16 @@ impl Observer for Progress {
         }
     }
 
+    fn wants_weights(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::wants_weights)
+    }
+
+    fn weights(&mut self, step: u64, weights: &[f32]) {
+        self.show(|watch| watch.weights(step, weights));
+    }
+
     fn log(&mut self, entry: &LogEntry) {
+        self.show(|watch| watch.log(entry, None));
         let newest = [("validation", entry.validation_accuracy), ("train", entry.train_accuracy)];
         if let Some((name, accuracy)) = newest.into_iter().find_map(|(name, a)| a.map(|a| (name, a))) {
             self.accuracy = Some(format!(", {name} accuracy {accuracy:.4}"));
@@ -130,7 +161,8 @@ impl Observer for Progress {
         let Some(loss) = entry.loss else {
             return;
         };
-        let message = format!("loss {}{}", number(loss), self.accuracy.as_deref().unwrap_or_default());
+        let newest = if self.bar.is_some() { self.accuracy.clone() } else { self.accuracy.take() };
+        let message = format!("loss {}{}", number(loss), newest.unwrap_or_default());
         match &self.bar {
             Some(bar) => bar.set_message(message),
             None => {
@@ -142,6 +174,7 @@ impl Observer for Progress {
     }
 
     fn bounds(&mut self, entry: &LogEntry, m: &Measurement, active: f64) {
+        self.show(|watch| watch.log(entry, Some(m)));
         let about = if m.dual.is_some() { "" } else { "about " };
         let gap = format!("relative gap {about}{:.1e}, {:.0} % of the rows active", m.relative_gap, 100.0 * active);
         match &self.bar {

@@ -22,8 +22,8 @@ use std::time::Duration;
 
 pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, Failure> {
     let messages = Messages { quiet: args.quiet };
-    let config =
-        LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
+    let config = LoadedConfig::load(&args.config.config, &args.config.changes.overrides(args.threads))
+        .map_err(RunError::from)?;
     let plan = SearchPlan::new(&config).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;
     let folder = args.out.clone().unwrap_or_else(|| record::fresh_folder(&config.name()));

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::{Failure, TrainArgs, print, print_json, print_json_text};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
+use crate::report::watch::Watch;
 use crate::run::advice;
 use crate::run::folder;
 use crate::run::record::{self, RunFolder, RunResult};
@@ -22,8 +23,8 @@ const ENDLESS: &str = "the temperature is at the end of its range: the validatio
 
 pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let messages = Messages { quiet: args.quiet };
-    let config =
-        LoadedConfig::load(&args.config.config, &args.config.overrides(args.threads)).map_err(RunError::from)?;
+    let config = LoadedConfig::load(&args.config.config, &args.config.changes.overrides(args.threads))
+        .map_err(RunError::from)?;
     // Asked before the data are read, and again of the rows that there are.
     run::check_choice(&config, config.run.split.validation.rows_of(usize::MAX)).map_err(RunError::from)?;
     let device = run::open_device(&config).map_err(RunError::from)?;
@@ -70,8 +71,16 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         messages.warning(&warning);
     }
     let mut progress = Progress::new(messages, super::progress::on_ctrl_c());
+    if args.watch {
+        let watch = Watch::begin(&path, &prepared)?;
+        messages.note(&format!("watch the run: open {} in a browser", watch.file().display()));
+        progress.watched_by(watch);
+    }
     let finished = run::train(&config, &prepared, &device, &mut folder, &mut progress);
     progress.finish();
+    if let Some(watch) = progress.take_watch() {
+        watch.end(finished.as_ref().ok().map(|finished| &finished.result))?;
+    }
     if finished.is_err() && resume::has_checkpoint(&path) {
         messages.note(&format!("the last checkpoint is kept. To resume: {}", command(&path)));
     }

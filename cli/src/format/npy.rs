@@ -395,6 +395,42 @@ fn joined(
     Ok((Part::new(file, label_file, features, labels), shape))
 }
 
+/// A matrix of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// Row-major.
+    pub values: Vec<f64>,
+    /// Rows and columns.
+    pub shape: [usize; 2],
+}
+
+/// The array of a `.npy` file.
+fn sole(path: &Path) -> Result<Array, DataError> {
+    match Opened::open(path)? {
+        Opened::Array(array) => Ok(*array),
+        Opened::Archive(archive) => {
+            let none = Name::of(None, &[]);
+            none.or_sole(&archive).pick(&archive, "numbers", "")
+        }
+    }
+}
+
+/// Reads a matrix of finite numbers in double precision.
+///
+/// # Errors
+/// [`DataError`] when the file is not there, or not such an array.
+pub fn matrix(path: &Path) -> Result<Matrix, DataError> {
+    sole(path)?.matrix()
+}
+
+/// Reads a vector of whole numbers, such as class indices.
+///
+/// # Errors
+/// As for [`matrix`].
+pub fn indices(path: &Path) -> Result<Vec<usize>, DataError> {
+    sole(path)?.whole_numbers("class indices")
+}
+
 /// True for the first bytes of an array or a zip archive.
 pub(super) fn detect(head: &[u8]) -> bool {
     head.starts_with(b"\x93NUMPY") || head.starts_with(b"PK\x03\x04")

@@ -297,23 +297,31 @@ pub(crate) fn escaped(value: &str) -> String {
 ///
 /// # Errors
 /// The error of plotters.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub fn png(figure: &impl Figure) -> Result<Vec<u8>, String> {
+    Ok(pixels(figure, SCALE)?.to_png())
+}
+
+/// The figure with `scale` pixels to a point.
+///
+/// # Errors
+/// As [`png`].
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(crate) fn pixels(figure: &impl Figure, scale: u32) -> Result<Pixels, String> {
     let (width, height) = figure.size();
-    let mut canvas = Pixels::white(width * SCALE, height * SCALE);
+    let mut canvas = Pixels::white(width * scale, height * scale);
     {
         let area = PixelBackend::new(&mut canvas).into_drawing_area();
-        figure.draw(&Pen { area: &area, scale: f64::from(SCALE) })?;
+        figure.draw(&Pen { area: &area, scale: f64::from(scale) })?;
     }
     for Placed { at, zoom, pixels } in figure.pictures() {
-        let place = |points: f64| (points * f64::from(SCALE)).round().max(0.0) as u32;
+        let place = |points: f64| (points * f64::from(scale)).round().max(0.0) as u32;
         canvas.lay(&pixels, (place(at.0), place(at.1)), place(zoom).max(1));
     }
-    Ok(canvas.to_png())
+    Ok(canvas)
 }
 
 /// A name for a picture: no control characters, which XML forbids.
-pub(super) fn clean(name: &str) -> String {
+pub(crate) fn clean(name: &str) -> String {
     name.chars().map(|c| if c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c) { ' ' } else { c }).collect()
 }
 

@@ -6,6 +6,7 @@ pub mod canvas;
 pub(crate) mod chart;
 pub mod confusion;
 pub mod curves;
+pub(crate) mod kink;
 mod marks;
 mod palette;
 pub mod panels;

@@ -75,6 +75,32 @@ impl Pixels {
     }
 }
 
+/// Pictures one after the other, endlessly, as an animated PNG of the size of the first; each stays for some hundredths of a second, the last
+/// for ten times as many.
+///
+/// # Errors
+/// Sentence of the encoder, for instance where there is no picture.
+pub fn animated(frames: &[Pixels], hundredths: u16) -> Result<Vec<u8>, String> {
+    let (Some(first), Ok(count)) = (frames.first(), u32::try_from(frames.len())) else {
+        return Err("an animation needs a picture".into());
+    };
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, first.width, first.height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::High);
+    let written = encoder.set_animated(count, 0).and_then(|()| encoder.write_header()).and_then(|mut writer| {
+        for (frame, left) in frames.iter().zip((0..count).rev()) {
+            let mut same = Pixels::white(first.width, first.height);
+            same.lay(frame, (0, 0), 1);
+            writer.set_frame_delay(if left == 0 { hundredths.saturating_mul(10) } else { hundredths }, 100)?;
+            writer.write_image_data(&same.rgb)?;
+        }
+        writer.finish()
+    });
+    written.map_err(|e| e.to_string())?;
+    Ok(file)
+}
+
 /// The width of a line of text, its em being `size`, in the unit of `size`.
 #[must_use]
 pub fn text_width(text: &str, size: f64) -> f64 {

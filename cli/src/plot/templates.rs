@@ -34,21 +34,44 @@ pub struct Templates {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoPicture(pub String);
 
-/// The shape of the images that a model scores.
-fn shape_of(model: &Classifier) -> Result<ImageShape, NoPicture> {
-    let shape = model.image_shape.ok_or_else(|| NoPicture("the rows are not images".into()))?;
-    let ImageShape { channels, height, width } = shape;
-    let cells = channels.checked_mul(height).and_then(|cells| cells.checked_mul(width));
-    if !matches!(channels, 1 | 3) || cells != Some(model.n_features()) {
-        let problem = format!("images of {channels} channels, expected 1 (grey) or 3 (red, green, blue)");
-        return Err(NoPicture(problem));
-    }
-    Ok(shape)
+/// Weights of images.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ImageWeights<'a> {
+    /// `[n_features, n_classes]`, row-major.
+    values: &'a [f64],
+    names: &'a [String],
+    shape: ImageShape,
 }
 
-/// The smallest and the largest weight.
-fn ends(model: &Classifier) -> (f64, f64) {
-    model.weight.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)))
+impl<'a> ImageWeights<'a> {
+    /// Weights `[n_features, n_classes]` of classes by name.
+    ///
+    /// # Errors
+    /// [`NoPicture`] where the rows are no images of one or three channels.
+    pub(crate) fn new(values: &'a [f64], names: &'a [String], shape: Option<ImageShape>) -> Result<Self, NoPicture> {
+        let shape = shape.ok_or_else(|| NoPicture("the rows are not images".into()))?;
+        let ImageShape { channels, height, width } = shape;
+        let cells = channels.checked_mul(height).and_then(|cells| cells.checked_mul(width));
+        if !matches!(channels, 1 | 3) || cells != values.len().checked_div(names.len()) {
+            let problem = format!("images of {channels} channels, expected 1 (grey) or 3 (red, green, blue)");
+            return Err(NoPicture(problem));
+        }
+        Ok(Self { values, names, shape })
+    }
+
+    fn of(model: &'a Classifier) -> Result<Self, NoPicture> {
+        Self::new(&model.weight, &model.class_names, model.image_shape)
+    }
+
+    /// The smallest and the largest weight.
+    fn ends(&self) -> (f64, f64) {
+        self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)))
+    }
+
+    /// The picture of each class by itself, a pixel a weight, on one scale.
+    pub(crate) fn tiles(&self) -> Vec<Pixels> {
+        (0..self.names.len()).map(|class| self.tile(class, 1, self.ends())).collect()
+    }
 }
 
 /// The picture of each class by itself, a pixel a weight, on one scale.
@@ -56,8 +79,7 @@ fn ends(model: &Classifier) -> (f64, f64) {
 /// # Errors
 /// [`NoPicture`] where the rows are no images of one or three channels.
 pub(crate) fn tiles(model: &Classifier) -> Result<Vec<Pixels>, NoPicture> {
-    let (shape, ends) = (shape_of(model)?, ends(model));
-    Ok((0..model.n_classes()).map(|c| tile(model, shape, c, 1, ends)).collect())
+    Ok(ImageWeights::of(model)?.tiles())
 }
 
 impl Templates {
@@ -65,25 +87,33 @@ impl Templates {
     ///
     /// # Errors
     /// [`NoPicture`] where the rows are no images of one or three channels.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub fn new(model: &Classifier, run: &str) -> Result<Self, NoPicture> {
-        let shape = shape_of(model)?;
-        let ImageShape { height, width, .. } = shape;
-        let k = model.n_classes();
-        let (low, high) = ends(model);
+        Ok(Self::of(&ImageWeights::of(model)?, format!("{run} · {}, bias left out", kind(model))))
+    }
+
+    /// The pictures of weights, with a line of text.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    pub(crate) fn of(weights: &ImageWeights<'_>, line: String) -> Self {
+        let ImageShape { height, width, .. } = weights.shape;
+        let k = weights.names.len();
+        let (low, high) = weights.ends();
         // Tiles of a shape of 16:9 or so; with fewer classes than columns, one row.
         let columns = ((k as f64 * 1.8 * height as f64 / width as f64).sqrt().ceil() as usize).clamp(1, k);
         let gap = if columns > 20 { 3.0 } else { 8.0 };
         let room = (ROW / columns as f64 - gap).min(LARGEST) * f64::from(SCALE);
         let block = ((width.max(height) as f64 / room.max(32.0)).ceil() as usize).max(1);
-        let tiles: Vec<Pixels> = (0..k).map(|c| tile(model, shape, c, block, (low, high))).collect();
+        let tiles: Vec<Pixels> = (0..k).map(|class| weights.tile(class, block, (low, high))).collect();
         let longest = f64::from(tiles.first().map_or(1, |t| t.width.max(t.height)));
-        let below = vec![
-            format!("{run} · {}, bias left out", kind(model)),
-            format!("one scale for all classes: {} is dark, {} is bright", number(low, 3), number(high, 3)),
-        ];
+        let below =
+            vec![line, format!("one scale for all classes: {} is dark, {} is bright", number(low, 3), number(high, 3))];
         let zoom = ((room / longest).floor() as u32).max(1);
-        Ok(Self { tiles, names: model.class_names.clone(), below, columns, gap, zoom })
+        Self { tiles, names: weights.names.to_vec(), below, columns, gap, zoom }
+    }
+
+    /// The same with tiles that are whole pixels where there is one to a point.
+    pub(crate) fn even(mut self) -> Self {
+        self.zoom = (self.zoom / SCALE * SCALE).max(SCALE);
+        self
     }
 
     /// Width and height of a tile in points.
@@ -131,32 +161,35 @@ fn kind(model: &Classifier) -> String {
     }
 }
 
-/// One class: each pixel the mean of a block of weights, where the image is larger than its tile.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn tile(model: &Classifier, shape: ImageShape, class: usize, block: usize, (low, high): (f64, f64)) -> Pixels {
-    let k = model.n_classes();
-    let (width, height) = (shape.width.div_ceil(block), shape.height.div_ceil(block));
-    let mut pixels = Pixels::white(width as u32, height as u32);
-    let level = |w: f64| {
-        let span = high - low;
-        // Weights that are all the same are neither dark nor bright.
-        if span > 0.0 { (255.0 * (w - low) / span).clamp(0.0, 255.0) as u8 } else { 127 }
-    };
-    let mean = |channel: usize, x: usize, y: usize| {
-        let rows = y * block..((y + 1) * block).min(shape.height);
-        let columns = x * block..((x + 1) * block).min(shape.width);
-        let n = (rows.len() * columns.len()) as f64;
-        let at = |r: usize, c: usize| (channel * shape.height + r) * shape.width + c;
-        let cells = rows.flat_map(|r| columns.clone().map(move |c| (r, c)));
-        cells.map(|(r, c)| model.weight[at(r, c) * k + class]).sum::<f64>() / n
-    };
-    for y in 0..height {
-        for x in 0..width {
-            let color = [0, 1, 2].map(|c| level(mean(c.min(shape.channels - 1), x, y)));
-            pixels.set(x as u32, y as u32, color);
+impl ImageWeights<'_> {
+    /// One class: each pixel the mean of a block of weights, where the image is larger than its tile.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    fn tile(&self, class: usize, block: usize, (low, high): (f64, f64)) -> Pixels {
+        let Self { values, names, shape } = *self;
+        let k = names.len();
+        let (width, height) = (shape.width.div_ceil(block), shape.height.div_ceil(block));
+        let mut pixels = Pixels::white(width as u32, height as u32);
+        let level = |w: f64| {
+            let span = high - low;
+            // Weights that are all the same are neither dark nor bright.
+            if span > 0.0 { (255.0 * (w - low) / span).clamp(0.0, 255.0) as u8 } else { 127 }
+        };
+        let mean = |channel: usize, x: usize, y: usize| {
+            let rows = y * block..((y + 1) * block).min(shape.height);
+            let columns = x * block..((x + 1) * block).min(shape.width);
+            let n = (rows.len() * columns.len()) as f64;
+            let at = |r: usize, c: usize| (channel * shape.height + r) * shape.width + c;
+            let cells = rows.flat_map(|r| columns.clone().map(move |c| (r, c)));
+            cells.map(|(r, c)| values[at(r, c) * k + class]).sum::<f64>() / n
+        };
+        for y in 0..height {
+            for x in 0..width {
+                let color = [0, 1, 2].map(|c| level(mean(c.min(shape.channels - 1), x, y)));
+                pixels.set(x as u32, y as u32, color);
+            }
         }
+        pixels
     }
-    pixels
 }
 
 impl Figure for Templates {

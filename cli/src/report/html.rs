@@ -86,10 +86,19 @@ pub(super) fn image(png: &[u8], alt: &str, class: &str) -> String {
 
 /// The whole page.
 pub(super) fn page(title: &str, below: &str, body: &str) -> String {
+    document("", title, below, body)
+}
+
+/// A page that loads itself again after some seconds.
+pub(super) fn live_page(seconds: u32, title: &str, below: &str, body: &str) -> String {
+    document(&format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">\n"), title, below, body)
+}
+
+fn document(head: &str, title: &str, below: &str, body: &str) -> String {
     let title = text(title);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n{head}\
          <title>{title}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<header><h1>{title}</h1><p>{}</p></header>\n{body}\
          <footer>burn-svm {}</footer>\n</main>\n</body>\n</html>\n",
         include_str!("page.css"),

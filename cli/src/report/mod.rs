@@ -7,6 +7,7 @@ mod examples;
 mod html;
 mod run;
 mod search;
+pub mod watch;
 
 pub use crate::run::folder::PAGE;
 

@@ -205,10 +205,15 @@ fn pairs(record: &ConfusionRecord, found: &Findings) -> String {
 fn weights(found: &Findings) -> String {
     let Some(model) = &found.model else { return String::new() };
     let Ok(tiles) = templates::tiles(model) else { return largest_weights(model) };
+    templates_of(&tiles, &model.class_names)
+}
+
+/// The pictures of the classes.
+pub(super) fn templates_of(tiles: &[Pixels], names: &[String]) -> String {
     let one = |(tile, name): (&Pixels, &String)| {
         format!("<div>{}{}</div>", image(&tile.to_png(), &format!("weights of {name}"), "template"), text(name))
     };
-    let pictures: Vec<String> = tiles.iter().zip(&model.class_names).take(MOST_COUNTS).map(one).collect();
+    let pictures: Vec<String> = tiles.iter().zip(names).take(MOST_COUNTS).map(one).collect();
     let words =
         "One scale for all classes; bright pixels speak for the class, dark ones against it. The bias is left out.";
     format!("<div class=\"templates\">{}</div>{}", pictures.join("\n"), note(words))

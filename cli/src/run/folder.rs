@@ -17,8 +17,13 @@ pub const FIGURES: &str = "figures";
 /// The page of a run or a search.
 pub const PAGE: &str = "report.html";
 
-/// The files that runs make, but for figures and the models of a path.
-pub(super) const FILES: [&str; 9] = [
+/// The page of a run while it goes.
+pub const WATCH: &str = "watch.html";
+/// The weights of the classes over the steps, an animated picture.
+pub const FRAMES: &str = "figures/frames.png";
+
+/// The files that runs make, but for figures that are drawn again and the models of a path.
+pub(super) const FILES: [&str; 11] = [
     "config.toml",
     "metrics.csv",
     JSON_LINES,
@@ -28,6 +33,8 @@ pub(super) const FILES: [&str; 9] = [
     "model.safetensors",
     "result.json",
     "path.csv",
+    WATCH,
+    FRAMES,
 ];
 
 /// The figures that runs have, without their endings.

@@ -115,6 +115,14 @@ impl Observer for Recorder<'_> {
         self.observer.bounds(entry, measurement, active);
     }
 
+    fn wants_weights(&self) -> bool {
+        self.observer.wants_weights()
+    }
+
+    fn weights(&mut self, step: u64, weights: &[f32]) {
+        self.observer.weights(step, weights);
+    }
+
     fn interrupted(&self) -> bool {
         // A run whose records cannot be written is stopped at once, not at its end.
         self.failure.is_some() || self.observer.interrupted()

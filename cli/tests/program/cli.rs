@@ -507,7 +507,16 @@ fn help_names_every_option() {
         ("predict", &["MODEL", "FILE", "--format <F>", "--scores", "--probabilities", "--out <FILE>"]),
         (
             "gradcheck",
-            &["CONFIG.toml", "--set <KEY=VALUE>", "--device <D>", "--coordinates <N>", "--model <MODEL>", "--json"],
+            &[
+                "CONFIG.toml",
+                "--set <KEY=VALUE>",
+                "--coordinates <N>",
+                "--model <MODEL>",
+                "--h <H>",
+                "--plot <DIR>",
+                "--mine <GRAD.npy>",
+                "--json",
+            ],
         ),
         ("plot", &["RUN_DIR", "--format <F>"]),
         ("devices", &["--json"]),

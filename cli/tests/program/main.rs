@@ -21,6 +21,7 @@ mod guidance; // help with examples, completions, the manual, weights by name, t
 mod hostile; // small files that unpack to large ones or promise them, with a limit: exit code 1 and a sentence
 mod kinds; // whole kinds of input: each spelling of a truth value, each kind of label in every format; runs that stop short
 mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices, limits
+mod lesson; // a gradient of one's own, pictures of kinks, the page of a run that goes
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod model_file; // model files: round trip, the fixture of each format version, damage
 mod names; // names of strangers: nothing in them acts on a terminal, breaks a line or begins a formula

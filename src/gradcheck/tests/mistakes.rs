@@ -120,6 +120,7 @@ fn tampered(rule: BiasRule, tamper: impl Fn(&ModelPoint<'_>, &mut Gradient)) -> 
         lambda: 0.5,
         rule,
         expected_at_zero: None,
+        step: STEP,
     };
     let mut candidates = point.candidates().unwrap();
     for Candidates { lambda, analytic, .. } in &mut candidates {

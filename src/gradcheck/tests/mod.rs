@@ -218,7 +218,8 @@ fn lines_look_like_the_tutorials() {
         numerical: 0.449_971_2,
         analytic: 0.449_971_2,
         autodiff: 0.449_971_2,
-        centred: 0.0,
+        centred: 0.45,
+        centred_error: 6.4e-5,
         relative_error: 5.636_661e-10,
         step: 1e-5,
         kinks: vec![],
@@ -232,7 +233,7 @@ fn lines_look_like_the_tutorials() {
     let line = Coordinate { kinks: vec![kink(1), kink(2), kink(9)], judgement: Judgement::Failed, ..line };
     assert!(
         line.to_string()
-            .ends_with(", kink at row 1 (label 3, class 5), row 2 (label 3, class 5) and 1 more rows, FAILED"),
+            .ends_with(", centred: 0.450000, off by 6.4e-5, kink at row 1 (label 3, class 5), row 2 (label 3, class 5) and 1 more rows, FAILED"),
         "{line}"
     );
 }
@@ -293,6 +294,8 @@ fn rows_of_data_sets_pass_dense_and_sparse() {
                             bias: Some(&[0.5, -0.5, 1.0, 0.0]),
                             device: &device,
                             coordinates: 10,
+                            step: STEP,
+                            profiles: 0,
                             seed: 4,
                         });
                         let report = report.unwrap();

@@ -133,6 +133,9 @@ impl<'a> SgdRun<'a> {
             if log && self.note(objectives, observer) {
                 break;
             }
+            if log {
+                self.tell_weights(observer)?;
+            }
             let last = self.made == self.steps;
             let epoch_ends = config.epochs_after(before, n).floor() < config.epochs_after(end, n).floor();
             let enough = (epoch_ends || last) && self.log_accuracies(observer)?;
@@ -177,6 +180,19 @@ impl<'a> SgdRun<'a> {
             self.engine.remove(&lost);
         }
         self.states.iter().all(|state| state.lost.is_some())
+    }
+
+    /// Tells the weights of a run alone, where they are watched, outside the solver's clock.
+    fn tell_weights(&mut self, observer: &mut dyn Observer) -> Result<(), SolveError> {
+        if self.members.len() > 1 || !observer.wants_weights() {
+            return Ok(());
+        }
+        self.pause()?;
+        for (_, parameters) in self.engine.parameters()? {
+            observer.weights(self.made, &parameters.weight);
+        }
+        self.clock = Instant::now();
+        Ok(())
     }
 
     /// A logged moment without its numbers.

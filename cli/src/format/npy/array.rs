@@ -301,6 +301,17 @@ impl Array {
         self.floats(what)
     }
 
+    /// The numbers of a matrix.
+    pub(super) fn matrix(mut self) -> Result<super::Matrix, DataError> {
+        let [rows, columns] = self.shape[..] else {
+            return Err(self.wrong(format!("the shape is {}, expected a matrix", shown(&self.shape))));
+        };
+        self.expect_numbers()?;
+        limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
+        let values = self.floats::<f64>("a value")?;
+        Ok(super::Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
+    }
+
     /// The numbers of a vector of integers.
     pub(super) fn whole_numbers(mut self, what: &str) -> Result<Vec<usize>, DataError> {
         self.expect_vector(what)?;

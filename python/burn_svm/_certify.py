@@ -22,6 +22,13 @@ class Certificate:
         The bound.
     gap : float
         ``(objective - dual_objective) / objective``, rounding errors counted in.
+
+    Examples
+    --------
+    >>> from burn_svm import Certificate
+    >>> proof = Certificate(objective=1.02, dual_objective=1.0, gap=0.02 / 1.02)
+    >>> print(proof)
+    objective 1.02, at most 2 % above its optimum
     """
 
     objective: float

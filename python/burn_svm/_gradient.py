@@ -20,6 +20,15 @@ class GradientCheck:
         One for each coordinate or entry that was looked at, the verdict last.
     cause : str or None
         The likely cause of a failure of one's own gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from burn_svm import check_gradient, loss_and_gradient
+    >>> X, y, W = np.eye(3), np.arange(3), np.zeros((3, 3))
+    >>> check = check_gradient(-loss_and_gradient("crammer_singer", X, y, W)[1], X, y, W, loss="crammer_singer")
+    >>> check.passed, check.cause
+    (False, 'the sign is turned')
     """
 
     passed: bool
@@ -98,6 +107,47 @@ def _settings(loss, power, margin, smoothing, k, costs):
     )
 
 
+def loss_and_gradient(loss, X, y, W, *, power=1, margin=1.0, smoothing=0.0, k=None, costs=None, reg=0.0):
+    """The mean loss of rows at given weights, without a bias, plus ``reg`` times the sum of the squared weights, and the gradient.
+
+    Parameters
+    ----------
+    loss, power, margin, smoothing, k, costs
+        As of :class:`SVMClassifier`.
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+    W : array-like of shape (n_features, n_classes)
+    reg : float, default=0.0
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray of shape (n_features, n_classes)
+        A subgradient where a margin is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from burn_svm import loss_and_gradient
+    >>> X, y = np.eye(4), np.arange(4)
+    >>> value, gradient = loss_and_gradient("weston_watkins", X, y, np.zeros((4, 4)))
+    >>> value                                # three wrong classes, each charged the margin 1
+    3.0
+    >>> gradient[0]
+    array([-0.75,  0.25,  0.25,  0.25])
+    """
+    X, indices, _, W = _problem(X, y, W)
+    value, data, penalty, _ = _loss_and_gradient(X, indices, W, _settings(loss, power, margin, smoothing, k, costs), reg)
+    return value, data + penalty
+
+
+def _loss_and_gradient(X, indices, W, settings, reg):
+    """Loss, the gradient's parts of the data and of the penalty, and the slopes of the scores."""
+    values, slopes = _native.gradient(np.ascontiguousarray(X @ W), indices, settings)
+    value = float(values.mean() + reg * np.sum(W * W))
+    return value, X.T @ slopes / len(X), 2.0 * reg * W, slopes
+
+
 def check_gradient(mine, X, y, W, *, reg=0.0, loss="weston_watkins", power=1, margin=1.0, smoothing=0.0, k=None, costs=None, rtol=1e-6):
     """Hold one's own gradient against the right one, entry by entry, with the likely cause of a difference.
 
@@ -140,9 +190,7 @@ def check_gradient(mine, X, y, W, *, reg=0.0, loss="weston_watkins", power=1, ma
     if mine.shape != W.shape:
         raise ValueError(f"mine: found the shape {mine.shape}, expected {W.shape}, that of W")
     settings = _settings(loss, power, margin, smoothing, k, costs)
-    scores = np.ascontiguousarray(X @ W)
-    _, slopes = _native.gradient(scores, indices, settings)
-    data, penalty = X.T @ slopes / len(X), 2.0 * reg * W
+    _, data, penalty, slopes = _loss_and_gradient(X, indices, W, settings, reg)
     truth = data + penalty
     tiny = 1e-12 * max(1.0, np.abs(truth).max(initial=0.0))
     error = np.abs(mine - truth) / np.maximum(np.abs(mine) + np.abs(truth), tiny)

@@ -327,7 +327,7 @@ class LinearSVC(LinearClassifier):
     penalty : {"l2"}, default="l2"
     loss : {"hinge", "squared_hinge"}, default="squared_hinge"
     dual : bool or "auto", default="auto"
-        Not used.
+        Not used; False with the hinge is refused, as there.
     tol : float, default=1e-4
         Relative duality gap to prove.
     C : float, default=1.0
@@ -395,6 +395,10 @@ class LinearSVC(LinearClassifier):
             raise ValueError(
                 f"Unsupported set of arguments: penalty='l1', loss={self.loss!r}, dual={self.dual}: this solver has no l1 penalty; "
                 "sklearn.svm.LinearSVC has it, with loss='squared_hinge' and dual=False"
+            )
+        if self.loss == "hinge" and self.dual is False and self.multi_class != "crammer_singer":
+            raise ValueError(
+                f"Unsupported set of arguments: penalty={self.penalty!r}, loss='hinge', dual=False: scikit-learn refuses them, too; dual='auto' fits the hinge"
             )
         allowed = (
             ("penalty", self.penalty, ("l2",)),

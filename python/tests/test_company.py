@@ -123,6 +123,7 @@ def test_grid_search_routes_weights(blobs):
 def test_progress_bar_of_scikit_learn(capsys):
     """Its callback draws a bar for a fit, and for the fits of a search."""
     callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
+    pytest.importorskip("rich")
     rng = np.random.default_rng(0)
     X, y = rng.random((20_000, 50), dtype=np.float32), rng.integers(0, 5, 20_000)
     model = SVMClassifier(C=1.0, max_seconds=1, tol=1e-9, solver_params={"finish": "never"})

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, column_or_1d
 
 from . import _data, _native
-from ._base import options
+from ._base import costs_table, number, options, whole, word
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,15 @@ def gradcheck(loss, X, y, W=None, *, power=1, margin=1.0, smoothing=0.0, k=None,
 
 
 def _settings(loss, power, margin, smoothing, k, costs):
+    if loss == "top_k" and k is None:
+        raise ValueError("k: found None, expected the number of classes that top_k charges")
     return options(
-        loss=loss,
-        power=int(power),
-        margin=float(margin),
-        smoothing=float(smoothing),
-        k=k,
-        costs=None if costs is None else np.asarray(costs, dtype=float).tolist(),
+        loss=word("loss", loss),
+        power=whole("power", power),
+        margin=number("margin", margin),
+        smoothing=number("smoothing", smoothing),
+        k=None if k is None else whole("k", k),
+        costs=costs_table(costs),
         bias="none",
         threads=_data.threads(None),
     )
@@ -137,7 +139,7 @@ def loss_and_gradient(loss, X, y, W, *, power=1, margin=1.0, smoothing=0.0, k=No
     array([-0.75,  0.25,  0.25,  0.25])
     """
     X, indices, _, W = _problem(X, y, W)
-    value, data, penalty, _ = _loss_and_gradient(X, indices, W, _settings(loss, power, margin, smoothing, k, costs), reg)
+    value, data, penalty, _ = _loss_and_gradient(X, indices, W, _settings(loss, power, margin, smoothing, k, costs), number("reg", reg))
     return value, data + penalty
 
 

@@ -20,14 +20,16 @@ where
     similar.filter(|(similarity, _)| *similarity > SIMILAR).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
-/// The path next to one that is not there whose name is the most similar.
+/// The path next to one that is not there, with the same extension, whose name is the most similar.
 pub(crate) fn path(missing: &Path) -> Option<String> {
     let folder = missing.parent()?;
     let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let entries = std::fs::read_dir(listed).ok()?.flatten().take(MOST_ENTRIES);
-    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    let near = nearest(missing.file_name()?.to_str()?, &names)?;
-    Some(folder.join(near).display().to_string())
+    let entries = std::fs::read_dir(listed).ok()?.flatten().take(MOST_ENTRIES).map(|entry| entry.path());
+    let alike = entries.filter(|entry| entry.extension() == missing.extension());
+    let stems: Vec<String> = alike.filter_map(|entry| Some(entry.file_stem()?.to_str()?.to_owned())).collect();
+    let near = folder.join(nearest(missing.file_stem()?.to_str()?, &stems)?);
+    let extension = missing.extension().map_or_else(String::new, |e| format!(".{}", e.display()));
+    Some(format!("{}{extension}", near.display()))
 }
 
 #[cfg(test)]
@@ -44,7 +46,7 @@ mod tests {
         std::fs::write(folder.path().join("churn.csv"), "").unwrap();
         let meant = folder.path().join("churn.csv").display().to_string();
         assert_eq!(path(&folder.path().join("chrun.csv")), Some(meant));
-        assert_eq!(path(&folder.path().join("other.toml")), None);
+        assert_eq!(path(&folder.path().join("churn.toml")), None);
         assert_eq!(path(&folder.path().join("none/churn.csv")), None);
     }
 }

@@ -54,11 +54,9 @@ impl<'a> Columns<'a> {
     pub(super) fn new(kept: &[KeptColumn], numbers: ClassNumbers, class_names: &'a [String]) -> Result<Self, String> {
         let column = |kept: &KeptColumn| ParquetColumn { name: kept.name().to_owned(), kind: kept.kind() };
         let columns = Self { kept: kept.iter().map(column).collect(), numbers, class_names };
-        let mut seen = HashSet::new();
-        let twice = columns.kept.iter().map(|column| &column.name);
-        let of_classes: Vec<String> = [PREDICTION.to_owned()].into_iter().chain(columns.of_classes()).collect();
-        match twice.cloned().find(|name| of_classes.contains(name) || !seen.insert(name.clone())) {
-            Some(name) => Err(name),
+        let mut seen: HashSet<String> = [PREDICTION.to_owned()].into_iter().chain(columns.of_classes()).collect();
+        match kept.iter().find(|kept| !seen.insert(kept.name().to_owned())) {
+            Some(kept) => Err(kept.name().to_owned()),
             None => Ok(columns),
         }
     }

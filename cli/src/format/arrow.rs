@@ -37,6 +37,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MAGIC: &[u8] = b"ARROW1";
+/// The beginning of files of the first version of Feather, which are not read.
+const FIRST_FEATHER: &[u8] = b"FEA1";
 /// The mark of a message.
 const MESSAGE: [u8; 4] = [0xff; 4];
 /// Bytes of metadata that every message has.
@@ -44,7 +46,9 @@ const SMALLEST: u32 = 16;
 
 /// True for the first bytes of a file or a stream.
 pub(super) fn detect(head: &[u8]) -> bool {
-    head.starts_with(MAGIC) || head.starts_with(b"FEA1") || (head.starts_with(&MESSAGE) && head.get(7) == Some(&0))
+    head.starts_with(MAGIC)
+        || head.starts_with(FIRST_FEATHER)
+        || (head.starts_with(&MESSAGE) && head.get(7) == Some(&0))
 }
 
 /// A file or a stream of which the schema and the first batch have been read.
@@ -170,9 +174,9 @@ struct Messages {
 
 impl Messages {
     fn new(mut source: Source) -> Result<Self, DataError> {
-        if !detect(source.head()) {
+        if !detect(source.head()) || source.head().starts_with(FIRST_FEATHER) {
             let problem = match source.head() {
-                head if head.starts_with(b"FEA1") => {
+                head if head.starts_with(FIRST_FEATHER) => {
                     "found the first version of Feather, expected Arrow IPC".to_owned()
                 }
                 head => format!("found {}, expected an Arrow file", looks_like(head)),

@@ -129,7 +129,7 @@ impl<'a> FrameBuilder<'a> {
 fn bytes(cells: &Cells) -> u64 {
     match cells {
         Cells::Numbers(values) => (size_of::<f64>() * values.len()) as u64,
-        Cells::Words(words) => (size_of::<u32>() * words.ids().len()) as u64,
+        Cells::Words(words) => size_of_val(words.ids()) as u64,
     }
 }
 

@@ -95,8 +95,8 @@ pub use evaluation::Evaluation;
 pub use metric::Confusion;
 pub use model::BiasRule;
 pub use solver::{
-    Certificate, DualConfig, GradientRoute, LbfgsConfig, LogEntry, Measurement, NewtonConfig, NewtonMethod, Observer,
-    SgdConfig, SolveError, SolverConfig, StopReason,
+    Certificate, DualConfig, Finish, GradientRoute, LbfgsConfig, LogEntry, Measurement, NewtonConfig, NewtonMethod,
+    Observer, SgdConfig, SolveError, SolverConfig, StopReason,
 };
 // Losses as values, and as Burn modules for networks.
 pub use loss::{

@@ -72,6 +72,18 @@ impl<'a, I: Clone, V: Clone> Csr<'a, I, V> {
         &self.offsets
     }
 
+    /// Column indices of all rows, one after another.
+    #[must_use]
+    pub fn indices(&self) -> &[I] {
+        &self.indices
+    }
+
+    /// Values of all rows, one after another.
+    #[must_use]
+    pub fn values(&self) -> &[V] {
+        &self.values
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn n_rows(&self) -> usize {

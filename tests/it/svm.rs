@@ -3,8 +3,8 @@
 use crate::support::cpu_devices;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_svm::{
-    AsRows, BiasRule, Calibration, Center, ClassIndices, ClassWeights, DualConfig, LbfgsConfig, LogEntry, Loss, Model,
-    Observer, Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
+    AsRows, BiasRule, Calibration, Center, ClassIndices, ClassWeights, DualConfig, Finish, LbfgsConfig, LogEntry, Loss,
+    Model, NewtonConfig, Observer, Rows, Scale, SgdConfig, Solution, SolverConfig, StopReason, Svm, SvmError,
 };
 
 const WORDS: [&str; 3] = ["ant", "bee", "cat"];
@@ -62,6 +62,59 @@ fn every_kind_of_rows_and_labels_gives_one_model() {
         let array = ndarray::Array2::from_shape_vec((60, 4), flat.clone()).unwrap();
         assert!(same(&plain, &svm.fit(&array, &ndarray::Array1::from_vec(labels.clone())).unwrap()));
     }
+}
+
+#[test]
+fn a_column_far_from_zero_costs_sparse_rows_no_digit() {
+    let (x, labels) = rows();
+    let ascent = DualConfig { finish: Finish::Never, epochs: Some(2_000.try_into().unwrap()), ..gap(1e-4) };
+    let svm = Svm::new(Loss::weston_watkins()).center(Center::Mean).scale(Scale::Std).c(0.1).solver(ascent);
+    // In every row, or in all but one, where the mean stays in the products.
+    for (without, at) in [(60, 20_000.0), (7, 20_000.0), (60, 4e6)] {
+        let (mut offsets, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
+        let mut dense = Vec::new();
+        for (i, row) in x.iter().enumerate() {
+            let shifted = if i == without { 0.0 } else { at + (row[1] * 64.0).round() };
+            let cells = [row[0], shifted, row[2], 0.0, 0.0, 0.0, 0.0, 0.0];
+            for (j, &value) in cells.iter().enumerate().filter(|(_, value)| **value != 0.0) {
+                columns.push(j as u32);
+                values.push(value);
+            }
+            offsets.push(columns.len());
+            dense.push(cells);
+        }
+        let sparse = svm.fit(&Rows::csr(8, &offsets, &columns, &values).unwrap(), &labels).unwrap();
+        let dense = svm.fit(&dense, &labels).unwrap();
+        let (found, expected) = (sparse.certificate(), dense.certificate());
+        assert!(found.relative_gap <= 1e-4, "{without} {at} {found:?}");
+        assert!(found.dual <= expected.primal && expected.dual <= found.primal, "{found:?} {expected:?}");
+    }
+}
+
+#[test]
+fn features_that_no_row_has_cost_nothing_and_weigh_nothing() {
+    let (x, labels) = rows();
+    let d = 3_000_000;
+    let place = |j: usize| (d / 5 * j + 11) as u32;
+    let offsets: Vec<usize> = (0..=60).map(|i| 4 * i).collect();
+    let (flat, near): (Vec<f32>, Vec<u32>) = (x.concat(), (0..240).map(|k| k % 4).collect());
+    let far: Vec<u32> = near.iter().map(|&j| place(j as usize)).collect();
+    let (few, many) = (Rows::csr(4, &offsets, &near, &flat).unwrap(), Rows::csr(d, &offsets, &far, &flat).unwrap());
+    let base = Svm::new(Loss::crammer_singer()).center(Center::Mean).scale(Scale::Std);
+    let newton = NewtonConfig { gap: positive(1e-6), ..NewtonConfig::default() };
+    for solver in [SolverConfig::from(gap(1e-6)), newton.into()] {
+        let svm = base.clone().solver(solver);
+        let (few, many) = (svm.fit(&few, &labels).unwrap(), svm.fit(&many, &labels).unwrap());
+        assert_eq!(few.certificate(), many.certificate());
+        let ((few, few_bias), (many, bias)) = (few.coefficients().unwrap(), many.coefficients().unwrap());
+        let nonzero: Vec<usize> = (0..d).filter(|j| many[j * 3..][..3].iter().any(|w| *w != 0.0)).collect();
+        assert_eq!(nonzero, (0..4).map(|j| place(j) as usize).collect::<Vec<_>>());
+        let own: Vec<f64> = nonzero.iter().flat_map(|j| &many[j * 3..][..3]).copied().collect();
+        assert_eq!((own, bias), (few, few_bias));
+    }
+    let path = base.fit_path(&many, &labels, &[0.01, 1.0], None, None, &mut ()).unwrap();
+    let proof = path[0].certify(&many, &labels, 1e-6).unwrap();
+    assert!(proof.relative_gap <= 1e-3 && proof.dual > 0.0, "{proof:?}");
 }
 
 #[test]

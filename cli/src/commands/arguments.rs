@@ -235,6 +235,8 @@ pub(super) enum PredictionLayout {
     Csv,
     /// A JSON object for each row
     Jsonl,
+    /// A table of typed columns; needs --out
+    Parquet,
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +244,7 @@ pub(super) enum PredictionLayout {
 Examples:
   burn-svm predict runs/mine new.csv
   burn-svm predict runs/mine new.csv --output csv --keep id --probabilities --out labels.csv
+  burn-svm predict runs/mine new.parquet --output parquet --keep id --scores --out labels.parquet
   zcat rows.csv.gz | burn-svm predict runs/mine - --scores")]
 pub(super) struct PredictArgs {
     /// Run folder, model.safetensors, or a model file of LIBLINEAR
@@ -265,7 +268,7 @@ pub(super) struct PredictArgs {
     /// Layout of the output
     #[arg(long, value_name = "LAYOUT", default_value = "plain")]
     pub(super) output: PredictionLayout,
-    /// Column of a csv to carry along, by name or number; may be repeated
+    /// Column to carry along, by name or number (of an npz: an array); may be repeated
     #[arg(long, value_name = "COLUMN")]
     pub(super) keep: Vec<String>,
     /// Output file, or - for stdout [default: -]

@@ -1,9 +1,12 @@
-//! Layouts of predictions: plain lines, csv with a header, JSON lines.
+//! Layouts of predictions: plain lines, csv with a header, JSON lines, Parquet.
 
 use super::arguments::PredictionLayout;
+use crate::format::KeptColumn;
+use crate::format::parquet::write::{ClassColumn, ParquetColumn, ParquetTable, number_column};
 use crate::visible;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 /// The numbers of each class behind a label.
@@ -14,60 +17,112 @@ pub(super) enum ClassNumbers {
     Probabilities,
 }
 
-/// A writer of predictions, a row at a time.
-pub(super) struct PredictionWriter<'a, W: Write> {
+/// A writer of predictions, some rows at a time.
+pub(super) struct PredictionWriter<'a, W: Write + Send> {
     sink: Sink<'a, W>,
     columns: Columns<'a>,
 }
 
-/// Columns of the output, in order.
-#[derive(Clone, Copy)]
-pub(super) struct Columns<'a> {
-    /// Names of the columns that are carried along.
-    pub(super) kept: &'a [String],
-    pub(super) numbers: ClassNumbers,
-    pub(super) class_names: &'a [String],
+/// Predictions of some rows.
+pub(super) struct Block {
+    /// The class of the largest score, one a row.
+    pub(super) classes: Vec<usize>,
+    /// The numbers of all classes, row by row.
+    pub(super) numbers: Vec<f64>,
 }
 
-enum Sink<'a, W: Write> {
+/// Columns of the output, in order.
+pub(super) struct Columns<'a> {
+    /// Columns that are carried along.
+    kept: Vec<ParquetColumn>,
+    numbers: ClassNumbers,
+    class_names: &'a [String],
+}
+
+enum Sink<'a, W: Write + Send> {
     /// With the class names as lines have them.
     Plain(W, Vec<Cow<'a, str>>),
     Csv(Box<csv::Writer<W>>),
     Jsonl(W),
+    Parquet(Box<ParquetTable<W>>, ClassColumn),
 }
 
-impl<'a, W: Write> PredictionWriter<'a, W> {
-    /// Writes the header of csv: the kept columns, `prediction`, then `score_<class>` or `probability_<class>` in the order of the classes.
+const PREDICTION: &str = "prediction";
+
+impl<'a> Columns<'a> {
+    /// The kept columns of the first rows, then the prediction, then numbers; else a name that would be there twice.
+    pub(super) fn new(kept: &[KeptColumn], numbers: ClassNumbers, class_names: &'a [String]) -> Result<Self, String> {
+        let column = |kept: &KeptColumn| ParquetColumn { name: kept.name().to_owned(), kind: kept.kind() };
+        let columns = Self { kept: kept.iter().map(column).collect(), numbers, class_names };
+        let mut seen = HashSet::new();
+        let twice = columns.kept.iter().map(|column| &column.name);
+        let of_classes: Vec<String> = [PREDICTION.to_owned()].into_iter().chain(columns.of_classes()).collect();
+        match twice.cloned().find(|name| of_classes.contains(name) || !seen.insert(name.clone())) {
+            Some(name) => Err(name),
+            None => Ok(columns),
+        }
+    }
+
+    /// The names of the numbers: `score_<class>` or `probability_<class>` in the order of the classes.
+    fn of_classes(&self) -> impl Iterator<Item = String> {
+        let prefix = match self.numbers {
+            ClassNumbers::None => None,
+            ClassNumbers::Scores => Some("score"),
+            ClassNumbers::Probabilities => Some("probability"),
+        };
+        prefix.into_iter().flat_map(|p| self.class_names.iter().map(move |class| format!("{p}_{class}")))
+    }
+
+    /// The columns with their types.
+    fn typed(&self, label: &ClassColumn) -> Vec<ParquetColumn> {
+        let kept = self.kept.iter().map(|kept| ParquetColumn { name: kept.name.clone(), kind: kept.kind.clone() });
+        let label = ParquetColumn { name: PREDICTION.into(), kind: label.kind() };
+        kept.chain([label]).chain(self.of_classes().map(ParquetColumn::of_numbers)).collect()
+    }
+}
+
+impl<'a, W: Write + Send> PredictionWriter<'a, W> {
+    /// Writes the header of csv.
     pub(super) fn new(out: W, layout: PredictionLayout, columns: Columns<'a>) -> io::Result<Self> {
-        let Columns { kept, numbers, class_names } = columns;
+        let class_names = columns.class_names;
         let sink = match layout {
             PredictionLayout::Plain => Sink::Plain(out, class_names.iter().map(|name| visible::name(name)).collect()),
             PredictionLayout::Jsonl => Sink::Jsonl(out),
             PredictionLayout::Csv => {
                 let mut csv = csv::Writer::from_writer(out);
-                let prefix = match numbers {
-                    ClassNumbers::None => None,
-                    ClassNumbers::Scores => Some("score"),
-                    ClassNumbers::Probabilities => Some("probability"),
-                };
-                let of_classes =
-                    prefix.into_iter().flat_map(|p| class_names.iter().map(move |class| format!("{p}_{class}")));
-                let names = kept.iter().cloned().chain(["prediction".to_owned()]).chain(of_classes);
+                let kept = columns.kept.iter().map(|column| column.name.clone());
+                let names = kept.chain([PREDICTION.to_owned()]).chain(columns.of_classes());
                 csv.write_record(names.map(|name| visible::cell(&name).into_owned()))?;
                 Sink::Csv(Box::new(csv))
+            }
+            PredictionLayout::Parquet => {
+                let label = ClassColumn::of(class_names);
+                Sink::Parquet(Box::new(ParquetTable::new(out, columns.typed(&label))?), label)
             }
         };
         Ok(Self { sink, columns })
     }
 
-    /// A row: its kept cells, the class of the largest score and, where they were asked for, the numbers of all classes.
-    pub(super) fn row<'c>(
-        &mut self,
-        mut kept: impl Iterator<Item = &'c str>,
-        class: usize,
-        numbers: &[f64],
-    ) -> io::Result<()> {
-        let Columns { kept: kept_names, numbers: wanted, class_names } = self.columns;
+    /// Rows: their kept cells, which begin with row `first`, the classes and, where they were asked for, the numbers of all classes.
+    pub(super) fn rows(&mut self, kept: &[KeptColumn], first: usize, block: &Block) -> io::Result<()> {
+        let n_classes = self.columns.class_names.len();
+        if let Sink::Parquet(table, label) = &mut self.sink {
+            let classes: Vec<u32> =
+                block.classes.iter().map(|&class| u32::try_from(class).unwrap_or(u32::MAX)).collect();
+            let mut columns: Vec<_> = kept.iter().map(|kept| kept.slice(first, classes.len())).collect();
+            columns.push(label.cells(&classes)?);
+            let of_class = |class| number_column(block.numbers.iter().skip(class).step_by(n_classes).copied());
+            if self.columns.numbers != ClassNumbers::None {
+                columns.extend((0..n_classes).map(of_class));
+            }
+            return table.write(columns);
+        }
+        let rows = block.numbers.chunks_exact(n_classes).zip(&block.classes).zip(first..);
+        rows.into_iter().try_for_each(|((numbers, &class), at)| self.row(kept, at, class, numbers))
+    }
+
+    fn row(&mut self, kept: &[KeptColumn], at: usize, class: usize, numbers: &[f64]) -> io::Result<()> {
+        let Columns { numbers: wanted, class_names, .. } = self.columns;
         let label = &class_names[class];
         let numbers = if wanted == ClassNumbers::None { &[] } else { numbers };
         match &mut self.sink {
@@ -77,15 +132,15 @@ impl<'a, W: Write> PredictionWriter<'a, W> {
                 out.write_all(b"\n")
             }
             Sink::Csv(csv) => {
-                kept.try_for_each(|cell| csv.write_field(visible::cell(cell).as_bytes()))?;
+                kept.iter().try_for_each(|kept| csv.write_field(visible::cell(&kept.text(at)).as_bytes()))?;
                 csv.write_field(visible::cell(label).as_bytes())?;
                 // The shortest digits that read back as the same number.
                 numbers.iter().try_for_each(|value| csv.write_field(json!(value).to_string()))?;
                 Ok(csv.write_record(None::<&[u8]>)?)
             }
             Sink::Jsonl(out) => {
-                let kept = kept_names.iter().cloned().zip(kept.map(|cell| json!(cell)));
-                let mut object: Map<String, Value> = kept.chain([("prediction".to_owned(), json!(label))]).collect();
+                let kept = kept.iter().map(|kept| (kept.name().to_owned(), kept.json(at)));
+                let mut object: Map<String, Value> = kept.chain([(PREDICTION.to_owned(), json!(label))]).collect();
                 let key = match wanted {
                     ClassNumbers::None => None,
                     ClassNumbers::Scores => Some("scores"),
@@ -97,11 +152,8 @@ impl<'a, W: Write> PredictionWriter<'a, W> {
                 }
                 writeln!(out, "{}", visible::json(&Value::Object(object).to_string()))
             }
+            Sink::Parquet(..) => Ok(()),
         }
-    }
-
-    pub(super) const fn n_classes(&self) -> usize {
-        self.columns.class_names.len()
     }
 
     /// Brings the rows so far to the reader.
@@ -109,6 +161,7 @@ impl<'a, W: Write> PredictionWriter<'a, W> {
         match &mut self.sink {
             Sink::Plain(out, _) | Sink::Jsonl(out) => out.flush(),
             Sink::Csv(csv) => csv.flush(),
+            Sink::Parquet(..) => Ok(()),
         }
     }
 
@@ -117,6 +170,7 @@ impl<'a, W: Write> PredictionWriter<'a, W> {
         match self.sink {
             Sink::Plain(out, _) | Sink::Jsonl(out) => Ok(out),
             Sink::Csv(csv) => csv.into_inner().map_err(csv::IntoInnerError::into_error),
+            Sink::Parquet(table, _) => table.into_inner(),
         }
     }
 }

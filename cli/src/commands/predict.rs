@@ -1,12 +1,12 @@
 //! `burn-svm predict`
 
-use super::layout::{ClassNumbers, Columns, PredictionWriter};
+use super::layout::{Block, ClassNumbers, Columns, PredictionWriter};
 use super::refused::model_file;
 use super::{Failure, LOUD, PredictArgs, PredictionLayout};
 use crate::calibration::Calibrator;
 use crate::durable::Output;
-use crate::format::stream::{Arrived, TextStream};
-use crate::format::{Column, Format, Source, Table, Wanted, read_source, read_table_for};
+use crate::format::stream::TextStream;
+use crate::format::{Column, Source, Table, Wanted, quote, read_source, read_table_for};
 use crate::metric::argmax;
 use crate::model::Classifier;
 use crate::model_file;
@@ -23,14 +23,9 @@ const SCORES: usize = 1 << 23;
 pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let model = model_file::load(&args.model).map_err(RunError::from)?;
     let calibration = calibration(args, &model)?;
-    let keep: Vec<Column> = args.keep.iter().map(|name| Column::of_text(name)).collect();
-    if !keep.is_empty() && args.output == PredictionLayout::Plain {
-        return Err(mismatch(
-            "--keep: plain lines have no columns".into(),
-            "`--output csv` or `--output jsonl` has the kept columns before the prediction",
-        ));
-    }
+    check_layout(args)?;
     let mut wanted = run::wanted(&model);
+    wanted.keep = args.keep.iter().map(|name| Column::of_text(name)).collect();
     if args.header {
         wanted.header = Some(true);
     }
@@ -39,34 +34,53 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         (_, true) => ClassNumbers::Probabilities,
         _ => ClassNumbers::None,
     };
-    let mut rows = Rows::open(args, &wanted, &keep)?;
+    let mut rows = Rows::open(args, &wanted)?;
     // The first rows are read before the output is opened, so that bad data replace no file.
-    let mut arrived = rows.next(&wanted, &keep)?;
+    let mut arrived = rows.next(&wanted)?;
     let target = args.out.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());
     let failed = |source| Failure::Output { to: target.clone(), source };
-    let columns = Columns { kept: &args.keep, numbers, class_names: &model.class_names };
+    let kept = arrived.as_ref().map_or(&[][..], |table| &table.kept);
+    let columns = Columns::new(kept, numbers, &model.class_names).map_err(|name| {
+        let problem = format!("--keep: column {} would stand in the output twice", quote(&name));
+        mismatch(problem, "give it another name in the file, or leave it out of --keep")
+    })?;
     let out = output(args).map_err(failed)?;
     let mut writer = PredictionWriter::new(out, args.output, columns).map_err(failed)?;
     let mut said = HashSet::new();
-    while let Some(Arrived { table, kept }) = arrived {
-        table.notes.into_iter().filter(|note| said.insert(note.clone())).for_each(|note| LOUD.note(&note));
-        let features = run::conform(table.features, &model, &args.file)?;
+    while let Some(Table { features, kept, notes, .. }) = arrived {
+        notes.into_iter().filter(|note| said.insert(note.clone())).for_each(|note| LOUD.note(&note));
+        let features = run::conform(features, &model, &args.file)?;
         let all = run::all_rows(&features);
         for (block, first) in all.chunks(rows_together(&model)).zip((0..).step_by(rows_together(&model))) {
-            let scores = model.scores(&features, block);
-            let written = write(&mut writer, scores, calibration, &kept, first).and_then(|()| writer.flush());
+            let block = predicted(model.scores(&features, block), model.n_classes(), calibration);
+            let written = writer.rows(&kept, first, &block).and_then(|()| writer.flush());
             match written {
                 // The reader has seen enough.
                 Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
                 other => other.map_err(failed)?,
             }
         }
-        arrived = rows.next(&wanted, &keep)?;
+        arrived = rows.next(&wanted)?;
     }
     match writer.into_inner().and_then(Output::finish) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         other => other.map(|()| ExitCode::SUCCESS).map_err(failed),
     }
+}
+
+/// Refuses options that do not go together.
+fn check_layout(args: &PredictArgs) -> Result<(), Failure> {
+    if !args.keep.is_empty() && args.output == PredictionLayout::Plain {
+        return Err(mismatch(
+            "--keep: plain lines have no columns".into(),
+            "`--output csv`, `jsonl` and `parquet` have the kept columns before the prediction",
+        ));
+    }
+    if args.output == PredictionLayout::Parquet && args.out.is_none() {
+        let problem = "--output parquet: found no --out, and a terminal cannot show the file";
+        return Err(mismatch(problem.into(), "`--out FILE` names it, `--out -` sends it to standard output"));
+    }
+    Ok(())
 }
 
 fn mismatch(problem: String, hint: &str) -> Failure {
@@ -95,25 +109,18 @@ fn rows_together(model: &Classifier) -> usize {
     (SCORES / model.n_classes()).clamp(1, BLOCK)
 }
 
-/// Writes the rows of a block, the first of which has the kept cells at `first`.
-fn write(
-    writer: &mut PredictionWriter<'_, Output>,
-    mut scores: Vec<f64>,
-    calibration: Option<&Calibrator>,
-    kept: &[Vec<String>],
-    first: usize,
-) -> io::Result<()> {
-    let n_classes = writer.n_classes();
-    for (row, at) in scores.chunks_exact_mut(n_classes).zip(first..) {
+/// The classes of some rows, and the numbers that are printed behind them.
+fn predicted(mut scores: Vec<f64>, n_classes: usize, calibration: Option<&Calibrator>) -> Block {
+    let mut classes = Vec::with_capacity(scores.len() / n_classes);
+    for row in scores.chunks_exact_mut(n_classes) {
         // The prediction is the class of the largest score, whatever is printed behind it.
-        let best = argmax(row);
+        classes.push(argmax(row));
         if let Some(calibration) = calibration {
             calibration.log_probabilities(row);
             row.iter_mut().for_each(|p| *p = p.exp());
         }
-        writer.row(kept.iter().map(|cells| cells[at].as_str()), best, row)?;
     }
-    Ok(())
+    Block { classes, numbers: scores }
 }
 
 /// Rows to predict: a whole file, or text as it arrives.
@@ -123,36 +130,33 @@ enum Rows {
 }
 
 impl Rows {
-    /// Standard input is a stream where it is text; so is a file of which columns are kept.
-    fn open(args: &PredictArgs, wanted: &Wanted, keep: &[Column]) -> Result<Self, Failure> {
+    /// Standard input is a stream where it is text; so is a file of text of which columns are kept.
+    fn open(args: &PredictArgs, wanted: &Wanted) -> Result<Self, Failure> {
         let (path, format) = (&args.file, args.format);
         let opened = if path == Path::new("-") {
             TextStream::open(io::stdin(), Path::new("stdin"), format)
-        } else if keep.is_empty() {
-            let table = read_table_for(path, format, wanted).map_err(RunError::from)?;
-            return Ok(Self::Whole(Some(table)));
         } else {
-            let source = Source::open(path).map_err(RunError::from)?;
+            let is_kept = !wanted.keep.is_empty() && !path.is_dir();
+            let text = is_kept.then(|| Source::open(path)).transpose().map_err(RunError::from)?;
+            let Some(source) = text.filter(TextStream::is_likely) else {
+                let table = read_table_for(path, format, wanted).map_err(RunError::from)?;
+                return Ok(Self::Whole(Some(table)));
+            };
             TextStream::open(source, path, format)
         };
         match opened.map_err(RunError::from)? {
             Ok(stream) => Ok(Self::Stream(stream)),
-            Err(source) if keep.is_empty() => {
+            Err(source) => {
                 let table = read_source(source, format, Some(wanted)).map_err(RunError::from)?;
                 Ok(Self::Whole(Some(table)))
-            }
-            Err(source) => {
-                let found = format.or_else(|| Format::detect(source.file(), source.head()));
-                let found = found.map_or_else(|| "data".to_owned(), |format| format.to_string());
-                Err(mismatch(format!("--keep: found {found}, expected csv"), "columns can be kept of csv and tsv text"))
             }
         }
     }
 
-    fn next(&mut self, wanted: &Wanted, keep: &[Column]) -> Result<Option<Arrived>, Failure> {
+    fn next(&mut self, wanted: &Wanted) -> Result<Option<Table>, Failure> {
         match self {
-            Self::Whole(table) => Ok(table.take().map(|table| Arrived { table, kept: Vec::new() })),
-            Self::Stream(stream) => Ok(stream.next(wanted, keep).map_err(RunError::from)?),
+            Self::Whole(table) => Ok(table.take()),
+            Self::Stream(stream) => Ok(stream.next(wanted).map_err(RunError::from)?),
         }
     }
 }

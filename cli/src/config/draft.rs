@@ -51,8 +51,6 @@ pub struct Draft {
 pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
     let mut notes = Vec::new();
     let mut config = data_config(file, label, &mut notes)?;
-    let cells = CellRules { text: true, missing: true };
-    let load = |config: &DataConfig| config.load_as(&Reading { float: FloatType::Auto, cells, encoding: None });
     let mut data = load(&config)?;
     if let DataConfig::Csv(csv) = &config
         && data.frame.as_ref().is_some_and(has_decimal_commas)
@@ -63,20 +61,34 @@ pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
         }
     }
     notes.extend(data.notes.iter().cloned());
-    let columns = data.frame.as_ref().map_or_else(Vec::new, seen_columns);
+    // The columns of an array have no names to choose by.
+    let is_array = matches!(config, DataConfig::Npy(_));
+    let columns = data.frame.as_ref().filter(|_| !is_array).map_or_else(Vec::new, seen_columns);
     let summary = format!(
         "{} rows, {}, {} classes: {}",
         data.n_train,
-        if columns.is_empty() {
-            format!("{} features ({})", data.features.n_features(), data.features.kind())
-        } else {
-            format!("{} columns", columns.len() + 1)
+        match &data.frame {
+            Some(frame) if is_array => format!("{} features, some values missing", frame.columns().len()),
+            Some(_) => format!("{} columns", columns.len() + 1),
+            None => format!("{} features ({})", data.features.n_features(), data.features.kind()),
         },
         data.n_classes(),
         classes(&data)
     );
     let text = written(file, &config, &data, &columns, &summary);
     Ok(Draft { text, columns, summary, notes })
+}
+
+fn load(config: &DataConfig) -> Result<Dataset, DataError> {
+    let load = |text, missing| {
+        let cells = CellRules { text, missing };
+        config.load_as(&Reading { float: FloatType::Auto, cells, encoding: None })
+    };
+    // An array is features as it is, unless values are missing.
+    if matches!(config, DataConfig::Npy(_)) {
+        return load(false, false).or_else(|error| load(false, true).map_err(|_| error));
+    }
+    load(true, true)
 }
 
 /// The `[data.*]` table of a file.
@@ -184,7 +196,8 @@ fn typed_config(
     }
     for label in LABELS {
         let config = with(label)?;
-        if config.load().is_ok() {
+        // A column that is not there is refused before rows are read.
+        if load(&config).is_ok() {
             notes.push(format!("the label is taken to be column {}; --label names another", quote(label)));
             return Ok(config);
         }
@@ -306,7 +319,7 @@ fn written(file: &Path, config: &DataConfig, data: &Dataset, columns: &[SeenColu
     }
     let kept = || columns.iter().filter(|column| column.ignored.is_none() || !named);
     put("\n[preprocess]");
-    put(scale_of(&data.features, !columns.is_empty()));
+    put(scale_of(&data.features, data.frame.is_some()));
     let count = |is: &dyn Fn(&SeenColumn) -> bool| kept().filter(|column| is(column)).count();
     if !columns.is_empty() {
         let (words, lacking) = (count(&|column| column.holds == "words"), count(&|column| column.missing > 0));
@@ -316,6 +329,9 @@ fn written(file: &Path, config: &DataConfig, data: &Dataset, columns: &[SeenColu
             "# Columns that lack values: {lacking}. They get the median, or the most frequent category, in files to predict, too."
         ));
         put("missing = \"median\"");
+    }
+    if columns.is_empty() && data.frame.is_some() {
+        put("# NaN gets the median of its column, in files to predict, too.\nmissing = \"median\"");
     }
     put("\n# LIBLINEAR's C: the weight of the loss against the size of the weights.\n[objective]\nc = 1.0");
     put("\n[loss.weston_watkins]");

@@ -9,14 +9,16 @@ pub mod error;
 mod hints;
 mod preprocess;
 pub mod search;
+pub mod split;
 
 pub use document::parse_assignment;
 pub use error::{ConfigError, Place};
 pub use preprocess::{BiasKind, Categories, PreprocessConfig};
 pub use search::SearchConfig;
+pub use split::{SplitTable, TrainRows};
 
 use crate::calibration::CalibrationConfig;
-use crate::data::{MissingRule, SplitConfig};
+use crate::data::MissingRule;
 use crate::device::DeviceName;
 use crate::fetch::FetchName;
 use crate::format::{CellRules, Complaint, DataConfig};
@@ -49,7 +51,7 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// `[split]`
     #[serde(default)]
-    pub split: SplitConfig,
+    pub split: SplitTable,
     /// `[preprocess]`
     #[serde(default)]
     pub preprocess: PreprocessConfig,
@@ -271,15 +273,21 @@ fn check(run: &RunConfig) -> Result<(), Complaint> {
             "remove `bias_scale`, or set `bias = \"regularised\"`",
         ));
     }
-    if run.preprocess.cell_rules() != CellRules::default()
-        && !matches!(run.data, DataConfig::Csv(_) | DataConfig::Parquet(_))
-    {
+    let CellRules { text, missing } = run.preprocess.cell_rules();
+    let (is_table, is_array) = match run.data {
+        DataConfig::Csv(_) | DataConfig::Parquet(_) | DataConfig::Arrow(_) => (true, false),
+        _ => (false, matches!(run.data, DataConfig::Npy(_))),
+    };
+    if text && !is_table {
         return Err(Complaint::new(
-            format!(
-                "preprocess.categories or .missing is set, but [data.{}] has neither words nor missing values",
-                run.data.name()
-            ),
-            "they are for tables: [data.csv]",
+            format!("preprocess.categories is set, but [data.{}] has no words", run.data.name()),
+            "it is for tables: [data.csv], [data.parquet], [data.arrow]",
+        ));
+    }
+    if missing && !is_table && !is_array {
+        return Err(Complaint::new(
+            format!("preprocess.missing is set, but [data.{}] has no missing values", run.data.name()),
+            "it is for tables and arrays: [data.csv], [data.parquet], [data.arrow], [data.npy]",
         ));
     }
     if run.preprocess.indicator && run.preprocess.missing == MissingRule::Error {

@@ -258,14 +258,15 @@ impl LoadedConfig {
         Self::parse(&document.to_string(), &self.file, values)
     }
 
-    /// The same configuration with no row held out for validation, and without what needs such rows: what the best trial of a search
-    /// is trained by once more.
+    /// The same configuration with no row held out for validation or left out, and without what needs such rows: what the best trial of
+    /// a search is trained by once more.
     ///
     /// # Errors
     /// As [`LoadedConfig::load`].
     pub fn on_all_rows(&self) -> Result<Self, ConfigError> {
         let mut document = super::document::parse(&self.text, &self.file)?;
         document.remove("early_stopping");
+        document.get_mut("split").and_then(|split| split.as_table_like_mut()).map(|split| split.remove("train_rows"));
         let none = [(vec!["split".to_owned(), "validation".to_owned()], toml_edit::Value::from(0))];
         Self::parse(&document.to_string(), &self.file, &none)
     }

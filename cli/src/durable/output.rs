@@ -17,8 +17,8 @@ enum Way {
     File(Draft),
 }
 
-trait Straight: Write + std::fmt::Debug {}
-impl<T: Write + std::fmt::Debug> Straight for T {}
+trait Straight: Write + Send + std::fmt::Debug {}
+impl<T: Write + Send + std::fmt::Debug> Straight for T {}
 
 impl Output {
     /// Standard output.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `npz` | `weight` `[n_features, n_classes]`, `bias` and `classes` `[n_classes]`, of a table the names `features` | `x @ weight + bias` |
 //! | `liblinear` | the text model of LIBLINEAR | its `predict` |
-//! | `onnx` | a graph with opset 13: `features`, or the columns of a table, to `scores` and `label` | any ONNX runtime |
+//! | `onnx` | a graph with opset 13: `features`, or the columns of a table, to `scores`, `label`, `class` and `probabilities` | any ONNX runtime |
 //!
 //! Dividing a row by its length is not affine: only ONNX can hold a model with `scale = "unit-row"`.
 
@@ -72,11 +72,15 @@ impl ExportFile {
 /// # Errors
 /// [`ExportError`] when the format cannot hold it: rows of unit length in npz and LIBLINEAR, more than 2 GiB in ONNX.
 pub fn export(model: &Classifier, format: ExportFormat) -> Result<ExportFile, ExportError> {
-    match format {
-        ExportFormat::Npz => npz::write(model),
-        ExportFormat::Liblinear => liblinear::write(model),
-        ExportFormat::Onnx => onnx::write(model),
+    let mut file = match format {
+        ExportFormat::Npz => npz::write(model)?,
+        ExportFormat::Liblinear => liblinear::write(model)?,
+        ExportFormat::Onnx => return onnx::write(model),
+    };
+    if model.calibration().is_some() {
+        file.notes.push("the calibration is left out: scores, and no probabilities; `--to onnx` has both".into());
     }
+    Ok(file)
 }
 
 /// Weights and bias for raw features, where there are such.

@@ -1,12 +1,14 @@
 //! ONNX: a graph of a few operators, in the messages of `onnx.proto` that it needs.
 //!
 //! ```text
-//! features f32 [N, n_features] → Cast to f64 → [Sub mean → Div by its length] → Gemm weight, bias → ArgMax → label i64 [N]
-//!                                                                                        └→ Cast to f32 → scores [N, n_classes]
+//! features f32 [N, n_features] → Cast to f64 → [Sub mean → Div by its length] → Gemm weight, bias → ArgMax → label i64 [N] → Gather → class string [N]
+//!                                                                                        ├→ Cast to f32 → scores [N, n_classes]
+//!                                                                                        └→ [the calibration → Softmax → Cast → probabilities]
 //! ```
 //! The graph computes in double precision between single-precision ends, so that features of any scale lose nothing and the labels
 //! are those of `burn-svm predict`, on a tie the lowest index. A model of a table takes the columns as they come ([`table`]). Of a model of rows in double precision features and scores are f64, and the mean
-//! is always subtracted before the product, as it is there. Class names are in the model's metadata, `class_names`, as JSON.
+//! is always subtracted before the product, as it is there. `label` is an index into the class names, which are in the model's metadata, `class_names`,
+//! as JSON, and `class` the name itself. A model with a calibration has probabilities.
 //!
 //! # References
 //! ONNX, `onnx.proto` of IR version 7, operators of opset 13; Protocol Buffers, *Encoding*.
@@ -14,6 +16,7 @@
 mod table;
 
 use super::{Classifier, ExportError, ExportFile, too_large};
+use crate::calibration::Calibrator;
 use crate::protobuf::Message;
 use table::Inputs;
 
@@ -35,6 +38,12 @@ fn tensor(name: &str, dims: &[usize], values: &[f64]) -> Message {
     let tensor = dims.iter().fold(Message::new(), |m, &dim| m.int(1, dim as u64)).int(2, DOUBLE).text(8, name);
     let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     tensor.content(9, &raw)
+}
+
+/// `TensorProto` of texts: dims 1, data_type 2, string_data 6, name 8.
+fn text_tensor(name: &str, values: &[String]) -> Message {
+    let tensor = Message::new().int(1, values.len() as u64).int(2, STRING);
+    values.iter().fold(tensor, |m, value| m.text(6, value)).text(8, name)
 }
 
 /// `ValueInfoProto` of `[n_samples]` or `[n_samples, width]`: name 1, type 2; its tensor_type 1: elem_type 1, shape 2; its dim 1:
@@ -87,12 +96,42 @@ impl Graph {
         "unit_rows"
     }
 
+    /// Makes the logarithms of probabilities, up to a common term, of scores, and the probabilities of these.
+    fn probabilities(&mut self, calibrator: &Calibrator, scores: &str, elem_type: u64) {
+        match calibrator {
+            Calibrator::Temperature { temperature } => {
+                self.tensors.push(tensor("temperature", &[1], &[*temperature]));
+                self.nodes.push(node("Div", &[scores, "temperature"], "logits", &[]));
+            }
+            // log σ(z) = min(z, 0) − log(1 + exp(−|z|)), which no z takes out of range.
+            Calibrator::Platt { slope, offset } => {
+                let (nought, unit) = (tensor("nought", &[1], &[0.0]), tensor("unit", &[1], &[1.0]));
+                self.tensors
+                    .extend([tensor("slope", &[slope.len()], slope), tensor("offset", &[offset.len()], offset)]);
+                self.tensors.extend([nought, unit]);
+                self.nodes.extend([
+                    node("Mul", &[scores, "slope"], "sloped", &[]),
+                    node("Add", &["sloped", "offset"], "z", &[]),
+                    node("Min", &["z", "nought"], "z_below", &[]),
+                    node("Abs", &["z"], "z_size", &[]),
+                    node("Neg", &["z_size"], "z_negative", &[]),
+                    node("Exp", &["z_negative"], "z_exp", &[]),
+                    node("Add", &["z_exp", "unit"], "z_sum", &[]),
+                    node("Log", &["z_sum"], "z_log", &[]),
+                    node("Sub", &["z_below", "z_log"], "logits", &[]),
+                ]);
+            }
+        }
+        self.nodes.push(node("Softmax", &["logits"], "probabilities_f64", &[whole("axis", 1)]));
+        self.nodes.push(node("Cast", &["probabilities_f64"], "probabilities", &[whole("to", elem_type)]));
+    }
+
     /// `GraphProto`: node 1, name 2, initializer 5, input 11, output 12.
-    fn message(self, inputs: &[Message], k: usize, elem_type: u64) -> Message {
+    fn message(self, inputs: &[Message], outputs: &[Message]) -> Message {
         let graph = self.nodes.iter().fold(Message::new(), |m, node| m.message(1, node)).text(2, "linear_svm");
         let graph = self.tensors.iter().fold(graph, |m, tensor| m.message(5, tensor));
         let graph = inputs.iter().fold(graph, |m, input| m.message(11, input));
-        graph.message(12, &value("scores", elem_type, Some(k))).message(12, &value("label", INT64, None))
+        outputs.iter().fold(graph, |m, output| m.message(12, output))
     }
 }
 
@@ -129,14 +168,22 @@ pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
         graph.nodes.push(node("Cast", &[scores], "scores", &[whole("to", FLOAT)]));
     }
     graph.nodes.push(node("ArgMax", &[scores], "label", &[whole("axis", 1), whole("keepdims", 0)]));
+    graph.tensors.push(text_tensor("class_names", &model.class_names));
+    graph.nodes.push(node("Gather", &["class_names", "label"], "class", &[whole("axis", 0)]));
+    let mut outputs =
+        vec![value("scores", elem_type, Some(k)), value("label", INT64, None), value("class", STRING, None)];
+    if let Some(calibrator) = model.calibration() {
+        graph.probabilities(calibrator, scores, elem_type);
+        outputs.push(value("probabilities", elem_type, Some(k)));
+    }
     let names = serde_json::to_string(&model.class_names).unwrap_or_default();
     // `ModelProto`: ir_version 1, producer_name 2, producer_version 3, doc_string 6, graph 7, opset_import 8, metadata_props 14.
     let file = Message::new()
         .int(1, IR_VERSION)
         .text(2, "burn-svm")
         .text(3, env!("CARGO_PKG_VERSION"))
-        .text(6, "A linear classifier: scores, and the index of the largest into class_names.")
-        .message(7, &graph.message(&inputs.messages, k, elem_type))
+        .text(6, "A linear classifier: scores, the index of the largest into class_names, and its name.")
+        .message(7, &graph.message(&inputs.messages, &outputs))
         .message(8, &Message::new().text(1, "").int(2, OPSET));
     let file = match &model.encoding {
         None => file,

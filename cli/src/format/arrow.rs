@@ -4,30 +4,37 @@
 //! file:    ARROW1 0 0 | stream | footer | its length | ARROW1
 //! stream:  messages: FF FF FF FF | length | metadata | body;  first the schema, then batches of rows and their dictionaries
 //! ```
-//! A file is read as the stream that it holds, from front to back, a batch at a time, so that pipes and compressed files are
-//! read in the same way. Bodies may be compressed by lz4 or zstd. The crate `arrow-ipc` decodes a message; what a message
-//! promises is held against the limit of memory and the bytes that came first.
+//! A file is read by its footer, a batch at a time; a stream, and a file whose footer was lost, from front to back. Bodies may be
+//! compressed by lz4 or zstd. The crate `arrow-ipc` decodes a message; what a message promises is held against the limit of
+//! memory and the bytes that came first.
 //!
 //! # References
 //! Apache Arrow, *Columnar format*, "Serialization and Interprocess Communication",
 //! <https://arrow.apache.org/docs/format/Columnar.html>.
 
 mod array;
+mod cells;
+mod file;
+mod frame;
 mod layout;
+pub(super) mod parts;
 pub(super) mod rows;
 pub(super) mod table;
+pub(super) mod text;
 
 use super::caught::caught;
 use super::open::{Source, looks_like};
+use super::random::RandomBytes;
 use super::{DataError, Position, limit};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::{Message, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
+use file::FooterFile;
+use parts::{Batch, TypedFile, damaged, in_words, wrong};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use table::{Batch, TypedFile, damaged, in_words, wrong};
 
 const MAGIC: &[u8] = b"ARROW1";
 /// The mark of a message.
@@ -40,20 +47,37 @@ pub(super) fn detect(head: &[u8]) -> bool {
     head.starts_with(MAGIC) || (head.starts_with(&MESSAGE) && head.get(7) == Some(&0))
 }
 
-/// A file of which the schema and the first batch have been read.
+/// A file or a stream of which the schema and the first batch have been read.
 pub(super) struct ArrowFile {
     path: PathBuf,
     schema: SchemaRef,
-    /// The beginning, and what comes behind it until it is read.
+    /// The first batch that has rows.
     first: Option<RecordBatch>,
-    rest: Option<Messages>,
+    content: Content,
     is_lasting: bool,
 }
 
-impl TypedFile for ArrowFile {
-    const EXTENSIONS: &'static [&'static str] = &["arrow", "feather", "arrows", "ipc"];
+enum Content {
+    /// With the number of the first batch that has rows.
+    File(FooterFile, usize),
+    /// Messages behind the first batch, until they are read.
+    Stream(Option<Messages>),
+}
 
-    fn open(source: Source) -> Result<Self, DataError> {
+impl ArrowFile {
+    fn of_file(file: FooterFile, path: PathBuf) -> Result<Self, DataError> {
+        let schema = Arc::clone(&file.schema);
+        let is_empty = |batch: &Option<RecordBatch>| batch.as_ref().is_none_or(|batch| batch.num_rows() == 0);
+        let (mut at, mut first) = (0, None);
+        while at < file.n_batches() && is_empty(&first) {
+            first = file.batch(at)?;
+            at += 1;
+        }
+        let first = first.filter(|batch| batch.num_rows() > 0);
+        Ok(Self { path, schema, first, content: Content::File(file, at.saturating_sub(1)), is_lasting: true })
+    }
+
+    fn of_stream(source: Source) -> Result<Self, DataError> {
         let path = source.file().to_path_buf();
         let is_lasting = source.reopen()?.is_some();
         let mut rest = Messages::new(source)?;
@@ -61,7 +85,22 @@ impl TypedFile for ArrowFile {
         let Some(schema) = rest.decoder.schema() else {
             return Err(damaged(&path, "it has no schema"));
         };
-        Ok(Self { path, schema, first, rest: Some(rest), is_lasting })
+        Ok(Self { path, schema, first, content: Content::Stream(Some(rest)), is_lasting })
+    }
+}
+
+impl TypedFile for ArrowFile {
+    const EXTENSIONS: &'static [&'static str] = &["arrow", "feather", "arrows", "ipc"];
+
+    fn open(source: Source) -> Result<Self, DataError> {
+        if !source.head().starts_with(MAGIC) {
+            return Self::of_stream(source);
+        }
+        let path = source.file().to_path_buf();
+        match FooterFile::open(RandomBytes::of(source)?)? {
+            Ok(file) => Self::of_file(file, path),
+            Err(bytes) => Self::of_stream(bytes.source()?),
+        }
     }
 
     fn path(&self) -> &Path {
@@ -90,7 +129,22 @@ impl TypedFile for ArrowFile {
         most: usize,
         sink: &mut dyn FnMut(Batch) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
-        let (mut messages, mut next) = match self.rest.take() {
+        let mut first = 0;
+        let mut pass_on = |batch: &RecordBatch| {
+            for at in (0..batch.num_rows()).step_by(most) {
+                let n = most.min(batch.num_rows() - at);
+                let columns = columns.iter().map(|&c| (c, batch.column(c).slice(at, n))).collect();
+                sink(Batch { first: first + at, columns })?;
+            }
+            first += batch.num_rows();
+            Ok::<(), DataError>(())
+        };
+        if let Content::File(file, at) = &self.content {
+            self.first.iter().try_for_each(&mut pass_on)?;
+            return (at + 1..file.n_batches()).try_for_each(|at| file.batch(at)?.iter().try_for_each(&mut pass_on));
+        }
+        let Content::Stream(rest) = &mut self.content else { return Ok(()) };
+        let (mut messages, mut next) = match rest.take() {
             Some(rest) => (rest, self.first.clone()),
             None => {
                 let mut again = Messages::new(Source::open(&self.path)?)?;
@@ -98,14 +152,8 @@ impl TypedFile for ArrowFile {
                 (again, first)
             }
         };
-        let mut first = 0;
         while let Some(batch) = next {
-            for at in (0..batch.num_rows()).step_by(most) {
-                let n = most.min(batch.num_rows() - at);
-                let columns = columns.iter().map(|&c| (c, batch.column(c).slice(at, n))).collect();
-                sink(Batch { first: first + at, columns })?;
-            }
-            first += batch.num_rows();
+            pass_on(&batch)?;
             next = messages.next()?;
         }
         Ok(())
@@ -139,8 +187,9 @@ impl Messages {
             let start = MAGIC.len() + fill;
             let first = source.head()[start..].first_chunk().map(|len| u32::from_le_bytes(*len));
             if first.is_some_and(|len| (1..SMALLEST).contains(&len)) {
-                return Err(wrong(source.file(), "found a file that cannot be read in order, as polars writes them")
-                    .with_hint("`frame.write_ipc_stream(FILE)` and `frame.write_parquet(FILE)` write ones that can"));
+                return Err(
+                    wrong(source.file(), "the file is cut off: its footer is missing").with_hint("get the file again")
+                );
             }
             source.read_up_to(&mut Vec::new(), start as u64)?;
         }
@@ -183,31 +232,14 @@ impl Messages {
             self.decoder_began = true;
             let mut message = [mark, &len.to_le_bytes()].concat();
             let metadata = self.bytes(len.into())?.ok_or_else(|| self.cut())?;
-            let body_len = self.body_len(&metadata)?;
+            let body_len = body_len(self.source.file(), &metadata)?;
             let body = if body_len > 0 { self.bytes(body_len)?.ok_or_else(|| self.cut())? } else { Vec::new() };
-            self.check_buffers(&metadata, &body)?;
+            check_buffers(self.source.file(), &metadata, &body)?;
             message.extend(metadata);
             if let Some(batch) = self.decode(message, body)?.filter(|batch| batch.num_rows() > 0) {
                 return Ok(Some(batch));
             }
         }
-    }
-
-    /// The bytes behind the metadata of a message.
-    fn body_len(&self, metadata: &[u8]) -> Result<u64, DataError> {
-        let message = caught(|| root_as_message(metadata).map(|message| message.bodyLength()));
-        let len = message.and_then(Result::ok).and_then(|len| u64::try_from(len).ok());
-        let len = len.ok_or_else(|| self.damaged("a message cannot be read"))?;
-        limit::check(self.source.file(), len)?;
-        Ok(len)
-    }
-
-    /// Refuses compressed buffers that become larger than the limit of memory: each begins with its length.
-    fn check_buffers(&self, metadata: &[u8], body: &[u8]) -> Result<(), DataError> {
-        let Some(total) = caught(|| root_as_message(metadata).map(|message| unpacked(&message, body))) else {
-            return Err(self.damaged("a message cannot be read"));
-        };
-        limit::check(self.source.file(), total.unwrap_or(0))
     }
 
     fn decode(&mut self, message: Vec<u8>, body: Vec<u8>) -> Result<Option<RecordBatch>, DataError> {
@@ -229,6 +261,23 @@ impl Messages {
             None => Err(self.damaged("a message does not fit together")),
         }
     }
+}
+
+/// The bytes behind the metadata of a message.
+fn body_len(file: &Path, metadata: &[u8]) -> Result<u64, DataError> {
+    let message = caught(|| root_as_message(metadata).map(|message| message.bodyLength()));
+    let len = message.and_then(Result::ok).and_then(|len| u64::try_from(len).ok());
+    let len = len.ok_or_else(|| damaged(file, "a message cannot be read"))?;
+    limit::check(file, len)?;
+    Ok(len)
+}
+
+/// Refuses compressed buffers that become larger than the limit of memory: each begins with its length.
+fn check_buffers(file: &Path, metadata: &[u8], body: &[u8]) -> Result<(), DataError> {
+    let Some(total) = caught(|| root_as_message(metadata).map(|message| unpacked(&message, body))) else {
+        return Err(damaged(file, "a message cannot be read"));
+    };
+    limit::check(file, total.unwrap_or(0))
 }
 
 /// Bytes of the buffers of a message once they are decompressed, as it states them.

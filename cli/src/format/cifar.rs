@@ -158,13 +158,8 @@ pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
     check_labels(&file, &records.labels, class_names.len())?;
     let labels = LabelColumn::from_ids(class_names.clone(), records.labels.into_iter().map(u32::from).collect());
     let features = Features::U8(Dense::new(N_PIXELS, records.pixels));
-    Ok(Table {
-        features,
-        labels: Some(labels),
-        image_shape: Some(SHAPE),
-        class_names: Some(class_names),
-        notes: Vec::new(),
-    })
+    let (labels, class_names) = (Some(labels), Some(class_names));
+    Ok(Table { labels, image_shape: Some(SHAPE), class_names, ..Table::of(features) })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,15 @@ impl Column {
     pub fn of_text(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Number)
     }
+
+    /// The same as text.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Number(number) => number.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Column {
@@ -95,6 +104,8 @@ pub struct Wanted {
     pub arrays: super::npy::Arrays,
     /// Whether its rows are in double precision.
     pub double: bool,
+    /// Columns to carry along.
+    pub keep: Vec<Column>,
 }
 
 impl Plan {

@@ -23,6 +23,7 @@ pub(super) use parse::{Head, last_record_end};
 
 use super::columns::{Column, Plan, Role, Special, Wanted};
 use super::float::Float;
+use super::known::KnownColumns;
 use super::open::{Source, is_text, looks_like};
 use super::precision::{FloatType, is_regular};
 use super::reading::{Reading, encoding_error, unseen_note};
@@ -34,7 +35,6 @@ use parse::{OpenText, Settings};
 use row::RowLayout;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use table::Columns;
 
 /// `[data.csv]`: text files, plain or compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,11 +175,12 @@ impl CsvConfig {
     /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
     pub fn load(&self, reading: &Reading<'_>) -> Result<Dataset, DataError> {
         let mut notes = Vec::new();
-        let of_model = || reading.encoding.map(Columns::of_encoding);
+        let of_model = || reading.encoding.map(KnownColumns::of_encoding);
         let read = self.part(&self.train, None, of_model(), reading, &mut notes)?;
         let (train, names) = (read.part, read.names);
         let reading = Reading { float: FloatType::of_features(&train.features), ..*reading };
-        let known = || of_model().or_else(|| train.frame.as_ref().map(|frame| Columns::of_frame(frame, reading.cells)));
+        let known =
+            || of_model().or_else(|| train.frame.as_ref().map(|frame| KnownColumns::of_frame(frame, reading.cells)));
         let test = match &self.test {
             Some(path) => Some(self.part(path, names.as_deref(), known(), &reading, &mut Vec::new())?.part),
             None => None,
@@ -191,7 +192,7 @@ impl CsvConfig {
         &self,
         path: &Path,
         train: Option<&[String]>,
-        known: Option<Columns>,
+        known: Option<KnownColumns>,
         reading: &Reading<'_>,
         notes: &mut Vec<String>,
     ) -> Result<Read, DataError> {
@@ -218,7 +219,7 @@ impl CsvConfig {
         let names = opened.plan.feature_names.clone();
         let has_dates = opened.kinds.iter().any(|kinds| matches!(kinds.column(), CellKind::Date | CellKind::Time));
         let rows = match known {
-            Some(columns) => columns.read(opened, path)?,
+            Some(columns) => table::read(&columns, opened, path)?,
             None if is_encoded || has_dates => table::learn(opened, rules, || open(pipe.source(path)?), path)?,
             None => return plain(path, opened, names, || open(pipe.source(path)?), reading.float),
         };
@@ -340,10 +341,10 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let opened = open_for(source, wanted)?;
     let table = |features, labels: LabelColumn, notes| {
         let labels = (!labels.is_empty()).then_some(labels);
-        Table { features, labels, image_shape: None, class_names: None, notes }
+        Table { labels, notes, ..Table::of(features) }
     };
     if let Some(encoding) = model.and_then(|wanted| wanted.encoding.as_ref()) {
-        let rows = Columns::of_encoding(encoding).read(opened, &file)?;
+        let rows = table::read(&KnownColumns::of_encoding(encoding), opened, &file)?;
         let Encoded { features, unseen } = encoding.apply(&rows.frame).map_err(|e| encoding_error(&file, &e))?;
         return Ok(table(features, rows.labels, unseen.iter().map(unseen_note).collect()));
     }

@@ -1,5 +1,6 @@
 //! Dates as ISO 8601 writes them, as numbers: days, or seconds where there is a time of day, since 1970-01-01 UTC.
 
+use crate::data::CellKind;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
@@ -14,6 +15,20 @@ fn begins(text: &[u8]) -> bool {
             .iter()
             .enumerate()
             .all(|(at, b)| if at == 4 || at == 7 { *b == b'-' } else { b.is_ascii_digit() })
+}
+
+/// The number in a cell of dates or of times, which may be a date, too.
+pub(super) fn number(text: &[u8], kind: CellKind) -> Option<f64> {
+    match kind {
+        CellKind::Date => days(text),
+        CellKind::Time => seconds(text).or_else(|| days(text).map(|days| days * 86_400.0)),
+        CellKind::Number | CellKind::Text => None,
+    }
+}
+
+/// A date or a time, as messages say it.
+pub(super) const fn example(kind: CellKind) -> &'static str {
+    if matches!(kind, CellKind::Date) { "a date as 2024-03-01" } else { "a time as 2024-03-01 12:30:00" }
 }
 
 /// Days since 1970 of `2024-03-01`.
@@ -33,6 +48,19 @@ pub(super) fn seconds(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     let zoned = text.ends_with(['Z', 'z']) || text[DATE..].contains(['+', '-']);
     if zoned { text.parse::<Timestamp>().ok().map(seconds_at) } else { seconds_of(text.parse::<DateTime>().ok()?) }
+}
+
+/// `2024-03-01` of days since 1970; empty beyond the years of the calendar.
+pub(super) fn day(days: i64) -> String {
+    let time = Timestamp::from_second(days.saturating_mul(86_400));
+    time.map_or_else(|_| String::new(), |time| Offset::UTC.to_datetime(time).date().to_string())
+}
+
+/// `2024-03-01 12:30:00` of nanoseconds since 1970, `Z` behind it where there is a time zone; empty beyond the years of the calendar.
+pub(super) fn time(nanoseconds: i128, is_zoned: bool) -> String {
+    let zone = if is_zoned { "Z" } else { "" };
+    let civil = Timestamp::from_nanosecond(nanoseconds).map(|time| Offset::UTC.to_datetime(time).to_string());
+    civil.map_or_else(|_| String::new(), |civil| civil.replacen('T', " ", 1) + zone)
 }
 
 fn seconds_of(civil: DateTime) -> Option<f64> {
@@ -63,6 +91,11 @@ mod tests {
         ] {
             assert_eq!((days(text.as_bytes()), seconds(text.as_bytes())), (None, Some(expected)), "{text}");
         }
+        assert_eq!((day(19_783), day(-1), day(i64::MAX)), ("2024-03-01".into(), "1969-12-31".into(), String::new()));
+        assert_eq!(
+            (time(60_250_000_000, false), time(0, true)),
+            ("1970-01-01 00:01:00.25".into(), "1970-01-01 00:00:00Z".into())
+        );
         for text in
             ["", "2024-13-01", "2024-02-30", "20240301", "2024-3-1", "01/03/2024", "2024-03-01x", "2024-03-01 25:00"]
         {

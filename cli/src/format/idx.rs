@@ -103,7 +103,7 @@ pub(super) fn read(mut images: Source) -> Result<Table, DataError> {
         None => None,
     };
     let features = header.read_features(&mut images)?;
-    Ok(Table { features, labels, image_shape: header.image_shape()?, class_names: None, notes: Vec::new() })
+    Ok(Table { labels, image_shape: header.image_shape()?, ..Table::of(features) })
 }
 
 fn read_part(image_file: &Path, label_file: &Path) -> Result<(Part, Option<ImageShape>), DataError> {

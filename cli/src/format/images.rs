@@ -168,7 +168,7 @@ pub(super) fn read(mut source: Source, wanted: Option<&Wanted>) -> Result<Table,
     let turns = wanted.is_some_and(|wanted| wanted.n_features == 3 * image.pixels.len());
     let Image { shape, pixels, .. } = if turns { image.in_channels(3) } else { image };
     let features = Features::U8(Dense::new(pixels.len(), pixels));
-    Ok(Table { features, labels: None, image_shape: Some(shape), class_names: None, notes: Vec::new() })
+    Ok(Table { image_shape: Some(shape), ..Table::of(features) })
 }
 
 fn read_image(file: &Path) -> Result<Image, DataError> {

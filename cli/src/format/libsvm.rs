@@ -180,7 +180,7 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
         None => single(blocks::read(source, labelled, base)?),
     };
     let labels = if labelled { Some(labels) } else { None };
-    Ok(Table { features, labels, image_shape: None, class_names: None, notes: Vec::new() })
+    Ok(Table { labels, ..Table::of(features) })
 }
 
 fn read_part(

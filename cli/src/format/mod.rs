@@ -17,19 +17,22 @@ mod float;
 mod foreign;
 pub mod idx;
 pub mod images;
+mod known;
 mod labels;
 pub mod libsvm;
 pub mod limit;
 pub mod npy;
 pub mod open;
-mod parquet;
+pub mod parquet;
 mod precision;
+mod random;
 pub mod reading;
 pub mod stream;
 mod weights;
 mod zstd;
 
 pub use arrow::table::TypedConfig;
+pub use arrow::text::KeptColumn;
 pub use cifar::{CifarConfig, CifarLabels};
 pub use columns::{Column, Wanted};
 pub use csv::CsvConfig;
@@ -67,6 +70,16 @@ pub struct Table {
     pub class_names: Option<Vec<String>>,
     /// Remarks for the user.
     pub notes: Vec<String>,
+    /// Columns that are carried along, as they were asked for.
+    pub kept: Vec<KeptColumn>,
+}
+
+impl Table {
+    /// Rows, and nothing beside them.
+    #[must_use]
+    pub const fn of(features: Features<'static>) -> Self {
+        Self { features, labels: None, image_shape: None, class_names: None, notes: Vec::new(), kept: Vec::new() }
+    }
 }
 
 /// The `[data.*]` table of a configuration: which format, and where its files are.
@@ -146,9 +159,9 @@ impl DataConfig {
             Self::Cifar(config) => config.load(),
             Self::Libsvm(config) => config.load_as(float),
             Self::Csv(config) => config.load(reading),
-            Self::Npy(config) => config.load_as(float),
-            Self::Parquet(config) => config.load_as::<parquet::ParquetFile>(float),
-            Self::Arrow(config) => config.load_as::<arrow::ArrowFile>(float),
+            Self::Npy(config) => config.load(reading),
+            Self::Parquet(config) => config.load_as::<parquet::ParquetFile>(reading),
+            Self::Arrow(config) => config.load_as::<arrow::ArrowFile>(reading),
             Self::Images(config) => config.load(),
         }
     }
@@ -208,6 +221,12 @@ impl Format {
     }
 
     fn read(self, source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+        let is_table = matches!(self, Self::Csv | Self::Npy | Self::Parquet | Self::Arrow);
+        if wanted.is_some_and(|wanted| !wanted.keep.is_empty()) && !is_table {
+            let problem = format!("--keep: found {self}, which has no columns to keep");
+            return Err(DataError::content(source.file(), Position::File, problem)
+                .with_hint("columns can be kept of csv, Parquet, Arrow and npz files"));
+        }
         match self {
             Self::Idx => idx::read(source),
             Self::Cifar => cifar::read(source),

@@ -8,24 +8,28 @@
 //! Features are a matrix, or images of 3 dimensions (n, height, width) or 4 (n, height, width, channels): flattened, with their
 //! channels brought into planes. `u1` stays bytes, other numbers become `f32`, or `f64` where
 //! that would blur a column. Labels are a vector of integers or strings, or a one-hot matrix. A sparse matrix as
-//! `scipy.sparse.save_npz` writes it is read as sparse rows.
+//! `scipy.sparse.save_npz` writes it is read as sparse rows. NaN is a missing value where [preprocess] has a rule for those.
 //!
 //! # References
 //! NumPy documentation, module `numpy.lib.format`, "A simple format for saving numpy arrays to disk".
 
-mod array;
+pub mod array;
+mod frame;
+mod header;
 mod sparse;
+mod vectors;
 mod zip;
 
 use super::columns::Wanted;
 use super::open::{Source, looks_like};
 use super::precision::{FloatType, is_regular};
+use super::reading::Reading;
 use super::{Part, assemble};
 use crate::data::precision::blurred;
 use crate::data::{Dataset, ImageShape, LabelColumn};
 use crate::format::{DataError, Position, Table};
 use crate::visible::listed;
-use array::Array;
+use array::{Array, MissingCells};
 use serde::{Deserialize, Serialize};
 use sparse::Sparse;
 use std::path::{Path, PathBuf};
@@ -98,11 +102,17 @@ impl NpyConfig {
         paths
     }
 
-    /// Reads both parts with their floats in a precision.
+    /// Reads both parts; where missing values are filled in, the rows are a frame.
     ///
     /// # Errors
     /// As for [`DataConfig::load_as`](super::DataConfig::load_as).
-    pub fn load_as(&self, float: FloatType) -> Result<Dataset, DataError> {
+    pub fn load(&self, reading: &Reading<'_>) -> Result<Dataset, DataError> {
+        let as_frame = match reading.encoding {
+            Some(_) => FrameRule::Always,
+            None if reading.cells.missing => FrameRule::Floats,
+            None => FrameRule::Never,
+        };
+        let way = Way { float: reading.float, as_frame };
         let arrays = &self.arrays;
         let train = Names {
             key: "train",
@@ -121,18 +131,18 @@ impl NpyConfig {
             Opened::Array(_) => None,
         };
         let labels = self.train_labels.as_deref();
-        let (mut train_part, image_shape) = part(opened, (&self.train, labels), &train, float, &mut notes)?;
-        let float = FloatType::of_features(&train_part.features);
+        let (mut train_part, image_shape) = part(opened, (&self.train, labels), &train, way, &mut notes)?;
+        let way = Way::of_part(&train_part);
         train_part.weights = self.row_weights(archive.as_deref(), train_part.features.n_rows())?;
         let test_part = match &self.test {
             None => {
                 let archive = archive.filter(|archive| test.features.named.is_some() || test.features.is_in(archive));
                 let labels = self.test_labels.as_deref();
-                archive.map(|archive| part_of_archive(&archive, labels, &test, float, &mut notes)).transpose()?
+                archive.map(|archive| part_of_archive(&archive, labels, &test, way, &mut notes)).transpose()?
             }
             Some(path) => {
                 let labels = self.test_labels.as_deref();
-                Some(part(Opened::open(path)?, (path, labels), &test.or(&train), float, &mut notes)?)
+                Some(part(Opened::open(path)?, (path, labels), &test.or(&train), way, &mut notes)?)
             }
         };
         let test_part = match test_part {
@@ -245,6 +255,29 @@ impl Names<'_> {
 
 type PartAndShape = (Part, Option<ImageShape>);
 
+/// A way to read features.
+#[derive(Clone, Copy)]
+struct Way {
+    float: FloatType,
+    as_frame: FrameRule,
+}
+
+/// Which arrays become tables whose missing values are filled in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FrameRule {
+    Never,
+    Floats,
+    Always,
+}
+
+impl Way {
+    /// That of a part, for the other one.
+    const fn of_part(part: &Part) -> Self {
+        let as_frame = if part.frame.is_some() { FrameRule::Always } else { FrameRule::Never };
+        Self { float: FloatType::of_features(&part.features), as_frame }
+    }
+}
+
 /// An array of labels and its file.
 struct Labels<'a> {
     array: Array,
@@ -286,7 +319,7 @@ fn part_of_archive(
     archive: &zip::Archive,
     labels: Option<&Path>,
     names: &Names<'_>,
-    float: FloatType,
+    way: Way,
     notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
     let file = archive.file();
@@ -302,11 +335,14 @@ fn part_of_archive(
     };
     match (sparse, dense) {
         (Some(sparse), _) => {
+            if way.as_frame == FrameRule::Always {
+                return Err(frame::no_table(file));
+            }
             let label_file = labels.file;
             let labels = labels.of_rows(sparse.n_rows(), file, notes)?;
-            Ok((Part::new(file, label_file, sparse.features(float, notes)?, labels), None))
+            Ok((Part::new(file, label_file, sparse.features(way.float, notes)?, labels), None))
         }
-        (None, Some(dense)) => joined((dense, Some(&features as Again<'_>)), file, labels, float, notes),
+        (None, Some(dense)) => joined((dense, Some(&features as Again<'_>)), file, labels, way, notes),
         (None, None) => unreachable!("features are sparse or dense"),
     }
 }
@@ -315,15 +351,15 @@ fn part(
     opened: Opened,
     (path, labels): (&Path, Option<&Path>),
     names: &Names<'_>,
-    float: FloatType,
+    way: Way,
     notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
     match (opened, labels) {
-        (Opened::Archive(archive), labels) => part_of_archive(&archive, labels, names, float, notes),
+        (Opened::Archive(archive), labels) => part_of_archive(&archive, labels, names, way, notes),
         (Opened::Array(features), Some(labels)) => {
             let again = || Array::open(Source::open(path)?);
             let again = is_regular(path).then_some(&again as Again<'_>);
-            joined((*features, again), path, Labels::of_file(labels, &names.labels)?, float, notes)
+            joined((*features, again), path, Labels::of_file(labels, &names.labels)?, way, notes)
         }
         (Opened::Array(_), None) => Err(DataError::path(path, "holds one array, the features: where are the labels?")
             .with_hint(format!("give their file as `{}_labels`, or both arrays in one .npz", names.key))),
@@ -337,11 +373,17 @@ fn joined(
     (features, again): (Array, Option<Again<'_>>),
     file: &Path,
     labels: Labels<'_>,
-    float: FloatType,
+    way: Way,
     notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
     let label_file = labels.file;
     let labels = labels.of_rows(features.n_rows(), file, notes)?;
+    if way.as_frame == FrameRule::Always || way.as_frame == FrameRule::Floats && features.is_float() {
+        let frame = frame::of_array(features, file)?;
+        let part = Part::new(file, label_file, frame.unencoded(), labels);
+        return Ok((Part { frame: Some(frame), ..part }, None));
+    }
+    let float = way.float;
     let float = if float == FloatType::Auto && !features.is_double() { FloatType::F32 } else { float };
     let mut first = Some(features);
     let read = |double| match (first.take(), again) {
@@ -353,42 +395,6 @@ fn joined(
     Ok((Part::new(file, label_file, features, labels), shape))
 }
 
-/// A matrix of numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Matrix {
-    /// Row-major.
-    pub values: Vec<f64>,
-    /// Rows and columns.
-    pub shape: [usize; 2],
-}
-
-/// The array of a `.npy` file.
-fn sole(path: &Path) -> Result<Array, DataError> {
-    match Opened::open(path)? {
-        Opened::Array(array) => Ok(*array),
-        Opened::Archive(archive) => {
-            let none = Name::of(None, &[]);
-            none.or_sole(&archive).pick(&archive, "numbers", "")
-        }
-    }
-}
-
-/// Reads a matrix of finite numbers in double precision.
-///
-/// # Errors
-/// [`DataError`] when the file is not there, or not such an array.
-pub fn matrix(path: &Path) -> Result<Matrix, DataError> {
-    sole(path)?.matrix()
-}
-
-/// Reads a vector of whole numbers, such as class indices.
-///
-/// # Errors
-/// As for [`matrix`].
-pub fn indices(path: &Path) -> Result<Vec<usize>, DataError> {
-    sole(path)?.whole_numbers("class indices")
-}
-
 /// True for the first bytes of an array or a zip archive.
 pub(super) fn detect(head: &[u8]) -> bool {
     head.starts_with(b"\x93NUMPY") || head.starts_with(b"PK\x03\x04")
@@ -396,16 +402,26 @@ pub(super) fn detect(head: &[u8]) -> bool {
 
 /// Reads a file: an array of features, or an archive with features and, perhaps, labels; those of a test part first.
 pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
-    let none = Arrays::default();
-    let arrays = wanted.map_or(&none, |wanted| &wanted.arrays);
+    let opened = Opened::of(source)?;
+    let model = wanted.filter(|wanted| wanted.n_features > 0);
+    let missing = if model.is_some() { MissingCells::RefusedByModel } else { MissingCells::Refused };
     let float = FloatType::of(wanted.is_some_and(|wanted| wanted.double));
-    let archive = match Opened::of(source)? {
-        Opened::Array(array) => {
-            let (features, image_shape) = array.features(float == FloatType::F64)?;
-            return Ok(Table { features, labels: None, image_shape, class_names: None, notes: Vec::new() });
+    let encoding = wanted.and_then(|wanted| wanted.encoding.as_ref());
+    let table = |array: Array| match encoding {
+        Some(encoding) => frame::encoded(array, encoding),
+        None => {
+            let (features, image_shape) = array.with(missing).features(float == FloatType::F64)?;
+            Ok(Table { image_shape, ..Table::of(features) })
         }
+    };
+    let keep = wanted.map_or(&[][..], |wanted| &wanted.keep);
+    let archive = match opened {
+        Opened::Array(array) if keep.is_empty() => return table(*array),
+        Opened::Array(array) => return Err(frame::nothing_to_keep(&array)),
         Opened::Archive(archive) => archive,
     };
+    let none = Arrays::default();
+    let arrays = wanted.map_or(&none, |wanted| &wanted.arrays);
     let present = |name: &&str| archive.names().any(|n| n == *name);
     let find = |names: [&Option<String>; 2], usual: [&[&'static str]; 2]| {
         let given = names.into_iter().flatten().map(String::as_str);
@@ -414,17 +430,19 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     let labels = find([&arrays.test_labels, &arrays.labels], [&TEST_LABELS, &LABELS]);
     let labels = labels.map(|name| Name::of(Some(&name), &[]).pick(&archive, "labels", "")?.labels()).transpose()?;
     let given = [&arrays.test_features, &arrays.features].into_iter().flatten().map(String::as_str).find(present);
-    let (features, image_shape) = match Sparse::open(&archive).filter(|_| given.is_none()) {
-        Some(sparse) => (sparse?.features(float, &mut Vec::new())?, None),
+    let table = match Sparse::open(&archive).filter(|_| given.is_none()) {
+        Some(_) if encoding.is_some() => return Err(frame::no_table(archive.file())),
+        Some(sparse) => Table::of(sparse?.features(float, &mut Vec::new())?),
         None => {
             let named = find([&arrays.test_features, &arrays.features], [&TEST_FEATURES, &FEATURES]);
             let name = Name::of(named.as_deref(), &[&FEATURES]).or_sole(&archive);
-            name.pick(&archive, "features", "")?.features(float == FloatType::F64)?
+            table(name.pick(&archive, "features", "")?)?
         }
     };
     // Labels of another part of the archive are none of these rows'.
-    let labels = labels.filter(|labels| labels.len() == features.n_rows());
-    Ok(Table { features, labels, image_shape, class_names: None, notes: Vec::new() })
+    let labels = labels.filter(|labels| labels.len() == table.features.n_rows());
+    let kept = frame::kept(&archive, keep, table.features.n_rows())?;
+    Ok(Table { labels, kept, ..table })
 }
 
 #[cfg(test)]

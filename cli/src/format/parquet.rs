@@ -11,11 +11,13 @@
 //! Apache Parquet, *File format* and *Encodings*, <https://parquet.apache.org/docs/file-format/>.
 
 mod chunks;
+pub mod write;
 
-use super::arrow::table::{Batch, TypedFile, damaged, in_words, wrong};
+use super::arrow::parts::{Batch, TypedFile, damaged, in_words, wrong};
 use super::caught::caught;
 use super::open::{Source, looks_like};
-use super::{DataError, Position, limit, quote};
+use super::random::RandomBytes;
+use super::{DataError, Position, quote};
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -26,9 +28,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::SchemaRef;
 use chunks::{Chunk, Chunks};
 use rayon::prelude::*;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const MAGIC: &[u8] = b"PAR1";
@@ -42,81 +42,43 @@ pub(super) fn detect(head: &[u8]) -> bool {
 
 /// A file whose footer has been read.
 pub(super) struct ParquetFile {
-    path: PathBuf,
-    bytes: Bytes,
-    len: u64,
+    bytes: RandomBytes,
     metadata: ArrowReaderMetadata,
-}
-
-enum Bytes {
-    /// A file that is opened whenever it is read.
-    File,
-    /// Bytes from a pipe, or from a file that is compressed as a whole.
-    Memory(Vec<u8>),
-}
-
-impl Bytes {
-    /// Some bytes of a file of that path and length.
-    fn range(&self, path: &Path, len: u64, start: u64, n: u64) -> Result<Vec<u8>, DataError> {
-        let end = start.checked_add(n).filter(|end| *end <= len);
-        let Some(end) = end else { return Err(damaged(path, "a part of it lies behind its end")) };
-        limit::check(path, n)?;
-        let mut found = Vec::new();
-        match self {
-            #[allow(clippy::cast_possible_truncation)]
-            Self::Memory(all) => found.extend_from_slice(&all[start as usize..end as usize]),
-            Self::File => {
-                let read = |found: &mut Vec<u8>| {
-                    let mut file = File::open(path)?;
-                    file.seek(SeekFrom::Start(start))?;
-                    file.take(n).read_to_end(found)
-                };
-                read(&mut found).map_err(|e| DataError::path(path, format!("cannot be read: {e}")))?;
-            }
-        }
-        if found.len() as u64 == n { Ok(found) } else { Err(damaged(path, "it became shorter while it was read")) }
-    }
 }
 
 impl TypedFile for ParquetFile {
     const EXTENSIONS: &'static [&'static str] = &["parquet", "parq", "pq"];
 
     /// Reads the footer; a file from a pipe, or compressed once more, is kept in memory.
-    fn open(mut source: Source) -> Result<Self, DataError> {
-        let path = source.file().to_path_buf();
+    fn open(source: Source) -> Result<Self, DataError> {
         if !source.head().starts_with(MAGIC) {
             let problem = format!("found {}, expected a Parquet file", looks_like(source.head()));
-            return Err(DataError::content(&path, Position::Byte(0), problem));
+            return Err(DataError::content(source.file(), Position::Byte(0), problem));
         }
-        let (bytes, len) = if let Some((_, len)) = source.reopen()? {
-            (Bytes::File, len)
-        } else {
-            let mut all = Vec::new();
-            let len = source.read_all(&mut all)?;
-            (Bytes::Memory(all), len)
-        };
-        let tail = bytes.range(&path, len, len.saturating_sub(8), len.min(8))?;
+        let bytes = RandomBytes::of(source)?;
+        let (path, len) = (bytes.path(), bytes.len());
+        let tail = bytes.range(len.saturating_sub(8), len.min(8))?;
         let footer_len = match tail.split_first_chunk() {
             Some((len, b"PAR1")) => u64::from(u32::from_le_bytes(*len)),
             Some((_, b"PARE")) => {
-                return Err(wrong(&path, "the file is encrypted").with_hint("write it again without encryption"));
+                return Err(wrong(path, "the file is encrypted").with_hint("write it again without encryption"));
             }
             _ => {
                 let problem = "the file is cut off: its footer is missing";
-                return Err(wrong(&path, problem).with_hint("get the file again"));
+                return Err(wrong(path, problem).with_hint("get the file again"));
             }
         };
         let Some(start) = len.checked_sub(footer_len + 12) else {
-            return Err(damaged(&path, "the footer is longer than the file"));
+            return Err(damaged(path, "the footer is longer than the file"));
         };
-        let footer = bytes.range(&path, len, start + 4, footer_len)?;
+        let footer = bytes.range(start + 4, footer_len)?;
         let metadata = caught(|| metadata(&footer)).unwrap_or_else(|| Err("its numbers do not fit together".into()));
-        let metadata = metadata.map_err(|problem| damaged(&path, &format!("the footer is damaged: {problem}")))?;
-        Ok(Self { path, bytes, len, metadata })
+        let metadata = metadata.map_err(|problem| damaged(path, &format!("the footer is damaged: {problem}")))?;
+        Ok(Self { bytes, metadata })
     }
 
     fn path(&self) -> &Path {
-        &self.path
+        self.bytes.path()
     }
 
     fn schema(&self) -> &SchemaRef {
@@ -156,7 +118,7 @@ impl TypedFile for ParquetFile {
                     let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
                     let n = columns[0].1.len();
                     if n == 0 || n > n_rows - at || columns.iter().any(|(_, array)| array.len() != n) {
-                        return Err(damaged(&self.path, "its columns are not equally long"));
+                        return Err(damaged(self.path(), "its columns are not equally long"));
                     }
                     sink(Batch { first: first + at, columns })?;
                     at += n;
@@ -178,20 +140,23 @@ impl ParquetFile {
             { about.columns().iter().enumerate() }.filter(|(leaf, _)| schema.get_column_root_idx(*leaf) == column);
         let mut chunks = Vec::new();
         for (_, chunk) in leaves {
-            check_codec(chunk).map_err(|(problem, hint)| wrong(&self.path, &shown(&problem)).with_hint(hint))?;
+            check_codec(chunk).map_err(|(problem, hint)| wrong(self.path(), &shown(&problem)).with_hint(hint))?;
             let (start, len) = chunk.byte_range();
-            let bytes = self.bytes.range(&self.path, self.len, start, len)?;
+            let bytes = self.bytes.range(start, len)?;
             chunks.push(Chunk { start, bytes: bytes.into(), codec: chunk.compression() });
         }
         let build = || {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(Chunks::new(self.len, chunks), self.metadata.clone())
-                .with_row_groups(vec![group])
-                .with_projection(ProjectionMask::roots(schema, [column]))
-                .with_batch_size(most)
-                .build()
+            ParquetRecordBatchReaderBuilder::new_with_metadata(
+                Chunks::new(self.bytes.len(), chunks),
+                self.metadata.clone(),
+            )
+            .with_row_groups(vec![group])
+            .with_projection(ProjectionMask::roots(schema, [column]))
+            .with_batch_size(most)
+            .build()
         };
-        let unreadable = || damaged(&self.path, &shown(UNREADABLE));
-        caught(build).ok_or_else(unreadable)?.map_err(|e| damaged(&self.path, &shown(&in_words(&e))))
+        let unreadable = || damaged(self.path(), &shown(UNREADABLE));
+        caught(build).ok_or_else(unreadable)?.map_err(|e| damaged(self.path(), &shown(&in_words(&e))))
     }
 
     /// The next rows of a column; none where there are none.
@@ -199,12 +164,10 @@ impl ParquetFile {
         let shown = |problem: &str| format!("column {}: {problem}", quote(self.schema().field(column).name()));
         match caught(|| reader.next()) {
             Some(Some(Ok(batch))) if batch.num_columns() == 1 => Ok(Arc::clone(batch.column(0))),
-            Some(Some(Err(error))) => {
-                Err(chunks::limit_of(&self.path, &error)
-                    .unwrap_or_else(|| damaged(&self.path, &shown(&in_words(&error)))))
-            }
-            Some(None) => Err(damaged(&self.path, &shown("it has fewer values than the footer promises"))),
-            Some(Some(Ok(_))) | None => Err(damaged(&self.path, &shown(UNREADABLE))),
+            Some(Some(Err(error))) => Err(chunks::limit_of(self.path(), &error)
+                .unwrap_or_else(|| damaged(self.path(), &shown(&in_words(&error))))),
+            Some(None) => Err(damaged(self.path(), &shown("it has fewer values than the footer promises"))),
+            Some(Some(Ok(_))) | None => Err(damaged(self.path(), &shown(UNREADABLE))),
         }
     }
 }

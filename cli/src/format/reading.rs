@@ -8,6 +8,16 @@ use std::path::Path;
 pub const MISSING: [&str; 16] =
     ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "-nan", "null", "NULL", "Null", "None", "<NA>", "#N/A", "NaT", "?"];
 
+/// What to do about words, and about missing values.
+pub(super) const WORD: &str =
+    "`categories = \"one-hot\"` of [preprocess] takes words as categories; `ignore` leaves the column out";
+pub(super) const LACKS: &str = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";
+/// The same where the rows are for a model.
+pub(super) const OF_MODEL: &str = "the model was trained on numbers in this column";
+pub(super) const OF_DATES: &str = "the model was trained on dates in this column";
+pub(super) const FILLED: &str =
+    "the model was trained without `missing` of [preprocess], which would fill the value in";
+
 /// Whether a cell is missing.
 #[must_use]
 pub fn is_missing(cell: &[u8]) -> bool {

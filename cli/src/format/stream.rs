@@ -5,7 +5,7 @@
 
 use super::columns::{Column, find};
 use super::open::{Source, is_text};
-use super::{Complaint, DataError, Format, Position, Table, Wanted, csv, limit, read_source};
+use super::{Complaint, DataError, Format, KeptColumn, Position, Table, Wanted, csv, limit, read_source};
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -31,14 +31,6 @@ struct Header {
     delimiter: u8,
     names: Option<Vec<String>>,
     n_columns: usize,
-}
-
-/// Rows that have arrived.
-pub struct Arrived {
-    /// The rows, for a model.
-    pub table: Table,
-    /// The cells of each kept column.
-    pub kept: Vec<Vec<String>>,
 }
 
 /// Bytes from a thread that reads.
@@ -104,6 +96,12 @@ impl Read for Arrivals {
 }
 
 impl TextStream {
+    /// Whether a source may be one, by its first bytes.
+    #[must_use]
+    pub fn is_likely(source: &Source) -> bool {
+        is_text(source.head())
+    }
+
     /// A stream of rows, or the same bytes as a source where they are no plain csv or libsvm text.
     ///
     /// # Errors
@@ -130,7 +128,7 @@ impl TextStream {
     ///
     /// # Errors
     /// As [`super::read_table_for`]; a kept column that is not there.
-    pub fn next(&mut self, wanted: &Wanted, keep: &[Column]) -> Result<Option<Arrived>, DataError> {
+    pub fn next(&mut self, wanted: &Wanted) -> Result<Option<Table>, DataError> {
         let part = loop {
             match self.arrivals.whole() {
                 Some(end) => {
@@ -150,18 +148,18 @@ impl TextStream {
                 }
             }
         };
-        let kept = self.kept(&part, keep)?;
+        let kept = self.kept(&part, &wanted.keep)?;
         let header = self.header.as_ref();
         let text = header.map_or_else(Vec::new, |header| header.text.clone());
         let lines_of_header = lines(&text);
         let source = Source::from_reader(&self.file, Box::new(Cursor::new([text, part.clone()].concat())), None)?;
         let header = header.map(|header| header.names.is_some());
-        let wanted = Wanted { header: header.or(wanted.header), ..wanted.clone() };
+        let wanted = Wanted { header: header.or(wanted.header), keep: Vec::new(), ..wanted.clone() };
         let table = read_source(source, Some(self.format), Some(&wanted));
         let table = table.map_err(|error| self.moved(error, lines_of_header))?;
         self.lines_before += lines(&part);
         self.rows_before += table.features.n_rows();
-        Ok(Some(Arrived { table, kept }))
+        Ok(Some(Table { kept, ..table }))
     }
 
     /// The part behind the header of the text, which is looked for once.
@@ -179,7 +177,7 @@ impl TextStream {
     }
 
     /// The cells of the kept columns.
-    fn kept(&self, part: &[u8], keep: &[Column]) -> Result<Vec<Vec<String>>, DataError> {
+    fn kept(&self, part: &[u8], keep: &[Column]) -> Result<Vec<KeptColumn>, DataError> {
         if keep.is_empty() {
             return Ok(Vec::new());
         }
@@ -199,7 +197,10 @@ impl TextStream {
                 cells.push(String::from_utf8_lossy(record.get(at).unwrap_or_default()).into_owned());
             }
         }
-        Ok(kept)
+        let names = header.names.as_ref();
+        let name = |(column, at): (&Column, &usize)| names.map_or_else(|| column.name(), |names| names[*at].clone());
+        let named = keep.iter().zip(&found).map(name);
+        Ok(named.zip(kept).map(|(name, cells)| KeptColumn::of_text(name, cells)).collect())
     }
 
     /// An error of a part, at its place in the whole.

@@ -211,10 +211,9 @@ fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepa
     })?;
     data.features = data.features.densified();
     let refused = |problem: String, hint: &str| ConfigError::new(&config.file, problem).with_hint(hint);
-    let split = run
-        .split
-        .split(&data.labels, data.n_train, data.n_classes(), run.seed)
-        .map_err(|e| refused(e.to_string(), "change `validation` or `test` of [split]"))?;
+    let (seed, is_search) = (run.seed, run.search.is_some());
+    let split = run.split.split(&data, seed, is_search);
+    let split = split.map_err(|Complaint { problem, hint }| refused(problem, &hint))?;
     if run.early_stopping.is_some() && split.validation.is_empty() {
         let problem = "[early_stopping] watches validation rows, but [split] holds none out".to_owned();
         return Err(refused(problem, "set `validation` of [split], for example `validation = 0.1`").into());

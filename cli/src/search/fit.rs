@@ -127,13 +127,9 @@ impl<'a> Bench<'a> {
         threads: usize,
         observer: &mut dyn Observer,
     ) -> Result<Option<Vec<FitRecord>>, RunError> {
-        let rows = match rung.resource {
-            Resource::Rows => {
-                let seed = self.trials[group.trials[0]].config.run.seed;
-                folds::part(&self.folds[fold], &self.data.labels, self.data.n_classes(), rung.share, seed)
-            }
-            Resource::Steps => self.folds[fold].train.clone(),
-        };
+        let share = if rung.resource == Resource::Rows { rung.share } else { 1.0 };
+        let run = &self.trials[group.trials[0]].config.run;
+        let rows = folds::part(&self.folds[fold], &self.data.labels, self.data.n_classes(), share, run);
         let fitted = self.fitted(group, fold, &rows)?;
         let job = GroupJob { bench: self, group, fold, rung, rows: &rows, fitted: &fitted, threads };
         let fits = match group.kind {

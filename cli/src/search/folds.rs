@@ -1,7 +1,7 @@
 //! The rows that trials are trained on and judged by: the validation rows of `[split]`, or stratified folds.
 
 use crate::config::search::SearchConfig;
-use crate::config::{ConfigError, LoadedConfig};
+use crate::config::{ConfigError, LoadedConfig, RunConfig, split};
 use crate::data::folds::stratified;
 use crate::data::{Dataset, Fold, Holdout, Split, SplitConfig, SplitMethod};
 
@@ -51,8 +51,7 @@ pub fn folds(
     }
     let first = Fold { train: split.train.clone(), validation: split.validation.clone() };
     let labels: Vec<u32> = pool.iter().map(|&r| data.labels[r as usize]).collect();
-    let rule =
-        SplitConfig { validation: Holdout::Rows(split.validation.len()), test: None, ..config.run.split.clone() };
+    let rule = SplitConfig { validation: Holdout::Rows(split.validation.len()), test: None, ..config.run.split.rule() };
     let again = |repeat: u64| {
         let split = rule.split(&labels, labels.len(), data.n_classes(), config.run.seed.wrapping_add(repeat));
         let split = split.unwrap_or_default();
@@ -62,18 +61,17 @@ pub fn folds(
     Ok(std::iter::once(first).chain((1..repeats as u64).map(again)).collect())
 }
 
-/// A stratified part of the training rows of a fold, for an early rung of successive halving.
+/// The rows of a fold that a trial is trained on: those of `train_rows`, and of these a stratified part on an early rung of successive
+/// halving.
 #[must_use]
-pub fn part(fold: &Fold, labels: &[u32], n_classes: usize, share: f64, seed: u64) -> Vec<u32> {
-    if share >= 1.0 {
-        return fold.train.clone();
-    }
-    let of_rows: Vec<u32> = fold.train.iter().map(|&r| labels[r as usize]).collect();
-    let rule = SplitConfig { validation: Holdout::Fraction(1.0 - share), method: SplitMethod::Stratified, test: None };
-    match rule.split(&of_rows, of_rows.len(), n_classes, seed) {
-        Ok(split) => split.train.into_iter().map(|p| fold.train[p as usize]).collect(),
-        // Too few rows for a share of them.
-        Err(_) => fold.train.clone(),
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub fn part(fold: &Fold, labels: &[u32], n_classes: usize, share: f64, run: &RunConfig) -> Vec<u32> {
+    let learned = run.split.learned(&fold.train, labels, n_classes, run.seed);
+    let learned = learned.unwrap_or_else(|| fold.train.clone());
+    // Too few rows for a share of them stay whole.
+    match (learned.len() as f64 * share).round() as usize {
+        0 => learned,
+        n => split::part(&learned, labels, n_classes, n, run.seed),
     }
 }
 
@@ -82,12 +80,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_the_rows_is_stratified() {
+    fn an_early_rung_has_a_part_of_the_rows_of_a_trial() {
         let labels: Vec<u32> = (0..100).map(|i| u32::from(i % 10 == 0)).collect();
         let fold = Fold { train: (0..100).collect(), validation: Vec::new() };
-        let rows = part(&fold, &labels, 2, 0.3, 0);
+        let run = |rows: &str| {
+            let text = format!("[data.digits]\n[split]\n{rows}\n");
+            LoadedConfig::parse(&text, std::path::Path::new("x"), &[]).unwrap().run
+        };
+        let rows = part(&fold, &labels, 2, 0.3, &run(""));
         assert_eq!((rows.len(), rows.iter().filter(|&&r| labels[r as usize] == 1).count()), (30, 3));
-        assert_eq!(part(&fold, &labels, 2, 1.0, 0), fold.train);
-        assert_eq!(part(&Fold { train: vec![5], validation: vec![] }, &labels, 2, 0.1, 0), [5]);
+        assert_eq!(part(&fold, &labels, 2, 1.0, &run("")), fold.train);
+        let half = part(&fold, &labels, 2, 1.0, &run("train_rows = 0.5"));
+        let rows = part(&fold, &labels, 2, 0.4, &run("train_rows = 0.5"));
+        assert_eq!((half.len(), rows.len()), (50, 20));
+        assert!(rows.iter().all(|row| half.contains(row)));
+        assert_eq!(part(&Fold { train: vec![5], validation: vec![] }, &labels, 2, 0.1, &run("")), [5]);
     }
 }

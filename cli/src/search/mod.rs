@@ -20,7 +20,7 @@ pub mod space;
 pub mod table;
 
 use crate::config::search::{HalvingConfig, Resource, SearchConfig};
-use crate::config::{ConfigError, LoadedConfig};
+use crate::config::{ConfigError, LoadedConfig, SplitTable};
 use crate::data::Fold;
 use crate::device::OpenDevice;
 use crate::format::Complaint;
@@ -169,7 +169,14 @@ impl<'a> SearchPlan<'a> {
         let (rows, trainings) = (folds::pool(&prepared.split).len() as f64 * count as f64, total as f64);
         run::afford(&format!("{count} folds and {total} trainings"), 4.0 * rows + TRAINING * trainings, FEWER)
             .map_err(refused)?;
-        folds::folds(self.config, self.search, &prepared.data, &prepared.split)
+        let folds = folds::folds(self.config, self.search, &prepared.data, &prepared.split)?;
+        let fewest = folds.iter().map(|fold| fold.train.len()).min().unwrap_or(0);
+        let tables = self.trials.iter().map(|trial| &trial.config.run.split);
+        let is_too_many = |table: &&SplitTable| table.train_rows.is_some_and(|rows| rows.of(fewest) > fewest);
+        match { tables }.find(is_too_many) {
+            Some(table) => Err(refused(table.too_many(fewest))),
+            None => Ok(folds),
+        }
     }
 
     /// Runs the search in a folder, or the rest of it.

@@ -20,6 +20,9 @@ const TRIAL: f64 = 4096.0;
 /// Tables that all trials share.
 const SHARED: [&str; 6] = ["data", "split", "search", "device", "threads", "calibration"];
 
+/// The key of `[split]` that makes a learning curve: the rows that are held out are the same for all.
+const TRAIN_ROWS: &str = "split.train_rows";
+
 /// One point of the space.
 #[derive(Debug, Clone)]
 pub struct Trial {
@@ -89,10 +92,11 @@ pub fn table(config: &LoadedConfig) -> Result<&SearchConfig, ConfigError> {
             "name keys and their values: \"solver.sgd.learning_rate\" = { log = [1e-4, 1.0], points = 5 }",
         );
     }
-    if let Some(key) = search.space.0.keys().find(|key| SHARED.contains(&key.split('.').next().unwrap_or_default())) {
+    let is_shared = |key: &&String| *key != TRAIN_ROWS && SHARED.contains(&key.split('.').next().unwrap_or_default());
+    if let Some(key) = search.space.0.keys().find(is_shared) {
         return refused(
             format!("search.space.{}: all trials share this key", visible::short(key)),
-            "the space is over seed, gradient, preprocess, objective, loss, solver and early_stopping",
+            "the space is over seed, gradient, preprocess, objective, loss, solver, early_stopping and split.train_rows",
         );
     }
     if search.folds.get() == 1 {

@@ -44,8 +44,9 @@ def rows_of(kind, draw):
     return x, names[y]
 
 
-def compare_table(folder, draw, missing, indicator, scale):
-    """Words, missing cells, truth values and times, as they come: the largest difference of scores, relative to the largest score."""
+def compare_table(folder, draw, missing, indicator, scale, calibration):
+    """Words, missing cells, truth values and times, as they come: the largest difference of scores, relative to the largest score, and of
+    probabilities."""
     n = 400
     kind = draw.integers(0, 3, n)
     columns = {
@@ -68,7 +69,7 @@ def compare_table(folder, draw, missing, indicator, scale):
     config = folder / "t.toml"
     config.write_text(
         f"[data.csv]\ntrain = '{folder / 't.csv'}'\nlabel = 'y'\n[preprocess]\ncenter = 'mean'\nscale = '{scale}'\n"
-        f"categories = 'one-hot'\nmissing = '{missing}'\nindicator = {indicator}\n"
+        f"categories = 'one-hot'\nmissing = '{missing}'\nindicator = {indicator}\n[calibration]\nmethod = '{calibration}'\n"
     )
     burn_svm("train", config, "--out", folder / "run", "--force", "-q")
     own = [line.split("\t") for line in burn_svm("predict", folder / "run", folder / "t.csv", "--scores").splitlines()]
@@ -85,7 +86,10 @@ def compare_table(folder, draw, missing, indicator, scale):
     found = dict(zip([output.name for output in session.get_outputs()], session.run(None, inputs)))
     classes = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
     assert [classes[k] for k in found["label"]] == [row[0] for row in own], "a label differs"
-    return np.abs(found["scores"] - scores).max() / np.abs(scores).max()
+    assert list(found["class"]) == [row[0] for row in own], "a name differs"
+    own = burn_svm("predict", folder / "run", folder / "t.csv", "--probabilities").splitlines()
+    probabilities = np.array([[float(value) for value in line.split("\t")[1:]] for line in own])
+    return max(np.abs(found["scores"] - scores).max() / np.abs(scores).max(), np.abs(found["probabilities"] - probabilities).max())
 
 
 def main():
@@ -102,8 +106,8 @@ def main():
                     worst = max(worst, compare(folder, x, kind, scale, center, loss))
         for missing in ("mean", "median", "most-frequent"):
             for indicator in ("true", "false"):
-                for scale in ("std", "unit-row"):
-                    worst = max(worst, compare_table(folder, draw, missing, indicator, scale))
+                for scale, calibration in (("std", "temperature"), ("unit-row", "platt")):
+                    worst = max(worst, compare_table(folder, draw, missing, indicator, scale, calibration))
     print(f"largest difference {worst:.1e}")
     sys.exit(worst > MOST)
 

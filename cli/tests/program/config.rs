@@ -368,9 +368,15 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "scale = \"std\"",
+        "categories = \"one-hot\"",
+        "preprocess.categories is set, but [data.digits] has no words",
+        "it is for tables: [data.csv], [data.parquet], [data.arrow]",
+    ),
+    (
+        "scale = \"std\"",
         "missing = \"mean\"",
-        "preprocess.categories or .missing is set, but [data.digits] has neither words nor missing values",
-        "they are for tables: [data.csv]",
+        "preprocess.missing is set, but [data.digits] has no missing values",
+        "it is for tables and arrays: [data.csv], [data.parquet], [data.arrow], [data.npy]",
     ),
     (
         "scale = \"std\"",

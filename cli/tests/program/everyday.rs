@@ -270,6 +270,54 @@ fn init_knows_data_that_are_no_tables() {
     assert_eq!(problem.problem(), "prices.csv: found label `2.5` among labels that are all numbers, expected classes");
 }
 
+/// One table as csv and as Parquet: one model, whichever it was trained on and whichever is predicted.
+#[test]
+fn a_table_is_the_same_in_every_format() {
+    let desk = Desk::new();
+    let mut scores = Vec::new();
+    for format in ["csv", "parquet"] {
+        let file = format!("birds.{format}");
+        desk.write(&file, std::fs::read(repository(&format!("cli/tests/fixtures/formats/{file}"))).unwrap());
+        let toml = format!("{format}.toml");
+        desk.succeed(&["init", &file, "--out", &toml]);
+        let seen = desk.read(&toml);
+        assert!(seen.contains("ignore = [\"id\"]") && seen.contains("label = \"species\""), "{seen}");
+        let category = format!("data.{format}.category=[\"zip\"]");
+        desk.succeed(&["train", &toml, "--out", format, "--set", &category, "-q"]);
+    }
+    for run in ["csv", "parquet"] {
+        let names = burn_svm_cli::model_file::load(&desk.path(run)).unwrap().feature_names.unwrap();
+        let all = [
+            "island=Biscoe",
+            "island=Dream",
+            "island=Torgersen",
+            "bill",
+            "zip=8000",
+            "zip=8001",
+            "zip=8002",
+            "zip=8003",
+        ];
+        assert_eq!(names[..8], all, "{run}");
+        for file in ["birds.csv", "birds.parquet"] {
+            scores.push((run, file, desk.succeed(&["predict", run, file, "--scores"]).stdout));
+        }
+        desk.succeed(&["evaluate", run, "--data", "birds.parquet"]);
+    }
+    assert!(scores[0].2.lines().count() == 150);
+    // Dates are days in the one and seconds in the other, of different sizes: a model is the same for both files.
+    assert_eq!(scores[0].2, scores[1].2);
+    assert_eq!(scores[2].2, scores[3].2);
+    let mut verdict = Verdict::default();
+    let hint = "`categories = \"one-hot\"` of [preprocess] takes words as categories; `ignore` leaves the column out";
+    let problem = "birds.parquet: record 1: column `island`: found `Biscoe`, expected a number";
+    desk.write("my.toml", "[data.parquet]\ntrain = 'birds.parquet'\nlabel = 'species'\n");
+    verdict.hold(&Case { what: "words", problem, hint }, &desk.run(&["train", "my.toml", "--out", "x"]), 1);
+    let hint = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";
+    let outcome = desk.run(&["train", "my.toml", "--out", "x", "--set", "preprocess.categories=one-hot"]);
+    assert!(outcome.problem().contains("the value is missing") && outcome.hint() == hint, "{}", outcome.stderr);
+    verdict.assert();
+}
+
 /// The scores of a search are those of models whose tables were encoded on the rows of their folds.
 #[test]
 fn the_folds_of_a_search_encode_their_own_rows() {

@@ -245,12 +245,15 @@ fn onnx_holds_a_graph_that_scores_alike() {
             ("unit-row", _) => expected.extend(normalised),
             _ => {}
         }
-        expected.extend(["Gemm", "Cast", "ArgMax"]);
+        expected.extend(["Gemm", "Cast", "ArgMax", "Gather"]);
         assert_eq!(operators, expected);
         assert_eq!(all(graph, 11).iter().map(|m| text(m, 1)).collect::<Vec<_>>(), ["features"]);
-        assert_eq!(all(graph, 12).iter().map(|m| text(m, 1)).collect::<Vec<_>>(), ["scores", "label"]);
+        assert_eq!(all(graph, 12).iter().map(|m| text(m, 1)).collect::<Vec<_>>(), ["scores", "label", "class"]);
+        let (words, numbers): (Vec<&[u8]>, Vec<&[u8]>) =
+            all(graph, 5).into_iter().partition(|tensor| text(tensor, 8) == "class_names");
+        assert_eq!(all(words[0], 6), ["cat", "dog", "owl"].map(str::as_bytes));
         let tensors: HashMap<String, Vec<f64>> =
-            all(graph, 5).iter().map(|tensor| (text(tensor, 8), doubles(all(tensor, 9)[0]))).collect();
+            numbers.iter().map(|tensor| (text(tensor, 8), doubles(all(tensor, 9)[0]))).collect();
         let mut rows = cells(THREE, 3);
         for row in &mut rows {
             if let Some(mean) = tensors.get("mean") {
@@ -263,6 +266,45 @@ fn onnx_holds_a_graph_that_scores_alike() {
         }
         let found = products(&rows, &tensors["weight"], &tensors["bias"]);
         assert_close(&found, &predicted(&desk, "run").1, 1e-12, scale);
+    }
+}
+
+#[test]
+fn a_calibration_is_in_the_graph_and_the_others_say_that_they_leave_it_out() {
+    for (method, tensor) in [("temperature", "temperature"), ("platt", "slope")] {
+        let desk = Desk::new();
+        desk.write("rows", THREE).write("my.toml", config("std", "mean", "crammer_singer"));
+        let method = format!("calibration.method={method}");
+        desk.succeed(&[
+            "train",
+            "my.toml",
+            "--out",
+            "run",
+            "--quiet",
+            "--set",
+            &method,
+            "--set",
+            "calibration.folds=2",
+        ]);
+        desk.succeed(&["export", "run", "--to", "onnx", "m.onnx"]);
+        let bytes = desk.bytes("m.onnx");
+        let graph = all(&bytes, 7)[0];
+        let outputs: Vec<String> = all(graph, 12).iter().map(|m| text(m, 1)).collect();
+        assert_eq!(outputs, ["scores", "label", "class", "probabilities"]);
+        let tensors = all(graph, 5);
+        let kept = tensors.iter().find(|found| text(found, 8) == tensor).unwrap();
+        let result: serde_json::Value = serde_json::from_str(&desk.read("run/result.json")).unwrap();
+        let stored = &result["calibration"][tensor];
+        let expected: Vec<f64> = match stored.as_array() {
+            Some(values) => values.iter().map(|v| v.as_f64().unwrap()).collect(),
+            None => vec![stored.as_f64().unwrap()],
+        };
+        assert_eq!(doubles(all(kept, 9)[0]), expected);
+        for format in ["npz", "liblinear"] {
+            let said = desk.succeed(&["export", "run", "--to", format, "m"]).stderr;
+            let expected = "the calibration is left out: scores, and no probabilities; `--to onnx` has both";
+            assert!(said.contains(expected), "{said}");
+        }
     }
 }
 

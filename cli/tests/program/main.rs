@@ -19,6 +19,7 @@ mod foreign; // files that are not ours: neither overwritten nor taken away; lin
 mod formats; // bad data files of each format through train, predict and evaluate: exit code 1, file and place, a hint
 mod guidance; // help with examples, completions, the manual, weights by name, the next step after a bare mistake
 mod hostile; // small files that unpack to large ones or promise them, with a limit: exit code 1 and a sentence
+mod kinds; // whole kinds of input: each spelling of a truth value, each kind of label in every format; runs that stop short
 mod lbfgs; // L-BFGS: certified optima, agreement with the exact solver, devices, limits
 mod lesson; // a gradient of one's own, pictures of kinks, the page of a run that goes
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
@@ -42,5 +43,6 @@ mod solvers; // the exact solver: certified optima, monotone duals, one optimum 
 mod stacked; // stacked training: each member as if alone, whatever its neighbours do
 mod tables; // tables with named columns from training to prediction
 mod tidy; // the house rules, read from the source: layers, printing, lengths, configurations
+mod typed; // typed tables and arrays for models of other formats, kept columns, predictions as Parquet, learning curves
 mod watching; // JSON lines, event files, dry runs, layouts of predictions
 mod weights; // row weights: copies of rows, naive gradients, both solvers // engines of SGD as the program runs them: one result, memory that stays, rows that do not fit

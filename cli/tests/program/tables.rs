@@ -123,7 +123,7 @@ fn parquet_is_trained_on_evaluated_and_predicted() {
     let case = Case {
         what: "a missing cell",
         problem: "bad.parquet: record 3: column `lacks`: the value is missing",
-        hint: "fill missing values in or drop their rows before training, or leave the column out with `ignore`",
+        hint: "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out",
     };
     verdict.hold(&case, &desk.run(&["train", "bad.toml", "--out", "other"]), 1);
     verdict.assert();

@@ -160,7 +160,7 @@ fn kept_columns_stand_before_the_prediction() {
     let expected = "id,note,prediction\n7,\"one\nline\",'=x\n8,,\"y, z\"\n'=9,c,'=x\n";
     assert_eq!(desk.succeed(&[&["predict", "run", "new.csv"], &kept[..]].concat()).stdout, expected);
     let rows = json_lines(&desk.succeed(&["predict", "run", "new.csv", "--output", "jsonl", "--keep", "1"]).stdout);
-    assert_eq!((rows[1]["1"].as_str(), rows[1]["prediction"].as_str()), (Some("8"), Some("y, z")));
+    assert_eq!((rows[1]["id"].as_str(), rows[1]["prediction"].as_str()), (Some("8"), Some("y, z")));
     let refused = |arguments: &[&str]| desk.run(&[&["predict", "run", "new.csv"], arguments].concat());
     let unknown = refused(&["--output", "csv", "--keep", "idd"]);
     assert_eq!((unknown.code, unknown.hint()), (Some(1), "did you mean `id`?"));

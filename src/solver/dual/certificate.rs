@@ -9,6 +9,7 @@ use crate::evaluation::Evaluation;
 use crate::loss::Loss;
 use crate::model::{BiasRule, Scorer};
 use crate::objective::DualPoint;
+use crate::solver::columns::UsedColumns;
 use crate::solver::newton::Price;
 use crate::solver::{Certificate, Fit, LogEntry, Observer, Problem, StopReason};
 use std::num::NonZeroUsize;
@@ -42,14 +43,33 @@ pub fn certify(
     let certificate = |dual: f64| Certificate::proved(measured.value, measured.at_most, dual);
     // Before the solver works for nothing.
     certificate(0.0)?;
-    let (theta, bound, fit) = std::thread::scope(|scope| {
-        let mut ascent = Ascent::new(config, problem, scope)?;
-        let (theta, bound) = ascent.start_at(weight, bias)?;
-        Ok::<_, SolveError>((theta, bound, ascent.run(observer)?))
-    })?;
+    let (theta, bound, fit) = match UsedColumns::of(problem) {
+        Some(columns) => {
+            let k = problem.n_classes;
+            let own = columns.narrow(weight, k);
+            let (theta, bound, fit) = ascend_from(config, &columns.problem(problem), &own, bias, observer)?;
+            (theta, bound, columns.widen(fit, k))
+        }
+        None => ascend_from(config, problem, weight, bias, observer)?,
+    };
     let own = certificate(bound)?;
     let better = fit.certificate.map_or(own.dual, |c| c.dual.max(own.dual));
     Ok(Proof { own, theta, fit, tightened: certificate(better)? })
+}
+
+/// θ, the bound there, and the result of the solver from there.
+fn ascend_from(
+    config: &DualConfig,
+    problem: &Problem<'_>,
+    weight: &[f64],
+    bias: Option<&[f64]>,
+    observer: &mut dyn Observer,
+) -> Result<(f64, f64, Fit), SolveError> {
+    std::thread::scope(|scope| {
+        let mut ascent = Ascent::new(config, problem, scope)?;
+        let (theta, bound) = ascent.start_at(weight, bias)?;
+        Ok((theta, bound, ascent.run(observer)?))
+    })
 }
 
 /// The certificate of weights by their own scores, with the evaluation of the training rows; `None` where there is no regulariser, or a

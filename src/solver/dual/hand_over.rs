@@ -1,8 +1,9 @@
 //! Choice of the method that finishes: ascent, or one of second order, whose price can be estimated: the interior point method, or proximal Newton
 //! where that is too expensive.
 //!
-//! Ascent continues as long as it has cost less than the other would, and after that as long as its gap falls so fast that the goal is
-//! nearer than the other's price. Both are counted in visits to a row, not in seconds: the same problem always takes the same method.
+//! Ascent continues as long as its gap falls so fast that the goal is nearer than the other's price. It has to have cost as much itself before it
+//! is given up for the interior point method, and for the proximal one as much less as the goal is further away than the price. All is counted
+//! in visits to a row, not in seconds: the same problem always takes the same method.
 
 use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError};
 use crate::objective::Objective;
@@ -65,13 +66,15 @@ impl Ascent<'_, '_> {
         let (Some(price), Some((gap, before, visits))) = (self.relay.price, self.fall()) else {
             return false;
         };
-        if self.relay.failed || (self.visited as f64) < price.visits {
+        let spent = self.visited as f64;
+        if self.relay.failed || (!self.relay.is_proximal && spent < price.visits) {
             return false;
         }
         let rate = (before / gap).ln() / visits;
         let left = (gap / self.config.gap.get().max(f64::MIN_POSITIVE)).ln();
+        let patience = if self.relay.is_proximal { (price.visits / spent).max(1.0) } else { 1.0 };
         // A gap that does not fall, or is no number, never arrives.
-        let arrives = left <= rate * price.visits;
+        let arrives = left <= rate * price.visits * patience;
         !arrives
     }
 

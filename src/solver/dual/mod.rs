@@ -32,6 +32,7 @@ mod verify;
 mod walk;
 
 use super::checkpoint::Clock;
+use super::columns::UsedColumns;
 use super::stop::StopReason;
 use super::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
 use crate::data::streams;
@@ -83,6 +84,10 @@ pub fn solve_path<E: From<SolveError>>(
     observer: &mut dyn Observer,
     each: &mut dyn FnMut(usize, Fit) -> Result<(), E>,
 ) -> Result<(), E> {
+    if let Some(columns) = UsedColumns::of(problem) {
+        let mut widened = |at: usize, fit: Fit| each(at, columns.widen(fit, problem.n_classes));
+        return solve_path(config, &columns.problem(problem), lambdas, observer, &mut widened);
+    }
     std::thread::scope(|scope| {
         let mut ascent = Ascent::new(config, problem, scope)?;
         let resumed = observer.resume().map(|snapshot| ascent.restore(snapshot)).transpose()?;

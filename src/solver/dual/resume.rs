@@ -16,6 +16,7 @@ impl Ascent<'_, '_> {
         self.state.keep(&mut kept);
         kept.put("weights", self.rows.held()?);
         kept.put_one("double", u8::from(self.double));
+        kept.put_one("origins", 1u8);
         kept.put_one("lambda", self.lambda);
         kept.put_one("place", self.place as u64);
         let position = self.rng.get_word_pos();
@@ -65,6 +66,8 @@ impl Ascent<'_, '_> {
         // Another device may hold W in another way; then it is put together from the dual variables.
         let weights = kept.take::<f64>("weights")?;
         let elsewhere = weights.len() != self.rows.held_len() && [d * k, (d + 2) * k].contains(&weights.len());
+        // An earlier version has kept the means of centred sparse rows in another way.
+        let elsewhere = elsewhere || (weights.len() > d * k && !kept.has("origins"));
         // So is what an earlier version has kept of a free bias, whose penalty was another; it has kept the squares with the constant feature.
         let elsewhere = elsewhere || (self.is_free() && !kept.has("proof"));
         if !kept.has("proof") {

@@ -7,6 +7,7 @@
 //! r·(x̂·V − p τ − g + ‖m̂‖²·τ)        p = x̂·m̂,  g = m̂·V
 //! ```
 //!
+//! A feature that every row has a cell of and that is far from 0 is centred as its cells are read instead, so that the terms do not cancel.
 //! A step touches the stored cells of its row and a few vectors of length `n_classes`. On one thread rows come one by one; several
 //! threads share the classes, each with its part of W, and meet twice a block, for the scores and for the Gram matrix.
 
@@ -23,8 +24,8 @@ use pulp::{Simd, WithSimd};
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::Scope;
-pub(super) use stored::{Bytes, CellType, CsrOf, Floats, SparseCopy, copy};
-use stored::{CsrRows, LoadedRows, RowFacts};
+pub(super) use stored::{Bytes, CellType, CsrOf, CsrRows, Floats, SparseCopy, copy};
+use stored::{LoadedRows, RowFacts};
 
 /// Rows of a block where threads share the classes.
 const BLOCK: usize = 8;
@@ -245,12 +246,12 @@ impl<T: Real, K: CellType> Part<SparseJob<T>> for Classes<'_, T, K> {
 }
 
 impl<'a, T: Real, K: CellType> SparseStorage<'a, T, K> {
-    pub fn new<'scope>(problem: &Problem<'a>, csr: CsrOf<'a, K>, scope: &'scope Scope<'scope, '_>) -> Self
+    pub fn new<'scope>(problem: &Problem<'a>, rows: CsrRows<'a, K>, scope: &'scope Scope<'scope, '_>) -> Self
     where
         'a: 'scope,
     {
-        let (k, count) = (problem.n_classes, part_count::<K>(problem, &csr));
-        let shared = Arc::new(CsrRows::new(problem.source, csr));
+        let (k, count) = (problem.n_classes, part_count::<K>(problem, &rows.csr));
+        let shared = Arc::new(rows);
         let classes: Vec<Range<usize>> = (0..count).map(|t| t * k / count..(t + 1) * k / count).collect();
         let part = |(place, classes): (usize, &Range<usize>)| Classes::new(Arc::clone(&shared), place, classes.clone());
         Self {

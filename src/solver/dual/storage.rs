@@ -33,9 +33,10 @@ fn sparse_rows<'scope, 'env, K: CellType>(
     double: bool,
     scope: &'scope Scope<'scope, 'env>,
 ) -> Box<dyn RowStorage + 'scope> {
-    if double {
-        Box::new(sparse::SparseStorage::<f64, K>::new(problem, csr, scope))
+    let rows = sparse::CsrRows::new(problem.source, csr);
+    if double || rows.cancels() {
+        Box::new(sparse::SparseStorage::<f64, K>::new(problem, rows, scope))
     } else {
-        Box::new(sparse::SparseStorage::<f32, K>::new(problem, csr, scope))
+        Box::new(sparse::SparseStorage::<f32, K>::new(problem, rows, scope))
     }
 }

@@ -12,7 +12,7 @@ use crate::data::encoding::Code;
 use crate::format::reading::MISSING;
 
 /// Names that the graph has for itself.
-const TAKEN: [&str; 15] = [
+const TAKEN: [&str; 33] = [
     "features",
     "features_f64",
     "centred",
@@ -28,6 +28,24 @@ const TAKEN: [&str; 15] = [
     "scores_f64",
     "scores",
     "label",
+    "class",
+    "class_names",
+    "probabilities",
+    "probabilities_f64",
+    "logits",
+    "temperature",
+    "slope",
+    "offset",
+    "sloped",
+    "nought",
+    "unit",
+    "z",
+    "z_below",
+    "z_size",
+    "z_negative",
+    "z_exp",
+    "z_sum",
+    "z_log",
 ];
 
 /// The inputs of a graph that takes a table.

@@ -3,116 +3,26 @@
 //! Dates are days since 1970-01-01, timestamps seconds since 1970-01-01 00:00 UTC, times of day seconds since midnight, durations
 //! seconds.
 
-use crate::data::ImageShape;
+use super::cells::Cells;
+use super::text;
 use crate::data::precision::single;
+use crate::data::{ImageShape, LabelColumn};
 use crate::format::images;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType,
     DurationMillisecondType, DurationNanosecondType, DurationSecondType, Float16Type, Float32Type, Float64Type,
-    Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
-    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, RunEndIndexType, Time32MillisecondType, Time32SecondType,
+    Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, downcast_integer_array};
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, UInt64Array, downcast_integer_array};
+use arrow_schema::{DataType, TimeUnit};
+use arrow_select::take::take;
 use rayon::prelude::*;
 use std::sync::Arc;
 
 const NO_IMAGE: &str = "the image is missing: `bytes` is empty";
-
-/// Kind of the cells of a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cells {
-    Numbers(Numbers),
-    Text,
-    /// As many numbers in every row.
-    Lists(Numbers),
-    /// Image files as Hugging Face's `datasets` keeps them: `struct<bytes: binary, path: string>`.
-    Images,
-    /// Cells that cannot be read, in words.
-    Other(&'static str),
-}
-
-/// Unit of a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Numbers {
-    /// Unsigned bytes and booleans.
-    Bytes,
-    /// Numbers that single precision holds.
-    Single,
-    /// Numbers that it may not hold.
-    Double,
-}
-
-impl Cells {
-    pub(super) fn of(kind: &DataType) -> Self {
-        use DataType as D;
-        let list = |item: &Field| match Self::of(item.data_type()) {
-            Self::Numbers(numbers) => Self::Lists(numbers),
-            Self::Text => Self::Other("lists or structures of text"),
-            _ => Self::Other("lists or structures"),
-        };
-        match kind {
-            D::UInt8 | D::Boolean => Self::Numbers(Numbers::Bytes),
-            D::Float16 | D::Float32 => Self::Numbers(Numbers::Single),
-            D::Int8 | D::Int16 | D::Int32 | D::Int64 | D::UInt16 | D::UInt32 | D::UInt64 | D::Float64 => {
-                Self::Numbers(Numbers::Double)
-            }
-            D::Decimal32(..) | D::Decimal64(..) | D::Decimal128(..) | D::Decimal256(..) => {
-                Self::Numbers(Numbers::Double)
-            }
-            D::Date32 | D::Date64 | D::Time32(_) | D::Time64(_) | D::Timestamp(..) | D::Duration(_) => {
-                Self::Numbers(Numbers::Double)
-            }
-            D::Utf8 | D::LargeUtf8 | D::Utf8View => Self::Text,
-            D::Binary | D::LargeBinary | D::BinaryView | D::FixedSizeBinary(_) => Self::Text,
-            D::Dictionary(_, values) => Self::of(values),
-            D::List(item) | D::LargeList(item) | D::FixedSizeList(item, _) => list(item),
-            D::Struct(fields) if fields.iter().any(|f| f.name() == "bytes" && is_binary(f.data_type())) => Self::Images,
-            D::Struct(_) | D::Map(..) | D::ListView(_) | D::LargeListView(_) => Self::Other("lists or structures"),
-            D::Null => Self::Other("nothing but missing values"),
-            D::Interval(_) => Self::Other("intervals of months and days"),
-            D::RunEndEncoded(..) | D::Union(..) => Self::Other("values of an unknown type"),
-        }
-    }
-
-    /// True for what is a label by its text.
-    pub(super) fn is_label(&self, kind: &DataType) -> bool {
-        let kind = if let DataType::Dictionary(_, values) = kind { values } else { kind };
-        matches!(self, Self::Numbers(_) | Self::Text) && !kind.is_temporal()
-    }
-
-    /// True for several features in a column.
-    pub(super) const fn is_many(&self) -> bool {
-        matches!(self, Self::Lists(_) | Self::Images)
-    }
-
-    /// A noun for messages.
-    pub(super) fn in_words(&self, kind: &DataType) -> &str {
-        match (self, kind) {
-            (Self::Numbers(_), DataType::Date32 | DataType::Date64) => "dates",
-            (Self::Numbers(_), kind) if kind.is_temporal() => "times",
-            (Self::Numbers(_), _) => "numbers",
-            (Self::Text, _) => "text",
-            (Self::Lists(_) | Self::Images, _) => "lists or structures",
-            (Self::Other(what), _) => what,
-        }
-    }
-
-    /// The numbers of which its features consist; `None` where it can be no feature.
-    pub(super) const fn numbers(&self) -> Option<Numbers> {
-        match self {
-            Self::Numbers(numbers) | Self::Lists(numbers) => Some(*numbers),
-            Self::Images => Some(Numbers::Bytes),
-            Self::Text | Self::Other(_) => None,
-        }
-    }
-}
-
-const fn is_binary(kind: &DataType) -> bool {
-    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
-}
 
 /// A feature as it is kept.
 pub(super) trait Cell: Copy + Default + Send + Sync + From<u8> {
@@ -153,29 +63,34 @@ pub(super) struct Fault {
     /// Whether it is unlike that of the first row.
     pub(super) is_odd: bool,
     pub(super) problem: String,
+    /// Whether there is no value.
+    pub(super) is_missing: bool,
+    /// Advice other than that of its column.
+    pub(super) hint: Option<&'static str>,
 }
 
 impl Fault {
     pub(super) fn new(row: usize, problem: impl Into<String>) -> Self {
-        Self { row, item: None, is_odd: false, problem: problem.into() }
+        Self { row, item: None, is_odd: false, problem: problem.into(), is_missing: false, hint: None }
     }
 
     fn odd(row: usize, problem: String) -> Self {
         Self { is_odd: true, ..Self::new(row, problem) }
     }
 
+    fn missing(row: usize, problem: &str) -> Self {
+        Self { is_missing: true, ..Self::new(row, problem) }
+    }
+
     /// A number that a feature cannot be.
     fn of_number(row: usize, number: f64) -> Self {
-        Self::new(
-            row,
-            if number.is_nan() {
-                "the value is missing, found NaN".into()
-            } else if number.is_infinite() {
-                format!("`{number}` is not finite")
-            } else {
-                format!("`{number:e}` is beyond the range of f32")
-            },
-        )
+        if number.is_nan() {
+            Self::missing(row, "the value is missing, found NaN")
+        } else if number.is_infinite() {
+            Self::new(row, format!("`{number}` is not finite"))
+        } else {
+            Self::new(row, format!("`{number:e}` is beyond the range of f32"))
+        }
     }
 }
 
@@ -195,6 +110,53 @@ pub(super) fn features<T: Cell>(array: &ArrayRef, extent: Extent) -> Result<Vec<
         item: Some(fault.row % width),
         ..fault
     })
+}
+
+/// The numbers of a column, NaN where one is missing, as nulls and NaN are.
+pub(super) fn numbers_or_missing(array: &ArrayRef, fills: bool) -> Result<Vec<f64>, Fault> {
+    let array = plain(array)?;
+    if !fills {
+        present(&array)?;
+    }
+    if array.data_type() == &DataType::Null {
+        return Ok(vec![f64::NAN; array.len()]);
+    }
+    let (found, nulls): (Vec<Number>, _) = (numbers(array.as_ref())?, array.logical_nulls());
+    let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+    let number = |(row, number): (usize, &Number)| match number.0 {
+        _ if is_null(row) => Ok(f64::NAN),
+        number if number.is_nan() && fills => Ok(number),
+        number if single(number).is_finite() => Ok(number),
+        number => Err(Fault::of_number(row, number)),
+    };
+    found.iter().enumerate().map(number).collect()
+}
+
+/// The words of a column, the empty one where one is missing; of other columns, the text of their cells.
+pub(super) fn words(array: &ArrayRef, fills: bool, into: &mut LabelColumn) -> Result<(), Fault> {
+    let array = plain(array)?;
+    if !fills {
+        present(&array)?;
+    }
+    let nulls = array.logical_nulls();
+    let text = bytes(&array);
+    for row in 0..array.len() {
+        let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        let pushed = match &text {
+            _ if is_null => push_word(into, b""),
+            Some(text) if text(row).is_empty() && !fills => return Err(Fault::missing(row, "the value is missing")),
+            Some(text) => push_word(into, text(row)),
+            None => push_word(into, text::cell(&array, row).as_bytes()),
+        };
+        pushed.map_err(|problem| Fault::new(row, problem))?;
+    }
+    Ok(())
+}
+
+fn push_word(into: &mut LabelColumn, word: &[u8]) -> Result<(), String> {
+    let word = std::str::from_utf8(word).map_err(|_| "the text is not UTF-8".to_owned())?;
+    into.push(word);
+    Ok(())
 }
 
 /// The labels of a column, as a csv file would have them, one after another.
@@ -264,23 +226,39 @@ impl Extent {
                 let width = items(&first).and_then(|(_, mut lengths)| lengths.next()).unwrap_or(0);
                 if width == 0 { Err(Fault::new(0, "the list is empty")) } else { Ok(Self { width, shape: None }) }
             }
-            Cells::Numbers(_) | Cells::Text | Cells::Other(_) => Ok(Self::ONE),
+            Cells::Numbers(_) | Cells::Text | Cells::Nothing | Cells::Other(_) => Ok(Self::ONE),
         }
     }
 }
 
-/// The values of a dictionary in the place of their positions; other arrays as they are.
-fn plain(array: &ArrayRef) -> Result<ArrayRef, Fault> {
-    let Some(dictionary) = array.as_any_dictionary_opt() else { return Ok(Arc::clone(array)) };
-    let taken = arrow_select::take::take(dictionary.values(), dictionary.keys(), None);
-    taken.map_err(|_| Fault::new(0, "its dictionary is damaged"))
+/// The values of a dictionary, or of runs, a row each; other arrays as they are.
+pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, Fault> {
+    let damaged = |what: &str| Fault::new(0, format!("its {what} damaged"));
+    if let Some(dictionary) = array.as_any_dictionary_opt() {
+        let taken = take(dictionary.values(), dictionary.keys(), None);
+        return plain(&taken.map_err(|_| damaged("dictionary is"))?);
+    }
+    let of_runs = run_values::<Int16Type>(array)
+        .or_else(|| run_values::<Int32Type>(array))
+        .or_else(|| run_values::<Int64Type>(array));
+    match of_runs {
+        Some(values) => plain(&values.ok_or_else(|| damaged("runs are"))?),
+        None => Ok(Arc::clone(array)),
+    }
+}
+
+/// The values of runs, a row each; `None` for what is none, or has other ends of runs.
+fn run_values<R: RunEndIndexType>(array: &ArrayRef) -> Option<Option<ArrayRef>> {
+    let runs = array.as_run_opt::<R>()?;
+    let rows = (0..runs.len()).map(|row| runs.get_physical_index(row) as u64);
+    Some(take(runs.values(), &UInt64Array::from_iter_values(rows), None).ok())
 }
 
 /// Refuses missing values: the one place that sees them.
 fn present(array: &ArrayRef) -> Result<(), Fault> {
     let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(()) };
     let first = (0..array.len()).find(|&row| nulls.is_null(row)).unwrap_or(0);
-    Err(Fault::new(first, "the value is missing"))
+    Err(Fault::missing(first, "the value is missing"))
 }
 
 type Lengths = Box<dyn Iterator<Item = usize>>;
@@ -301,10 +279,10 @@ fn items(array: &ArrayRef) -> Option<(ArrayRef, Lengths)> {
     Some((values, Box::new((1..offsets.len()).map(move |row| offsets[row] - offsets[row - 1]))))
 }
 
-type Reader<'a> = Box<dyn Fn(usize) -> &'a [u8] + Send + Sync + 'a>;
+pub(super) type Reader<'a> = Box<dyn Fn(usize) -> &'a [u8] + Send + Sync + 'a>;
 
 /// The bytes of each row of text or binary values.
-fn bytes(array: &ArrayRef) -> Option<Reader<'_>> {
+pub(super) fn bytes(array: &ArrayRef) -> Option<Reader<'_>> {
     Some(match array.data_type() {
         DataType::Utf8 => Box::new(|row| array.as_string::<i32>().value(row).as_bytes()),
         DataType::LargeUtf8 => Box::new(|row| array.as_string::<i64>().value(row).as_bytes()),
@@ -346,6 +324,11 @@ fn pixels<T: Cell>(array: &ArrayRef, shape: ImageShape) -> Result<Vec<T>, Fault>
         found.extend(image?.into_iter().map(T::from));
     }
     Ok(found)
+}
+
+/// The number of a row that has one.
+pub(super) fn number(array: &dyn Array, row: usize) -> Option<f64> {
+    numbers::<Number>(array.slice(row, 1).as_ref()).ok().map(|found| found[0].0)
 }
 
 /// Reads every number of an array.

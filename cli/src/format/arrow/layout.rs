@@ -1,16 +1,19 @@
 //! The features of a table of typed columns: roles by the plan, widths by the first row.
 
-use super::array::{Cells, Extent, Fault, Numbers};
-use super::table::wrong;
-use crate::data::ImageShape;
+use super::array::{Extent, Fault};
+use super::cells::{Cells, Numbers, kind_of, value_type};
+use super::parts::wrong;
+use crate::data::{CellKind, ImageShape};
 use crate::format::Complaint;
 use crate::format::columns::{Plan, Role};
+use crate::format::reading::{FILLED, LACKS, WORD};
 use crate::format::{DataError, Position, quote, weights};
-use arrow_schema::FieldRef;
+use arrow_schema::{DataType, FieldRef};
 use std::path::Path;
 
-const CELL: &str = "every feature is a number: encode the column as numbers, or leave it out with `ignore`";
-const LACKS: &str = "fill missing values in or drop their rows before training, or leave the column out with `ignore`";
+const CELL: &str = "every feature is a number: `ignore` leaves the column out";
+/// The end of the whole numbers that double precision holds one by one.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 const ODD: &str = "a column of lists has as many numbers in every row, one of images has one size and kind of image";
 
 /// A column of a file.
@@ -24,13 +27,16 @@ pub(super) struct Found {
 /// Names of features that a table has to have.
 pub(super) struct Expected<'a> {
     pub(super) names: &'a [String],
-    /// Owner of the names, in words.
-    pub(super) whose: &'a str,
+    /// Whether they are those of a model, or of a train part.
+    pub(super) of_model: bool,
 }
 
 /// The features of a table and where they come from.
 pub(super) struct Layout {
     plan: Plan,
+    /// What each column holds, in words.
+    holds: Vec<String>,
+    of_model: bool,
     pub(super) columns: Vec<Taken>,
     pub(super) width: usize,
     pub(super) feature_names: Vec<String>,
@@ -49,7 +55,13 @@ pub(super) struct Taken {
     pub(super) extent: Extent,
     pub(super) numbers: Option<Numbers>,
     /// True for lists and images, whose features have numbers behind the name of the column.
-    is_many: bool,
+    pub(super) is_many: bool,
+    /// Kind of its cells in a table to be encoded.
+    pub(super) kind: CellKind,
+    /// True where every cell is missing.
+    pub(super) is_nothing: bool,
+    /// True for whole numbers that double precision may not hold.
+    pub(super) is_long: bool,
 }
 
 impl Layout {
@@ -59,12 +71,14 @@ impl Layout {
         columns: Vec<Found>,
         notes: &mut Vec<String>,
         expected: Option<Expected>,
+        is_encoded: bool,
         plan: impl FnOnce(Option<Vec<String>>, usize, Option<&[String]>) -> Result<Plan, Complaint>,
     ) -> Result<Self, DataError> {
         let fail = |Complaint { problem, hint }| wrong(file, &problem).with_hint(hint);
         let is_index = |name: &str| name.starts_with("__index_level_") && name.ends_with("__");
         let names: Vec<String> = columns.iter().map(|column| column.field.name().clone()).collect();
         let shown = names.iter().map(|name| if is_index(name) { String::new() } else { name.clone() }).collect();
+        let of_model = expected.as_ref().is_some_and(|expected| expected.of_model);
         let expected = expected.map(|expected| expected.folded(&columns)).transpose().map_err(fail)?;
         let mut plan = plan(Some(shown), names.len(), expected.as_deref()).map_err(fail)?;
         plan.names = Some(names);
@@ -73,21 +87,39 @@ impl Layout {
             notes.push(format!("{}: {shown} is a row index or has no name, and is left out", file.display()));
         }
         for (column, role) in columns.iter().zip(&plan.roles) {
-            column.refuse(*role).map_err(|problem| wrong(file, &problem).with_hint(CELL))?;
+            let hint = if column.cells == Cells::Text { WORD } else { CELL };
+            column.refuse(*role, is_encoded).map_err(|problem| wrong(file, &problem).with_hint(hint))?;
         }
-        Self::of(file, plan, columns)
+        Ok(Self { of_model, ..Self::of(file, plan, columns)? })
     }
 
     fn of(file: &Path, plan: Plan, columns: Vec<Found>) -> Result<Self, DataError> {
         let mut taken = Vec::new();
-        let mut layout =
-            Self { plan, columns: Vec::new(), width: 0, feature_names: Vec::new(), is_bytes: true, image_shape: None };
+        let mut layout = Self {
+            plan,
+            holds: columns.iter().map(Found::holds).collect(),
+            of_model: false,
+            columns: Vec::new(),
+            width: 0,
+            feature_names: Vec::new(),
+            is_bytes: true,
+            image_shape: None,
+        };
         for (column, found) in columns.into_iter().enumerate() {
             let role = layout.plan.roles[column];
             if role != Role::Ignored {
                 let extent = found.extent.map_err(|fault| layout.located(file, 0, column, fault))?;
-                let (numbers, is_many) = (found.cells.numbers(), found.cells.is_many());
-                taken.push(Taken { column, role, start: 0, extent, numbers, is_many });
+                taken.push(Taken {
+                    column,
+                    role,
+                    start: 0,
+                    extent,
+                    numbers: found.cells.numbers(),
+                    is_many: found.cells.is_many(),
+                    kind: kind_of(found.field.data_type()),
+                    is_nothing: found.cells == Cells::Nothing,
+                    is_long: matches!(value_type(found.field.data_type()), DataType::Int64 | DataType::UInt64),
+                });
             }
         }
         taken.sort_by_key(|taken| if let Role::Feature(j) = taken.role { j } else { usize::MAX });
@@ -108,6 +140,34 @@ impl Layout {
         Ok(layout)
     }
 
+    /// Whether there are features that are no plain numbers: words, dates, columns without a value.
+    pub(super) fn has_kinds(&self) -> bool {
+        let mut features = self.columns.iter().filter(|taken| matches!(taken.role, Role::Feature(_)));
+        features.any(|taken| taken.kind != CellKind::Number || taken.is_nothing)
+    }
+
+    /// What a column holds, as `column NAME holds text`.
+    pub(super) fn holds(&self, column: usize) -> &str {
+        &self.holds[column]
+    }
+
+    /// Notes whole numbers that are rounded, by the largest size of each feature.
+    pub(super) fn note_long(&self, notes: &mut Vec<String>, largest: impl Fn(usize) -> f64) {
+        for taken in self.columns.iter().filter(|taken| taken.is_long && matches!(taken.role, Role::Feature(_))) {
+            if largest(taken.start) >= EXACT {
+                notes.push(format!(
+                    "{} has whole numbers beyond 2^53, which are rounded; where they are codes, `category` or `ignore` names the column",
+                    self.plan.shown(taken.column)
+                ));
+            }
+        }
+    }
+
+    /// The features that are named categories.
+    pub(super) fn categories(&self) -> &[usize] {
+        &self.plan.categories
+    }
+
     /// The error about a cell of a batch that begins at a row.
     pub(super) fn located(&self, file: &Path, first: usize, column: usize, fault: Fault) -> DataError {
         let shown = match (fault.item, &self.plan.names) {
@@ -118,28 +178,36 @@ impl Layout {
             Role::Weight => weights::HINT,
             Role::Label => "the label is a whole number or a word",
             Role::Feature(_) | Role::Ignored if fault.is_odd => ODD,
+            Role::Feature(_) | Role::Ignored if fault.is_missing && self.of_model => FILLED,
             Role::Feature(_) | Role::Ignored => LACKS,
         };
         let problem = format!("{shown}: {}", fault.problem);
-        DataError::content(file, Position::Record(first + fault.row + 1), problem).with_hint(hint)
+        let position = Position::Record(first + fault.row + 1);
+        DataError::content(file, position, problem).with_hint(fault.hint.unwrap_or(hint))
     }
 }
 
 impl Found {
-    /// Refuses what cannot have a role: the one place that sees columns of text among the features.
-    fn refuse(&self, role: Role) -> Result<(), String> {
+    /// Refuses what cannot have a role; text can be a feature where the table is encoded.
+    fn refuse(&self, role: Role, is_encoded: bool) -> Result<(), String> {
         let fits = match role {
             Role::Ignored => true,
             Role::Label => self.cells.is_label(self.field.data_type()),
             Role::Weight => matches!(self.cells, Cells::Numbers(_)),
+            Role::Feature(_) if is_encoded => {
+                self.cells.numbers().is_some() || matches!(self.cells, Cells::Text | Cells::Nothing)
+            }
             Role::Feature(_) => self.cells.numbers().is_some(),
         };
         if fits {
             return Ok(());
         }
         let expected = if role == Role::Label { "labels" } else { "numbers" };
-        let found = self.cells.in_words(self.field.data_type());
-        Err(format!("column {} holds {found}, expected {expected}", quote(self.field.name())))
+        Err(format!("{}, expected {expected}", self.holds()))
+    }
+
+    fn holds(&self) -> String {
+        format!("column {} holds {}", quote(self.field.name()), self.cells.in_words(self.field.data_type()))
     }
 }
 
@@ -166,7 +234,7 @@ impl Expected<'_> {
                     "column {} is {} features, expected {n}, which {} has",
                     quote(name),
                     found.width,
-                    self.whose
+                    if self.of_model { "the model" } else { "train" }
                 );
                 return Err(Complaint::new(problem, ODD));
             }

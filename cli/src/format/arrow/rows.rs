@@ -77,20 +77,20 @@ impl<'a, T: Cell> Rows<'a, T> {
         for (taken, array) in columns {
             match taken.role {
                 Role::Label => array::labels(array, |label| push_text(&mut self.labels, label)),
-                Role::Weight => self.weigh(array),
+                Role::Weight => weights_of(array).map(|found| self.weights.get_or_insert_default().extend(found)),
                 Role::Feature(_) | Role::Ignored => Ok(()),
             }
             .map_err(|fault| located(taken, fault))?;
         }
         Ok(())
     }
+}
 
-    fn weigh(&mut self, array: &ArrayRef) -> Result<(), Fault> {
-        let found: Vec<f32> = array::features(array, Extent::ONE)?;
-        if let Some(row) = found.iter().position(|weight| !weights::is_weight(*weight)) {
-            return Err(Fault::new(row, weights::problem(&found[row].to_string())));
-        }
-        self.weights.get_or_insert_default().extend(found);
-        Ok(())
+/// Row weights of a column.
+pub(super) fn weights_of(array: &ArrayRef) -> Result<Vec<f32>, Fault> {
+    let found: Vec<f32> = array::features(array, Extent::ONE)?;
+    match found.iter().position(|weight| !weights::is_weight(*weight)) {
+        Some(row) => Err(Fault::new(row, weights::problem(&found[row].to_string()))),
+        None => Ok(found),
     }
 }

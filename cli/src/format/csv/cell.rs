@@ -5,15 +5,10 @@ use crate::format::date;
 use crate::format::float::{self, Float};
 use crate::format::labels::boolean;
 use crate::format::quote;
-use crate::format::reading::is_missing;
+use crate::format::reading::{FILLED, LACKS, OF_MODEL, WORD, is_missing};
 
-const WORD: &str =
-    "`categories = \"one-hot\"` of [preprocess] takes words as categories; `ignore` leaves the column out";
-const LACKS: &str = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";
 const INFINITE: &str = "leave the cell empty and set `missing` of [preprocess], or `ignore` the column";
 const THOUSANDS: &str = "write numbers without a sign between thousands: 1234, not 1,234";
-const OF_MODEL: &str = "the model was trained on numbers in this column";
-const FILLED: &str = "the model was trained without `missing` of [preprocess], which would fill the value in";
 
 /// The separator of cells, and whether a comma stands before decimals.
 #[derive(Debug, Clone, Copy)]
@@ -75,15 +70,6 @@ pub(super) fn number<T: Float>(cell: &[u8], comma: bool) -> Option<T> {
         Some(at) => float::number(&[&cell[..at], b".", &cell[at + 1..]].concat()),
     };
     found.or_else(|| boolean(cell).map(|is| T::of(f64::from(u8::from(is)))))
-}
-
-/// The number in a cell of dates or of times.
-pub(super) fn dated(cell: &[u8], kind: CellKind) -> Option<f64> {
-    match kind {
-        CellKind::Date => date::days(cell),
-        CellKind::Time => date::seconds(cell).or_else(|| date::days(cell).map(|days| days * 86_400.0)),
-        CellKind::Number | CellKind::Text => None,
-    }
 }
 
 /// Infinity, or a number beyond single precision.

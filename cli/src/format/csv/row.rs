@@ -1,13 +1,13 @@
 //! Rows: each cell by what its column is for.
 
-use super::cell::{Kinds, dated, is_out_of_range, not_a_number, number, shown};
+use super::cell::{Kinds, is_out_of_range, not_a_number, number, shown};
 use super::text::{Fault, Text};
 use crate::data::{CellKind, LabelColumn};
 use crate::format::columns::{Plan, Role};
 use crate::format::float::{Float, prefix};
 use crate::format::labels::push_text;
-use crate::format::reading::{CellRules, is_missing};
-use crate::format::{quote, weights};
+use crate::format::reading::{CellRules, OF_DATES, WORD, is_missing};
+use crate::format::{date, quote, weights};
 
 /// Use of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,22 +212,18 @@ impl Text<'_> {
         into: &mut Piece<T>,
     ) -> Result<T, Fault> {
         let (line, cell) = (self.line, self.cell()?);
-        if let Some(value) = dated(&cell, kind) {
+        if let Some(value) = date::number(&cell, kind) {
             return Ok(T::of(value));
         }
         if self.is_let_pass(layout, (column, j), line, &cell, into) {
             return Ok(T::of(f64::NAN));
         }
-        let expected = if kind == CellKind::Date { "a date as 2024-03-01" } else { "a time as 2024-03-01 12:30:00" };
+        let expected = date::example(kind);
         if is_missing(&cell) {
             return Err(self.bad_number(layout, column, line, &cell));
         }
         let problem = format!("{}: found {}, expected {expected}", layout.plan.shown(column), quote(&shown(&cell)));
-        let hint = if layout.of_model {
-            "the model was trained on dates in this column"
-        } else {
-            "`categories = \"one-hot\"` of [preprocess] takes words as categories; `ignore` leaves the column out"
-        };
+        let hint = if layout.of_model { OF_DATES } else { WORD };
         Err(Fault { line, problem, hint: Some(hint) })
     }
 

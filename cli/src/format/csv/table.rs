@@ -6,20 +6,12 @@
 use super::cell::Kinds;
 use super::parse::{OpenText, RowSink};
 use super::row::{Misfits, Piece, RowLayout};
-use crate::data::encoding::{Code, EncodedColumn};
-use crate::data::{CellKind, Cells, Encoding, Frame, FrameColumn, LabelColumn};
+use crate::data::{CellKind, Cells, Frame, FrameColumn, LabelColumn};
 use crate::format::columns::Role;
-use crate::format::labels::{Classes, class_names};
+use crate::format::known::{FrameRows, KnownColumns, none};
 use crate::format::reading::CellRules;
 use crate::format::{DataError, Position, quote};
 use std::path::Path;
-
-/// The rows of a text that has to be encoded.
-pub(super) struct Rows {
-    pub(super) frame: Frame,
-    pub(super) labels: LabelColumn,
-    pub(super) weights: Option<Vec<f32>>,
-}
 
 /// Columns as they grow.
 struct Builder<'l> {
@@ -39,7 +31,7 @@ impl<'l> Builder<'l> {
         Self { layout, numbers, words: Vec::new(), misfits, labels: LabelColumn::new(), weights: Vec::new(), n_rows: 0 }
     }
 
-    fn into_rows(self) -> Option<Rows> {
+    fn into_rows(self) -> Option<FrameRows> {
         let Self { layout, numbers, words, labels, weights, .. } = self;
         let (mut numbers, mut words) = (numbers.into_iter(), words.into_iter());
         let column = |(at, &kind): (usize, &CellKind)| {
@@ -50,7 +42,7 @@ impl<'l> Builder<'l> {
         };
         let columns: Option<Vec<FrameColumn>> = layout.kinds.iter().enumerate().map(column).collect();
         let weights = layout.plan.has(Role::Weight).then_some(weights);
-        Some(Rows { frame: Frame::new(columns?)?, labels, weights })
+        Some(FrameRows { frame: Frame::new(columns?)?, labels, weights })
     }
 }
 
@@ -88,7 +80,7 @@ pub(super) fn learn(
     rules: CellRules,
     mut again: impl FnMut() -> Result<OpenText, DataError>,
     file: &Path,
-) -> Result<Rows, DataError> {
+) -> Result<FrameRows, DataError> {
     let mut seen = opened.kinds.clone();
     loop {
         let categories = opened.plan.categories.clone();
@@ -114,87 +106,20 @@ pub(super) fn learn(
             }
         }
         if seen == before {
-            return rows.into_rows().map(spelt).ok_or_else(|| none(file));
+            return rows.into_rows().map(FrameRows::spelt).ok_or_else(|| none(file));
         }
         opened = again()?;
     }
 }
 
-/// Columns that are known: those of the train part, or of a model.
-pub(super) struct Columns {
-    /// Their names, where they have names.
-    pub(super) names: Option<Vec<String>>,
-    kinds: Vec<CellKind>,
-    fills: Vec<bool>,
-    /// The categories of each column of words, by which others are spelt.
-    categories: Vec<Vec<String>>,
-    of_model: bool,
-}
-
-impl Columns {
-    /// Those of a train part.
-    pub(super) fn of_frame(frame: &Frame, rules: CellRules) -> Self {
-        let categories = |column: &FrameColumn| match &column.cells {
-            Cells::Words(words) => categories(words),
-            Cells::Numbers(_) => Vec::new(),
-        };
-        Self {
-            names: frame.names(),
-            kinds: frame.columns().iter().map(|column| column.kind).collect(),
-            fills: vec![rules.missing; frame.columns().len()],
-            categories: frame.columns().iter().map(categories).collect(),
-            of_model: false,
-        }
-    }
-
-    /// Those of a model.
-    pub(super) fn of_encoding(encoding: &Encoding) -> Self {
-        let categories = |column: &EncodedColumn| match &column.code {
-            Code::Category { names, .. } => names.clone(),
-            Code::Number { .. } => Vec::new(),
-        };
-        Self {
-            names: encoding.column_names(),
-            kinds: encoding.columns().iter().map(EncodedColumn::kind).collect(),
-            fills: encoding.columns().iter().map(EncodedColumn::fills).collect(),
-            categories: encoding.columns().iter().map(categories).collect(),
-            of_model: true,
-        }
-    }
-
-    /// Reads all rows of a table with these columns.
-    pub(super) fn read(self, opened: OpenText, file: &Path) -> Result<Rows, DataError> {
-        let (found, expected) = (opened.plan.n_features, self.kinds.len());
-        if found != expected {
-            let problem = format!("found {found} columns of features, expected {expected}");
-            return Err(DataError::content(file, Position::File, problem)
-                .with_hint("columns are matched by name where both the training data and this file have a header"));
-        }
-        let mut layout = RowLayout::typed(opened.plan.clone(), self.kinds, self.fills);
-        layout.of_model = self.of_model;
-        let mut rows = Builder::new(&layout);
-        opened.rows(&layout, &mut rows)?;
-        let mut rows = rows.into_rows().ok_or_else(|| none(file))?;
-        rows.frame.replace_words(|at, words| Some(Classes::new(&self.categories[at]).named(words).into_owned()));
-        Ok(rows)
-    }
-}
-
-fn none(file: &Path) -> DataError {
-    DataError::content(file, Position::File, "found no column of features")
-}
-
-/// The categories of a column: those that are all numbers, or all truth values, have one spelling each, as labels have.
-fn categories(words: &LabelColumn) -> Vec<String> {
-    let mut there = LabelColumn::new();
-    words.names().iter().filter(|name| !name.is_empty()).for_each(|name| there.push(name));
-    class_names(&there)
-}
-
-/// Rows with one spelling of each category.
-fn spelt(mut rows: Rows) -> Rows {
-    rows.frame.replace_words(|_, words| Some(Classes::new(&categories(words)).named(words).into_owned()));
-    rows
+/// Reads all rows of a table with columns that are known.
+pub(super) fn read(known: &KnownColumns, opened: OpenText, file: &Path) -> Result<FrameRows, DataError> {
+    known.fit(opened.plan.n_features, file)?;
+    let mut layout = RowLayout::typed(opened.plan.clone(), known.kinds.clone(), known.fills.clone());
+    layout.of_model = known.of_model;
+    let mut rows = Builder::new(&layout);
+    opened.rows(&layout, &mut rows)?;
+    Ok(rows.into_rows().ok_or_else(|| none(file))?.spelt_as(known))
 }
 
 fn mixed(layout: &RowLayout, at: usize, misfits: &Misfits, file: &Path) -> DataError {

@@ -103,7 +103,9 @@ fn read_label(line: &[u8], at: usize, labels: &mut LabelColumn) -> Result<usize,
         let problem = format!("found {}, expected a label before the first feature", shown(word));
         return Err(LineFault::new(at, problem).hint("a line is `LABEL INDEX:VALUE INDEX:VALUE ...`"));
     }
-    if word.contains(&b',') && word.split(|&b| b == b',').all(|part| float::number::<f64>(part).is_some()) {
+    let has_cells = line[at + word.len()..].contains(&b':');
+    if has_cells && word.contains(&b',') && word.split(|&b| b == b',').all(|part| float::number::<f64>(part).is_some())
+    {
         let problem = format!("found several labels, {}, expected one", shown(word));
         return Err(LineFault::new(at, problem)
             .hint("a row has one class here; a data set with several is one of them at a time"));

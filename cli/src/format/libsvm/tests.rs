@@ -118,7 +118,8 @@ fn bad_lines_say_where_and_what() {
         ("1 a:1", "test:1:3: found `a:1`, expected `INDEX:VALUE`"),
         ("1 1:1 5", "test:1:7: found `5`, expected `INDEX:VALUE`"),
         ("nan 1:1", "test:1:1: found label `nan`, expected an integer or a word"),
-        ("1,2,3\n", "test:1:1: found several labels, `1,2,3`, expected one"),
+        ("1,2,3\n", "test: found no feature in 1 rows"),
+        ("1,3 1:1\n", "test:1:1: found several labels, `1,3`, expected one"),
         ("5.1,3.5,1.4,0.2,setosa\n4.9 x\n", "test:2:5: found `x`, expected `INDEX:VALUE`"),
     ] {
         for bytes in [text.as_bytes().to_vec(), gzip(text.as_bytes()), bzip2(text.as_bytes())] {

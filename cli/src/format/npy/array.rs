@@ -1,34 +1,83 @@
-//! One array: its header, and its elements as features, labels or weights.
+//! One array: its header, and its elements as features.
 
+use super::header::{OBJECT, Unread, conversion, element, parse, shown};
+use super::vectors::ascii;
+use super::{Name, Opened};
 use crate::data::precision::single;
-use crate::data::{Dense, Features, ImageShape, LabelColumn};
+use crate::data::{Dense, Features, ImageShape};
 use crate::format::float::Float;
-use crate::format::labels::push_text;
 use crate::format::open::{Source, looks_like};
-use crate::format::{DataError, Position, limit, quote, weights};
+use crate::format::reading::{FILLED, LACKS};
+use crate::format::{DataError, Position};
+use crate::format::{limit, quote};
 use half::f16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A header of more bytes is no header.
 const LONGEST: u64 = 1 << 20;
-/// The kind of arrays of Python objects, which are pickled.
-const OBJECT: u8 = b'O';
+/// A feature, in messages.
+pub(super) const VALUE: &str = "the value";
 /// Bytes that are decoded at a time.
 const CHUNK: u64 = 1 << 20;
 
 /// An array whose header has been read.
 pub(super) struct Array {
-    file: PathBuf,
-    source: Source,
-    kind: u8,
-    size: usize,
-    big: bool,
+    pub(super) file: PathBuf,
+    pub(super) source: Source,
+    pub(super) kind: u8,
+    pub(super) size: usize,
+    pub(super) big: bool,
     fortran: bool,
     shape: Vec<usize>,
-    n_bytes: u64,
+    pub(super) n_bytes: u64,
+    missing: MissingCells,
+}
+
+/// Treatment of NaN among features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MissingCells {
+    /// Refused in training.
+    Refused,
+    /// Refused by a model that does not fill it in.
+    RefusedByModel,
+    /// Kept, to be filled in.
+    Kept,
+}
+
+/// A matrix of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// Row-major.
+    pub values: Vec<f64>,
+    /// Rows and columns.
+    pub shape: [usize; 2],
+}
+
+/// Reads a matrix of finite numbers in double precision, from a `.npy` file or an archive with one array.
+///
+/// # Errors
+/// [`DataError`] when the file is not there, or not such an array.
+pub fn matrix(path: &Path) -> Result<Matrix, DataError> {
+    Array::alone(path)?.matrix()
+}
+
+/// Reads a vector of whole numbers, such as class indices.
+///
+/// # Errors
+/// As for [`matrix`].
+pub fn indices(path: &Path) -> Result<Vec<usize>, DataError> {
+    Array::alone(path)?.whole_numbers("class indices")
 }
 
 impl Array {
+    /// The one array of a file.
+    fn alone(path: &Path) -> Result<Self, DataError> {
+        match Opened::open(path)? {
+            Opened::Array(array) => Ok(*array),
+            Opened::Archive(archive) => Name::of(None, &[]).or_sole(&archive).pick(&archive, "numbers", ""),
+        }
+    }
+
     pub(super) fn open(mut source: Source) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
         let wrong = |problem: String| DataError::content(&file, Position::Byte(0), problem);
@@ -73,10 +122,19 @@ impl Array {
         // Elements become floats, unless they are bytes or text.
         let kept = if matches!((kind, size), (b'f' | b'i' | b'u', 2..)) { n_bytes / size as u64 * 4 } else { n_bytes };
         limit::check(&file, kept)?;
-        Ok(Self { file, source, kind, size, big, fortran, shape, n_bytes })
+        Ok(Self { file, source, kind, size, big, fortran, shape, n_bytes, missing: MissingCells::Refused })
     }
 
-    fn wrong(&self, problem: String) -> DataError {
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The same with another treatment of NaN.
+    pub(super) fn with(self, missing: MissingCells) -> Self {
+        Self { missing, ..self }
+    }
+
+    pub(super) fn wrong(&self, problem: String) -> DataError {
         DataError::content(&self.file, Position::Byte(0), problem)
     }
 
@@ -119,6 +177,11 @@ impl Array {
         Ok((features, image_shape))
     }
 
+    /// Whether elements may be NaN.
+    pub(super) const fn is_float(&self) -> bool {
+        self.kind == b'f'
+    }
+
     /// Whether there are elements that single precision does not hold.
     pub(super) const fn is_double(&self) -> bool {
         matches!((self.kind, self.size), (b'f', 8) | (b'i' | b'u', 4 | 8))
@@ -127,10 +190,10 @@ impl Array {
     fn arranged_floats(&mut self, width: usize, order: &[usize], double: bool) -> Result<Features<'static>, DataError> {
         if double {
             limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
-            let values = self.floats::<f64>("a value")?;
+            let values = self.floats::<f64>(VALUE)?;
             return Ok(f64::features(width, self.arranged(values, order)));
         }
-        let values = self.floats::<f32>("a value")?;
+        let values = self.floats::<f32>(VALUE)?;
         Ok(f32::features(width, self.arranged(values, order)))
     }
 
@@ -147,7 +210,7 @@ impl Array {
     }
 
     /// Elements row-major in the given order of dimensions.
-    fn arranged<T: Copy>(&self, values: Vec<T>, order: &[usize]) -> Vec<T> {
+    pub(super) fn arranged<T: Copy>(&self, values: Vec<T>, order: &[usize]) -> Vec<T> {
         let n = self.shape.len();
         if !self.fortran && order.is_sorted() {
             return values;
@@ -178,7 +241,7 @@ impl Array {
     }
 
     /// All elements as finite floats, in the order of the file.
-    fn floats<T: Float>(&mut self, what: &str) -> Result<Vec<T>, DataError> {
+    pub(super) fn floats<T: Float>(&mut self, what: &str) -> Result<Vec<T>, DataError> {
         let (mut values, mut bytes, mut got) = (Vec::new(), Vec::new(), 0);
         let chunk = CHUNK / self.size as u64 * self.size as u64;
         while got < self.n_bytes {
@@ -188,11 +251,9 @@ impl Array {
             got += n;
             for element in bytes.chunks_exact(self.size) {
                 let value = self.number(element);
-                if !single(value).is_finite() {
-                    let problem = format!("found {what} that is not finite or beyond the range of f32");
-                    let position = Position::Record(self.row_of(values.len()) + 1);
-                    return Err(DataError::content(&self.file, position, problem)
-                        .with_hint("replace missing values, or drop their rows, before training"));
+                let is_kept = value.is_nan() && self.missing == MissingCells::Kept;
+                if !single(value).is_finite() && !is_kept {
+                    return Err(self.odd(value, values.len(), what));
                 }
                 values.push(T::of(value));
             }
@@ -205,11 +266,29 @@ impl Array {
         Ok(values)
     }
 
-    fn row_of(&self, element: usize) -> usize {
-        if self.fortran { element % self.n_rows() } else { element / self.shape[1..].iter().product::<usize>().max(1) }
+    /// The error about a number that cannot be what it is for: by row, and by column in a matrix.
+    fn odd(&self, value: f64, element: usize, what: &str) -> DataError {
+        let (n_rows, width) = (self.n_rows(), self.shape[1..].iter().product::<usize>().max(1));
+        let (row, column) =
+            if self.fortran { (element % n_rows, element / n_rows) } else { (element / width, element % width) };
+        let problem = match value {
+            _ if value.is_nan() => format!("{what} is missing, found NaN"),
+            _ if value.is_infinite() => format!("{what}, `{value}`, is not finite"),
+            _ => format!("{what}, `{value:e}`, is beyond the range of f32"),
+        };
+        let column = if self.n_columns().is_some() { format!("column {}: ", column + 1) } else { String::new() };
+        let hint = match self.missing {
+            _ if what != VALUE => "replace it, or drop its row",
+            _ if !value.is_nan() => {
+                "NaN and `missing` of [preprocess] have it filled in; too large values can be scaled down"
+            }
+            MissingCells::RefusedByModel => FILLED,
+            MissingCells::Refused | MissingCells::Kept => LACKS,
+        };
+        DataError::content(&self.file, Position::Record(row + 1), column + &problem).with_hint(hint)
     }
 
-    fn expect_whole(&mut self, got: u64) -> Result<(), DataError> {
+    pub(super) fn expect_whole(&mut self, got: u64) -> Result<(), DataError> {
         if got < self.n_bytes {
             let problem = format!("the file ends after {got} of the {} bytes that its header promises", self.n_bytes);
             return Err(
@@ -225,7 +304,7 @@ impl Array {
     }
 
     /// The bytes of an element, the first being the lowest.
-    fn bits(&self, element: &[u8]) -> u64 {
+    pub(super) fn bits(&self, element: &[u8]) -> u64 {
         let mut bytes = [0; 8];
         for (from, to) in bytes.iter_mut().enumerate() {
             *to = if self.big { element.iter().rev().nth(from) } else { element.get(from) }.copied().unwrap_or(0);
@@ -234,7 +313,7 @@ impl Array {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn number(&self, element: &[u8]) -> f64 {
+    pub(super) fn number(&self, element: &[u8]) -> f64 {
         let bits = self.bits(element);
         let spare = 64 - 8 * self.size.min(8);
         match (self.kind, self.size) {
@@ -257,14 +336,14 @@ impl Array {
     }
 
     /// The numbers of a matrix.
-    pub(super) fn matrix(mut self) -> Result<super::Matrix, DataError> {
+    pub(super) fn matrix(mut self) -> Result<Matrix, DataError> {
         let [rows, columns] = self.shape[..] else {
             return Err(self.wrong(format!("the shape is {}, expected a matrix", shown(&self.shape))));
         };
         self.expect_numbers()?;
         limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
-        let values = self.floats::<f64>("a value")?;
-        Ok(super::Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
+        let values = self.floats::<f64>(VALUE)?;
+        Ok(Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
     }
 
     /// The numbers of a vector of integers.
@@ -291,84 +370,7 @@ impl Array {
         Ok(if self.kind == b'U' { self.text(&bytes) } else { ascii(&bytes) })
     }
 
-    /// The labels of a matrix with a column a class: in each row a 1, and zeros.
-    fn one_hot(mut self, n_columns: usize) -> Result<LabelColumn, DataError> {
-        self.expect_numbers()?;
-        let values = self.floats::<f32>("a label")?;
-        let values = self.arranged(values, &[0, 1]);
-        let mut labels = LabelColumn::new();
-        for (row, values) in values.chunks_exact(n_columns).enumerate() {
-            let mut stored = values.iter().enumerate().filter(|(_, value)| **value != 0.0);
-            let (Some((class, 1.0)), None) = (stored.next().map(|(class, value)| (class, *value)), stored.next())
-            else {
-                let problem = "a matrix of labels has a single 1 a row (one-hot), this row has not".to_owned();
-                return Err(DataError::content(&self.file, Position::Record(row + 1), problem)
-                    .with_hint("labels are a vector: of probabilities, save y.argmax(axis=1)"));
-            };
-            labels.push(&class.to_string());
-        }
-        Ok(labels)
-    }
-
-    /// One label a row; of a one-hot matrix the number of the column, from 0.
-    pub(super) fn labels(mut self) -> Result<LabelColumn, DataError> {
-        if self.kind == OBJECT {
-            return Err(self
-                .wrong("elements are Python objects, expected integers or strings".into())
-                .with_hint("save y.astype(str)"));
-        }
-        if let Some(n_columns) = self.n_columns() {
-            return self.one_hot(n_columns);
-        }
-        self.expect_vector("labels")?;
-        let mut bytes = Vec::new();
-        let got = self.source.read_up_to(&mut bytes, self.n_bytes)?;
-        self.expect_whole(got)?;
-        let mut labels = LabelColumn::new();
-        for (element, row) in bytes.chunks_exact(self.size).zip(1..) {
-            let text = match self.kind {
-                b'U' => self.text(element),
-                b'S' => ascii(element),
-                b'f' => self.number(element).to_string(),
-                b'b' => (if self.number(element) == 0.0 { "false" } else { "true" }).to_owned(),
-                _ => {
-                    labels.push(&self.number(element).to_string());
-                    continue;
-                }
-            };
-            push_text(&mut labels, text.as_bytes()).map_err(|problem| {
-                DataError::content(&self.file, Position::Record(row), problem)
-                    .with_hint("a label is a whole number or a word")
-            })?;
-        }
-        Ok(labels)
-    }
-
-    /// UCS-4 without the zeros that fill it up.
-    fn text(&self, element: &[u8]) -> String {
-        let (units, _) = element.as_chunks::<4>();
-        let code = |unit: &[u8; 4]| if self.big { u32::from_be_bytes(*unit) } else { u32::from_le_bytes(*unit) };
-        let chars = units.iter().map(|unit| char::from_u32(code(unit)).unwrap_or(char::REPLACEMENT_CHARACTER));
-        chars.collect::<String>().trim_end_matches('\0').to_owned()
-    }
-
-    /// One weight a row.
-    pub(super) fn weights(mut self, n_rows: usize) -> Result<Vec<f32>, DataError> {
-        self.expect_vector("weights")?;
-        self.expect_numbers()?;
-        let found = self.floats::<f32>("a weight")?;
-        if let Some(row) = found.iter().position(|w| !weights::is_weight(*w)) {
-            return Err(DataError::content(
-                &self.file,
-                Position::Record(row + 1),
-                weights::problem(&found[row].to_string()),
-            )
-            .with_hint(weights::HINT));
-        }
-        weights::fitting(found, &self.file, n_rows)
-    }
-
-    fn expect_numbers(&self) -> Result<(), DataError> {
+    pub(super) fn expect_numbers(&self) -> Result<(), DataError> {
         if self.kind == OBJECT {
             return Err(self
                 .wrong("elements are Python objects, expected numbers".into())
@@ -380,73 +382,10 @@ impl Array {
         Ok(())
     }
 
-    fn expect_vector(&self, what: &str) -> Result<(), DataError> {
+    pub(super) fn expect_vector(&self, what: &str) -> Result<(), DataError> {
         if self.is_vector() {
             return Ok(());
         }
         Err(self.wrong(format!("the shape is {}, expected a vector of {what}", shown(&self.shape))))
     }
-}
-
-fn ascii(element: &[u8]) -> String {
-    String::from_utf8_lossy(element).trim_end_matches('\0').to_owned()
-}
-
-/// The way to numbers from elements of a kind that is not read.
-fn conversion(descr: &str) -> &'static str {
-    match descr.trim_start_matches(['<', '>', '|', '=']).as_bytes().first() {
-        Some(b'M' | b'm') => "save x.astype(numpy.int64): times as whole numbers",
-        Some(b'c') => "save numpy.hstack([x.real, x.imag])",
-        _ => "save x.astype(numpy.float64)",
-    }
-}
-
-fn shown(shape: &[usize]) -> String {
-    format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))
-}
-
-/// Kind, bytes and byte order (true for big-endian) of a descriptor such as `<f4`.
-fn element(descr: &str) -> Option<(u8, usize, bool)> {
-    let (order, rest) = (descr.chars().next()?, descr.get(1..)?);
-    let big = match order {
-        '<' | '|' | '=' => false,
-        '>' => true,
-        _ => return None,
-    };
-    if rest == "O" {
-        return Some((OBJECT, 8, big));
-    }
-    let (kind, size) = (*rest.as_bytes().first()?, rest.get(1..)?.parse::<usize>().ok()?);
-    match (kind, size) {
-        (b'b', 1) | (b'i' | b'u', 1 | 2 | 4 | 8) | (b'f', 2 | 4 | 8) => Some((kind, size, big)),
-        (b'U', 1..=1_000_000) => Some((kind, 4 * size, big)),
-        (b'S', 1..=1_000_000) => Some((kind, size, big)),
-        _ => None,
-    }
-}
-
-/// Problem of a header.
-enum Unread {
-    Records,
-    Damaged(String),
-}
-
-/// Element, order and shape from the Python dictionary of a header.
-fn parse(header: &str) -> Result<(String, bool, Vec<usize>), Unread> {
-    let after = |key: &str| {
-        let quoted = [format!("'{key}'"), format!("\"{key}\"")];
-        let at = quoted.iter().find_map(|q| header.find(q.as_str()).map(|at| at + q.len()));
-        let rest = at.and_then(|at| header[at..].trim_start().strip_prefix(':'));
-        rest.map(str::trim_start).ok_or_else(|| Unread::Damaged(format!("it has no {}", quote(key))))
-    };
-    let descr = after("descr")?;
-    let mark = descr.chars().next().filter(|c| matches!(c, '\'' | '"'));
-    let Some(mark) = mark else { return Err(Unread::Records) };
-    let descr = descr[1..].split(mark).next().unwrap_or_default().to_owned();
-    let fortran = after("fortran_order")?.starts_with("True");
-    let inner = after("shape")?.strip_prefix('(').and_then(|s| s.split(')').next());
-    let inner = inner.ok_or_else(|| Unread::Damaged("its shape is no tuple".into()))?;
-    let dims = inner.split(',').map(str::trim).filter(|dim| !dim.is_empty());
-    let size = |dim: &str| dim.parse().map_err(|_| Unread::Damaged(format!("its shape has {}", quote(dim))));
-    Ok((descr, fortran, dims.map(size).collect::<Result<_, _>>()?))
 }

@@ -123,7 +123,7 @@ impl<'a> Sparse<'a> {
     }
 
     fn cells<T: Float>(&self) -> Result<Cells<T>, DataError> {
-        let values = member(self.archive, "data")?.vector::<T>("a value")?;
+        let values = member(self.archive, "data")?.vector::<T>("a stored value")?;
         // Rows, columns and their order, beside the result.
         limit::check(
             self.archive.file(),

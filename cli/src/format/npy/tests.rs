@@ -25,6 +25,10 @@ fn config(text: &str) -> NpyConfig {
     toml::from_str(text).unwrap()
 }
 
+fn load(config: &NpyConfig, float: FloatType) -> Result<Dataset, DataError> {
+    config.load(&Reading { float, ..Reading::default() })
+}
+
 #[test]
 fn every_kind_of_element_is_read_in_both_orders() {
     let archive = archive("kinds.npz");
@@ -65,7 +69,7 @@ fn labels_are_integers_or_strings() {
 fn images_come_in_planes_with_their_test_part_and_weights() {
     let mut config = config("train = ''\n[arrays]\nweights = 'sample_weight'");
     config.train = fixture("images.npz");
-    let data = config.load_as(FloatType::Auto).unwrap();
+    let data = load(&config, FloatType::Auto).unwrap();
     assert_eq!(data.image_shape, Some(ImageShape { channels: 3, height: 2, width: 2 }));
     let Features::U8(dense) = &data.features else { panic!("expected bytes") };
     assert_eq!((dense.n_rows(), data.n_train), (15, 12));
@@ -81,27 +85,27 @@ fn images_come_in_planes_with_their_test_part_and_weights() {
 fn arrays_in_files_of_their_own_are_joined() {
     let mut config = config("train = ''");
     (config.train, config.train_labels) = (fixture("version3.npy"), Some(fixture("version2.npy")));
-    let data = config.load_as(FloatType::Auto).unwrap();
+    let data = load(&config, FloatType::Auto).unwrap();
     assert_eq!((data.features.n_features(), data.class_names.join(" ").as_str()), (3, "0 1 2"));
     assert_eq!(config.paths_mut().len(), 2);
     config.weights = Some(fixture("version2.npy"));
-    assert_eq!(config.load_as(FloatType::Auto).unwrap().weights.unwrap()[..3], [0.0, 1.0, 2.0]);
+    assert_eq!(load(&config, FloatType::Auto).unwrap().weights.unwrap()[..3], [0.0, 1.0, 2.0]);
     config.train_labels = None;
-    let error = config.load_as(FloatType::Auto).unwrap_err();
+    let error = load(&config, FloatType::Auto).unwrap_err();
     assert!(error.to_string().ends_with("holds one array, the features: where are the labels?"), "{error}");
     config.train_labels = Some(fixture("images.npz"));
     config.weights = None;
     config.arrays.features = Some("z".into());
-    assert!(config.load_as(FloatType::Auto).is_ok(), "the archive has labels of twelve rows");
+    assert!(load(&config, FloatType::Auto).is_ok(), "the archive has labels of twelve rows");
     config.arrays.labels = Some("sample_weight".into());
-    assert_eq!(config.load_as(FloatType::Auto).unwrap().class_names, ["1", "2", "3"], "a key that is set holds");
+    assert_eq!(load(&config, FloatType::Auto).unwrap().class_names, ["1", "2", "3"], "a key that is set holds");
     config.arrays.labels = None;
     config.train = fixture("kinds.npz");
-    let error = config.load_as(FloatType::Auto).unwrap_err();
+    let error = load(&config, FloatType::Auto).unwrap_err();
     assert!(error.to_string().ends_with("kinds.npz: there is no array `z`"), "{error}");
     assert!(error.hint.unwrap().contains("[data.npy.arrays]"));
     config.arrays.features = Some("integer u1".into());
-    assert_eq!(config.load_as(FloatType::Auto).unwrap().features.kind(), "u8");
+    assert_eq!(load(&config, FloatType::Auto).unwrap().features.kind(), "u8");
     let error = read_table(&fixture("kinds.npz"), None).unwrap_err();
     assert!(error.to_string().contains("found no array of features by a usual name"), "{error}");
 }
@@ -139,7 +143,7 @@ fn bad_arrays_say_what_is_wrong() {
         (npy(&header("<f4", "2, 2"), &[0; 15]), "the file ends after 15 of the 16 bytes that its header promises"),
         (npy(&header("|u1", "99999, 99999"), &[0; 15]), "the file ends after 15 of the 9999800001 bytes"),
         (npy(&header("<f4", "2, 2"), &[0; 17]), "data go on after the 16 bytes that the header promises"),
-        (npy(&header("<f4", "2, 2"), &nan), "test: record 2: found a value that is not finite"),
+        (npy(&header("<f4", "2, 2"), &nan), "test: record 2: column 1: the value is missing, found NaN"),
         (npy(&header("<U1", "2, 2"), &[0; 16]), "found strings, expected numbers"),
     ] {
         let error = source(&bytes)
@@ -168,13 +172,13 @@ fn sparse_matrices_of_every_format_are_the_same_rows() {
     for name in ["csr.npz", "csc.npz", "coo.npz", "unsorted.npz"] {
         let mut config = config("train = ''");
         (config.train, config.train_labels) = (fixture(name), Some(fixture("version2.npy")));
-        let data = config.load_as(FloatType::Auto).unwrap();
+        let data = load(&config, FloatType::Auto).unwrap();
         let Features::Sparse(rows) = &data.features else { panic!("{name}: expected sparse rows") };
         assert_eq!((rows.n_rows(), rows.n_features(), rows.to_dense()), (12, 3, dense.clone()), "{name}");
         let columns = (0..12).map(|row| rows.row(row).0);
         assert!(columns.map(<[u32]>::to_vec).all(|columns| columns.is_sorted_by(|a, b| a < b)), "{name}");
         assert_eq!((data.class_names.join(" "), data.notes.len()), ("0 1 2".into(), 0), "{name}");
-        let exact = config.load_as(FloatType::F64).unwrap().features;
+        let exact = load(&config, FloatType::F64).unwrap().features;
         let doubles = dense.iter().map(|&x| f64::from(x)).collect();
         assert_eq!(exact, Features::F64(Dense::new(3, doubles)), "{name}");
         // To predict.
@@ -182,10 +186,10 @@ fn sparse_matrices_of_every_format_are_the_same_rows() {
         assert_eq!((table.features, table.labels), (data.features.clone(), None), "{name}");
         // A key that is set holds, and labels are not looked for among the parts of the matrix.
         config.arrays.features = Some("data".into());
-        let error = config.load_as(FloatType::Auto).unwrap_err().to_string();
+        let error = load(&config, FloatType::Auto).unwrap_err().to_string();
         assert!(error.contains("labels, expected") || error.contains("expected rows of features"), "{name}: {error}");
         (config.arrays.features, config.train_labels) = (None, None);
-        let hint = config.load_as(FloatType::Auto).unwrap_err().hint.unwrap();
+        let hint = load(&config, FloatType::Auto).unwrap_err().hint.unwrap();
         assert!(hint.ends_with("[data.npy.arrays] names those to take, `train_labels` another file"), "{name}: {hint}");
     }
     for name in ["bsr", "dia"] {
@@ -260,12 +264,12 @@ fn damaged_sparse_matrices_say_what_is_wrong() {
 fn archives_of_one_array_need_no_name() {
     let mut config = config("train = ''");
     (config.train, config.train_labels) = (fixture("sole-x.npz"), Some(fixture("sole-y.npz")));
-    let data = config.load_as(FloatType::Auto).unwrap();
+    let data = load(&config, FloatType::Auto).unwrap();
     assert_eq!(data.features, Features::U8(Dense::new(3, integers())));
     assert_eq!(data.class_names.join(" "), "0 1 2");
     assert_eq!(read_table(&fixture("sole-x.npz"), None).unwrap().features.n_rows(), 12);
     config.train_labels = None;
-    let error = config.load_as(FloatType::Auto).unwrap_err();
+    let error = load(&config, FloatType::Auto).unwrap_err();
     assert!(error.to_string().contains("found no array of labels by a usual name"), "{error}");
     assert!(
         error.hint.unwrap().starts_with("the archive has arr_0; [data.npy.arrays] names those to take, `train_labels`")
@@ -276,12 +280,12 @@ fn archives_of_one_array_need_no_name() {
 fn one_hot_labels_are_the_numbers_of_their_columns() {
     let mut config = config("train = ''");
     (config.train, config.train_labels) = (fixture("version3.npy"), Some(fixture("one-hot.npy")));
-    let data = config.load_as(FloatType::Auto).unwrap();
+    let data = load(&config, FloatType::Auto).unwrap();
     assert_eq!((data.class_names.join(" "), &data.labels[..4]), ("0 1 2".into(), &[0, 1, 2, 0][..]));
     let note = "the labels are a one-hot matrix of 3 columns: a class is the number of its column, from 0";
     assert!(data.notes[0].ends_with(note), "{:?}", data.notes);
     config.train_labels = Some(fixture("version3.npy"));
-    let error = config.load_as(FloatType::Auto).unwrap_err();
+    let error = load(&config, FloatType::Auto).unwrap_err();
     assert!(
         error.to_string().contains("record 1: a matrix of labels has a single 1 a row (one-hot), this row has not"),
         "{error}"

@@ -134,7 +134,7 @@ fn bad_cells_and_columns_are_named() {
         ("nan", "bad.parquet: record 2: column `nan`: the value is missing, found NaN"),
         ("infinite", "bad.parquet: record 4: column `infinite`: `inf` is not finite"),
         ("huge", "bad.parquet: record 5: column `huge`: `1e39` is beyond the range of f32"),
-        ("text", "bad.parquet: column `text` holds text, expected numbers"),
+        ("text", "bad.parquet: record 1: column `text`: found `a`, expected a number"),
     ] {
         let error = load("bad.parquet", &format!("label = 'label'\nignore = [{}]", without(column))).unwrap_err();
         assert_eq!(error.to_string(), problem);
@@ -169,7 +169,11 @@ fn bad_cells_and_columns_are_named() {
             "label = 'kind'\nignore = ['tags']",
             "typed.none.parquet: column `pair` holds lists or structures, expected numbers",
         ),
-        ("typed.none.parquet", "label = 'tags'", "typed.none.parquet: column `kind` holds text, expected numbers"),
+        (
+            "typed.none.parquet",
+            "label = 'tags'",
+            "typed.none.parquet: column `tags` holds lists or structures of text, expected labels",
+        ),
         ("typed.none.parquet", "label = 'when'", "typed.none.parquet: column `when` holds dates, expected labels"),
         (
             "brotli.parquet",

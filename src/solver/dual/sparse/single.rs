@@ -22,11 +22,11 @@ impl<T: Real, K: CellType> Singles for Classes<'_, T, K> {
         prefetch_all(values);
     }
 
-    /// Rows that are scaled are copied.
+    /// Rows whose cells change are copied.
     #[inline(always)]
     fn bring(&mut self, row: u32) {
         self.at_hand = row;
-        if self.shared.inverse.is_some() {
+        if self.shared.cells.is_some() {
             Arc::make_mut(&mut self.loaded).load(&self.shared, &[row]);
         }
     }
@@ -40,7 +40,7 @@ impl<T: Real, K: CellType> Singles for Classes<'_, T, K> {
     fn scores<S: Simd>(&mut self, simd: S, out: &mut [f64]) {
         let Self { shared, loaded, at_hand, weights, tau, g, line, .. } = self;
         let row = *at_hand as usize;
-        if shared.inverse.is_some() {
+        if shared.cells.is_some() {
             let (indices, values) = loaded.cells(shared, 0);
             weights.scores(simd, indices, values, line);
         } else {
@@ -73,7 +73,7 @@ impl<T: Real, K: CellType> Singles for Classes<'_, T, K> {
             own[c] = T::from_f64(factor * change[c]);
         }
         padding.fill(T::default());
-        if shared.inverse.is_some() {
+        if shared.cells.is_some() {
             let (indices, values) = loaded.cells(shared, 0);
             weights.add(simd, indices, values, line);
         } else {

@@ -52,21 +52,43 @@ pub(super) struct LoadedRows<T> {
 
 /// r, p and ‖r·(x̂ − m̂)‖² of a row.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RowFacts {
+pub(in crate::solver::dual) struct RowFacts {
     pub factor: f64,
     pub product: f64,
     pub square: f64,
 }
 
 /// Cells and factors common to all parts.
-pub(super) struct CsrRows<'a, K: CellType> {
+pub(in crate::solver::dual) struct CsrRows<'a, K: CellType> {
     pub csr: CsrOf<'a, K>,
-    /// 1/scale and mean/scale of each feature; where the scale is the same for all, it is in the factors of the rows instead.
-    pub inverse: Option<Vec<f64>>,
+    /// Change of the cells of each feature as rows are loaded; `None` where they stay as they are.
+    pub cells: Option<Vec<CellMap>>,
+    /// Mean of each feature less what the change takes off.
     pub center: Option<Vec<f64>>,
     pub center_square: f64,
     pub facts: Vec<RowFacts>,
 }
+
+/// `x → x·inverse − origin`: 1/scale, unless the scale is the same for all features and in the factors of the rows instead; and the mean of
+/// a feature that every row has a cell of and that is far from 0. In V and τ that would leave few digits to the scores: each holds
+/// multiples of the mean that cancel.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::solver::dual) struct CellMap {
+    inverse: f64,
+    origin: f64,
+}
+
+impl CellMap {
+    #[inline(always)]
+    fn of(&self, x: f64) -> f64 {
+        x * self.inverse - self.origin
+    }
+}
+
+/// Ratio of the squares of a mean and a standard deviation from which a feature is far from 0.
+const FAR: f64 = 64.0;
+/// Ratio of the squares of all means and of a typical row beyond which weights in single precision have too few digits.
+const CANCELLING: f64 = 1e3;
 
 impl<T> Default for LoadedRows<T> {
     fn default() -> Self {
@@ -120,11 +142,11 @@ impl<T: Real> LoadedRows<T> {
         self.rows.extend_from_slice(rows);
         for &row in rows {
             let (indices, values) = shared.csr.row(row as usize);
-            match &shared.inverse {
+            match &shared.cells {
                 None => self.values.extend(values.iter().map(|&v| T::from_f64(v.into()))),
-                Some(inverse) => {
-                    let scaled = indices.iter().zip(values).map(|(&j, &v)| v.into() * inverse[j.into() as usize]);
-                    self.values.extend(scaled.map(T::from_f64));
+                Some(maps) => {
+                    let changed = indices.iter().zip(values).map(|(&j, &v)| maps[j.into() as usize].of(v.into()));
+                    self.values.extend(changed.map(T::from_f64));
                 }
             }
             self.ends.push(self.values.len());
@@ -136,18 +158,33 @@ impl<'a, K: CellType> CsrRows<'a, K> {
     pub fn new(source: Source<'a>, csr: CsrOf<'a, K>) -> Self {
         let divisor = common_divisor(source);
         let scale = source.scaler.scale.as_ref().filter(|_| divisor.is_none());
-        let inverse: Option<Vec<f64>> = scale.map(|s| s.iter().map(|s| 1.0 / s).collect());
-        let center: Option<Vec<f64>> = source
-            .scaler
-            .mean
-            .as_ref()
-            .map(|m| m.iter().enumerate().map(|(j, &m)| m * inverse.as_ref().map_or(1.0, |i| i[j])).collect());
+        let inverse = |j: usize| scale.map_or(1.0, |scale| 1.0 / scale[j]);
+        let d = csr.n_features();
+        let mut center: Option<Vec<f64>> =
+            source.scaler.mean.as_ref().map(|mean| (0..d).map(|j| mean[j] * inverse(j)).collect());
+        let mut origins = vec![0.0; d];
+        if let Some(center) = &mut center {
+            for j in far_from_zero::<K>(&csr, |j, x| x * inverse(j), center) {
+                origins[j] = std::mem::take(&mut center[j]);
+            }
+        }
+        let map = |j: usize| CellMap { inverse: inverse(j), origin: origins[j] };
+        let changes = scale.is_some() || origins.iter().any(|&origin| origin != 0.0);
+        let cells = changes.then(|| (0..d).map(map).collect());
         let center_square = center.as_ref().map_or(0.0, |c| c.iter().map(|m| m * m).sum());
-        let mut shared = Self { csr, inverse, center, center_square, facts: Vec::new() };
+        let mut shared = Self { csr, cells, center, center_square, facts: Vec::new() };
         let divisor = divisor.unwrap_or(1.0);
         let rows = (0..shared.csr.n_rows()).into_par_iter();
         shared.facts = rows.map(|row| shared.facts_of(source, row, divisor)).collect();
         shared
+    }
+
+    /// Whether the means take digits off scores, so that weights are better held in double precision.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn cancels(&self) -> bool {
+        let squares: f64 = self.facts.iter().map(|facts| facts.factor * facts.factor * self.center_square).sum();
+        let left: f64 = self.facts.iter().map(|facts| facts.square).sum();
+        squares > CANCELLING * left
     }
 
     fn facts_of(&self, source: Source<'_>, row: usize, divisor: f64) -> RowFacts {
@@ -156,11 +193,27 @@ impl<'a, K: CellType> CsrRows<'a, K> {
         let (indices, values) = self.csr.row(row);
         for (&j, &x) in indices.iter().zip(values) {
             let j = j.into() as usize;
-            let x: f64 = x.into() * self.inverse.as_ref().map_or(1.0, |s| s[j]);
+            let x = self.cells.as_ref().map_or(x.into(), |maps| maps[j].of(x.into()));
             let m = self.center.as_ref().map_or(0.0, |c| c[j]);
             product += x * m;
             square += (x - m) * (x - m) - m * m;
         }
         RowFacts { factor, product, square: factor * factor * square.max(0.0) }
     }
+}
+
+/// The features that every row has a cell of and whose mean is far from 0, next to their spread.
+#[allow(clippy::cast_precision_loss)]
+fn far_from_zero<K: CellType>(csr: &CsrOf<'_, K>, scaled: impl Fn(usize, f64) -> f64, means: &[f64]) -> Vec<usize> {
+    let n = csr.n_rows();
+    let (mut counts, mut squares) = (vec![0usize; means.len()], vec![0.0; means.len()]);
+    for row in 0..n {
+        let (indices, values) = csr.row(row);
+        for (&j, &x) in indices.iter().zip(values) {
+            let j = j.into() as usize;
+            counts[j] += 1;
+            squares[j] += (scaled(j, x.into()) - means[j]).powi(2);
+        }
+    }
+    (0..means.len()).filter(|&j| counts[j] == n && means[j] * means[j] * n as f64 > FAR * squares[j]).collect()
 }

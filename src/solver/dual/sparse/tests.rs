@@ -48,6 +48,44 @@ fn the_gram_matrix_is_that_of_the_preprocessed_rows() {
 }
 
 #[test]
+fn scores_in_single_precision_keep_their_digits_far_from_zero() {
+    const N: u32 = 5_000;
+    // The second column in every row: centred as it is read. In all but one, where that cannot be: in double precision.
+    for (without, far) in [(u32::MAX, true), (7, false)] {
+        let mut csr = Csr::new(3);
+        for i in 0..N {
+            csr.push_cell(0, (i % 7) as f32 - 3.0);
+            if i != without {
+                csr.push_cell(1, 30_000.0 + (i * 5 % 11) as f32);
+            }
+            csr.push_cell(2, (i * 3 % 5) as f32);
+            csr.finish_row();
+        }
+        let features = Features::Sparse(csr.clone());
+        let rows: Vec<u32> = (0..N).collect();
+        // As a fit to other rows would have it.
+        let scaler =
+            Scaler { mean: Some(vec![0.0, 30_005.0, 2.0]), scale: Some(vec![2.0, 3.0, 1.5]), ..Scaler::default() };
+        let source = Source { features: &features, labels: &[0; N as usize], scaler: &scaler, weights: None };
+        let shared = Arc::new(CsrRows::<Floats>::new(source, csr.borrowed()));
+        assert_eq!((shared.cells.is_some(), shared.cancels()), (true, !far));
+        let mut loaded = LoadedRows::<f32>::default();
+        loaded.load(&shared, &rows);
+        let mut part = Classes::<f32, Floats>::new(Arc::clone(&shared), 0, 0..1);
+        part.loaded = Arc::new(loaded);
+        let done = Changes { positions: (0..N as usize).collect(), values: (0..N).map(|i| f64::from(i % 3)).collect() };
+        let found = part.act(&SparseJob::Turn { done: done.clone(), next: Arc::clone(&part.loaded), scores: true });
+        let mut dense = vec![vec![0.0; 3]; N as usize];
+        dense.iter_mut().enumerate().for_each(|(i, row)| scaler.write_row_wide(&features, i, row));
+        let weight: [f64; 3] = std::array::from_fn(|j| dense.iter().zip(&done.values).map(|(x, b)| x[j] * b).sum());
+        let exact: Vec<f64> = dense.iter().map(|x| x.iter().zip(weight).map(|(x, w)| x * w).sum()).collect();
+        let size = exact.iter().fold(0.0, |size: f64, s| size.max(s.abs()));
+        let worst = found.iter().zip(&exact).fold(0.0, |worst: f64, (a, b)| worst.max((a - b).abs()));
+        assert_eq!(worst <= 1e-5 * size, far, "{worst} of {size}");
+    }
+}
+
+#[test]
 fn dense_rows_of_few_cells_are_copied_where_one_number_divides_all() {
     let few: Vec<u8> = (0..40u8 * 5).map(|i| if i % 4 == 0 { i } else { 0 }).collect();
     let many: Vec<u8> = (0..40u8 * 5).map(|i| if i % 4 == 0 { 0 } else { i }).collect();

@@ -2,7 +2,9 @@
 
 use super::engine::ProximalEngine;
 use super::products::{RowProducts, RowSum};
+use crate::data::Features;
 use crate::loss::{Loss, Proximal, Response, Room};
+use crate::solver::dual::free;
 use crate::solver::{Problem, SolveError};
 use rayon::prelude::*;
 
@@ -14,8 +16,9 @@ pub(super) struct HostEngine<'a> {
     loss: &'a Loss,
     products: RowProducts<'a>,
     n_classes: usize,
-    /// The precision of the products of conjugate gradients.
+    /// Whether the products of conjugate gradients may be in single precision, and those of the preconditioner.
     narrow: bool,
+    keeps_digits: bool,
     /// Places in the training rows of those of a weight above 0, the rows themselves, their labels and c.
     places: Vec<u32>,
     rows: Vec<u32>,
@@ -48,12 +51,14 @@ impl<'a> HostEngine<'a> {
         let rows: Vec<u32> = places.iter().map(|&place| problem.train[place as usize]).collect();
         let sample = |&row: &u32| (problem.source.labels[row as usize] as usize, c * problem.row_weight(row));
         let zeros = || vec![0.0; rows.len() * k];
+        let keeps_digits = !cancels(problem);
         Self {
             problem,
             loss: &problem.objective.loss,
             products: RowProducts::new(problem.source, k, bias.has_bias().then_some(constant)),
             n_classes: k,
-            narrow,
+            narrow: narrow && keeps_digits,
+            keeps_digits,
             samples: rows.iter().map(sample).collect(),
             offset: vec![0.0; k],
             gamma: 0.0,
@@ -168,10 +173,15 @@ impl ProximalEngine for HostEngine<'_> {
         let (k, step) = (self.n_classes, self.step_of());
         let (active, samples, a) = (&self.active, &self.samples, &self.a);
         let mut out = vec![0.0; active.len() * k];
-        self.diagonal = self.products.sweep::<f32>(&self.active_rows, None, &mut out, RowSum::Squares, |at, out| {
+        let visit = |at: usize, out: &mut [f64]| {
             let i = active[at] as usize;
             step.diagonal(samples[i].0, samples[i].1, &a[i * k..(i + 1) * k], out);
-        });
+        };
+        self.diagonal = if self.keeps_digits {
+            self.products.sweep::<f32>(&self.active_rows, None, &mut out, RowSum::Squares, visit)
+        } else {
+            self.products.sweep::<f64>(&self.active_rows, None, &mut out, RowSum::Squares, visit)
+        };
         self.diagonal.iter_mut().for_each(|m| *m += 1.0);
         Ok(())
     }
@@ -277,6 +287,16 @@ impl ProximalEngine for HostEngine<'_> {
     fn active(&self) -> f64 {
         share(self.active.len(), self.rows.len())
     }
+}
+
+/// Whether the means of sparse rows, which products are corrected for, take digits off them.
+fn cancels(problem: &Problem<'_>) -> bool {
+    const CANCELLING: f64 = 1e3;
+    let (scaler, Features::Sparse(_)) = (problem.source.scaler, problem.source.features) else { return false };
+    let scale = |j: usize| scaler.scale.as_ref().map_or(1.0, |scale| scale[j]);
+    let means = scaler.mean.iter().flatten().enumerate();
+    let square: f64 = means.map(|(j, mean)| (mean / scale(j)).powi(2)).sum();
+    square > CANCELLING * free::typical_square(problem)
 }
 
 #[allow(clippy::cast_precision_loss)]

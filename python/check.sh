@@ -15,4 +15,4 @@ size=$(stat -c %s "$wheel")
 printf 'wheel: %s bytes\n' "$size"
 [ "$size" -lt 40000000 ] || { echo "the wheel is larger than 40 MB" >&2; exit 1; }
 # Threads of linear algebra libraries would stand in each other's way on a small machine.
-OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} "$venv/bin/python" -m pytest python/tests -p no:cacheprovider "$@"
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} "$venv/bin/python" -m pytest python/tests -rs -p no:cacheprovider "$@"

@@ -1,12 +1,14 @@
-"""Fits from Python: burn_svm beside scikit-learn's LinearSVC and SGDClassifier, time and peak memory.
+"""Fits from Python: burn_svm beside scikit-learn's LinearSVC and SGDClassifier, and Snap ML, time and peak memory.
 
-    pip install scikit-learn burn-svm
-    python3 benches/peers/python_fit.py [--data data] [--only TEXT] [--kind squared|hinge] [--threads 1 2] [--limit 120] [--rows 1000000] [--csv FILE]
+    pip install scikit-learn snapml burn-svm
+    python3 benches/peers/python_fit.py [--data data] [--only TEXT] [--kind squared|hinge|search] [--threads 1 2] [--limit 120] [--rows 1000000] [--csv FILE]
 
 Each fit runs in a process of its own that holds the rows already. `seconds` are those of `fit`, `cpu` those of the processor in all threads, which
 depend little on what else the machine does; `memory` is what the process's peak grew by during it, as a share of the rows; `excess` is (P − P*)/P* of the objective that the estimator minimises, computed here in double precision, P*
-from the lower bound that burn_svm proves at a gap of 1e-5. Two objectives: `squared`, one-vs-rest with squared hinge and C of the
-table (LinearSVC); `hinge`, one-vs-rest with hinge, a free bias and alpha = 1e-4 (SGDClassifier). A limit that is met is `-`.
+from the lower bound that burn_svm proves at a gap of 1e-5. With --goal every solver has a ladder of tolerances, and of each its first line within that excess is
+printed. Two objectives: `squared`, one-vs-rest with squared hinge and C of the
+table (LinearSVC, Snap ML); `hinge`, one-vs-rest with hinge, a free bias and alpha = 1e-4 (SGDClassifier). `search`: four values of C on three folds and
+the fit of the best, each with the tolerance of its default or 1e-4; the memory of processes of joblib is not counted. A limit that is met is `-`.
 """
 
 import argparse
@@ -39,7 +41,20 @@ FITS = {
     "burn_svm hinge 1e-2": ("hinge", {"tol": 1e-2}),
     "SGDClassifier": ("hinge", {}),
     "SGDClassifier 100": ("hinge", {"max_iter": 100, "tol": None}),
+    "Snap ML": ("squared", {}),
+    "search SVMClassifierCV": ("search", {}),
+    "search grid burn_svm": ("search", {}),
+    "search grid LinearSVC": ("search", {}),
 }
+#: Tolerances from loose to tight, by the first word or words of a fit.
+LADDERS = {
+    "burn_svm": [{"tol": 10.0**-i} for i in range(2, 6)],
+    "LinearSVC": [{"tol": 10.0**-i, "max_iter": 100_000} for i in range(1, 6)],
+    "LinearSVC primal": [{"tol": 10.0**-i, "dual": False} for i in range(0, 5)],
+    "Snap ML": [{"tol": 10.0**-i, "max_iter": 100_000} for i in range(2, 7)],
+}
+if "--goal" in sys.argv:
+    FITS = {f"{name} {options['tol']:.0e}": ("squared", options) for name, ladder in LADDERS.items() for options in ladder}
 
 
 def load(name, data, rows):
@@ -80,6 +95,12 @@ def estimator(name, C, n, threads):
     from sklearn.svm import LinearSVC
 
     objective, options = FITS[name]
+    if objective == "search":
+        return search(name, C, threads)
+    if name.startswith("Snap ML"):
+        from snapml import SupportVectorMachine
+
+        return SupportVectorMachine("squared_hinge", regularizer=1 / C, fit_intercept=True, n_jobs=threads, random_state=0, **options)
     if name.startswith("burn_svm"):
         if objective == "hinge":
             return burn_svm.SVMClassifier("one_vs_rest", bias="free", C=1 / (1e-4 * n), n_jobs=threads, **options)
@@ -87,6 +108,19 @@ def estimator(name, C, n, threads):
     if objective == "hinge":
         return SGDClassifier(random_state=0, n_jobs=threads, **options)
     return LinearSVC(C=C, random_state=0, **{"dual": True} | options)
+
+
+def search(name, C, threads):
+    """A search for C, with its refit."""
+    import burn_svm
+    import sklearn.svm
+    from sklearn.model_selection import GridSearchCV
+
+    Cs = C * np.logspace(-2, 1, 4)
+    if name.endswith("CV"):
+        return burn_svm.SVMClassifierCV(Cs=Cs, cv=3, loss="one_vs_rest", power=2, tol=1e-4, n_jobs=threads)
+    model = burn_svm.LinearSVC(n_jobs=1) if name.endswith("burn_svm") else sklearn.svm.LinearSVC(random_state=0)
+    return GridSearchCV(model, {"C": Cs}, cv=3, n_jobs=threads)
 
 
 def objective_of(model, X, y, kind, C):
@@ -127,20 +161,22 @@ def child(args):
             bounds[kind] = model.fit(X, y).dual_objective_
         return print(json.dumps(bounds))
     model = estimator(fit, C, X.shape[0], int(threads))
-    small = np.flatnonzero(np.isin(np.arange(len(y)), np.unique(y, return_index=True)[1]))
+    small = np.concatenate([np.flatnonzero(y == label)[:6] for label in np.unique(y)])
     estimator(fit, C, len(small), int(threads)).fit(X[small], y[small])
     open("/proc/self/clear_refs", "w").write("5")
     before, start, cpu = status("VmRSS"), time.perf_counter(), time.process_time()
-    model.fit(X, y)
+    # Snap ML takes no bytes.
+    model.fit(X.astype(np.float32) if fit.startswith("Snap ML") and X.dtype == np.uint8 else X, y)
     seconds, cpu, grown = time.perf_counter() - start, time.process_time() - cpu, status("VmHWM") - before
     size = X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
     found = {"seconds": seconds, "cpu": cpu, "memory": grown / size, "megabytes": grown / 1e6}
-    print(json.dumps(found | {"objective": objective_of(model, X, y, FITS[fit][0], C)}))
+    kind = FITS[fit][0]
+    print(json.dumps(found | {"objective": None if kind == "search" else objective_of(model, X, y, kind, C)}))
 
 
 def run(args, *words):
     """A child's answer; None where it took too long or failed."""
-    command = [sys.executable, __file__, "--data", str(args.data), "--rows", str(args.rows), "--limit", str(args.limit), "--kind", args.kind, "--child", *words]
+    command = [sys.executable, __file__, "--data", str(args.data), "--rows", str(args.rows), "--limit", str(args.limit), "--kind", args.kind, *(["--goal", "0"] if args.goal else []), "--child", *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=args.limit + 60, env=os.environ)
     except subprocess.TimeoutExpired:
@@ -160,6 +196,7 @@ def main():
     parser.add_argument("--limit", type=float, default=120)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--csv", type=pathlib.Path)
+    parser.add_argument("--goal", type=float, help="an excess, for example 1e-4")
     parser.add_argument("--child", nargs="+")
     args = parser.parse_args()
     if args.child:
@@ -169,17 +206,23 @@ def main():
     for name in SETS:
         if args.only not in name:
             continue
-        bounds = run(args, name, "bound", "0") or {}
+        bounds = (run(args, name, "bound", "0") or {}) if args.kind != "search" else {}
+        reached = set()
         for fit, (kind, _) in FITS.items():
+            solver = fit.rpartition(" ")[0]
             for threads in args.threads if args.kind in ("", kind) else []:
-                if threads > 1 and fit.startswith("LinearSVC"):
+                if (threads > 1 and fit.startswith("LinearSVC")) or (args.goal and (solver, threads) in reached):
                     continue
                 found = run(args, name, fit, str(threads))
                 line = {"data": name, "fit": fit, "threads": threads}
                 if found is None:
+                    reached.add((solver, threads))
                     print(f"{name:<10} {fit:<20} {threads:>7}        -", flush=True)
                     continue
                 excess = found["objective"] / bounds[kind] - 1 if bounds.get(kind, 0) > 0 else float("nan")
+                if args.goal and excess > args.goal:
+                    continue
+                reached.add((solver, threads))
                 line |= found | {"excess": excess}
                 lines.append(line)
                 print(

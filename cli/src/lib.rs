@@ -14,7 +14,7 @@
 //!        config
 //!        model_file
 //!        format · export · liblinear
-//!        durable · fetch · protobuf · shown
+//!        durable · fetch · protobuf · shown · suggestion
 //!        burn_svm
 //! ```
 #![warn(missing_docs)]
@@ -34,6 +34,7 @@ pub mod report;
 pub mod run;
 pub mod search;
 mod shown;
+mod suggestion;
 
 pub use commands::main;
 

@@ -5,6 +5,7 @@ use crate::format::limit;
 use crate::liblinear;
 use crate::model::Classifier;
 use crate::model::file::{MODEL_FILE, ModelFileError};
+use crate::suggestion;
 use crate::visible;
 use std::io;
 use std::path::Path;
@@ -31,9 +32,22 @@ pub fn load(path: &Path) -> Result<Classifier, ModelFileError> {
 pub fn hint(error: &ModelFileError) -> String {
     match error {
         ModelFileError::Io { file, source } => {
-            let below = file.parent().filter(|_| source.kind() == io::ErrorKind::NotFound).and_then(models_below);
+            let is_missing = source.kind() == io::ErrorKind::NotFound;
+            let near = || suggestion::path(file).map(|near| format!("did you mean {}?", visible::short(&near)));
+            let meant = match file.parent() {
+                Some(folder) if is_missing && file.ends_with(MODEL_FILE) => runs_below(folder),
+                _ => None,
+            };
+            let meant = meant.or_else(|| is_missing.then(near).flatten());
             let usual = Refusal::of(source).and_then(Refusal::hint);
-            below.unwrap_or_else(|| usual.unwrap_or("MODEL is a run folder or its `model.safetensors`").to_owned())
+            meant.unwrap_or_else(|| usual.unwrap_or("MODEL is a run folder or its `model.safetensors`").to_owned())
+        }
+        ModelFileError::Content { file, .. } if file.extension().is_some_and(|e| e == "toml") => {
+            let file = file.display().to_string();
+            format!("this is a configuration: `burn-svm train {} --out RUN` makes the model", visible::short(&file))
+        }
+        ModelFileError::Content { file, .. } if file.extension().is_some_and(|e| e == "npz" || e == "onnx") => {
+            "an exported model is for other programs: MODEL is the run folder that it came from".into()
         }
         ModelFileError::Line { .. } => {
             "MODEL may be a text model as LIBLINEAR's `train` writes it, of a classifier of two classes or more".into()
@@ -42,8 +56,9 @@ pub fn hint(error: &ModelFileError) -> String {
     }
 }
 
-/// The run folders in a folder, the newest first.
-fn models_below(folder: &Path) -> Option<String> {
+/// A hint at the run folders in a folder, the newest first.
+#[must_use]
+pub fn runs_below(folder: &Path) -> Option<String> {
     let runs = std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| {
         let changed = std::fs::metadata(entry.path().join(MODEL_FILE)).ok()?.modified().ok()?;
         Some((changed, entry.path().display().to_string()))

@@ -10,7 +10,7 @@ True
 
 from ._certify import Certificate, certify
 from ._classes import LinearSVC, SVMClassifier
-from ._gradient import GradientCheck, check_gradient, gradcheck
+from ._gradient import GradientCheck, check_gradient, gradcheck, loss_and_gradient
 from ._model import Model, load
 from ._native import __version__
 from ._search import SVMClassifierCV
@@ -27,4 +27,5 @@ __all__ = [
     "check_gradient",
     "gradcheck",
     "load",
+    "loss_and_gradient",
 ]

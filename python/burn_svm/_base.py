@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import warnings
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -40,6 +41,51 @@ def options(**changes):
     } | changes
 
 
+def number(name, value):
+    """A number, or a sentence."""
+    if isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
+        return float(value)
+    raise ValueError(f"{name}: found {value!r}, expected a number")
+
+
+def whole(name, value):
+    """A whole number, or a sentence."""
+    if number(name, value).is_integer():
+        return int(value)
+    raise ValueError(f"{name}: found {value!r}, expected a whole number")
+
+
+def word(name, value):
+    """A word, or a sentence."""
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{name}: found {value!r}, expected a word")
+
+
+def strengths(Cs):
+    """Values of C as numbers above 0, or a sentence."""
+    try:
+        values = np.asarray(Cs, dtype=float)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    if values.ndim != 1 or not len(values) or not (values > 0).all():
+        raise ValueError(f"Cs: found {Cs!r}, expected a list of numbers above 0")
+    return values
+
+
+def costs_table(costs):
+    """Costs as lists of numbers, or a sentence."""
+    if costs is None:
+        return None
+    try:
+        table = np.asarray(costs, dtype=float)
+    except (TypeError, ValueError):
+        table = np.empty(0)
+    if table.ndim != 2:
+        raise ValueError("costs: expected a square table of numbers, a row for each label and a column for each class")
+    return table.tolist()
+
+
 def solver_table(name, tol, max_iter, max_seconds, extra):
     """The ``[solver]`` table of the program's configuration, as JSON."""
     keys = {
@@ -49,14 +95,17 @@ def solver_table(name, tol, max_iter, max_seconds, extra):
         "lbfgs": ("lbfgs", "tolerance", "epochs", "seconds"),
         "sgd": ("sgd", None, "epochs", None),
     }
-    if name not in keys:
+    if not isinstance(name, str) or name not in keys:
         raise ValueError(f"solver: found {name!r}, expected one of {', '.join(map(repr, keys))}")
+    if not isinstance(extra, (dict, type(None))):
+        raise ValueError(f"solver_params: found {extra!r}, expected a dictionary")
     table, *names = keys[name]
-    values = {}
-    for key, value in zip(names, (tol, max_iter, max_seconds), strict=True):
-        if key is not None and value is not None:
-            values[key] = int(value) if key == "epochs" else float(value)
-    return json.dumps({table: values | dict(extra or {})})
+    given = (number("tol", tol), max_iter and whole("max_iter", max_iter), max_seconds and number("max_seconds", max_seconds))
+    values = {key: value for key, value in zip(names, given, strict=True) if key is not None and value is not None}
+    try:
+        return json.dumps({table: values | (extra or {})}, default=lambda value: value.item())
+    except (TypeError, AttributeError, ValueError):
+        raise ValueError(f"solver_params: found {extra!r}, expected numbers, words and dictionaries of them") from None
 
 
 def warn_if_short(found, tol):
@@ -101,7 +150,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         scores : ndarray of shape (n_samples, n_classes), or (n_samples,) between two classes
             The largest score wins; between two classes scores above 0 are ``classes_[1]``.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         X = _data.checked_rows(self, X, reset=False)
         scores = _data.product(X, self.coef_, self.intercept_)
         return scores[:, 0] if len(self.classes_) == 2 else scores
@@ -121,7 +170,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[(scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)]
 
     def _native_model(self):
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         return _native.Model.from_bytes(self._file.tobytes())
 
     def _probabilities(self, X):

@@ -22,6 +22,13 @@ class Certificate:
         The bound.
     gap : float
         ``(objective - dual_objective) / objective``, rounding errors counted in.
+
+    Examples
+    --------
+    >>> from burn_svm import Certificate
+    >>> proof = Certificate(objective=1.02, dual_objective=1.0, gap=0.02 / 1.02)
+    >>> print(proof)
+    objective 1.02, at most 2 % above its optimum
     """
 
     objective: float
@@ -76,6 +83,8 @@ def certify(model, X, y, sample_weight=None, *, loss=None, power=1, C=None, bias
     """
     check_is_fitted(model)
     if isinstance(model, LinearClassifier) and hasattr(model, "certify"):
+        if loss is not None or C is not None or bias is not None:
+            raise ValueError("loss, C and bias: found one for a model that has its own, expected none")
         return model.certify(X, y, sample_weight, tol=tol)
     if not all(hasattr(model, name) for name in ("coef_", "intercept_", "classes_")):
         raise ValueError(f"model: found {type(model).__name__}, expected one with coef_, intercept_ and classes_")
@@ -90,6 +99,8 @@ def certify(model, X, y, sample_weight=None, *, loss=None, power=1, C=None, bias
         by_class = compute_class_weight(by_class, classes=classes, y=y, sample_weight=sample_weight if by_class == "balanced" else None)
     coef = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
     intercept = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(coef))
+    if len(coef) != (1 if len(classes) == 2 else len(classes)) or hasattr(model, "decision_function_shape"):
+        raise ValueError(f"model: found {type(model).__name__} with {len(coef)} rows of coef_ for {len(classes)} classes, expected a row for each class")
     if coef.shape[1] != X.shape[1]:
         raise ValueError(f"X: found {X.shape[1]} features, expected {coef.shape[1]} as in training")
 

@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from . import _data, _native
-from ._base import LinearClassifier, options, solver_table, warn_if_short
+from ._base import LinearClassifier, costs_table, number, options, solver_table, strengths, warn_if_short, whole, word
 from ._certify import certified
 from ._progress import CallbackSupportMixin, Progress, printed, with_callbacks
 
@@ -204,21 +204,21 @@ class SVMClassifier(CallbackSupportMixin, CertifiedClassifier):
         if self.loss == "top_k" and self.k is None:
             raise ValueError("k: found None, expected the number of classes that top_k charges")
         return options(
-            loss=self.loss,
-            power=int(self.power),
-            margin=float(self.margin),
-            smoothing=float(self.smoothing),
-            k=None if self.k is None else int(self.k),
-            costs=None if self.costs is None else np.asarray(self.costs, dtype=float).tolist(),
-            strength=("c", float(self.C)),
-            bias=self.bias,
-            bias_scale=float(self.bias_scale),
+            loss=word("loss", self.loss),
+            power=whole("power", self.power),
+            margin=number("margin", self.margin),
+            smoothing=number("smoothing", self.smoothing),
+            k=None if self.k is None else whole("k", self.k),
+            costs=costs_table(self.costs),
+            strength=("c", number("C", self.C)),
+            bias=word("bias", self.bias),
+            bias_scale=number("bias_scale", self.bias_scale),
             class_weights=None if weights is None else weights.tolist(),
             solver=solver_table(self.solver, self.tol, self.max_iter, self.max_seconds, self.solver_params),
-            center=self.center,
-            scale=self.scale,
+            center=word("center", self.center),
+            scale=word("scale", self.scale),
             calibration=self.calibration or "none",
-            device=self.device,
+            device=word("device", self.device),
             seed=_data.seed(self.random_state),
             double=double,
             threads=_data.threads(self.n_jobs),
@@ -281,10 +281,11 @@ class SVMClassifier(CallbackSupportMixin, CertifiedClassifier):
         models : list of SVMClassifier
             One for each C, in their order.
         """
+        Cs = strengths(Cs)
         if self.solver not in ("auto", "dual") or self.calibration is not None:
             return [clone(self).set_params(C=float(C)).fit(X, y, sample_weight) for C in Cs]
         data, weights, by_class, double = self._data(X, y, sample_weight)
-        order = np.argsort(np.asarray(Cs, dtype=float), kind="stable")
+        order = np.argsort(Cs, kind="stable")
         every = np.arange(len(data[1]), dtype=np.uint32)
         sorted_cs = [float(Cs[i]) for i in order]
         found, warnings, exception = _native.paths(
@@ -327,7 +328,7 @@ class LinearSVC(LinearClassifier):
     penalty : {"l2"}, default="l2"
     loss : {"hinge", "squared_hinge"}, default="squared_hinge"
     dual : bool or "auto", default="auto"
-        Not used.
+        Not used; False with the hinge is refused, as there.
     tol : float, default=1e-4
         Relative duality gap to prove.
     C : float, default=1.0
@@ -395,6 +396,10 @@ class LinearSVC(LinearClassifier):
             raise ValueError(
                 f"Unsupported set of arguments: penalty='l1', loss={self.loss!r}, dual={self.dual}: this solver has no l1 penalty; "
                 "sklearn.svm.LinearSVC has it, with loss='squared_hinge' and dual=False"
+            )
+        if self.loss == "hinge" and self.dual is False and self.multi_class != "crammer_singer":
+            raise ValueError(
+                f"Unsupported set of arguments: penalty={self.penalty!r}, loss='hinge', dual=False: scikit-learn refuses them, too; dual='auto' fits the hinge"
             )
         allowed = (
             ("penalty", self.penalty, ("l2",)),

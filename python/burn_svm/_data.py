@@ -22,6 +22,8 @@ from . import _native
 
 #: Cells up to which rows in double precision stay so; of larger ones only those that single precision would blur.
 SMALL = 1 << 20
+#: Threads of a fit, at most.
+MOST_THREADS = 1024
 #: Cells that are converted at a time.
 BLOCK = 1 << 20
 
@@ -98,7 +100,11 @@ def checked_rows(estimator, X, y="no_validation", *, reset):
     elif not hasattr(X, "__array__") and hasattr(X, "__dlpack__"):
         X = np.from_dlpack(X)
     checks = {"accept_sparse": "csr", "dtype": "numeric", "accept_large_sparse": True, "reset": reset}
-    return validate_data(estimator, X, **checks) if isinstance(y, str) else validate_data(estimator, X, y, **checks)
+    found = validate_data(estimator, X, **checks) if isinstance(y, str) else validate_data(estimator, X, y, **checks)
+    kind = (found if isinstance(y, str) else found[0]).dtype
+    if kind.kind not in "buif":
+        raise ValueError(f"X: found numbers of type {kind}, expected booleans, integers or floats")
+    return found
 
 
 def native_rows(X):
@@ -176,8 +182,11 @@ def row_weights(sample_weight, X, indices, n_classes):
 def threads(n_jobs):
     """The number of threads: all cores, or one within the workers of joblib and Dask, unless n_jobs says it."""
     if n_jobs is not None:
-        if n_jobs == 0:
-            raise ValueError("n_jobs: found 0, expected a number above 0, or below it to count from all cores")
+        if not isinstance(n_jobs, (int, np.integer)) or not (n_jobs < 0 or 0 < n_jobs <= MOST_THREADS):
+            raise ValueError(
+                f"n_jobs: found {n_jobs!r}, expected a whole number from 1 to {MOST_THREADS}, or below 0 to count from all cores"
+            )
+        n_jobs = int(n_jobs)
         return n_jobs if n_jobs > 0 else max(1, cores() + 1 + n_jobs)
     if not nested():
         return cores()

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, column_or_1d
 
 from . import _data, _native
-from ._base import options
+from ._base import costs_table, number, options, whole, word
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,15 @@ class GradientCheck:
         One for each coordinate or entry that was looked at, the verdict last.
     cause : str or None
         The likely cause of a failure of one's own gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from burn_svm import check_gradient, loss_and_gradient
+    >>> X, y, W = np.eye(3), np.arange(3), np.zeros((3, 3))
+    >>> check = check_gradient(-loss_and_gradient("crammer_singer", X, y, W)[1], X, y, W, loss="crammer_singer")
+    >>> check.passed, check.cause
+    (False, 'the sign is turned')
     """
 
     passed: bool
@@ -86,16 +95,59 @@ def gradcheck(loss, X, y, W=None, *, power=1, margin=1.0, smoothing=0.0, k=None,
 
 
 def _settings(loss, power, margin, smoothing, k, costs):
+    if loss == "top_k" and k is None:
+        raise ValueError("k: found None, expected the number of classes that top_k charges")
     return options(
-        loss=loss,
-        power=int(power),
-        margin=float(margin),
-        smoothing=float(smoothing),
-        k=k,
-        costs=None if costs is None else np.asarray(costs, dtype=float).tolist(),
+        loss=word("loss", loss),
+        power=whole("power", power),
+        margin=number("margin", margin),
+        smoothing=number("smoothing", smoothing),
+        k=None if k is None else whole("k", k),
+        costs=costs_table(costs),
         bias="none",
         threads=_data.threads(None),
     )
+
+
+def loss_and_gradient(loss, X, y, W, *, power=1, margin=1.0, smoothing=0.0, k=None, costs=None, reg=0.0):
+    """The mean loss of rows at given weights, without a bias, plus ``reg`` times the sum of the squared weights, and the gradient.
+
+    Parameters
+    ----------
+    loss, power, margin, smoothing, k, costs
+        As of :class:`SVMClassifier`.
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+    W : array-like of shape (n_features, n_classes)
+    reg : float, default=0.0
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray of shape (n_features, n_classes)
+        A subgradient where a margin is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from burn_svm import loss_and_gradient
+    >>> X, y = np.eye(4), np.arange(4)
+    >>> value, gradient = loss_and_gradient("weston_watkins", X, y, np.zeros((4, 4)))
+    >>> value                                # three wrong classes, each charged the margin 1
+    3.0
+    >>> gradient[0]
+    array([-0.75,  0.25,  0.25,  0.25])
+    """
+    X, indices, _, W = _problem(X, y, W)
+    value, data, penalty, _ = _loss_and_gradient(X, indices, W, _settings(loss, power, margin, smoothing, k, costs), number("reg", reg))
+    return value, data + penalty
+
+
+def _loss_and_gradient(X, indices, W, settings, reg):
+    """Loss, the gradient's parts of the data and of the penalty, and the slopes of the scores."""
+    values, slopes = _native.gradient(np.ascontiguousarray(X @ W), indices, settings)
+    value = float(values.mean() + reg * np.sum(W * W))
+    return value, X.T @ slopes / len(X), 2.0 * reg * W, slopes
 
 
 def check_gradient(mine, X, y, W, *, reg=0.0, loss="weston_watkins", power=1, margin=1.0, smoothing=0.0, k=None, costs=None, rtol=1e-6):

@@ -18,6 +18,19 @@ class Model(LinearClassifier):
         As of :class:`SVMClassifier`. Labels are integers where all names of classes are, else words.
     objective_of_ : dict or None
         The loss and penalty that it was trained for; ``strength`` is the factor of half the squared weights.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> from burn_svm import Model, SVMClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "iris.safetensors")
+    ...     SVMClassifier().fit(X, y).save(path)
+    ...     model = Model(path).fit()
+    >>> model.coef_.shape, model.objective_of_["loss"]
+    ((3, 4), 'weston_watkins')
     """
 
     def __init__(self, path=None):
@@ -80,5 +93,19 @@ def load(path):
     Returns
     -------
     model : Model
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import burn_svm
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = burn_svm.LinearSVC().fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "iris.safetensors")
+    ...     model.save(path)
+    ...     again = burn_svm.load(path)
+    >>> bool((again.predict(X) == model.predict(X)).all())
+    True
     """
     return Model(os.fspath(path)).fit()

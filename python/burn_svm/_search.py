@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import clone
 
 from . import _data, _native
+from ._base import strengths
 from ._classes import CertifiedClassifier, SVMClassifier, class_weights, told
 
 
@@ -121,7 +122,8 @@ class SVMClassifierCV(CertifiedClassifier):
         # Not with the package: these two modules take longest to import.
         from sklearn.model_selection import check_cv
 
-        Cs = np.logspace(-4, 4, self.Cs) if isinstance(self.Cs, (int, np.integer)) else np.sort(np.asarray(self.Cs, float))
+        Cs = np.logspace(-4, 4, max(self.Cs, 0)) if isinstance(self.Cs, (int, np.integer)) else self.Cs
+        Cs = np.sort(strengths(Cs))
         folds = list(check_cv(self.cv, y, classifier=True).split(X, y))
         found = self._paths(X, y, indices, weights, sample_weight, Cs, [train for train, _ in folds])
         self.Cs_ = Cs
@@ -171,5 +173,10 @@ class SVMClassifierCV(CertifiedClassifier):
             model = self._alone(float(C))
             model.classes_, model.n_features_in_ = self.classes_, self.n_features_in_
             model._keep(fit)
-            out.append(scorer(model, rows, labels))
+            try:
+                out.append(scorer(model, rows, labels))
+            except AttributeError as error:
+                raise ValueError(
+                    f"scoring: found {self.scoring!r}, expected one that needs no probabilities, for which GridSearchCV fits a calibration in each fold"
+                ) from error
         return out

@@ -15,9 +15,25 @@ def _axes(ax):
 def plot_path(search, ax=None):
     """Mean scores of a :class:`burn_svm.SVMClassifierCV` over C, with a band of one standard error.
 
+    Parameters
+    ----------
+    search : fitted SVMClassifierCV
+    ax : matplotlib.axes.Axes, optional
+
     Returns
     -------
     ax : matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from burn_svm import SVMClassifierCV
+    >>> from burn_svm.plot import plot_path
+    >>> search = SVMClassifierCV(Cs=[0.1, 1.0, 10.0], cv=3).fit(*load_iris(return_X_y=True))
+    >>> plot_path(search).get_xlabel()
+    'C'
     """
     ax = _axes(ax)
     mean = search.scores_.mean(axis=0)
@@ -37,10 +53,23 @@ def plot_templates(model, shape=None, axes=None):
     model : fitted classifier with ``coef_`` and ``classes_``
     shape : tuple of int, optional
         Height and width; a square by default.
+    axes : array-like of matplotlib.axes.Axes, optional
+        One for each class.
 
     Returns
     -------
     axes : ndarray of matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from burn_svm import SVMClassifier
+    >>> from burn_svm.plot import plot_templates
+    >>> model = SVMClassifier(C=0.001).fit(*load_digits(return_X_y=True))
+    >>> plot_templates(model, shape=(8, 8)).shape
+    (2, 5)
     """
     coef = model.coef_
     if shape is None:
@@ -68,9 +97,27 @@ def plot_templates(model, shape=None, axes=None):
 def plot_confusion(model, X, y, ax=None):
     """The confusion matrix of a classifier on rows.
 
+    Parameters
+    ----------
+    model : fitted classifier
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+    ax : matplotlib.axes.Axes, optional
+
     Returns
     -------
     ax : matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from burn_svm import SVMClassifier
+    >>> from burn_svm.plot import plot_confusion
+    >>> X, y = load_digits(return_X_y=True)
+    >>> plot_confusion(SVMClassifier(C=0.001).fit(X, y), X, y).get_ylabel()
+    'label'
     """
     ax = _axes(ax)
     counts = confusion_matrix(y, model.predict(X), labels=model.classes_)

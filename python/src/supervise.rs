@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Between two looks at the signals.
-const POLL: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(20);
 
 /// A moment of a run, as a dictionary in Python; bounds where the solver has any.
 #[derive(Debug, Clone, Copy, IntoPyObject)]

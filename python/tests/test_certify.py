@@ -8,7 +8,7 @@ import sklearn.svm
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 import burn_svm
-from burn_svm import LinearSVC, SVMClassifier, SVMClassifierCV, certify, check_gradient, gradcheck
+from burn_svm import LinearSVC, SVMClassifier, SVMClassifierCV, certify, check_gradient, gradcheck, loss_and_gradient
 
 
 def objective_of_liblinear(model, X, y, C, power, weights=None):
@@ -89,6 +89,10 @@ def test_wrong_rows_are_refused(iris):
         certify(model, X[:, :3], y)
     with pytest.raises(ValueError, match="not a class of the model"):
         certify(model, X, y + 1)
+    with pytest.raises(ValueError, match="found SVC with 3 rows of coef_ for 3 classes, expected a row for each class"):
+        certify(sklearn.svm.SVC(kernel="linear").fit(X, y), X, y, loss="one_vs_rest", C=1.0)
+    with pytest.raises(ValueError, match="for a model that has its own"):
+        certify(SVMClassifier().fit(X, y), X, y, loss="one_vs_rest", C=1.0)
 
 
 def test_a_path_is_its_fits(digits):
@@ -148,6 +152,20 @@ def test_gradients_by_hand():
     assert check_gradient(right + rng.normal(size=W.shape), X, y, W, reg=0.7).cause is None
     with pytest.raises(ValueError, match="mine: found the shape"):
         check_gradient(right.T, X, y, W)
+
+
+@pytest.mark.parametrize("options", [{"loss": "weston_watkins"}, {"loss": "crammer_singer"}, {"loss": "one_vs_rest"}, {"loss": "top_k", "k": 2}])
+def test_loss_and_gradient_are_the_objective_of_a_fit(iris, options):
+    """P of certify is the loss at those weights, with reg = λ/2."""
+    X, y = iris
+    model = SVMClassifier(bias="none", tol=1e-9, **options).fit(X, y)
+    value, gradient = loss_and_gradient(X=X, y=y, W=model.coef_.T, reg=1 / (2 * len(y)), **options)
+    assert value == pytest.approx(model.objective_, rel=1e-9) and gradient.shape == (4, 3)
+    W = np.random.default_rng(0).normal(size=(4, 3))
+    value, gradient = loss_and_gradient(X=X, y=y, W=W, reg=0.1, **options)
+    step = 1e-6 * np.random.default_rng(1).normal(size=W.shape)
+    moved = [loss_and_gradient(X=X, y=y, W=W + sign * step, reg=0.1, **options)[0] for sign in (1, -1)]
+    assert moved[0] - moved[1] == pytest.approx(2 * np.sum(gradient * step), rel=1e-5)
 
 
 @pytest.mark.parametrize(

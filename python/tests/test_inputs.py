@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from burn_svm import LinearSVC, SVMClassifier, _data
+from burn_svm import LinearSVC, SVMClassifier, SVMClassifierCV, _data
 
 WHOLE = np.random.default_rng(3).integers(0, 100, (120, 6))
 LABELS = (WHOLE @ [1, -2, 3, 0, 1, -1] > 90).astype(int) + (WHOLE[:, 0] > 60)
@@ -167,6 +167,23 @@ REFUSED = [
     (SVMClassifier(device="cuda"), "not compiled into this build"),
     (SVMClassifier(calibration="platt"), "calibration: found 'platt'"),
     (SVMClassifier(n_jobs=0), "n_jobs: found 0"),
+    (SVMClassifier(n_jobs=10**6), "n_jobs: found 1000000, expected a whole number from 1 to 1024"),
+    (SVMClassifier(n_jobs=1.5), "n_jobs: found 1.5"),
+    (SVMClassifier(C="1"), "C: found '1', expected a number"),
+    (SVMClassifier(C=None), "C: found None"),
+    (SVMClassifier(loss=None), "loss: found None, expected a word"),
+    (SVMClassifier(power=1.5), "power: found 1.5, expected a whole number"),
+    (SVMClassifier(loss="top_k", k=1.5), "k: found 1.5, expected a whole number"),
+    (SVMClassifier(costs=[[0, 1], [1]]), "costs: expected a square table"),
+    (SVMClassifier(tol=None), "tol: found None"),
+    (SVMClassifier(max_iter=1.5), "max_iter: found 1.5, expected a whole number"),
+    (SVMClassifier(solver_params=[1]), r"solver_params: found \[1\], expected a dictionary"),
+    (SVMClassifier(device=3), "device: found 3, expected a word"),
+    (SVMClassifierCV(Cs=[]), r"Cs: found \[\], expected a list of numbers above 0"),
+    (SVMClassifierCV(Cs=[-1.0, 1.0]), "Cs: found"),
+    (SVMClassifierCV(Cs="a"), "Cs: found 'a'"),
+    (SVMClassifierCV(Cs=2, cv=2, scoring="neg_log_loss"), "scoring: found 'neg_log_loss'"),
+    (LinearSVC(loss="hinge", dual=False), "Unsupported set of arguments: penalty='l2', loss='hinge', dual=False"),
     (SVMClassifier(class_weight={0: -1.0}), "class_weights: found -1"),
     (LinearSVC(penalty="l1"), "sklearn.svm.LinearSVC has it"),
     (LinearSVC(loss="log"), "loss: found 'log'"),
@@ -192,8 +209,14 @@ def test_bad_rows_and_weights_are_refused(blobs):
     large[7, 2] = 1e300
     with pytest.raises(ValueError, match="row 7, column 2: found 1"):
         SVMClassifier().fit(large, y)
+    with pytest.raises(ValueError, match="found numbers of type datetime64"):
+        SVMClassifier().fit(np.full((4, 1), "2020-01-01", dtype="M8[D]"), [0, 1, 0, 1])
     with pytest.raises(NotFittedError):
         SVMClassifier().predict(X)
+    with pytest.raises(NotFittedError):
+        SVMClassifierCV(Cs=2, cv=2, refit=False).fit(X, y).predict(X)
+    with pytest.raises(ValueError, match="Cs: found 1.0"):
+        SVMClassifier().path(X, y, 1.0)
     with pytest.raises(AttributeError, match="predict_proba"):
         SVMClassifier().fit(X, y).predict_proba(X)
 

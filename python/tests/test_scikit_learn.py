@@ -12,7 +12,6 @@ import sklearn
 #: Tests that fail, and why. "l1" is a penalty that this solver refuses.
 REASONS = {
     "test_linearsvc_parameters[42-False-l1-squared_hinge]": "l1",
-    "test_linearsvc_parameters[42-False-l2-hinge]": "hinge with dual=False is solved here, and refused there",
     "test_linearsvc[42]": "l1",
     "test_dense_liblinear_intercept_handling": "l1",
     "test_sparse_liblinear_intercept_handling": "l1",

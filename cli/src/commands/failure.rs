@@ -83,7 +83,10 @@ impl Failure {
                 }
                 RecordError::Busy { .. } => Some("wait for it to end, or name another folder with --out".into()),
                 RecordError::Differs { hint, .. } => Some(hint.clone()),
-                RecordError::NotARun { .. } => Some("RUN_DIR is a folder that `burn-svm train` made".into()),
+                RecordError::NotARun { folder, .. } => Some(
+                    model_file::runs_below(folder)
+                        .unwrap_or_else(|| "RUN_DIR is a folder that `burn-svm train` made".into()),
+                ),
                 RecordError::Io { .. } => Some("a run folder is a folder that can be written".into()),
                 RecordError::Content { .. } => Some("the file was changed or cut off: train again".into()),
             },

@@ -91,10 +91,17 @@ fn calibration<'m>(args: &PredictArgs, model: &'m Classifier) -> Result<Option<&
     match (args.probabilities, model.calibration()) {
         (false, _) => Ok(None),
         (true, Some(calibration)) => Ok(Some(calibration)),
-        (true, None) => Err(mismatch(
-            format!("{}: the model has no probabilities, only scores", args.model.display()),
-            "train it with `--set calibration.method=temperature`",
-        )),
+        (true, None) => {
+            let model = args.model.display();
+            let again = match args.model.is_dir() {
+                true => format!("train {model}/config.toml --set calibration.method=temperature --out {model} --force"),
+                false => "train CONFIG.toml --set calibration.method=temperature".to_owned(),
+            };
+            Err(mismatch(
+                format!("{model}: the model has no probabilities, only scores"),
+                &format!("they come with a calibration: `burn-svm {again}`"),
+            ))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::error::{ConfigError, Place};
 use crate::durable::{self, Refusal};
 use crate::format::{Format, Source};
+use crate::{suggestion, visible};
 use std::io;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, Value};
@@ -44,11 +45,25 @@ fn data_format(file: &Path) -> Option<Format> {
     Format::detect(source.file(), source.head())
 }
 
+/// The configuration of a run folder, or a file of nearly the same name.
+fn meant(file: &Path) -> Option<String> {
+    let own = file.join("config.toml");
+    if own.is_file() {
+        let own = own.display().to_string();
+        return Some(format!("a run folder: its configuration is {}", visible::short(&own)));
+    }
+    if file.exists() {
+        return None;
+    }
+    suggestion::path(file).map(|near| format!("did you mean {}?", visible::short(&near)))
+}
+
 fn read_text(file: &Path) -> Result<String, ConfigError> {
     let failed = |error: io::Error| {
-        let hint = Refusal::of(&error).and_then(Refusal::hint);
+        let refused = Refusal::of(&error).and_then(Refusal::hint).map(str::to_owned);
+        let hint = refused.or_else(|| meant(file));
         ConfigError::new(file, format!("cannot be read: {error}"))
-            .with_hint(hint.unwrap_or("CONFIG.toml is a file such as `configs/quickstart.toml`"))
+            .with_hint(hint.unwrap_or_else(|| "`burn-svm init FILE` writes a configuration for a data file".into()))
     };
     let bytes = durable::read(file, MOST_BYTES as u64).map_err(|error| match Refusal::of(&error) {
         Some(Refusal::TooLarge { .. }) => too_large(file),

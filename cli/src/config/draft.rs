@@ -3,7 +3,10 @@
 use super::ConfigError;
 use crate::data::{CellKind, Cells, Dataset, Features, Frame, FrameColumn};
 use crate::format::csv::Decimal;
-use crate::format::{CellRules, Column, CsvConfig, DataConfig, DataError, FloatType, Format, Reading, Source, quote};
+use crate::format::date;
+use crate::format::{
+    CellRules, Column, CsvConfig, DataConfig, DataError, FloatType, Format, Reading, Source, TypedConfig, quote,
+};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use toml_edit::Value;
@@ -13,8 +16,13 @@ const LABELS: [&str; 10] =
     ["label", "labels", "target", "class", "classes", "y", "species", "category", "outcome", "diagnosis"];
 /// Rows from which on some are held out to report on.
 const ENOUGH: usize = 20;
+/// Rows up to which a calibration is drafted: it trains a model for each of five folds.
+const FEW: usize = 20_000;
 /// Names that are listed.
 const LISTED: usize = 4;
+/// Columns of words that are something else.
+const DATES: &str = "dates, perhaps, of a form that is not read: 2024-03-01, 2024/03/01 and 1.3.2024 are";
+const NUMBERS: &str = "mostly numbers, but words among them: empty cells, NA and - are missing values";
 
 /// A column of a data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +71,12 @@ pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
     notes.extend(data.notes.iter().cloned());
     // The columns of an array have no names to choose by.
     let is_array = matches!(config, DataConfig::Npy(_));
-    let columns = data.frame.as_ref().filter(|_| !is_array).map_or_else(Vec::new, seen_columns);
+    let mut columns = data.frame.as_ref().filter(|_| !is_array).map_or_else(Vec::new, seen_columns);
+    if matches!(config, DataConfig::Parquet(_) | DataConfig::Arrow(_)) {
+        // The features of a column of lists stay together.
+        let is_element = |column: &&mut SeenColumn| column.name.ends_with(']');
+        columns.iter_mut().filter(is_element).for_each(|column| column.ignored = None);
+    }
     let summary = format!(
         "{} rows, {}, {} classes: {}",
         data.n_train,
@@ -100,7 +113,17 @@ fn data_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Res
             .for_each(|(key, path)| writeln!(text, "{key} = {}", toml(&path.display().to_string())).unwrap_or(()));
         text
     };
+    if file.extension().is_some_and(|extension| extension == "toml") {
+        let own = file.display();
+        return refused("a configuration, expected a data file", &format!("`burn-svm train {own}` trains it"));
+    }
+    if file.join("config.toml").is_file() {
+        return refused("a run folder, expected a data file", "its own configuration is `config.toml` in it");
+    }
     if file.is_dir() {
+        if let Some(format) = TypedConfig::format_of_folder(file) {
+            return typed_config(format, file, label, notes);
+        }
         let cifar = file.join("data_batch_1.bin").exists() || file.join("train.bin").exists();
         return parsed(
             file,
@@ -116,8 +139,7 @@ fn data_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Res
     match format {
         Some(Format::Csv) | None => csv_config(file, label, notes),
         Some(Format::Libsvm) => parsed(file, &table("libsvm", &[("train", file)])),
-        Some(Format::Parquet) => typed_config("parquet", file, label, notes),
-        Some(Format::Arrow) => typed_config("arrow", file, label, notes),
+        Some(format @ (Format::Parquet | Format::Arrow)) => typed_config(format, file, label, notes),
         Some(Format::Npy) if file.extension().is_some_and(|e| e == "npz") => {
             parsed(file, &table("npy", &[("train", file)]))
         }
@@ -180,30 +202,23 @@ fn guessed(names: &[String]) -> String {
     LABELS.iter().find_map(named).or(names.last()).cloned().unwrap_or_default()
 }
 
-/// A Parquet table: the label likewise.
+/// A Parquet or Arrow table: the label likewise.
 fn typed_config(
-    format: &str,
+    format: Format,
     file: &Path,
     label: Option<&str>,
     notes: &mut Vec<String>,
 ) -> Result<DataConfig, DataError> {
-    let with = |label: &str| {
-        let number = label.parse::<i64>().map_or_else(|_| toml(label), |number| number.to_string());
-        parsed(file, &format!("[{format}]\ntrain = {}\nlabel = {number}\n", toml(&file.display().to_string())))
-    };
-    if let Some(label) = label {
-        return with(label);
-    }
-    for label in LABELS {
-        let config = with(label)?;
-        // A column that is not there is refused before rows are read.
-        if load(&config).is_ok() {
-            notes.push(format!("the label is taken to be column {}; --label names another", quote(label)));
-            return Ok(config);
+    let label = match label {
+        Some(label) => label.to_owned(),
+        None => {
+            let guess = guessed(&TypedConfig::names(format, file)?);
+            notes.push(format!("the label is taken to be column {}; --label names another", quote(&guess)));
+            guess
         }
-    }
-    notes.push("the label is taken to be the last column; --label names another".into());
-    with("-1")
+    };
+    let label = label.parse::<i64>().map_or_else(|_| toml(&label), |number| number.to_string());
+    parsed(file, &format!("[{format}]\ntrain = {}\nlabel = {label}\n", toml(&file.display().to_string())))
 }
 
 /// Whether a column of words is one of numbers with a comma before decimals.
@@ -234,15 +249,20 @@ fn seen(column: &FrameColumn, at: usize) -> SeenColumn {
         CellKind::Text => "words",
     };
     let (values, ignored) = match &column.cells {
-        Cells::Numbers(values) => of_numbers(&name, values),
+        Cells::Numbers(values) => of_numbers(&name, values, column.kind),
         Cells::Words(words) => {
             let names: Vec<&String> = words.names().iter().filter(|name| !name.is_empty()).collect();
+            let most = |is: &dyn Fn(&str) -> bool| 2 * names.iter().filter(|name| is(name)).count() > names.len();
             let ignored = match names.len() {
-                0 | 1 => Some("the same in every row"),
+                0 => Some("no value in any row"),
+                1 => Some("the same in every row"),
+                k if k > ENOUGH && most(&date::is_doubtful) => Some(DATES),
+                k if k > ENOUGH && most(&|name| name.trim().parse::<f64>().is_ok()) => Some(NUMBERS),
                 k if k > ENOUGH && 2 * k > n - missing => Some("names rows rather than categories"),
                 _ => None,
             };
-            (format!("{}: {}", names.len(), listed(names.iter().map(|name| quote(name)))), ignored)
+            let values = format!("{}: {}", names.len(), listed(names.iter().map(|name| quote(name))));
+            (if names.is_empty() { "none".into() } else { values }, ignored)
         }
     };
     SeenColumn { name, holds, missing, values, ignored }
@@ -253,8 +273,9 @@ fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
     format!("{}{more}", names.take(LISTED).collect::<Vec<_>>().join(", "))
 }
 
-/// The range of numbers, and why they would be left out.
-fn of_numbers(name: &str, values: &[f64]) -> (String, Option<&'static str>) {
+/// The range of numbers or dates, and why they would be left out.
+#[allow(clippy::cast_possible_truncation)]
+fn of_numbers(name: &str, values: &[f64], kind: CellKind) -> (String, Option<&'static str>) {
     let there = || values.iter().copied().filter(|x| !x.is_nan());
     let (low, high) = there().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     if low > high {
@@ -280,13 +301,24 @@ fn of_numbers(name: &str, values: &[f64]) -> (String, Option<&'static str>) {
     } else {
         None
     };
-    (format!("{low} to {high}"), ignored)
+    let shown = |x: f64| match kind {
+        CellKind::Date => date::day(x as i64),
+        CellKind::Time => date::time((x * 1e9) as i128, false),
+        CellKind::Number | CellKind::Text => x.to_string(),
+    };
+    (format!("{} to {}", shown(low), shown(high)), ignored)
+}
+
+/// The training rows of each class.
+fn class_counts(data: &Dataset) -> Vec<usize> {
+    let mut counts = vec![0usize; data.n_classes()];
+    data.labels[..data.n_train].iter().for_each(|&class| counts[class as usize] += 1);
+    counts
 }
 
 /// The classes with their rows, the most frequent first.
 fn classes(data: &Dataset) -> String {
-    let mut counts = vec![0usize; data.n_classes()];
-    data.labels[..data.n_train].iter().for_each(|&class| counts[class as usize] += 1);
+    let counts = class_counts(data);
     let mut order: Vec<usize> = (0..counts.len()).collect();
     order.sort_by_key(|&class| std::cmp::Reverse(counts[class]));
     listed(order.iter().map(|&class| format!("{} {}", quote(&data.class_names[class]), counts[class])))
@@ -336,6 +368,12 @@ fn written(file: &Path, config: &DataConfig, data: &Dataset, columns: &[SeenColu
     put("\n# LIBLINEAR's C: the weight of the loss against the size of the weights.\n[objective]\nc = 1.0");
     put("\n[loss.weston_watkins]");
     put("\n# The optimum, proved within a thousandth.\n[solver.dual]\ngap = 1e-3");
+    let fewest = class_counts(data).into_iter().min().unwrap_or_default();
+    if data.n_train <= FEW && fewest >= ENOUGH {
+        put(
+            "\n# Probabilities, fitted on scores of rows that the scoring model has not seen.\n[calibration]\nmethod = \"temperature\"",
+        );
+    }
     text
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Place};
 use super::{RunConfig, document};
+use crate::suggestion;
 use crate::visible;
 use std::path::Path;
 use toml_edit::DocumentMut;
@@ -13,22 +14,14 @@ pub(super) fn reworded(error: &toml::de::Error, document: &DocumentMut, text: &s
     let message = visible::name(error.message().trim()).into_owned();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let meant = match quoted.split_first() {
-        Some((found, expected)) if message.starts_with("unknown") => {
-            elsewhere(document, found).or_else(|| nearest(found, expected))
-        }
+        Some((found, expected)) if message.starts_with("unknown") => elsewhere(document, found)
+            .or_else(|| suggestion::nearest(found, expected.iter().copied()).map(str::to_owned)),
         _ => None,
     };
     let hint = meant.map(|name| format!("did you mean `{name}`?"));
     ConfigError::new(file, in_words(&message)).at(place).with_hint(
         hint.unwrap_or_else(|| "configs/reference.toml lists every key with its default, unit and range".into()),
     )
-}
-
-/// The most similar of the names that are allowed.
-fn nearest(found: &str, expected: &[&str]) -> Option<String> {
-    let similar = expected.iter().map(|name| (strsim::jaro_winkler(found, name), name));
-    let near = similar.filter(|(similarity, _)| *similarity > 0.75).max_by(|a, b| a.0.total_cmp(&b.0));
-    near.map(|(_, name)| (*name).to_owned())
 }
 
 /// A message of serde without the names of Rust's types.

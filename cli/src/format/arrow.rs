@@ -44,7 +44,7 @@ const SMALLEST: u32 = 16;
 
 /// True for the first bytes of a file or a stream.
 pub(super) fn detect(head: &[u8]) -> bool {
-    head.starts_with(MAGIC) || (head.starts_with(&MESSAGE) && head.get(7) == Some(&0))
+    head.starts_with(MAGIC) || head.starts_with(b"FEA1") || (head.starts_with(&MESSAGE) && head.get(7) == Some(&0))
 }
 
 /// A file or a stream of which the schema and the first batch have been read.

@@ -3,6 +3,7 @@
 pub(super) use super::Complaint;
 use super::quote;
 use crate::data::Encoding;
+use crate::suggestion;
 use crate::visible::listed;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -247,9 +248,14 @@ impl Plan {
             expected.iter().zip(&found).filter(|(_, found)| !**found).map(|(name, _)| quote(name)).collect();
         if let [first, rest @ ..] = missing.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+            let others = names.iter().filter(|name| !index.contains_key(name.as_str()));
+            let hint = match suggestion::nearest(first.trim_matches('`'), others) {
+                Some(near) => format!("columns are matched by name: rename {} to {first}", quote(near)),
+                None => "columns are matched by their names in the header".into(),
+            };
             return Err(Complaint::new(
                 format!("there is no column {first}{more}, which {whose} has as a feature"),
-                "columns are matched by their names in the header",
+                hint,
             ));
         }
         Ok(Self {
@@ -296,13 +302,8 @@ pub(super) fn find(column: &Column, names: Option<&[String]>, n_columns: usize) 
             "give the column's number, from 1, or set `header = true`",
         )),
         (Column::Name(name), Some(names)) => names.iter().position(|n| n == name).ok_or_else(|| {
-            let near = names
-                .iter()
-                .map(|n| (strsim::jaro_winkler(&n.to_lowercase(), &name.to_lowercase()), n))
-                .filter(|(similarity, _)| *similarity > 0.75)
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            let hint = match near {
-                Some((_, n)) => format!("did you mean {}?", quote(n)),
+            let hint = match suggestion::nearest(name, names) {
+                Some(near) => format!("did you mean {}?", quote(near)),
                 None => format!("the columns are {}", listed(names)),
             };
             Complaint::new(format!("there is no column {}", quote(name)), hint)

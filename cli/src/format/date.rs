@@ -31,12 +31,38 @@ pub(super) const fn example(kind: CellKind) -> &'static str {
     if matches!(kind, CellKind::Date) { "a date as 2024-03-01" } else { "a time as 2024-03-01 12:30:00" }
 }
 
-/// Days since 1970 of `2024-03-01`.
+/// Days since 1970 of `2024-03-01`, `2024/03/01` and `1.3.2024`.
 pub(super) fn days(text: &[u8]) -> Option<f64> {
-    if text.len() != DATE || !begins(text) {
+    if !(8..=DATE).contains(&text.len()) || !text[0].is_ascii_digit() {
         return None;
     }
-    seconds_of(std::str::from_utf8(text).ok()?.parse::<Date>().ok()?.into()).map(|seconds| seconds / 86_400.0)
+    let text = std::str::from_utf8(text).ok()?;
+    let date = if begins(text.as_bytes()) { text.parse::<Date>().ok()? } else { written_otherwise(text)? };
+    seconds_of(date.into()).map(|seconds| seconds / 86_400.0)
+}
+
+/// The date of `2024/03/01` or `1.3.2024`.
+fn written_otherwise(text: &str) -> Option<Date> {
+    let mark = if text.contains('/') { '/' } else { '.' };
+    let mut parts = text.split(mark).map(|part| {
+        let is_number = part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| part.parse::<i16>().ok()).flatten().map(|number| (part.len(), number))
+    });
+    let [first, (_, month), last] = [parts.next()??, parts.next()??, parts.next()??];
+    let (year, day) = if mark == '/' { (first, last) } else { (last, first) };
+    let month = i8::try_from(month).ok()?;
+    if year.0 != 4 || day.0 > 2 || parts.next().is_some() {
+        return None;
+    }
+    Date::new(year.1, month, i8::try_from(day.1).ok()?).ok()
+}
+
+/// Whether a text looks like a date whose order of day and month is anybody's guess: `03/01/2024`, `01-03-24`.
+pub(crate) fn is_doubtful(text: &str) -> bool {
+    let mut parts = text.split(['/', '-', '.']);
+    let digits =
+        |part: Option<&str>| part.is_some_and(|p| (1..=4).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()));
+    digits(parts.next()) && digits(parts.next()) && digits(parts.next()) && parts.next().is_none()
 }
 
 /// Seconds since 1970 of `2024-03-01 12:30:00`, with a `T` or a blank, perhaps decimals, perhaps `Z` or an offset; without one the time is
@@ -51,13 +77,13 @@ pub(super) fn seconds(text: &[u8]) -> Option<f64> {
 }
 
 /// `2024-03-01` of days since 1970; empty beyond the years of the calendar.
-pub(super) fn day(days: i64) -> String {
+pub(crate) fn day(days: i64) -> String {
     let time = Timestamp::from_second(days.saturating_mul(86_400));
     time.map_or_else(|_| String::new(), |time| Offset::UTC.to_datetime(time).date().to_string())
 }
 
 /// `2024-03-01 12:30:00` of nanoseconds since 1970, `Z` behind it where there is a time zone; empty beyond the years of the calendar.
-pub(super) fn time(nanoseconds: i128, is_zoned: bool) -> String {
+pub(crate) fn time(nanoseconds: i128, is_zoned: bool) -> String {
     let zone = if is_zoned { "Z" } else { "" };
     let civil = Timestamp::from_nanosecond(nanoseconds).map(|time| Offset::UTC.to_datetime(time).to_string());
     civil.map_or_else(|_| String::new(), |civil| civil.replacen('T', " ", 1) + zone)
@@ -96,6 +122,24 @@ mod tests {
             (time(60_250_000_000, false), time(0, true)),
             ("1970-01-01 00:01:00.25".into(), "1970-01-01 00:00:00Z".into())
         );
+        for text in ["2024/03/01", "2024/3/1", "1.3.2024", "01.03.2024"] {
+            assert_eq!((days(text.as_bytes()), seconds(text.as_bytes())), (Some(19_783.0), None), "{text}");
+            assert!(is_doubtful(text));
+        }
+        for text in [
+            "03/01/2024",
+            "1.3.24",
+            "32.1.2024",
+            "1.13.2024",
+            "1.1.2024.",
+            "1.-1.2024",
+            "2024/02/30",
+            "1..2024",
+            "10.0.0.1",
+        ] {
+            assert_eq!(days(text.as_bytes()), None, "{text}");
+        }
+        assert!(is_doubtful("03/01/24") && !is_doubtful("10.0.0.1") && !is_doubtful("1.5") && !is_doubtful("a/b/c"));
         for text in
             ["", "2024-13-01", "2024-02-30", "20240301", "2024-3-1", "01/03/2024", "2024-03-01x", "2024-03-01 25:00"]
         {

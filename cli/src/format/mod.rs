@@ -10,7 +10,7 @@ mod caught;
 pub mod cifar;
 pub mod columns;
 pub mod csv;
-mod date;
+pub(crate) mod date;
 pub mod digits;
 mod error;
 mod float;
@@ -28,6 +28,7 @@ mod precision;
 mod random;
 pub mod reading;
 pub mod stream;
+mod table;
 mod weights;
 mod zstd;
 
@@ -47,8 +48,9 @@ pub use npy::NpyConfig;
 pub use open::Source;
 pub use precision::FloatType;
 pub use reading::{CellRules, Reading};
+pub use table::Table;
 
-use crate::data::{Dataset, Features, Frame, ImageShape, LabelColumn};
+use crate::data::{Dataset, Features, Frame, LabelColumn};
 use crate::visible::listed;
 use append::append_rows;
 use clap::ValueEnum;
@@ -56,31 +58,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-/// The content of one file: rows, labels where it has them, and the shape where the rows are images.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Table {
-    /// One row a sample.
-    pub features: Features<'static>,
-    /// One label a row; `None` for a file without labels.
-    pub labels: Option<LabelColumn>,
-    /// For image formats.
-    pub image_shape: Option<ImageShape>,
-    /// The classes in column order where the format itself names them (CIFAR's `batches.meta.txt`); else the labels decide.
-    pub class_names: Option<Vec<String>>,
-    /// Remarks for the user.
-    pub notes: Vec<String>,
-    /// Columns that are carried along, as they were asked for.
-    pub kept: Vec<KeptColumn>,
-}
-
-impl Table {
-    /// Rows, and nothing beside them.
-    #[must_use]
-    pub const fn of(features: Features<'static>) -> Self {
-        Self { features, labels: None, image_shape: None, class_names: None, notes: Vec::new(), kept: Vec::new() }
-    }
-}
 
 /// The `[data.*]` table of a configuration: which format, and where its files are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,11 +240,11 @@ pub fn read_table_for(path: &Path, format: Option<Format>, wanted: &Wanted) -> R
 }
 
 fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
-    if path.is_dir() && format.is_none() {
-        let parts = arrow::table::read_folder::<parquet::ParquetFile>(path, wanted);
-        if let Some(table) = parts.or_else(|| arrow::table::read_folder::<arrow::ArrowFile>(path, wanted)) {
-            return table;
-        }
+    if path.is_dir()
+        && format.is_none()
+        && let Some(table) = arrow::table::read_folder(path, wanted)
+    {
+        return table;
     }
     read_source(Source::open(path)?, format, wanted)
 }

@@ -9,6 +9,7 @@ use super::limit;
 use super::zstd;
 use crate::durable::{self, Refusal};
 use crate::format::{DataError, Position};
+use crate::{suggestion, visible};
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use std::fs::File;
@@ -253,7 +254,13 @@ pub(super) fn path_error(path: &Path, error: &io::Error) -> DataError {
         };
     }
     match error.kind() {
-        ErrorKind::NotFound => DataError::path(path, "no such file or directory"),
+        ErrorKind::NotFound => {
+            let missing = DataError::path(path, "no such file or directory");
+            match suggestion::path(path) {
+                Some(near) => missing.with_hint(format!("did you mean {}?", visible::short(&near))),
+                None => missing,
+            }
+        }
         ErrorKind::PermissionDenied => DataError::path(path, "permission denied"),
         ErrorKind::NotADirectory => DataError::path(path, "no such file: a part of the path is not a directory"),
         _ => DataError::path(path, format!("cannot be opened: {error}")),

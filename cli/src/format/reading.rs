@@ -8,7 +8,7 @@ use std::path::Path;
 pub const MISSING: [&str; 16] =
     ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "-nan", "null", "NULL", "Null", "None", "<NA>", "#N/A", "NaT", "?"];
 
-/// What to do about words, and about missing values.
+/// Advice about words, and about missing values.
 pub(super) const WORD: &str =
     "`categories = \"one-hot\"` of [preprocess] takes words as categories; `ignore` leaves the column out";
 pub(super) const LACKS: &str = "`missing = \"mean\"` of [preprocess] fills missing values in, as do \"median\" and \"most-frequent\"; `ignore` leaves the column out";
@@ -22,6 +22,14 @@ pub(super) const FILLED: &str =
 #[must_use]
 pub fn is_missing(cell: &[u8]) -> bool {
     cell.len() <= 4 && MISSING.iter().any(|spelling| spelling.as_bytes() == cell)
+}
+
+/// Marks of a missing value among numbers or dates; among words they are categories.
+const MARKS: [&str; 9] = ["-", "--", "---", "–", "—", ".", "..", "missing", "unknown"];
+
+/// Whether a cell among numbers or dates is missing.
+pub(super) fn is_missing_number(cell: &[u8]) -> bool {
+    is_missing(cell) || (cell.len() <= 7 && MARKS.iter().any(|mark| mark.as_bytes() == cell))
 }
 
 /// Cells that are allowed besides numbers and dates.

@@ -293,7 +293,7 @@ fn a_calibration_is_in_the_graph_and_the_others_say_that_they_leave_it_out() {
         assert_eq!(outputs, ["scores", "label", "class", "probabilities"]);
         let tensors = all(graph, 5);
         let kept = tensors.iter().find(|found| text(found, 8) == tensor).unwrap();
-        let result: serde_json::Value = serde_json::from_str(&desk.read("run/result.json")).unwrap();
+        let result = desk.json("run/result.json");
         let stored = &result["calibration"][tensor];
         let expected: Vec<f64> = match stored.as_array() {
             Some(values) => values.iter().map(|v| v.as_f64().unwrap()).collect(),

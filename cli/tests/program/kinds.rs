@@ -214,7 +214,7 @@ fn a_run_that_stops_short_says_how_far_and_what_to_set() {
     for (what, args, words) in [
         (
             "few steps",
-            vec!["digits.toml", "--set", "solver.sgd.learning_rate=1e-6", "--set", "solver.sgd.epochs=1"],
+            vec!["digits.toml", "--set", "solver.sgd.learning_rate=1e-7", "--set", "solver.sgd.epochs=400"],
             vec![
                 "all steps were made, and the objective may still be ",
                 " the optimum: try a larger `learning_rate`",

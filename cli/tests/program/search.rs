@@ -403,7 +403,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "",
         "\"data.digits\" = [1]\n",
         "search.space.data.digits: all trials share this key",
-        "the space is over seed, gradient, preprocess, objective, loss, solver and early_stopping",
+        "the space is over seed, gradient, preprocess, objective, loss, solver, early_stopping and split.train_rows",
     ),
     ("folds = 1", RATES, "search.folds: found 1, expected 0, or 2 or more", "0 takes the validation rows of [split]"),
     ("folds = 5000", RATES, "search.folds: found 5000 folds of 1438 rows", "each fold needs a row"),

@@ -61,6 +61,7 @@ const PROGRAM: &[&str] = &[
     "durable",
     "protobuf",
     "shown",
+    "suggestion",
 ];
 
 /// Lines that a file may have.

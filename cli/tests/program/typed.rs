@@ -78,7 +78,7 @@ fn predictions_are_a_parquet_table_with_types() {
         let names: Vec<String> = found.schema().fields().iter().map(|field| field.name().clone()).collect();
         assert_eq!(names[..6], ["id", "when", "day", "good", "hue", "prediction"]);
         assert_eq!((found.num_rows(), found.num_columns(), found.column(5).data_type()), (3, 8, &kind), "{labels:?}");
-        // What was kept is as it was.
+        // Kept columns are as they were.
         for name in ["id", "when", "day", "good", "hue"] {
             assert_eq!(found.column_by_name(name), new_rows().column_by_name(name), "{name}");
         }
@@ -354,7 +354,7 @@ fn a_learning_curve_is_a_search_over_training_rows() {
     assert_eq!((points.len(), points[0].0, points[7].0), (8, 0.02, 1.0));
     // More rows are better, and by more than the errors from the first to the last.
     assert!(points[7].1 - points[0].1 > 3.0 * (points[0].2 + points[7].2), "{points:?}");
-    assert!(desk.read("s/figures/curves.svg").contains("train_rows"));
+    assert!(desk.read("s/figures/curves.svg").contains("train rows"));
     desk.write("my.toml", config.split("[search]").next().unwrap());
     for (rows, n) in [("100", 100), ("0.5", 575), ("1.0", 1150)] {
         let rows = format!("split.train_rows={rows}");

@@ -124,8 +124,11 @@ impl Ascent<'_, '_> {
             (self.relay.begun, self.relay.failed) = (false, true);
             return self.run(observer);
         }
-        if finished.stop != StopReason::GapReached {
-            let (found, certificate) = self.prove_anyway()?;
+        let interrupted = finished.stop == StopReason::Interrupted;
+        // Where there is time, the points of ascent are proved in any case.
+        let is_better = self.best.as_ref().is_some_and(|best| self.lambda * best.primal < finished.certificate.primal);
+        if finished.stop != StopReason::GapReached && (is_better || !interrupted) {
+            let (found, certificate) = self.prove_anyway(!interrupted)?;
             if certificate.relative_gap < finished.certificate.relative_gap {
                 let reached = certificate.relative_gap <= limits.gap && finished.stop != StopReason::Interrupted;
                 let stop = if reached { StopReason::GapReached } else { finished.stop };

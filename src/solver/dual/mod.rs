@@ -265,8 +265,10 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
                 observer.snapshot(self.snapshot()?);
             }
             if interrupted {
-                sweep::rebuild(&mut *self.rows, &mut self.state)?;
-                self.measure(None)?;
+                if self.is_free() {
+                    // Whose variables bound nothing before they are balanced.
+                    self.measure(None)?;
+                }
                 return self.finish(observer, StopReason::Interrupted);
             }
             self.visited += sweep::epoch(&mut *self.rows, &mut self.state, &mut self.scratch, &mut self.rng)? as u64;
@@ -406,7 +408,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
 
     /// Ends with the best proof, which may reach the goal all the same.
     fn finish(&mut self, observer: &mut dyn Observer, stop: StopReason) -> Result<Fit, SolveError> {
-        let (found, certificate) = self.prove_anyway()?;
+        let (found, certificate) = self.prove_anyway(stop != StopReason::Interrupted)?;
         let reached = certificate.relative_gap <= self.config.gap.get() && stop != StopReason::Interrupted;
         Ok(self.hand_out(observer, found, certificate, if reached { StopReason::GapReached } else { stop }))
     }

@@ -97,13 +97,14 @@ impl Ascent<'_, '_> {
         Ok((certificate.relative_gap <= self.config.gap.get()).then_some((candidate, certificate)))
     }
 
-    /// Proof at the end of a run that has met a limit.
+    /// Proof at the end of a run that has met a limit; `or_else` as of [`Ascent::better`], whose two more passes nobody waits for who has interrupted
+    /// the run.
     ///
     /// # Errors
     /// As [`Ascent::verify`].
-    pub(super) fn prove_anyway(&mut self) -> Result<Proved, SolveError> {
+    pub(super) fn prove_anyway(&mut self, or_else: bool) -> Result<Proved, SolveError> {
         self.bound = self.bound.max(self.prove().dual);
-        self.better(true)
+        self.better(or_else)
     }
 
     /// The best weights that were measured; where these miss the goal, with `or_else` those of the dual variables in double precision, if

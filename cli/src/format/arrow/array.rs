@@ -22,6 +22,7 @@ use arrow_select::take::take;
 use rayon::prelude::*;
 use std::sync::Arc;
 
+const INFINITE: &str = "make it null and set `missing` of [preprocess], or `ignore` the column";
 const NO_IMAGE: &str = "the image is missing: `bytes` is empty";
 
 /// A feature as it is kept.
@@ -78,6 +79,10 @@ impl Fault {
         Self { is_odd: true, ..Self::new(row, problem) }
     }
 
+    fn odd_length(row: usize, n: usize, width: usize) -> Self {
+        Self::odd(row, format!("found a list of {n}, expected {width} numbers as in the first row"))
+    }
+
     fn missing(row: usize, problem: &str) -> Self {
         Self { is_missing: true, ..Self::new(row, problem) }
     }
@@ -87,9 +92,10 @@ impl Fault {
         if number.is_nan() {
             Self::missing(row, "the value is missing, found NaN")
         } else if number.is_infinite() {
-            Self::new(row, format!("`{number}` is not finite"))
+            Self { hint: Some(INFINITE), ..Self::new(row, format!("`{number}` is not finite")) }
         } else {
-            Self::new(row, format!("`{number:e}` is beyond the range of f32"))
+            let problem = format!("`{number:e}` is beyond the range of f32");
+            Self { hint: Some("scale the column down"), ..Self::new(row, problem) }
         }
     }
 }
@@ -103,7 +109,7 @@ pub(super) fn features<T: Cell>(array: &ArrayRef, extent: Extent) -> Result<Vec<
     }
     let Some((items, mut lengths)) = items(&array) else { return numbers(array.as_ref()) };
     if let Some((row, n)) = lengths.by_ref().enumerate().find(|(_, n)| *n != width) {
-        return Err(Fault::odd(row, format!("found a list of {n}, expected {width} numbers as in the first row")));
+        return Err(Fault::odd_length(row, n, width));
     }
     features(&items, Extent::ONE).map_err(|fault: Fault| Fault {
         row: fault.row / width,
@@ -132,19 +138,39 @@ pub(super) fn numbers_or_missing(array: &ArrayRef, fills: bool) -> Result<Vec<f6
     found.iter().enumerate().map(number).collect()
 }
 
+/// The numbers of lists row by row, NaN where one, or a whole list, is missing.
+pub(super) fn lists_or_missing(array: &ArrayRef, extent: Extent) -> Result<Vec<f64>, Fault> {
+    let (lists, width) = (plain(array)?, extent.width);
+    let Some((items, lengths)) = items(&lists) else { return features(array, extent) };
+    let items = numbers_or_missing(&items, true);
+    let items = items.map_err(|fault| Fault { row: fault.row / width, item: Some(fault.row % width), ..fault })?;
+    let nulls = lists.logical_nulls();
+    let (mut found, mut at) = (Vec::with_capacity(width * lists.len()), 0);
+    for (row, n) in lengths.enumerate() {
+        if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            found.resize(found.len() + width, f64::NAN);
+        } else if n == width {
+            found.extend_from_slice(&items[at..at + n]);
+        } else {
+            return Err(Fault::odd_length(row, n, width));
+        }
+        at += n;
+    }
+    Ok(found)
+}
+
 /// The words of a column, the empty one where one is missing; of other columns, the text of their cells.
 pub(super) fn words(array: &ArrayRef, fills: bool, into: &mut LabelColumn) -> Result<(), Fault> {
     let array = plain(array)?;
-    if !fills {
-        present(&array)?;
-    }
     let nulls = array.logical_nulls();
     let text = bytes(&array);
     for row in 0..array.len() {
         let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         let pushed = match &text {
-            _ if is_null => push_word(into, b""),
-            Some(text) if text(row).is_empty() && !fills => return Err(Fault::missing(row, "the value is missing")),
+            _ if is_null && fills => push_word(into, b""),
+            _ if is_null || !fills && text.as_ref().is_some_and(|text| text(row).is_empty()) => {
+                return Err(Fault::missing(row, "the value is missing"));
+            }
             Some(text) => push_word(into, text(row)),
             None => push_word(into, text::cell(&array, row).as_bytes()),
         };

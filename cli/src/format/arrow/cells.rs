@@ -67,7 +67,7 @@ impl Cells {
         matches!(self, Self::Numbers(_) | Self::Text) && !value_type(kind).is_temporal()
     }
 
-    /// What a column is whose cells are these in one file and `other` in the next; `None` where they do not go together.
+    /// Cells of a column that has these in one file and `other` in the next; `None` where they do not go together.
     pub(super) fn with(&self, other: &Self) -> Option<Self> {
         Some(match (self, other) {
             (Self::Numbers(a), Self::Numbers(b)) => Self::Numbers(*a.max(b)),

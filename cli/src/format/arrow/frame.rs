@@ -1,7 +1,7 @@
 //! Tables of typed columns that have to be encoded: numbers with missing values, dates, and words.
 //!
-//! Missing are nulls, NaN and empty words; `NA` is a word here. Text is dates where all of it is, as csv has them. Where a model, or the
-//! train part, has dates, timestamps become days, and where it has times, dates become seconds.
+//! Missing are nulls, NaN and empty words; `NA` is a word here. Text is dates where all of it is, and so are timestamps that are all
+//! midnights. Where a model, or the train part, has dates, timestamps become days, and where it has times, dates become seconds.
 
 use super::array::{self, Fault};
 use super::layout::{Layout, Taken};
@@ -30,7 +30,7 @@ struct Target {
     cells: Vec<Cells>,
 }
 
-/// Use of the cells of a column of text.
+/// Use of the cells of a column of text or of times.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TextRule {
     /// Words, or nothing known of them.
@@ -41,6 +41,8 @@ enum TextRule {
     DatesOrNothing,
     /// Dates of a column that is known.
     Dates,
+    /// Times of a column that is not known, dates where all are midnights.
+    Times,
 }
 
 /// Columns as they grow.
@@ -154,6 +156,7 @@ impl Target {
         let text = match is_text {
             true if rules.text => TextRule::DatesOrWords,
             true => TextRule::DatesOrNothing,
+            false if kind == CellKind::Time => TextRule::Times,
             false => TextRule::Words,
         };
         Self::new(taken, kind, rules.missing, text)
@@ -181,10 +184,10 @@ impl Target {
     fn put(&mut self, array: &ArrayRef) -> Result<(), Fault> {
         if let [Cells::Words(words)] = &mut self.cells[..] {
             let (n_names, n_rows) = (words.names().len(), words.len());
-            array::words(array, self.fills, words)?;
+            let pushed = array::words(array, self.fills, words);
             let is_odd = |name: &String| !name.is_empty() && !is_dated(name);
             let odd = (n_names..words.names().len()).find(|&at| is_odd(&words.names()[at]));
-            let Some(odd) = odd.filter(|_| self.text == TextRule::DatesOrNothing) else { return Ok(()) };
+            let Some(odd) = odd.filter(|_| self.text == TextRule::DatesOrNothing) else { return pushed };
             let row = words.ids()[n_rows..].iter().position(|&id| id as usize == odd).unwrap_or(0);
             let problem = format!("found {}, expected a number", quote(&words.names()[odd]));
             return Err(Fault { hint: Some(WORD), ..Fault::new(row, problem) });
@@ -197,6 +200,8 @@ impl Target {
                 let problem = format!("found {}, expected {}", quote(words.name(row)), date::example(self.kind));
                 Fault { hint: Some(OF_DATES), ..Fault::new(row, problem) }
             })?
+        } else if self.taken.is_many && self.fills {
+            array::lists_or_missing(array, self.taken.extent)?
         } else if self.taken.is_many {
             array::features(array, self.taken.extent)?
         } else {
@@ -210,8 +215,15 @@ impl Target {
         Ok(())
     }
 
-    /// Words that are all dates become numbers.
+    /// Words that are all dates become numbers, and times that are all midnights days, as csv has them.
     fn settle(&mut self) {
+        if let (TextRule::Times, [Cells::Numbers(values)]) = (self.text, &mut self.cells[..]) {
+            if values.iter().all(|x| x.is_nan() || x % DAY == 0.0) {
+                values.iter_mut().for_each(|x| *x /= DAY);
+                self.kind = CellKind::Date;
+            }
+            return;
+        }
         let (TextRule::DatesOrWords | TextRule::DatesOrNothing, [Cells::Words(words)]) = (self.text, &self.cells[..])
         else {
             return;

@@ -34,7 +34,7 @@ pub(super) struct Expected<'a> {
 /// The features of a table and where they come from.
 pub(super) struct Layout {
     plan: Plan,
-    /// What each column holds, in words.
+    /// Content of each column, in words.
     holds: Vec<String>,
     of_model: bool,
     pub(super) columns: Vec<Taken>,
@@ -75,7 +75,6 @@ impl Layout {
         plan: impl FnOnce(Option<Vec<String>>, usize, Option<&[String]>) -> Result<Plan, Complaint>,
     ) -> Result<Self, DataError> {
         let fail = |Complaint { problem, hint }| wrong(file, &problem).with_hint(hint);
-        let is_index = |name: &str| name.starts_with("__index_level_") && name.ends_with("__");
         let names: Vec<String> = columns.iter().map(|column| column.field.name().clone()).collect();
         let shown = names.iter().map(|name| if is_index(name) { String::new() } else { name.clone() }).collect();
         let of_model = expected.as_ref().is_some_and(|expected| expected.of_model);
@@ -146,7 +145,7 @@ impl Layout {
         features.any(|taken| taken.kind != CellKind::Number || taken.is_nothing)
     }
 
-    /// What a column holds, as `column NAME holds text`.
+    /// Content of a column, as `column NAME holds text`.
     pub(super) fn holds(&self, column: usize) -> &str {
         &self.holds[column]
     }
@@ -179,7 +178,8 @@ impl Layout {
             Role::Label => "the label is a whole number or a word",
             Role::Feature(_) | Role::Ignored if fault.is_odd => ODD,
             Role::Feature(_) | Role::Ignored if fault.is_missing && self.of_model => FILLED,
-            Role::Feature(_) | Role::Ignored => LACKS,
+            Role::Feature(_) | Role::Ignored if fault.is_missing => LACKS,
+            Role::Feature(_) | Role::Ignored => CELL,
         };
         let problem = format!("{shown}: {}", fault.problem);
         let position = Position::Record(first + fault.row + 1);
@@ -243,6 +243,11 @@ impl Expected<'_> {
         }
         Ok(folded)
     }
+}
+
+/// Whether a column is the row index of pandas.
+pub(super) fn is_index(name: &str) -> bool {
+    name.starts_with("__index_level_") && name.ends_with("__")
 }
 
 /// The name of one feature of a list.

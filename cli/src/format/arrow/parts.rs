@@ -122,9 +122,14 @@ impl<F: TypedFile> Parts<F> {
         Ok(Self { path, files, columns, kept: Vec::new() })
     }
 
+    /// The names of the columns.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.field.name().clone()).collect()
+    }
+
     /// Names columns to carry along.
     pub(super) fn keep(&mut self, keep: &[Column]) -> Result<(), DataError> {
-        let names: Vec<String> = self.columns.iter().map(|column| column.field.name().clone()).collect();
+        let names = self.names();
         let column = |column: &Column| match find(column, Some(&names), names.len()) {
             Ok(column) => Ok(Kept { column, pieces: Vec::new() }),
             Err(Complaint { problem, hint }) => Err(wrong(&self.path, &problem).with_hint(hint)),

@@ -1,14 +1,16 @@
 //! Tables of typed columns: their configuration, and how they are read to train on and for a model.
 
-use super::layout::{Expected, Layout};
+use super::ArrowFile;
+use super::layout::{Expected, Layout, is_index};
 use super::parts::{Parts, TypedFile, is_part};
 use crate::data::{self, Dataset, Features, Frame};
 use crate::format::columns::{Column, Plan, Special, Wanted};
 use crate::format::known::KnownColumns;
 use crate::format::open::Source;
+use crate::format::parquet::ParquetFile;
 use crate::format::precision::FloatType;
 use crate::format::reading::{CellRules, Reading, encoding_error, unseen_note};
-use crate::format::{DataError, Part, Table, assemble, weights};
+use crate::format::{DataError, Format, Part, Table, assemble, weights};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +42,31 @@ impl TypedConfig {
         let mut paths = vec![("train", &mut self.train)];
         paths.extend(self.test.as_mut().map(|path| ("test", path)));
         paths
+    }
+
+    /// The names of the columns of a file, or of part files, but for the row index of pandas.
+    ///
+    /// # Errors
+    /// As for [`DataConfig::load_as`](crate::format::DataConfig::load_as).
+    pub fn names(format: Format, file: &Path) -> Result<Vec<String>, DataError> {
+        let names = match format {
+            Format::Parquet => Parts::<ParquetFile>::open(file, &mut Vec::new())?.names(),
+            _ => Parts::<ArrowFile>::open(file, &mut Vec::new())?.names(),
+        };
+        Ok(names.into_iter().filter(|name| !is_index(name)).collect())
+    }
+
+    /// The format of the part files of a folder; `None` where it has none.
+    #[must_use]
+    pub fn format_of_folder(folder: &Path) -> Option<Format> {
+        let has = |extensions: &[&str]| {
+            let mut entries = std::fs::read_dir(folder).ok()?;
+            Some(entries.any(|entry| entry.is_ok_and(|entry| is_part(&entry.path(), extensions))))
+        };
+        if has(ParquetFile::EXTENSIONS)? {
+            return Some(Format::Parquet);
+        }
+        has(ArrowFile::EXTENSIONS)?.then_some(Format::Arrow)
     }
 
     /// Columns that it names.
@@ -157,13 +184,14 @@ pub(in crate::format) fn read<F: TypedFile>(source: Source, wanted: Option<&Want
 }
 
 /// Reads the part files of a folder for a model; `None` where it has none.
-pub(in crate::format) fn read_folder<F: TypedFile>(
-    folder: &Path,
-    wanted: Option<&Wanted>,
-) -> Option<Result<Table, DataError>> {
-    let mut entries = std::fs::read_dir(folder).ok()?;
-    entries.any(|entry| entry.is_ok_and(|entry| is_part(&entry.path(), F::EXTENSIONS))).then_some(())?;
-    Some(Parts::<F>::open(folder, &mut Vec::new()).and_then(|parts| read_parts(parts, wanted)))
+pub(in crate::format) fn read_folder(folder: &Path, wanted: Option<&Wanted>) -> Option<Result<Table, DataError>> {
+    fn read<F: TypedFile>(folder: &Path, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+        read_parts(Parts::<F>::open(folder, &mut Vec::new())?, wanted)
+    }
+    Some(match TypedConfig::format_of_folder(folder)? {
+        Format::Parquet => read::<ParquetFile>(folder, wanted),
+        _ => read::<ArrowFile>(folder, wanted),
+    })
 }
 
 fn read_parts<F: TypedFile>(mut parts: Parts<F>, wanted: Option<&Wanted>) -> Result<Table, DataError> {

@@ -5,7 +5,7 @@ use crate::format::date;
 use crate::format::float::{self, Float};
 use crate::format::labels::boolean;
 use crate::format::quote;
-use crate::format::reading::{FILLED, LACKS, OF_MODEL, WORD, is_missing};
+use crate::format::reading::{FILLED, LACKS, OF_MODEL, WORD, is_missing_number};
 
 const INFINITE: &str = "leave the cell empty and set `missing` of [preprocess], or `ignore` the column";
 const THOUSANDS: &str = "write numbers without a sign between thousands: 1234, not 1,234";
@@ -29,7 +29,7 @@ impl Kinds {
 
     /// That of a cell; a number out of range is a number.
     pub(super) fn of(cell: &[u8], comma: bool) -> Self {
-        if is_missing(cell) {
+        if is_missing_number(cell) {
             Self::default()
         } else if number::<f64>(cell, comma).is_some() || is_out_of_range(cell) {
             Self::NUMBER
@@ -98,7 +98,7 @@ pub(super) fn not_a_number(cell: &str, marks: Marks, of_model: bool) -> (String,
     if cell.is_empty() {
         return ("the value is missing".into(), lacks);
     }
-    if is_missing(cell.as_bytes()) {
+    if is_missing_number(cell.as_bytes()) {
         return (format!("the value is missing, found {}", quote(cell)), lacks);
     }
     let found = quote(cell);

@@ -6,7 +6,7 @@ use crate::data::{CellKind, LabelColumn};
 use crate::format::columns::{Plan, Role};
 use crate::format::float::{Float, prefix};
 use crate::format::labels::push_text;
-use crate::format::reading::{CellRules, OF_DATES, WORD, is_missing};
+use crate::format::reading::{CellRules, OF_DATES, WORD, is_missing, is_missing_number};
 use crate::format::{date, quote, weights};
 
 /// Use of a column.
@@ -219,7 +219,7 @@ impl Text<'_> {
             return Ok(T::of(f64::NAN));
         }
         let expected = date::example(kind);
-        if is_missing(&cell) {
+        if is_missing_number(&cell) {
             return Err(self.bad_number(layout, column, line, &cell));
         }
         let problem = format!("{}: found {}, expected {expected}", layout.plan.shown(column), quote(&shown(&cell)));
@@ -237,7 +237,7 @@ impl Text<'_> {
         cell: &[u8],
         into: &mut Piece<T>,
     ) -> bool {
-        if is_missing(cell) {
+        if is_missing_number(cell) {
             return layout.fills(column);
         }
         if !layout.learns || is_out_of_range(cell) {

@@ -227,7 +227,7 @@ impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
         let limits = self.record.limits;
         let is_over = || limits.is_over() || observer.interrupted();
         let found = direction(&mut self.engine, gradient, TOLERANCE, MOST_PRODUCTS, &is_over)?;
-        if found.products == 0 {
+        if found.products == 0 || observer.interrupted() {
             return Ok(());
         }
         self.engine.aim(&found.vector)?;

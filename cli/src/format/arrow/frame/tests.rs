@@ -1,7 +1,7 @@
 use crate::data::{CellKind, Cells, Dataset, Frame};
 use crate::format::arrow::tests::{table, written};
 use crate::format::{CellRules, DataConfig, DataError, Reading, TypedConfig};
-use arrow_array::builder::{Decimal128Builder, ListBuilder, StringBuilder};
+use arrow_array::builder::{Decimal128Builder, Float64Builder, ListBuilder, StringBuilder};
 use arrow_array::types::{Int8Type, Int32Type};
 use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Date64Array, DictionaryArray, Float32Array, Float64Array, Int8Array,
@@ -65,6 +65,7 @@ fn every_type_is_numbers_dates_or_words() {
     let mut prices = Decimal128Builder::new().with_precision_and_scale(20, 2).unwrap();
     prices.append_value(-150);
     prices.append_null();
+    let midnights = TimestampSecondArray::from(vec![Some(172_800), None]);
     let zoned = TimestampSecondArray::from(vec![Some(90), None]).with_timezone("+02:00");
     for (what, array, kind, cells, category) in [
         ("text", words(&[Some("b"), None]), Text, ["b", ""], ["b", ""]),
@@ -102,6 +103,7 @@ fn every_type_is_numbers_dates_or_words() {
             ["90.25", "NaN"],
             ["1970-01-01 00:01:30.25", ""],
         ),
+        ("midnights", Arc::new(midnights), Date, ["2", "NaN"], ["1970-01-03 00:00:00", ""]),
         ("times with a zone", Arc::new(zoned), Time, ["90", "NaN"], ["1970-01-01 00:01:30Z", ""]),
         ("truth", Arc::new(BooleanArray::from(vec![Some(true), None])), Number, ["1", "NaN"], ["true", ""]),
         ("small", Arc::new(Float32Array::from(vec![0.5, f32::NAN])), Number, ["0.5", "NaN"], ["0.5", "NaN"]),
@@ -201,7 +203,7 @@ fn what_cannot_be_a_feature_is_named() {
             "",
             ALL,
             "record 2: column `x`: `inf` is not finite",
-            lacks,
+            "make it null",
         ),
     ] {
         each(array, keys, cells, |name, found| {
@@ -210,6 +212,31 @@ fn what_cannot_be_a_feature_is_named() {
             assert!(error.hint.as_ref().is_some_and(|found| found.contains(hint)), "{problem}: {:?}", error.hint);
         });
     }
+}
+
+#[test]
+fn lists_may_lack_numbers_and_whole_rows() {
+    let mut lists = ListBuilder::new(Float64Builder::new());
+    lists.append_value([Some(1.0), None]);
+    lists.append_null();
+    lists.append_value([Some(f64::NAN), Some(4.0)]);
+    let lists: ArrayRef = Arc::new(lists.finish());
+    let columns = |data: Dataset| {
+        let frame = data.frame.unwrap();
+        let shown = |at: usize| match &frame.columns()[at].cells {
+            Cells::Numbers(values) => values.iter().map(f64::to_string).collect::<Vec<_>>().join(" "),
+            Cells::Words(_) => panic!("expected numbers"),
+        };
+        (frame.names().unwrap().join(" "), shown(0), shown(1))
+    };
+    each(Arc::clone(&lists), "", ALL, |name, found| {
+        let expected = ("x[0] x[1]".to_owned(), "1 NaN NaN".to_owned(), "NaN NaN 4".to_owned());
+        assert_eq!(columns(found.unwrap()), expected, "{name}");
+    });
+    each(lists, "", NONE, |name, found| {
+        let error = found.unwrap_err();
+        assert_eq!(error.to_string(), format!("{name}: record 2: column `x`: the value is missing"));
+    });
 }
 
 #[test]

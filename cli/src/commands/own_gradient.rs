@@ -1,7 +1,8 @@
 //! `burn-svm gradcheck --mine`: a gradient of one's own, entry by entry.
 
 use super::{Failure, numbers, output, print, print_json};
-use crate::format::{DataError, Position, npy};
+use crate::format::npy::array;
+use crate::format::{DataError, Position};
 use crate::gradcheck::{OwnGradient, OwnReport, TOLERANCE, compare_own};
 use crate::loss::{Formulation, Loss, Power};
 use crate::run::RunError;
@@ -74,9 +75,9 @@ fn compare(args: &OwnArgs) -> Result<OwnReport, RunError> {
     let OwnArgs { mine: Some(mine), weights: Some(weights), data: Some(data), labels: Some(labels), .. } = args else {
         unreachable!("the parser asks for all four")
     };
-    let (gradient, weight, features) = (npy::matrix(mine)?, npy::matrix(weights)?, npy::matrix(data)?);
+    let (gradient, weight, features) = (array::matrix(mine)?, array::matrix(weights)?, array::matrix(data)?);
     let [n_samples, n_features] = features.shape;
-    let classes = npy::indices(labels)?;
+    let classes = array::indices(labels)?;
     expect(labels, classes.len() == n_samples, || {
         format!("found {} labels, expected {n_samples}, one a row", classes.len())
     })?;

@@ -13,7 +13,7 @@
 //! # References
 //! NumPy documentation, module `numpy.lib.format`, "A simple format for saving numpy arrays to disk".
 
-mod array;
+pub mod array;
 mod frame;
 mod header;
 mod sparse;
@@ -393,42 +393,6 @@ fn joined(
     };
     let (features, shape) = float.read(again.is_some(), read, |features, _| !blurred(features).is_empty())?;
     Ok((Part::new(file, label_file, features, labels), shape))
-}
-
-/// A matrix of numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Matrix {
-    /// Row-major.
-    pub values: Vec<f64>,
-    /// Rows and columns.
-    pub shape: [usize; 2],
-}
-
-/// The array of a `.npy` file.
-fn sole(path: &Path) -> Result<Array, DataError> {
-    match Opened::open(path)? {
-        Opened::Array(array) => Ok(*array),
-        Opened::Archive(archive) => {
-            let none = Name::of(None, &[]);
-            none.or_sole(&archive).pick(&archive, "numbers", "")
-        }
-    }
-}
-
-/// Reads a matrix of finite numbers in double precision.
-///
-/// # Errors
-/// [`DataError`] when the file is not there, or not such an array.
-pub fn matrix(path: &Path) -> Result<Matrix, DataError> {
-    sole(path)?.matrix()
-}
-
-/// Reads a vector of whole numbers, such as class indices.
-///
-/// # Errors
-/// As for [`matrix`].
-pub fn indices(path: &Path) -> Result<Vec<usize>, DataError> {
-    sole(path)?.whole_numbers("class indices")
 }
 
 /// True for the first bytes of an array or a zip archive.

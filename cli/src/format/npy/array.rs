@@ -2,6 +2,7 @@
 
 use super::header::{OBJECT, Unread, conversion, element, parse, shown};
 use super::vectors::ascii;
+use super::{Name, Opened};
 use crate::data::precision::single;
 use crate::data::{Dense, Features, ImageShape};
 use crate::format::float::Float;
@@ -43,7 +44,40 @@ pub(super) enum MissingCells {
     Kept,
 }
 
+/// A matrix of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// Row-major.
+    pub values: Vec<f64>,
+    /// Rows and columns.
+    pub shape: [usize; 2],
+}
+
+/// Reads a matrix of finite numbers in double precision, from a `.npy` file or an archive with one array.
+///
+/// # Errors
+/// [`DataError`] when the file is not there, or not such an array.
+pub fn matrix(path: &Path) -> Result<Matrix, DataError> {
+    Array::alone(path)?.matrix()
+}
+
+/// Reads a vector of whole numbers, such as class indices.
+///
+/// # Errors
+/// As for [`matrix`].
+pub fn indices(path: &Path) -> Result<Vec<usize>, DataError> {
+    Array::alone(path)?.whole_numbers("class indices")
+}
+
 impl Array {
+    /// The one array of a file.
+    fn alone(path: &Path) -> Result<Self, DataError> {
+        match Opened::open(path)? {
+            Opened::Array(array) => Ok(*array),
+            Opened::Archive(archive) => Name::of(None, &[]).or_sole(&archive).pick(&archive, "numbers", ""),
+        }
+    }
+
     pub(super) fn open(mut source: Source) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
         let wrong = |problem: String| DataError::content(&file, Position::Byte(0), problem);
@@ -302,14 +336,14 @@ impl Array {
     }
 
     /// The numbers of a matrix.
-    pub(super) fn matrix(mut self) -> Result<super::Matrix, DataError> {
+    pub(super) fn matrix(mut self) -> Result<Matrix, DataError> {
         let [rows, columns] = self.shape[..] else {
             return Err(self.wrong(format!("the shape is {}, expected a matrix", shown(&self.shape))));
         };
         self.expect_numbers()?;
         limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
-        let values = self.floats::<f64>("a value")?;
-        Ok(super::Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
+        let values = self.floats::<f64>(VALUE)?;
+        Ok(Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
     }
 
     /// The numbers of a vector of integers.

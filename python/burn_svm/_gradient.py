@@ -227,6 +227,7 @@ def _cause(mine, data, penalty, X, slopes, indices):
             ("the gradient of the regulariser has the wrong sign", data - penalty),
             ("the regulariser is divided by the number of rows, too", data + penalty / n),
             ("the sum over the rows is not divided by their number", n * data + penalty),
+            ("the sum over the rows is not divided by their number, and the gradient of the regulariser is missing", n * data),
         ]
     guesses += [
         ("the sum over the rows is not divided by their number", n * (data + penalty)),

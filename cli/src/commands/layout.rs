@@ -24,7 +24,7 @@ pub(super) struct PredictionWriter<'a, W: Write + Send> {
 }
 
 /// Predictions of some rows.
-pub(super) struct Block {
+pub(super) struct PredictionBlock {
     /// The class of the largest score, one a row.
     pub(super) classes: Vec<usize>,
     /// The numbers of all classes, row by row.
@@ -102,7 +102,7 @@ impl<'a, W: Write + Send> PredictionWriter<'a, W> {
     }
 
     /// Rows: their kept cells, which begin with row `first`, the classes and, where they were asked for, the numbers of all classes.
-    pub(super) fn rows(&mut self, kept: &[KeptColumn], first: usize, block: &Block) -> io::Result<()> {
+    pub(super) fn rows(&mut self, kept: &[KeptColumn], first: usize, block: &PredictionBlock) -> io::Result<()> {
         let n_classes = self.columns.class_names.len();
         if let Sink::Parquet(table, label) = &mut self.sink {
             let classes: Vec<u32> =

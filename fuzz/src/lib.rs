@@ -130,7 +130,7 @@ pub fn wanted(choice: u8) -> Wanted {
     Wanted {
         n_features: if model { 3 } else { 0 },
         feature_names: (choice & 0x80 != 0 && model).then_some(names),
-        special: Special { label, weights, ignore: Vec::new() },
+        special: Special { label, weights, ignore: Vec::new(), category: Vec::new() },
         header,
         ..Wanted::default()
     }

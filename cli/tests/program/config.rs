@@ -613,9 +613,9 @@ fn a_configuration_that_cannot_be_read_says_why() {
     ] {
         verdict.hold(&Case { what: file, problem, hint: HINT }, &desk.run(&["train", file]), 2);
     }
-    desk.write("run/config.toml", SMALL);
+    desk.write("old/config.toml", SMALL);
     for (file, hint) in
-        [("run", "a run folder: its configuration is run/config.toml"), ("byte.toml", "did you mean bytes.toml?")]
+        [("old", "a run folder: its configuration is old/config.toml"), ("byte.toml", "did you mean bytes.toml?")]
     {
         assert_eq!(desk.run(&["train", file]).hint(), hint);
     }

@@ -342,7 +342,8 @@ impl Array {
         };
         self.expect_numbers()?;
         limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
-        let values = self.floats::<f64>(VALUE)?;
+        let values = self.floats::<f64>(VALUE);
+        let values = values.map_err(|error| error.with_hint("only finite numbers can be compared: replace it"))?;
         Ok(Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
     }
 

@@ -84,7 +84,7 @@ fn files_that_do_not_fit_are_named() {
     for (name, content, problem) in [
         ("dW.npy", floats("6,", &[0.0; 6]), "dW.npy: byte 0: the shape is (6), expected a matrix"),
         ("dW.npy", floats("3, 3", &[0.0; 9]), "dW.npy: the shape is (3, 3), expected (2, 3), that of the weights"),
-        ("dW.npy", floats("2, 3", &[f64::NAN; 6]), "dW.npy: record 1: column 1: the number is missing, found NaN"),
+        ("dW.npy", floats("2, 3", &[f64::NAN; 6]), "dW.npy: record 1: column 1: a value is missing, found NaN"),
         ("W.npy", floats("3, 2", &[0.0; 6]), "W.npy: found weights of 3 features, expected 2, as the rows have"),
         ("y.npy", npy("<i8", "1,", 0i64.to_le_bytes().into_iter()), "y.npy: found 1 labels, expected 2, one a row"),
         ("y.npy", npy("|u1", "2,", [0u8, 3].into_iter()), "y.npy: record 2: found class 3, expected one below 3"),

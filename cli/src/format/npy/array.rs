@@ -342,7 +342,7 @@ impl Array {
         };
         self.expect_numbers()?;
         limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
-        let values = self.floats::<f64>("the number")?;
+        let values = self.floats::<f64>("a value")?;
         Ok(Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
     }
 

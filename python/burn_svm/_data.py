@@ -103,7 +103,9 @@ def checked_rows(estimator, X, y="no_validation", *, reset):
     found = validate_data(estimator, X, **checks) if isinstance(y, str) else validate_data(estimator, X, y, **checks)
     kind = (found if isinstance(y, str) else found[0]).dtype
     if kind.kind not in "buif":
-        raise ValueError(f"X: found numbers of type {kind}, expected booleans, integers or floats")
+        raise ValueError(
+            f"X: found values of type {kind}, expected booleans, integers or floats; words and categories go through an encoder, as OneHotEncoder"
+        )
     return found
 
 

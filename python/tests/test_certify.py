@@ -142,6 +142,7 @@ def test_gradients_by_hand():
         "the gradient of the regulariser is missing": data,
         "the gradient of the regulariser is half of what it should be": data + 0.7 * W,
         "the sum over the rows is not divided by their number": 40 * data + 1.4 * W,
+        "the sum over the rows is not divided by their number; the gradient of the regulariser is missing": 40 * data,
         "the sign is turned": -right,
         "the entry of Q at the label is one too large: 1 − count in the place of −count": data + X.T @ np.eye(4)[y] / 40 + 1.4 * W,
         "the correct class is counted: −(count + 1) at the label in the place of −count": data - X.T @ np.eye(4)[y] / 40 + 1.4 * W,

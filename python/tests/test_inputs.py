@@ -86,7 +86,7 @@ def test_frames_with_missing_values_and_words_are_refused():
     X = pl.DataFrame(WHOLE.astype(float), schema=NAMES)
     with pytest.raises(ValueError, match="NaN"):
         SVMClassifier().fit(X.with_columns(a=pl.when(pl.col("a") > 50).then(None).otherwise(pl.col("a"))), LABELS)
-    with pytest.raises(ValueError, match="could not convert string to float"):
+    with pytest.raises(ValueError, match="found values of type object, .* OneHotEncoder"):
         SVMClassifier().fit(X.with_columns(b=pl.lit("word")), LABELS)
 
 
@@ -209,7 +209,7 @@ def test_bad_rows_and_weights_are_refused(blobs):
     large[7, 2] = 1e300
     with pytest.raises(ValueError, match="row 7, column 2: found 1"):
         SVMClassifier().fit(large, y)
-    with pytest.raises(ValueError, match="found numbers of type datetime64"):
+    with pytest.raises(ValueError, match="found values of type datetime64"):
         SVMClassifier().fit(np.full((4, 1), "2020-01-01", dtype="M8[D]"), [0, 1, 0, 1])
     with pytest.raises(NotFittedError):
         SVMClassifier().predict(X)

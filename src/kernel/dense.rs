@@ -64,11 +64,11 @@ impl<T: Real> RowBlock<T> {
 }
 
 /// Columns of the same length that can be read part by part.
-trait Columns<T>: Sync {
+trait ColumnSource<T>: Sync {
     fn part(&self, column: usize, start: usize, len: usize) -> &[T];
 }
 
-impl<T: Real> Columns<T> for RowBlock<T> {
+impl<T: Real> ColumnSource<T> for RowBlock<T> {
     #[inline(always)]
     fn part(&self, column: usize, start: usize, len: usize) -> &[T] {
         let start = column * self.width + start;
@@ -86,7 +86,7 @@ pub struct TiledWeights<T> {
     width: usize,
 }
 
-impl<T: Real> Columns<T> for TiledWeights<T> {
+impl<T: Real> ColumnSource<T> for TiledWeights<T> {
     #[inline(always)]
     fn part(&self, column: usize, start: usize, len: usize) -> &[T] {
         let start = start * self.n_classes + column * len;
@@ -174,7 +174,7 @@ impl<T: Real> TiledWeights<T> {
 }
 
 /// `out[r, c] = x_r · w_c`
-fn products<T: Real, C: Columns<T>>(
+fn products<T: Real, C: ColumnSource<T>>(
     rows: &RowBlock<T>,
     n: usize,
     columns: &C,
@@ -195,7 +195,7 @@ struct ProductTiles<'a, T, C> {
     stride: usize,
 }
 
-impl<T: Real, C: Columns<T>> WithSimd for ProductTiles<'_, T, C> {
+impl<T: Real, C: ColumnSource<T>> WithSimd for ProductTiles<'_, T, C> {
     type Output = ();
 
     #[inline(always)]
@@ -217,7 +217,7 @@ impl<T: Real, C: Columns<T>> WithSimd for ProductTiles<'_, T, C> {
     }
 }
 
-impl<T: Real, C: Columns<T>> ProductTiles<'_, T, C> {
+impl<T: Real, C: ColumnSource<T>> ProductTiles<'_, T, C> {
     #[inline(always)]
     fn band<S: Simd, const R: usize>(&mut self, simd: S, row: usize) {
         let count = self.n_columns.div_ceil(TILE_COLUMNS);

@@ -71,13 +71,13 @@ pub enum ModelFileError {
 }
 
 /// The numbers of a tensor in the order of the file.
-struct Numbers<'a> {
+struct TensorNumbers<'a> {
     values: &'a [f64],
     /// Whether single precision holds them all.
     single: bool,
 }
 
-impl Numbers<'_> {
+impl TensorNumbers<'_> {
     const fn dtype(&self) -> &'static str {
         if self.single { "F32" } else { "F64" }
     }
@@ -114,10 +114,10 @@ impl Classifier {
             (false, false) => WEIGHT_VERSION,
             (false, true) => SINGLE_VERSION,
         };
-        let mut tensors = vec![("weight", vec![d, k], Numbers { values: &self.weight, single: weights })];
+        let mut tensors = vec![("weight", vec![d, k], TensorNumbers { values: &self.weight, single: weights })];
         let vectors = [("bias", k, &self.bias, weights), ("mean", d, mean, fitted), ("scale", d, scale, fitted)];
         for (name, length, values, single) in vectors {
-            tensors.extend(values.as_ref().map(|values| (name, vec![length], Numbers { values, single })));
+            tensors.extend(values.as_ref().map(|values| (name, vec![length], TensorNumbers { values, single })));
         }
         let mut header: BTreeMap<&str, Value> = BTreeMap::new();
         let mut data = Vec::new();

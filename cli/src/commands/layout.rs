@@ -24,7 +24,7 @@ pub(super) struct PredictionWriter<'a, W: Write + Send> {
 }
 
 /// Predictions of some rows.
-pub(super) struct Block {
+pub(super) struct PredictionBlock {
     /// The class of the largest score, one a row.
     pub(super) classes: Vec<usize>,
     /// The numbers of all classes, row by row.
@@ -54,11 +54,9 @@ impl<'a> Columns<'a> {
     pub(super) fn new(kept: &[KeptColumn], numbers: ClassNumbers, class_names: &'a [String]) -> Result<Self, String> {
         let column = |kept: &KeptColumn| ParquetColumn { name: kept.name().to_owned(), kind: kept.kind() };
         let columns = Self { kept: kept.iter().map(column).collect(), numbers, class_names };
-        let mut seen = HashSet::new();
-        let twice = columns.kept.iter().map(|column| &column.name);
-        let of_classes: Vec<String> = [PREDICTION.to_owned()].into_iter().chain(columns.of_classes()).collect();
-        match twice.cloned().find(|name| of_classes.contains(name) || !seen.insert(name.clone())) {
-            Some(name) => Err(name),
+        let mut seen: HashSet<String> = [PREDICTION.to_owned()].into_iter().chain(columns.of_classes()).collect();
+        match kept.iter().find(|kept| !seen.insert(kept.name().to_owned())) {
+            Some(kept) => Err(kept.name().to_owned()),
             None => Ok(columns),
         }
     }
@@ -104,7 +102,7 @@ impl<'a, W: Write + Send> PredictionWriter<'a, W> {
     }
 
     /// Rows: their kept cells, which begin with row `first`, the classes and, where they were asked for, the numbers of all classes.
-    pub(super) fn rows(&mut self, kept: &[KeptColumn], first: usize, block: &Block) -> io::Result<()> {
+    pub(super) fn rows(&mut self, kept: &[KeptColumn], first: usize, block: &PredictionBlock) -> io::Result<()> {
         let n_classes = self.columns.class_names.len();
         if let Sink::Parquet(table, label) = &mut self.sink {
             let classes: Vec<u32> =

@@ -1,6 +1,6 @@
 //! `burn-svm predict`
 
-use super::layout::{Block, ClassNumbers, Columns, PredictionWriter};
+use super::layout::{ClassNumbers, Columns, PredictionBlock, PredictionWriter};
 use super::refused::model_file;
 use super::{Failure, LOUD, PredictArgs, PredictionLayout};
 use crate::calibration::Calibrator;
@@ -34,7 +34,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         (_, true) => ClassNumbers::Probabilities,
         _ => ClassNumbers::None,
     };
-    let mut rows = Rows::open(args, &wanted)?;
+    let mut rows = PredictedRows::open(args, &wanted)?;
     // The first rows are read before the output is opened, so that bad data replace no file.
     let mut arrived = rows.next(&wanted)?;
     let target = args.out.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());
@@ -117,7 +117,7 @@ fn rows_together(model: &Classifier) -> usize {
 }
 
 /// The classes of some rows, and the numbers that are printed behind them.
-fn predicted(mut scores: Vec<f64>, n_classes: usize, calibration: Option<&Calibrator>) -> Block {
+fn predicted(mut scores: Vec<f64>, n_classes: usize, calibration: Option<&Calibrator>) -> PredictionBlock {
     let mut classes = Vec::with_capacity(scores.len() / n_classes);
     for row in scores.chunks_exact_mut(n_classes) {
         // The prediction is the class of the largest score, whatever is printed behind it.
@@ -127,16 +127,16 @@ fn predicted(mut scores: Vec<f64>, n_classes: usize, calibration: Option<&Calibr
             row.iter_mut().for_each(|p| *p = p.exp());
         }
     }
-    Block { classes, numbers: scores }
+    PredictionBlock { classes, numbers: scores }
 }
 
 /// Rows to predict: a whole file, or text as it arrives.
-enum Rows {
+enum PredictedRows {
     Whole(Option<Table>),
     Stream(TextStream),
 }
 
-impl Rows {
+impl PredictedRows {
     /// Standard input is a stream where it is text; so is a file of text of which columns are kept.
     fn open(args: &PredictArgs, wanted: &Wanted) -> Result<Self, Failure> {
         let (path, format) = (&args.file, args.format);

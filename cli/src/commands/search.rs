@@ -37,7 +37,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, Failure> {
     let ledger = ledger.map_err(RunError::from)?;
     prepared.notes.iter().for_each(|note| messages.note(note));
     prepared.warnings.iter().for_each(|warning| messages.warning(warning));
-    let mut watcher = Bar::new(messages, super::progress::on_ctrl_c());
+    let mut watcher = JobBar::new(messages, super::progress::on_ctrl_c());
     let outcome = plan.run(prepared, &folds, &device, &folder, ledger, &mut watcher);
     watcher.finish();
     let outcome = outcome?;
@@ -165,13 +165,13 @@ fn judged_by(record: &SearchRecord) -> String {
 }
 
 /// A bar on a terminal, a line a job elsewhere.
-struct Bar {
+struct JobBar {
     messages: Messages,
     bar: Option<ProgressBar>,
     stop: Arc<AtomicBool>,
 }
 
-impl Bar {
+impl JobBar {
     fn new(messages: Messages, stop: Arc<AtomicBool>) -> Self {
         let bar = (!messages.quiet && std::io::stderr().is_terminal()).then(|| {
             let style = "{bar:32} {pos}/{len} trainings  {prefix}  {msg}";
@@ -193,7 +193,7 @@ fn rest(left: Duration) -> String {
     if seconds >= 100 { format!("{} min left", seconds.div_ceil(60)) } else { format!("{seconds} s left") }
 }
 
-impl Watcher for Bar {
+impl Watcher for JobBar {
     fn start(&mut self, trials: usize, folds: usize, total: usize, done: usize) {
         let before = if done > 0 { format!(", {done} of them done before") } else { String::new() };
         let each = if folds == 1 { String::new() } else { format!(" on {folds} folds") };

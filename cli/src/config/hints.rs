@@ -15,7 +15,7 @@ pub(super) fn reworded(error: &toml::de::Error, document: &DocumentMut, text: &s
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let meant = match quoted.split_first() {
         Some((found, expected)) if message.starts_with("unknown") => elsewhere(document, found)
-            .or_else(|| suggestion::nearest(found, expected.iter().copied()).map(str::to_owned)),
+            .or_else(|| suggestion::nearest(found, expected.iter().copied(), suggestion::SIMILAR).map(str::to_owned)),
         _ => None,
     };
     let hint = meant.map(|name| format!("did you mean `{name}`?"));

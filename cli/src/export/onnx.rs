@@ -18,7 +18,7 @@ mod table;
 use super::{Classifier, ExportError, ExportFile, too_large};
 use crate::calibration::Calibrator;
 use crate::protobuf::Message;
-use table::Inputs;
+use table::GraphInputs;
 
 const IR_VERSION: u64 = 7;
 const OPSET: u64 = 13;
@@ -144,7 +144,7 @@ pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     let double = model.scaler.double_rows;
     let (mut rows, scores) = ("features", if double { "scores" } else { "scores_f64" });
     let elem_type = if double { DOUBLE } else { FLOAT };
-    let mut inputs = Inputs { messages: vec![value(rows, elem_type, Some(d))], notes: Vec::new() };
+    let mut inputs = GraphInputs { messages: vec![value(rows, elem_type, Some(d))], notes: Vec::new() };
     if let Some(encoding) = &model.encoding {
         inputs = graph.encoded(encoding);
         rows = "features_f64";

@@ -32,11 +32,13 @@ use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::{Message, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
 use file::FooterFile;
-use parts::{Batch, TypedFile, damaged, in_words, wrong};
+use parts::{ColumnBatch, TypedFile, damaged, in_words, wrong};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MAGIC: &[u8] = b"ARROW1";
+/// The beginning of files of the first version of Feather, which are not read.
+const FIRST_FEATHER: &[u8] = b"FEA1";
 /// The mark of a message.
 const MESSAGE: [u8; 4] = [0xff; 4];
 /// Bytes of metadata that every message has.
@@ -44,7 +46,9 @@ const SMALLEST: u32 = 16;
 
 /// True for the first bytes of a file or a stream.
 pub(super) fn detect(head: &[u8]) -> bool {
-    head.starts_with(MAGIC) || head.starts_with(b"FEA1") || (head.starts_with(&MESSAGE) && head.get(7) == Some(&0))
+    head.starts_with(MAGIC)
+        || head.starts_with(FIRST_FEATHER)
+        || (head.starts_with(&MESSAGE) && head.get(7) == Some(&0))
 }
 
 /// A file or a stream of which the schema and the first batch have been read.
@@ -61,7 +65,7 @@ enum Content {
     /// With the number of the first batch that has rows.
     File(FooterFile, usize),
     /// Messages behind the first batch, until they are read.
-    Stream(Option<Messages>),
+    Stream(Option<StreamMessages>),
 }
 
 impl ArrowFile {
@@ -80,7 +84,7 @@ impl ArrowFile {
     fn of_stream(source: Source) -> Result<Self, DataError> {
         let path = source.file().to_path_buf();
         let is_lasting = source.reopen()?.is_some();
-        let mut rest = Messages::new(source)?;
+        let mut rest = StreamMessages::new(source)?;
         let first = rest.next()?;
         let Some(schema) = rest.decoder.schema() else {
             return Err(damaged(&path, "it has no schema"));
@@ -127,14 +131,14 @@ impl TypedFile for ArrowFile {
         &mut self,
         columns: &[usize],
         most: usize,
-        sink: &mut dyn FnMut(Batch) -> Result<(), DataError>,
+        sink: &mut dyn FnMut(ColumnBatch) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let mut first = 0;
         let mut pass_on = |batch: &RecordBatch| {
             for at in (0..batch.num_rows()).step_by(most) {
                 let n = most.min(batch.num_rows() - at);
                 let columns = columns.iter().map(|&c| (c, batch.column(c).slice(at, n))).collect();
-                sink(Batch { first: first + at, columns })?;
+                sink(ColumnBatch { first: first + at, columns })?;
             }
             first += batch.num_rows();
             Ok::<(), DataError>(())
@@ -147,7 +151,7 @@ impl TypedFile for ArrowFile {
         let (mut messages, mut next) = match rest.take() {
             Some(rest) => (rest, self.first.clone()),
             None => {
-                let mut again = Messages::new(Source::open(&self.path)?)?;
+                let mut again = StreamMessages::new(Source::open(&self.path)?)?;
                 let first = again.next()?;
                 (again, first)
             }
@@ -161,18 +165,18 @@ impl TypedFile for ArrowFile {
 }
 
 /// The messages of a stream, and what is known by those that came.
-struct Messages {
+struct StreamMessages {
     source: Source,
     decoder: StreamDecoder,
     /// Whether a message was decoded.
     decoder_began: bool,
 }
 
-impl Messages {
+impl StreamMessages {
     fn new(mut source: Source) -> Result<Self, DataError> {
-        if !detect(source.head()) {
+        if !detect(source.head()) || source.head().starts_with(FIRST_FEATHER) {
             let problem = match source.head() {
-                head if head.starts_with(b"FEA1") => {
+                head if head.starts_with(FIRST_FEATHER) => {
                     "found the first version of Feather, expected Arrow IPC".to_owned()
                 }
                 head => format!("found {}, expected an Arrow file", looks_like(head)),

@@ -83,7 +83,7 @@ impl CifarConfig {
         let dir = &self.dir;
         let entries = std::fs::read_dir(dir).map_err(|e| open::path_error(dir, &e))?;
         let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-        let mut batches: Vec<Batch> = names.iter().filter_map(|name| Batch::of(name)).collect();
+        let mut batches: Vec<BatchFile> = names.iter().filter_map(|name| BatchFile::of(name)).collect();
         let layout = self.layout(&batches, &names)?;
         batches.sort();
         let total: u64 =
@@ -103,7 +103,7 @@ impl CifarConfig {
     }
 
     /// Which of the two data sets it is, by the names of the files.
-    fn layout(&self, batches: &[Batch], all_names: &[String]) -> Result<RecordLayout, DataError> {
+    fn layout(&self, batches: &[BatchFile], all_names: &[String]) -> Result<RecordLayout, DataError> {
         let fail = |problem: &str| DataError::content(&self.dir, Position::File, problem);
         let is_train = |is_100| batches.iter().any(|batch| batch.is_100 == is_100 && !batch.is_test);
         match (is_train(false), is_train(true), self.labels) {
@@ -145,7 +145,8 @@ pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
     let (file, found) = (source.file().to_path_buf(), looks_like(source.head()));
     let mut bytes = Vec::new();
     source.read_all(&mut bytes)?;
-    let is_100 = file.file_name().and_then(|name| name.to_str()).and_then(Batch::of).is_some_and(|batch| batch.is_100);
+    let is_100 =
+        file.file_name().and_then(|name| name.to_str()).and_then(BatchFile::of).is_some_and(|batch| batch.is_100);
     let fits = |layout: RecordLayout| bytes.len().is_multiple_of(layout.record());
     let fine = RecordLayout::Cifar100(CifarLabels::Fine);
     let layout = if fits(fine) && (is_100 || !fits(RecordLayout::Cifar10)) { fine } else { RecordLayout::Cifar10 };
@@ -208,14 +209,14 @@ impl RecordLayout {
 
 /// A file of records, told by its name; ordered as the rows shall be: train before test, by number, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Batch {
+struct BatchFile {
     is_test: bool,
     number: u64,
     name: String,
     is_100: bool,
 }
 
-impl Batch {
+impl BatchFile {
     fn of(name: &str) -> Option<Self> {
         let stem = name.strip_suffix(".bin")?;
         let (is_100, is_test) = match stem {

@@ -249,7 +249,7 @@ impl Plan {
         if let [first, rest @ ..] = missing.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
             let others = names.iter().filter(|name| !index.contains_key(name.as_str()));
-            let hint = match suggestion::nearest(first.trim_matches('`'), others) {
+            let hint = match suggestion::nearest(first.trim_matches('`'), others, suggestion::NEARLY_THE_SAME) {
                 Some(near) => format!("columns are matched by name: rename {} to {first}", quote(near)),
                 None => "columns are matched by their names in the header".into(),
             };
@@ -302,7 +302,7 @@ pub(super) fn find(column: &Column, names: Option<&[String]>, n_columns: usize) 
             "give the column's number, from 1, or set `header = true`",
         )),
         (Column::Name(name), Some(names)) => names.iter().position(|n| n == name).ok_or_else(|| {
-            let hint = match suggestion::nearest(name, names) {
+            let hint = match suggestion::nearest(name, names, suggestion::SIMILAR) {
                 Some(near) => format!("did you mean {}?", quote(near)),
                 None => format!("the columns are {}", listed(names)),
             };

@@ -13,7 +13,7 @@
 mod chunks;
 pub mod write;
 
-use super::arrow::parts::{Batch, TypedFile, damaged, in_words, wrong};
+use super::arrow::parts::{ColumnBatch, TypedFile, damaged, in_words, wrong};
 use super::caught::caught;
 use super::open::{Source, looks_like};
 use super::random::RandomBytes;
@@ -103,7 +103,7 @@ impl TypedFile for ParquetFile {
         &mut self,
         columns: &[usize],
         most: usize,
-        sink: &mut dyn FnMut(Batch) -> Result<(), DataError>,
+        sink: &mut dyn FnMut(ColumnBatch) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let mut first = 0;
         for (group, about) in self.metadata.metadata().row_groups().iter().enumerate() {
@@ -120,7 +120,7 @@ impl TypedFile for ParquetFile {
                     if n == 0 || n > n_rows - at || columns.iter().any(|(_, array)| array.len() != n) {
                         return Err(damaged(self.path(), "its columns are not equally long"));
                     }
-                    sink(Batch { first: first + at, columns })?;
+                    sink(ColumnBatch { first: first + at, columns })?;
                     at += n;
                 }
             }

@@ -20,13 +20,13 @@ pub struct TextStream {
     file: PathBuf,
     format: Format,
     arrivals: Arrivals,
-    header: Option<Header>,
+    header: Option<CsvHeader>,
     lines_before: usize,
     rows_before: usize,
 }
 
 /// The header of a csv, or what stands for it.
-struct Header {
+struct CsvHeader {
     text: Vec<u8>,
     delimiter: u8,
     names: Option<Vec<String>>,
@@ -172,7 +172,7 @@ impl TextStream {
         let rest = part.split_off(head.len);
         self.lines_before += lines(&part);
         let csv::Head { delimiter, names, n_columns, .. } = head;
-        self.header = Some(Header { text: part, delimiter, names, n_columns });
+        self.header = Some(CsvHeader { text: part, delimiter, names, n_columns });
         Ok(rest)
     }
 

@@ -1,7 +1,7 @@
 //! A chart: two axes with round ticks, and what lies between them. Every picture with axes is one, in figures and on pages.
 
 use super::canvas::{Pen, Text, Tip, failed, fitted};
-use super::marks::{Bar, Dot, Line, MOST_POINTS, Spread, cross, disc, thinned};
+use super::marks::{ColorBar, Dot, Line, MOST_POINTS, Spread, cross, disc, thinned};
 use super::palette::{AXIS, GRID, QUIET};
 use super::pixels::text_width;
 use super::scale::{Axis, Tick, Unit, drawable};
@@ -32,7 +32,7 @@ pub(crate) struct Chart {
     /// Later ones on top.
     pub(crate) lines: Vec<Line>,
     pub(crate) dots: Vec<Dot>,
-    pub(crate) bar: Option<Bar>,
+    pub(crate) bar: Option<ColorBar>,
 }
 
 /// A rectangle, in points.
@@ -94,7 +94,7 @@ impl Chart {
     /// Rows of the legend below the name of the upward axis; 0 where it fits beside it.
     pub(super) fn legend_rows(&self, width: f64) -> usize {
         let entries = self.entries();
-        let bar = self.bar.as_ref().map_or(0.0, Bar::width);
+        let bar = self.bar.as_ref().map_or(0.0, ColorBar::width);
         let all: f64 = entries.iter().map(|entry| entry.2).sum::<f64>() + bar;
         if text_width(&self.y.title(), EM) + all + 20.0 <= width {
             return 0;
@@ -158,7 +158,7 @@ impl Chart {
         let entries = self.entries();
         let beside = self.legend_rows(area.width) == 0;
         let right = area.left + area.width - RIGHT;
-        let bar = self.bar.as_ref().map_or(0.0, Bar::width);
+        let bar = self.bar.as_ref().map_or(0.0, ColorBar::width);
         let all: f64 = entries.iter().map(|entry| entry.2).sum();
         let first = area.left + 4.0;
         let (mut x, mut y) = if beside { (right - all - bar, middle) } else { (first, middle + ROW) };

@@ -39,7 +39,7 @@ pub struct Matrix<'a> {
 }
 
 /// Positions and sizes, in points.
-struct Layout {
+struct MatrixLayout {
     /// Side of a cell.
     cell: f64,
     side: f64,
@@ -75,7 +75,7 @@ impl<'a> Matrix<'a> {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn layout(&self) -> Layout {
+    fn layout(&self) -> MatrixLayout {
         let k = self.confusion.n_classes();
         if k > NAMED {
             // A dot of one pixel is lost on a projector.
@@ -84,7 +84,7 @@ impl<'a> Matrix<'a> {
             let drawn = k.div_ceil(block) as f64;
             let zoom = ((SIDE * f64::from(SCALE)) / drawn).floor().max(1.0);
             let cell = zoom / f64::from(SCALE);
-            return Layout {
+            return MatrixLayout {
                 cell,
                 side: cell * drawn,
                 left: 70.0,
@@ -102,7 +102,7 @@ impl<'a> Matrix<'a> {
         let widest = widest.min(150.0);
         let digits = (0..k * k).map(|i| self.confusion.count(i / k, i % k)).max().unwrap_or(0);
         let count = ((cell - 3.0) / text_width(&grouped(digits), 1.0)).min(cell * 0.6).min(LARGEST);
-        Layout {
+        MatrixLayout {
             cell,
             side: cell * k as f64,
             left: MARGIN + 22.0 + widest + 8.0,
@@ -149,7 +149,7 @@ impl<'a> Matrix<'a> {
         shade(faintest + (1.0 - faintest) * share.sqrt())
     }
 
-    fn cells<B: DrawingBackend>(&self, pen: &Pen<'_, B>, at: &Layout) -> Result<(), String> {
+    fn cells<B: DrawingBackend>(&self, pen: &Pen<'_, B>, at: &MatrixLayout) -> Result<(), String> {
         let k = self.confusion.n_classes();
         for (i, j) in (0..k * k).map(|n| (n / k, n % k)) {
             let share = self.share(i, j);
@@ -177,7 +177,7 @@ impl<'a> Matrix<'a> {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn labels<B: DrawingBackend>(&self, pen: &Pen<'_, B>, at: &Layout) -> Result<(), String> {
+    fn labels<B: DrawingBackend>(&self, pen: &Pen<'_, B>, at: &MatrixLayout) -> Result<(), String> {
         let k = self.confusion.n_classes();
         let bottom = TOP + at.side;
         if let Some(em) = at.names {
@@ -214,7 +214,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Colour bar, and the pairs that are most often confused.
-    fn legend<B: DrawingBackend>(&self, pen: &Pen<'_, B>, at: &Layout) -> Result<(), String> {
+    fn legend<B: DrawingBackend>(&self, pen: &Pen<'_, B>, at: &MatrixLayout) -> Result<(), String> {
         let (x, high) = (at.left + at.side + 26.0, bar_height(at));
         let step = 1.0 / f64::from(SCALE);
         let mut y = 0.0;
@@ -244,7 +244,7 @@ impl<'a> Matrix<'a> {
         Ok(())
     }
 
-    fn lists_pairs(&self, at: &Layout) -> bool {
+    fn lists_pairs(&self, at: &MatrixLayout) -> bool {
         at.counts.is_none() && at.side > 400.0
     }
 }
@@ -252,7 +252,7 @@ impl<'a> Matrix<'a> {
 /// Width of the list of pairs.
 const PAIRS: f64 = 280.0;
 
-fn bar_height(at: &Layout) -> f64 {
+fn bar_height(at: &MatrixLayout) -> f64 {
     at.side.clamp(120.0, 200.0)
 }
 

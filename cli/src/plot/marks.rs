@@ -77,13 +77,13 @@ pub(crate) struct Dot {
 
 /// The values that the ends of the scale of colours stand for.
 #[derive(Debug)]
-pub(crate) struct Bar {
+pub(crate) struct ColorBar {
     pub(crate) name: String,
     pub(crate) low: String,
     pub(crate) high: String,
 }
 
-impl Bar {
+impl ColorBar {
     pub(super) fn width(&self) -> f64 {
         BAR + 34.0 + [&self.name, &self.low, &self.high].map(|text| text_width(text, EM)).iter().sum::<f64>()
     }

@@ -2,7 +2,7 @@
 
 use super::canvas::{Figure, Pen, Text, clean, fitted};
 use super::chart::{Chart, EM};
-use super::marks::{Bar, Dot, Line, Spread, cross};
+use super::marks::{ColorBar, Dot, Line, Spread, cross};
 use super::palette::{INK, LOST, PAPER, QUIET, TRAIN, VALIDATION};
 use super::panels::Panels;
 use super::pixels::text_width;
@@ -131,7 +131,7 @@ impl<'a> Found<'a> {
             ends.reverse();
         }
         let [dark, light] = ends;
-        Shade { low, high, lowest_is_best, bar: Bar { name: name.to_owned(), low: dark, high: light } }
+        Shade { low, high, lowest_is_best, bar: ColorBar { name: name.to_owned(), low: dark, high: light } }
     }
 
     fn shade_of_score(&self) -> Shade {
@@ -187,7 +187,7 @@ impl<'a> Found<'a> {
     }
 
     /// The best score at each value of the first key, a line for each value of the second.
-    fn lines_of_second(&self, x: &Key, second: &Key) -> (Vec<Line>, Option<Bar>) {
+    fn lines_of_second(&self, x: &Key, second: &Key) -> (Vec<Line>, Option<ColorBar>) {
         let mut best: BTreeMap<(usize, usize), &Standing> = BTreeMap::new();
         let place = |key: &Key, standing: &Standing| key.values.iter().position(|v| Some(*v) == key.of(standing));
         // Ranked: the first of a place is its best.
@@ -205,7 +205,7 @@ impl<'a> Found<'a> {
         };
         let lines = second.values.iter().enumerate().map(line).collect();
         let [low, high] = [0, second.values.len() - 1].map(|i| Unit::Number.write(second.values[i], 3));
-        (lines, Some(Bar { name: second.name.clone(), low, high }))
+        (lines, Some(ColorBar { name: second.name.clone(), low, high }))
     }
 
     /// The losses of every trial as logged on the first fold at the last rung that it reached. What diverged ends at infinity.
@@ -282,7 +282,7 @@ struct Shade {
     low: f64,
     high: f64,
     lowest_is_best: bool,
-    bar: Bar,
+    bar: ColorBar,
 }
 
 impl Shade {
@@ -322,7 +322,7 @@ pub struct HeatMap<'a> {
 }
 
 /// The rectangle of the cells of a heat map.
-struct Grid {
+struct HeatMapArea {
     left: f64,
     top: f64,
     cell: (f64, f64),
@@ -330,9 +330,9 @@ struct Grid {
 
 impl HeatMap<'_> {
     #[allow(clippy::cast_precision_loss)]
-    fn grid(&self) -> Grid {
+    fn grid(&self) -> HeatMapArea {
         let side = |key: &Key, most: f64| (most / key.values.len() as f64).min(58.0);
-        Grid { left: 96.0, top: 98.0, cell: (side(self.x, 860.0), side(self.y, 620.0)) }
+        HeatMapArea { left: 96.0, top: 98.0, cell: (side(self.x, 860.0), side(self.y, 620.0)) }
     }
 
     #[allow(clippy::cast_precision_loss)]

@@ -101,7 +101,7 @@ impl Findings {
 
 /// A page that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct ReportFile {
     /// The page.
     pub file: PathBuf,
     /// Missing parts, with the reasons.
@@ -112,7 +112,7 @@ pub struct Written {
 ///
 /// # Errors
 /// [`ReportError`] when the folder is neither, one of its files is damaged, or the page cannot be written.
-pub fn write(folder: &Path) -> Result<Written, ReportError> {
+pub fn write(folder: &Path) -> Result<ReportFile, ReportError> {
     let mut notes = Vec::new();
     let is_search = folder.join(table::JSON).exists();
     let page = if is_search { of_search(folder, &mut notes)? } else { of_run(folder, &mut notes)? };
@@ -123,7 +123,7 @@ pub fn write(folder: &Path) -> Result<Written, ReportError> {
     };
     let made = found.unwrap_or_else(|| Made::unmarked(folder, kind, []));
     made.write(PAGE, page.as_bytes()).map_err(RecordError::from)?;
-    Ok(Written { file: folder.join(PAGE), notes })
+    Ok(ReportFile { file: folder.join(PAGE), notes })
 }
 
 fn name_of(folder: &Path) -> String {

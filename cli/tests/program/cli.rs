@@ -330,13 +330,17 @@ fn plot_draws_the_figures_again() {
         let expected: String = FIGURES.iter().map(|pair| format!("run/figures/{}\n", pair[kept])).collect();
         assert_eq!(drawn, expected);
     }
-    for (folder, problem) in [
-        ("nope", "nope: is not a run folder: there is no `metrics.csv`"),
-        (".", ".: is not a run folder: there is no `metrics.csv`"),
+    for (folder, problem, hint) in [
+        (
+            "nope",
+            "nope: is not a run folder: there is no `metrics.csv`",
+            "RUN_DIR is a folder that `burn-svm train` made",
+        ),
+        (".", ".: is not a run folder: there is no `metrics.csv`", "the folder holds a run: name ./run"),
     ] {
         let refused = desk.run(&["plot", folder]);
         assert_eq!((refused.code, refused.problem()), (Some(2), problem));
-        assert_eq!(refused.hint(), "RUN_DIR is a folder that `burn-svm train` made");
+        assert_eq!(refused.hint(), hint);
     }
     for (file, content) in [
         ("metrics.csv", "step,loss\n1,x\n"),

@@ -602,7 +602,7 @@ hint: configs/reference.toml lists every key with its default, unit and range
 
 #[test]
 fn a_configuration_that_cannot_be_read_says_why() {
-    const HINT: &str = "CONFIG.toml is a file such as `configs/quickstart.toml`";
+    const HINT: &str = "`burn-svm init FILE` writes a configuration for a data file";
     let desk = Desk::new();
     desk.write("bytes.toml", b"seed = 0 # \xff").write("folder/x", "");
     let mut verdict = Verdict::default();
@@ -612,6 +612,12 @@ fn a_configuration_that_cannot_be_read_says_why() {
         ("bytes.toml", "bytes.toml: cannot be read: stream did not contain valid UTF-8"),
     ] {
         verdict.hold(&Case { what: file, problem, hint: HINT }, &desk.run(&["train", file]), 2);
+    }
+    desk.write("run/config.toml", SMALL);
+    for (file, hint) in
+        [("run", "a run folder: its configuration is run/config.toml"), ("byte.toml", "did you mean bytes.toml?")]
+    {
+        assert_eq!(desk.run(&["train", file]).hint(), hint);
     }
     desk.write("empty.toml", "");
     let problem = "empty.toml: there is no [data.*] table: expected one of [data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow] or [data.images]";

@@ -244,7 +244,13 @@ fn a_model_without_probabilities_says_how_to_get_them() {
     let refused = desk.run(&["predict", "run", "rows", "--probabilities"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
     assert_eq!(refused.problem(), "run: the model has no probabilities, only scores");
-    assert_eq!(refused.hint(), "train it with `--set calibration.method=temperature`");
+    let again = "train run/config.toml --set calibration.method=temperature --out run --force";
+    assert_eq!(refused.hint(), format!("they come with a calibration: `burn-svm {again}`"));
+    let words: Vec<&str> = again.split(' ').collect();
+    desk.succeed(&words);
+    desk.succeed(&["predict", "run", "rows", "--probabilities"]);
+    let desk = calibrated("none");
+    desk.write("rows", "0 1:3\n");
     assert_eq!(desk.run(&["predict", "run", "rows", "--probabilities", "--scores"]).code, Some(2));
     let text = desk.succeed(&["evaluate", "run", "--json"]).stdout;
     assert!(serde_json::from_str::<Value>(&text).unwrap()["calibration"].is_null());

@@ -293,8 +293,11 @@ fn a_calibration_is_in_the_graph_and_the_others_say_that_they_leave_it_out() {
         assert_eq!(outputs, ["scores", "label", "class", "probabilities"]);
         let tensors = all(graph, 5);
         let kept = tensors.iter().find(|found| text(found, 8) == tensor).unwrap();
-        let result = desk.json("run/result.json");
-        let stored = &result["calibration"][tensor];
+        let model = desk.bytes("run/model.safetensors");
+        let length = usize::try_from(u64::from_le_bytes(model[..8].try_into().unwrap())).unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&model[8..8 + length]).unwrap();
+        let calibration = header["__metadata__"]["calibration"].as_str().unwrap();
+        let stored = &serde_json::from_str::<serde_json::Value>(calibration).unwrap()["map"][tensor];
         let expected: Vec<f64> = match stored.as_array() {
             Some(values) => values.iter().map(|v| v.as_f64().unwrap()).collect(),
             None => vec![stored.as_f64().unwrap()],

@@ -429,7 +429,7 @@ fn sparse_peaks_are_forecast() {
     // Megabytes that are forecast, of rows and of training, and bytes at the peak.
     let measured = |rows: String| {
         desk.write("rows", rows);
-        let seen = desk.succeed(&["train", "my.toml", "--dry-run", "--out", "run"]).stdout;
+        let seen = desk.succeed(&["train", "my.toml", "--dry-run", "--out", "seen"]).stdout;
         let line = seen.lines().find(|line| line.starts_with("memory")).unwrap();
         let megabytes: Vec<f64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
         desk.succeed(&["train", "my.toml", "--out", "run", "--force", "-q"]);

@@ -225,6 +225,34 @@ fn a_model_of_a_table_takes_other_types_of_the_same_columns() {
     verdict.assert();
 }
 
+/// ONNX takes the table itself, of Parquet as of csv; the others say what they leave out.
+#[test]
+fn exports_of_a_table_take_its_columns_or_name_the_encoded_ones() {
+    let desk = trained(["yes", "no"]);
+    let day = Date32Array::from_iter_values((0..40).map(|i| 19_783 + i % 28));
+    let table = batch(vec![
+        ("x", Arc::new(Float64Array::from_iter_values((0..40).map(|i| f64::from(3 * (i % 2)) + 0.5))) as ArrayRef),
+        ("hue", Arc::new(StringArray::from_iter_values((0..40).map(|i| ["red", "blue"][i % 2])))),
+        ("day", Arc::new(day)),
+        ("label", Arc::new(StringArray::from_iter_values((0..40).map(|i| ["yes", "no"][i % 2])))),
+    ]);
+    parquet(&desk, "rows.parquet", &table);
+    desk.write("typed.toml", CONFIG.replace("csv", "parquet").replace("ignore = ['id']\n", ""));
+    desk.succeed(&["train", "typed.toml", "--out", "typed", "-q"]);
+    for run in ["run", "typed"] {
+        let file = format!("{run}.onnx");
+        assert!(!desk.succeed(&["export", run, "--to", "onnx", &file]).stderr.contains("encoding"));
+        let note = "holds no encoding: `x` has 4 columns, x, hue=blue, hue=red, day, with missing values filled in; `--to onnx` takes the table as it comes";
+        for format in ["npz", "liblinear"] {
+            let seen = desk.succeed(&["export", run, "--to", format, &format!("{run}.{format}")]).stderr;
+            assert!(seen.contains(note), "{run} {format}: {seen}");
+        }
+    }
+    // One model, whichever table it was trained on, but for the configuration that it carries.
+    assert_eq!(desk.bytes("run.onnx"), desk.bytes("typed.onnx"));
+    assert_eq!(desk.bytes("run.liblinear"), desk.bytes("typed.liblinear"));
+}
+
 /// Bytes of a matrix of doubles as NumPy writes it.
 fn npy(descr: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
     let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");

@@ -25,7 +25,7 @@ pub struct Preprocessing<'a> {
 
 /// Consecutive rows in one buffer.
 #[derive(Debug)]
-struct Chunk {
+struct RowChunk {
     first: usize,
     n_rows: usize,
     cells: CubeTensor,
@@ -34,7 +34,7 @@ struct Chunk {
 /// A dense matrix on the device, in as many buffers as it needs.
 #[derive(Debug)]
 pub struct ResidentRows {
-    chunks: Vec<Chunk>,
+    chunks: Vec<RowChunk>,
     n_rows: usize,
     n_features: usize,
     form: GatherForm,
@@ -125,7 +125,7 @@ impl ResidentRows {
         }
         let chunk = |first: usize| {
             let end = (first + most).min(n_rows);
-            Chunk { first, n_rows: end - first, cells: cells.upload(n_features, first..end, device) }
+            RowChunk { first, n_rows: end - first, cells: cells.upload(n_features, first..end, device) }
         };
         let Preprocessing { mean, scale, factors } = preprocessing;
         let table = |values: Option<&[f32]>| floats(values.unwrap_or(&[0.0]).to_vec(), device);

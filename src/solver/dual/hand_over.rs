@@ -125,7 +125,7 @@ impl Ascent<'_, '_> {
             return self.run(observer);
         }
         let interrupted = finished.stop == StopReason::Interrupted;
-        // Where there is time, the points of ascent are proved in any case.
+        // The points of ascent are proved in any case where there is time.
         let is_better = self.best.as_ref().is_some_and(|best| self.lambda * best.primal < finished.certificate.primal);
         if finished.stop != StopReason::GapReached && (is_better || !interrupted) {
             let (found, certificate) = self.prove_anyway(!interrupted)?;

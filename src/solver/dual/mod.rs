@@ -32,9 +32,8 @@ mod verify;
 mod walk;
 
 use super::checkpoint::Clock;
-use super::columns::UsedColumns;
 use super::stop::StopReason;
-use super::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError};
+use super::{Certificate, Fit, LogEntry, Measurement, Observer, Problem, SolveError, UsedColumns};
 use crate::data::streams;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
@@ -92,8 +91,7 @@ pub fn solve_path<E: From<SolveError>>(
         let mut ascent = Ascent::new(config, problem, scope)?;
         let resumed = observer.resume().map(|snapshot| ascent.restore(snapshot)).transpose()?;
         if let Some(place) = resumed.filter(|&place| place >= lambdas.len()) {
-            let problem = format!("it is at place {place} of a path of {}", lambdas.len());
-            return Err(SolveError::Snapshot(problem).into());
+            return Err(SolveError::Snapshot(format!("it is at place {place} of a path of {}", lambdas.len())).into());
         }
         for (i, &lambda) in lambdas.iter().enumerate().skip(resumed.unwrap_or(0)) {
             if resumed != Some(i) {

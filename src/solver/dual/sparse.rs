@@ -53,7 +53,7 @@ enum SparseJob<T> {
 }
 
 /// The classes of one thread.
-struct Classes<'a, T, K: CellType> {
+struct ClassShare<'a, T, K: CellType> {
     shared: Arc<CsrRows<'a, K>>,
     loaded: Arc<LoadedRows<T>>,
     /// The number of this part.
@@ -74,7 +74,7 @@ struct Classes<'a, T, K: CellType> {
 pub(super) struct SparseStorage<'a, T, K: CellType> {
     shared: Arc<CsrRows<'a, K>>,
     n_classes: usize,
-    team: ThreadTeam<Classes<'a, T, K>, SparseJob<T>>,
+    team: ThreadTeam<ClassShare<'a, T, K>, SparseJob<T>>,
     /// The classes of each part.
     classes: Vec<Range<usize>>,
 }
@@ -84,7 +84,7 @@ fn part_count<K: CellType>(problem: &Problem<'_>, csr: &CsrOf<'_, K>) -> usize {
     problem.threads.min(cells * problem.n_classes / WORTHWHILE).clamp(1, problem.n_classes)
 }
 
-impl<'a, T: Real, K: CellType> Classes<'a, T, K> {
+impl<'a, T: Real, K: CellType> ClassShare<'a, T, K> {
     fn new(shared: Arc<CsrRows<'a, K>>, place: usize, classes: Range<usize>) -> Self {
         let k = classes.len();
         let weights = FeatureWeights::zeros(shared.csr.n_features(), k);
@@ -133,7 +133,7 @@ impl<'a, T: Real, K: CellType> Classes<'a, T, K> {
     }
 }
 
-impl<T: Real, K: CellType> Classes<'_, T, K> {
+impl<T: Real, K: CellType> ClassShare<'_, T, K> {
     /// Takes V, τ and g of these classes out of those of all `n_classes`.
     fn hold(&mut self, values: &[f64], n_classes: usize) {
         let d = self.shared.csr.n_features();
@@ -152,7 +152,7 @@ impl<T: Real, K: CellType> Classes<'_, T, K> {
 
 /// Adds `x βᵀ` of changes of loaded rows to the weights of a part's classes.
 struct WeightUpdate<'w, 'a, T, K: CellType> {
-    part: &'w mut Classes<'a, T, K>,
+    part: &'w mut ClassShare<'a, T, K>,
     done: &'w Changes,
     n_classes: usize,
 }
@@ -162,7 +162,7 @@ impl<T: Real, K: CellType> WithSimd for WeightUpdate<'_, '_, T, K> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Classes { shared, loaded, classes, weights, tau, g, line, .. } = self.part;
+        let ClassShare { shared, loaded, classes, weights, tau, g, line, .. } = self.part;
         let k = classes.len();
         for (done, &p) in self.done.positions.iter().enumerate() {
             let (indices, values) = loaded.cells(shared, p);
@@ -185,7 +185,7 @@ impl<T: Real, K: CellType> WithSimd for WeightUpdate<'_, '_, T, K> {
 
 /// Scores of the loaded rows for a part's classes, `[rows, classes]`.
 struct Score<'w, 'a, T, K: CellType> {
-    part: &'w mut Classes<'a, T, K>,
+    part: &'w mut ClassShare<'a, T, K>,
     scores: &'w mut [f64],
 }
 
@@ -194,7 +194,7 @@ impl<T: Real, K: CellType> WithSimd for Score<'_, '_, T, K> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Classes { shared, loaded, classes, weights, tau, g, line, .. } = self.part;
+        let ClassShare { shared, loaded, classes, weights, tau, g, line, .. } = self.part;
         let k = classes.len();
         for p in 0..loaded.rows.len() {
             let (indices, values) = loaded.cells(shared, p);
@@ -209,7 +209,7 @@ impl<T: Real, K: CellType> WithSimd for Score<'_, '_, T, K> {
     }
 }
 
-impl<T: Real, K: CellType> Part<SparseJob<T>> for Classes<'_, T, K> {
+impl<T: Real, K: CellType> Part<SparseJob<T>> for ClassShare<'_, T, K> {
     fn act(&mut self, job: &SparseJob<T>) -> Vec<f64> {
         match job {
             SparseJob::Turn { done, next, scores } => {
@@ -253,7 +253,8 @@ impl<'a, T: Real, K: CellType> SparseStorage<'a, T, K> {
         let (k, count) = (problem.n_classes, part_count::<K>(problem, &rows.csr));
         let shared = Arc::new(rows);
         let classes: Vec<Range<usize>> = (0..count).map(|t| t * k / count..(t + 1) * k / count).collect();
-        let part = |(place, classes): (usize, &Range<usize>)| Classes::new(Arc::clone(&shared), place, classes.clone());
+        let part =
+            |(place, classes): (usize, &Range<usize>)| ClassShare::new(Arc::clone(&shared), place, classes.clone());
         Self {
             team: ThreadTeam::new(scope, classes.iter().enumerate().map(part).collect()),
             n_classes: k,

@@ -43,7 +43,7 @@ pub(super) struct Search<'a> {
 }
 
 /// A tried step.
-struct Trial {
+struct TriedStep {
     t: f64,
     slope: f64,
     point: LinePoint,
@@ -52,7 +52,7 @@ struct Trial {
 impl Search<'_> {
     /// The point at an acceptable step; where the evaluations run out, the lowest point found, if there is a lower one.
     pub fn run(&self, first: f64, function: &mut dyn Function) -> Result<Option<LinePoint>, SolveError> {
-        let start = Trial { t: 0.0, slope: self.slope, point: self.here.clone() };
+        let start = TriedStep { t: 0.0, slope: self.slope, point: self.here.clone() };
         let (mut before, mut t, mut tries) = (start, first, 0);
         while tries < MOST && !function.is_exhausted() {
             let trial = self.try_step(t, function)?;
@@ -77,8 +77,8 @@ impl Search<'_> {
     /// Narrows a bracket: `low` is the lowest step that satisfies the first condition, the minimum lies towards `high`.
     fn zoom(
         &self,
-        mut low: Trial,
-        mut high: Trial,
+        mut low: TriedStep,
+        mut high: TriedStep,
         mut tries: usize,
         function: &mut dyn Function,
     ) -> Result<Option<LinePoint>, SolveError> {
@@ -107,27 +107,27 @@ impl Search<'_> {
         Ok((low.t > 0.0 && low.point.value < self.here.value).then_some(low.point))
     }
 
-    fn try_step(&self, t: f64, function: &mut dyn Function) -> Result<Trial, SolveError> {
+    fn try_step(&self, t: f64, function: &mut dyn Function) -> Result<TriedStep, SolveError> {
         let at = self.here.at.iter().zip(self.direction).map(|(x, d)| x + t * d).collect();
         let point = function.at(at)?;
-        Ok(Trial { t, slope: dot(&point.gradient, self.direction), point })
+        Ok(TriedStep { t, slope: dot(&point.gradient, self.direction), point })
     }
 
     /// The first condition, or the slope's form of it where the values are equal but for rounding.
-    fn is_low(&self, trial: &Trial) -> bool {
+    fn is_low(&self, trial: &TriedStep) -> bool {
         let (value, start) = (trial.point.value, self.here.value);
         value <= start + C1 * trial.t * self.slope
             || ((value - start).abs() <= self.noise * start.abs() && trial.slope <= (2.0 * C1 - 1.0) * self.slope)
     }
 
     /// Whether a trial is lower than another one, by more than rounding could hide.
-    fn is_below(&self, trial: &Trial, other: &Trial) -> bool {
+    fn is_below(&self, trial: &TriedStep, other: &TriedStep) -> bool {
         trial.point.value < other.point.value + self.noise * other.point.value.abs()
     }
 }
 
 /// The minimum of the cubic with the values and slopes of two steps (Nocedal & Wright, equation 3.59); `None` where it has none.
-fn cubic(a: &Trial, b: &Trial) -> Option<f64> {
+fn cubic(a: &TriedStep, b: &TriedStep) -> Option<f64> {
     let d1 = a.slope + b.slope - 3.0 * (a.point.value - b.point.value) / (a.t - b.t);
     let square = d1 * d1 - a.slope * b.slope;
     // Also where it is no number.
@@ -145,13 +145,13 @@ mod tests {
     type RealFunction = fn(f64) -> f64;
 
     /// A function of one variable.
-    struct Line {
+    struct TestFunction {
         value: RealFunction,
         slope: RealFunction,
         left: usize,
     }
 
-    impl Function for Line {
+    impl Function for TestFunction {
         fn at(&mut self, at: Vec<f64>) -> Result<LinePoint, SolveError> {
             self.left -= 1;
             Ok(LinePoint { value: (self.value)(at[0]), gradient: vec![(self.slope)(at[0])], at })
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn search(value: RealFunction, slope: RealFunction, first: f64, left: usize) -> Option<LinePoint> {
-        let mut line = Line { value, slope, left: left + 1 };
+        let mut line = TestFunction { value, slope, left: left + 1 };
         let here = line.at(vec![0.0]).unwrap();
         let slope = here.gradient[0];
         (Search { here: &here, direction: &[1.0], slope, noise: 0.0 }).run(first, &mut line).unwrap()

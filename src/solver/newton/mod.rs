@@ -31,7 +31,7 @@ use super::{Fit, Observer, Problem, SolveError};
 use crate::objective::Objective;
 use iterate::Iterate;
 pub(in crate::solver) use proximal::finish as proximate;
-use record::{Candidate, Progress, Record};
+use record::{Candidate, NewtonProgress, Record};
 pub(super) use record::{Limits, NewtonResult};
 use std::time::Duration;
 
@@ -153,6 +153,6 @@ fn candidate(iterate: &Iterate<'_>) -> Candidate {
 }
 
 #[allow(clippy::cast_precision_loss)]
-const fn progress(iterations: u64) -> Progress {
-    Progress { iterations, passes: iterations as f64 }
+const fn progress(iterations: u64) -> NewtonProgress {
+    NewtonProgress { iterations, passes: iterations as f64 }
 }

@@ -62,7 +62,7 @@ impl<'a> Shape<'a> {
 
 /// Two numbers whose product goes to μ, with their steps.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pair {
+pub(super) struct ProductPair {
     /// Of the dual side, a, b or s, and of the primal, t, ξ or η.
     pub a: f64,
     t: f64,
@@ -76,7 +76,7 @@ pub(super) struct Pair {
 const LEAST: f64 = 0.1;
 const MOST: f64 = 10.0;
 
-impl Pair {
+impl ProductPair {
     const fn new(a: f64, t: f64) -> Self {
         Self { a, t, da: 0.0, dt: 0.0, extra: 0.0 }
     }
@@ -121,9 +121,9 @@ pub(super) struct InteriorPoint {
     /// c of each row.
     pub costs: Vec<f64>,
     /// `[rows, n_classes]`: a with t, b with ξ (none without a bound), and of a row s with η (none without a cap).
-    pub own: Vec<Pair>,
-    upper: Vec<Pair>,
-    sum: Vec<Pair>,
+    pub own: Vec<ProductPair>,
+    upper: Vec<ProductPair>,
+    sum: Vec<ProductPair>,
     /// Scores at W, `[rows, n_classes]`.
     pub scores: Vec<f64>,
     /// Of δW.
@@ -147,12 +147,14 @@ impl InteriorPoint {
             (None, None) => t,
             (hi, cap) => (hi.unwrap_or(f64::INFINITY) / 2.0).min(cap.unwrap_or(f64::INFINITY) / (2 * charged) as f64),
         };
-        let mut own = vec![Pair::new(middle, t); n * k];
-        let mut upper = shape.hi.map_or_else(Vec::new, |hi| vec![Pair::new(hi - middle, t); n * k]);
+        let mut own = vec![ProductPair::new(middle, t); n * k];
+        let mut upper = shape.hi.map_or_else(Vec::new, |hi| vec![ProductPair::new(hi - middle, t); n * k]);
         if shape.loss.margins.differences() {
-            own.chunks_exact_mut(k).chain(upper.chunks_exact_mut(k)).for_each(|row| row[label] = Pair::default());
+            own.chunks_exact_mut(k)
+                .chain(upper.chunks_exact_mut(k))
+                .for_each(|row| row[label] = ProductPair::default());
         }
-        let sum = shape.cap.map_or_else(Vec::new, |cap| vec![Pair::new(cap - charged as f64 * middle, t); n]);
+        let sum = shape.cap.map_or_else(Vec::new, |cap| vec![ProductPair::new(cap - charged as f64 * middle, t); n]);
         let zeros = || vec![0.0; n * k];
         Self {
             label,
@@ -330,7 +332,7 @@ impl InteriorPoint {
         let pairs = charged * if shape.hi.is_some() { 2 } else { 1 } + usize::from(shape.cap.is_some());
         for (i, c) in self.costs.iter().enumerate() {
             let row = i * k..(i + 1) * k;
-            let of = |pairs: &[Pair]| pairs.iter().map(|pair| pair.product(length)).sum::<f64>();
+            let of = |pairs: &[ProductPair]| pairs.iter().map(|pair| pair.product(length)).sum::<f64>();
             let upper = self.upper.get(row.clone()).map_or(0.0, of);
             sum += c * (of(&self.own[row]) + upper + self.sum.get(i).map_or(0.0, |pair| pair.product(length)));
             count += c * pairs as f64;
@@ -338,7 +340,7 @@ impl InteriorPoint {
         (sum, count)
     }
 
-    fn pairs(&mut self) -> impl Iterator<Item = &mut Pair> {
+    fn pairs(&mut self) -> impl Iterator<Item = &mut ProductPair> {
         self.own.iter_mut().chain(&mut self.upper).chain(&mut self.sum)
     }
 

@@ -87,7 +87,7 @@ struct Known {
 
 /// The steps and passes of a run so far.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Progress {
+pub(super) struct NewtonProgress {
     pub iterations: u64,
     pub passes: f64,
 }
@@ -147,7 +147,7 @@ impl<'a> Record<'a> {
     pub fn finish(
         self,
         stop: StopReason,
-        progress: Progress,
+        progress: NewtonProgress,
         observer: &mut dyn Observer,
     ) -> Result<NewtonResult, SolveError> {
         let certificate = self.best.as_ref().map(Known::certificate).transpose()?;
@@ -164,7 +164,7 @@ impl<'a> Record<'a> {
         let entry = entry(certificate.primal, self.limits, progress);
         observer.bounds(&entry, &certificate.into(), 1.0);
         let Candidate { weight, bias, rows, a } = candidate;
-        let Progress { iterations, passes } = progress;
+        let NewtonProgress { iterations, passes } = progress;
         Ok(NewtonResult {
             weight,
             bias,
@@ -179,7 +179,7 @@ impl<'a> Record<'a> {
     }
 
     /// Tells of a measurement.
-    pub fn report(&self, observer: &mut dyn Observer, now: BestBounds, active: f64, progress: Progress) {
+    pub fn report(&self, observer: &mut dyn Observer, now: BestBounds, active: f64, progress: NewtonProgress) {
         let primal = self.objective.lambda * now.primal;
         let measurement = Measurement { primal, relative_gap: now.relative(), dual: None };
         observer.bounds(&entry(primal, self.limits, progress), &measurement, active);
@@ -208,7 +208,7 @@ impl Known {
     }
 }
 
-fn entry(loss: f64, limits: Limits, progress: Progress) -> LogEntry {
+fn entry(loss: f64, limits: Limits, progress: NewtonProgress) -> LogEntry {
     LogEntry {
         step: limits.steps + progress.iterations,
         epoch: limits.epochs + progress.passes,

@@ -49,7 +49,7 @@ const TAKEN: [&str; 33] = [
 ];
 
 /// The inputs of a graph that takes a table.
-pub(super) struct Inputs {
+pub(super) struct GraphInputs {
     pub(super) messages: Vec<Message>,
     pub(super) notes: Vec<String>,
 }
@@ -72,7 +72,7 @@ fn counting(name: &str, n: usize) -> Message {
 
 impl Graph {
     /// Makes `features_f64` of the columns of a table.
-    pub(super) fn encoded(&mut self, encoding: &Encoding) -> Inputs {
+    pub(super) fn encoded(&mut self, encoding: &Encoding) -> GraphInputs {
         let (mut messages, mut notes, mut parts, mut names) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, column) in encoding.columns().iter().enumerate() {
             let mut name = column.name.clone().unwrap_or_else(|| format!("x{}", at + 1));
@@ -93,7 +93,7 @@ impl Graph {
         }
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         self.nodes.push(node("Concat", &parts, "features_f64", &[whole("axis", 1)]));
-        Inputs { messages, notes }
+        GraphInputs { messages, notes }
     }
 
     /// A node between names that are this column's own.

@@ -95,7 +95,7 @@ impl Fault {
             Self { hint: Some(INFINITE), ..Self::new(row, format!("`{number}` is not finite")) }
         } else {
             let problem = format!("`{number:e}` is beyond the range of f32");
-            Self { hint: Some("scale the column down"), ..Self::new(row, problem) }
+            Self { hint: Some("scale the column down, or `ignore` it"), ..Self::new(row, problem) }
         }
     }
 }

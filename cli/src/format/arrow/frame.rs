@@ -5,7 +5,7 @@
 
 use super::array::{self, Fault};
 use super::layout::{Layout, Taken};
-use super::parts::{Batch, wrong};
+use super::parts::{ColumnBatch, wrong};
 use super::rows::weights_of;
 use crate::data::{CellKind, Cells, Frame, FrameColumn, LabelColumn};
 use crate::format::columns::Role;
@@ -82,7 +82,7 @@ impl<'a> FrameBuilder<'a> {
     }
 
     /// Puts the rows of a batch behind its own.
-    pub(super) fn put(&mut self, file: &Path, batch: &Batch) -> Result<(), DataError> {
+    pub(super) fn put(&mut self, file: &Path, batch: &ColumnBatch) -> Result<(), DataError> {
         let array = |column: usize| batch.columns.iter().find(|(c, _)| *c == column).map(|(_, array)| array);
         let layout = self.layout;
         let located = |column: usize, fault: Fault| layout.located(file, batch.first, column, fault);
@@ -129,7 +129,7 @@ impl<'a> FrameBuilder<'a> {
 fn bytes(cells: &Cells) -> u64 {
     match cells {
         Cells::Numbers(values) => (size_of::<f64>() * values.len()) as u64,
-        Cells::Words(words) => (size_of::<u32>() * words.ids().len()) as u64,
+        Cells::Words(words) => size_of_val(words.ids()) as u64,
     }
 }
 

@@ -51,12 +51,12 @@ pub(in crate::format) trait TypedFile: Sized {
         &mut self,
         columns: &[usize],
         most: usize,
-        sink: &mut dyn FnMut(Batch) -> Result<(), DataError>,
+        sink: &mut dyn FnMut(ColumnBatch) -> Result<(), DataError>,
     ) -> Result<(), DataError>;
 }
 
 /// Columns in some rows of a file.
-pub(in crate::format) struct Batch {
+pub(in crate::format) struct ColumnBatch {
     /// The first of the rows, from 0.
     pub(in crate::format) first: usize,
     /// The columns by their numbers, from 0.
@@ -285,7 +285,7 @@ pub(super) fn is_part(path: &Path, extensions: &[&str]) -> bool {
 }
 
 /// Puts the columns to keep aside.
-fn carry(kept: &mut [Kept], batch: &Batch) {
+fn carry(kept: &mut [Kept], batch: &ColumnBatch) {
     for kept in kept {
         kept.pieces.extend(batch.columns.iter().filter(|(c, _)| *c == kept.column).map(|(_, array)| Arc::clone(array)));
     }

@@ -1,7 +1,7 @@
 //! The tar archive around CIFAR's files, read front to back.
 
 use super::{
-    Batch, CifarConfig, CifarParts, LONGEST_NAMES, N_PIXELS, Records, check_labels, names_or_digits, parse_names,
+    BatchFile, CifarConfig, CifarParts, LONGEST_NAMES, N_PIXELS, Records, check_labels, names_or_digits, parse_names,
 };
 use crate::format::limit;
 use crate::format::open::{Source, fill, looks_like};
@@ -15,7 +15,7 @@ const LONGEST_PATH: u64 = 1 << 14;
 
 /// A file of the archive as it stands there.
 struct ArchiveEntry {
-    batch: Batch,
+    batch: BatchFile,
     path: PathBuf,
     bytes: Vec<u8>,
 }
@@ -33,7 +33,7 @@ pub(super) fn read(config: &CifarConfig) -> Result<CifarParts, DataError> {
     if let Some(pair) = entries.windows(2).find(|pair| pair[0].batch == pair[1].batch) {
         return Err(DataError::content(&pair[1].path, Position::File, "occurs twice in the archive"));
     }
-    let batches: Vec<Batch> = entries.iter().map(|entry| entry.batch.clone()).collect();
+    let batches: Vec<BatchFile> = entries.iter().map(|entry| entry.batch.clone()).collect();
     let layout = config.layout(&batches, &all_names)?;
     let names = match names_files.iter().find(|(name, _)| name == layout.names_file()) {
         Some((name, bytes)) => parse_names(&file.join(name), bytes)?,
@@ -89,7 +89,7 @@ fn read_entries(file: &Path, source: Source) -> Result<Entries, DataError> {
             all_names.push(name.clone());
         }
         let (size, mut bytes) = (entry.size(), Vec::new());
-        if let Some(batch) = Batch::of(&name) {
+        if let Some(batch) = BatchFile::of(&name) {
             total = total.saturating_add(size);
             limit::check(file, total)?;
             if fill(&mut entry, &mut bytes, size, 0).map_err(fail)? < size {

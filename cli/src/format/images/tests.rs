@@ -131,9 +131,9 @@ fn a_file_alone_is_a_row() {
 }
 
 /// A folder of a data set that is being made.
-struct Made(tempfile::TempDir);
+struct FixtureFolder(tempfile::TempDir);
 
-impl Made {
+impl FixtureFolder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -165,7 +165,7 @@ impl Made {
 
 #[test]
 fn nothing_is_passed_over_without_a_word() {
-    let made = Made::new();
+    let made = FixtureFolder::new();
     made.copy("train/ant/0.png", "a/0.png").copy("train/bee/2.png", "b/2.PNG");
     // Files that systems and programs leave there are ignored.
     for name in ["b/Thumbs.db", "b/.hidden.png", ".git/x.png", "a/.DS_Store", "desktop.ini", "__MACOSX/x.png"] {
@@ -192,7 +192,7 @@ fn nothing_is_passed_over_without_a_word() {
 #[cfg(unix)]
 #[test]
 fn links_to_folders_do_not_lead_in_circles() {
-    let made = Made::new();
+    let made = FixtureFolder::new();
     made.copy("train/ant/0.png", "a/0.png").copy("train/bee/2.png", "b/2.png");
     std::os::unix::fs::symlink("..", made.at("a/up")).unwrap();
     std::os::unix::fs::symlink("b", made.at("c")).unwrap();
@@ -203,7 +203,7 @@ fn links_to_folders_do_not_lead_in_circles() {
 
 #[test]
 fn grey_images_among_others_become_rgb() {
-    let made = Made::new();
+    let made = FixtureFolder::new();
     made.copy("kinds/grey.png", "a/0.png").copy("train/bee/2.png", "b/2.png").copy("kinds/grey16.png", "b/3.png");
     let data = made.load().unwrap();
     let grey = expected(0)[..12].repeat(3);
@@ -216,7 +216,7 @@ fn grey_images_among_others_become_rgb() {
         data.notes
     );
     // A test part cannot change the train part.
-    let grey = Made::new();
+    let grey = FixtureFolder::new();
     grey.copy("kinds/grey.png", "ant/0.png").copy("kinds/grey.png", "bee/0.png");
     let mut config = ImagesConfig { train: grey.0.path().to_path_buf(), test: Some(fixture("test")), weights: None };
     let error = config.load().unwrap_err();
@@ -228,7 +228,7 @@ fn grey_images_among_others_become_rgb() {
 
 #[test]
 fn odd_files_are_named() {
-    let made = Made::new();
+    let made = FixtureFolder::new();
     assert!(made.problem().ends_with("holds no image in a folder of its own class"));
     made.copy("train/ant/0.png", "a/0.png");
     assert!(made.problem().contains("found one class only, `a` in 1 rows"), "{}", made.problem());

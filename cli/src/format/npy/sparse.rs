@@ -27,21 +27,21 @@ const MEMBERS: [&str; 3] = ["format", "shape", "data"];
 /// A sparse matrix whose shape has been read.
 pub(super) struct Sparse<'a> {
     archive: &'a Archive,
-    format: Format,
+    format: CellOrder,
     n_rows: usize,
     n_columns: usize,
 }
 
 /// The order of the cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+enum CellOrder {
     Rows,
     Columns,
-    Cells,
+    StoredCells,
 }
 
 /// Cells in the order of their rows.
-struct Cells<T> {
+struct StoredCells<T> {
     /// The first cell of each row, and the end.
     starts: Vec<usize>,
     columns: Vec<usize>,
@@ -58,9 +58,9 @@ impl<'a> Sparse<'a> {
     fn read_shape(archive: &'a Archive) -> Result<Self, DataError> {
         let name = member(archive, "format")?.word()?;
         let format = match name.as_str() {
-            "csr" => Format::Rows,
-            "csc" => Format::Columns,
-            "coo" => Format::Cells,
+            "csr" => CellOrder::Rows,
+            "csc" => CellOrder::Columns,
+            "coo" => CellOrder::StoredCells,
             other => {
                 let problem = format!("found a sparse matrix in the format {}, expected csr, csc or coo", quote(other));
                 return Err(DataError::content(archive.file(), Position::File, problem)
@@ -97,7 +97,7 @@ impl<'a> Sparse<'a> {
     }
 
     fn rows<T: Float>(&self) -> Result<Csr<'static, u32, T>, DataError> {
-        let Cells { starts, columns, values } = self.cells()?;
+        let StoredCells { starts, columns, values } = self.cells()?;
         let mut rows = Csr::<u32, T>::with_capacity(self.n_rows, values.len());
         let mut row: Vec<(u32, T)> = Vec::new();
         for range in starts.windows(2) {
@@ -122,7 +122,7 @@ impl<'a> Sparse<'a> {
         Ok(rows)
     }
 
-    fn cells<T: Float>(&self) -> Result<Cells<T>, DataError> {
+    fn cells<T: Float>(&self) -> Result<StoredCells<T>, DataError> {
         let values = member(self.archive, "data")?.vector::<T>("a stored value")?;
         // Rows, columns and their order, beside the result.
         limit::check(
@@ -131,11 +131,11 @@ impl<'a> Sparse<'a> {
         )?;
         let indices = |name: &str, below: usize| self.indices(name, values.len(), below);
         match self.format {
-            Format::Rows => {
+            CellOrder::Rows => {
                 let starts = self.starts(self.n_rows, values.len())?;
-                Ok(Cells { starts, columns: indices("indices", self.n_columns)?, values })
+                Ok(StoredCells { starts, columns: indices("indices", self.n_columns)?, values })
             }
-            Format::Columns => {
+            CellOrder::Columns => {
                 let starts = self.starts(self.n_columns, values.len())?;
                 let rows = indices("indices", self.n_rows)?;
                 let ranges = starts.windows(2).enumerate();
@@ -143,7 +143,7 @@ impl<'a> Sparse<'a> {
                     ranges.flat_map(|(column, r)| std::iter::repeat_n(column, r[1] - r[0])).collect();
                 Ok(by_row(self.n_rows, &rows, &columns, &values))
             }
-            Format::Cells => {
+            CellOrder::StoredCells => {
                 let (rows, columns) = (indices("row", self.n_rows)?, indices("col", self.n_columns)?);
                 Ok(by_row(self.n_rows, &rows, &columns, &values))
             }
@@ -176,12 +176,12 @@ impl<'a> Sparse<'a> {
 }
 
 /// Cells brought into the order of their rows.
-fn by_row<T: Float>(n_rows: usize, rows: &[usize], columns: &[usize], values: &[T]) -> Cells<T> {
+fn by_row<T: Float>(n_rows: usize, rows: &[usize], columns: &[usize], values: &[T]) -> StoredCells<T> {
     let mut starts = vec![0; n_rows + 1];
     rows.iter().for_each(|&row| starts[row + 1] += 1);
     (0..n_rows).for_each(|row| starts[row + 1] += starts[row]);
     let mut next = starts.clone();
-    let mut cells = Cells { starts, columns: vec![0; columns.len()], values: vec![T::default(); values.len()] };
+    let mut cells = StoredCells { starts, columns: vec![0; columns.len()], values: vec![T::default(); values.len()] };
     for ((&row, &column), &value) in rows.iter().zip(columns).zip(values) {
         let at = next[row];
         (cells.columns[at], cells.values[at]) = (column, value);

@@ -15,16 +15,16 @@ use zip::result::ZipError;
 /// An archive and what its directory lists.
 pub(super) struct Archive {
     file: PathBuf,
-    bytes: Bytes,
-    members: Vec<Member>,
+    bytes: MemberBytes,
+    members: Vec<ArchiveMember>,
 }
 
-enum Bytes {
+enum MemberBytes {
     File,
     Memory(Arc<[u8]>),
 }
 
-struct Member {
+struct ArchiveMember {
     name: String,
     method: CompressionMethod,
     crc: u32,
@@ -41,11 +41,11 @@ impl Archive {
     pub(super) fn open(mut source: Source) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
         let bytes = if source.reopen()?.is_some() {
-            Bytes::File
+            MemberBytes::File
         } else {
             let mut all = Vec::new();
             source.read_all(&mut all)?;
-            Bytes::Memory(all.into())
+            MemberBytes::Memory(all.into())
         };
         let mut archive = Self { file, bytes, members: Vec::new() };
         let directory = caught(|| archive.directory()).unwrap_or_else(|| Err("its data contradict each other".into()));
@@ -53,13 +53,13 @@ impl Archive {
         Ok(archive)
     }
 
-    fn directory(&self) -> Result<Vec<Member>, String> {
+    fn directory(&self) -> Result<Vec<ArchiveMember>, String> {
         let reader = self.reader().map_err(|e| e.to_string())?;
         let mut archive = zip::ZipArchive::new(reader).map_err(in_words)?;
         (0..archive.len())
             .map(|at| {
                 let entry = archive.by_index_raw(at).map_err(in_words)?;
-                Ok(Member {
+                Ok(ArchiveMember {
                     name: entry.name().map_err(in_words)?.into_owned(),
                     method: entry.compression(),
                     crc: entry.crc32(),
@@ -73,8 +73,8 @@ impl Archive {
 
     fn reader(&self) -> io::Result<Box<dyn ReadSeek>> {
         Ok(match &self.bytes {
-            Bytes::File => Box::new(BufReader::with_capacity(1 << 18, File::open(&self.file)?)),
-            Bytes::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+            MemberBytes::File => Box::new(BufReader::with_capacity(1 << 18, File::open(&self.file)?)),
+            MemberBytes::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
         })
     }
 
@@ -96,7 +96,7 @@ impl Archive {
         Some(reader.and_then(|reader| Source::from_reader(&label, reader, None)))
     }
 
-    fn member(&self, member: &Member) -> io::Result<Box<dyn Read + Send>> {
+    fn member(&self, member: &ArchiveMember) -> io::Result<Box<dyn Read + Send>> {
         let mut reader = self.reader()?;
         reader.seek(SeekFrom::Start(member.start))?;
         let raw = reader.take(member.compressed);
@@ -105,7 +105,7 @@ impl Archive {
             CompressionMethod::Deflated => Box::new(DeflateDecoder::new(raw)),
             other => return Err(invalid(&format!("compression method {other} is not one of NumPy's"))),
         };
-        Ok(Box::new(Checked { inner, crc: Crc::new(), left: member.size, expected: member.crc }))
+        Ok(Box::new(CheckedReader { inner, crc: Crc::new(), left: member.size, expected: member.crc }))
     }
 }
 
@@ -124,14 +124,14 @@ fn array_name(member: &str) -> &str {
 }
 
 /// Passes bytes on and holds their number and checksum against the directory.
-struct Checked {
+struct CheckedReader {
     inner: Box<dyn Read + Send>,
     crc: Crc,
     left: u64,
     expected: u32,
 }
 
-impl Read for Checked {
+impl Read for CheckedReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.crc.update(&buffer[..n]);

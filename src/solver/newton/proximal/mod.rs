@@ -19,7 +19,7 @@ mod host;
 mod products;
 
 use super::iterate::BestBounds;
-use super::record::{Candidate, Limits, NewtonResult, Progress, Record};
+use super::record::{Candidate, Limits, NewtonProgress, NewtonResult, Record};
 use crate::device::Backend;
 use crate::model::BiasRule;
 use crate::objective::Objective;
@@ -112,7 +112,7 @@ struct ProximalRun<'a, E: ProximalEngine> {
 }
 
 /// The end of an inner problem.
-enum End {
+enum InnerEnd {
     Solved,
     TooHard,
     Stop(StopReason),
@@ -134,9 +134,9 @@ impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
         let (mut smallest, mut stuck) = (f64::INFINITY, 0);
         let stop = loop {
             let factor = match self.inner(observer)? {
-                End::Stop(stop) => break stop,
-                End::Solved => 1.0 / FALL,
-                End::TooHard => FALL,
+                InnerEnd::Stop(stop) => break stop,
+                InnerEnd::Solved => 1.0 / FALL,
+                InnerEnd::TooHard => FALL,
             };
             let now = self.best.relative();
             (stuck, smallest) = if now < 0.9 * smallest { (0, now) } else { (stuck + 1, smallest) };
@@ -150,12 +150,12 @@ impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
         self.record.finish(stop, progress, observer)
     }
 
-    fn progress(&self) -> Progress {
-        Progress { iterations: self.steps, passes: self.engine.passes() }
+    fn progress(&self) -> NewtonProgress {
+        NewtonProgress { iterations: self.steps, passes: self.engine.passes() }
     }
 
     /// Newton's method until the inner problem is solved, or all of them.
-    fn inner(&mut self, observer: &mut dyn Observer) -> Result<End, SolveError> {
+    fn inner(&mut self, observer: &mut dyn Observer) -> Result<InnerEnd, SolveError> {
         for step in 0.. {
             let (sums, of_variables) = self.engine.respond(self.gamma)?;
             let gradient = self.engine.combine(&of_variables, -1.0, &self.weights);
@@ -174,10 +174,10 @@ impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
                 self.note_weights(primal, &of_variables)?;
             }
             if let Some(stop) = self.look(observer)? {
-                return Ok(End::Stop(stop));
+                return Ok(InnerEnd::Stop(stop));
             }
             if is_last {
-                return Ok(if is_solved { End::Solved } else { End::TooHard });
+                return Ok(if is_solved { InnerEnd::Solved } else { InnerEnd::TooHard });
             }
             self.newton(&gradient, observer)?;
         }

@@ -81,7 +81,7 @@ class Session:
         needed = set(re.findall(r"\b(?:data|runs)/[\w.+-]+", text))
         needed |= {f"data/{name}" for name in re.findall(r"configs/(?:search-)?(cs231n)\.toml", text)}
         missing = [n for n in needed if n.startswith("data/") and (self.arguments.quick or not self.arguments.data)]
-        missing += [n for n in needed if n.startswith("runs/") and f"--out {n}" not in text and not (self.folder / n).exists()]
+        missing += [n for n in needed if n.startswith("runs/") and not re.search(rf"--(?:out|to npz|example) [^-\n]*(?:-- \S+ )?{re.escape(n)}(?![\w./+-])", text) and not (self.folder / n).exists()]
         return bool(missing)
 
     def python(self, code, expected):

@@ -9,14 +9,11 @@ pub(crate) const NEARLY_THE_SAME: f64 = 0.9;
 const MOST_ENTRIES: usize = 10_000;
 
 /// The most similar of some names, upper and lower case taken for the same, where the similarity is above `least`.
-pub(crate) fn nearest<'n, N: AsRef<str>>(
+pub(crate) fn nearest<'n, N: AsRef<str> + ?Sized + 'n>(
     found: &str,
     names: impl IntoIterator<Item = &'n N>,
     least: f64,
-) -> Option<&'n str>
-where
-    N: 'n + ?Sized,
-{
+) -> Option<&'n str> {
     let found = found.to_lowercase();
     let similar = names.into_iter().map(|name| {
         let name = name.as_ref();

@@ -104,7 +104,8 @@ fn a_table_with_marks_and_written_dates_trains_as_it_is() {
     let row = |i: usize, label: &str| {
         let price =
             if i % 9 == 4 { ["-", "--", "unknown"][i % 3].to_owned() } else { format!("{}.5", 3 * (i % 3) + i % 4) };
-        let day = if i % 5 == 0 { format!("2022-10-{:02}", 1 + i % 28) } else { format!("{}.10.2022", 1 + i % 28) };
+        let day =
+            if i.is_multiple_of(5) { format!("2022-10-{:02}", 1 + i % 28) } else { format!("{}.10.2022", 1 + i % 28) };
         format!("{price};{day};{:02}/{:02}/{};{}\n", 1 + i % 12, 1 + i % 28, 1990 + i, label)
     };
     let rows: String = (0..300).map(|i| row(i, ["low", "mid", "top"][i % 3])).collect();

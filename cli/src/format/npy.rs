@@ -8,7 +8,7 @@
 //! Features are a matrix, or images of 3 dimensions (n, height, width) or 4 (n, height, width, channels): flattened, with their
 //! channels brought into planes. `u1` stays bytes, other numbers become `f32`, or `f64` where
 //! that would blur a column. Labels are a vector of integers or strings, or a one-hot matrix. A sparse matrix as
-//! `scipy.sparse.save_npz` writes it is read as sparse rows. NaN is a missing value where [preprocess] has a rule for those.
+//! `scipy.sparse.save_npz` writes it is read as sparse rows. NaN is a missing value where `[preprocess]` has a rule for those.
 //!
 //! # References
 //! NumPy documentation, module `numpy.lib.format`, "A simple format for saving numpy arrays to disk".

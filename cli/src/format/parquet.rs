@@ -3,7 +3,7 @@
 //! ```text
 //! PAR1 | column chunks: pages of values, each compressed | footer: schema, row groups, where the chunks lie | length | PAR1
 //! ```
-//! The crate `parquet` decodes pages into arrays of Arrow, a column of some rows at a time; [`arrow`](super::arrow) has what
+//! The crate `parquet` decodes pages into arrays of Arrow, a column of some rows at a time; `arrow` has what
 //! becomes of those. Compressions: none, snappy, gzip, zstd, lz4_raw. Here are the limits of memory: the crate asks for what
 //! the header of a page promises, so each header is held against the bytes behind it first.
 //!

@@ -45,6 +45,9 @@ def gradcheck(
     weight: NDArray[np.float64] | None = None,
     bias: NDArray[np.float64] | None = None,
 ) -> tuple[bool, list[str]]: ...
+def gradient(
+    scores: NDArray[np.float64], classes: NDArray[np.uint32], options: dict[str, Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def check_gradient(
     own: NDArray[np.float64],
     rows: NDArray[np.float64],

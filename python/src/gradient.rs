@@ -4,7 +4,7 @@ use crate::options::Options;
 use crate::rows::{refused, slice};
 use burn_svm::internals::device;
 use burn_svm::internals::gradcheck::{Inputs, OwnGradient, Report, check, compare_own};
-use numpy::{PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 /// Holds numerical, analytic and autodiff gradients of a loss against each other: whether they agree, and a line for each coordinate, the
@@ -82,4 +82,27 @@ pub fn check_gradient(
     let mut lines: Vec<String> = report.worst.iter().map(ToString::to_string).collect();
     lines.push(report.to_string());
     Ok((report.passed, lines, report.cause))
+}
+
+/// The loss `[n_samples]` of scores `[n_samples, n_classes]`, and its gradient with respect to them, class weights included.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value, clippy::type_complexity)]
+pub fn gradient<'py>(
+    py: Python<'py>,
+    scores: PyReadonlyArray2<'py, f64>,
+    classes: PyReadonlyArray1<'py, u32>,
+    options: Options,
+) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>)> {
+    let (n, k) = (scores.as_array().nrows(), scores.as_array().ncols());
+    let (loss, scores, labels) = (options.loss()?, slice(scores.as_slice())?, slice(classes.as_slice())?);
+    loss.check(k).map_err(refused)?;
+    if labels.len() != n || labels.iter().any(|&label| label as usize >= k) {
+        return Err(refused(format!("labels: expected one for each of {n} rows, below {k}")));
+    }
+    let (mut values, mut slopes) = (Vec::with_capacity(n), vec![0.0; n * k]);
+    for ((row, q), &label) in scores.chunks_exact(k).zip(slopes.chunks_exact_mut(k)).zip(labels) {
+        values.push(loss.of_row(row, label as usize));
+        loss.gradient_of_row(row, label as usize, q);
+    }
+    Ok((values.into_pyarray(py), slopes.into_pyarray(py).reshape([n, k])?))
 }

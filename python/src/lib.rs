@@ -18,7 +18,7 @@ mod _native {
     #[pymodule_export]
     use super::fit::{fit, paths};
     #[pymodule_export]
-    use super::gradient::{check_gradient, gradcheck};
+    use super::gradient::{check_gradient, gradcheck, gradient};
     #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]

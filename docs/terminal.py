@@ -1,43 +1,58 @@
-"""Records a command and draws what it printed, when it printed it, as an animated SVG.
+"""Records commands and draws what they printed, when they printed it, as an animated SVG.
 
-    python3 docs/terminal.py --program target/release/burn-svm --data DIR --out docs/images/terminal.svg
+    python3 docs/terminal.py --program target/release/burn-svm --out docs/images/terminal.svg
 
-DIR holds mnist/. Nothing is edited: every line appears at the time at which the program wrote it, after one second of silence.
+A table with words, dates and missing values (cli/tests/fixtures/formats/birds.csv) from the file to predictions. Nothing is edited: every line
+appears at the time at which the program wrote it, two seconds after the lines of the command before.
 """
 
 import argparse
 import html
-import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COMMAND = ["train", "configs/dual.toml", "--out", "runs/mnist"]
-WIDTH, LINE, TOP, LEFT, SIZE = 960, 20, 46, 18, 13.5
+COMMANDS = [
+    "init birds.csv",
+    "train birds.toml --out runs/birds",
+    "predict runs/birds new.csv --output csv --probabilities",
+]
+WIDTH, LINE, TOP, LEFT, SIZE, PAUSE = 1010, 20, 46, 18, 13.5, 2.0
 
 
-def record(program, data):
-    """(seconds since the start, line) of everything that is printed."""
+def table(folder):
+    """The table, and three rows of it without their labels."""
+    shutil.copy(ROOT / "cli/tests/fixtures/formats/birds.csv", folder)
+    rows = (folder / "birds.csv").read_text().splitlines()
+    (folder / "new.csv").write_text("".join(line.rsplit(",", 1)[0] + "\n" for line in rows[:4]))
+
+
+def record(program):
+    """(seconds since the start, line) of everything that is printed, prompts and commands included."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="terminal-"))
-    os.symlink(ROOT / "configs", folder / "configs")
-    os.symlink(data, folder / "data")
-    lines, start = [], time.perf_counter()
-    process = subprocess.Popen([program, *COMMAND], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for line in process.stdout:
-        lines.append((time.perf_counter() - start, line.rstrip()))
-    if process.wait() != 0:
-        raise SystemExit("\n".join(line for _, line in lines))
-    return lines
+    table(folder)
+    lines, now = [], 0.0
+    for command in COMMANDS:
+        lines.append((now, "$ burn-svm " + command))
+        now, start = now + 1.0, time.perf_counter()
+        process = subprocess.Popen([program, *command.split()], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for line in process.stdout:
+            lines.append((now + time.perf_counter() - start, line.rstrip()))
+        if process.wait() != 0:
+            raise SystemExit("\n".join(line for _, line in lines))
+        lines.append((now, ""))
+        now += time.perf_counter() - start + PAUSE
+    return lines[:-1]
 
 
-def drawing(lines):
-    height = TOP + LINE * (len(lines) + 2)
-    rows = [(0.0, "$ burn-svm " + " ".join(COMMAND))] + [(1.0 + seconds, line) for seconds, line in lines]
+def drawing(rows):
+    height = TOP + LINE * (len(rows) + 1)
     texts = []
     for at, (seconds, line) in enumerate(rows):
-        kind = "p" if at == 0 else "g" if line.startswith("certificate") else "t"
+        kind = "p" if line.startswith("$ ") else "g" if line.startswith("certificate") else "t"
         texts.append(f'<text class="{kind}" x="{LEFT}" y="{TOP + LINE * (at + 1)}" style="animation-delay:{seconds:.2f}s">'
                      f"{html.escape(line)}</text>")
     dots = "".join(f'<circle cx="{22 + 18 * i}" cy="20" r="5.5" fill="{c}"/>' for i, c in enumerate(["#ff5f57", "#febc2e", "#28c840"]))
@@ -61,10 +76,9 @@ text {{ font: {SIZE}px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sa
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=lambda p: pathlib.Path(p).resolve(), default=ROOT / "target/release/burn-svm")
-    parser.add_argument("--data", type=lambda p: pathlib.Path(p).resolve(), required=True)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs/images/terminal.svg")
     arguments = parser.parse_args()
-    arguments.out.write_text(drawing(record(arguments.program, arguments.data)))
+    arguments.out.write_text(drawing(record(arguments.program)))
 
 
 main()

@@ -43,10 +43,10 @@ fn text(model: &Classifier, rankings: &[Ranking]) -> String {
         let _ =
             writeln!(out, "{end}class {}, bias {}", visible::name(&model.class_names[*class]), number(bias[*class]));
         let _ = write!(out, "{:<wide$} {:>12}", "feature", "weight");
-        let _ = writeln!(out, "{}", if raw.is_some() { format!(" {:>12}", "per raw unit") } else { String::new() });
+        let _ = writeln!(out, "{}", if raw.is_some() { format!("  {:>12}", "per raw unit") } else { String::new() });
         for (&j, name) in features.iter().zip(&names) {
             let at = j * k + class;
-            let per_unit = raw.as_ref().map_or_else(String::new, |raw| format!(" {:>12}", number(raw[at])));
+            let per_unit = raw.as_ref().map_or_else(String::new, |raw| format!("  {:>12}", number(raw[at])));
             let _ = writeln!(out, "{name:<wide$} {:>12}{per_unit}", number(model.weight[at]));
         }
     }

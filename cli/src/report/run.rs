@@ -69,9 +69,9 @@ fn head(result: &RunResult) -> String {
     }
     values.extend(result.objective.map(|o| ("objective".to_owned(), number(o))));
     values.extend(
-        result.relative_gap.map(|g| {
-            ("beside the optimum".to_owned(), format!("at most {}", shown::above(g, |v| shown::number(v, 3))))
-        }),
+        result
+            .relative_gap
+            .map(|g| ("the optimum".to_owned(), format!("at most {}", shown::above(g, |v| shown::number(v, 3))))),
     );
     values.push(("seconds of solving".to_owned(), format!("{:.2}", result.seconds_solve)));
     if result.objective.is_none() {

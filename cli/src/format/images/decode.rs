@@ -249,7 +249,37 @@ fn bmp(bytes: &[u8]) -> Result<Decoded, String> {
     Ok(Decoded::new(size, values, decoder.decode().map_err(debugged)?))
 }
 
+/// Refuses a TIFF whose first directory promises more values than the file has bytes, for which the decoder takes memory before it looks.
+fn check_directory(bytes: &[u8]) -> Result<(), String> {
+    let cut_off = || "it is cut off".to_owned();
+    let is_little = bytes.starts_with(b"II");
+    let number = |at: u64, length: u64| {
+        let end = usize::try_from(at.saturating_add(length)).map_err(|_| cut_off())?;
+        let field = usize::try_from(at).ok().and_then(|start| bytes.get(start..end)).ok_or_else(cut_off)?;
+        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        Ok::<u64, String>(if is_little { field.iter().rev().fold(0, add) } else { field.iter().fold(0, add) })
+    };
+    let is_big = number(2, 2)? == 43;
+    // Bytes of an offset, of the number of entries, and of an entry.
+    let (word, count, entry) = if is_big { (8, 8, 20) } else { (4, 2, 12) };
+    let first = number(word, word)?;
+    for at in 0..number(first, count)? {
+        let at = first.saturating_add(count).saturating_add(entry * at);
+        let size = match number(at.saturating_add(2), 2)? {
+            3 | 8 => 2,
+            4 | 9 | 11 | 13 => 4,
+            5 | 10 | 12 | 16..=18 => 8,
+            _ => 1,
+        };
+        if number(at.saturating_add(4), word)?.saturating_mul(size) > bytes.len() as u64 {
+            return Err(cut_off());
+        }
+    }
+    Ok(())
+}
+
 fn tiff(bytes: &[u8]) -> Result<Decoded, String> {
+    check_directory(bytes)?;
     let mut limits = tiff::decoder::Limits::default();
     (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (memory(), memory());
     let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes)).map_err(in_words)?.with_limits(limits);

@@ -278,3 +278,20 @@ fn damage_is_an_error_and_no_panic() {
         }
     }
 }
+
+#[test]
+fn a_directory_that_promises_more_values_than_the_file_has_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read(fixture("kinds/grey16.tif")).unwrap();
+    let first = u32::from_le_bytes(whole[4..8].try_into().unwrap()) as usize;
+    // The count of the second entry, of 4-byte numbers; and an entry that lies outside of the file.
+    for (at, value) in [(first + 2 + 12 + 4, 5_000_000u32), (first, 60_000)] {
+        let mut bytes = whole.clone();
+        let length = if at == first { 2 } else { 4 };
+        bytes[at..at + length].copy_from_slice(&value.to_le_bytes()[..length]);
+        let path = folder.path().join("a.tif");
+        fs::write(&path, bytes).unwrap();
+        let error = read_image(&path).unwrap_err().to_string();
+        assert!(error.ends_with("the TIFF image cannot be decoded: it is cut off"), "{error}");
+    }
+}

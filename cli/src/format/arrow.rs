@@ -189,7 +189,7 @@ impl StreamMessages {
             // Zeros fill the beginning up, to 8 bytes or to 64.
             let fill = source.head()[MAGIC.len()..].iter().position(|&byte| byte != 0).unwrap_or(2);
             let start = MAGIC.len() + fill;
-            let first = source.head()[start..].first_chunk().map(|len| u32::from_le_bytes(*len));
+            let first = source.head().get(start..).and_then(<[u8]>::first_chunk).map(|len| u32::from_le_bytes(*len));
             if first.is_some_and(|len| (1..SMALLEST).contains(&len)) {
                 return Err(
                     wrong(source.file(), "the file is cut off: its footer is missing").with_hint("get the file again")

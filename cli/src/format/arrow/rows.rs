@@ -66,7 +66,7 @@ impl<'a, T: Cell> Rows<'a, T> {
         if self.values.len() < len {
             self.values.resize(len, T::default());
         }
-        self.values[first * width..].par_chunks_mut(ROWS * width).enumerate().for_each(|(i, rows)| {
+        self.values[first * width..len].par_chunks_mut(ROWS * width).enumerate().for_each(|(i, rows)| {
             for (row, at) in rows.chunks_exact_mut(width).zip(i * ROWS..) {
                 for ((taken, _), cells) in features.iter().zip(&found) {
                     let n = taken.extent.width;

@@ -36,6 +36,14 @@ fn values<'a>(features: &'a Features<'_>) -> &'a [f32] {
 const CLASSES: [&str; 3] = ["ant", "bee, the", "the \"cat\"\nitself"];
 
 #[test]
+fn many_columns_and_row_groups_come_to_their_places() {
+    let data = load("wide.parquet", "label = 'y'").unwrap();
+    let cells = (0..40 * 20).map(|at| ((7 * (at / 20) + 13 * (at % 20)) % 101) as f32);
+    assert_eq!(values(&data.features), cells.collect::<Vec<f32>>());
+    assert_eq!(data.labels, (0..40).map(|i| i % 3).collect::<Vec<u32>>());
+}
+
+#[test]
 fn what_pandas_writes_is_read() {
     let data = load("pandas.parquet", "label = 'kind'\nweights = 'weight'").unwrap();
     assert_eq!(values(&data.features), expected());

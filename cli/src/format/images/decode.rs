@@ -188,9 +188,11 @@ fn memory() -> usize {
     usize::try_from(limit::get()).unwrap_or(usize::MAX)
 }
 
-/// A decoder's message on one line.
+/// A decoder's message on one line, cut to a bearable length.
 fn in_words(error: impl Display) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ").trim_matches('"').to_owned()
+    const MESSAGE: usize = 200;
+    let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    line.trim_matches('"').chars().take(MESSAGE).collect()
 }
 
 /// The message of a decoder that has none for people.

@@ -4,6 +4,9 @@ use super::{Dense, Features, Scaler, precision};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
+/// Ratio of the squares of all means and of a typical row beyond which single precision leaves too few digits.
+pub(crate) const CANCELLING: f64 = 1e3;
+
 /// The rows of a data set with the preprocessing that goes with them: the source of batches.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
@@ -76,6 +79,47 @@ impl Source<'_> {
     #[must_use]
     pub fn weight(&self, row: u32) -> f64 {
         self.weights.map_or(1.0, |w| f64::from(w[row as usize]))
+    }
+
+    /// Mean ‖x‖² of some preprocessed rows, of 256 to 511 where there are so many.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn typical_square(&self, rows: &[u32]) -> f64 {
+        let sample = rows.iter().step_by((rows.len() / 256).max(1));
+        let (count, means) = (sample.len().max(1) as f64, self.square_of_means());
+        let mut dense = Vec::new();
+        let square = |&row: &u32| {
+            let row = row as usize;
+            let Features::Sparse(csr) = self.features else {
+                dense.resize(self.features.n_features(), 0.0);
+                self.scaler.write_row_wide(self.features, row, &mut dense);
+                return dense.iter().map(|x| x * x).sum::<f64>();
+            };
+            // Every cell that is not stored is −mean/scale.
+            let (factor, (indices, values)) = (self.scaler.row_factor(self.features, row), csr.row(row));
+            let cells = indices.iter().zip(values).map(|(&j, &x)| {
+                let (mean, scale) = self.scaler.of_feature(j as usize);
+                let own = factor * (f64::from(x) - mean) / scale;
+                if mean == 0.0 { own * own } else { own * own - (factor * mean / scale).powi(2) }
+            });
+            (cells.sum::<f64>() + factor * factor * means).max(0.0)
+        };
+        sample.map(square).sum::<f64>() / count
+    }
+
+    /// ‖mean/scale‖²
+    fn square_of_means(&self) -> f64 {
+        let of = |j: usize| {
+            let (mean, scale) = self.scaler.of_feature(j);
+            (mean / scale).powi(2)
+        };
+        if self.scaler.mean.is_some() { (0..self.features.n_features()).map(of).sum() } else { 0.0 }
+    }
+
+    /// Whether products of sparse rows, which are corrected for the means, lose too many digits in single precision.
+    #[must_use]
+    pub fn cancels(&self, rows: &[u32]) -> bool {
+        matches!(self.features, Features::Sparse(_)) && self.square_of_means() > CANCELLING * self.typical_square(rows)
     }
 
     /// Gathers rows by index.

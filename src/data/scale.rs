@@ -269,6 +269,11 @@ impl Scaler {
         features.for_each_cell(row, |j, x| out[j] = transformed(j, x));
     }
 
+    /// Mean and scale of a feature.
+    pub(crate) fn of_feature(&self, j: usize) -> (f64, f64) {
+        (self.mean.as_ref().map_or(0.0, |mean| mean[j]), self.scale.as_ref().map_or(1.0, |scale| scale[j]))
+    }
+
     /// Calls `put` for the transformed cells of a part of a dense row whose factor is known; `first` is the feature of the first.
     #[inline(always)]
     pub(crate) fn each_cell(&self, cells: &[f64], first: usize, factor: f64, mut put: impl FnMut(usize, f64)) {

@@ -20,32 +20,35 @@ pub(super) struct UsedColumns<'a> {
     scaler: Scaler,
 }
 
+/// The features that a solver other than `[solver.sgd]` works on, in order, where most do not occur in sparse rows; `None` where it
+/// works on all.
+#[must_use]
+#[allow(clippy::cast_possible_truncation)]
+pub fn used_columns(features: &Features<'_>, n_classes: usize) -> Option<Vec<u32>> {
+    let Features::Sparse(csr) = features else { return None };
+    let d = csr.n_features();
+    let pays = |used: usize| (d - used).saturating_mul(n_classes) >= WORTHWHILE && used <= d / FEW;
+    if !pays(0) {
+        return None;
+    }
+    let mut occurs = vec![false; d];
+    csr.indices().iter().for_each(|&j| occurs[j as usize] = true);
+    let used: Vec<u32> = (0..d as u32).filter(|&j| occurs[j as usize]).collect();
+    pays(used.len()).then_some(used)
+}
+
 impl<'a> UsedColumns<'a> {
     /// Of sparse rows most of whose features do not occur; `None` for others.
-    #[allow(clippy::cast_possible_truncation)]
     pub fn of(problem: &Problem<'a>) -> Option<Self> {
+        let used = used_columns(problem.source.features, problem.n_classes)?;
         let Features::Sparse(csr) = problem.source.features else { return None };
-        let d = csr.n_features();
+        let (d, scaler) = (csr.n_features(), problem.source.scaler);
         let mut place = vec![u32::MAX; d];
-        let saved = |used: usize| (d - used).saturating_mul(problem.n_classes) >= WORTHWHILE && used <= d / FEW;
-        if !saved(0) {
-            return None;
-        }
-        let mut used = 0;
-        for &j in csr.indices() {
-            if place[j as usize] == u32::MAX {
-                place[j as usize] = 0;
-                used += 1;
-            }
-        }
-        let scaler = problem.source.scaler;
-        // The mean of the others is 0 where it was fitted to these rows.
-        let is_shifted = |j: usize| place[j] == u32::MAX && scaler.mean.as_ref().is_some_and(|mean| mean[j] != 0.0);
-        if !saved(used) || (0..d).any(is_shifted) {
-            return None;
-        }
-        let used: Vec<u32> = (0..d as u32).filter(|&j| place[j as usize] != u32::MAX).collect();
         used.iter().zip(0..).for_each(|(&j, at)| place[j as usize] = at);
+        // The mean of the others is 0 where it was fitted to these rows.
+        if (0..d).any(|j| place[j] == u32::MAX && scaler.of_feature(j).0 != 0.0) {
+            return None;
+        }
         let of = |values: &Option<Vec<f64>>| {
             values.as_ref().map(|values| used.iter().map(|&j| values[j as usize]).collect::<Vec<f64>>())
         };

@@ -15,6 +15,7 @@ pub mod stop;
 
 pub use agreement::GradientReport;
 pub use checkpoint::{CheckpointConfig, Snapshot};
+pub use columns::used_columns;
 pub use dual::{DualConfig, Finish};
 pub use lbfgs::LbfgsConfig;
 pub use newton::{NewtonConfig, NewtonMethod};

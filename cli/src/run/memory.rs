@@ -8,7 +8,7 @@ use crate::data::Features;
 use crate::format::{Complaint, limit};
 use crate::solver::newton::{NewtonConfig, NewtonMethod};
 use crate::solver::sgd::sampler::Sampling;
-use crate::solver::{DualConfig, LbfgsConfig, SolverConfig};
+use crate::solver::{DualConfig, LbfgsConfig, SolverConfig, used_columns};
 
 /// A part of a run, and its memory in bytes.
 struct Need {
@@ -88,28 +88,15 @@ const SPARSE: Held = Held { a_weight: 18.0, a_feature: 50.0 };
 /// Features of a model that no row has: a weight in double precision and one in the bytes of the file, the place of the feature.
 const MODEL: Held = Held { a_weight: 12.0, a_feature: 8.0 };
 
-/// Features that a solver other than SGD works on, where it leaves out those that do not occur.
-fn solved(features: &Features, n_classes: usize) -> Option<usize> {
-    /// As in the library's `solver::columns`.
-    const FEW: usize = 4;
-    const WORTHWHILE: usize = 1 << 20;
-    let Features::Sparse(csr) = features else { return None };
-    let d = csr.n_features();
-    if d.saturating_mul(n_classes) < WORTHWHILE {
-        return None;
-    }
-    let mut occurs = vec![false; d];
-    csr.indices().iter().for_each(|&j| occurs[j as usize] = true);
-    let used = occurs.iter().filter(|occurs| **occurs).count();
-    ((d - used).saturating_mul(n_classes) >= WORTHWHILE && used <= d / FEW).then_some(used)
-}
-
 #[allow(clippy::cast_precision_loss)]
 fn needs(run: &RunConfig, features: &Features, asked: RunSize) -> Vec<Need> {
     let (n, k) = (asked.rows as f64, asked.classes as f64);
     let dense = !matches!(features, Features::Sparse(_));
     // Solvers but SGD leave features out that do not occur; the model has them all.
-    let solved = if matches!(run.solver, SolverConfig::Sgd(_)) { None } else { solved(features, asked.classes) };
+    let solved = match run.solver {
+        SolverConfig::Sgd(_) => None,
+        _ => used_columns(features, asked.classes).map(|used| used.len()),
+    };
     let d = solved.unwrap_or(features.n_features()) as f64;
     let model = solved.map(|_| {
         let weights = features.n_features() as f64 * k;

@@ -38,7 +38,7 @@ impl Multipliers {
     /// direction: with strong regularisation Σ_i β_i, which is at most Σ_i c_i, is small. At the least the penalty is of the size of
     /// a typical feature value.
     pub fn new(problem: &Problem<'_>, state: &mut DualState<'_>) -> Self {
-        let square = SHARE * typical_square(problem);
+        let square = SHARE * problem.source.typical_square(problem.train);
         let pull: f64 = state.samples.iter().map(|sample| sample.cost).sum();
         let far = if pull > 0.0 { state.loss.margins.largest() / pull } else { 0.0 };
         let sane = |square: f64| if square.is_finite() { square.clamp(1e-200, 1e200) } else { 1.0 };
@@ -65,20 +65,6 @@ impl Multipliers {
         state.constant.iter_mut().for_each(|w| *w *= factor);
         self.last = missing;
     }
-}
-
-/// The mean ‖x‖² of some rows.
-pub(in crate::solver) fn typical_square(problem: &Problem<'_>) -> f64 {
-    let (source, rows) = (problem.source, problem.train);
-    let sample = rows.iter().step_by((rows.len() / 256).max(1));
-    let (mut sum, mut count) = (0.0, 0.0);
-    let mut row = vec![0.0; source.features.n_features()];
-    for &i in sample {
-        source.scaler.write_row_wide(source.features, i as usize, &mut row);
-        sum += row.iter().map(|x| x * x).sum::<f64>();
-        count += 1.0;
-    }
-    sum / f64::max(count, 1.0)
 }
 
 /// Shrinks dual variables, which keeps them feasible, until Σ_i β_ik = 0 for every class.

@@ -5,7 +5,6 @@ use super::system::BlockPattern;
 use crate::data::Features;
 use crate::model::BiasRule;
 use crate::solver::Problem;
-use crate::solver::dual::free;
 
 /// Iterations that are reckoned with: 10 to 40 are usual.
 const ITERATIONS: f64 = 25.0;
@@ -67,30 +66,11 @@ impl Price {
     pub fn of_proximal(problem: &Problem<'_>) -> Self {
         let (n, k) = (problem.train.len() as f64, problem.n_classes as f64);
         let c = 1.0 / (problem.objective.lambda * n);
-        let stiffness = (c * square(problem) * stored(problem) / n).sqrt();
+        let stiffness = (c * problem.source.typical_square(problem.train) * stored(problem) / n).sqrt();
         let passes = EASY + (PASSES - EASY) * stiffness.min(1.0);
         let seconds = passes * n * k * (PASS_CLASS + PASS_PRODUCT * stored(problem));
         Self { seconds, visits: seconds / visit(problem), bytes: 8.0 * 8.0 * n * k, is_small: false }
     }
-}
-
-/// Mean of ‖x‖² of some preprocessed rows.
-#[allow(clippy::cast_precision_loss)]
-fn square(problem: &Problem<'_>) -> f64 {
-    let (source, rows) = (problem.source, problem.train);
-    let Features::Sparse(csr) = source.features else { return free::typical_square(problem) };
-    let scaler = source.scaler;
-    let scale = |j: usize| scaler.scale.as_ref().map_or(1.0, |scale| scale[j]);
-    let mean = |j: usize| scaler.mean.as_ref().map_or(0.0, |mean| mean[j] / scale(j));
-    let means: f64 = if scaler.mean.is_some() { (0..csr.n_features()).map(|j| mean(j).powi(2)).sum() } else { 0.0 };
-    let of_row = |&row: &u32| {
-        let (indices, values) = csr.row(row as usize);
-        let cells = indices.iter().zip(values).map(|(&j, &x)| (j as usize, f64::from(x)));
-        let own: f64 = cells.map(|(j, x)| (x / scale(j) - mean(j)).powi(2) - mean(j).powi(2)).sum();
-        scaler.row_factor(source.features, row as usize).powi(2) * (means + own).max(0.0)
-    };
-    let sample = rows.iter().step_by((rows.len() / 256).max(1));
-    sample.clone().map(of_row).sum::<f64>() / sample.count().max(1) as f64
 }
 
 /// Cells of a row that are stored.

@@ -1,6 +1,6 @@
 //! Rows as all parts read them: the cells, and the factors of each row after centring and scaling.
 
-use crate::data::batch::Source;
+use crate::data::batch::{CANCELLING, Source};
 use crate::data::sparse::Column;
 use crate::data::{Csr, Dense, Features};
 use crate::kernel::Real;
@@ -87,8 +87,6 @@ impl CellMap {
 
 /// Ratio of the squares of a mean and a standard deviation from which a feature is far from 0.
 const FAR: f64 = 64.0;
-/// Ratio of the squares of all means and of a typical row beyond which weights in single precision have too few digits.
-const CANCELLING: f64 = 1e3;
 
 impl<T> Default for LoadedRows<T> {
     fn default() -> Self {

@@ -86,6 +86,25 @@ fn scores_in_single_precision_keep_their_digits_far_from_zero() {
 }
 
 #[test]
+fn the_typical_square_of_sparse_rows_is_that_of_dense_ones() {
+    let cells: Vec<f32> = (0..700u32).map(|i| if i % 3 == 0 { 0.0 } else { (i * 7 % 11) as f32 - 3.0 }).collect();
+    let (dense, rows) = (Dense::new(7, cells), (0..100).collect::<Vec<u32>>());
+    let (sparse, dense) = (Features::Sparse(Csr::from_dense(&dense)), Features::F32(dense));
+    for (center, scale) in [
+        (Center::None, Scale::None),
+        (Center::None, Scale::Std),
+        (Center::Mean, Scale::Std),
+        (Center::Mean, Scale::UnitRow),
+    ] {
+        let scaler = Scaler::fit(&dense, &rows, center, scale);
+        let of =
+            |features| Source { features, labels: &[0; 100], scaler: &scaler, weights: None }.typical_square(&rows);
+        let (found, expected) = (of(&sparse), of(&dense));
+        assert!((found - expected).abs() <= 1e-12 * expected, "{center:?} {scale:?}: {found} {expected}");
+    }
+}
+
+#[test]
 fn dense_rows_of_few_cells_are_copied_where_one_number_divides_all() {
     let few: Vec<u8> = (0..40u8 * 5).map(|i| if i % 4 == 0 { i } else { 0 }).collect();
     let many: Vec<u8> = (0..40u8 * 5).map(|i| if i % 4 == 0 { 0 } else { i }).collect();

@@ -2,9 +2,7 @@
 
 use super::engine::ProximalEngine;
 use super::products::{RowProducts, RowSum};
-use crate::data::Features;
 use crate::loss::{Loss, Proximal, Response, Room};
-use crate::solver::dual::free;
 use crate::solver::{Problem, SolveError};
 use rayon::prelude::*;
 
@@ -51,7 +49,7 @@ impl<'a> HostEngine<'a> {
         let rows: Vec<u32> = places.iter().map(|&place| problem.train[place as usize]).collect();
         let sample = |&row: &u32| (problem.source.labels[row as usize] as usize, c * problem.row_weight(row));
         let zeros = || vec![0.0; rows.len() * k];
-        let keeps_digits = !cancels(problem);
+        let keeps_digits = !problem.source.cancels(problem.train);
         Self {
             problem,
             loss: &problem.objective.loss,
@@ -287,16 +285,6 @@ impl ProximalEngine for HostEngine<'_> {
     fn active(&self) -> f64 {
         share(self.active.len(), self.rows.len())
     }
-}
-
-/// Whether the means of sparse rows, which products are corrected for, take digits off them.
-fn cancels(problem: &Problem<'_>) -> bool {
-    const CANCELLING: f64 = 1e3;
-    let (scaler, Features::Sparse(_)) = (problem.source.scaler, problem.source.features) else { return false };
-    let scale = |j: usize| scaler.scale.as_ref().map_or(1.0, |scale| scale[j]);
-    let means = scaler.mean.iter().flatten().enumerate();
-    let square: f64 = means.map(|(j, mean)| (mean / scale(j)).powi(2)).sum();
-    square > CANCELLING * free::typical_square(problem)
 }
 
 #[allow(clippy::cast_precision_loss)]

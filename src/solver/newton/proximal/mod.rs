@@ -82,7 +82,7 @@ impl Start {
         let c = 1.0 / (objective.lambda * problem.train.len() as f64);
         let weights = problem.train.iter().map(|&row| problem.row_weight(row));
         let (largest, sum) = weights.fold((0.0f64, 0.0), |(largest, sum), w| (largest.max(w), sum + w));
-        let square = free::typical_square(problem).max(f64::MIN_POSITIVE);
+        let square = problem.source.typical_square(problem.train).max(f64::MIN_POSITIVE);
         let margin = objective.loss.margins.largest();
         let sane = |value: f64| if value.is_finite() { value.clamp(1e-100, 1e100) } else { 1.0 };
         let width = sane(margin / (c * largest));

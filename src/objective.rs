@@ -16,7 +16,7 @@ pub(crate) use fused::{DenseRows, linger};
 #[cfg(all(feature = "cube", not(feature = "fusion")))]
 pub use fused::{DeviceBatch, DeviceGradient, DevicePass, ResidentLimits};
 pub use fused::{FusedGradient, FusedPass, fused_loss};
-pub(crate) use proof::{DualBound, DualPoint};
+pub(crate) use proof::{DualBound, DualPoint, DualSums};
 pub use regulariser::{Decay, Regulariser};
 
 use crate::bounded::{NonNegative, Positive};
@@ -308,6 +308,12 @@ impl Objective {
     ) -> ObjectiveValue {
         let scorer = Scorer::new(weight, bias, source.scaler, n_classes);
         let evaluation = evaluation::of_scorer(Some(&self.loss), &scorer, source, rows, &[]);
+        self.with_loss(evaluation, weight, bias)
+    }
+
+    /// The objective of rows whose evaluation is known.
+    #[must_use]
+    pub(crate) fn with_loss(&self, evaluation: Evaluation, weight: &[f64], bias: Option<&[f64]>) -> ObjectiveValue {
         let square = |values: &[f64]| values.iter().map(|v| v * v).collect::<Sum>().value();
         let penalty = self.regulariser().of_squares(square(weight), bias.map_or(0.0, square));
         let (value, above) = (evaluation.data_loss + penalty, evaluation.data_loss_at_most + penalty);

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod labels;
 pub mod precision;
 pub mod scale;
+pub mod selection;
 pub mod sparse;
 pub mod split;
 
@@ -18,6 +19,7 @@ pub use folds::Fold;
 pub use frame::{CellKind, Cells, Frame, FrameColumn};
 pub use labels::{LabelColumn, class_totals};
 pub use scale::{Center, Scale, Scaler};
+pub use selection::SelectedRows;
 pub use sparse::Csr;
 pub use split::{Holdout, Split, SplitConfig, SplitMethod, sample};
 

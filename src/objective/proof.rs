@@ -15,6 +15,7 @@ use super::Objective;
 use crate::data::batch::Source;
 use crate::kernel::rounding::{Sum, gamma, rounded_down};
 use crate::model::BiasRule;
+use product::Product;
 
 /// Dual variables over the training rows.
 #[derive(Clone, Copy)]
@@ -22,8 +23,10 @@ pub(crate) struct DualPoint<'a> {
     pub source: Source<'a>,
     pub objective: &'a Objective,
     pub n_classes: usize,
-    /// Indices of the training rows; a row of `a` each.
+    /// Indices of the training rows, or of some of them; a row of `a` each.
     pub rows: &'a [u32],
+    /// The number of all training rows.
+    pub n_train: usize,
     /// `[rows, stride]`, in the scale of the solver: the objective divided by λ.
     pub a: &'a [f64],
     pub stride: usize,
@@ -42,55 +45,74 @@ pub(crate) struct DualBound {
     pub bias: Vec<f64>,
 }
 
-/// Sums over the dual variables.
-struct DualSums {
+/// Sums over the dual variables of some rows: those of all rows are their sum.
+#[derive(Debug, Clone)]
+pub(crate) struct DualSums {
     linear: Sum,
     penalty: Sum,
     /// Σ_i β_ik and Σ_i |β_ik| of every class.
     balance: Vec<Sum>,
     size: Vec<Sum>,
+    /// W(a)
+    product: Product,
 }
 
-impl DualPoint<'_> {
-    /// The bound, and W(a).
+impl DualSums {
+    /// Adds the sums over other rows.
+    pub fn merge(&mut self, other: &Self) {
+        self.linear.merge(other.linear);
+        self.penalty.merge(other.penalty);
+        self.balance.iter_mut().zip(&other.balance).for_each(|(sum, &more)| sum.merge(more));
+        self.size.iter_mut().zip(&other.size).for_each(|(sum, &more)| sum.merge(more));
+        self.product.add(&other.product);
+    }
+
+    /// The bound of the objective of the rows that are in the sums, and W(a).
     #[must_use]
-    pub fn prove(&self) -> DualBound {
-        let support: Vec<u32> = self.support();
-        let sums = self.sums(&support);
-        let product = self.product(&support);
-        let bias_scale = match self.objective.bias {
+    pub fn bound(self, objective: &Objective) -> DualBound {
+        let bias_scale = match objective.bias {
             BiasRule::Regularised { scale } => scale,
             BiasRule::None | BiasRule::Free => 0.0,
         };
-        let k = self.n_classes;
-        let constant: Vec<f64> = sums.balance.iter().map(|b| bias_scale * b.value()).collect();
+        let Self { product, .. } = &self;
+        let k = self.balance.len();
+        let constant: Vec<f64> = self.balance.iter().map(|b| bias_scale * b.value()).collect();
         // A violation of the constraints of a free bias is shrunk away, on paper: every a by less than `short` in all.
-        let short = if self.objective.bias == BiasRule::Free { shortage(&sums) } else { 0.0 };
+        let short = if objective.bias == BiasRule::Free { shortage(&self) } else { 0.0 };
         let (square, error) = product.square(k, short);
-        let (of_bias, error_of_bias) = square_of_bias(&constant, &sums.size, bias_scale);
+        let (of_bias, error_of_bias) = square_of_bias(&constant, &self.size, bias_scale);
         let (half, error) = ((square + of_bias) / 2.0, error + error_of_bias);
-        let margin = self.objective.loss.margins.largest();
-        let (linear, penalty) = (sums.linear.value(), sums.penalty.value());
+        let margin = objective.loss.margins.largest();
+        let (linear, penalty) = (self.linear.value(), self.penalty.value());
         // Costs, limits and sums of a row, each rounded a few times; a shrunk by as much is feasible in exact numbers.
         let feasible = gamma(2 * k + 24) * (linear + penalty) + margin * short;
-        let theta = self.theta(linear, penalty + half);
+        let theta = best_factor(objective, linear, penalty + half);
         let rounded = theta * (gamma(24) * linear + feasible) + theta * theta * (gamma(24) * (penalty + half) + error);
         let value = theta * linear - theta * theta * (penalty + half);
-        let lambda = self.objective.lambda;
+        let lambda = objective.lambda;
         let dual = rounded_down(lambda * value, lambda * (1.0 + 1e-6) * rounded);
         let scaled = |mut values: Vec<f64>, factor: f64| {
             values.iter_mut().for_each(|w| *w *= factor);
             values
         };
-        DualBound { dual, theta, weight: scaled(product.weight, theta), bias: scaled(constant, theta * bias_scale) }
+        let weight = scaled(self.product.weight, theta);
+        DualBound { dual, theta, weight, bias: scaled(constant, theta * bias_scale) }
     }
+}
 
-    /// θ
-    fn theta(&self, linear: f64, quadratic: f64) -> f64 {
-        let best = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
-        let best = if self.objective.loss.set.is_bounded() { best.min(1.0) } else { best };
-        // At an optimum it is 1, but for rounding.
-        if best.is_finite() && (best - 1.0).abs() > 1e-12 { best } else { 1.0 }
+/// θ
+fn best_factor(objective: &Objective, linear: f64, quadratic: f64) -> f64 {
+    let best = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
+    let best = if objective.loss.set.is_bounded() { best.min(1.0) } else { best };
+    // At an optimum it is 1, but for rounding.
+    if best.is_finite() && (best - 1.0).abs() > 1e-12 { best } else { 1.0 }
+}
+
+impl DualPoint<'_> {
+    /// The bound, and W(a), where the rows are all training rows.
+    #[must_use]
+    pub fn prove(&self) -> DualBound {
+        self.sums().bound(self.objective)
     }
 
     fn label(&self, i: usize) -> usize {
@@ -100,7 +122,7 @@ impl DualPoint<'_> {
     /// c_i = weight_i/(λn) of a position in the training rows.
     fn cost(&self, i: usize) -> f64 {
         let weight = self.source.weight(self.rows[i]) * self.objective.loss.class_weight(self.label(i));
-        weight / (self.objective.lambda * cast(self.rows.len()))
+        weight / (self.objective.lambda * cast(self.n_train))
     }
 
     /// Writes the feasible dual variables of a position to `a`, and their β to `beta`.
@@ -119,13 +141,17 @@ impl DualPoint<'_> {
         used.map(|(i, _)| i as u32).collect()
     }
 
-    fn sums(&self, support: &[u32]) -> DualSums {
-        let k = self.n_classes;
+    /// The sums over the rows.
+    #[must_use]
+    pub fn sums(&self) -> DualSums {
+        let (support, k) = (self.support(), self.n_classes);
         let (mut a, mut beta) = (vec![0.0; k], vec![0.0; k]);
         let none = || vec![Sum::default(); k];
-        let mut sums = DualSums { linear: Sum::default(), penalty: Sum::default(), balance: none(), size: none() };
+        let product = self.product(&support);
+        let mut sums =
+            DualSums { linear: Sum::default(), penalty: Sum::default(), balance: none(), size: none(), product };
         let bias = self.objective.bias != BiasRule::None;
-        for &i in support {
+        for i in support {
             let i = i as usize;
             self.read(i, &mut a, &mut beta);
             sums.linear.add(self.objective.loss.margins.linear(self.label(i), &a));

@@ -9,6 +9,7 @@ pub mod dual;
 pub mod lbfgs;
 pub mod newton;
 mod observer;
+pub mod parts;
 pub mod sgd;
 mod single;
 pub mod stop;

@@ -26,6 +26,7 @@ const LARGEST: usize = 8 << 20;
 const CELL: usize = 8;
 
 /// W(a) and bounds of its errors, for some of the features and some of the rows.
+#[derive(Debug, Clone)]
 pub(super) struct Product {
     /// `[features, n_classes]`
     pub weight: Vec<f64>,
@@ -53,12 +54,12 @@ impl Product {
         (square.value(), error.value())
     }
 
-    fn add(mut self, other: &Self) -> Self {
+    /// Adds the product of other rows.
+    pub(super) fn add(&mut self, other: &Self) {
         self.weight.iter_mut().zip(&other.weight).for_each(|(a, b)| *a += b);
         self.magnitude.iter_mut().zip(&other.magnitude).for_each(|(a, b)| *a += b);
         self.largest.iter_mut().zip(&other.largest).for_each(|(a, b)| *a = a.max(*b));
         self.roundings = self.roundings.max(other.roundings) + 1;
-        self
     }
 }
 
@@ -164,7 +165,11 @@ fn shares(support: &[u32], count: usize) -> Vec<(usize, &[u32])> {
 
 fn joined(parts: Vec<Product>) -> Product {
     let none = || Product { weight: Vec::new(), magnitude: Vec::new(), largest: Vec::new(), roundings: 0 };
-    parts.into_iter().reduce(|sum, part| sum.add(&part)).unwrap_or_else(none)
+    let sum = |mut sum: Product, part: Product| {
+        sum.add(&part);
+        sum
+    };
+    parts.into_iter().reduce(sum).unwrap_or_else(none)
 }
 
 /// Some features of dense rows.

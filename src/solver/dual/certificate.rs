@@ -91,7 +91,8 @@ pub(crate) fn of_weights(
     let (k, n) = (problem.n_classes, problem.train.len());
     let mut a = vec![0.0; n * k];
     slopes(problem, weight, bias, &mut a, k);
-    let point = DualPoint { source: problem.source, objective, n_classes: k, rows: problem.train, a: &a, stride: k };
+    let (source, rows) = (problem.source, problem.train);
+    let point = DualPoint { source, objective, n_classes: k, rows, n_train: n, a: &a, stride: k };
     let certificate = Certificate::proved(measured.value, measured.at_most, point.prove().dual)?;
     Ok(Some((certificate, measured.evaluation)))
 }

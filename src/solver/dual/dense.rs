@@ -374,6 +374,10 @@ impl<T: Real> RowStorage for DenseStorage<'_, T> {
         Ok(())
     }
 
+    fn is_shared(&self) -> bool {
+        self.team.len() > 1
+    }
+
     fn held_len(&self) -> usize {
         self.n_features * self.n_classes
     }

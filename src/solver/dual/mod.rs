@@ -22,11 +22,12 @@ pub(super) mod free;
 mod hand_over;
 mod mean;
 mod narrow;
+mod parallel;
 mod resume;
 mod sparse;
-mod state;
-mod storage;
-mod sweep;
+pub(super) mod state;
+pub(super) mod storage;
+pub(super) mod sweep;
 mod team;
 mod verify;
 mod walk;
@@ -43,7 +44,7 @@ use hand_over::Relay;
 use mean::Mean;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use state::{Bounds, DualState};
+use state::{Bounds, DualState, cost};
 use std::thread::Scope;
 use std::time::Duration;
 use storage::rows;
@@ -184,7 +185,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         rng.set_stream(streams::SAMPLING);
         let double = config.precision == Some(Precision::F64);
         let rows = rows(problem, double, scope);
-        let mut state = DualState::new(problem, cost(lambda, problem.train.len()));
+        let mut state = DualState::new(problem, problem.train.to_vec(), cost(lambda, problem.train.len()));
         state.bias_scale = match problem.objective.bias {
             BiasRule::Regularised { scale } => scale,
             BiasRule::None | BiasRule::Free => 0.0,
@@ -256,6 +257,9 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         observer.start(self.config.epochs.map_or(0, |_| epochs));
         if self.relay.begun || self.is_small() {
             return self.hand_over(observer);
+        }
+        if let Some(fit) = self.run_in_parts(observer)? {
+            return Ok(fit);
         }
         loop {
             let interrupted = observer.interrupted();
@@ -441,10 +445,4 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
             free::centre(bias);
         }
     }
-}
-
-/// C = 1/(λn): c_i of a row of weight 1.
-#[allow(clippy::cast_precision_loss)]
-fn cost(lambda: f64, n: usize) -> f64 {
-    1.0 / (lambda * n as f64)
 }

@@ -334,6 +334,22 @@ impl<T: Real, K: CellType> RowStorage for SparseStorage<'_, T, K> {
         Ok(())
     }
 
+    /// With τ = 0, so that V = W.
+    fn set_weights(&mut self, weights: &[f64]) -> Result<(), SolveError> {
+        let k = self.n_classes;
+        let mut held = weights.to_vec();
+        held.resize(self.held_len(), 0.0);
+        let (rows, sums) = held.split_at_mut(weights.len());
+        for (row, &center) in rows.chunks_exact(k).zip(self.shared.center.iter().flatten()) {
+            sums[k..].iter_mut().zip(row).for_each(|(g, v)| *g += center * v);
+        }
+        self.hold(&held)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.team.len() > 1
+    }
+
     fn held_len(&self) -> usize {
         (self.shared.csr.n_features() + 2) * self.n_classes
     }

@@ -15,7 +15,7 @@ const SETTLED: f64 = 0.1;
 
 /// Primal and gap of the objective divided by λ.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(in crate::solver) struct Bounds {
     pub primal: f64,
     pub gap: f64,
 }
@@ -42,7 +42,7 @@ impl Bounds {
 
 /// The dual variables and what does not change while they do. Rows are in the order of `rows`.
 #[derive(Debug)]
-pub(super) struct DualState<'a> {
+pub(in crate::solver) struct DualState<'a> {
     pub loss: &'a Loss,
     /// Indices into the data set.
     pub rows: Vec<u32>,
@@ -61,25 +61,18 @@ pub(super) struct DualState<'a> {
     /// c·ℓ of each row and its share of the gap when it was last met.
     pub seen: Vec<Bounds>,
     /// The first epoch in which a row is due again, and how long it slept last.
-    pub(super) due: Vec<u32>,
-    pub(super) sleep: Vec<u8>,
+    pub(in crate::solver) due: Vec<u32>,
+    pub(in crate::solver) sleep: Vec<u8>,
     pub epoch: u32,
     /// A row whose share of the gap is no more than this is left alone.
     pub tolerance: f64,
 }
 
 impl<'a> DualState<'a> {
-    /// All variables zero. `c` = 1/(λn).
-    pub fn new(problem: &Problem<'a>, c: f64) -> Self {
+    /// All variables of some rows zero. `c` = 1/(λn).
+    pub fn new(problem: &Problem<'a>, rows: Vec<u32>, c: f64) -> Self {
         let loss = &problem.objective.loss;
-        let rows = problem.train.to_vec();
-        let samples: Vec<Sample> = rows
-            .iter()
-            .map(|&r| {
-                let label = problem.source.labels[r as usize] as usize;
-                Sample { label, square: 0.0, cost: c * problem.row_weight(r) }
-            })
-            .collect();
+        let samples: Vec<Sample> = rows.iter().map(|&row| sample(problem, row, c)).collect();
         let (n, k) = (rows.len(), problem.n_classes);
         Self {
             loss,
@@ -97,6 +90,29 @@ impl<'a> DualState<'a> {
             epoch: 0,
             tolerance: -1.0,
         }
+    }
+
+    /// Takes row i out, whose place the last one gets: its index into the data set and its variables, padded.
+    pub fn remove(&mut self, i: usize) -> (u32, Vec<f64>) {
+        let (stride, last) = (self.stride, self.rows.len() - 1);
+        let own = self.a[i * stride..(i + 1) * stride].to_vec();
+        self.a.copy_within(last * stride.., i * stride);
+        self.a.truncate(last * stride);
+        self.samples.swap_remove(i);
+        self.seen.swap_remove(i);
+        self.due.swap_remove(i);
+        self.sleep.swap_remove(i);
+        (self.rows.swap_remove(i), own)
+    }
+
+    /// Appends a row with its variables, padded.
+    pub fn push(&mut self, problem: &Problem<'_>, row: u32, c: f64, a: &[f64]) {
+        self.rows.push(row);
+        self.samples.push(sample(problem, row, c));
+        self.a.extend_from_slice(a);
+        self.seen.push(Bounds { primal: 0.0, gap: f64::INFINITY });
+        self.due.push(self.epoch);
+        self.sleep.push(0);
     }
 
     /// The rows that are due in this epoch. (Without a branch, which the processor could not predict.)
@@ -225,9 +241,21 @@ impl<'a> DualState<'a> {
     }
 }
 
+/// C = 1/(λn): c_i of a row of weight 1.
+#[allow(clippy::cast_precision_loss)]
+pub(in crate::solver) fn cost(lambda: f64, n: usize) -> f64 {
+    1.0 / (lambda * n as f64)
+}
+
+/// A row as its block sees it; the square is found out later.
+fn sample(problem: &Problem<'_>, row: u32, c: f64) -> Sample {
+    let label = problem.source.labels[row as usize] as usize;
+    Sample { label, square: 0.0, cost: c * problem.row_weight(row) }
+}
+
 /// Scores `[rows, n_classes]` with the bias added and their padding, `[rows, stride]`.
 #[inline(always)]
-pub(super) fn widen(scores: &[f64], n_classes: usize, shift: &[f64], out: &mut [f64]) {
+pub(in crate::solver) fn widen(scores: &[f64], n_classes: usize, shift: &[f64], out: &mut [f64]) {
     for (row, out) in scores.chunks_exact(n_classes).zip(out.chunks_exact_mut(shift.len())) {
         for j in 0..n_classes {
             out[j] = row[j] + shift[j];

@@ -8,7 +8,7 @@ use crate::solver::Problem;
 use std::thread::Scope;
 
 /// By the storage, the device and the precision.
-pub(super) fn rows<'scope, 'env>(
+pub(in crate::solver) fn rows<'scope, 'env>(
     problem: &Problem<'env>,
     double: bool,
     scope: &'scope Scope<'scope, 'env>,

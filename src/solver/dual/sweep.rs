@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// β's changes of rows of the block that was loaded last.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Changes {
+pub(in crate::solver) struct Changes {
     /// Positions in the list of loaded rows.
     pub positions: Vec<usize>,
     /// `[positions, n_classes]`.
@@ -34,7 +34,7 @@ impl Changes {
 }
 
 /// Representation of the rows, with the products that a sweep needs.
-pub(super) trait RowStorage {
+pub(in crate::solver) trait RowStorage {
     /// Adds `Σ x βᵀ` of the changes of the rows loaded before to W, then loads the next rows, and writes their scores where asked
     /// for, `[rows, n_classes]`.
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError>;
@@ -69,12 +69,22 @@ pub(super) trait RowStorage {
     /// Restores the result of [`RowStorage::held`], with no changes pending. The length is checked by [`hold`].
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError>;
 
+    /// Puts W `[n_features, n_classes]` for preprocessed features, with no changes pending.
+    fn set_weights(&mut self, weights: &[f64]) -> Result<(), SolveError> {
+        self.hold(weights)
+    }
+
+    /// Whether several threads share the features or the classes.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Length of the result of [`RowStorage::held`].
     fn held_len(&self) -> usize;
 }
 
 /// Takes back what [`RowStorage::held`] gave.
-pub(super) fn hold(rows: &mut dyn RowStorage, values: &[f64]) -> Result<(), SolveError> {
+pub(in crate::solver) fn hold(rows: &mut dyn RowStorage, values: &[f64]) -> Result<(), SolveError> {
     let expected = rows.held_len();
     if values.len() != expected {
         return Err(SolveError::Snapshot(format!("the weights are {} numbers, expected {expected}", values.len())));
@@ -83,7 +93,7 @@ pub(super) fn hold(rows: &mut dyn RowStorage, values: &[f64]) -> Result<(), Solv
 }
 
 /// Rows whose weights are changed a block at a time.
-pub(super) trait Blocks: RowStorage {
+pub(in crate::solver) trait Blocks: RowStorage {
     /// [`RowStorage::turn`] with scores, and the Gram matrix of the rows that it loads, `[rows, rows]`. What can be done for the rows
     /// `after` them, which are the `next` of the next call unless there are none, may be done meanwhile.
     fn begin(
@@ -97,7 +107,7 @@ pub(super) trait Blocks: RowStorage {
 }
 
 /// One pass over the rows that are due in random order, every one to its maximiser. Returns the number of rows visited.
-pub(super) fn epoch(
+pub(in crate::solver) fn epoch(
     rows: &mut dyn RowStorage,
     state: &mut DualState<'_>,
     scratch: &mut Scratch,
@@ -111,7 +121,7 @@ pub(super) fn epoch(
 }
 
 /// [`RowStorage::ascend`] in blocks.
-pub(super) fn in_blocks(
+pub(in crate::solver) fn in_blocks(
     rows: &mut impl Blocks,
     order: &[usize],
     state: &mut DualState<'_>,
@@ -216,7 +226,7 @@ fn chunks(rows: &dyn RowStorage, state: &DualState<'_>) -> Vec<std::ops::Range<u
 
 /// Every row's loss and share of the gap at the weights as they are, W(a) where they are its `own`; the primal without its
 /// regulariser.
-pub(super) fn measure(
+pub(in crate::solver) fn measure(
     rows: &mut dyn RowStorage,
     state: &mut DualState<'_>,
     scratch: &mut Scratch,
@@ -240,7 +250,7 @@ pub(super) fn measure(
 }
 
 /// W(a) from the dual variables alone, without the rounding errors summed up in W.
-pub(super) fn rebuild(rows: &mut dyn RowStorage, state: &mut DualState<'_>) -> Result<(), SolveError> {
+pub(in crate::solver) fn rebuild(rows: &mut dyn RowStorage, state: &mut DualState<'_>) -> Result<(), SolveError> {
     rows.clear();
     state.constant.fill(0.0);
     let mut beta = vec![0.0; state.n_classes];

@@ -41,6 +41,7 @@ impl Ascent<'_, '_> {
             objective: &objective,
             n_classes: state.n_classes,
             rows: &state.rows,
+            n_train: state.rows.len(),
             a: &state.a,
             stride: state.stride,
         };

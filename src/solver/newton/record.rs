@@ -129,7 +129,8 @@ impl<'a> Record<'a> {
             return Err(SolveError::NotFinite { objective: measured.value.to_string() });
         }
         let Candidate { rows, a, .. } = &candidate;
-        let point = DualPoint { source: problem.source, objective, n_classes: k, rows, a, stride: k };
+        let point =
+            DualPoint { source: problem.source, objective, n_classes: k, rows, n_train: rows.len(), a, stride: k };
         let known = Known { dual: point.prove().dual.max(self.before), measured, candidate };
         let reached = known.certificate()?.relative_gap <= self.limits.goal();
         self.best = Some(known.or(self.best.take(), slack, self.limits.gap));

@@ -1,0 +1,151 @@
+//! Ascent in parts (`parts`) on several threads: rows whose products are too small to be shared are shared out themselves.
+//!
+//! It pays where each part has many times as many rows as there are weights. Where it has not, parts disagree, and visit more rows together
+//! than one thread would alone.
+
+use super::state::Bounds;
+use super::{Ascent, BestWeights, Problem, SolveError, sweep};
+use crate::model::BiasRule;
+use crate::objective::Objective;
+use crate::solver::parts::{Coordinator, Limits, PartTeam, PartVariables, Request, Setting};
+use crate::solver::{Fit, Observer, StopReason};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
+
+/// Rows of a part, at least, and for each of the weights.
+const LEAST: usize = 20_000;
+const A_WEIGHT: usize = 50;
+
+/// The parts, a thread each; `None` where one thread goes through all rows, or several share the features or the classes.
+fn parts(problem: &Problem<'_>, is_shared: bool) -> Option<usize> {
+    let weights = problem.source.features.n_features().saturating_mul(problem.n_classes);
+    let parts = problem.threads.min(problem.train.len() / LEAST.max(A_WEIGHT.saturating_mul(weights)));
+    let suits = problem.objective.bias != BiasRule::Free && problem.device.name.backend.is_cpu();
+    (parts > 1 && suits && !is_shared).then_some(parts)
+}
+
+impl Ascent<'_, '_> {
+    /// Runs in parts until the goal is measured, another method takes over, or a limit is met; `None` where ascent goes on alone.
+    pub(super) fn run_in_parts(&mut self, observer: &mut dyn Observer) -> Result<Option<Fit>, SolveError> {
+        let Some(n_parts) = parts(self.problem, self.rows.is_shared()) else { return Ok(None) };
+        let objective = Objective { lambda: self.lambda, ..self.problem.objective.clone() };
+        let problem = Problem { objective: &objective, ..*self.problem };
+        std::thread::scope(|scope| {
+            let team = PartTeam::new(scope, &problem, self.deal(n_parts), self.double);
+            let setting = Setting {
+                objective: objective.clone(),
+                scaler: problem.source.scaler.clone(),
+                n_features: problem.source.features.n_features(),
+                n_classes: problem.n_classes,
+                n_train: problem.train.len(),
+                device: problem.device.clone(),
+                seed: problem.seed,
+            };
+            let limits = Limits {
+                gap: self.config.gap.get(),
+                rounds: u64::MAX,
+                hot_rows: problem.train.len(),
+                double: self.double,
+                cheap_rounds: true,
+            };
+            let mut weights = self.rows.weights()?;
+            weights.extend_from_slice(&self.state.constant);
+            let mut coordinator = Coordinator::at(weights, setting, limits, n_parts);
+            self.rounds(&team, &mut coordinator, observer)
+        })
+    }
+
+    /// Shares the rows and their variables out at random.
+    fn deal(&self, n_parts: usize) -> Vec<PartVariables> {
+        let (k, stride) = (self.state.n_classes, self.state.stride);
+        let mut order: Vec<usize> = (0..self.state.rows.len()).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.problem.seed));
+        let share = order.len().div_ceil(n_parts);
+        let of = |positions: &mut [usize]| {
+            positions.sort_unstable();
+            let rows = positions.iter().map(|&i| self.state.rows[i]).collect();
+            let mut a = vec![0.0; positions.len() * k];
+            a.chunks_exact_mut(k)
+                .zip(&*positions)
+                .for_each(|(a, &i)| a.copy_from_slice(&self.state.a[i * stride..][..k]));
+            PartVariables::of(rows, a)
+        };
+        order.chunks_mut(share).map(of).collect()
+    }
+
+    fn rounds(
+        &mut self,
+        team: &PartTeam,
+        coordinator: &mut Coordinator,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Fit>, SolveError> {
+        let n = self.state.rows.len() as u64;
+        let limit = self.config.epochs.map_or(u64::MAX, |epochs| epochs.get() as u64).saturating_mul(n);
+        loop {
+            if observer.interrupted() || observer.wants_snapshot() {
+                // Ascent alone writes it and ends, or goes on from there.
+                self.collect(team, coordinator)?;
+                sweep::rebuild(&mut *self.rows, &mut self.state)?;
+                return Ok(None);
+            }
+            let Request::Round(order, returned) = coordinator.request() else {
+                unreachable!("a proof is only asked for where all rounds are measured");
+            };
+            let order = Arc::new(order);
+            coordinator.tell(&order, team.round(&order, returned)?)?;
+            let now = *coordinator.progress();
+            self.visited = now.visits + now.hot_visits;
+            self.sweeps += 1;
+            observer.step(self.visited / n);
+            let bounds = Bounds { primal: now.primal / self.lambda, gap: now.relative_gap * now.primal / self.lambda };
+            if order.measure {
+                self.report(observer, self.measurement(bounds));
+                self.note_gap(bounds);
+            }
+            let time_up = self.config.seconds.is_some_and(|s| self.clock.elapsed().as_secs_f64() >= s.get());
+            let reached = order.measure && now.relative_gap <= self.config.gap.get();
+            let last = time_up || self.visited >= limit;
+            if !(reached || last || order.measure && self.is_dear()) {
+                continue;
+            }
+            self.collect(team, coordinator)?;
+            if reached && let Some((found, certificate)) = self.verify(bounds)? {
+                return Ok(Some(self.hand_out(observer, found, certificate, StopReason::GapReached)));
+            }
+            sweep::rebuild(&mut *self.rows, &mut self.state)?;
+            let other = if last { self.is_affordable() && !time_up } else { !reached };
+            return match (reached, other) {
+                (true, _) => Ok(None),
+                (false, true) => self.hand_over(observer).map(Some),
+                (false, false) => self
+                    .finish(observer, if time_up { StopReason::TimeLimit } else { StopReason::EpochLimit })
+                    .map(Some),
+            };
+        }
+    }
+
+    /// Takes the variables of all parts back, and the best weights.
+    fn collect(&mut self, team: &PartTeam, coordinator: &mut Coordinator) -> Result<(), SolveError> {
+        let (k, stride) = (self.state.n_classes, self.state.stride);
+        let mut place = vec![0usize; self.problem.source.features.n_rows()];
+        self.state.rows.iter().zip(0..).for_each(|(&row, at)| place[row as usize] = at);
+        let parts = team.variables(coordinator.eta())?;
+        for part in &parts {
+            let (rows, a) = part.rows();
+            for (row, a) in rows.iter().zip(a.chunks_exact(k)) {
+                self.state.a[place[*row as usize] * stride..][..k].copy_from_slice(a);
+            }
+        }
+        for hot in coordinator.dissolve() {
+            self.state.a[place[hot.row as usize] * stride..][..k].copy_from_slice(&hot.a);
+        }
+        if let Some((primal, weights)) = coordinator.best() {
+            let (weight, constant) = weights.split_at(weights.len() - k);
+            let bias = constant.iter().map(|w| self.state.bias_scale * w).collect();
+            self.best = Some(BestWeights { primal, weight: weight.to_vec(), bias });
+        }
+        Ok(())
+    }
+}

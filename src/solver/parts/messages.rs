@@ -1,0 +1,92 @@
+//! What a coordinator and its parts tell each other.
+
+use crate::data::SelectedRows;
+use crate::evaluation::Evaluation;
+use crate::objective::DualSums;
+
+/// A round that a part is to make. Weights are `[n_features + 1, n_classes]`: those of the constant feature are the last row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// W
+    pub weights: Vec<f64>,
+    /// The share of the last round's steps that counts.
+    pub eta: f64,
+    /// Share of the gap up to which a row is left alone.
+    pub tolerance: f64,
+    /// Rows that the part may offer.
+    pub quota: usize,
+    /// Whether all rows are measured at W first, and only those visited that are off by more than the tolerance.
+    pub measure: bool,
+    /// Passes over the rows.
+    pub passes: u32,
+    /// Whether weights are held in double precision.
+    pub double: bool,
+    /// Of the order in which rows are visited.
+    pub seed: u64,
+    /// Other weights at which the losses are to be measured.
+    pub mean: Option<Vec<f64>>,
+}
+
+/// A row that comes home to its part, with its variables `[n_classes]`.
+pub type Returned = (u32, Vec<f64>);
+
+/// The answer to an [`Order`]. All but the sums of bounds is of the change that the passes have made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contribution {
+    /// Σ c·ℓ of the rows at home, and their share of the gap: at the weights of the order where that has them measured, else of each
+    /// row at its last visit.
+    pub loss: f64,
+    /// See `loss`.
+    pub gap: f64,
+    /// Σ c·ℓ at the other weights.
+    pub mean_loss: Option<f64>,
+    /// ΔW
+    pub delta: Vec<f64>,
+    /// Σ Δ·δ
+    pub linear: f64,
+    /// Slope and curvature of pen along the change.
+    pub penalty_slope: f64,
+    /// See `penalty_slope`.
+    pub penalty_curvature: f64,
+    /// Rows that the part gives up.
+    pub offers: Vec<HotRow>,
+    /// Visits to rows.
+    pub visited: u64,
+}
+
+/// A part's [`Contribution`], with copies of the rows that it offers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Sums and changes.
+    pub contribution: Contribution,
+    /// The rows of its offers, in their order.
+    pub cells: Option<SelectedRows>,
+}
+
+/// A row that is worst off, with its variables.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HotRow {
+    /// Its index within the data of its part.
+    pub row: u32,
+    /// `[n_classes]`
+    pub a: Vec<f64>,
+    /// Its share of the gap.
+    pub gap: f64,
+}
+
+/// A share of a proof that a part is to give.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProofOrder {
+    /// Weights that are to be proved, as in [`Order`].
+    pub weights: Vec<f64>,
+    /// The share of the last round's steps that counts.
+    pub eta: f64,
+}
+
+/// The answer to a [`ProofOrder`].
+#[derive(Debug, Clone)]
+pub struct PartProof {
+    pub(super) sums: DualSums,
+    pub(super) n_rows: usize,
+    pub(super) evaluation: Evaluation,
+}

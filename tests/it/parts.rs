@@ -1,0 +1,246 @@
+//! One problem in parts: whatever the parts are, the optimum is that of all rows together, and bounds hold on the way.
+
+use crate::support::{kinds, resized};
+use burn_svm::internals::data::batch::Source;
+use burn_svm::internals::data::{Csr, Dense, Features, Scaler};
+use burn_svm::internals::device::open_cpu;
+use burn_svm::internals::loss::{Formulation, Loss, Power};
+use burn_svm::internals::model::BiasRule;
+use burn_svm::internals::objective::Objective;
+use burn_svm::internals::solver::parts::{
+    Coordinator, Limits, Outcome, Part, PartVariables, Progress, Request, Setting,
+};
+use burn_svm::{Center, Certificate, DualConfig, Finish, Fraction, Scale, SolverConfig};
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Rows around a centre a class, with overlap.
+struct Rows {
+    features: Features<'static>,
+    labels: Vec<u32>,
+    weights: Vec<f32>,
+    n_classes: usize,
+}
+
+fn rows(n: usize, d: usize, n_classes: usize, sparse: bool) -> Rows {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let mut normal = move || (0..12).map(|_| rng.random_range(0.0f32..1.0)).sum::<f32>() - 6.0;
+    let centres: Vec<f32> = (0..n_classes * d).map(|_| 0.7 * normal()).collect();
+    #[allow(clippy::cast_possible_truncation)]
+    let labels: Vec<u32> = (0..n).map(|i| (i % n_classes) as u32).collect();
+    let mut values = Vec::new();
+    for &label in &labels {
+        for j in 0..d {
+            let x = centres[label as usize * d + j] + normal();
+            values.push(if sparse && x < 0.5 { 0.0 } else { x });
+        }
+    }
+    let weights = (0..n).map(|i| 0.5 + (i % 3) as f32).collect();
+    let dense = Dense::new(d, values);
+    let features = if sparse { Features::Sparse(Csr::from_dense(&dense)) } else { Features::F32(dense) };
+    Rows { features, labels, weights, n_classes }
+}
+
+/// The rows of each part: at random, or sorted by label.
+fn deal(labels: &[u32], n_parts: usize, sorted: bool) -> Vec<Vec<u32>> {
+    #[allow(clippy::cast_possible_truncation)]
+    let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+    if sorted {
+        order.sort_by_key(|&row| labels[row as usize]);
+    } else {
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
+    }
+    order.chunks(labels.len().div_ceil(n_parts)).map(<[u32]>::to_vec).collect()
+}
+
+struct Run {
+    outcome: Outcome,
+    progress: Progress,
+}
+
+/// Parts in one thread; `event` may tamper with the variables between rounds.
+fn solve(
+    rows: &Rows,
+    scaler: &Scaler,
+    objective: &Objective,
+    parts: &[Vec<u32>],
+    limits: Limits,
+    mut event: impl FnMut(&mut Coordinator, &mut Vec<PartVariables>),
+) -> Run {
+    let device = open_cpu().expect("a CPU backend");
+    let setting = Setting {
+        objective: objective.clone(),
+        scaler: scaler.clone(),
+        n_features: rows.features.n_features(),
+        n_classes: rows.n_classes,
+        n_train: rows.labels.len(),
+        device,
+        seed: 3,
+    };
+    let source =
+        Source { features: &rows.features, labels: &rows.labels, scaler, weights: Some(rows.weights.as_slice()) };
+    let mut coordinator = Coordinator::new(setting.clone(), limits, parts.len());
+    let mut kept: Vec<PartVariables> = parts.iter().map(|own| PartVariables::zero(own, rows.n_classes)).collect();
+    loop {
+        event(&mut coordinator, &mut kept);
+        let request = coordinator.request();
+        let n_train = rows.labels.len();
+        let double = matches!(&request, Request::Round(order, _) if order.double);
+        // As on a cluster: a part is made anew for every request, of its rows and the variables that were kept.
+        let part = |place: usize, work: &mut dyn FnMut(&mut Part<'_, '_>)| {
+            let problem = setting.problem(source, &parts[place]);
+            std::thread::scope(|scope| {
+                let mut part = Part::new(&problem, n_train, place, kept[place].clone(), double, scope);
+                work(&mut part);
+                part.variables()
+            })
+        };
+        let mut after = Vec::new();
+        match request {
+            Request::Done => break,
+            Request::Round(order, returned) => {
+                let mut answers = Vec::new();
+                for (place, returned) in returned.iter().enumerate() {
+                    after.push(part(place, &mut |part| answers.push(part.answer(&order, returned).unwrap())));
+                }
+                coordinator.tell(&order, answers).unwrap();
+            }
+            Request::Proof(order, returned) => {
+                let mut proofs = Vec::new();
+                for (place, returned) in returned.iter().enumerate() {
+                    after.push(part(place, &mut |part| proofs.push(part.prove(&order, returned))));
+                }
+                coordinator.conclude(&order, proofs).unwrap();
+            }
+        }
+        kept = after;
+    }
+    Run { outcome: coordinator.outcome().unwrap().clone(), progress: *coordinator.progress() }
+}
+
+fn alone(rows: &Rows, scaler: &Scaler, objective: &Objective) -> Certificate {
+    let device = open_cpu().expect("a CPU backend");
+    let source =
+        Source { features: &rows.features, labels: &rows.labels, scaler, weights: Some(rows.weights.as_slice()) };
+    #[allow(clippy::cast_possible_truncation)]
+    let train: Vec<u32> = (0..rows.labels.len() as u32).collect();
+    let setting = Setting {
+        objective: objective.clone(),
+        scaler: scaler.clone(),
+        n_features: rows.features.n_features(),
+        n_classes: rows.n_classes,
+        n_train: train.len(),
+        device,
+        seed: 0,
+    };
+    let config = DualConfig { gap: Fraction::new(1e-7).unwrap(), finish: Finish::Auto, ..DualConfig::default() };
+    let fit = SolverConfig::Dual(config).solve(&setting.problem(source, &train), &mut ()).unwrap();
+    fit.certificate.unwrap()
+}
+
+const LIMITS: Limits = Limits { gap: 1e-4, rounds: 300, hot_rows: 1_000, double: false, cheap_rounds: false };
+
+fn check(name: &str, run: &Run, optimum: Certificate, gap: f64) {
+    let found = run.outcome.certificate;
+    assert!(found.relative_gap <= gap, "{name}: gap {:e} after {} rounds", found.relative_gap, run.progress.round);
+    let room = 1e-6 * optimum.primal;
+    assert!(found.dual <= optimum.primal + room, "{name}: bound {} above the optimum {}", found.dual, optimum.primal);
+    assert!(found.primal >= optimum.dual - room, "{name}: objective {} below {}", found.primal, optimum.dual);
+}
+
+#[test]
+fn parts_of_any_rows_end_at_the_optimum_of_all_losses() {
+    let (n, d, k) = (240, 6, 4);
+    for sparse in [false, true] {
+        let rows = rows(n, d, k, sparse);
+        let all: Vec<u32> = (0..240).collect();
+        let scaler = Scaler::fit(&rows.features, &all, Center::Mean, Scale::Std);
+        for (at, loss) in kinds().iter().map(|loss| resized(loss, k)).enumerate() {
+            let bias = if at % 2 == 0 { BiasRule::None } else { BiasRule::Regularised { scale: 2.0 } };
+            let objective = Objective { loss, lambda: 1.0 / (0.1 * n as f64), bias };
+            let optimum = alone(&rows, &scaler, &objective);
+            for (n_parts, sorted) in [(1, false), (3, true), (8, false)] {
+                let parts = deal(&rows.labels, n_parts, sorted);
+                let run = solve(&rows, &scaler, &objective, &parts, LIMITS, |_, _| ());
+                check(&format!("{:?}, {n_parts} parts", objective.loss), &run, optimum, LIMITS.gap);
+            }
+        }
+    }
+}
+
+fn crammer_singer(n: usize) -> Objective {
+    let loss = Loss::new(Formulation::CrammerSinger, 1.0, Power::One);
+    Objective { loss, lambda: 1.0 / (0.1 * n as f64), bias: BiasRule::Regularised { scale: 1.0 } }
+}
+
+#[test]
+fn empty_parts_and_parts_without_some_classes_are_parts() {
+    let rows = rows(300, 8, 5, false);
+    let objective = crammer_singer(300);
+    let scaler = Scaler::default();
+    let optimum = alone(&rows, &scaler, &objective);
+    let mut parts = deal(&rows.labels, 5, true);
+    parts.insert(2, Vec::new());
+    parts.push(Vec::new());
+    let run = solve(&rows, &scaler, &objective, &parts, LIMITS, |_, _| ());
+    check("empty parts", &run, optimum, LIMITS.gap);
+}
+
+#[test]
+fn a_tight_goal_is_proved_in_double_precision() {
+    let rows = rows(300, 8, 5, false);
+    let objective = crammer_singer(300);
+    let scaler = Scaler::default();
+    let optimum = alone(&rows, &scaler, &objective);
+    let limits = Limits { gap: 1e-7, ..LIMITS };
+    let run = solve(&rows, &scaler, &objective, &deal(&rows.labels, 4, false), limits, |_, _| ());
+    check("1e-7", &run, optimum, 1e-7);
+}
+
+#[test]
+fn the_same_parts_give_the_same_weights() {
+    let rows = rows(300, 8, 5, true);
+    let (objective, scaler) = (crammer_singer(300), Scaler::default());
+    let parts = deal(&rows.labels, 4, false);
+    let weights = || solve(&rows, &scaler, &objective, &parts, LIMITS, |_, _| ()).outcome.weight;
+    assert_eq!(weights(), weights());
+}
+
+/// A part that is lost comes back with the variables of an earlier round, or with none; the rows that are hot stay so.
+#[test]
+fn a_part_that_is_lost_begins_again() {
+    let rows = rows(400, 8, 5, false);
+    let (objective, scaler) = (crammer_singer(400), Scaler::default());
+    let optimum = alone(&rows, &scaler, &objective);
+    let parts = deal(&rows.labels, 4, false);
+    for with_snapshot in [false, true] {
+        let (mut snapshot, mut lost) = (None, 0);
+        let run = solve(&rows, &scaler, &objective, &parts, LIMITS, |coordinator, kept| {
+            let round = coordinator.progress().round;
+            if round == 2 {
+                snapshot = Some(kept[1].clone());
+            }
+            if round == 4 && lost == 0 {
+                lost = 1;
+                let before = if with_snapshot { snapshot.clone().unwrap() } else { PartVariables::default() };
+                kept[1] = before.restored(&parts[1], &coordinator.away(1), rows.n_classes);
+                coordinator.lost();
+            }
+        });
+        assert_eq!(lost, 1, "no part was lost");
+        check("a part was lost", &run, optimum, LIMITS.gap);
+    }
+}
+
+#[test]
+fn a_run_that_meets_its_limit_ends_with_the_bounds_that_it_has() {
+    let rows = rows(300, 8, 5, false);
+    let (objective, scaler) = (crammer_singer(300), Scaler::default());
+    let optimum = alone(&rows, &scaler, &objective);
+    let limits = Limits { rounds: 2, ..LIMITS };
+    let run = solve(&rows, &scaler, &objective, &deal(&rows.labels, 4, false), limits, |_, _| ());
+    assert_eq!(run.progress.round, 2);
+    assert!(run.outcome.certificate.relative_gap > LIMITS.gap);
+    check("two rounds", &run, optimum, 1.0);
+}

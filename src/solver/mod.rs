@@ -348,6 +348,9 @@ pub enum SolveError {
     /// The snapshot is one of another run.
     #[error("the checkpoint does not fit this run: {0}")]
     Snapshot(String),
+    /// Blocks of rows, or the variables that are kept beside them, cannot be read or written.
+    #[error("{0}")]
+    Storage(String),
     /// Weak duality was violated beyond all rounding: a bug.
     #[error("a lower bound of {bound} was proved of an objective that is {objective}, which cannot be")]
     NegativeGap {
@@ -378,6 +381,7 @@ impl SolveError {
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
             Self::Loss(_) => "the documentation of `Loss` states the range of every value",
             Self::Snapshot(_) => "train from the beginning, with --force instead of --resume",
+            Self::Storage(_) => "`burn-svm pack` makes the blocks anew",
             Self::Kinks(_) => SMOOTH_HINT,
             Self::Precision => "set `precision = \"f32\"`, leave the key out, or use `--device flex`",
             Self::NegativeGap { .. } => "this is a bug; please report it with the configuration and the data",

@@ -1,16 +1,21 @@
 //! One problem in parts: whatever the parts are, the optimum is that of all rows together, and bounds hold on the way.
 
 use crate::support::{kinds, resized};
+use burn_svm::internals::data::SelectedRows;
 use burn_svm::internals::data::batch::Source;
 use burn_svm::internals::data::{Csr, Dense, Features, Scaler};
 use burn_svm::internals::device::open_cpu;
 use burn_svm::internals::loss::{Formulation, Loss, Power};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::Objective;
+use burn_svm::internals::solver::SolveError;
 use burn_svm::internals::solver::parts::{
-    Coordinator, Limits, Outcome, Part, PartVariables, Progress, Request, Setting,
+    BlockLimits, BlockStore, Coordinator, HotRow, Limits, Outcome, Part, PartVariables, Progress, Request, Setting,
+    solve_blocks,
 };
-use burn_svm::{Center, Certificate, DualConfig, Finish, Fraction, Scale, SolverConfig};
+use burn_svm::{
+    Center, Certificate, DualConfig, Finish, Fraction, LogEntry, Observer, Scale, SolverConfig, StopReason,
+};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -243,4 +248,144 @@ fn a_run_that_meets_its_limit_ends_with_the_bounds_that_it_has() {
     assert_eq!(run.progress.round, 2);
     assert!(run.outcome.certificate.relative_gap > LIMITS.gap);
     check("two rounds", &run, optimum, 1.0);
+}
+
+/// Blocks in memory, which counts what is read.
+struct Memory<'r> {
+    rows: &'r Rows,
+    scaler: &'r Scaler,
+    blocks: Vec<Vec<u32>>,
+    variables: Vec<Option<PartVariables>>,
+    hot: Vec<(usize, HotRow)>,
+    reads: usize,
+    fails_at: usize,
+}
+
+impl<'r> Memory<'r> {
+    fn new(rows: &'r Rows, scaler: &'r Scaler, blocks: Vec<Vec<u32>>) -> Self {
+        let variables = vec![None; blocks.len()];
+        Self { rows, scaler, blocks, variables, hot: Vec::new(), reads: 0, fails_at: usize::MAX }
+    }
+}
+
+impl BlockStore for Memory<'_> {
+    fn n_blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn read(&mut self, block: usize, _: Option<usize>) -> Result<SelectedRows, SolveError> {
+        self.reads += 1;
+        if self.reads > self.fails_at {
+            return Err(SolveError::Storage("the disk is gone".into()));
+        }
+        let Rows { features, labels, weights, .. } = self.rows;
+        let source = Source { features, labels, scaler: self.scaler, weights: Some(weights.as_slice()) };
+        Ok(SelectedRows::of(source, &self.blocks[block]))
+    }
+
+    fn variables(&mut self, block: usize) -> Result<Option<PartVariables>, SolveError> {
+        Ok(self.variables[block].clone())
+    }
+
+    fn keep(&mut self, block: usize, variables: &PartVariables) -> Result<(), SolveError> {
+        self.variables[block] = Some(variables.clone());
+        Ok(())
+    }
+
+    fn hot(&mut self) -> Result<Vec<(usize, HotRow)>, SolveError> {
+        Ok(self.hot.clone())
+    }
+
+    fn keep_hot(&mut self, rows: &[(usize, HotRow)]) -> Result<(), SolveError> {
+        self.hot = rows.to_vec();
+        Ok(())
+    }
+}
+
+fn setting(rows: &Rows, scaler: &Scaler, objective: &Objective) -> Setting {
+    Setting {
+        objective: objective.clone(),
+        scaler: scaler.clone(),
+        n_features: rows.features.n_features(),
+        n_classes: rows.n_classes,
+        n_train: rows.labels.len(),
+        device: open_cpu().expect("a CPU backend"),
+        seed: 3,
+    }
+}
+
+const BLOCK_LIMITS: BlockLimits = BlockLimits { gap: 1e-4, passes: 60, seconds: None, hot_rows: 160, double: false };
+
+#[test]
+fn blocks_one_after_another_end_at_the_optimum_of_all_losses() {
+    let (n, k) = (400, 4);
+    for sparse in [false, true] {
+        let rows = rows(n, 6, k, sparse);
+        let scaler = Scaler::default();
+        for (at, loss) in kinds().iter().map(|loss| resized(loss, k)).enumerate() {
+            let bias = if at % 2 == 0 { BiasRule::None } else { BiasRule::Regularised { scale: 2.0 } };
+            let objective = Objective { loss, lambda: 1.0 / (0.1 * n as f64), bias };
+            let optimum = alone(&rows, &scaler, &objective);
+            let mut blocks = deal(&rows.labels, 5, at % 3 == 0);
+            blocks.insert(1, Vec::new());
+            let mut store = Memory::new(&rows, &scaler, blocks);
+            let setting = setting(&rows, &scaler, &objective);
+            let run = solve_blocks(&setting, BLOCK_LIMITS, &mut store, &mut ()).unwrap();
+            let found = run.outcome.certificate;
+            let name = format!("{:?}: {} passes, {:e}", objective.loss, run.passes, found.relative_gap);
+            assert_eq!(run.stop, StopReason::GapReached, "{name}");
+            assert!(found.relative_gap <= 1e-4 && found.dual <= optimum.primal * (1.0 + 1e-9), "{name}");
+            assert!(found.primal >= optimum.dual * (1.0 - 1e-9), "{name}");
+        }
+    }
+}
+
+/// Ends the run after some steps.
+struct Impatient(usize);
+
+impl Observer for Impatient {
+    fn log(&mut self, _: &LogEntry) {}
+
+    fn step(&mut self, _: u64) {
+        self.0 = self.0.saturating_sub(1);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Whatever ends a run, and wherever: the next one goes on from what was kept, and ends at the optimum.
+#[test]
+fn a_run_over_blocks_is_taken_up_again() {
+    let rows = rows(400, 8, 5, false);
+    let (objective, scaler) = (crammer_singer(400), Scaler::default());
+    let optimum = alone(&rows, &scaler, &objective);
+    let setting = setting(&rows, &scaler, &objective);
+    let limits = BlockLimits { gap: 1e-5, ..BLOCK_LIMITS };
+    let blocks = deal(&rows.labels, 5, true);
+    let alone = solve_blocks(&setting, limits, &mut Memory::new(&rows, &scaler, blocks.clone()), &mut ()).unwrap();
+    for at in [1, 3, 7, 12, 26] {
+        let mut store = Memory::new(&rows, &scaler, blocks.clone());
+        store.fails_at = at;
+        assert!(matches!(
+            solve_blocks(&setting, limits, &mut store, &mut ()),
+            Err(SolveError::Storage(problem)) if problem == "the disk is gone"
+        ));
+        store.fails_at = usize::MAX;
+        let run = solve_blocks(&setting, limits, &mut store, &mut ()).unwrap();
+        assert_eq!(run.stop, StopReason::GapReached);
+        assert!(run.passes <= 2 * alone.passes, "{} passes after a loss at {at}, {} alone", run.passes, alone.passes);
+        let found = run.outcome.certificate;
+        assert!(found.dual <= optimum.primal * (1.0 + 1e-9) && found.primal >= optimum.dual * (1.0 - 1e-9));
+    }
+    let mut store = Memory::new(&rows, &scaler, blocks);
+    let run = solve_blocks(&setting, limits, &mut store, &mut Impatient(7)).unwrap();
+    assert_eq!(run.stop, StopReason::Interrupted);
+    assert!(run.outcome.certificate.dual <= optimum.primal);
+    let run = solve_blocks(&setting, limits, &mut store, &mut ()).unwrap();
+    assert_eq!(run.stop, StopReason::GapReached);
+    // Variables of other rows.
+    store.variables[0] = Some(PartVariables::zero(&[1_000], 5));
+    assert!(matches!(solve_blocks(&setting, limits, &mut store, &mut ()), Err(SolveError::Storage(_))));
 }

@@ -26,35 +26,51 @@ fn parts(problem: &Problem<'_>, is_shared: bool) -> Option<usize> {
     (parts > 1 && suits && !is_shared).then_some(parts)
 }
 
+/// The end of some rounds.
+enum RoundsEnd {
+    Fit(Fit),
+    /// Ascent goes on alone.
+    Alone,
+    /// A snapshot was kept; rounds begin again from there.
+    Snapshot,
+}
+
 impl Ascent<'_, '_> {
     /// Runs in parts until the goal is measured, another method takes over, or a limit is met; `None` where ascent goes on alone.
     pub(super) fn run_in_parts(&mut self, observer: &mut dyn Observer) -> Result<Option<Fit>, SolveError> {
         let Some(n_parts) = parts(self.problem, self.rows.is_shared()) else { return Ok(None) };
         let objective = Objective { lambda: self.lambda, ..self.problem.objective.clone() };
         let problem = Problem { objective: &objective, ..*self.problem };
-        std::thread::scope(|scope| {
-            let team = PartTeam::new(scope, &problem, self.deal(n_parts), self.double);
-            let setting = Setting {
-                objective: objective.clone(),
-                scaler: problem.source.scaler.clone(),
-                n_features: problem.source.features.n_features(),
-                n_classes: problem.n_classes,
-                n_train: problem.train.len(),
-                device: problem.device.clone(),
-                seed: problem.seed,
-            };
-            let limits = Limits {
-                gap: self.config.gap.get(),
-                rounds: u64::MAX,
-                hot_rows: problem.train.len(),
-                double: self.double,
-                cheap_rounds: true,
-            };
-            let mut weights = self.rows.weights()?;
-            weights.extend_from_slice(&self.state.constant);
-            let mut coordinator = Coordinator::at(weights, setting, limits, n_parts);
-            self.rounds(&team, &mut coordinator, observer)
-        })
+        let setting = Setting {
+            objective: objective.clone(),
+            scaler: problem.source.scaler.clone(),
+            n_features: problem.source.features.n_features(),
+            n_classes: problem.n_classes,
+            n_train: problem.train.len(),
+            device: problem.device.clone(),
+            seed: problem.seed,
+        };
+        let limits = Limits {
+            gap: self.config.gap.get(),
+            rounds: u64::MAX,
+            hot_rows: problem.train.len(),
+            double: self.double,
+            cheap_rounds: true,
+        };
+        loop {
+            let end = std::thread::scope(|scope| {
+                let team = PartTeam::new(scope, &problem, self.deal(n_parts), self.double);
+                let mut weights = self.rows.weights()?;
+                weights.extend_from_slice(&self.state.constant);
+                let mut coordinator = Coordinator::at(weights, setting.clone(), limits, n_parts);
+                self.rounds(&team, &mut coordinator, observer)
+            })?;
+            match end {
+                RoundsEnd::Fit(fit) => return Ok(Some(fit)),
+                RoundsEnd::Alone => return Ok(None),
+                RoundsEnd::Snapshot => {}
+            }
+        }
     }
 
     /// Shares the rows and their variables out at random.
@@ -80,15 +96,19 @@ impl Ascent<'_, '_> {
         team: &PartTeam,
         coordinator: &mut Coordinator,
         observer: &mut dyn Observer,
-    ) -> Result<Option<Fit>, SolveError> {
-        let n = self.state.rows.len() as u64;
+    ) -> Result<RoundsEnd, SolveError> {
+        let (n, before) = (self.state.rows.len() as u64, self.visited);
         let limit = self.config.epochs.map_or(u64::MAX, |epochs| epochs.get() as u64).saturating_mul(n);
         loop {
-            if observer.interrupted() || observer.wants_snapshot() {
-                // Ascent alone writes it and ends, or goes on from there.
+            let interrupted = observer.interrupted();
+            if interrupted || observer.wants_snapshot() {
                 self.collect(team, coordinator)?;
                 sweep::rebuild(&mut *self.rows, &mut self.state)?;
-                return Ok(None);
+                if interrupted {
+                    return Ok(RoundsEnd::Alone);
+                }
+                observer.snapshot(self.snapshot()?);
+                return Ok(RoundsEnd::Snapshot);
             }
             let Request::Round(order, returned) = coordinator.request() else {
                 unreachable!("a proof is only asked for where all rounds are measured");
@@ -96,7 +116,7 @@ impl Ascent<'_, '_> {
             let order = Arc::new(order);
             coordinator.tell(&order, team.round(&order, returned)?)?;
             let now = *coordinator.progress();
-            self.visited = now.visits + now.hot_visits;
+            self.visited = before + now.visits + now.hot_visits;
             self.sweeps += 1;
             observer.step(self.visited / n);
             let bounds = Bounds { primal: now.primal / self.lambda, gap: now.relative_gap * now.primal / self.lambda };
@@ -112,17 +132,15 @@ impl Ascent<'_, '_> {
             }
             self.collect(team, coordinator)?;
             if reached && let Some((found, certificate)) = self.verify(bounds)? {
-                return Ok(Some(self.hand_out(observer, found, certificate, StopReason::GapReached)));
+                return Ok(RoundsEnd::Fit(self.hand_out(observer, found, certificate, StopReason::GapReached)));
             }
             sweep::rebuild(&mut *self.rows, &mut self.state)?;
             let other = if last { self.is_affordable() && !time_up } else { !reached };
-            return match (reached, other) {
-                (true, _) => Ok(None),
-                (false, true) => self.hand_over(observer).map(Some),
-                (false, false) => self
-                    .finish(observer, if time_up { StopReason::TimeLimit } else { StopReason::EpochLimit })
-                    .map(Some),
-            };
+            if reached {
+                return Ok(RoundsEnd::Alone);
+            }
+            let stop = if time_up { StopReason::TimeLimit } else { StopReason::EpochLimit };
+            return Ok(RoundsEnd::Fit(if other { self.hand_over(observer)? } else { self.finish(observer, stop)? }));
         }
     }
 

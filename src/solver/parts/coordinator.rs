@@ -3,6 +3,7 @@
 use super::effort::{CHEAP, DEAR, Effort};
 use super::hot::{HotRows, Setting};
 use super::messages::{Answer, Contribution, HotRow, Order, ProofOrder, Returned};
+use super::part::split_weights;
 use crate::evaluation::Evaluation;
 use crate::solver::dual::state::Bounds;
 use crate::solver::{Certificate, SolveError};
@@ -54,6 +55,14 @@ pub struct Outcome {
     pub certificate: Certificate,
     /// Of the training rows.
     pub evaluation: Evaluation,
+}
+
+impl Outcome {
+    /// Of weights in the form of [`Order`].
+    pub(super) fn new(setting: &Setting, weights: &[f64], certificate: Certificate, evaluation: Evaluation) -> Self {
+        let (weight, bias) = split_weights(&setting.objective, weights, setting.n_classes);
+        Self { weight: weight.to_vec(), bias, certificate, evaluation }
+    }
 }
 
 /// Progress after a round.

@@ -144,9 +144,15 @@ impl HotRows {
 
     /// All rows with their variables, taken out.
     pub fn dissolve(&mut self, n_classes: usize) -> Vec<HotRow> {
-        let all = std::mem::take(self);
-        let rows = all.guests.iter().zip(all.a.chunks_exact(n_classes));
-        rows.map(|(guest, a)| HotRow { row: guest.row, a: a.to_vec(), gap: 0.0 }).collect()
+        let rows = self.list(n_classes).into_iter().map(|(_, row)| row).collect();
+        *self = Self::default();
+        rows
+    }
+
+    /// All rows with the parts that they come from, and their variables.
+    pub fn list(&self, n_classes: usize) -> Vec<(usize, HotRow)> {
+        let rows = self.guests.iter().zip(self.a.chunks_exact(n_classes));
+        rows.map(|(guest, a)| (guest.part, HotRow { row: guest.row, a: a.to_vec(), gap: 0.0 })).collect()
     }
 
     /// The share of a proof.

@@ -87,6 +87,6 @@ pub struct ProofOrder {
 #[derive(Debug, Clone)]
 pub struct PartProof {
     pub(super) sums: DualSums,
-    pub(super) n_rows: usize,
+    /// The losses as shares of those of all rows.
     pub(super) evaluation: Evaluation,
 }

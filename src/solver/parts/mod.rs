@@ -14,6 +14,7 @@
 //! Machine Learning 109, 2020; rows that are kept apart, of K. Chang and D. Roth, *Selective block minimization for faster convergence
 //! of limited memory large-scale linear models*, KDD 2011.
 
+mod blocks;
 mod conclusion;
 mod coordinator;
 mod effort;
@@ -22,6 +23,7 @@ mod messages;
 mod part;
 mod team;
 
+pub use blocks::{BlockLimits, BlockOutcome, BlockStore, solve_blocks};
 pub use coordinator::{Coordinator, Limits, Outcome, Progress, Request};
 pub use hot::Setting;
 pub use messages::{Answer, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};

@@ -2,7 +2,7 @@
 
 use super::messages::{Answer, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};
 use crate::data::SelectedRows;
-use crate::evaluation;
+use crate::evaluation::{self, Evaluation};
 use crate::loss::dual::{Scratch, padded};
 use crate::model::{BiasRule, Scorer};
 use crate::objective::{DualPoint, Objective};
@@ -54,6 +54,12 @@ impl PartVariables {
     #[must_use]
     pub fn of(rows: Vec<u32>, a: Vec<f64>) -> Self {
         Self { rows, a, ..Self::default() }
+    }
+
+    /// Whether they are those of some of `n_rows` rows.
+    #[must_use]
+    pub(super) fn fits(&self, n_rows: usize, n_classes: usize) -> bool {
+        self.a.len() == self.rows.len() * n_classes && self.rows.iter().all(|&row| (row as usize) < n_rows)
     }
 
     /// The rows, and their variables `[rows, n_classes]`.
@@ -319,7 +325,12 @@ pub(super) fn prove_rows(
     let (weight, bias) = split_weights(objective, weights, k);
     let scorer = Scorer::new(weight, bias.as_deref(), source.scaler, k);
     let evaluation = evaluation::of_scorer(Some(&objective.loss), &scorer, source, rows, &[]);
-    PartProof { sums: point.sums(), n_rows: rows.len(), evaluation }
+    #[allow(clippy::cast_precision_loss)]
+    let share = rows.len() as f64 / n_train as f64;
+    // Of no rows the losses are 0.
+    let of = |loss: f64| if rows.is_empty() { 0.0 } else { share * loss };
+    let (data_loss, data_loss_at_most) = (of(evaluation.data_loss), of(evaluation.data_loss_at_most));
+    PartProof { sums: point.sums(), evaluation: Evaluation { data_loss, data_loss_at_most, ..evaluation } }
 }
 
 /// The weights of the features, and the bias that those of the constant feature make.

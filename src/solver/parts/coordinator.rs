@@ -265,6 +265,7 @@ impl Coordinator {
         let own = Order {
             weights: self.weights.clone(),
             passes: self.effort().hot,
+            measure: !self.limits.cheap_rounds,
             tolerance: self.tolerance(),
             mean: None,
             ..own

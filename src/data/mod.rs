@@ -1,13 +1,15 @@
 //! Data: features as bytes, floats or sparse rows, labels with their names, splits, preprocessing and batches.
 //!
 //! Bytes stay bytes: an image set is never expanded as a whole, only batch by batch. Floats are single, and double only where single precision
-//! would blur a column ([`precision`]). Imports only `device` and `bounded`.
+//! would blur a column ([`precision`]). Imports only `device`, `bounded` and `durable`.
 
 pub mod batch;
+pub mod blocks;
 pub mod encoding;
 pub mod folds;
 pub mod frame;
 pub mod labels;
+pub mod moments;
 pub mod precision;
 pub mod scale;
 pub mod selection;
@@ -18,6 +20,7 @@ pub use encoding::{Encoded, Encoding, EncodingError, MissingConfig, MissingRule,
 pub use folds::Fold;
 pub use frame::{CellKind, Cells, Frame, FrameColumn};
 pub use labels::{LabelColumn, class_totals};
+pub use moments::Moments;
 pub use scale::{Center, Scale, Scaler};
 pub use selection::SelectedRows;
 pub use sparse::Csr;

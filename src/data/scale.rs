@@ -3,8 +3,8 @@
 //! `x' = r · (x − mean) / scale`, with r = 1 unless rows are brought to unit length (r = 1/‖x − mean‖). Dense rows are
 //! transformed batch by batch; sparse rows keep their zeros, and the offset `−mean/scale` goes through the weights.
 
-use super::Features;
 use super::precision::single;
+use super::{Features, Moments};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -47,53 +47,6 @@ pub struct Scaler {
     pub unit_row: bool,
     /// Whether it was fitted on rows in double precision: rows that are scored have to be so, too.
     pub double_rows: bool,
-}
-
-/// Column sums over rows, in f64; integers are summed exactly.
-struct Moments {
-    sum: Vec<f64>,
-    square: Vec<f64>,
-    min: Vec<f64>,
-    max: Vec<f64>,
-    stored: Vec<u32>,
-}
-
-impl Moments {
-    fn new(d: usize) -> Self {
-        Self {
-            sum: vec![0.0; d],
-            square: vec![0.0; d],
-            min: vec![f64::INFINITY; d],
-            max: vec![f64::NEG_INFINITY; d],
-            stored: vec![0; d],
-        }
-    }
-
-    fn add_rows(mut self, features: &Features, rows: &[u32], shift: &[f64]) -> Self {
-        for &row in rows {
-            features.for_each_cell(row as usize, |j, x| {
-                // Shifted by a typical row, so that a large mean does not swallow the variance.
-                let v = x - shift[j];
-                self.sum[j] += v;
-                self.square[j] += v * v;
-                self.min[j] = self.min[j].min(x);
-                self.max[j] = self.max[j].max(x);
-                self.stored[j] += 1;
-            });
-        }
-        self
-    }
-
-    fn merge(mut self, other: &Self) -> Self {
-        for j in 0..self.sum.len() {
-            self.sum[j] += other.sum[j];
-            self.square[j] += other.square[j];
-            self.min[j] = self.min[j].min(other.min[j]);
-            self.max[j] = self.max[j].max(other.max[j]);
-            self.stored[j] += other.stored[j];
-        }
-        self
-    }
 }
 
 /// Exact column sums of byte rows: 32-bit sums of at most 16,384 rows, added up in f64.
@@ -143,19 +96,28 @@ impl Scaler {
             }
             (_, Scale::Std | Scale::Minmax) => {}
         }
-        let n = rows.len() as f64;
-        let mut shift = vec![0.0; d];
-        if let (Features::U8(_) | Features::F32(_) | Features::F64(_), Some(&row)) = (features, rows.first()) {
-            features.for_each_cell(row as usize, |j, x| shift[j] = x);
-        }
-        let parts: Vec<Moments> =
-            rows.par_chunks(16_384).map(|rows| Moments::new(d).add_rows(features, rows, &shift)).collect();
-        let mut moments = parts.iter().fold(Moments::new(d), Moments::merge);
+        let empty = Moments::new(Moments::shift_of(features, rows.first().map(|&row| row as usize)));
+        let sums = |rows: &[u32]| {
+            let mut moments = empty.clone();
+            moments.add_rows(features, rows.iter().map(|&row| row as usize));
+            moments
+        };
+        let parts: Vec<Moments> = rows.par_chunks(16_384).map(sums).collect();
+        let moments = parts.iter().fold(empty, Moments::merge);
+        Self::of_moments(&moments, center, scale, double_rows)
+    }
+
+    /// Fits by the sums over the columns of the training rows.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn of_moments(moments: &Moments, center: Center, scale: Scale, double_rows: bool) -> Self {
+        let (d, n, shift) = (moments.n_features(), moments.rows as f64, &moments.shift);
+        let (mut min, mut max) = (moments.min.clone(), moments.max.clone());
         for j in 0..d {
             // A cell that a sparse row does not store is zero.
-            if (moments.stored[j] as usize) < rows.len() {
-                moments.min[j] = moments.min[j].min(0.0);
-                moments.max[j] = moments.max[j].max(0.0);
+            if moments.stored[j] < n {
+                min[j] = min[j].min(0.0);
+                max[j] = max[j].max(0.0);
             }
         }
         let means: Vec<f64> = (0..d).map(|j| moments.sum[j] / n + shift[j]).collect();
@@ -167,23 +129,21 @@ impl Scaler {
                     .map(|j| {
                         let mean = moments.sum[j] / n;
                         let deviation = (moments.square[j] / n - mean * mean).max(0.0).sqrt();
-                        if moments.min[j] < moments.max[j] && deviation > 0.0 { deviation } else { 1.0 }
+                        if min[j] < max[j] && deviation > 0.0 { deviation } else { 1.0 }
                     })
                     .collect::<Vec<f64>>(),
             ),
-            Scale::Minmax => Some(
-                (0..d)
-                    .map(|j| moments.max[j] - moments.min[j])
-                    .map(|range| if range > 0.0 { range } else { 1.0 })
-                    .collect(),
-            ),
+            Scale::Minmax => {
+                Some((0..d).map(|j| max[j] - min[j]).map(|range| if range > 0.0 { range } else { 1.0 }).collect())
+            }
         };
         let mean = match (center, scale) {
             (Center::Mean, _) => Some(rounded(means, double_rows)),
-            (Center::None, Scale::Minmax) => Some(moments.min.clone()),
+            (Center::None, Scale::Minmax) => Some(min),
             (Center::None, _) => None,
         };
-        Self { mean, scale: divisors.map(|s| rounded(s, double_rows)), ..fitted }
+        let scale_of = divisors.map(|s| rounded(s, double_rows));
+        Self { mean, scale: scale_of, unit_row: scale == Scale::UnitRow, double_rows }
     }
 
     /// The same with some features neither centred nor scaled: those that an encoding made, which are 1 or 0.

@@ -222,6 +222,12 @@ impl<V: Copy + Default> Csr<'_, u32, V> {
         self.n_features += usize::from(self.n_features > 0);
     }
 
+    /// Moves all cells one column to the left, over a first one in which there are none.
+    pub(crate) fn unshift(&mut self) {
+        self.indices.to_mut().iter_mut().for_each(|column| *column = column.saturating_sub(1));
+        self.n_features = self.n_features.saturating_sub(1);
+    }
+
     /// Appends the rows of `other` below; the width becomes the larger of the two.
     pub fn append(&mut self, other: &Csr<'_, u32, V>) {
         let base = self.indices.len();

@@ -2,6 +2,7 @@
 
 use super::numbers;
 use super::own_gradient::OwnArgs;
+use super::pack::PackArgs;
 use crate::bounded::Fraction;
 use crate::config::parse_assignment;
 use crate::device::DeviceName;
@@ -48,6 +49,8 @@ pub(super) enum Command {
     Weights(WeightsArgs),
     /// Compare numerical, analytic and autodiff gradients
     Gradcheck(GradcheckArgs),
+    /// Write data as blocks, to be read faster, or block by block where they exceed memory
+    Pack(PackArgs),
     /// Search hyper-parameters: grid or random search, ranked
     Search(SearchArgs),
     /// Redraw the figures of a finished run or search
@@ -68,7 +71,7 @@ pub(super) enum Command {
     Man(ManArgs),
 }
 
-fn assignment(text: &str) -> Result<(Vec<String>, Value), String> {
+pub(super) fn assignment(text: &str) -> Result<(Vec<String>, Value), String> {
     parse_assignment(text)
 }
 

@@ -18,6 +18,7 @@ mod numbers;
 pub mod output;
 mod own_data;
 mod own_gradient;
+mod pack;
 mod plot;
 mod predict;
 mod progress;
@@ -64,6 +65,7 @@ pub fn main<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>) -> Exi
         Command::Certify(args) => certify::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Gradcheck(args) => gradcheck::run(args),
+        Command::Pack(args) => pack::run(args),
         Command::Search(args) => search::run(args),
         Command::Plot(args) => plot::run(args),
         Command::Report(args) => report::run(args),

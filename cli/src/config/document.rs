@@ -139,6 +139,19 @@ pub fn subtables(document: &DocumentMut, name: &str) -> Vec<String> {
     table.map_or_else(Vec::new, |t| t.iter().filter(|(_, v)| v.is_table_like()).map(|(k, _)| k.to_owned()).collect())
 }
 
+/// The key of `[data]` that stands for a table.
+pub const BLOCKS: &str = "blocks";
+
+/// The tables of which there must be one, and the key that stands for one.
+pub fn choices(document: &DocumentMut, name: &str) -> Vec<String> {
+    let mut found = subtables(document, name);
+    let has_key = |key| document.get(name).and_then(Item::as_table_like).is_some_and(|table| table.contains_key(key));
+    if name == "data" && has_key(BLOCKS) && !found.iter().any(|table| table == BLOCKS) {
+        found.push(BLOCKS.into());
+    }
+    found
+}
+
 /// Refuses a loss with both a margin and costs.
 pub fn check_costs(document: &DocumentMut, file: &Path) -> Result<(), ConfigError> {
     let has = |loss: &str, key: &str| document["loss"][loss].get(key).is_some();

@@ -158,6 +158,7 @@ impl LoadedConfig {
         let of_data = self.run.data.paths_mut().into_iter().map(|(key, path)| (["data", format, key], path));
         let of_loss = self.run.loss.cost_file_mut().map(|path| (["loss", loss, "costs"], path));
         for (keys, path) in of_data.chain(of_loss) {
+            let keys: Vec<&str> = keys.into_iter().filter(|key| !key.is_empty()).collect();
             let key = keys.join(".");
             if path.exists() {
                 continue;
@@ -182,7 +183,11 @@ impl LoadedConfig {
                 let path = std::path::absolute(&path).unwrap_or(path);
                 // TOML is UTF-8: a path that is not stays as it was written, for it would name another file.
                 if let Some(path) = path.to_str() {
-                    let _ = document::set(&mut document, &keys.map(String::from), Value::from(path));
+                    let _ = document::set(
+                        &mut document,
+                        &keys.iter().map(|&key| key.into()).collect::<Vec<_>>(),
+                        Value::from(path),
+                    );
                 }
             }
             self.text = document.to_string();
@@ -196,12 +201,12 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
     for (name, choices) in [
         (
             "data",
-            "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow] or [data.images]",
+            "[data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow], [data.images] or `blocks` in [data]",
         ),
         ("loss", LossConfig::tables().as_str()),
         ("solver", "[solver.sgd], [solver.dual], [solver.lbfgs] or [solver.newton]"),
     ] {
-        let found = document::subtables(document, name);
+        let found = document::choices(document, name);
         // Loss and solver have defaults.
         if name != "data" && document.get(name).is_none() {
             continue;
@@ -210,7 +215,10 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
             [_] => continue,
             [] => format!("there is no [{name}.*] table: expected one of {choices}"),
             many => {
-                let tables: Vec<String> = many.iter().map(|t| format!("[{name}.{t}]")).collect();
+                let is_key = |choice: &str| name == "data" && choice == document::BLOCKS;
+                let shown =
+                    |t: &String| if is_key(t) { "`blocks` in [data]".to_owned() } else { format!("[{name}.{t}]") };
+                let tables: Vec<String> = many.iter().map(shown).collect();
                 format!("found {}: expected exactly one [{name}.*] table", tables.join(" and "))
             }
         };
@@ -280,13 +288,13 @@ fn check(run: &RunConfig) -> Result<(), Complaint> {
     };
     if text && !is_table {
         return Err(Complaint::new(
-            format!("preprocess.categories is set, but [data.{}] has no words", run.data.name()),
+            format!("preprocess.categories is set, but {} has no words", run.data.heading()),
             "it is for tables: [data.csv], [data.parquet], [data.arrow]",
         ));
     }
     if missing && !is_table && !is_array {
         return Err(Complaint::new(
-            format!("preprocess.missing is set, but [data.{}] has no missing values", run.data.name()),
+            format!("preprocess.missing is set, but {} has no missing values", run.data.heading()),
             "it is for tables and arrays: [data.csv], [data.parquet], [data.arrow], [data.npy]",
         ));
     }

@@ -32,7 +32,7 @@ use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::{Message, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
 use file::FooterFile;
-use parts::{ColumnBatch, TypedFile, damaged, in_words, wrong};
+use parts::{ColumnBatch, Portion, TypedFile, damaged, in_words, wrong};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -130,13 +130,13 @@ impl TypedFile for ArrowFile {
     fn read(
         &mut self,
         columns: &[usize],
-        most: usize,
+        portion: Portion,
         sink: &mut dyn FnMut(ColumnBatch) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let mut first = 0;
         let mut pass_on = |batch: &RecordBatch| {
-            for at in (0..batch.num_rows()).step_by(most) {
-                let n = most.min(batch.num_rows() - at);
+            for at in (0..batch.num_rows()).step_by(portion.rows) {
+                let n = portion.rows.min(batch.num_rows() - at);
                 let columns = columns.iter().map(|&c| (c, batch.column(c).slice(at, n))).collect();
                 sink(ColumnBatch { first: first + at, columns })?;
             }

@@ -14,7 +14,9 @@
 mod archive;
 
 use super::open::{self, Source, looks_like};
+use super::pieces::{PieceSink, RowPiece, StreamedData, WeightFeed};
 use super::{Part, assemble, limit, quote};
+use crate::data::blocks::DataPart;
 use crate::data::{Dataset, Dense, Features, ImageShape, LabelColumn};
 use crate::format::{DataError, Position, Table};
 use serde::{Deserialize, Serialize};
@@ -79,13 +81,45 @@ impl CifarConfig {
         Ok(Dataset { image_shape: Some(SHAPE), ..dataset })
     }
 
-    fn read_folder(&self) -> Result<CifarParts, DataError> {
-        let dir = &self.dir;
-        let entries = std::fs::read_dir(dir).map_err(|e| open::path_error(dir, &e))?;
+    /// Reads the batches of a folder one by one; `None` for an archive.
+    pub(super) fn in_pieces(&self, sink: &mut PieceSink<'_>) -> Result<Option<StreamedData>, DataError> {
+        let metadata = std::fs::metadata(&self.dir).map_err(|e| open::path_error(&self.dir, &e))?;
+        if !metadata.is_dir() {
+            return Ok(None);
+        }
+        let (batches, layout) = self.batches()?;
+        let mut notes = Vec::new();
+        let class_names = read_names(&self.dir, layout, &mut notes)?;
+        let mut feed = WeightFeed::open(self.weights.as_deref())?;
+        for batch in &batches {
+            let (mut source, mut records) = (Source::open(&self.dir.join(&batch.name))?, Records::default());
+            records.append(&mut source, layout)?;
+            check_labels(source.file(), &records.labels, class_names.len())?;
+            let part = if batch.is_test { DataPart::Test } else { DataPart::Train };
+            let weights = if batch.is_test { None } else { feed.next(records.labels.len())? };
+            let labels = records.labels.into_iter().map(u32::from).collect();
+            let labels = LabelColumn::from_ids(class_names.clone(), labels);
+            let features = Features::U8(Dense::new(N_PIXELS, records.pixels));
+            sink(part, RowPiece { features, labels, weights })?;
+        }
+        feed.end()?;
+        let (class_names, image_shape) = (Some(class_names), Some(SHAPE));
+        Ok(Some(StreamedData { class_names, image_shape, notes, ..StreamedData::default() }))
+    }
+
+    /// The files of a folder in their order, and the layout of their records.
+    fn batches(&self) -> Result<(Vec<BatchFile>, RecordLayout), DataError> {
+        let entries = std::fs::read_dir(&self.dir).map_err(|e| open::path_error(&self.dir, &e))?;
         let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         let mut batches: Vec<BatchFile> = names.iter().filter_map(|name| BatchFile::of(name)).collect();
         let layout = self.layout(&batches, &names)?;
         batches.sort();
+        Ok((batches, layout))
+    }
+
+    fn read_folder(&self) -> Result<CifarParts, DataError> {
+        let dir = &self.dir;
+        let (batches, layout) = self.batches()?;
         let total: u64 =
             batches.iter().filter_map(|b| std::fs::metadata(dir.join(&b.name)).ok()).map(|m| m.len()).sum();
         let mut notes = Vec::new();

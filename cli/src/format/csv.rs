@@ -15,6 +15,7 @@
 mod cell;
 mod header;
 mod parse;
+mod pieces;
 mod row;
 mod table;
 mod text;
@@ -196,20 +197,10 @@ impl CsvConfig {
         reading: &Reading<'_>,
         notes: &mut Vec<String>,
     ) -> Result<Read, DataError> {
-        if self.decimal == Decimal::Comma && self.delimiter.is_some_and(|d| d.0 == b',') {
-            let problem = "`delimiter` and `decimal` of [data.csv] are both `,`";
-            return Err(DataError::content(path, Position::File, problem)
-                .with_hint("numbers with a decimal comma are separated by `;`, a tab or blanks"));
-        }
-        let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
-        let settings = self.settings(&special, self.header.or((named || train.is_some()).then_some(true)));
+        self.check(path)?;
         let names = known.as_ref().and_then(|columns| columns.names.as_deref()).or(train);
-        let open = |source: Source| {
-            refuse_binary(&source)?;
-            parse::open(source, &settings, |found, n_columns| Plan::of_table(found, n_columns, &special, names))
-        };
-        let rules = reading.cells;
-        let is_encoded = rules.text || rules.missing || !special.category.is_empty();
+        let open = |source: Source| self.opened(source, names, train.is_some());
+        let (rules, is_encoded) = (reading.cells, self.is_encoded(reading));
         let pipe = Pipe::new(path, is_encoded && known.is_none())?;
         let mut opened = open(pipe.source(path)?)?;
         notes.extend(opened.note.take());
@@ -217,7 +208,7 @@ impl CsvConfig {
             notes.push(format!("{}: column {column} has no name and is left out", path.display()));
         }
         let names = opened.plan.feature_names.clone();
-        let has_dates = opened.kinds.iter().any(|kinds| matches!(kinds.column(), CellKind::Date | CellKind::Time));
+        let has_dates = has_dates(&opened);
         let rows = match known {
             Some(columns) => table::read(&columns, opened, path)?,
             None if is_encoded || has_dates => table::learn(opened, rules, || open(pipe.source(path)?), path)?,
@@ -228,6 +219,32 @@ impl CsvConfig {
         let part = Part { weights, frame: Some(rows.frame), ..Part::new(path, path, features, rows.labels) };
         Ok(Read { part, names })
     }
+
+    fn check(&self, path: &Path) -> Result<(), DataError> {
+        if self.decimal == Decimal::Comma && self.delimiter.is_some_and(|d| d.0 == b',') {
+            let problem = "`delimiter` and `decimal` of [data.csv] are both `,`";
+            return Err(DataError::content(path, Position::File, problem)
+                .with_hint("numbers with a decimal comma are separated by `;`, a tab or blanks"));
+        }
+        Ok(())
+    }
+
+    /// Whether cells may be words or missing.
+    fn is_encoded(&self, reading: &Reading<'_>) -> bool {
+        reading.cells.text || reading.cells.missing || !self.category.is_empty()
+    }
+
+    /// Opens a part whose features have these names; a test part has a header where the train part has one.
+    fn opened(&self, source: Source, names: Option<&[String]>, is_test: bool) -> Result<OpenText, DataError> {
+        refuse_binary(&source)?;
+        let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
+        let settings = self.settings(&special, self.header.or((named || is_test).then_some(true)));
+        parse::open(source, &settings, |found, n_columns| Plan::of_table(found, n_columns, &special, names))
+    }
+}
+
+fn has_dates(opened: &OpenText) -> bool {
+    opened.kinds.iter().any(|kinds| matches!(kinds.column(), CellKind::Date | CellKind::Time))
 }
 
 /// A part, and the names of its columns of features.

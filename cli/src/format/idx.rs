@@ -13,7 +13,9 @@
 //! Y. LeCun, C. Cortes, C. J. C. Burges, *The MNIST database of handwritten digits*, section "File formats".
 
 use super::open::{Source, checked_product, looks_like};
+use super::pieces::{PieceSink, RowPiece, StreamedData, WeightFeed, rows_of};
 use super::{Part, assemble};
+use crate::data::blocks::DataPart;
 use crate::data::{Dataset, Dense, Features, ImageShape, LabelColumn};
 use crate::format::{DataError, Position, Table};
 use serde::{Deserialize, Serialize};
@@ -53,12 +55,7 @@ impl IdxConfig {
     /// # Errors
     /// As for [`DataConfig::load`](super::DataConfig::load).
     pub fn load(&self) -> Result<Dataset, DataError> {
-        let test_paths = match (&self.test_images, &self.test_labels) {
-            (Some(images), Some(labels)) => Some((images, labels)),
-            (None, None) => None,
-            (Some(alone), None) => return Err(one_of_two(alone, "`test_images` is given without `test_labels`")),
-            (None, Some(alone)) => return Err(one_of_two(alone, "`test_labels` is given without `test_images`")),
-        };
+        let test_paths = self.test_paths()?;
         let (train, test) = rayon::join(
             || read_part(&self.train_images, &self.train_labels),
             || test_paths.map(|(images, labels)| read_part(images, labels)).transpose(),
@@ -68,14 +65,63 @@ impl IdxConfig {
         let test = match test? {
             None => None,
             Some((test, shape)) if shape == image_shape => Some(test),
-            Some((test, shape)) => {
-                let (found, expected) = (describe(shape), describe(image_shape));
-                let problem = format!("rows are {found}, expected {expected} as in the train part");
-                return Err(DataError::content(test.file, Position::File, problem));
-            }
+            Some((test, shape)) => return Err(other_shape(&test.file, shape, image_shape)),
         };
         Ok(Dataset { image_shape, ..assemble(train, test, None, Vec::new())? })
     }
+
+    fn test_paths(&self) -> Result<Option<(&PathBuf, &PathBuf)>, DataError> {
+        match (&self.test_images, &self.test_labels) {
+            (Some(images), Some(labels)) => Ok(Some((images, labels))),
+            (None, None) => Ok(None),
+            (Some(alone), None) => Err(one_of_two(alone, "`test_images` is given without `test_labels`")),
+            (None, Some(alone)) => Err(one_of_two(alone, "`test_labels` is given without `test_images`")),
+        }
+    }
+
+    /// Reads both parts in pieces.
+    pub(super) fn in_pieces(&self, sink: &mut PieceSink<'_>) -> Result<StreamedData, DataError> {
+        let mut feed = WeightFeed::open(self.weights.as_deref())?;
+        let test = self.test_paths()?;
+        let image_shape = part_in_pieces(&self.train_images, &self.train_labels, &mut |features, labels| {
+            let weights = feed.next(labels.len())?;
+            sink(DataPart::Train, RowPiece { features, labels, weights })
+        })?;
+        feed.end()?;
+        if let Some((images, labels)) = test {
+            let shape = part_in_pieces(images, labels, &mut |features, labels| {
+                sink(DataPart::Test, RowPiece { features, labels, weights: None })
+            })?;
+            if shape != image_shape {
+                return Err(other_shape(images, shape, image_shape));
+            }
+        }
+        Ok(StreamedData { image_shape, ..StreamedData::default() })
+    }
+}
+
+fn other_shape(file: &Path, found: Option<ImageShape>, expected: Option<ImageShape>) -> DataError {
+    let (found, expected) = (describe(found), describe(expected));
+    let problem = format!("rows are {found}, expected {expected} as in the train part");
+    DataError::content(file, Position::File, problem)
+}
+
+fn part_in_pieces(
+    image_file: &Path,
+    label_file: &Path,
+    take: &mut dyn FnMut(Features<'static>, LabelColumn) -> Result<(), DataError>,
+) -> Result<Option<ImageShape>, DataError> {
+    let (mut images, mut labels) = (Source::open(image_file)?, Source::open(label_file)?);
+    let header = IdxHeader::of_images(&mut images)?;
+    let label_header = IdxHeader::of_labels(&mut labels, image_file, header.n_rows)?;
+    let together = rows_of(header.width * header.element.size());
+    for first in (0..header.n_rows).step_by(together) {
+        let n = together.min(header.n_rows - first);
+        take(header.rows(&mut images, first, n)?, label_header.labels(&mut labels, first, n)?)?;
+    }
+    header.expect_end(&mut images)?;
+    label_header.expect_end(&mut labels)?;
+    header.image_shape()
 }
 
 fn one_of_two(given: &Path, problem: &str) -> DataError {
@@ -270,19 +316,11 @@ impl IdxHeader {
         if self.element == IdxElement::U8 {
             return Ok(Features::U8(Dense::new(self.width, self.read_bytes(source)?)));
         }
-        let size = self.element.size();
         let (mut values, mut bytes, mut left) = (Vec::new(), Vec::new(), self.n_bytes);
         while left > 0 {
             bytes.clear();
             let got = source.read_up_to(&mut bytes, left.min(1 << 20))?;
-            for element in bytes.chunks_exact(size) {
-                let value = narrow(self.element.value(element));
-                values.push(value.ok_or_else(|| {
-                    let problem = "found a value that is not finite or beyond the range of f32".to_owned();
-                    DataError::content(&self.file, Position::Record(values.len() / self.width + 1), problem)
-                        .with_hint("replace missing values, or drop their rows, before training")
-                })?);
-            }
+            self.narrowed(&bytes, 0, &mut values)?;
             if got < left.min(1 << 20) {
                 return Err(self.cut(self.n_bytes - left + got));
             }
@@ -293,13 +331,53 @@ impl IdxHeader {
         Ok(Features::F32(Dense::new(self.width, values)))
     }
 
-    fn read_labels(&self, source: &mut Source) -> Result<LabelColumn, DataError> {
-        let bytes = self.read_bytes(source)?;
+    /// Appends elements to those of the rows from `first` on.
+    fn narrowed(&self, bytes: &[u8], first: usize, values: &mut Vec<f32>) -> Result<(), DataError> {
+        for element in bytes.chunks_exact(self.element.size()) {
+            let value = narrow(self.element.value(element));
+            values.push(value.ok_or_else(|| {
+                let problem = "found a value that is not finite or beyond the range of f32".to_owned();
+                DataError::content(&self.file, Position::Record(first + values.len() / self.width + 1), problem)
+                    .with_hint("replace missing values, or drop their rows, before training")
+            })?);
+        }
+        Ok(())
+    }
+
+    /// The bytes of the next rows, of which `first` have been read.
+    fn next(&self, source: &mut Source, first: usize, n: usize) -> Result<Vec<u8>, DataError> {
+        let row = self.n_bytes / self.n_rows as u64;
+        let mut bytes = Vec::new();
+        let got = source.read_up_to(&mut bytes, row * n as u64)?;
+        if got < row * n as u64 { Err(self.cut(row * first as u64 + got)) } else { Ok(bytes) }
+    }
+
+    /// The next rows of features.
+    fn rows(&self, source: &mut Source, first: usize, n: usize) -> Result<Features<'static>, DataError> {
+        let bytes = self.next(source, first, n)?;
+        if self.element == IdxElement::U8 {
+            return Ok(Features::U8(Dense::new(self.width, bytes)));
+        }
+        let mut values = Vec::new();
+        self.narrowed(&bytes, first, &mut values)?;
+        Ok(Features::F32(Dense::new(self.width, values)))
+    }
+
+    /// The next labels.
+    fn labels(&self, source: &mut Source, first: usize, n: usize) -> Result<LabelColumn, DataError> {
+        Ok(self.labels_of(&self.next(source, first, n)?))
+    }
+
+    fn labels_of(&self, bytes: &[u8]) -> LabelColumn {
         let mut labels = LabelColumn::new();
         for element in bytes.chunks_exact(self.element.size()) {
             labels.push(&self.element.value(element).to_string());
         }
-        Ok(labels)
+        labels
+    }
+
+    fn read_labels(&self, source: &mut Source) -> Result<LabelColumn, DataError> {
+        Ok(self.labels_of(&self.read_bytes(source)?))
     }
 
     /// All elements as they stand in the file, which must end after them.

@@ -15,8 +15,10 @@ mod line;
 
 use super::columns::Wanted;
 use super::open::{Source, is_text, looks_like};
+use super::pieces::{PieceSink, RowPiece, StreamedData, WeightFeed};
 use super::precision::{FloatType, dense_in_double, exact, is_regular};
 use super::{Part, assemble, quote};
+use crate::data::blocks::DataPart;
 use crate::data::{Csr, Dataset, Features, LabelColumn, precision};
 use crate::format::{DataError, Position, Table};
 use serde::{Deserialize, Serialize};
@@ -108,6 +110,34 @@ impl LibsvmConfig {
         self.load_by(float, self.index_base)
     }
 
+    /// Reads both parts in pieces, in single precision. Where the base is open, indices are taken as they stand.
+    pub(super) fn in_pieces(&self, sink: &mut PieceSink<'_>) -> Result<StreamedData, DataError> {
+        let base = u32::from(self.index_base == IndexBase::One);
+        let mut has_zero = false;
+        let mut feed = WeightFeed::open(self.weights.as_deref())?;
+        let mut part = |part: DataPart, path: &Path| {
+            blocks::visit(opened(path)?, base, &mut |rows, labels| {
+                has_zero |= (0..rows.n_rows()).any(|row| rows.row(row).0.first() == Some(&0));
+                let weights = if part == DataPart::Train { feed.next(labels.len())? } else { None };
+                sink(part, RowPiece { features: Features::Sparse(rows), labels, weights })
+            })
+        };
+        part(DataPart::Train, &self.train)?;
+        self.test.as_deref().map_or(Ok(()), |test| part(DataPart::Test, test))?;
+        feed.end()?;
+        let first_is_unused = self.index_base == IndexBase::Auto && !has_zero;
+        let mut facts = StreamedData { first_is_unused, ..StreamedData::default() };
+        facts.notes.extend((self.index_base == IndexBase::Auto && has_zero).then(|| self.note_of_zero()));
+        Ok(facts)
+    }
+
+    fn note_of_zero(&self) -> String {
+        format!(
+            "{}: found an index 0, indices count from 0: `index_base = 0` of [data.libsvm] says so of files without one, too",
+            self.train.display()
+        )
+    }
+
     /// The same with indices from a base; `auto` is decided by both parts together.
     fn load_by(&self, float: FloatType, base: IndexBase) -> Result<Dataset, DataError> {
         let (mut notes, mut base_of_test, mut base_of_train) = (Vec::new(), base, base);
@@ -131,10 +161,7 @@ impl LibsvmConfig {
             return self.load_by(float, IndexBase::Zero);
         }
         if self.index_base == IndexBase::Auto && base_of_train == IndexBase::Zero {
-            notes.push(format!(
-                "{}: found an index 0, indices count from 0: `index_base = 0` of [data.libsvm] says so of files without one, too",
-                self.train.display()
-            ));
+            notes.push(self.note_of_zero());
         }
         assemble(train.weighted_by(self.weights.as_deref())?, test, None, notes)
     }
@@ -189,14 +216,7 @@ fn read_part(
     base: &mut IndexBase,
     notes: &mut Vec<String>,
 ) -> Result<Part, DataError> {
-    let open = || {
-        let source = Source::open(path)?;
-        if !source.head().is_empty() && !is_text(source.head()) {
-            let problem = format!("found {}, expected libsvm text", looks_like(source.head()));
-            return Err(DataError::content(path, Position::File, problem));
-        }
-        Ok(source)
-    };
+    let open = || opened(path);
     let (features, labels) = match cells {
         CellStorage::Single => single(blocks::read(open()?, true, base)?),
         CellStorage::Double(width) => {
@@ -216,6 +236,15 @@ fn read_part(
         }
     };
     Ok(Part::new(path, path, features, labels))
+}
+
+fn opened(path: &Path) -> Result<Source, DataError> {
+    let source = Source::open(path)?;
+    if !source.head().is_empty() && !is_text(source.head()) {
+        let problem = format!("found {}, expected libsvm text", looks_like(source.head()));
+        return Err(DataError::content(path, Position::File, problem));
+    }
+    Ok(source)
 }
 
 fn single((rows, labels): (Csr<'static, u32, f32>, LabelColumn)) -> (Features<'static>, LabelColumn) {

@@ -6,6 +6,8 @@
 
 mod append;
 mod arrow;
+mod assemble;
+pub mod blocks;
 mod caught;
 pub mod cifar;
 pub mod columns;
@@ -24,6 +26,7 @@ pub mod limit;
 pub mod npy;
 pub mod open;
 pub mod parquet;
+pub mod pieces;
 mod precision;
 mod random;
 pub mod reading;
@@ -34,6 +37,8 @@ mod zstd;
 
 pub use arrow::table::TypedConfig;
 pub use arrow::text::KeptColumn;
+pub(crate) use assemble::{Part, assemble, check_classes, check_size, class_rule, unseen_label};
+pub use blocks::BlocksConfig;
 pub use cifar::{CifarConfig, CifarLabels};
 pub use columns::{Column, Wanted};
 pub use csv::CsvConfig;
@@ -50,12 +55,9 @@ pub use precision::FloatType;
 pub use reading::{CellRules, Reading};
 pub use table::Table;
 
-use crate::data::{Dataset, Features, Frame, LabelColumn};
-use crate::visible::listed;
-use append::append_rows;
+use crate::data::Dataset;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +84,8 @@ pub enum DataConfig {
     Arrow(TypedConfig),
     /// Folders of images.
     Images(ImagesConfig),
+    /// A folder of packed blocks.
+    Blocks(BlocksConfig),
 }
 
 impl DataConfig {
@@ -98,10 +102,20 @@ impl DataConfig {
             Self::Parquet(_) => "parquet",
             Self::Arrow(_) => "arrow",
             Self::Images(_) => "images",
+            Self::Blocks(_) => "blocks",
         }
     }
 
-    /// The configured paths with their keys, to be resolved and checked before anything is read.
+    /// The table or key of the configuration, as it is written there.
+    #[must_use]
+    pub fn heading(&self) -> String {
+        match self {
+            Self::Blocks(_) => "`blocks` of [data]".into(),
+            other => format!("[data.{}]", other.name()),
+        }
+    }
+
+    /// The configured paths with their keys, of which that of blocks is empty, to be resolved and checked before anything is read.
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         match self {
             Self::Digits(config) => config.paths_mut(),
@@ -112,6 +126,7 @@ impl DataConfig {
             Self::Npy(config) => config.paths_mut(),
             Self::Parquet(config) | Self::Arrow(config) => config.paths_mut(),
             Self::Images(config) => config.paths_mut(),
+            Self::Blocks(config) => config.paths_mut(),
         }
     }
 
@@ -140,6 +155,7 @@ impl DataConfig {
             Self::Parquet(config) => config.load_as::<parquet::ParquetFile>(reading),
             Self::Arrow(config) => config.load_as::<arrow::ArrowFile>(reading),
             Self::Images(config) => config.load(),
+            Self::Blocks(config) => config.load(float),
         }
     }
 }
@@ -267,123 +283,6 @@ pub fn read_source(source: Source, format: Option<Format>, wanted: Option<&Wante
     format.read(source, wanted)
 }
 
-/// A train or test part and the files that its rows and its labels come from, for messages.
-pub(crate) struct Part {
-    pub(crate) file: PathBuf,
-    pub(crate) label_file: PathBuf,
-    pub(crate) features: Features<'static>,
-    /// The rows where they have to be encoded; `features` has no columns then.
-    pub(crate) frame: Option<Frame>,
-    pub(crate) labels: LabelColumn,
-    /// For the train part: one a row; `None` where all are 1.
-    pub(crate) weights: Option<Vec<f32>>,
-}
-
-impl Part {
-    /// A part without row weights.
-    fn new(file: &Path, label_file: &Path, features: Features<'static>, labels: LabelColumn) -> Self {
-        let (file, label_file) = (file.to_path_buf(), label_file.to_path_buf());
-        Self { file, label_file, features, frame: None, labels, weights: None }
-    }
-
-    /// The same with the row weights of a text file, where there is one.
-    fn weighted_by(self, file: Option<&Path>) -> Result<Self, DataError> {
-        let weights = file.map(|file| weights::read(file, self.features.n_rows())).transpose()?;
-        Ok(Self { weights, ..self })
-    }
-}
-
-/// A model of more weights (4 GiB of them) fits no machine together with its gradient.
-const MOST_WEIGHTS: usize = 1 << 30;
-
-/// Puts the test part below the train part. The classes are those of the train part, or `class_names` where the format names
-/// them.
-pub(crate) fn assemble(
-    mut train: Part,
-    test: Option<Part>,
-    class_names: Option<Vec<String>>,
-    mut notes: Vec<String>,
-) -> Result<Dataset, DataError> {
-    let n_train = train.features.n_rows();
-    if let Some(label) = labels::fraction(&train.labels) {
-        let problem = format!("found label {} among labels that are all numbers, expected classes", quote(label));
-        return Err(DataError::content(&train.label_file, Position::File, problem).with_hint(
-            "amounts are predicted by regression; steps such as 1.5 are classes where they are written as words, as `grade 1.5`",
-        ));
-    }
-    let class_names = class_names.unwrap_or_else(|| self::class_names(&train.labels));
-    let mut labels = classes_of(&train, &class_names)?;
-    let mut seen = vec![0usize; class_names.len()];
-    labels.iter().for_each(|&class| seen[class as usize] += 1);
-    let present: Vec<&str> = class_names.iter().zip(&seen).filter(|(_, n)| **n > 0).map(|(c, _)| c.as_str()).collect();
-    if present.len() < 2 {
-        let found = present.first().map_or("no row".to_owned(), |name| format!("one class only, {}", quote(name)));
-        return Err(DataError::content(
-            &train.label_file,
-            Position::File,
-            format!("found {found} in {n_train} rows, expected at least two classes"),
-        )
-        .with_hint("there is nothing to tell apart: are these the right labels?"));
-    }
-    let width = train.features.n_features();
-    if width.checked_mul(class_names.len()).is_none_or(|weights| weights > MOST_WEIGHTS) {
-        let problem = format!(
-            "found {width} features and {} classes, expected at most {MOST_WEIGHTS} weights",
-            class_names.len()
-        );
-        return Err(DataError::content(&train.file, Position::File, problem)
-            .with_hint("is one feature index wrong? the largest sets the number of features"));
-    }
-    if present.len() < class_names.len() {
-        let absent = class_names.iter().zip(&seen).filter(|(_, n)| **n == 0).map(|(name, _)| name.clone());
-        let absent = listed(&absent.collect::<Vec<_>>());
-        notes.push(format!("{}: no row of class {absent}", train.label_file.display()));
-    }
-    let mut weights = train.weights;
-    if let Some(test) = test {
-        if let Some(weights) = &mut weights {
-            weights.resize(n_train + test.features.n_rows(), 1.0);
-        }
-        labels.extend(classes_of(&test, &class_names)?);
-        if let (Some(frame), Some(below)) = (&mut train.frame, test.frame) {
-            frame.append(below);
-        }
-        append_rows(&mut train.features, test.features, &test.file, &mut notes)?;
-    }
-    Ok(Dataset {
-        features: train.features,
-        frame: train.frame,
-        encoding: None,
-        labels,
-        class_names,
-        n_train,
-        weights,
-        feature_names: None,
-        image_shape: None,
-        notes,
-    })
-}
-
-fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError> {
-    let labels = Classes::new(class_names).named(&part.labels);
-    labels.to_classes(class_names).map_err(|row| {
-        let label = quote(labels.name(row));
-        let known: HashSet<&str> = class_names.iter().map(String::as_str).collect();
-        let unseen = (0..labels.len()).filter(|&i| !known.contains(labels.name(i)));
-        let others = match unseen.count() {
-            1 => String::new(),
-            n => format!("; {n} rows have such labels"),
-        };
-        let problem = format!("label {label} does not occur in the train part{others}");
-        DataError::content(&part.label_file, Position::Record(row + 1), problem).with_hint(format!(
-            "no model could get these rows right: remove them, or train on rows of their classes; the train part has {} \
-             classes: {}",
-            class_names.len(),
-            listed(class_names)
-        ))
-    })
-}
-
 /// Text of the user's in backticks: shortened, control characters escaped.
 pub(crate) fn quote(text: &str) -> String {
     const LONGEST: usize = 40;
@@ -412,6 +311,7 @@ mod tests {
             ("[parquet]\ntrain = \"a\"\ntest = \"b\"\nlabel = \"y\"\n", &["train", "test"]),
             ("[arrow]\ntrain = \"a\"\nlabel = -1\nignore = [\"id\"]\n", &["train"]),
             ("[images]\ntrain = \"a\"\ntest = \"b\"\n", &["train", "test"]),
+            ("blocks = \"a\"\n", &[""]),
         ] {
             let mut config = parse(text).unwrap();
             assert_eq!(toml::to_string(&config).unwrap(), text);

@@ -16,6 +16,7 @@
 pub mod array;
 mod frame;
 mod header;
+mod pieces;
 mod sparse;
 mod vectors;
 mod zip;

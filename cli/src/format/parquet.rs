@@ -13,7 +13,7 @@
 mod chunks;
 pub mod write;
 
-use super::arrow::parts::{ColumnBatch, TypedFile, damaged, in_words, wrong};
+use super::arrow::parts::{ColumnBatch, Portion, TypedFile, damaged, in_words, wrong};
 use super::caught::caught;
 use super::open::{Source, looks_like};
 use super::random::RandomBytes;
@@ -32,9 +32,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 const MAGIC: &[u8] = b"PAR1";
-/// Columns that are decoded at the same time.
-const COLUMNS: usize = super::arrow::rows::COLUMNS;
-
 /// True for the first bytes of a file.
 pub(super) fn detect(head: &[u8]) -> bool {
     head.starts_with(MAGIC)
@@ -102,14 +99,14 @@ impl TypedFile for ParquetFile {
     fn read(
         &mut self,
         columns: &[usize],
-        most: usize,
+        portion: Portion,
         sink: &mut dyn FnMut(ColumnBatch) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let mut first = 0;
         for (group, about) in self.metadata.metadata().row_groups().iter().enumerate() {
             let n_rows = usize::try_from(about.num_rows()).unwrap_or(0);
-            for some in columns.chunks(COLUMNS) {
-                let readers = some.iter().map(|&c| Ok((c, self.reader(group, c, most.min(n_rows))?)));
+            for some in columns.chunks(portion.columns) {
+                let readers = some.iter().map(|&c| Ok((c, self.reader(group, c, portion.rows.min(n_rows))?)));
                 let mut readers = readers.collect::<Result<Vec<_>, DataError>>()?;
                 let mut at = 0;
                 while at < n_rows {

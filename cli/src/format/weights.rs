@@ -10,10 +10,15 @@ pub(super) const HINT: &str = "a weight is a factor of the row's loss: 2 counts 
 
 /// Reads one weight a line, for as many rows as the train part has. Blank lines and lines that begin with `#` are skipped.
 pub(super) fn read(path: &Path, n_rows: usize) -> Result<Vec<f32>, DataError> {
+    fitting(of_file(path)?, path, n_rows)
+}
+
+/// Reads one weight a line.
+pub(super) fn of_file(path: &Path) -> Result<Vec<f32>, DataError> {
     let mut text = Vec::new();
     Source::open(path)?.read_all(&mut text)?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-    let mut weights = Vec::with_capacity(n_rows.min(text.len()));
+    let mut weights = Vec::new();
     for (line, n_line) in text.split(|&b| b == b'\n').zip(1..) {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
@@ -22,7 +27,7 @@ pub(super) fn read(path: &Path, n_rows: usize) -> Result<Vec<f32>, DataError> {
         let weight = number(line).filter(|w| is_weight(*w));
         weights.push(weight.ok_or_else(|| refused(path, Position::Line(n_line), &String::from_utf8_lossy(line)))?);
     }
-    fitting(weights, path, n_rows)
+    Ok(weights)
 }
 
 /// The weights, if there is one a row and they are not all 0.

@@ -4,7 +4,7 @@ use super::{RunError, prepare_for};
 use crate::config::LoadedConfig;
 use crate::data::{Dataset, Features, Split};
 use crate::evaluation::{self, Evaluation};
-use crate::format::{Classes, class_names};
+use crate::format::{BlocksConfig, Classes, FloatType, class_names};
 use crate::model::Classifier;
 use crate::visible;
 use std::path::Path;
@@ -40,10 +40,25 @@ pub fn labelled(path: &Path, model: &Classifier) -> Result<LabelledRows, RunErro
     if path.extension().is_some_and(|e| e == "toml") {
         return labelled_by(&LoadedConfig::load(path, &[])?, model);
     }
+    if BlocksConfig::is_folder(path) {
+        return labelled_blocks(path, model);
+    }
     let mut data = renumbered(labelled_file(path, model)?, model, path)?;
     data.features = conform(data.features, model, path)?;
     let rows = all_rows(&data.features);
     Ok(LabelledRows { data, rows, name: path.display().to_string() })
+}
+
+/// The test part of a folder of blocks, or all rows where it has none.
+fn labelled_blocks(path: &Path, model: &Classifier) -> Result<LabelledRows, RunError> {
+    let blocks = BlocksConfig { dir: path.to_path_buf() };
+    let mut data = renumbered(blocks.load(FloatType::of(model.scaler.double_rows))?, model, path)?;
+    data.features = conform(data.features, model, path)?;
+    let (all, name) = (all_rows(&data.features), path.display().to_string());
+    let test = data.n_train;
+    let (rows, name) =
+        if test < all.len() { (all[test..].to_vec(), format!("test part of {name}")) } else { (all, name) };
+    Ok(LabelledRows { data, rows, name })
 }
 
 /// The rows to report on of a configuration's data: test, else validation, else train.

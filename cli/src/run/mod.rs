@@ -14,6 +14,7 @@ mod journal;
 mod labelled;
 pub mod measure;
 mod memory;
+pub mod pack;
 pub mod path;
 pub mod record;
 pub mod recorded;

@@ -37,7 +37,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[data.digits]",
         "[data.digit]",
-        "4:7: unknown variant `digit`, expected one of `digits`, `idx`, `cifar`, `libsvm`, `csv`, `npy`, `parquet`, `arrow`, `images`",
+        "4:7: unknown variant `digit`, expected one of `digits`, `idx`, `cifar`, `libsvm`, `csv`, `npy`, `parquet`, `arrow`, `images`, `blocks`",
         "did you mean `digits`?",
     ),
     (
@@ -55,7 +55,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[data.digits]",
         "[dta.digits]",
-        "there is no [data.*] table: expected one of [data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow] or [data.images]",
+        "there is no [data.*] table: expected one of [data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow], [data.images] or `blocks` in [data]",
         "did you mean `data` where the file says `dta`?",
     ),
     (
@@ -276,7 +276,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     (
         "[data.digits]\n",
         "",
-        "there is no [data.*] table: expected one of [data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow] or [data.images]",
+        "there is no [data.*] table: expected one of [data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow], [data.images] or `blocks` in [data]",
         TABLES,
     ),
     (
@@ -620,7 +620,7 @@ fn a_configuration_that_cannot_be_read_says_why() {
         assert_eq!(desk.run(&["train", file]).hint(), hint);
     }
     desk.write("empty.toml", "");
-    let problem = "empty.toml: there is no [data.*] table: expected one of [data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow] or [data.images]";
+    let problem = "empty.toml: there is no [data.*] table: expected one of [data.digits], [data.idx], [data.cifar], [data.libsvm], [data.csv], [data.npy], [data.parquet], [data.arrow], [data.images] or `blocks` in [data]";
     verdict.hold(&Case { what: "empty", problem, hint: TABLES }, &desk.run(&["train", "empty.toml"]), 2);
     verdict.assert();
     // Files from editors on Windows, with a byte order mark and CR LF, are read.

@@ -29,6 +29,7 @@ mod newton; // the interior point method: every loss and bias on features of all
 mod numbers; // extreme numbers for every key and argument: a sentence, or a run that ends when it is told to
 mod optima; // the exact solver and the losses against certified optima of an independent method
 mod optimizers; // the optimisers by name: each trains, the plain ones make the steps of the textbook
+mod pack; // folders of blocks: the rows of every format come back; damaged, foreign and half done ones are refused
 mod parts; // ascent in parts on several threads: the optimum of one, limits, interruptions, paths
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read

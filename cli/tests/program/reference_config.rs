@@ -11,6 +11,8 @@ use toml_edit::{DocumentMut, InlineTable, Item, Value};
 pub const REFERENCE: &str = include_str!("../../../configs/reference.toml");
 /// Smallest configuration; `lambda` as in the reference.
 const REQUIRED: &str = "[data.digits]\n[objective]\nlambda = 1e-3\n[solver.sgd]\n[loss.weston_watkins]\n";
+/// The heading of the one key that stands for a table.
+const SOURCE: &str = "data";
 const BOGUS: &str = "no_such_key";
 
 /// A key of the reference.
@@ -139,7 +141,8 @@ fn the_reference_names_exactly_the_keys_of_the_code() {
         Vec::<&String>::new(),
         "keys that the code does not know"
     );
-    assert_eq!(tables.into_keys().collect::<BTreeSet<_>>(), code_tables, "tables of the reference and of the code");
+    let tables: BTreeSet<String> = tables.into_keys().filter(|table| table != SOURCE).collect();
+    assert_eq!(tables, code_tables, "tables of the reference and of the code");
     // The search itself must have gone all the way down.
     for known in ["seed", "data.idx.train_images", "loss.one_vs_rest.class_weights", "solver.sgd.lion.beta_2"] {
         assert!(code_keys.contains(known), "{known} was not found among {code_keys:?}");
@@ -180,7 +183,7 @@ fn owner_of(table: &str) -> String {
 #[test]
 fn the_tables_that_are_commented_out_hold_their_defaults() {
     let (entries, tables) = entries();
-    for table in tables.iter().filter(|(_, off)| **off).map(|(table, _)| table) {
+    for table in tables.iter().filter(|(table, off)| **off && *table != SOURCE).map(|(table, _)| table) {
         let keys: Vec<(&str, &LedgerEntry)> = entries
             .iter()
             .filter_map(|(p, e)| Some((p.strip_prefix(table)?.strip_prefix('.')?, e)))

@@ -33,7 +33,7 @@ const LIBRARY: &[(&str, &[&str])] = &[
     ("reference", &["loss", "bounded"]),
     ("loss", &["bounded", "visible", "kernel"]),
     ("calibration", &["metric", "bounded"]),
-    ("data", &["device", "bounded"]),
+    ("data", &["device", "bounded", "durable"]),
     ("metric", &[]),
     ("device", &[]),
     ("bounded", &[]),

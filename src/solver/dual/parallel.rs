@@ -28,7 +28,7 @@ fn parts(problem: &Problem<'_>, is_shared: bool) -> Option<usize> {
 
 /// The end of some rounds.
 enum RoundsEnd {
-    Fit(Fit),
+    Fit(Box<Fit>),
     /// Ascent goes on alone.
     Alone,
     /// A snapshot was kept; rounds begin again from there.
@@ -66,7 +66,7 @@ impl Ascent<'_, '_> {
                 self.rounds(&team, &mut coordinator, observer)
             })?;
             match end {
-                RoundsEnd::Fit(fit) => return Ok(Some(fit)),
+                RoundsEnd::Fit(fit) => return Ok(Some(*fit)),
                 RoundsEnd::Alone => return Ok(None),
                 RoundsEnd::Snapshot => {}
             }
@@ -132,7 +132,12 @@ impl Ascent<'_, '_> {
             }
             self.collect(team, coordinator)?;
             if reached && let Some((found, certificate)) = self.verify(bounds)? {
-                return Ok(RoundsEnd::Fit(self.hand_out(observer, found, certificate, StopReason::GapReached)));
+                return Ok(RoundsEnd::Fit(Box::new(self.hand_out(
+                    observer,
+                    found,
+                    certificate,
+                    StopReason::GapReached,
+                ))));
             }
             sweep::rebuild(&mut *self.rows, &mut self.state)?;
             let other = if last { self.is_affordable() && !time_up } else { !reached };
@@ -140,7 +145,8 @@ impl Ascent<'_, '_> {
                 return Ok(RoundsEnd::Alone);
             }
             let stop = if time_up { StopReason::TimeLimit } else { StopReason::EpochLimit };
-            return Ok(RoundsEnd::Fit(if other { self.hand_over(observer)? } else { self.finish(observer, stop)? }));
+            let fit = if other { self.hand_over(observer)? } else { self.finish(observer, stop)? };
+            return Ok(RoundsEnd::Fit(Box::new(fit)));
         }
     }
 

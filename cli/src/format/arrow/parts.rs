@@ -4,7 +4,7 @@ use super::array::{Cell, Extent, Fault};
 use super::cells::{Cells, Numbers, kind_of};
 use super::frame::FrameBuilder;
 use super::layout::{Expected, Found, Layout};
-use super::rows::Rows;
+use super::rows::{COLUMNS, Rows};
 use super::text::KeptColumn;
 use crate::data::precision::blurred;
 use crate::data::{Dense, Features, LabelColumn};
@@ -12,6 +12,7 @@ use crate::format::Complaint;
 use crate::format::columns::{Column, Plan, find};
 use crate::format::known::{FrameRows, KnownColumns};
 use crate::format::open::{Source, path_error};
+use crate::format::pieces::{RowPiece, rows_of};
 use crate::format::precision::FloatType;
 use crate::format::reading::CellRules;
 use crate::format::{DataError, Position, quote};
@@ -46,13 +47,21 @@ pub(in crate::format) trait TypedFile: Sized {
     /// The beginning of a column, a row at least where the file has one.
     fn beginning(&mut self, column: usize) -> Result<Option<ArrayRef>, DataError>;
 
-    /// Reads some columns, up to `most` rows at a time, and passes them on.
+    /// Reads some columns, a portion at a time, and passes them on.
     fn read(
         &mut self,
         columns: &[usize],
-        most: usize,
+        portion: Portion,
         sink: &mut dyn FnMut(ColumnBatch) -> Result<(), DataError>,
     ) -> Result<(), DataError>;
+}
+
+/// Part of a table that is decoded at a time, at most.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::format) struct Portion {
+    pub(in crate::format) rows: usize,
+    /// Columns, all rows of which come before the next ones.
+    pub(in crate::format) columns: usize,
 }
 
 /// Columns in some rows of a file.
@@ -222,7 +231,7 @@ impl<F: TypedFile> Parts<F> {
         let columns = self.wanted(layout);
         for file in &mut self.files {
             let path = file.path().to_path_buf();
-            file.read(&columns, ROWS, &mut |batch| {
+            file.read(&columns, Portion { rows: ROWS, columns: COLUMNS }, &mut |batch| {
                 carry(&mut self.kept, &batch);
                 rows.put(&path, &batch)
             })?;
@@ -232,6 +241,42 @@ impl<F: TypedFile> Parts<F> {
             Some(known) => rows.spelt_as(known),
             None => rows.spelt(),
         })
+    }
+
+    /// Reads all rows and passes them on, some whole rows at a time; floats in double precision where a column has such numbers.
+    pub(super) fn in_pieces(
+        &mut self,
+        layout: &Layout,
+        as_bytes: bool,
+        take: &mut dyn FnMut(RowPiece) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let width = layout.width;
+        if as_bytes {
+            return self.pass(layout, |values| Features::U8(Dense::new(width, values)), take);
+        }
+        if layout.columns.iter().any(|taken| taken.numbers == Some(Numbers::Double)) {
+            return self.pass(layout, |values| Features::F64(Dense::new(width, values)), take);
+        }
+        self.pass(layout, |values| Features::F32(Dense::new(width, values)), take)
+    }
+
+    fn pass<T: Cell>(
+        &mut self,
+        layout: &Layout,
+        features: impl Fn(Vec<T>) -> Features<'static>,
+        take: &mut dyn FnMut(RowPiece) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let columns = self.wanted(layout);
+        let portion = Portion { rows: rows_of(layout.width * size_of::<T>()).min(ROWS), columns: usize::MAX };
+        for file in &mut self.files {
+            let path = file.path().to_path_buf();
+            file.read(&columns, portion, &mut |batch| {
+                let mut rows = Rows::new(layout);
+                rows.write(&path, 0, batch.first, &batch.columns)?;
+                take(RowPiece { features: features(rows.values), labels: rows.labels, weights: rows.weights })
+            })?;
+        }
+        Ok(())
     }
 
     fn rows<'l, T: Cell>(&mut self, layout: &'l Layout) -> Result<Rows<'l, T>, DataError> {
@@ -247,7 +292,8 @@ impl<F: TypedFile> Parts<F> {
         let widest = layout.columns.iter().map(|taken| taken.extent.width).max().unwrap_or(1);
         for file in &mut self.files {
             let (path, before) = (file.path().to_path_buf(), rows.n_rows());
-            file.read(&columns, (VALUES / widest).clamp(1, 8192), &mut |batch| {
+            let portion = Portion { rows: (VALUES / widest).clamp(1, 8192), columns: COLUMNS };
+            file.read(&columns, portion, &mut |batch| {
                 carry(&mut self.kept, &batch);
                 rows.write(&path, before + batch.first, batch.first, &batch.columns)
             })?;

@@ -3,11 +3,13 @@
 use super::ArrowFile;
 use super::layout::{Expected, Layout, is_index};
 use super::parts::{Parts, TypedFile, is_part};
+use crate::data::blocks::DataPart;
 use crate::data::{self, Dataset, Features, Frame};
 use crate::format::columns::{Column, Plan, Special, Wanted};
 use crate::format::known::KnownColumns;
 use crate::format::open::Source;
 use crate::format::parquet::ParquetFile;
+use crate::format::pieces::{RowPiece, StreamedData};
 use crate::format::precision::FloatType;
 use crate::format::reading::{CellRules, Reading, encoding_error, unseen_note};
 use crate::format::{DataError, Format, Part, Table, assemble, weights};
@@ -89,17 +91,8 @@ impl TypedConfig {
         if has_rules || known.is_some() || layout.has_kinds() {
             return self.load_encoded(&mut train, &layout, known, reading, notes);
         }
-        let special = self.special();
         let mut test = self.test.as_deref().map(|path| Parts::<F>::open(path, &mut notes)).transpose()?;
-        let test_layout = match &mut test {
-            Some(test) => Some(test.layout(
-                &mut Vec::new(),
-                Some(Expected { names: &layout.feature_names, of_model: false }),
-                false,
-                |names, n, expected| Plan::of_table(names, n, &special, expected),
-            )?),
-            None => None,
-        };
+        let test_layout = test.as_mut().map(|test| self.test_layout(test, &layout)).transpose()?;
         // Both parts are kept in the same way.
         let as_bytes = layout.is_bytes && test_layout.as_ref().is_none_or(|test| test.is_bytes);
         let part = |parts: &mut Parts<F>, layout: &Layout, float| -> Result<Part, DataError> {
@@ -114,6 +107,40 @@ impl TypedConfig {
             test.as_mut().zip(test_layout.as_ref()).map(|(test, layout)| part(test, layout, float)).transpose()?;
         let dataset = assemble(train, test, None, notes)?;
         Ok(Dataset { feature_names: Some(layout.feature_names), image_shape: layout.image_shape, ..dataset })
+    }
+
+    /// Reads both parts in pieces; `None` where there is something to encode.
+    pub(in crate::format) fn in_pieces<F: TypedFile>(
+        &self,
+        reading: &Reading<'_>,
+        sink: &mut dyn FnMut(DataPart, RowPiece) -> Result<(), DataError>,
+    ) -> Result<Option<StreamedData>, DataError> {
+        let mut notes = Vec::new();
+        if reading.cells != CellRules::default() || !self.category.is_empty() || reading.encoding.is_some() {
+            return Ok(None);
+        }
+        let mut train = Parts::<F>::open(&self.train, &mut notes)?;
+        let layout = self.layout(&mut train, None, &mut notes)?;
+        if layout.has_kinds() {
+            return Ok(None);
+        }
+        let mut test = self.test.as_deref().map(|path| Parts::<F>::open(path, &mut notes)).transpose()?;
+        let test_layout = test.as_mut().map(|test| self.test_layout(test, &layout)).transpose()?;
+        let as_bytes = layout.is_bytes && test_layout.as_ref().is_none_or(|test| test.is_bytes);
+        train.in_pieces(&layout, as_bytes, &mut |piece| sink(DataPart::Train, piece))?;
+        if let (Some(test), Some(layout)) = (&mut test, &test_layout) {
+            test.in_pieces(layout, as_bytes, &mut |piece| sink(DataPart::Test, piece))?;
+        }
+        let (feature_names, image_shape) = (Some(layout.feature_names), layout.image_shape);
+        Ok(Some(StreamedData { feature_names, image_shape, notes, ..StreamedData::default() }))
+    }
+
+    /// The columns of a test part that are features as they are.
+    fn test_layout<F: TypedFile>(&self, test: &mut Parts<F>, train: &Layout) -> Result<Layout, DataError> {
+        let (special, expected) = (self.special(), Expected { names: &train.feature_names, of_model: false });
+        test.layout(&mut Vec::new(), Some(expected), false, |names, n, expected| {
+            Plan::of_table(names, n, &special, expected)
+        })
     }
 
     /// The columns of a part that may have to be encoded.

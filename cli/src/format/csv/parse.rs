@@ -61,7 +61,7 @@ pub(in crate::format) struct Head {
 /// Target of rows as they are parsed.
 pub(super) trait RowSink<T>: Send {
     /// Puts the rows of pieces behind its own.
-    fn put(&mut self, pieces: Vec<Piece<T>>);
+    fn put(&mut self, pieces: Vec<Piece<T>>) -> Result<(), DataError>;
 
     /// Bytes of the rows so far.
     fn bytes(&self) -> u64;
@@ -71,7 +71,7 @@ pub(super) trait RowSink<T>: Send {
 }
 
 impl<T: Copy + Send> RowSink<T> for Piece<T> {
-    fn put(&mut self, pieces: Vec<Self>) {
+    fn put(&mut self, pieces: Vec<Self>) -> Result<(), DataError> {
         for piece in pieces {
             self.labels.append(&piece.labels);
             self.values.extend_from_slice(&piece.values);
@@ -80,6 +80,7 @@ impl<T: Copy + Send> RowSink<T> for Piece<T> {
             self.weights.extend_from_slice(&piece.weights);
             self.n_rows += piece.n_rows;
         }
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {
@@ -146,7 +147,7 @@ impl OpenText {
             let (pieces, next) = rayon::join(
                 || parse(&self.block[self.at..], self.marks, layout, self.n_lines, &self.file),
                 || {
-                    into.put(std::mem::take(&mut parsed));
+                    into.put(std::mem::take(&mut parsed))?;
                     limit::check(&self.file, into.bytes())?;
                     next_block(&mut self.source, std::mem::take(&mut self.carry))
                 },
@@ -156,13 +157,20 @@ impl OpenText {
             (self.block, self.carry) = next?;
             self.at = 0;
         }
-        into.put(parsed);
+        into.put(parsed)?;
         limit::check(&self.file, into.bytes())?;
         if into.n_rows() > 0 {
             return Ok(());
         }
         Err(DataError::content(&self.file, Position::File, "found no row of data")
             .with_hint("is there more than a header?"))
+    }
+
+    /// The rows of the first megabytes, in double precision.
+    pub(super) fn beginning(&self, layout: &RowLayout) -> Result<Features<'static>, DataError> {
+        let mut rows = Piece::default();
+        rows.put(parse(&self.block[self.at..], self.marks, layout, self.n_lines, &self.file)?)?;
+        Ok(f64::features(layout.n_numbers, rows.values))
     }
 
     /// Reads all rows of a table that is features as it is.

@@ -47,7 +47,7 @@ impl<'l> Builder<'l> {
 }
 
 impl RowSink<f64> for Builder<'_> {
-    fn put(&mut self, pieces: Vec<Piece<f64>>) {
+    fn put(&mut self, pieces: Vec<Piece<f64>>) -> Result<(), DataError> {
         let width = self.layout.n_numbers;
         for piece in pieces {
             for (j, column) in self.numbers.iter_mut().enumerate() {
@@ -63,6 +63,7 @@ impl RowSink<f64> for Builder<'_> {
             self.weights.extend_from_slice(&piece.weights);
             self.n_rows += piece.n_rows;
         }
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {

@@ -32,16 +32,8 @@ pub(super) fn read<T: Float>(
     index_base: &mut IndexBase,
 ) -> Result<(Csr<'static, u32, T>, LabelColumn), DataError> {
     let file = source.file().to_path_buf();
-    if source.head().is_empty() {
-        return Err(DataError::content(&file, Position::File, "found an empty file, expected libsvm text"));
-    }
-    if source.head().starts_with(b"\xff\xfe") || source.head().starts_with(b"\xfe\xff") {
-        return Err(DataError::content(&file, Position::File, "found UTF-16 text, expected UTF-8 or ASCII"));
-    }
     let found = looks_like(source.head());
-    if source.head().starts_with(b"\xef\xbb\xbf") {
-        source.read_up_to(&mut Vec::new(), 3)?;
-    }
+    begin(&mut source)?;
     let (mut features, mut labels, mut n_lines) = (Csr::with_capacity(0, 0), LabelColumn::new(), 0);
     let may_be_zero = *index_base == IndexBase::Auto;
     let mut base = u32::from(*index_base != IndexBase::Zero);
@@ -82,6 +74,48 @@ pub(super) fn read<T: Float>(
     }
     *index_base = if base == 0 { IndexBase::Zero } else { IndexBase::One };
     Ok((features, labels))
+}
+
+/// Passes all rows on as they are read, their indices counted from `base`.
+pub(super) fn visit(
+    mut source: Source,
+    base: u32,
+    take: &mut (dyn FnMut(Csr<'static>, LabelColumn) -> Result<(), DataError> + Send),
+) -> Result<(), DataError> {
+    let file = source.file().to_path_buf();
+    begin(&mut source)?;
+    let (mut parsed, mut n_lines) = (Vec::new(), 0);
+    let (mut block, mut carry) = next_block(&mut source, Vec::new())?;
+    let mut pass =
+        |pieces: Vec<LineBlock<f32>>| pieces.into_iter().try_for_each(|piece| take(piece.features, piece.labels));
+    while !block.is_empty() {
+        let (pieces, next) = rayon::join(
+            || parse(&block, true, base, n_lines, &file),
+            || {
+                pass(std::mem::take(&mut parsed))?;
+                next_block(&mut source, std::mem::take(&mut carry))
+            },
+        );
+        parsed = pieces.map_err(|(error, _)| error)?;
+        n_lines += parsed.iter().map(|piece| piece.n_lines).sum::<usize>();
+        (block, carry) = next?;
+    }
+    pass(parsed)
+}
+
+/// Refuses files that can be no libsvm text, and passes the byte order mark over.
+fn begin(source: &mut Source) -> Result<(), DataError> {
+    let wrong = |problem| Err(DataError::content(source.file(), Position::File, problem));
+    if source.head().is_empty() {
+        return wrong("found an empty file, expected libsvm text");
+    }
+    if source.head().starts_with(b"\xff\xfe") || source.head().starts_with(b"\xfe\xff") {
+        return wrong("found UTF-16 text, expected UTF-8 or ASCII");
+    }
+    if source.head().starts_with(b"\xef\xbb\xbf") {
+        source.read_up_to(&mut Vec::new(), 3)?;
+    }
+    Ok(())
 }
 
 /// The next whole lines, and the beginning of a line after them.

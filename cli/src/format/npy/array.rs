@@ -1,5 +1,7 @@
 //! One array: its header, and its elements as features.
 
+mod rows;
+
 use super::header::{OBJECT, Unread, conversion, element, parse, shown};
 use super::vectors::ascii;
 use super::{Name, Opened};
@@ -78,7 +80,18 @@ impl Array {
         }
     }
 
-    pub(super) fn open(mut source: Source) -> Result<Self, DataError> {
+    /// Opens an array that is kept in memory.
+    pub(super) fn open(source: Source) -> Result<Self, DataError> {
+        let array = Self::begin(source)?;
+        // Elements become floats, unless they are bytes or text.
+        let becomes_float = matches!((array.kind, array.size), (b'f' | b'i' | b'u', 2..));
+        let n_bytes = array.n_bytes;
+        limit::check(&array.file, if becomes_float { n_bytes / array.size as u64 * 4 } else { n_bytes })?;
+        Ok(array)
+    }
+
+    /// Reads the header.
+    pub(super) fn begin(mut source: Source) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
         let wrong = |problem: String| DataError::content(&file, Position::Byte(0), problem);
         if !source.head().starts_with(b"\x93NUMPY") {
@@ -119,9 +132,6 @@ impl Array {
         if n_bytes == 0 {
             return Err(wrong(format!("the shape is {}, which holds nothing", shown(&shape))));
         }
-        // Elements become floats, unless they are bytes or text.
-        let kept = if matches!((kind, size), (b'f' | b'i' | b'u', 2..)) { n_bytes / size as u64 * 4 } else { n_bytes };
-        limit::check(&file, kept)?;
         Ok(Self { file, source, kind, size, big, fortran, shape, n_bytes, missing: MissingCells::Refused })
     }
 
@@ -242,18 +252,26 @@ impl Array {
 
     /// All elements as finite floats, in the order of the file.
     pub(super) fn floats<T: Float>(&mut self, what: &str) -> Result<Vec<T>, DataError> {
+        let (mut values, got) = self.some_floats(self.n_bytes, 0, what)?;
+        self.expect_whole(got)?;
+        values.shrink_to_fit();
+        Ok(values)
+    }
+
+    /// The floats in the next bytes, and how many bytes there were; `before` elements have been read.
+    fn some_floats<T: Float>(&mut self, n_bytes: u64, before: usize, what: &str) -> Result<(Vec<T>, u64), DataError> {
         let (mut values, mut bytes, mut got) = (Vec::new(), Vec::new(), 0);
         let chunk = CHUNK / self.size as u64 * self.size as u64;
-        while got < self.n_bytes {
+        while got < n_bytes {
             bytes.clear();
-            let want = chunk.min(self.n_bytes - got);
+            let want = chunk.min(n_bytes - got);
             let n = self.source.read_up_to(&mut bytes, want)?;
             got += n;
             for element in bytes.chunks_exact(self.size) {
                 let value = self.number(element);
                 let is_kept = value.is_nan() && self.missing == MissingCells::Kept;
                 if !single(value).is_finite() && !is_kept {
-                    return Err(self.odd(value, values.len(), what));
+                    return Err(self.odd(value, before + values.len(), what));
                 }
                 values.push(T::of(value));
             }
@@ -261,9 +279,7 @@ impl Array {
                 break;
             }
         }
-        self.expect_whole(got)?;
-        values.shrink_to_fit();
-        Ok(values)
+        Ok((values, got))
     }
 
     /// The error about a number that cannot be what it is for: by row, and by column in a matrix.

@@ -73,8 +73,8 @@ impl Ascent<'_, '_> {
         }
     }
 
-    /// Shares the rows and their variables out at random.
-    fn deal(&self, n_parts: usize) -> Vec<PartVariables> {
+    /// Shares the rows out at random, and gives their variables away, until [`Ascent::collect`].
+    fn deal(&mut self, n_parts: usize) -> Vec<PartVariables> {
         let (k, stride) = (self.state.n_classes, self.state.stride);
         let mut order: Vec<usize> = (0..self.state.rows.len()).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.problem.seed));
@@ -88,7 +88,9 @@ impl Ascent<'_, '_> {
                 .for_each(|(a, &i)| a.copy_from_slice(&self.state.a[i * stride..][..k]));
             PartVariables::of(rows, a)
         };
-        order.chunks_mut(share).map(of).collect()
+        let parts = order.chunks_mut(share).map(of).collect();
+        self.state.a = Vec::new();
+        parts
     }
 
     fn rounds(
@@ -156,6 +158,7 @@ impl Ascent<'_, '_> {
         let mut place = vec![0usize; self.problem.source.features.n_rows()];
         self.state.rows.iter().zip(0..).for_each(|(&row, at)| place[row as usize] = at);
         let parts = team.variables(coordinator.eta())?;
+        self.state.a = vec![0.0; self.state.rows.len() * stride];
         for part in &parts {
             let (rows, a) = part.rows();
             for (row, a) in rows.iter().zip(a.chunks_exact(k)) {

@@ -4,7 +4,7 @@
 //! than one thread would alone.
 
 use super::state::Bounds;
-use super::{Ascent, BestWeights, Problem, SolveError, sweep};
+use super::{Ascent, BestWeights, Pace, Problem, SolveError, sweep};
 use crate::model::BiasRule;
 use crate::objective::Objective;
 use crate::solver::parts::{Coordinator, Limits, PartTeam, PartVariables, Request, Setting};
@@ -17,6 +17,12 @@ use std::sync::Arc;
 /// Rows of a part, at least, and for each of the weights.
 const LEAST: usize = 20_000;
 const A_WEIGHT: usize = 50;
+/// Visits of the slowest part, as a share of those to hot rows, below which the rows that are still being solved are in one place anyway:
+/// ascent alone, which knows when to look at each again, is faster then. It looks at the others within so many epochs.
+const LATE: f64 = 0.25;
+const LOOK: usize = 15;
+/// Multiple of the goal from which rounds go on to it.
+const NEAR: f64 = 4.0;
 
 /// The parts, a thread each; `None` where one thread goes through all rows, or several share the features or the classes.
 fn parts(problem: &Problem<'_>, is_shared: bool) -> Option<usize> {
@@ -101,6 +107,7 @@ impl Ascent<'_, '_> {
     ) -> Result<RoundsEnd, SolveError> {
         let (n, before) = (self.state.rows.len() as u64, self.visited);
         let limit = self.config.epochs.map_or(u64::MAX, |epochs| epochs.get() as u64).saturating_mul(n);
+        let mut done = *coordinator.progress();
         loop {
             let interrupted = observer.interrupted();
             if interrupted || observer.wants_snapshot() {
@@ -129,6 +136,15 @@ impl Ascent<'_, '_> {
             let time_up = self.config.seconds.is_some_and(|s| self.clock.elapsed().as_secs_f64() >= s.get());
             let reached = order.measure && now.relative_gap <= self.config.gap.get();
             let last = time_up || self.visited >= limit;
+            let own = ((now.slowest - done.slowest) as f64, (now.hot_visits - done.hot_visits) as f64);
+            let is_late = !order.measure && own.0 < LATE * own.1 && now.relative_gap > NEAR * self.config.gap.get();
+            done = now;
+            if is_late && !last {
+                self.collect(team, coordinator)?;
+                self.pace = Pace { next: self.visited, measured: self.visited, ..self.pace };
+                sweep::rebuild(&mut *self.rows, &mut self.state)?;
+                return Ok(RoundsEnd::Alone);
+            }
             if !(reached || last || order.measure && self.is_dear()) {
                 continue;
             }
@@ -159,14 +175,19 @@ impl Ascent<'_, '_> {
         self.state.rows.iter().zip(0..).for_each(|(&row, at)| place[row as usize] = at);
         let parts = team.variables(coordinator.eta())?;
         self.state.a = vec![0.0; self.state.rows.len() * stride];
-        for part in &parts {
+        for (part, seen) in &parts {
             let (rows, a) = part.rows();
-            for (row, a) in rows.iter().zip(a.chunks_exact(k)) {
-                self.state.a[place[*row as usize] * stride..][..k].copy_from_slice(a);
+            for ((row, a), (at, seen)) in rows.iter().zip(a.chunks_exact(k)).zip(seen.iter().enumerate()) {
+                let place = place[*row as usize];
+                self.state.a[place * stride..][..k].copy_from_slice(a);
+                self.state.seen[place] = *seen;
+                self.state.sleep_for(place, 1 + at % LOOK);
             }
         }
         for hot in coordinator.dissolve() {
-            self.state.a[place[hot.row as usize] * stride..][..k].copy_from_slice(&hot.a);
+            let place = place[hot.row as usize];
+            self.state.a[place * stride..][..k].copy_from_slice(&hot.a);
+            self.state.sleep_for(place, 0);
         }
         if let Some((primal, weights)) = coordinator.best() {
             let (weight, constant) = weights.split_at(weights.len() - k);

@@ -135,6 +135,12 @@ impl<'a> DualState<'a> {
         prefetch_all(&self.a[i * self.stride..(i + 1) * self.stride]);
     }
 
+    /// Has row i visited again after so many epochs.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn sleep_for(&mut self, i: usize, epochs: usize) {
+        (self.sleep[i], self.due[i]) = (epochs as u8, self.epoch + epochs as u32);
+    }
+
     /// Records the result of a visit.
     #[inline(always)]
     pub fn note(&mut self, i: usize, loss: f64, gap: f64) {

@@ -2,6 +2,7 @@
 
 use super::messages::{Answer, Order, Returned};
 use super::part::{Part, PartVariables};
+use crate::solver::dual::state::Bounds;
 use crate::solver::{Problem, SolveError};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,7 +19,7 @@ enum Task {
 /// Result of a part.
 enum TaskResult {
     Answer(Result<Answer, SolveError>),
-    Variables(PartVariables),
+    Variables(PartVariables, Vec<Bounds>),
 }
 
 struct Worker {
@@ -73,16 +74,16 @@ impl PartTeam {
         self.workers.iter().map(answer).collect()
     }
 
-    /// The variables of every part, once the share `eta` of the last round's steps is settled.
+    /// The variables of every part, once the share `eta` of the last round's steps is settled, and the bounds of its rows at their last visits.
     ///
     /// # Errors
     /// [`SolveError::Device`] where a thread is gone.
-    pub fn variables(&self, eta: f64) -> Result<Vec<PartVariables>, SolveError> {
+    pub fn variables(&self, eta: f64) -> Result<Vec<(PartVariables, Vec<Bounds>)>, SolveError> {
         for worker in &self.workers {
             worker.tasks.send(Task::Variables(eta)).map_err(|_| gone())?;
         }
         let variables = |worker: &Worker| match worker.results.recv() {
-            Ok(TaskResult::Variables(variables)) => Ok(variables),
+            Ok(TaskResult::Variables(variables, seen)) => Ok((variables, seen)),
             _ => Err(gone()),
         };
         self.workers.iter().map(variables).collect()
@@ -106,7 +107,7 @@ fn serve(
                 Task::Round(order, returned) => TaskResult::Answer(part.answer(&order, &returned)),
                 Task::Variables(eta) => {
                     part.settle(eta);
-                    TaskResult::Variables(part.variables())
+                    TaskResult::Variables(part.variables(), part.seen().to_vec())
                 }
             };
             if outbox.send(result).is_err() {

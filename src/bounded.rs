@@ -93,9 +93,9 @@ bounded!(
 
 /// A whole number from `LOW` to `HIGH`, both included: what it counts fits into memory and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Whole<const LOW: usize, const HIGH: usize>(usize);
+pub struct WholeNumber<const LOW: usize, const HIGH: usize>(usize);
 
-impl<const LOW: usize, const HIGH: usize> Whole<LOW, HIGH> {
+impl<const LOW: usize, const HIGH: usize> WholeNumber<LOW, HIGH> {
     /// The number, or the end of the range that it is beyond.
     #[must_use]
     pub const fn clamped(value: usize) -> Self {
@@ -115,24 +115,24 @@ impl<const LOW: usize, const HIGH: usize> Whole<LOW, HIGH> {
     }
 }
 
-impl<const LOW: usize, const HIGH: usize> fmt::Display for Whole<LOW, HIGH> {
+impl<const LOW: usize, const HIGH: usize> fmt::Display for WholeNumber<LOW, HIGH> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<const LOW: usize, const HIGH: usize> Serialize for Whole<LOW, HIGH> {
+impl<const LOW: usize, const HIGH: usize> Serialize for WholeNumber<LOW, HIGH> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-impl<'de, const LOW: usize, const HIGH: usize> Deserialize<'de> for Whole<LOW, HIGH> {
+impl<'de, const LOW: usize, const HIGH: usize> Deserialize<'de> for WholeNumber<LOW, HIGH> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor<const LOW: usize, const HIGH: usize>;
 
         impl<const LOW: usize, const HIGH: usize> de::Visitor<'_> for Visitor<LOW, HIGH> {
-            type Value = Whole<LOW, HIGH>;
+            type Value = WholeNumber<LOW, HIGH>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "a whole number from {LOW} to {HIGH}")
@@ -140,7 +140,7 @@ impl<'de, const LOW: usize, const HIGH: usize> Deserialize<'de> for Whole<LOW, H
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
                 let inside = usize::try_from(value).ok().filter(|v| (LOW..=HIGH).contains(v));
-                inside.map(Whole).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+                inside.map(WholeNumber).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
             }
 
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
@@ -163,7 +163,7 @@ mod tests {
     fn whole_numbers_hold_their_range() {
         #[derive(Debug, PartialEq, Serialize, Deserialize)]
         struct Table {
-            n: Whole<1, 100>,
+            n: WholeNumber<1, 100>,
         }
         for n in [1, 7, 100] {
             let table: Table = toml::from_str(&format!("n = {n}\n")).unwrap();
@@ -180,7 +180,7 @@ mod tests {
             let error = toml::from_str::<Table>(&format!("n = {text}\n")).unwrap_err();
             assert!(error.message().contains(problem), "{error}");
         }
-        assert_eq!((Whole::<1, 9>::clamped(0).get(), Whole::<1, 9>::clamped(10).get()), (1, 9));
+        assert_eq!((WholeNumber::<1, 9>::clamped(0).get(), WholeNumber::<1, 9>::clamped(10).get()), (1, 9));
     }
 
     #[test]

@@ -86,7 +86,7 @@ mod visible;
 pub use svm::{AsLabels, AsRows, Cell, ClassIndices, Label, Model, Rows, Solution, Svm, SvmError};
 // Its options and answers.
 pub use bounded::{Fraction, NonNegative, Positive};
-pub use calibration::Method as Calibration;
+pub use calibration::Calibration;
 pub use data::{Center, Scale};
 // Tables of numbers and words.
 pub use data::{CellKind, Cells, Encoding, EncodingError, Frame, FrameColumn, LabelColumn, MissingConfig, MissingRule};

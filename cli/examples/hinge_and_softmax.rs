@@ -15,7 +15,7 @@ use burn_svm_cli::config::LoadedConfig;
 use burn_svm_cli::plot::canvas::{png, svg};
 use burn_svm_cli::plot::curves::side_by_side;
 use burn_svm_cli::plot::templates::Templates;
-use burn_svm_cli::run::{self, Prepared};
+use burn_svm_cli::run::{self, PreparedData};
 use plain_sgd::{Descent, Outcome, Slope, descend, open, table};
 use std::path::Path;
 
@@ -25,8 +25,8 @@ fn cross_entropy(scores: &[f64], label: usize) -> f64 {
     top + scores.iter().map(|s| (s - top).exp()).sum::<f64>().ln() - scores[label]
 }
 
-fn classifier(config: &LoadedConfig, prepared: &Prepared, found: &Descent) -> Classifier {
-    let Prepared { data, scaler, objective, split, .. } = prepared;
+fn classifier(config: &LoadedConfig, prepared: &PreparedData, found: &Descent) -> Classifier {
+    let PreparedData { data, scaler, objective, split, .. } = prepared;
     let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
     Classifier {
         weight: wide(&found.weight),
@@ -53,7 +53,7 @@ fn classifier(config: &LoadedConfig, prepared: &Prepared, found: &Descent) -> Cl
 type RowLoss<'a> = &'a dyn Fn(&[f64], usize) -> f64;
 
 /// Mean loss and accuracy over rows.
-fn measure(model: &Classifier, prepared: &Prepared, rows: &[u32], loss: RowLoss<'_>) -> [f64; 2] {
+fn measure(model: &Classifier, prepared: &PreparedData, rows: &[u32], loss: RowLoss<'_>) -> [f64; 2] {
     let (mut total, mut right) = (0.0, 0);
     for rows in rows.chunks(1000) {
         let scores = model.scores(&prepared.data.features, rows);

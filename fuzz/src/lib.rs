@@ -1,7 +1,7 @@
 //! What the fuzz targets share: a limit for reading, an allocator that refuses what lies beyond, and repairs of checksums, so
 //! that a change of a byte gets past them.
 
-use burn_svm_cli::format::{Column, Format, Source, Wanted, columns::Special, limit, read_source};
+use burn_svm_cli::format::{ColumnRef, Format, ByteSource, ModelColumns, columns::SpecialColumns, limit, read_source};
 use burn_svm::internals::data::{Dense, Features};
 use burn_svm_cli::format::{DataError, Table};
 use burn_svm::internals::model::Classifier;
@@ -88,12 +88,12 @@ pub fn init() {
 }
 
 /// The bytes as a file of that name.
-pub fn source(name: &str, data: &[u8]) -> Result<Source, DataError> {
-    Source::from_reader(Path::new(name), Box::new(Cursor::new(data.to_vec())), Some(data.len() as u64))
+pub fn source(name: &str, data: &[u8]) -> Result<ByteSource, DataError> {
+    ByteSource::from_reader(Path::new(name), Box::new(Cursor::new(data.to_vec())), Some(data.len() as u64))
 }
 
 /// Reads a file, and holds what every reader promises of a table.
-pub fn read(format: Option<Format>, data: &[u8], wanted: Option<&Wanted>) -> Option<Table> {
+pub fn read(format: Option<Format>, data: &[u8], wanted: Option<&ModelColumns>) -> Option<Table> {
     let table = source("x", data).and_then(|source| read_source(source, format, wanted)).inspect_err(said).ok()?;
     let (n, width) = (table.features.n_rows(), table.features.n_features());
     assert!(n > 0 && width > 0, "{n} rows of {width}");
@@ -116,23 +116,23 @@ fn said(error: &DataError) {
 }
 
 /// The label and weights columns by the bits of a byte: by name, by number, or none.
-pub fn wanted(choice: u8) -> Wanted {
+pub fn wanted(choice: u8) -> ModelColumns {
     let column = |bits: u8, name: &str, number: i64| match bits & 3 {
         0 => None,
-        1 => Some(Column::Name(name.into())),
-        _ => Some(Column::Number(if bits & 1 == 0 { number } else { -number })),
+        1 => Some(ColumnRef::Name(name.into())),
+        _ => Some(ColumnRef::Number(if bits & 1 == 0 { number } else { -number })),
     };
     let (label, weights) = (column(choice, "kind", 2), column(choice >> 2, "weight", 3));
     let header = [None, Some(true), Some(false), None][usize::from(choice >> 4 & 3)];
     // A model of three features, or a table to train on.
     let model = choice & 0x40 != 0;
     let names = ["one", "two", "three"].map(str::to_owned).to_vec();
-    Wanted {
+    ModelColumns {
         n_features: if model { 3 } else { 0 },
         feature_names: (choice & 0x80 != 0 && model).then_some(names),
-        special: Special { label, weights, ignore: Vec::new(), category: Vec::new() },
+        special: SpecialColumns { label, weights, ignore: Vec::new(), category: Vec::new() },
         header,
-        ..Wanted::default()
+        ..ModelColumns::default()
     }
 }
 
@@ -211,7 +211,7 @@ pub fn use_model(model: &Classifier) {
     for format in [ExportFormat::Npz, ExportFormat::Liblinear, ExportFormat::Onnx] {
         let _ = burn_svm_cli::export::export(model, format);
     }
-    let _ = burn_svm_cli::run::wanted(model);
+    let _ = burn_svm_cli::run::model_columns(model);
     if let Some(calibration) = model.calibration() {
         let mut scores = model.scores(&row, &[0]);
         calibration.log_probabilities(&mut scores);

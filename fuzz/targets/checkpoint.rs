@@ -2,7 +2,7 @@
 #![no_main]
 
 use burn_svm_cli::durable::Digest;
-use burn_svm_cli::run::checkpoint::{Checkpoint, Unusable};
+use burn_svm_cli::run::checkpoint::{Checkpoint, CheckpointFault};
 use burn_svm_fuzz::init;
 use libfuzzer_sys::fuzz_target;
 use safetensors::SafeTensors;
@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 fuzz_target!(init: init(), |data: &[u8]| {
     let repaired = repaired(data);
     for bytes in [Some(data), repaired.as_deref()].into_iter().flatten() {
-        if let Err(Unusable::Damaged(problem) | Unusable::Newer(problem)) = Checkpoint::from_bytes(bytes) {
+        if let Err(CheckpointFault::Damaged(problem) | CheckpointFault::Newer(problem)) = Checkpoint::from_bytes(bytes) {
             assert!(!problem.is_empty() && !problem.contains('\n'), "{problem:?}");
         }
     }

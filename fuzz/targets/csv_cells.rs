@@ -3,7 +3,7 @@
 #![no_main]
 
 use burn_svm::internals::data::Features;
-use burn_svm_cli::format::{Column, Format, Wanted, columns::Special};
+use burn_svm_cli::format::{ColumnRef, Format, ModelColumns, columns::SpecialColumns};
 use burn_svm_fuzz::{init, read};
 use libfuzzer_sys::fuzz_target;
 
@@ -42,8 +42,8 @@ fuzz_target!(init: init(), |data: &[u8]| {
         return;
     }
     // What follows the last whole row is cut off: it is the beginning of another.
-    let special = Special { label: Some(Column::Number(-1)), ..Special::default() };
-    let wanted = Wanted { special, header: Some(false), delimiter: String::from_utf8(vec![delimiter]).ok().and_then(|d| d.try_into().ok()), ..Wanted::default() };
+    let special = SpecialColumns { label: Some(ColumnRef::Number(-1)), ..SpecialColumns::default() };
+    let wanted = ModelColumns { special, header: Some(false), delimiter: String::from_utf8(vec![delimiter]).ok().and_then(|d| d.try_into().ok()), ..ModelColumns::default() };
     let Some(table) = read(Some(Format::Csv), &text, Some(&wanted)) else { panic!("not read: {:?}", String::from_utf8_lossy(&text)) };
     let Features::F32(dense) = &table.features else { panic!("expected floats") };
     assert_eq!((dense.n_features(), dense.values()), (n_columns, expected.as_slice()));

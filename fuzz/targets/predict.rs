@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 fuzz_target!(init: init(), |data: &[u8]| {
     let model = model();
-    let Some(table) = read(None, data, Some(&run::wanted(model))) else { return };
+    let Some(table) = read(None, data, Some(&run::model_columns(model))) else { return };
     let Ok(features) = run::conform(table.features, model, Path::new("stdin")) else { return };
     let rows = run::all_rows(&features);
     let scores = model.scores(&features, &rows);

@@ -18,13 +18,13 @@ mod temperature;
 pub use quality::{Quality, QualitySum};
 pub use temperature::{negative_log_likelihood, temperature_at_end};
 
-use crate::bounded::Whole;
+use crate::bounded::WholeNumber;
 use serde::{Deserialize, Serialize};
 
 /// `method` of the `[calibration]` table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Method {
+pub enum Calibration {
     /// Scores only.
     #[default]
     None,
@@ -39,11 +39,11 @@ pub enum Method {
 #[serde(deny_unknown_fields, default)]
 pub struct CalibrationConfig {
     /// Map from scores to probabilities.
-    pub method: Method,
+    pub method: Calibration,
     /// Folds of the training rows: models of the other folds score each, and the map is fitted on these scores. Absent: it is fitted on
     /// the validation rows, and on [`FOLDS`] folds where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub folds: Option<Whole<2, 100>>,
+    pub folds: Option<WholeNumber<2, 100>>,
 }
 
 /// Folds of a calibration without validation rows.
@@ -68,19 +68,21 @@ pub enum Calibrator {
 }
 
 impl Calibrator {
-    /// Fits the map of a method; `None` for [`Method::None`] and for no rows.
+    /// Fits the map of a method; `None` for [`Calibration::None`] and for no rows.
     ///
     /// # Shapes
     /// `scores`: `[n_samples, n_classes]` row-major; `labels`: `[n_samples]`, each below `n_classes`.
     #[must_use]
-    pub fn fit(method: Method, scores: &[f64], labels: &[usize], n_classes: usize) -> Option<Self> {
+    pub fn fit(method: Calibration, scores: &[f64], labels: &[usize], n_classes: usize) -> Option<Self> {
         if labels.is_empty() || n_classes == 0 {
             return None;
         }
         match method {
-            Method::None => None,
-            Method::Temperature => Some(Self::Temperature { temperature: temperature::fit(scores, labels, n_classes) }),
-            Method::Platt => {
+            Calibration::None => None,
+            Calibration::Temperature => {
+                Some(Self::Temperature { temperature: temperature::fit(scores, labels, n_classes) })
+            }
+            Calibration::Platt => {
                 let class = |k: usize| {
                     let own: Vec<f64> = scores.iter().skip(k).step_by(n_classes).copied().collect();
                     let is: Vec<bool> = labels.iter().map(|&l| l == k).collect();
@@ -173,8 +175,8 @@ mod tests {
         assert!(temperature(2.0).fits(3) && !temperature(0.0).fits(3) && !temperature(f64::NAN).fits(3));
         let platt = Calibrator::Platt { slope: vec![1.0, 1.0], offset: vec![0.0, f64::INFINITY] };
         assert!(!platt.fits(2));
-        assert_eq!(Calibrator::fit(Method::None, &[1.0, 2.0], &[0], 2), None);
-        assert_eq!(Calibrator::fit(Method::Platt, &[], &[], 2), None);
+        assert_eq!(Calibrator::fit(Calibration::None, &[1.0, 2.0], &[0], 2), None);
+        assert_eq!(Calibrator::fit(Calibration::Platt, &[], &[], 2), None);
     }
 
     proptest! {

@@ -145,7 +145,7 @@ pub enum EncodingError {
 
 /// Categories of a column that training rows do not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unseen {
+pub struct UnseenCategories {
     /// The column.
     pub column: String,
     /// The first of them.
@@ -156,11 +156,11 @@ pub struct Unseen {
 
 /// The features of a table.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Encoded {
+pub struct EncodedRows {
     /// One row a row of the table.
     pub features: Features<'static>,
     /// By column.
-    pub unseen: Vec<Unseen>,
+    pub unseen: Vec<UnseenCategories>,
 }
 
 impl Encoding {
@@ -261,7 +261,7 @@ impl Encoding {
     ///
     /// # Errors
     /// [`EncodingError`] where a column is not there or of another kind, and where a cell is missing that may not be.
-    pub fn apply(&self, frame: &Frame) -> Result<Encoded, EncodingError> {
+    pub fn apply(&self, frame: &Frame) -> Result<EncodedRows, EncodingError> {
         let mut feeds = Vec::with_capacity(self.columns.len());
         let mut unseen = Vec::new();
         for (at, column) in self.columns.iter().enumerate() {
@@ -270,7 +270,7 @@ impl Encoding {
         }
         let widths: Vec<usize> = self.columns.iter().map(EncodedColumn::width).collect();
         let encoder = Encoder { feeds, widths, n_rows: frame.n_rows(), n_features: self.n_features() };
-        Ok(Encoded { features: encoder.features(), unseen })
+        Ok(EncodedRows { features: encoder.features(), unseen })
     }
 
     /// The column of a table for the column at a place.

@@ -16,7 +16,7 @@ pub mod selection;
 pub mod sparse;
 pub mod split;
 
-pub use encoding::{Encoded, Encoding, EncodingError, MissingConfig, MissingRule, Unseen};
+pub use encoding::{EncodedRows, Encoding, EncodingError, MissingConfig, MissingRule, UnseenCategories};
 pub use folds::Fold;
 pub use frame::{CellKind, Cells, Frame, FrameColumn};
 pub use labels::{LabelColumn, class_totals};
@@ -247,9 +247,9 @@ impl Dataset {
     ///
     /// # Errors
     /// [`EncodingError`] where a cell does not fit the encoding.
-    pub fn encoded(&self, encoding: Encoding) -> Result<(Self, Vec<Unseen>), EncodingError> {
+    pub fn encoded(&self, encoding: Encoding) -> Result<(Self, Vec<UnseenCategories>), EncodingError> {
         let Some(frame) = &self.frame else { return Ok((self.clone(), Vec::new())) };
-        let Encoded { features, unseen } = encoding.apply(frame)?;
+        let EncodedRows { features, unseen } = encoding.apply(frame)?;
         let data = Self {
             features,
             frame: None,

@@ -1,7 +1,7 @@
 //! Lines and verdict: numerical values against the candidates.
 
 use super::numerical::{Derivative, SMALLEST_STEP, ShiftedColumn};
-use super::report::{At, Coordinate, Judgement, Losses, Parameter, Report, Verdict};
+use super::report::{Coordinate, GradientPoint, Judgement, Losses, Parameter, Report, Verdict};
 use super::routes::{Gradient, relative};
 use super::{GradcheckError, ModelPoint, TOLERANCE, WHOLE_TOLERANCE, diagnosis};
 use rand::seq::{SliceRandom, index};
@@ -155,7 +155,7 @@ impl ModelPoint<'_> {
     pub(super) fn report(
         &self,
         candidates: &[Candidates],
-        at: At,
+        at: GradientPoint,
         at_random: f64,
         count: usize,
         seed: u64,

@@ -41,7 +41,9 @@ pub use device::compare_on_device;
 pub use numerical::{SMALLEST_STEP, STEP};
 pub use own::{Entry, OwnGradient, OwnReport, compare_own};
 pub use profile::Profile;
-pub use report::{At, Coordinate, DeviceComparison, Judgement, Kink, Losses, Parameter, Report, Side, Verdict};
+pub use report::{
+    Coordinate, DeviceComparison, GradientPoint, Judgement, Kink, Losses, Parameter, Report, Side, Verdict,
+};
 pub use rows::{Request, check_rows};
 
 use crate::data::batch::{Batch, Rows};
@@ -259,10 +261,10 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Report, GradcheckError> {
     };
     point.check_answers()?;
     let at_random = point.data_loss(&point.scores())?;
-    let mut at = At::Random;
+    let mut at = GradientPoint::Random;
     if let Some(weight) = inputs.weight {
         expect(weight.len() == size, || format!("{} weights", weight.len()), || size.to_string())?;
-        at = At::Model;
+        at = GradientPoint::Model;
         point.weight = weight.to_vec();
         let given = inputs.bias.map_or_else(|| vec![0.0; inputs.n_classes], <[f64]>::to_vec);
         expect(given.len() == inputs.n_classes, || format!("{} biases", given.len()), || inputs.n_classes.to_string())?;

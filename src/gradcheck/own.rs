@@ -249,20 +249,20 @@ impl OwnGradient<'_> {
 }
 
 /// The two parts of the gradient on a scale of their own, and the mistake behind it.
-struct Scale {
+struct TermFactors {
     data: f64,
     penalty: f64,
     text: Option<&'static str>,
 }
 
 /// A matrix in the place of XᵀQ/n.
-struct Data {
+struct DataTerm {
     values: Vec<f64>,
     text: Option<&'static str>,
 }
 
 /// A multiple of λW, and one of λΣW in every entry.
-struct Penalty {
+struct PenaltyTerm {
     weight: f64,
     sum: f64,
     text: Option<&'static str>,
@@ -314,7 +314,7 @@ impl Suspects<'_> {
         (!found.is_empty()).then(|| found.join(", or: "))
     }
 
-    fn explains(&self, gradient: &[f64], scale: &Scale, data: &Data, penalty: &Penalty) -> bool {
+    fn explains(&self, gradient: &[f64], scale: &TermFactors, data: &DataTerm, penalty: &PenaltyTerm) -> bool {
         let (weight, sum) = (scale.penalty * penalty.weight, scale.penalty * penalty.sum * self.sum());
         let sizes = [scale.data * largest(&data.values), weight * largest(&self.penalty), sum];
         let floor = ROUNDING * largest(&sizes);
@@ -334,11 +334,11 @@ impl Suspects<'_> {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn scales(&self) -> Vec<Scale> {
+    fn scales(&self) -> Vec<TermFactors> {
         let n = self.own.labels.len() as f64;
-        let scale = |data, penalty, text| Scale { data, penalty, text: Some(text) };
+        let scale = |data, penalty, text| TermFactors { data, penalty, text: Some(text) };
         let mut scales = vec![
-            Scale { data: 1.0, penalty: 1.0, text: None },
+            TermFactors { data: 1.0, penalty: 1.0, text: None },
             scale(n, 1.0, "the sum over the rows is not divided by their number"),
             scale(1.0 / n, 1.0, "the gradient of the loss is divided by the number of rows twice"),
         ];
@@ -360,16 +360,16 @@ impl Suspects<'_> {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn penalties(&self) -> Vec<Penalty> {
-        let right = Penalty { weight: 1.0, sum: 0.0, text: None };
+    fn penalties(&self) -> Vec<PenaltyTerm> {
+        let right = PenaltyTerm { weight: 1.0, sum: 0.0, text: None };
         if !self.is_regularised() {
             return vec![right];
         }
-        let factor = |weight, text| Penalty { weight, sum: 0.0, text: Some(text) };
+        let factor = |weight, text| PenaltyTerm { weight, sum: 0.0, text: Some(text) };
         let summed = |sum| {
             let text =
                 "the regulariser's gradient is the sum of W in the place of W: it is a matrix, and nothing is summed";
-            Penalty { weight: 0.0, sum, text: Some(text) }
+            PenaltyTerm { weight: 0.0, sum, text: Some(text) }
         };
         let n = self.own.labels.len() as f64;
         vec![
@@ -384,19 +384,19 @@ impl Suspects<'_> {
         ]
     }
 
-    fn data(&self) -> Vec<Data> {
+    fn data(&self) -> Vec<DataTerm> {
         let (own, k) = (self.own, self.own.n_classes);
         // Of Q with each entry put through a function of whether it is the label's, and its value.
         let made = |entry: &dyn Fn(bool, f64) -> f64| {
             let of = |(at, q): (usize, &f64)| entry(at % k == own.labels[at / k] as usize, *q);
             own.product(&self.q.iter().enumerate().map(of).collect::<Vec<_>>())
         };
-        let data = |values, text| Data { values, text: Some(text) };
+        let data = |values, text| DataTerm { values, text: Some(text) };
         let mut order: Vec<usize> = (0..own.labels.len()).collect();
         order.sort_by_key(|&i| own.labels[i]);
         let by_class = order.iter().flat_map(|&i| &self.q[i * k..(i + 1) * k]).copied().collect::<Vec<_>>();
         let mut all = vec![
-            Data { values: self.right.clone(), text: None },
+            DataTerm { values: self.right.clone(), text: None },
             data(made(&|label, q| if label { 0.0 } else { q }), "the part of the correct class is missing"),
             data(made(&|label, q| if label { q } else { 0.0 }), "the part of the other classes is missing"),
             data(

@@ -23,7 +23,7 @@ pub struct Report {
     /// The seed of all draws.
     pub seed: u64,
     /// The weights at which the gradients were taken.
-    pub at: At,
+    pub at: GradientPoint,
     /// Losses of the usual first checks.
     pub losses: Losses,
     /// The coordinates with the regulariser off, then the same ones with it on (where λ > 0).
@@ -42,7 +42,7 @@ pub struct Report {
 /// The weights at which gradients were taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum At {
+pub enum GradientPoint {
     /// 1e-4 times standard normal numbers.
     Random,
     /// The weights of a model.

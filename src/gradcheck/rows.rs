@@ -104,7 +104,7 @@ pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
 fn finish(report: &mut Report, request: &Request<'_>, rows: &[u32], columns: &[usize]) {
     report.n_features = request.source.features.n_features();
     if request.weight.is_none() {
-        report.at = super::At::Random;
+        report.at = super::GradientPoint::Random;
         report.losses.at_random = report.losses.data_loss;
     }
     let named = |parameter: &mut Parameter| {

@@ -15,14 +15,14 @@ const LANES: usize = 8;
 
 /// A hinge of margins z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plain {
+pub(super) enum Hinge {
     /// Σ max(0, z)^p
     All(Power),
     /// max(0, largest z)^p
     Worst(Power),
 }
 
-impl Plain {
+impl Hinge {
     /// Turns scores into the slopes of their margins `margin(j, score)`; the value, and the sum of the slopes.
     #[inline(always)]
     pub(super) fn charge<T: Real>(self, scores: &mut [T], margin: impl Fn(usize, T) -> T) -> (T, T) {
@@ -129,10 +129,10 @@ impl Loss {
     #[allow(clippy::cast_possible_truncation)]
     pub(crate) fn charges(&self) -> Option<Charges> {
         let kind = match (self.set.plain()?, self.margins.differences()) {
-            (Plain::All(_), true) => ChargeKind::Sum,
-            (Plain::All(_), false) => ChargeKind::Each,
-            (Plain::Worst(_), true) => ChargeKind::Worst,
-            (Plain::Worst(_), false) => return None,
+            (Hinge::All(_), true) => ChargeKind::Sum,
+            (Hinge::All(_), false) => ChargeKind::Each,
+            (Hinge::Worst(_), true) => ChargeKind::Worst,
+            (Hinge::Worst(_), false) => return None,
         };
         Some(Charges { kind, squared: self.set.power == Power::Two, margin: self.margins.constant()? as f32 })
     }

@@ -206,7 +206,7 @@ impl LossMisfit {
             Self::K { others, .. } => {
                 format!("k = 1 is [loss.crammer_singer]; k = {others} is [loss.weston_watkins] divided by {others}")
             }
-            Self::Value(_) => "configs/reference.toml states every range".into(),
+            Self::Value(_) => "the reference of the configuration states every range".into(),
         }
     }
 }

@@ -19,7 +19,7 @@
 
 pub use super::block::Jacobian;
 use super::block::project;
-use super::{Loss, Margins, Plain, Power};
+use super::{Hinge, Loss, Margins, Power};
 use pulp::{Scalar, Simd};
 
 /// Numbers that are worked on together.
@@ -301,11 +301,11 @@ impl Loss {
         }
         let loss = match self.set.plain() {
             None => self.set.value(scratch.margins.iter().copied()),
-            Some(Plain::All(Power::One)) => simd.reduce_sum_f64s(sum),
-            Some(Plain::All(Power::Two)) => simd.reduce_sum_f64s(square),
+            Some(Hinge::All(Power::One)) => simd.reduce_sum_f64s(sum),
+            Some(Hinge::All(Power::Two)) => simd.reduce_sum_f64s(square),
             // The maximum passes a NaN over; the sum does not.
-            Some(Plain::Worst(_)) if simd.reduce_sum_f64s(sum).is_nan() => f64::NAN,
-            Some(Plain::Worst(power)) => power.of(simd.reduce_max_f64s(tops)),
+            Some(Hinge::Worst(_)) if simd.reduce_sum_f64s(sum).is_nan() => f64::NAN,
+            Some(Hinge::Worst(power)) => power.of(simd.reduce_max_f64s(tops)),
         };
         let penalty = self.set.penalty_of(c, a);
         LossGap { loss: c * loss, gap: c * loss - simd.reduce_sum_f64s(linear) + penalty }

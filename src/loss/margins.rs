@@ -8,7 +8,7 @@
 //!
 //! A class that has no margin, the label's own of a difference, has G = −∞: it is never charged.
 
-use super::{Plain, dual::padded};
+use super::{Hinge, dual::padded};
 use crate::kernel::Real;
 use burn::tensor::{Bool, Int, Tensor};
 use std::sync::Arc;
@@ -150,7 +150,7 @@ impl Margins {
 
     /// Turns scores into the slopes of a plain hinge by them, and returns its value. Scores of −∞ stand for no class.
     #[inline(always)]
-    pub(super) fn charge<T: Real>(&self, scores: &mut [T], label: usize, hinge: Plain) -> T {
+    pub(super) fn charge<T: Real>(&self, scores: &mut [T], label: usize, hinge: Hinge) -> T {
         match self {
             Self::Difference(delta) => {
                 let delta = T::from_f64(*delta);
@@ -198,7 +198,7 @@ impl Margins {
 
 /// [`Margins::charge`] of differences with the Δ of each class.
 #[inline(always)]
-fn differences<T: Real>(scores: &mut [T], label: usize, hinge: Plain, delta: impl Fn(usize) -> T) -> T {
+fn differences<T: Real>(scores: &mut [T], label: usize, hinge: Hinge, delta: impl Fn(usize) -> T) -> T {
     let own = std::mem::replace(&mut scores[label], T::from_f64(f64::NEG_INFINITY));
     let (value, total) = hinge.charge(scores, |j, score| shifted(score, own, delta(j)));
     scores[label] = -total;

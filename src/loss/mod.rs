@@ -36,7 +36,7 @@ pub use value::{Formulation, Loss};
 
 use burn::nn::loss::Reduction;
 use burn::tensor::{Int, Tensor};
-use charge::Plain;
+use charge::Hinge;
 #[cfg(test)]
 pub(crate) use margins::label_mask;
 use serde::{Deserialize, Serialize};

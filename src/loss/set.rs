@@ -11,8 +11,8 @@
 
 use super::block::Block;
 use super::margins::index_mask;
-use super::smooth::{Smooth, largest};
-use super::{Plain, Power};
+use super::smooth::{Smoothing, largest};
+use super::{Hinge, Power};
 use burn::tensor::Tensor;
 
 /// Which of the positive margins of a row are charged.
@@ -147,18 +147,18 @@ impl Set {
 
     /// The hinge that takes one pass over the margins in any precision; `None` for the k largest and what is smoothed.
     #[inline(always)]
-    pub(super) const fn plain(&self) -> Option<Plain> {
+    pub(super) const fn plain(&self) -> Option<Hinge> {
         match self.selection {
             _ if self.smoothing > 0.0 => None,
-            Selection::All => Some(Plain::All(self.power)),
-            Selection::Worst => Some(Plain::Worst(self.power)),
+            Selection::All => Some(Hinge::All(self.power)),
+            Selection::Worst => Some(Hinge::Worst(self.power)),
             Selection::Top(_) => None,
         }
     }
 
     /// The projection of Nesterov's smoothing, where there is one.
-    pub(super) fn smooth(&self) -> Option<Smooth> {
-        (self.smoothing > 0.0).then_some(Smooth { gamma: self.smoothing, top: self.selection.count() })
+    pub(super) fn smooth(&self) -> Option<Smoothing> {
+        (self.smoothing > 0.0).then_some(Smoothing { gamma: self.smoothing, top: self.selection.count() })
     }
 
     /// ℓ of margins; −∞ where a class is not charged.

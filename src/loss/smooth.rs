@@ -26,7 +26,7 @@ const LARGEST: f64 = 1e30;
 
 /// γ and the set P of a loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Smooth {
+pub(crate) struct Smoothing {
     /// γ > 0
     pub gamma: f64,
     /// `Some(k)`: p_j ≤ 1/k and Σp ≤ 1; `None`: p_j ≤ 1, each by itself.
@@ -49,7 +49,7 @@ pub(crate) fn largest(z: Tensor<2>, k: usize) -> (Tensor<2, Bool>, Tensor<2>) {
     (chosen, value)
 }
 
-impl Smooth {
+impl Smoothing {
     #[allow(clippy::cast_precision_loss)]
     fn hi(self) -> f64 {
         1.0 / self.top.unwrap_or(1) as f64
@@ -156,7 +156,7 @@ mod tests {
             gamma in prop_oneof![Just(0.01), Just(0.3), Just(1.0), Just(20.0)],
             top in prop::option::of(1usize..5),
         ) {
-            let smooth = Smooth { gamma, top };
+            let smooth = Smoothing { gamma, top };
             let value = |p: &[f64]| p.iter().zip(&z).map(|(p, z)| p * z - gamma / 2.0 * p * p).sum::<f64>();
             let feasible = |p: &[f64]| {
                 let inside = p.iter().all(|p| (-1e-15..=smooth.hi() + 1e-15).contains(p));

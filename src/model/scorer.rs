@@ -113,7 +113,7 @@ impl<'a> Scorer<'a> {
             let mut state = init();
             let mut scores = vec![0.0; ROWS * k];
             let mut cells = is_dense.then(|| RowBlock::new(ROWS, d));
-            let mut farthest = Farthest::new(features, bounded, d);
+            let mut farthest = FarthestCells::new(features, bounded, d);
             for (block, group) in rows.chunks(ROWS).enumerate() {
                 match (&by_class, &mut cells) {
                     (Some(weights), Some(cells)) => {
@@ -189,14 +189,14 @@ impl Envelope {
 }
 
 /// Of a few rows of bytes, the cells that are farthest from the mean.
-struct Farthest {
+struct FarthestCells {
     low: Vec<u8>,
     high: Vec<u8>,
     /// `None` for rows other than bytes, or if it is not needed.
     out: Option<Vec<f64>>,
 }
 
-impl Farthest {
+impl FarthestCells {
     fn new(features: &Features, bounded: bool, d: usize) -> Self {
         let bytes = bounded && matches!(features, Features::U8(_));
         let scratch = || vec![0; if bytes { d } else { 0 }];

@@ -44,13 +44,13 @@ impl WatchedMetric {
 
 /// The best state of a run so far, and how long it has been the best.
 #[derive(Debug, Clone)]
-pub struct Best<T> {
+pub struct BestState<T> {
     rule: EarlyStopping,
     held: Option<(f64, u64, T)>,
     waited: usize,
 }
 
-impl<T: Clone> Best<T> {
+impl<T: Clone> BestState<T> {
     /// Nothing seen yet.
     #[must_use]
     pub const fn new(rule: EarlyStopping) -> Self {
@@ -172,12 +172,12 @@ mod tests {
     #[test]
     fn patience_counts_values_that_are_no_better_and_the_best_is_kept() {
         let rule = |metric| EarlyStopping { patience: NonZeroUsize::new(2).unwrap(), metric };
-        let mut best = Best::new(rule(WatchedMetric::Accuracy));
+        let mut best = BestState::new(rule(WatchedMetric::Accuracy));
         let seen: Vec<bool> =
             [0.5, 0.7, 0.7, 0.8, 0.6, 0.8].iter().zip(1..).map(|(&v, step)| best.see(v, step, &step)).collect();
         assert_eq!(seen, [false, false, false, false, false, true]);
         assert_eq!(best.into_best(), Some((4, 4)));
-        let mut best = Best::new(rule(WatchedMetric::Loss));
+        let mut best = BestState::new(rule(WatchedMetric::Loss));
         let seen: Vec<bool> =
             [f64::NAN, 3.0, 2.0, f64::NAN, 2.5].iter().zip(1..).map(|(&v, step)| best.see(v, step, &())).collect();
         assert_eq!(seen, [false, false, false, false, true]);

@@ -18,14 +18,14 @@ use rand_chacha::ChaCha8Rng;
 const FOLDS: usize = 5;
 
 /// Training data, checked.
-pub(super) struct Data<'a> {
+pub(super) struct TrainingData<'a> {
     pub features: &'a Features<'a>,
     pub labels: &'a [u32],
     pub weights: Option<&'a [f32]>,
     pub names: &'a [String],
 }
 
-impl Data<'_> {
+impl TrainingData<'_> {
     /// Every row.
     #[allow(clippy::cast_possible_truncation)]
     pub fn all(&self) -> Vec<u32> {
@@ -133,7 +133,7 @@ impl Svm {
     /// Fits a model to some of the rows.
     pub(super) fn solve(
         &self,
-        data: &Data<'_>,
+        data: &TrainingData<'_>,
         train: &[u32],
         device: &OpenDevice,
         threads: usize,
@@ -148,7 +148,7 @@ impl Svm {
     /// Fits a model for each C to some of the rows.
     pub(super) fn solve_path(
         &self,
-        data: &Data<'_>,
+        data: &TrainingData<'_>,
         train: &[u32],
         cs: &[f64],
         device: &OpenDevice,
@@ -181,7 +181,7 @@ impl Svm {
     /// Has work done on the problem that some rows pose.
     fn posed<T>(
         &self,
-        data: &Data<'_>,
+        data: &TrainingData<'_>,
         train: &[u32],
         device: &OpenDevice,
         threads: usize,
@@ -250,7 +250,7 @@ impl Svm {
     /// A calibration fitted on the scores of folds by models that have not seen them.
     pub(super) fn out_of_fold(
         &self,
-        data: &Data<'_>,
+        data: &TrainingData<'_>,
         fit: impl Fn(&[u32], &mut dyn Observer) -> Result<Solution, SvmError>,
     ) -> Result<Option<Calibrator>, SvmError> {
         let k = data.names.len();

@@ -13,7 +13,7 @@ pub use model::Model;
 pub use rows::{AsRows, Cell, Rows};
 pub use solution::Solution;
 
-use crate::calibration::Method;
+use crate::calibration::Calibration;
 use crate::data::{Center, Scale, Scaler};
 use crate::device::DeviceName;
 use crate::loss::{ClassWeights, Loss};
@@ -21,7 +21,7 @@ use crate::model::{BiasRule, Classifier, Origin, Training};
 use crate::objective::Objective;
 use crate::solver::{GradientRoute, Observer, SolverConfig};
 use burn::nn::Linear;
-use fit::Data;
+use fit::TrainingData;
 use std::borrow::Cow;
 
 /// λ in the form in which it was given.
@@ -79,7 +79,7 @@ pub struct Svm {
     gradient: GradientRoute,
     device: DeviceName,
     threads: usize,
-    calibration: Method,
+    calibration: Calibration,
     seed: u64,
     double: bool,
 }
@@ -99,7 +99,7 @@ impl Svm {
             gradient: GradientRoute::Auto,
             device: DeviceName::default(),
             threads: 0,
-            calibration: Method::None,
+            calibration: Calibration::None,
             seed: 0,
             double: false,
         }
@@ -174,7 +174,7 @@ impl Svm {
     /// Probabilities from scores, by a map that is fitted on the scores of five folds, each by a model that has not seen it: six
     /// fits in all.
     #[must_use]
-    pub fn calibration(self, method: Method) -> Self {
+    pub fn calibration(self, method: Calibration) -> Self {
         Self { calibration: method, ..self }
     }
 
@@ -216,10 +216,10 @@ impl Svm {
         let device = self.open(row_weights, features.n_rows())?;
         self.with_threads(|threads| {
             let features = self.settled(features);
-            let data = Data { features: &features, labels: &labels, weights: row_weights, names: &names };
+            let data = TrainingData { features: &features, labels: &labels, weights: row_weights, names: &names };
             let fit = |part: &[u32], observer: &mut dyn Observer| self.solve(&data, part, &device, threads, observer);
             let mut solution = fit(&data.all(), observer)?;
-            if self.calibration != Method::None {
+            if self.calibration != Calibration::None {
                 solution.model.calibrate(self.out_of_fold(&data, fit)?);
             }
             Ok(solution)
@@ -245,7 +245,7 @@ impl Svm {
         let device = self.open(row_weights, features.n_rows())?;
         self.with_threads(|threads| {
             let features = self.settled(features);
-            let data = Data { features: &features, labels: &labels, weights: row_weights, names: &names };
+            let data = TrainingData { features: &features, labels: &labels, weights: row_weights, names: &names };
             let part = part.map_or_else(|| data.all().into(), Cow::Borrowed);
             self.solve_path(&data, &part, cs, &device, threads, observer)
         })?

@@ -28,7 +28,7 @@ pub struct Rows<'a> {
 }
 
 /// A type that cells may have: `u8`, `f32`, `f64`.
-pub trait Cell: Copy + Send + Sync + sealed::Cell + 'static {}
+pub trait Cell: Copy + Send + Sync + sealed::IntoFeatures + 'static {}
 
 impl Cell for u8 {}
 impl Cell for f32 {}
@@ -38,25 +38,25 @@ mod sealed {
     use super::{Dense, Features, SvmError, finite, single};
     use std::borrow::Cow;
 
-    pub trait Cell: Sized + Clone {
+    pub trait IntoFeatures: Sized + Clone {
         /// Features of `n_features` to a row; the shape has been checked.
         fn features(values: Cow<'_, [Self]>, n_features: usize) -> Result<Features<'_>, SvmError>;
     }
 
-    impl Cell for u8 {
+    impl IntoFeatures for u8 {
         fn features(values: Cow<'_, [Self]>, n_features: usize) -> Result<Features<'_>, SvmError> {
             Ok(Features::U8(Dense::of(n_features, values)))
         }
     }
 
-    impl Cell for f32 {
+    impl IntoFeatures for f32 {
         fn features(values: Cow<'_, [Self]>, n_features: usize) -> Result<Features<'_>, SvmError> {
             finite(&values, |at| (at / n_features, at % n_features))?;
             Ok(Features::F32(Dense::of(n_features, values)))
         }
     }
 
-    impl Cell for f64 {
+    impl IntoFeatures for f64 {
         fn features(values: Cow<'_, [Self]>, n_features: usize) -> Result<Features<'_>, SvmError> {
             if let Some(at) = values.iter().position(|&v| !single(v).is_finite()) {
                 let (row, column) = (at / n_features, at % n_features);

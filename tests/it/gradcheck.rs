@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor};
 use burn_svm::internals::data::batch::Source;
 use burn_svm::internals::data::{Center, Dense, Features, Scale, Scaler};
 use burn_svm::internals::device::{self, OpenDevice};
-use burn_svm::internals::gradcheck::{At, Inputs, Request, STEP, Side, check, check_rows};
+use burn_svm::internals::gradcheck::{GradientPoint, Inputs, Request, STEP, Side, check, check_rows};
 use burn_svm::internals::loss::{Formulation, Loss, MarginLoss, Power};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::Objective;
@@ -110,7 +110,7 @@ fn digits_pass_on_every_device() {
             };
             let report = digits(&objective, &open, Scale::None, None);
             assert!(report.verdict.passed, "{} {objective:?}: {} {:?}", open.label(), report.verdict, report.device);
-            assert_eq!((report.n_samples, report.n_features, report.at), (500, 64, At::Random));
+            assert_eq!((report.n_samples, report.n_features, report.at), (500, 64, GradientPoint::Random));
             assert!(report.verdict.max_relative_error <= 1e-7, "{}", report.verdict);
             assert_eq!(report.coordinates.len(), 40);
             let device = report.device.unwrap();
@@ -183,7 +183,7 @@ fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
                 let what = format!("{} reg {reg}", kind.name());
                 assert!(report.verdict.passed, "{what}: {} {:?}", report.verdict, report.device);
                 assert!(report.verdict.max_relative_error <= 1e-7, "{what}: {}", report.verdict);
-                assert_eq!(report.at, if weight.is_some() { At::Model } else { At::Random });
+                assert_eq!(report.at, if weight.is_some() { GradientPoint::Model } else { GradientPoint::Random });
                 kinks += report.verdict.kinks;
                 // At a kink of a row the error of a plain check is far above the tolerance of this one.
                 for line in report.coordinates.iter().filter(|l| kind.set.power == Power::One && !l.regularised) {

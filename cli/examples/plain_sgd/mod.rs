@@ -10,7 +10,7 @@ use burn_svm::internals::model::LinearSvm;
 use burn_svm::internals::solver::sgd::sampler::Sampler;
 use burn_svm::internals::solver::{SgdConfig, SolverConfig};
 use burn_svm_cli::config::{LoadedConfig, parse_assignment};
-use burn_svm_cli::run::{self, Prepared};
+use burn_svm_cli::run::{self, PreparedData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -38,7 +38,7 @@ pub struct Descent {
 }
 
 /// Reads a configuration with `[solver.sgd]`, some of its keys changed (`KEY=VALUE`), and its data.
-pub fn open(file: &str, changes: &[String]) -> Outcome<(LoadedConfig, SgdConfig, Prepared)> {
+pub fn open(file: &str, changes: &[String]) -> Outcome<(LoadedConfig, SgdConfig, PreparedData)> {
     let changes: Result<Vec<_>, String> = changes.iter().map(|text| parse_assignment(text)).collect();
     let config = LoadedConfig::load(Path::new(file), &changes?)?;
     let SolverConfig::Sgd(sgd) = &config.run.solver else {
@@ -53,7 +53,7 @@ pub fn open(file: &str, changes: &[String]) -> Outcome<(LoadedConfig, SgdConfig,
 pub fn descend(
     config: &LoadedConfig,
     sgd: &SgdConfig,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     remember: bool,
     slope: &dyn Fn(Tensor<2>, Tensor<1, Int>) -> Slope,
 ) -> Outcome<Descent> {

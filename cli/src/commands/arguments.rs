@@ -16,15 +16,16 @@ use toml_edit::Value;
 
 const AFTER_HELP: &str = "\
 Examples:
-  burn-svm train configs/quickstart.toml --out runs/digits
-  burn-svm evaluate runs/digits
-  burn-svm predict runs/digits FILE
+  burn-svm init measurements.csv --label species
+  burn-svm train measurements.toml --out runs/mine
+  burn-svm evaluate runs/mine
+  burn-svm predict runs/mine new.csv
 
 Exit codes: 0 done; 1 failed; 2 usage, configuration, device or a path that is not there; 130 after Ctrl-C.";
 
-/// Multiclass linear support vector machines on Burn, on CPU or GPU, with a proof of how good they are.
+/// Multiclass linear support vector machines, on CPU or GPU, with a proof of how close each model is to the best one
 #[derive(Debug, Parser)]
-#[command(name = "burn-svm", version, about, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "burn-svm", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -35,7 +36,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write a configuration from a look at a data file
+    /// Look at a data file and write a configuration for it
     Init(InitArgs),
     /// Train a model from a configuration file
     Train(TrainArgs),
@@ -51,11 +52,11 @@ pub(super) enum Command {
     Gradcheck(GradcheckArgs),
     /// Write data as blocks, to be read faster, or block by block where they exceed memory
     Pack(PackArgs),
-    /// Search hyper-parameters: grid or random search, ranked
+    /// Train the combinations of a [search] table, and rank them
     Search(SearchArgs),
     /// Redraw the figures of a finished run or search
     Plot(PlotArgs),
-    /// Write one self-contained HTML page about a run or a search
+    /// Write one self-contained HTML page about a run or a search, into its folder
     Report(ReportArgs),
     /// Convert a model for another program: NumPy, LIBLINEAR, ONNX
     Export(ExportArgs),
@@ -65,10 +66,14 @@ pub(super) enum Command {
     Devices(DevicesArgs),
     /// Check a device against the f64 reference on the host
     Selfcheck(SelfcheckArgs),
+    /// Print every key of a configuration with its meaning, default and range
+    #[command(after_help = "Example:\n  burn-svm reference | less")]
+    Reference,
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page (roff)
-    Man(ManArgs),
+    #[command(after_help = "Example:\n  burn-svm man > burn-svm.1 && man ./burn-svm.1")]
+    Man,
 }
 
 pub(super) fn assignment(text: &str) -> Result<(Vec<String>, Value), String> {
@@ -86,16 +91,16 @@ fn count(text: &str) -> Result<usize, String> {
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
-    /// Configuration file (TOML); configs/reference.toml explains every key
+    /// Configuration file (TOML); `burn-svm reference` explains every key
     #[arg(value_name = "CONFIG.toml")]
     pub(super) config: PathBuf,
     #[command(flatten)]
-    pub(super) changes: Changes,
+    pub(super) changes: Overrides,
 }
 
 /// Changes of a configuration.
 #[derive(Debug, Args)]
-pub(super) struct Changes {
+pub(super) struct Overrides {
     /// Override a key of the configuration, e.g. solver.sgd.learning_rate=1e-6; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub(super) set: Vec<(Vec<String>, Value)>,
@@ -104,7 +109,7 @@ pub(super) struct Changes {
     pub(super) device: Option<DeviceName>,
 }
 
-impl Changes {
+impl Overrides {
     pub(super) fn overrides(&self, threads: Option<usize>) -> Vec<(Vec<String>, Value)> {
         let mut set = self.set.clone();
         if let Some(device) = self.device {
@@ -192,7 +197,7 @@ pub(super) struct EvaluateArgs {
     /// Run folder, model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// Data: a file with labels, or a configuration, of which the test rows are taken (validation or train rows where there are none) [default: those of the run]
+    /// File with labels, or a configuration, whose test rows are taken (else its validation rows, else its train rows) [default: the configuration of the run]
     #[arg(long, value_name = "CONFIG-OR-FILE")]
     pub(super) data: Option<PathBuf>,
     /// Number of largest scores for top-k accuracy
@@ -212,7 +217,7 @@ pub(super) struct CertifyArgs {
     /// Run folder, model.safetensors, or a model file of LIBLINEAR
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// Data: a file with labels, or a configuration, whose training rows and objective are taken [default: those of the run]
+    /// File with labels, or a configuration, whose training rows and objective are taken [default: the configuration of the run]
     #[arg(long, value_name = "CONFIG-OR-FILE")]
     pub(super) data: Option<PathBuf>,
     /// Relative duality gap at which tightening the bound stops
@@ -256,10 +261,10 @@ pub(super) struct PredictArgs {
     /// Data file, or - for standard input
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// Format of FILE [default: told from its content]
+    /// Format of FILE [default: detected from its content]
     #[arg(long, value_name = "F")]
     pub(super) format: Option<Format>,
-    /// First line of csv text is a header [default: told by its names, a bare row has none]
+    /// Take the first line of csv text as a header [default: detected; rows without one have the features in the order of training]
     #[arg(long)]
     pub(super) header: bool,
     /// Add the score of every class
@@ -307,7 +312,7 @@ pub(super) struct GradcheckArgs {
     #[arg(value_name = "CONFIG.toml", required_unless_present = "mine")]
     pub(super) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) changes: Changes,
+    pub(super) changes: Overrides,
     /// Number of coordinates of the gradient to check
     #[arg(long, value_name = "N", default_value = "20", value_parser = numbers::coordinates)]
     pub(super) coordinates: usize,
@@ -317,7 +322,7 @@ pub(super) struct GradcheckArgs {
     /// Step of the finite differences
     #[arg(long, value_name = "H", default_value = "1e-5", value_parser = numbers::step)]
     pub(super) h: f64,
-    /// Draw the loss along the first coordinates that meet a kink into this folder
+    /// Folder for pictures of the loss along the first coordinates that meet a kink
     #[arg(long, value_name = "DIR")]
     pub(super) plot: Option<PathBuf>,
     #[command(flatten)]
@@ -337,7 +342,7 @@ pub(super) struct PlotArgs {
     pub(super) run: PathBuf,
     /// File format
     #[arg(long, value_name = "F", default_value = "both")]
-    pub(super) format: crate::plot::Format,
+    pub(super) format: crate::plot::FigureFormat,
 }
 
 #[derive(Debug, Args)]
@@ -419,12 +424,6 @@ pub(super) struct CompletionsArgs {
     #[arg(value_name = "SHELL")]
     pub(super) shell: clap_complete::Shell,
 }
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  burn-svm man > burn-svm.1 && man ./burn-svm.1")]
-pub(super) struct ManArgs {}
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

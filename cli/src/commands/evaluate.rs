@@ -1,6 +1,7 @@
 //! `burn-svm evaluate`
 
-use super::own_data::own_config;
+use super::output::in_shell;
+use super::own_data::{is_trained_on, own_config};
 use super::{EvaluateArgs, Failure, LOUD, evaluation, print, print_json};
 use crate::calibration::Calibrator;
 use crate::evaluation::{Evaluation, class_curves};
@@ -20,6 +21,9 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
         None => own_data(&args.model, &model)?,
     };
     labelled.data.notes.iter().for_each(|note| LOUD.note(note));
+    if let Some(data) = args.data.as_deref().filter(|data| is_trained_on(&args.model, &model, data)) {
+        LOUD.note(&seen(data, &args.model));
+    }
     // Top-k with k at least the number of classes says nothing.
     let top: Vec<usize> = [args.top].into_iter().filter(|&k| k > 1 && k < model.n_classes()).collect();
     let evaluation = run::evaluate(&model, &labelled, &top);
@@ -41,6 +45,16 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
         }))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Remark on a measurement of rows that were learned from.
+fn seen(data: &Path, run: &Path) -> String {
+    format!(
+        "{} holds rows that the model has learned from, so it does better here than on new rows; `burn-svm evaluate {}` measures those \
+         held out, if there are any",
+        data.display(),
+        in_shell(run)
+    )
 }
 
 fn as_json(

@@ -118,6 +118,8 @@ fn shortened(name: &str, width: usize) -> String {
 /// Rows of true classes, columns of predicted ones; only the most confused pairs where the matrix is too wide to read.
 fn confusion_table(confusion: &Confusion, names: &[String]) -> String {
     const WIDEST: usize = 26;
+    // Characters of a line for the columns.
+    const LINE: usize = 80;
     let mut out = String::new();
     let k = confusion.n_classes();
     if k > WIDEST {
@@ -127,8 +129,9 @@ fn confusion_table(confusion: &Confusion, names: &[String]) -> String {
         }
         return out;
     }
-    let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(1).clamp(1, 10);
-    let cell = (0..k * k).map(|i| confusion.count(i / k, i % k)).max().unwrap_or(0).to_string().len().max(wide.min(6));
+    let wide = names.iter().map(|n| n.chars().count()).max().unwrap_or(1).clamp(1, 16);
+    let count = (0..k * k).map(|i| confusion.count(i / k, i % k)).max().unwrap_or(0).to_string().len();
+    let cell = count.max(wide.min((LINE / k).saturating_sub(1).max(6)));
     out.push_str("confusion (rows: true, columns: predicted)\n");
     let _ = write!(out, "{:<wide$}", "");
     names.iter().for_each(|name| {

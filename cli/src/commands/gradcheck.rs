@@ -88,7 +88,7 @@ fn draw(folder: &Path, profiles: &[Profile]) -> Result<(), Failure> {
 }
 
 /// Refuses a model of another shape than the data.
-fn fits(model: &Classifier, prepared: &run::Prepared) -> Result<(), RunError> {
+fn fits(model: &Classifier, prepared: &run::PreparedData) -> Result<(), RunError> {
     let (d, k) = (prepared.data.features.n_features(), prepared.data.n_classes());
     if (model.n_features(), model.n_classes()) == (d, k) {
         return Ok(());

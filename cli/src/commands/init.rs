@@ -1,5 +1,6 @@
 //! `burn-svm init`
 
+use super::output::in_shell;
 use super::{Failure, InitArgs, LOUD};
 use crate::config::draft::{self, SeenColumn};
 use crate::durable::Output;
@@ -18,12 +19,13 @@ pub(super) fn run(args: &InitArgs) -> Result<ExitCode, Failure> {
     draft.notes.iter().for_each(|note| LOUD.note(note));
     table(&draft.columns).iter().for_each(|line| LOUD.line(line));
     LOUD.line(&draft.summary);
+    draft.warnings.iter().for_each(|warning| LOUD.warning(warning));
     let failed = |source| Failure::Output { to: out.display().to_string(), source };
     let mut file = Output::open(&out, &[(&args.file, "the data")]).map_err(failed)?;
     file.write_all(draft.text.as_bytes()).map_err(failed)?;
     file.finish().map_err(failed)?;
     if out != Path::new("-") {
-        LOUD.note(&format!("{0} is written. To train: burn-svm train {0}", out.display()));
+        LOUD.note(&format!("{} is written. To train: burn-svm train {}", out.display(), in_shell(&out)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -35,7 +37,7 @@ fn table(columns: &[SeenColumn]) -> Vec<String> {
     }
     let head = ["column", "holds", "missing", "values"].map(str::to_owned);
     let row = |column: &SeenColumn| {
-        let ignored = column.ignored.map_or_else(String::new, |why| format!("; left out: {why}"));
+        let ignored = column.ignored.as_ref().map_or_else(String::new, |why| format!("; left out: {why}"));
         let name = visible::short(&column.name).into_owned();
         [name, column.holds.to_owned(), column.missing.to_string(), format!("{}{ignored}", column.values)]
     };

@@ -22,6 +22,7 @@ mod pack;
 mod plot;
 mod predict;
 mod progress;
+mod reference;
 mod refused;
 mod report;
 mod search;
@@ -75,7 +76,8 @@ pub fn main<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>) -> Exi
         Command::Selfcheck(args) => selfcheck::run(args),
         Command::Weights(args) => weights::run(args),
         Command::Completions(args) => completions::run(args),
-        Command::Man(_) => completions::man(),
+        Command::Man => completions::man(),
+        Command::Reference => reference::run(),
     };
     result.unwrap_or_else(|failure| {
         output::error(&failure.to_string(), failure.hint().as_deref());

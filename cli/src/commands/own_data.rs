@@ -1,7 +1,7 @@
-//! The data that `evaluate` and `certify` take where `--data` is not given.
+//! The data of a model's own training: what `evaluate` and `certify` take where `--data` is not given.
 
 use super::LOUD;
-use crate::config::LoadedConfig;
+use crate::config::{ConfigError, LoadedConfig};
 use crate::model::Classifier;
 use crate::run::RunError;
 use crate::run::recorded::read_result;
@@ -30,12 +30,27 @@ pub(super) fn own_config(path: &Path, model: &Classifier, what: &str) -> Result<
         let problem = "is a bare model file: the data files that it names are not opened";
         return refused(problem, ", or the run folder instead of the file in it");
     }
-    let directory = read_result(path).ok().and_then(|result| result.working_directory);
-    let mut config = LoadedConfig::stored(&training.config, path, directory.as_deref())?;
+    let mut config = stored(&training.config, path)?;
     let files: Vec<String> =
         config.run.data.paths_mut().into_iter().map(|(_, file)| file.display().to_string()).collect();
     if !files.is_empty() {
         LOUD.note(&format!("reads {}", files.join(", ")));
     }
     Ok(config)
+}
+
+/// The configuration that a model carries, with the data where the run had them.
+fn stored(text: &str, model: &Path) -> Result<LoadedConfig, ConfigError> {
+    let directory = read_result(model).ok().and_then(|result| result.working_directory);
+    LoadedConfig::stored(text, model, directory.as_deref())
+}
+
+/// Whether a data file is one that the model of a run folder was trained on; `false` for a model file by itself, whose paths are not
+/// looked at.
+pub(super) fn is_trained_on(path: &Path, model: &Classifier, data: &Path) -> bool {
+    let Some(training) = model.training().filter(|_| path.is_dir()) else { return false };
+    let (Ok(data), Ok(config)) = (data.canonicalize(), stored(&training.config, path)) else { return false };
+    let mut run = config.run;
+    let mut files = run.data.paths_mut().into_iter().filter(|(key, _)| key.starts_with("train"));
+    files.any(|(_, file)| file.canonicalize().is_ok_and(|file| file == data))
 }

@@ -6,7 +6,7 @@ use super::{Failure, LOUD, PredictArgs, PredictionLayout};
 use crate::calibration::Calibrator;
 use crate::durable::Output;
 use crate::format::stream::TextStream;
-use crate::format::{Column, Source, Table, Wanted, quote, read_source, read_table_for};
+use crate::format::{ByteSource, ColumnRef, ModelColumns, Table, quote, read_source, read_table_for};
 use crate::metric::argmax;
 use crate::model::Classifier;
 use crate::model_file;
@@ -24,8 +24,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let model = model_file::load(&args.model).map_err(RunError::from)?;
     let calibration = calibration(args, &model)?;
     check_layout(args)?;
-    let mut wanted = run::wanted(&model);
-    wanted.keep = args.keep.iter().map(|name| Column::of_text(name)).collect();
+    let mut wanted = run::model_columns(&model);
+    wanted.keep = args.keep.iter().map(|name| ColumnRef::of_text(name)).collect();
     if args.header {
         wanted.header = Some(true);
     }
@@ -138,13 +138,13 @@ enum PredictedRows {
 
 impl PredictedRows {
     /// Standard input is a stream where it is text; so is a file of text of which columns are kept.
-    fn open(args: &PredictArgs, wanted: &Wanted) -> Result<Self, Failure> {
+    fn open(args: &PredictArgs, wanted: &ModelColumns) -> Result<Self, Failure> {
         let (path, format) = (&args.file, args.format);
         let opened = if path == Path::new("-") {
             TextStream::open(io::stdin(), Path::new("stdin"), format)
         } else {
             let is_kept = !wanted.keep.is_empty() && !path.is_dir();
-            let text = is_kept.then(|| Source::open(path)).transpose().map_err(RunError::from)?;
+            let text = is_kept.then(|| ByteSource::open(path)).transpose().map_err(RunError::from)?;
             let Some(source) = text.filter(TextStream::is_likely) else {
                 let table = read_table_for(path, format, wanted).map_err(RunError::from)?;
                 return Ok(Self::Whole(Some(table)));
@@ -160,7 +160,7 @@ impl PredictedRows {
         }
     }
 
-    fn next(&mut self, wanted: &Wanted) -> Result<Option<Table>, Failure> {
+    fn next(&mut self, wanted: &ModelColumns) -> Result<Option<Table>, Failure> {
         match self {
             Self::Whole(table) => Ok(table.take()),
             Self::Stream(stream) => Ok(stream.next(wanted).map_err(RunError::from)?),

@@ -2,7 +2,7 @@
 
 use super::output::{Messages, number};
 use crate::report::ReportError;
-use crate::report::watch::Watch;
+use crate::report::watch::WatchPage;
 use crate::shown;
 use crate::solver::{GradientReport, LogEntry, Measurement, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -45,7 +45,7 @@ pub struct Progress {
     accuracy: Option<String>,
     stop: Arc<AtomicBool>,
     /// The page of a run that is watched.
-    watch: Option<Watch>,
+    watch: Option<WatchPage>,
 }
 
 impl Progress {
@@ -62,17 +62,17 @@ impl Progress {
     }
 
     /// Keeps a page of the run.
-    pub(super) fn watched_by(&mut self, watch: Watch) {
+    pub(super) fn watched_by(&mut self, watch: WatchPage) {
         self.watch = Some(watch);
     }
 
     /// The page of the run, which is the observer's no more.
-    pub(super) fn take_watch(&mut self) -> Option<Watch> {
+    pub(super) fn take_watch(&mut self) -> Option<WatchPage> {
         self.watch.take()
     }
 
     /// A page that cannot be written is given up, the run goes on.
-    fn show(&mut self, change: impl FnOnce(&mut Watch) -> Result<(), ReportError>) {
+    fn show(&mut self, change: impl FnOnce(&mut WatchPage) -> Result<(), ReportError>) {
         if let Some(Err(error)) = self.watch.as_mut().map(change) {
             self.messages.warning(&format!("the page is given up: {error}"));
             self.watch = None;
@@ -145,7 +145,7 @@ impl Observer for Progress {
     }
 
     fn wants_weights(&self) -> bool {
-        self.watch.as_ref().is_some_and(Watch::wants_weights)
+        self.watch.as_ref().is_some_and(WatchPage::wants_weights)
     }
 
     fn weights(&mut self, step: u64, weights: &[f32]) {

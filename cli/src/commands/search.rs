@@ -46,9 +46,9 @@ pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, Failure> {
     });
     let record = table::read(&folder).map_err(RunError::from)?;
     if outcome.end != End::Interrupted {
-        crate::plot::draw_search(&folder, crate::plot::Format::default())?;
+        crate::plot::draw_search(&folder, crate::plot::FigureFormat::default())?;
         if outcome.refit.is_some() {
-            crate::plot::draw(&folder.join(FOLDER), crate::plot::Format::default())?;
+            crate::plot::draw(&folder.join(FOLDER), crate::plot::FigureFormat::default())?;
         }
     }
     if args.json {

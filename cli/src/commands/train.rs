@@ -1,16 +1,16 @@
 //! `burn-svm train`
 
-use super::output::{self, Messages};
+use super::output::{self, Messages, in_shell};
 use super::progress::Progress;
 use super::{Failure, TrainArgs, print, print_json, print_json_text};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
-use crate::report::watch::Watch;
+use crate::report::watch::WatchPage;
 use crate::run::advice;
 use crate::run::folder;
 use crate::run::record::{self, RunFolder, RunResult};
 use crate::run::resume::{self, FolderState};
-use crate::run::{self, Prepared, RunError};
+use crate::run::{self, PreparedData, RunError};
 use crate::shown;
 use crate::solver::{SolverConfig, StopReason};
 use std::path::Path;
@@ -72,7 +72,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     }
     let mut progress = Progress::new(messages, super::progress::on_ctrl_c());
     if args.watch {
-        let watch = Watch::begin(&path, &prepared)?;
+        let watch = WatchPage::begin(&path, &prepared)?;
         messages.note(&format!("watch the run: open {} in a browser", watch.file().display()));
         progress.watched_by(watch);
     }
@@ -89,6 +89,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         messages.warning(ENDLESS);
     }
     report(args, &finished.result, &finished.stop.to_string(), &path)?;
+    finished.remark.iter().for_each(|remark| messages.note(remark));
     Ok(match finished.stop {
         StopReason::Finished | StopReason::GapReached | StopReason::GradientReached | StopReason::EarlyStopping => {
             if let Some(warning) = far(&finished.result, finished.stop) {
@@ -116,8 +117,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
 }
 
 /// The training that would follow: objective, solver, memory and run folder.
-fn plan(config: &LoadedConfig, prepared: &Prepared, path: &Path) -> String {
-    let Prepared { objective, strength, data, load, forecast, .. } = prepared;
+fn plan(config: &LoadedConfig, prepared: &PreparedData, path: &Path) -> String {
+    let PreparedData { objective, strength, data, load, forecast, .. } = prepared;
     let c = strength.c.map_or_else(|| "-".into(), output::number);
     let megabytes = |bytes: f64| format!("{:.0} MB", (bytes / 1e6).ceil());
     #[allow(clippy::cast_precision_loss)]
@@ -138,12 +139,12 @@ fn plan(config: &LoadedConfig, prepared: &Prepared, path: &Path) -> String {
 
 /// The command that resumes a run.
 fn command(path: &Path) -> String {
-    format!("burn-svm train {} --out {} --resume", path.join("config.toml").display(), path.display())
+    format!("burn-svm train {} --out {} --resume", in_shell(&path.join("config.toml")), in_shell(path))
 }
 
 /// Draws the figures and prints the result.
 fn report(args: &TrainArgs, result: &RunResult, stop: &str, path: &Path) -> Result<(), Failure> {
-    crate::plot::draw(path, crate::plot::Format::default())?;
+    crate::plot::draw(path, crate::plot::FigureFormat::default())?;
     if args.json {
         print_json(result)?;
     } else if !args.quiet {
@@ -205,8 +206,8 @@ fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
     )
 }
 
-fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {
-    let Prepared { data, split, notes, warnings, .. } = prepared;
+fn announce(messages: Messages, prepared: &PreparedData, device: &OpenDevice) {
+    let PreparedData { data, split, notes, warnings, .. } = prepared;
     messages.line(&format!(
         "{} train, {} validation, {} test rows; {} features ({}), {} classes; device {}",
         split.train.len(),
@@ -225,7 +226,7 @@ fn announce(messages: Messages, prepared: &Prepared, device: &OpenDevice) {
 }
 
 /// Plain SGD with the hinge multiplies the weights by 1 − η·λ each step.
-fn unstable(config: &LoadedConfig, prepared: &Prepared) -> Option<String> {
+fn unstable(config: &LoadedConfig, prepared: &PreparedData) -> Option<String> {
     let reg = prepared.strength.reg;
     let rate = advice::too_fast(config, reg)?;
     Some(format!(

@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, Place};
 use crate::durable::{self, Refusal};
-use crate::format::{Format, Source};
+use crate::format::{ByteSource, Format};
 use crate::{suggestion, visible};
 use std::io;
 use std::path::Path;
@@ -41,7 +41,7 @@ fn data_format(file: &Path) -> Option<Format> {
     if file.extension().is_some_and(|extension| extension == "toml") {
         return None;
     }
-    let source = Source::open(file).ok()?;
+    let source = ByteSource::open(file).ok()?;
     Format::detect(source.file(), source.head())
 }
 

@@ -1,11 +1,13 @@
 //! A configuration drafted from a look at a data file: columns, kinds, missing values, classes, and the choices that suit.
 
 use super::ConfigError;
+use crate::calibration::FOLDS;
 use crate::data::{CellKind, Cells, Dataset, Features, Frame, FrameColumn};
 use crate::format::csv::Decimal;
 use crate::format::date;
 use crate::format::{
-    CellRules, Column, CsvConfig, DataConfig, DataError, FloatType, Format, Reading, Source, TypedConfig, quote,
+    ByteSource, CellRules, ColumnRef, CsvConfig, DataConfig, DataError, FloatType, Format, Reading, TypedConfig,
+    many_classes, quote,
 };
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +24,6 @@ const FEW: usize = 20_000;
 const LISTED: usize = 4;
 /// Columns of words that are something else.
 const DATES: &str = "dates, perhaps, of a form that is not read: 2024-03-01, 2024/03/01 and 1.3.2024 are";
-const NUMBERS: &str = "mostly numbers, but words among them: empty cells, NA and - are missing values";
 
 /// A column of a data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +37,12 @@ pub struct SeenColumn {
     /// Range, categories or classes.
     pub values: String,
     /// Why it is left out.
-    pub ignored: Option<&'static str>,
+    pub ignored: Option<String>,
 }
 
 /// A configuration for a data file, with a summary of the file.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub struct ConfigDraft {
     /// TOML, with comments.
     pub text: String,
     /// The columns of a table; empty for other data.
@@ -50,13 +51,15 @@ pub struct Draft {
     pub summary: String,
     /// Remarks on guesses.
     pub notes: Vec<String>,
+    /// Probable mistakes.
+    pub warnings: Vec<String>,
 }
 
 /// Looks at a data file, or at a folder of images.
 ///
 /// # Errors
 /// [`DataError`] for files that cannot be trained on, as training would say it.
-pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
+pub fn draft(file: &Path, label: Option<&str>) -> Result<ConfigDraft, DataError> {
     let mut notes = Vec::new();
     let mut config = data_config(file, label, &mut notes)?;
     let mut data = load(&config)?;
@@ -89,7 +92,8 @@ pub fn draft(file: &Path, label: Option<&str>) -> Result<Draft, DataError> {
         classes(&data)
     );
     let text = written(file, &config, &data, &columns, &summary);
-    Ok(Draft { text, columns, summary, notes })
+    let warnings = many_classes(&data.class_names, data.n_train).into_iter().collect();
+    Ok(ConfigDraft { text, columns, summary, notes, warnings })
 }
 
 fn load(config: &DataConfig) -> Result<Dataset, DataError> {
@@ -130,7 +134,7 @@ fn data_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Res
             &if cifar { table("cifar", &[("dir", file)]) } else { table("images", &[("train", file)]) },
         );
     }
-    let source = Source::open(file)?;
+    let source = ByteSource::open(file)?;
     let format = Format::detect(source.file(), source.head());
     let beside = |from: &str, to: &str| {
         let name = file.file_name()?.to_str()?;
@@ -147,14 +151,14 @@ fn data_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Res
             Some(labels) => parsed(file, &table("npy", &[("train", file), ("train_labels", &labels)])),
             None => refused(
                 "an array of features needs its labels, which are in a file of their own",
-                "write `train` and `train_labels` of [data.npy] as in configs/reference.toml",
+                "write `train` and `train_labels` of [data.npy] as in `burn-svm reference`",
             ),
         },
         Some(Format::Idx) => match beside("images-idx3", "labels-idx1") {
             Some(labels) => parsed(file, &table("idx", &[("train_images", file), ("train_labels", &labels)])),
             None => refused(
                 "an idx file of images needs its labels, which are in a file of their own",
-                "write `train_images` and `train_labels` of [data.idx] as in configs/reference.toml",
+                "write `train_images` and `train_labels` of [data.idx] as in `burn-svm reference`",
             ),
         },
         Some(Format::Cifar) => match file.parent() {
@@ -181,13 +185,13 @@ fn csv_config(file: &Path, label: Option<&str>, notes: &mut Vec<String>) -> Resu
     let names = config.names()?;
     match (&names, label.map(|label| (label, label.parse::<i64>()))) {
         (_, Some((_, Ok(number)))) if names.iter().flatten().all(|name| label != Some(name)) => {
-            config.label = Column::Number(number);
+            config.label = ColumnRef::Number(number);
         }
-        (_, Some((label, _))) => config.label = Column::Name(label.to_owned()),
+        (_, Some((label, _))) => config.label = ColumnRef::Name(label.to_owned()),
         (Some(names), None) => {
             let guess = guessed(names);
             notes.push(format!("the label is taken to be column {}; --label names another", quote(&guess)));
-            config.label = Column::Name(guess);
+            config.label = ColumnRef::Name(guess);
         }
         (None, None) => {
             notes.push("the label is taken to be the last column; --label N says the number of another".into());
@@ -221,16 +225,33 @@ fn typed_config(
     parsed(file, &format!("[{format}]\ntrain = {}\nlabel = {label}\n", toml(&file.display().to_string())))
 }
 
-/// Whether a column of words is one of numbers with a comma before decimals.
+/// Whether a word is a number with a point or a comma before decimals.
+fn is_decimal(word: &str) -> bool {
+    word.trim().replacen(',', ".", 1).parse::<f64>().is_ok()
+}
+
+/// Whether a word is a number with the sign of a currency, of thousands or of percent.
+fn is_amount(word: &str) -> bool {
+    let is_sign = |c: char| "$€£¥%.,' +-\u{a0}".contains(c);
+    word.chars().any(|c| c.is_ascii_digit()) && word.chars().all(|c| c.is_ascii_digit() || is_sign(c))
+}
+
+/// Whether a column of words is mostly one of numbers with a comma before decimals.
 fn has_decimal_commas(frame: &Frame) -> bool {
-    let is_number = |word: &String| word.is_empty() || word.replacen(',', ".", 1).parse::<f64>().is_ok();
     let is_so = |column: &FrameColumn| match &column.cells {
         Cells::Words(words) => {
-            words.names().iter().all(is_number) && words.names().iter().any(|word| word.contains(','))
+            let with_comma = words.names().iter().filter(|word| word.contains(',') && is_decimal(word)).count();
+            2 * with_comma > words.names().iter().filter(|word| !word.is_empty()).count()
         }
         Cells::Numbers(_) => false,
     };
     frame.columns().iter().any(is_so)
+}
+
+/// The reason to leave out a column that would be one of numbers, if it were not for some words.
+fn numbers_with_words(names: &[&String]) -> String {
+    let words = names.iter().filter(|name| !is_decimal(name)).map(|name| quote(name)).collect::<Vec<_>>();
+    format!("numbers but for {}: empty cells, NA and - are missing values", listed(words.into_iter()))
 }
 
 /// The columns of a table.
@@ -254,11 +275,14 @@ fn seen(column: &FrameColumn, at: usize) -> SeenColumn {
             let names: Vec<&String> = words.names().iter().filter(|name| !name.is_empty()).collect();
             let most = |is: &dyn Fn(&str) -> bool| 2 * names.iter().filter(|name| is(name)).count() > names.len();
             let ignored = match names.len() {
-                0 => Some("no value in any row"),
-                1 => Some("the same in every row"),
-                k if k > ENOUGH && most(&date::is_doubtful) => Some(DATES),
-                k if k > ENOUGH && most(&|name| name.trim().parse::<f64>().is_ok()) => Some(NUMBERS),
-                k if k > ENOUGH && 2 * k > n - missing => Some("names rows rather than categories"),
+                0 => Some("no value in any row".to_owned()),
+                1 => Some("the same in every row".to_owned()),
+                k if k > ENOUGH && most(&date::is_doubtful) => Some(DATES.to_owned()),
+                k if k > ENOUGH && most(&is_decimal) => Some(numbers_with_words(&names)),
+                k if k > ENOUGH && most(&is_amount) => {
+                    Some(format!("numbers with signs, such as {}: write digits and a point alone", quote(names[0])))
+                }
+                k if k > ENOUGH && 2 * k > n - missing => Some("names rows rather than categories".to_owned()),
                 _ => None,
             };
             let values = format!("{}: {}", names.len(), listed(names.iter().map(|name| quote(name))));
@@ -275,11 +299,11 @@ fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
 
 /// The range of numbers or dates, and why they would be left out.
 #[allow(clippy::cast_possible_truncation)]
-fn of_numbers(name: &str, values: &[f64], kind: CellKind) -> (String, Option<&'static str>) {
+fn of_numbers(name: &str, values: &[f64], kind: CellKind) -> (String, Option<String>) {
     let there = || values.iter().copied().filter(|x| !x.is_nan());
     let (low, high) = there().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     if low > high {
-        return ("none".into(), Some("no value in any row"));
+        return ("none".into(), Some("no value in any row".to_owned()));
     }
     let counts = values.windows(2).all(|pair| pair[1] == pair[0] + 1.0);
     let is_named = {
@@ -295,9 +319,9 @@ fn of_numbers(name: &str, values: &[f64], kind: CellKind) -> (String, Option<&'s
     };
     let whole = || there().all(|x| x.fract() == 0.0);
     let ignored = if low == high {
-        Some("the same in every row")
+        Some("the same in every row".to_owned())
     } else if values.len() > LISTED && (counts || is_named && whole() && differ()) {
-        Some("numbers rows")
+        Some("numbers rows".to_owned())
     } else {
         None
     };
@@ -327,7 +351,7 @@ fn classes(data: &Dataset) -> String {
 /// The text of the configuration.
 fn written(file: &Path, config: &DataConfig, data: &Dataset, columns: &[SeenColumn], summary: &str) -> String {
     let mut text = format!(
-        "# {}: {summary}.\n# A first try as `burn-svm init` writes it; configs/reference.toml has every key with its range.\n\n",
+        "# {}: {summary}.\n# A first try as `burn-svm init` writes it; `burn-svm reference` prints every key with its range.\n\n",
         file.display()
     );
     let mut put = |line: &str| writeln!(text, "{line}").unwrap_or(());
@@ -341,7 +365,7 @@ fn written(file: &Path, config: &DataConfig, data: &Dataset, columns: &[SeenColu
     let named = data.feature_names.is_some();
     if !ignored.is_empty() && named {
         for column in &ignored {
-            put(&format!("# {}: {}", quote(&column.name), column.ignored.unwrap_or_default()));
+            put(&format!("# {}: {}", quote(&column.name), column.ignored.as_deref().unwrap_or_default()));
         }
         let names: Vec<String> = ignored.iter().map(|column| toml(&column.name)).collect();
         put(&format!("ignore = [{}]", names.join(", ")));
@@ -369,7 +393,7 @@ fn written(file: &Path, config: &DataConfig, data: &Dataset, columns: &[SeenColu
     put("\n[loss.weston_watkins]");
     put("\n# The optimum, proved within a thousandth.\n[solver.dual]\ngap = 1e-3");
     let fewest = class_counts(data).into_iter().min().unwrap_or_default();
-    if data.n_train <= FEW && fewest >= ENOUGH {
+    if data.n_train <= FEW && fewest >= FOLDS {
         put(
             "\n# Probabilities, fitted on scores of rows that the scoring model has not seen.\n[calibration]\nmethod = \"temperature\"",
         );

@@ -20,7 +20,7 @@ pub(super) fn reworded(error: &toml::de::Error, document: &DocumentMut, text: &s
     };
     let hint = meant.map(|name| format!("did you mean `{name}`?"));
     ConfigError::new(file, in_words(&message)).at(place).with_hint(
-        hint.unwrap_or_else(|| "configs/reference.toml lists every key with its default, unit and range".into()),
+        hint.unwrap_or_else(|| "`burn-svm reference` lists every key with its default, unit and range".into()),
     )
 }
 

@@ -227,7 +227,7 @@ fn check_choices(document: &DocumentMut, file: &Path) -> Result<(), ConfigError>
             let misspelt = document.iter().map(|(key, _)| key).filter(|key| found.is_empty() && *key != name);
             let hint = { misspelt }.find(|key| strsim::jaro_winkler(key, name) > 0.75);
             return Err(ConfigError::new(file, problem).with_hint(hint.map_or_else(
-                || "configs/reference.toml lists every table and key".to_owned(),
+                || "`burn-svm reference` lists every table and key".to_owned(),
                 |key| format!("did you mean `{name}` where the file says `{key}`?"),
             )));
         }

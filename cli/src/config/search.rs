@@ -9,7 +9,7 @@
 //! ```
 
 use super::{ConfigError, LoadedConfig};
-use crate::bounded::{Positive, Whole};
+use crate::bounded::{Positive, WholeNumber};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ const MOST_KEYS: usize = 100;
 /// Method of choosing trials from the space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Method {
+pub enum SearchMethod {
     /// Every combination of the values; of a range, `points` of them.
     #[default]
     Grid,
@@ -81,16 +81,16 @@ pub enum Resource {
 #[serde(deny_unknown_fields, default)]
 pub struct HalvingConfig {
     /// Factor between rungs: one of this many trials continues, with this many times the resource.
-    pub factor: Whole<1, 1_000>,
+    pub factor: WholeNumber<1, 1_000>,
     /// Number of times that trials are trained.
-    pub rungs: Whole<1, 50>,
+    pub rungs: WholeNumber<1, 50>,
     /// Resource that grows with each rung.
     pub resource: Resource,
 }
 
 impl Default for HalvingConfig {
     fn default() -> Self {
-        Self { factor: Whole::clamped(3), rungs: Whole::clamped(3), resource: Resource::Rows }
+        Self { factor: WholeNumber::clamped(3), rungs: WholeNumber::clamped(3), resource: Resource::Rows }
     }
 }
 
@@ -99,20 +99,20 @@ impl Default for HalvingConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct SearchConfig {
     /// Method of choosing trials.
-    pub method: Method,
+    pub method: SearchMethod,
     /// Score by which trials are ranked.
     pub metric: Metric,
     /// Folds of cross-validation; 0 for the validation rows of `[split]`.
-    pub folds: Whole<0, 10_000>,
+    pub folds: WholeNumber<0, 10_000>,
     /// Number of times that folds or validation rows are drawn.
-    pub repeats: Whole<1, 1_000>,
+    pub repeats: WholeNumber<1, 1_000>,
     /// Train the best once more on training and validation rows.
     pub refit: bool,
     /// Trials that are trained as one model at most.
-    pub stacked: Whole<1, MOST_TRIALS>,
+    pub stacked: WholeNumber<1, MOST_TRIALS>,
     /// Trials at most.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trials: Option<Whole<1, MOST_TRIALS>>,
+    pub trials: Option<WholeNumber<1, MOST_TRIALS>>,
     /// Seconds after which no training begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Positive>,
@@ -126,12 +126,12 @@ pub struct SearchConfig {
 impl Default for SearchConfig {
     fn default() -> Self {
         Self {
-            method: Method::Grid,
+            method: SearchMethod::Grid,
             metric: Metric::Accuracy,
-            folds: Whole::clamped(0),
-            repeats: Whole::clamped(1),
+            folds: WholeNumber::clamped(0),
+            repeats: WholeNumber::clamped(1),
             refit: false,
-            stacked: Whole::clamped(64),
+            stacked: WholeNumber::clamped(64),
             trials: None,
             seconds: None,
             space: Space::default(),
@@ -166,7 +166,7 @@ pub struct Range {
     pub uniform: Option<[f64; 2]>,
     /// Number of values in a grid, both ends included.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub points: Option<Whole<1, MOST_TRIALS>>,
+    pub points: Option<WholeNumber<1, MOST_TRIALS>>,
 }
 
 impl Range {

@@ -66,7 +66,7 @@ fn refused(file: &Path, refusal: Refusal) -> FolderError {
 
 /// The files of a folder that are ours.
 #[derive(Debug)]
-pub struct Made {
+pub struct OwnFiles {
     folder: PathBuf,
     /// Kind of the folder; `None` if a crash has cut it off.
     kind: Option<FolderKind>,
@@ -97,7 +97,7 @@ impl List {
     }
 }
 
-impl Made {
+impl OwnFiles {
     /// The list of a folder; `None` where it has none.
     ///
     /// # Errors
@@ -260,7 +260,7 @@ impl Made {
     /// The path of a file that is ours, or becomes it.
     ///
     /// # Errors
-    /// As [`Made::claim`] and [`Made::path`].
+    /// As [`OwnFiles::claim`] and [`OwnFiles::path`].
     pub fn ours(&self, name: &str) -> Result<PathBuf, FolderError> {
         let file = self.path(name)?;
         self.claim(&[name])?;
@@ -270,7 +270,7 @@ impl Made {
     /// Writes a file, all or nothing.
     ///
     /// # Errors
-    /// As [`Made::ours`], or the error of the system.
+    /// As [`OwnFiles::ours`], or the error of the system.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         let file = self.ours(name)?;
         write(&file, bytes).map_err(trouble(&file))
@@ -323,7 +323,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("theirs"), "t").unwrap();
-        let made = Made::unmarked(folder.path(), FolderKind::Run, []);
+        let made = OwnFiles::unmarked(folder.path(), FolderKind::Run, []);
         assert!(!at(MARKER).exists());
         made.write("ours", b"o").unwrap();
         made.write("deep/ours", b"o").unwrap();
@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(fs::read(at("theirs")).unwrap(), b"t");
         assert!(!at("ours").exists());
         // Read again, the list is equal.
-        let again = Made::marked(folder.path()).unwrap().unwrap();
+        let again = OwnFiles::marked(folder.path()).unwrap().unwrap();
         assert_eq!(again.names(), ["deep/ours"]);
         assert!(again.is(FolderKind::Run) && !again.is(FolderKind::Search));
         // A stranger's file in place of one of ours stays.
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn a_list_that_was_cut_off_anywhere_is_read_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        let made = Made::unmarked(folder.path(), FolderKind::Search, ["a".to_owned(), "bc".to_owned()]);
+        let made = OwnFiles::unmarked(folder.path(), FolderKind::Search, ["a".to_owned(), "bc".to_owned()]);
         made.claim(&["def"]).unwrap();
         made.remove(&["a"]).unwrap();
         let marker = folder.path().join(MARKER);
@@ -353,7 +353,7 @@ mod tests {
         let heading = FolderKind::Search.heading().len();
         for cut in 0..=whole.len() {
             fs::write(&marker, &whole[..cut]).unwrap();
-            let made = Made::marked(folder.path()).unwrap().unwrap();
+            let made = OwnFiles::marked(folder.path()).unwrap().unwrap();
             assert!(made.is(FolderKind::Search), "{cut}");
             assert_eq!(made.is(FolderKind::Run), cut < heading, "{cut}");
             let text = String::from_utf8_lossy(&whole[..cut]).into_owned();
@@ -364,10 +364,10 @@ mod tests {
             names.retain(|name| !(gone && name == "a"));
             assert_eq!(made.names(), names, "{cut}");
             made.claim(&["new"]).unwrap();
-            assert!(Made::marked(folder.path()).unwrap().unwrap().has("new"), "{cut}");
+            assert!(OwnFiles::marked(folder.path()).unwrap().unwrap().has("new"), "{cut}");
         }
         fs::write(&marker, "somebody's own notes\n").unwrap();
-        assert_eq!(refusal(Made::marked(folder.path()).unwrap_err()).1, Some(Refusal::Foreign));
+        assert_eq!(refusal(OwnFiles::marked(folder.path()).unwrap_err()).1, Some(Refusal::Foreign));
     }
 
     #[cfg(unix)]
@@ -376,7 +376,7 @@ mod tests {
         use std::os::unix::fs::symlink;
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(other.path().join("a"), "mine").unwrap();
-        let made = Made::unmarked(folder.path(), FolderKind::Run, ["deep/a".to_owned(), "b".to_owned()]);
+        let made = OwnFiles::unmarked(folder.path(), FolderKind::Run, ["deep/a".to_owned(), "b".to_owned()]);
         symlink(other.path(), folder.path().join("deep")).unwrap();
         symlink(other.path().join("a"), folder.path().join("b")).unwrap();
         assert_eq!(refusal(made.write("deep/a", b"x").unwrap_err()), ("deep".into(), Some(Refusal::Link)));
@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(fs::read(folder.path().join("b")).unwrap(), b"x");
         fs::remove_file(folder.path().join(MARKER)).unwrap();
         symlink(other.path().join("a"), folder.path().join(MARKER)).unwrap();
-        assert!(Made::marked(folder.path()).is_err());
+        assert!(OwnFiles::marked(folder.path()).is_err());
         assert_eq!(fs::read(other.path().join("a")).unwrap(), b"mine");
     }
 }

@@ -13,6 +13,6 @@ pub use burn_svm::internals::durable::{Draft, PARTIAL, fresh, is_temporary, sync
 pub use digest::Digest;
 pub use growing::GrowingFile;
 pub use input::{open, read, read_below};
-pub use made::{FolderError, FolderKind, MARKER, Made, sweep};
+pub use made::{FolderError, FolderKind, MARKER, OwnFiles, sweep};
 pub use output::Output;
 pub use refusal::Refusal;

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 /// An output that the user has named.
 #[derive(Debug)]
-pub struct Output(Way);
+pub struct Output(OutputSink);
 
 #[derive(Debug)]
-enum Way {
+enum OutputSink {
     /// Standard output, or a pipe, a terminal, another device.
-    Straight(BufWriter<Box<dyn Straight>>),
+    Straight(BufWriter<Box<dyn OutputStream>>),
     /// A file that is there when all of it is.
     File(Draft),
 }
 
-trait Straight: Write + Send + std::fmt::Debug {}
-impl<T: Write + Send + std::fmt::Debug> Straight for T {}
+trait OutputStream: Write + Send + std::fmt::Debug {}
+impl<T: Write + Send + std::fmt::Debug> OutputStream for T {}
 
 impl Output {
     /// Standard output.
@@ -27,8 +27,8 @@ impl Output {
         Self::straight(io::stdout())
     }
 
-    fn straight(out: impl Straight + 'static) -> Self {
-        Self(Way::Straight(BufWriter::new(Box::new(out))))
+    fn straight(out: impl OutputStream + 'static) -> Self {
+        Self(OutputSink::Straight(BufWriter::new(Box::new(out))))
     }
 
     /// Opens an output that does not replace one of `inputs`, each with the name of its kind.
@@ -51,7 +51,7 @@ impl Output {
                 if fs::symlink_metadata(path).is_ok() {
                     return Err(Refusal::Dangling.into());
                 }
-                return Ok(Self(Way::File(Draft::begin(path)?)));
+                return Ok(Self(OutputSink::File(Draft::begin(path)?)));
             }
             Err(error) => return Err(error),
         };
@@ -68,7 +68,7 @@ impl Output {
         let draft = Draft::begin(&target)?;
         // The permissions of the file stay.
         fs::set_permissions(draft.partial(), metadata.permissions())?;
-        Ok(Self(Way::File(draft)))
+        Ok(Self(OutputSink::File(draft)))
     }
 
     /// Ends the output: a file gets its name.
@@ -77,8 +77,8 @@ impl Output {
     /// The error of the system.
     pub fn finish(self) -> io::Result<()> {
         match self.0 {
-            Way::Straight(mut out) => out.flush(),
-            Way::File(draft) => draft.finish(),
+            OutputSink::Straight(mut out) => out.flush(),
+            OutputSink::File(draft) => draft.finish(),
         }
     }
 }
@@ -118,15 +118,15 @@ fn is_same(output: &fs::Metadata, path: &Path, input: &Path) -> bool {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Way::Straight(out) => out.write(bytes),
-            Way::File(draft) => draft.write(bytes),
+            OutputSink::Straight(out) => out.write(bytes),
+            OutputSink::File(draft) => draft.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Way::Straight(out) => out.flush(),
-            Way::File(draft) => draft.flush(),
+            OutputSink::Straight(out) => out.flush(),
+            OutputSink::File(draft) => draft.flush(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) mod table;
 pub(super) mod text;
 
 use super::caught::caught;
-use super::open::{Source, looks_like};
+use super::open::{ByteSource, looks_like};
 use super::random::RandomBytes;
 use super::{DataError, Position, limit};
 use arrow_array::{ArrayRef, RecordBatch};
@@ -57,11 +57,11 @@ pub(super) struct ArrowFile {
     schema: SchemaRef,
     /// The first batch that has rows.
     first: Option<RecordBatch>,
-    content: Content,
+    content: BatchSource,
     is_lasting: bool,
 }
 
-enum Content {
+enum BatchSource {
     /// With the number of the first batch that has rows.
     File(FooterFile, usize),
     /// Messages behind the first batch, until they are read.
@@ -78,10 +78,10 @@ impl ArrowFile {
             at += 1;
         }
         let first = first.filter(|batch| batch.num_rows() > 0);
-        Ok(Self { path, schema, first, content: Content::File(file, at.saturating_sub(1)), is_lasting: true })
+        Ok(Self { path, schema, first, content: BatchSource::File(file, at.saturating_sub(1)), is_lasting: true })
     }
 
-    fn of_stream(source: Source) -> Result<Self, DataError> {
+    fn of_stream(source: ByteSource) -> Result<Self, DataError> {
         let path = source.file().to_path_buf();
         let is_lasting = source.reopen()?.is_some();
         let mut rest = StreamMessages::new(source)?;
@@ -89,14 +89,14 @@ impl ArrowFile {
         let Some(schema) = rest.decoder.schema() else {
             return Err(damaged(&path, "it has no schema"));
         };
-        Ok(Self { path, schema, first, content: Content::Stream(Some(rest)), is_lasting })
+        Ok(Self { path, schema, first, content: BatchSource::Stream(Some(rest)), is_lasting })
     }
 }
 
 impl TypedFile for ArrowFile {
     const EXTENSIONS: &'static [&'static str] = &["arrow", "feather", "arrows", "ipc"];
 
-    fn open(source: Source) -> Result<Self, DataError> {
+    fn open(source: ByteSource) -> Result<Self, DataError> {
         if !source.head().starts_with(MAGIC) {
             return Self::of_stream(source);
         }
@@ -143,15 +143,15 @@ impl TypedFile for ArrowFile {
             first += batch.num_rows();
             Ok::<(), DataError>(())
         };
-        if let Content::File(file, at) = &self.content {
+        if let BatchSource::File(file, at) = &self.content {
             self.first.iter().try_for_each(&mut pass_on)?;
             return (at + 1..file.n_batches()).try_for_each(|at| file.batch(at)?.iter().try_for_each(&mut pass_on));
         }
-        let Content::Stream(rest) = &mut self.content else { return Ok(()) };
+        let BatchSource::Stream(rest) = &mut self.content else { return Ok(()) };
         let (mut messages, mut next) = match rest.take() {
             Some(rest) => (rest, self.first.clone()),
             None => {
-                let mut again = StreamMessages::new(Source::open(&self.path)?)?;
+                let mut again = StreamMessages::new(ByteSource::open(&self.path)?)?;
                 let first = again.next()?;
                 (again, first)
             }
@@ -166,14 +166,14 @@ impl TypedFile for ArrowFile {
 
 /// The messages of a stream, and what is known by those that came.
 struct StreamMessages {
-    source: Source,
+    source: ByteSource,
     decoder: StreamDecoder,
     /// Whether a message was decoded.
     decoder_began: bool,
 }
 
 impl StreamMessages {
-    fn new(mut source: Source) -> Result<Self, DataError> {
+    fn new(mut source: ByteSource) -> Result<Self, DataError> {
         if !detect(source.head()) || source.head().starts_with(FIRST_FEATHER) {
             let problem = match source.head() {
                 head if head.starts_with(FIRST_FEATHER) => {

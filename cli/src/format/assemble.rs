@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// A train or test part and the files that its rows and its labels come from, for messages.
-pub(crate) struct Part {
+pub(crate) struct FilePart {
     pub(crate) file: PathBuf,
     pub(crate) label_file: PathBuf,
     pub(crate) features: Features<'static>,
@@ -20,7 +20,7 @@ pub(crate) struct Part {
     pub(crate) weights: Option<Vec<f32>>,
 }
 
-impl Part {
+impl FilePart {
     /// A part without row weights.
     pub(super) fn new(file: &Path, label_file: &Path, features: Features<'static>, labels: LabelColumn) -> Self {
         let (file, label_file) = (file.to_path_buf(), label_file.to_path_buf());
@@ -40,8 +40,8 @@ const MOST_WEIGHTS: usize = 1 << 30;
 /// Puts the test part below the train part. The classes are those of the train part, or `class_names` where the format names
 /// them.
 pub(crate) fn assemble(
-    mut train: Part,
-    test: Option<Part>,
+    mut train: FilePart,
+    test: Option<FilePart>,
     class_names: Option<Vec<String>>,
     mut notes: Vec<String>,
 ) -> Result<Dataset, DataError> {
@@ -114,7 +114,7 @@ pub(crate) fn check_size(features: usize, classes: usize, file: &Path) -> Result
         .with_hint("is one feature index wrong? the largest sets the number of features"))
 }
 
-fn classes_of(part: &Part, class_names: &[String]) -> Result<Vec<u32>, DataError> {
+fn classes_of(part: &FilePart, class_names: &[String]) -> Result<Vec<u32>, DataError> {
     let labels = Classes::new(class_names).named(&part.labels);
     labels.to_classes(class_names).map_err(|row| {
         let known: HashSet<&str> = class_names.iter().map(String::as_str).collect();

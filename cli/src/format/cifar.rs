@@ -13,9 +13,9 @@
 
 mod archive;
 
-use super::open::{self, Source, looks_like};
+use super::open::{self, ByteSource, looks_like};
 use super::pieces::{PieceSink, RowPiece, StreamedData, WeightFeed};
-use super::{Part, assemble, limit, quote};
+use super::{FilePart, assemble, limit, quote};
 use crate::data::blocks::DataPart;
 use crate::data::{Dataset, Dense, Features, ImageShape, LabelColumn};
 use crate::format::{DataError, Position, Table};
@@ -72,7 +72,7 @@ impl CifarConfig {
             let (pixels, labels) = (records.pixels, records.labels);
             let labels = LabelColumn::from_ids(found.class_names.clone(), labels.into_iter().map(u32::from).collect());
             let features = Features::U8(Dense::new(N_PIXELS, pixels));
-            Part::new(&self.dir, &self.dir, features, labels)
+            FilePart::new(&self.dir, &self.dir, features, labels)
         };
         debug_assert!(n_classes > 0);
         let train = part(found.train).weighted_by(self.weights.as_deref())?;
@@ -92,7 +92,7 @@ impl CifarConfig {
         let class_names = read_names(&self.dir, layout, &mut notes)?;
         let mut feed = WeightFeed::open(self.weights.as_deref())?;
         for batch in &batches {
-            let (mut source, mut records) = (Source::open(&self.dir.join(&batch.name))?, Records::default());
+            let (mut source, mut records) = (ByteSource::open(&self.dir.join(&batch.name))?, Records::default());
             records.append(&mut source, layout)?;
             check_labels(source.file(), &records.labels, class_names.len())?;
             let part = if batch.is_test { DataPart::Test } else { DataPart::Train };
@@ -128,7 +128,7 @@ impl CifarConfig {
         // Room for the test part too, which ends up below: nothing is copied when the two are joined.
         train.reserve(dir, total)?;
         for batch in &batches {
-            let mut source = Source::open(&dir.join(&batch.name))?;
+            let mut source = ByteSource::open(&dir.join(&batch.name))?;
             let records = if batch.is_test { test.get_or_insert_with(Records::default) } else { &mut train };
             let first = records.append(&mut source, layout)?;
             check_labels(source.file(), &records.labels[first..], class_names.len())?;
@@ -175,7 +175,7 @@ pub(super) fn detect(path: &Path, head: &[u8]) -> bool {
 }
 
 /// Reads one batch; the names of the classes come from the file next to it, if there is one.
-pub(super) fn read(mut source: Source) -> Result<Table, DataError> {
+pub(super) fn read(mut source: ByteSource) -> Result<Table, DataError> {
     let (file, found) = (source.file().to_path_buf(), looks_like(source.head()));
     let mut bytes = Vec::new();
     source.read_all(&mut bytes)?;
@@ -287,7 +287,7 @@ impl Records {
     }
 
     /// Appends all records of a file and returns the row of the first.
-    fn append(&mut self, source: &mut Source, layout: RecordLayout) -> Result<usize, DataError> {
+    fn append(&mut self, source: &mut ByteSource, layout: RecordLayout) -> Result<usize, DataError> {
         let (start, first, found) = (self.pixels.len(), self.labels.len(), looks_like(source.head()));
         source.read_all(&mut self.pixels)?;
         self.strip_labels(start, source.file(), layout, found)?;
@@ -348,7 +348,7 @@ fn read_names(folder: &Path, layout: RecordLayout, notes: &mut Vec<String>) -> R
         return Ok(names_or_digits(folder, layout, Vec::new(), notes));
     }
     let mut bytes = Vec::new();
-    Source::open(&path)?.read_up_to(&mut bytes, LONGEST_NAMES)?;
+    ByteSource::open(&path)?.read_up_to(&mut bytes, LONGEST_NAMES)?;
     Ok(names_or_digits(folder, layout, parse_names(&path, &bytes)?, notes))
 }
 

@@ -11,14 +11,14 @@ use std::fmt;
 /// A column by its name, or by its number from 1; −1 is the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected the name of a column, or its number from 1 (-1 is the last)")]
-pub enum Column {
+pub enum ColumnRef {
     /// By the name in the header.
     Name(String),
     /// By number.
     Number(i64),
 }
 
-impl Column {
+impl ColumnRef {
     /// A column as the command line names it.
     #[must_use]
     pub fn of_text(text: &str) -> Self {
@@ -35,7 +35,7 @@ impl Column {
     }
 }
 
-impl fmt::Display for Column {
+impl fmt::Display for ColumnRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(&quote(name)),
@@ -71,20 +71,20 @@ pub(super) struct Plan {
 
 /// Columns that the configuration names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Special {
+pub struct SpecialColumns {
     /// The label.
-    pub label: Option<Column>,
+    pub label: Option<ColumnRef>,
     /// The row weights.
-    pub weights: Option<Column>,
+    pub weights: Option<ColumnRef>,
     /// Columns that are no features.
-    pub ignore: Vec<Column>,
+    pub ignore: Vec<ColumnRef>,
     /// Columns of categories, whatever their cells look like.
-    pub category: Vec<Column>,
+    pub category: Vec<ColumnRef>,
 }
 
 /// Columns and options of a table that a model expects.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Wanted {
+pub struct ModelColumns {
     /// The number of columns that features are made of; 0 where any table will do.
     pub n_features: usize,
     /// Their names, in order, where the model knows them.
@@ -92,7 +92,7 @@ pub struct Wanted {
     /// Their encoding; `None` if the columns are the features.
     pub encoding: Option<Encoding>,
     /// Columns named in the configuration of the training run.
-    pub special: Special,
+    pub special: SpecialColumns,
     /// Whether csv text has a header, if that is known.
     pub header: Option<bool>,
     /// The delimiter of csv text, if that is known.
@@ -106,7 +106,7 @@ pub struct Wanted {
     /// Whether its rows are in double precision.
     pub double: bool,
     /// Columns to carry along.
-    pub keep: Vec<Column>,
+    pub keep: Vec<ColumnRef>,
 }
 
 impl Plan {
@@ -114,11 +114,11 @@ impl Plan {
     pub(super) fn of_table(
         names: Option<Vec<String>>,
         n_columns: usize,
-        special: &Special,
+        special: &SpecialColumns,
         train: Option<&[String]>,
     ) -> Result<Self, Complaint> {
         let mut roles = vec![None; n_columns];
-        let mut give = |column: &Column, role| -> Result<(), Complaint> {
+        let mut give = |column: &ColumnRef, role| -> Result<(), Complaint> {
             let at = find(column, names.as_deref(), n_columns)?;
             if roles[at].is_some() {
                 let problem = format!("column {column} is named twice by `label`, `weights` and `ignore`");
@@ -151,7 +151,7 @@ impl Plan {
     }
 
     /// The number of the feature that a column is.
-    fn feature(&self, column: &Column) -> Result<usize, Complaint> {
+    fn feature(&self, column: &ColumnRef) -> Result<usize, Complaint> {
         match self.roles[find(column, self.names.as_deref(), self.roles.len())?] {
             Role::Feature(at) => Ok(at),
             _ => Err(Complaint::new(
@@ -162,8 +162,12 @@ impl Plan {
     }
 
     /// The columns of a table for a model.
-    pub(super) fn for_model(names: Option<Vec<String>>, n_columns: usize, wanted: &Wanted) -> Result<Self, Complaint> {
-        let find_one = |column: &Column| find(column, names.as_deref(), n_columns).ok();
+    pub(super) fn for_model(
+        names: Option<Vec<String>>,
+        n_columns: usize,
+        wanted: &ModelColumns,
+    ) -> Result<Self, Complaint> {
+        let find_one = |column: &ColumnRef| find(column, names.as_deref(), n_columns).ok();
         let special = &wanted.special;
         let label = special.label.as_ref().and_then(find_one);
         if let (Some(found), Some(expected)) = (&names, &wanted.feature_names) {
@@ -287,9 +291,9 @@ fn twice(names: &[String]) -> Option<&str> {
 }
 
 /// The position of a column, from 0.
-pub(super) fn find(column: &Column, names: Option<&[String]>, n_columns: usize) -> Result<usize, Complaint> {
+pub(super) fn find(column: &ColumnRef, names: Option<&[String]>, n_columns: usize) -> Result<usize, Complaint> {
     match (column, names) {
-        (Column::Number(number), _) => {
+        (ColumnRef::Number(number), _) => {
             let n = i64::try_from(n_columns).unwrap_or(i64::MAX);
             let at = if *number < 0 { n + number } else { number - 1 };
             usize::try_from(at).ok().filter(|&at| *number != 0 && at < n_columns).ok_or_else(|| {
@@ -297,11 +301,11 @@ pub(super) fn find(column: &Column, names: Option<&[String]>, n_columns: usize) 
                 Complaint::new(problem, "columns count from 1; -1 is the last")
             })
         }
-        (Column::Name(name), None) => Err(Complaint::new(
+        (ColumnRef::Name(name), None) => Err(Complaint::new(
             format!("there is no header to look up column {} in", quote(name)),
             "give the column's number, from 1, or set `header = true`",
         )),
-        (Column::Name(name), Some(names)) => names.iter().position(|n| n == name).ok_or_else(|| {
+        (ColumnRef::Name(name), Some(names)) => names.iter().position(|n| n == name).ok_or_else(|| {
             let hint = match suggestion::nearest(name, names, suggestion::SIMILAR) {
                 Some(near) => format!("did you mean {}?", quote(near)),
                 None => format!("the columns are {}", listed(names)),

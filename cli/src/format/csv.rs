@@ -22,20 +22,22 @@ mod text;
 
 pub(super) use parse::{Head, last_record_end};
 
-use super::columns::{Column, Plan, Role, Special, Wanted};
+use super::columns::{ColumnRef, ModelColumns, Plan, Role, SpecialColumns};
 use super::float::Float;
 use super::known::KnownColumns;
-use super::open::{Source, is_text, looks_like};
+use super::open::{ByteSource, is_text, looks_like};
 use super::precision::{FloatType, is_regular};
 use super::reading::{Reading, encoding_error, unseen_note};
-use super::{Part, assemble, weights};
+use super::{FilePart, assemble, weights};
 use crate::data::precision::blurred;
-use crate::data::{CellKind, Dataset, Encoded, Features, LabelColumn};
+use crate::data::{CellKind, Dataset, EncodedRows, Features, LabelColumn};
 use crate::format::{DataError, Position, Table};
+use cell::Marks;
 use parse::{OpenText, Settings};
 use row::RowLayout;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use text::CsvText;
 
 /// `[data.csv]`: text files, plain or compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,16 +49,16 @@ pub struct CsvConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// The column of the label.
-    pub label: Column,
+    pub label: ColumnRef,
     /// The column of the row weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<Column>,
+    pub weights: Option<ColumnRef>,
     /// Columns that are no features.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ignore: Vec<Column>,
+    pub ignore: Vec<ColumnRef>,
     /// Columns of categories, whatever their cells look like.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub category: Vec<Column>,
+    pub category: Vec<ColumnRef>,
     /// Whether the first line is a header; told from the file where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
@@ -119,7 +121,7 @@ impl CsvConfig {
         Self {
             train: train.to_path_buf(),
             test: None,
-            label: Column::Number(-1),
+            label: ColumnRef::Number(-1),
             weights: None,
             ignore: Vec::new(),
             category: Vec::new(),
@@ -136,14 +138,14 @@ impl CsvConfig {
     pub fn names(&self) -> Result<Option<Vec<String>>, DataError> {
         let special = self.special();
         let settings = self.settings(&special, self.header);
-        let source = Source::open(&self.train)?;
+        let source = ByteSource::open(&self.train)?;
         refuse_binary(&source)?;
         let opened =
             parse::open(source, &settings, |names, n_columns| Plan::of_table(names, n_columns, &special, None))?;
         Ok(opened.plan.names.map(|names| names.into_iter().filter(|name| !name.is_empty()).collect()))
     }
 
-    fn settings<'a>(&self, special: &'a Special, header: Option<bool>) -> Settings<'a> {
+    fn settings<'a>(&self, special: &'a SpecialColumns, header: Option<bool>) -> Settings<'a> {
         let (delimiter, comma) = (self.delimiter.map(|d| d.0), self.decimal == Decimal::Comma);
         Settings { delimiter, comma, header, special, wanted: None }
     }
@@ -157,9 +159,9 @@ impl CsvConfig {
 
     /// The columns that it names.
     #[must_use]
-    pub fn special(&self) -> Special {
+    pub fn special(&self) -> SpecialColumns {
         let (label, weights) = (Some(self.label.clone()), self.weights.clone());
-        Special { label, weights, ignore: self.ignore.clone(), category: self.category.clone() }
+        SpecialColumns { label, weights, ignore: self.ignore.clone(), category: self.category.clone() }
     }
 
     /// Reads both parts as features.
@@ -196,10 +198,10 @@ impl CsvConfig {
         known: Option<KnownColumns>,
         reading: &Reading<'_>,
         notes: &mut Vec<String>,
-    ) -> Result<Read, DataError> {
+    ) -> Result<CsvPart, DataError> {
         self.check(path)?;
         let names = known.as_ref().and_then(|columns| columns.names.as_deref()).or(train);
-        let open = |source: Source| self.opened(source, names, train.is_some());
+        let open = |source: ByteSource| self.opened(source, names, train.is_some());
         let (rules, is_encoded) = (reading.cells, self.is_encoded(reading));
         let pipe = Pipe::new(path, is_encoded && known.is_none())?;
         let mut opened = open(pipe.source(path)?)?;
@@ -216,8 +218,8 @@ impl CsvConfig {
         };
         let features = rows.frame.unencoded();
         let weights = rows.weights.map(|found| weights::fitting(found, path, rows.labels.len())).transpose()?;
-        let part = Part { weights, frame: Some(rows.frame), ..Part::new(path, path, features, rows.labels) };
-        Ok(Read { part, names })
+        let part = FilePart { weights, frame: Some(rows.frame), ..FilePart::new(path, path, features, rows.labels) };
+        Ok(CsvPart { part, names })
     }
 
     fn check(&self, path: &Path) -> Result<(), DataError> {
@@ -235,9 +237,9 @@ impl CsvConfig {
     }
 
     /// Opens a part whose features have these names; a test part has a header where the train part has one.
-    fn opened(&self, source: Source, names: Option<&[String]>, is_test: bool) -> Result<OpenText, DataError> {
+    fn opened(&self, source: ByteSource, names: Option<&[String]>, is_test: bool) -> Result<OpenText, DataError> {
         refuse_binary(&source)?;
-        let (special, named) = (self.special(), matches!(self.label, Column::Name(_)));
+        let (special, named) = (self.special(), matches!(self.label, ColumnRef::Name(_)));
         let settings = self.settings(&special, self.header.or((named || is_test).then_some(true)));
         parse::open(source, &settings, |found, n_columns| Plan::of_table(found, n_columns, &special, names))
     }
@@ -248,8 +250,8 @@ fn has_dates(opened: &OpenText) -> bool {
 }
 
 /// A part, and the names of its columns of features.
-struct Read {
-    part: Part,
+struct CsvPart {
+    part: FilePart,
     names: Option<Vec<String>>,
 }
 
@@ -262,14 +264,14 @@ impl Pipe {
             return Ok(Self(None));
         }
         let mut bytes = Vec::new();
-        Source::open(path)?.read_all(&mut bytes)?;
+        ByteSource::open(path)?.read_all(&mut bytes)?;
         Ok(Self(Some(bytes)))
     }
 
-    fn source(&self, path: &Path) -> Result<Source, DataError> {
+    fn source(&self, path: &Path) -> Result<ByteSource, DataError> {
         match &self.0 {
-            Some(bytes) => Source::from_reader(path, Box::new(std::io::Cursor::new(bytes.clone())), None),
-            None => Source::open(path),
+            Some(bytes) => ByteSource::from_reader(path, Box::new(std::io::Cursor::new(bytes.clone())), None),
+            None => ByteSource::open(path),
         }
     }
 }
@@ -281,7 +283,7 @@ fn plain(
     names: Option<Vec<String>>,
     again: impl Fn() -> Result<OpenText, DataError>,
     float: FloatType,
-) -> Result<Read, DataError> {
+) -> Result<CsvPart, DataError> {
     let mut first = Some(opened);
     let read = |double| {
         let opened = first.take().map_or_else(&again, Ok)?;
@@ -291,11 +293,11 @@ fn plain(
     let (features, rows) =
         float.read(is_regular(path), read, |features, rows| blurred(features).into_iter().any(|j| rows.inexact[j]))?;
     let weights = rows.weights.map(|found| weights::fitting(found, path, rows.labels.len())).transpose()?;
-    Ok(Read { part: Part { weights, ..Part::new(path, path, features, rows.labels) }, names })
+    Ok(CsvPart { part: FilePart { weights, ..FilePart::new(path, path, features, rows.labels) }, names })
 }
 
 /// Labels and weights that come with features.
-struct Beside {
+struct RowExtras {
     /// Of each feature, whether single precision does not hold all its values as they are written.
     inexact: Vec<bool>,
     /// Empty where there is no column of labels.
@@ -304,11 +306,11 @@ struct Beside {
 }
 
 /// In double or single precision.
-fn features(double: bool, opened: OpenText, layout: &RowLayout) -> Result<(Features<'static>, Beside), DataError> {
-    fn of<T: Float>(opened: OpenText, layout: &RowLayout) -> Result<(Features<'static>, Beside), DataError> {
+fn features(double: bool, opened: OpenText, layout: &RowLayout) -> Result<(Features<'static>, RowExtras), DataError> {
+    fn of<T: Float>(opened: OpenText, layout: &RowLayout) -> Result<(Features<'static>, RowExtras), DataError> {
         let (features, rows) = opened.features::<T>(layout)?;
         let weights = layout.plan.has(Role::Weight).then_some(rows.weights);
-        Ok((features, Beside { inexact: rows.inexact, labels: rows.labels, weights }))
+        Ok((features, RowExtras { inexact: rows.inexact, labels: rows.labels, weights }))
     }
     if double { of::<f64>(opened, layout) } else { of::<f32>(opened, layout) }
 }
@@ -332,14 +334,35 @@ fn named(path: &Path) -> bool {
 }
 
 /// The header and the columns of a text for a model.
-pub(super) fn head(source: Source, wanted: &Wanted) -> Result<Head, DataError> {
+pub(super) fn head(source: ByteSource, wanted: &ModelColumns) -> Result<Head, DataError> {
     Ok(open_for(source, Some(wanted))?.head())
 }
 
+/// The cells of some columns, a vector for each, of the rows that the reader of the features finds.
+pub(super) fn cells_of(
+    file: &Path,
+    text: &[u8],
+    delimiter: u8,
+    columns: &[usize],
+) -> Result<Vec<Vec<String>>, DataError> {
+    let mut text = CsvText::new(text, Marks { delimiter, comma: false });
+    let mut cells = vec![Vec::new(); columns.len()];
+    loop {
+        text.skip_blank_lines();
+        if text.at == text.bytes.len() {
+            return Ok(cells);
+        }
+        let record = text.record().map_err(|fault| fault.at(file, 0))?;
+        for (cells, &at) in cells.iter_mut().zip(columns) {
+            cells.push(String::from_utf8_lossy(record.get(at).map_or(&[][..], |cell| cell)).into_owned());
+        }
+    }
+}
+
 /// Opens a text for a model.
-fn open_for(source: Source, wanted: Option<&Wanted>) -> Result<OpenText, DataError> {
+fn open_for(source: ByteSource, wanted: Option<&ModelColumns>) -> Result<OpenText, DataError> {
     refuse_binary(&source)?;
-    let none = Wanted::default();
+    let none = ModelColumns::default();
     let special = &wanted.unwrap_or(&none).special;
     let (header, delimiter) = wanted.map_or((None, None), |w| (w.header, w.delimiter.map(|d| d.0)));
     let comma = wanted.is_some_and(|w| w.decimal == Decimal::Comma);
@@ -352,7 +375,7 @@ fn open_for(source: Source, wanted: Option<&Wanted>) -> Result<OpenText, DataErr
 }
 
 /// Reads a file for a model; labels where it has the column.
-pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+pub(super) fn read(source: ByteSource, wanted: Option<&ModelColumns>) -> Result<Table, DataError> {
     let file = source.file().to_path_buf();
     let model = wanted.filter(|wanted| wanted.n_features > 0);
     let opened = open_for(source, wanted)?;
@@ -362,7 +385,7 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     };
     if let Some(encoding) = model.and_then(|wanted| wanted.encoding.as_ref()) {
         let rows = table::read(&KnownColumns::of_encoding(encoding), opened, &file)?;
-        let Encoded { features, unseen } = encoding.apply(&rows.frame).map_err(|e| encoding_error(&file, &e))?;
+        let EncodedRows { features, unseen } = encoding.apply(&rows.frame).map_err(|e| encoding_error(&file, &e))?;
         return Ok(table(features, rows.labels, unseen.iter().map(unseen_note).collect()));
     }
     let layout = RowLayout::plain(opened.plan.clone(), model.is_some());
@@ -370,7 +393,7 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     Ok(table(features, rows.labels, Vec::new()))
 }
 
-fn refuse_binary(source: &Source) -> Result<(), DataError> {
+fn refuse_binary(source: &ByteSource) -> Result<(), DataError> {
     if is_text(source.head()) {
         return Ok(());
     }

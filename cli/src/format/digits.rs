@@ -7,8 +7,8 @@
 //! E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998,
 //! doi 10.24432/C50P49.
 
-use super::open::Source;
-use super::{Part, assemble};
+use super::open::ByteSource;
+use super::{FilePart, assemble};
 use crate::data::{Dataset, Dense, Features, ImageShape, LabelColumn};
 use crate::format::{DataError, Position};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ impl DigitsConfig {
     pub fn load(&self) -> Result<Dataset, DataError> {
         let file = Path::new("digits");
         let mut bytes = Vec::new();
-        Source::from_reader(file, Box::new(Cursor::new(ASSET)), None)?.read_all(&mut bytes)?;
+        ByteSource::from_reader(file, Box::new(Cursor::new(ASSET)), None)?.read_all(&mut bytes)?;
         let (records, rest) = bytes.as_chunks::<{ N_PIXELS + 1 }>();
         if !rest.is_empty() {
             return Err(DataError::content(file, Position::Record(records.len() + 1), "the record is cut off"));
@@ -49,7 +49,7 @@ impl DigitsConfig {
             labels.push(&digit.to_string());
         }
         let features = Features::U8(Dense::new(N_PIXELS, values));
-        let train = Part::new(file, file, features, labels);
+        let train = FilePart::new(file, file, features, labels);
         let image_shape = Some(ImageShape { channels: 1, height: SIDE, width: SIDE });
         Ok(Dataset { image_shape, ..assemble(train, None, None, Vec::new())? })
     }

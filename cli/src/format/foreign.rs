@@ -6,7 +6,7 @@ use memchr::memmem;
 use std::path::Path;
 
 /// A kind of file that is not read.
-struct Foreign {
+struct ForeignFormat {
     name: &'static str,
     step: &'static str,
 }
@@ -15,39 +15,39 @@ const EXCEL: &str =
     "save it as csv in the spreadsheet program, or `pandas.read_excel(FILE).to_csv(\"table.csv\", index=False)`";
 
 /// Kinds by their first bytes, which text does not have.
-const BINARY: [(&[u8], Foreign); 13] = [
-    (b"\xd0\xcf\x11\xe0", Foreign { name: "an Excel workbook (xls)", step: EXCEL }),
+const BINARY: [(&[u8], ForeignFormat); 13] = [
+    (b"\xd0\xcf\x11\xe0", ForeignFormat { name: "an Excel workbook (xls)", step: EXCEL }),
     (
         b"\x89HDF",
-        Foreign {
+        ForeignFormat {
             name: "an HDF5 file",
             step: "write its arrays as npz: `numpy.savez(\"data.npz\", x=file[\"x\"][:], y=file[\"y\"][:])` with `file = h5py.File(FILE)`",
         },
     ),
     (
         b"Obj\x01",
-        Foreign {
+        ForeignFormat {
             name: "an Avro file",
             step: "write it as Parquet: `polars.read_avro(FILE).write_parquet(\"table.parquet\")`",
         },
     ),
     (
         b"ORC",
-        Foreign {
+        ForeignFormat {
             name: "an ORC file",
             step: "write it as Parquet: `pandas.read_orc(FILE).to_parquet(\"table.parquet\")`",
         },
     ),
     (
         b"SQLite format 3\0",
-        Foreign {
+        ForeignFormat {
             name: "an SQLite database",
             step: "write the table as csv: `sqlite3 -header -csv FILE \"select * from NAME\" > table.csv`",
         },
     ),
     (
         b"MATLAB 5.0",
-        Foreign {
+        ForeignFormat {
             name: "a MATLAB file",
             step: "write its arrays as npz: `numpy.savez(\"data.npz\", x=m[\"X\"], y=m[\"y\"].ravel())` with `m = scipy.io.loadmat(FILE)`",
         },
@@ -56,43 +56,43 @@ const BINARY: [(&[u8], Foreign); 13] = [
     (b"\x80\x03", PICKLE),
     (b"\x80\x04", PICKLE),
     (b"\x80\x05", PICKLE),
-    (b"7z\xbc\xaf\x27\x1c", Foreign { name: "a 7-Zip archive", step: "unpack it: `7z x FILE`" }),
-    (b"Rar!", Foreign { name: "a RAR archive", step: "unpack it: `unrar x FILE`" }),
+    (b"7z\xbc\xaf\x27\x1c", ForeignFormat { name: "a 7-Zip archive", step: "unpack it: `7z x FILE`" }),
+    (b"Rar!", ForeignFormat { name: "a RAR archive", step: "unpack it: `unrar x FILE`" }),
     (
         b"\x04\x22\x4d\x18",
-        Foreign { name: "an lz4 stream", step: "unpack it: `lz4 -d FILE`; gzip, bzip2, xz and zstd are read" },
+        ForeignFormat { name: "an lz4 stream", step: "unpack it: `lz4 -d FILE`; gzip, bzip2, xz and zstd are read" },
     ),
 ];
 
-const PICKLE: Foreign = Foreign {
+const PICKLE: ForeignFormat = ForeignFormat {
     name: "a Python pickle",
     step: "opening one runs code: where it is yours, write it with numpy.save or DataFrame.to_parquet; `burn-svm fetch cifar10` has CIFAR \
            in its binary version",
 };
 
-const JSON: Foreign = Foreign {
+const JSON: ForeignFormat = ForeignFormat {
     name: "JSON",
     step: "write it as csv: `pandas.read_json(FILE, lines=True).to_csv(\"table.csv\", index=False)`, without `lines` for one array",
 };
 
 /// Parts of the first entries of zip archives that are no npz.
-const ZIPPED: [(&[u8], Foreign); 4] = [
-    (b"xl/", Foreign { name: "an Excel workbook (xlsx)", step: EXCEL }),
-    (b"[Content_Types].xml", Foreign { name: "an Office document", step: EXCEL }),
-    (b"mimetypeapplication/vnd.oasis", Foreign { name: "an OpenDocument file", step: EXCEL }),
+const ZIPPED: [(&[u8], ForeignFormat); 4] = [
+    (b"xl/", ForeignFormat { name: "an Excel workbook (xlsx)", step: EXCEL }),
+    (b"[Content_Types].xml", ForeignFormat { name: "an Office document", step: EXCEL }),
+    (b"mimetypeapplication/vnd.oasis", ForeignFormat { name: "an OpenDocument file", step: EXCEL }),
     (
         b"/data.pkl",
-        Foreign {
+        ForeignFormat {
             name: "a file of PyTorch",
             step: "write its tensors as npz: `numpy.savez(\"data.npz\", x=x.numpy(), y=y.numpy())`",
         },
     ),
 ];
 
-const BROTLI: Foreign =
-    Foreign { name: "a brotli stream", step: "unpack it: `brotli -d FILE`; gzip, bzip2, xz and zstd are read" };
+const BROTLI: ForeignFormat =
+    ForeignFormat { name: "a brotli stream", step: "unpack it: `brotli -d FILE`; gzip, bzip2, xz and zstd are read" };
 
-fn kind(file: &Path, head: &[u8]) -> Option<&'static Foreign> {
+fn kind(file: &Path, head: &[u8]) -> Option<&'static ForeignFormat> {
     if head.starts_with(b"PK\x03\x04") {
         return ZIPPED.iter().find(|(part, _)| memmem::find(head, part).is_some()).map(|(_, kind)| kind);
     }
@@ -113,7 +113,7 @@ fn kind(file: &Path, head: &[u8]) -> Option<&'static Foreign> {
 pub(super) fn refuse(file: &Path, head: &[u8]) -> Result<(), DataError> {
     match kind(file, head) {
         None => Ok(()),
-        Some(Foreign { name, step }) => {
+        Some(ForeignFormat { name, step }) => {
             let problem = format!("found {name}, expected a format that is read, such as csv, Parquet or npy");
             Err(DataError::content(file, Position::File, problem).with_hint(*step))
         }

@@ -12,9 +12,9 @@
 //! # References
 //! Y. LeCun, C. Cortes, C. J. C. Burges, *The MNIST database of handwritten digits*, section "File formats".
 
-use super::open::{Source, checked_product, looks_like};
+use super::open::{ByteSource, checked_product, looks_like};
 use super::pieces::{PieceSink, RowPiece, StreamedData, WeightFeed, rows_of};
-use super::{Part, assemble};
+use super::{FilePart, assemble};
 use crate::data::blocks::DataPart;
 use crate::data::{Dataset, Dense, Features, ImageShape, LabelColumn};
 use crate::format::{DataError, Position, Table};
@@ -111,7 +111,7 @@ fn part_in_pieces(
     label_file: &Path,
     take: &mut dyn FnMut(Features<'static>, LabelColumn) -> Result<(), DataError>,
 ) -> Result<Option<ImageShape>, DataError> {
-    let (mut images, mut labels) = (Source::open(image_file)?, Source::open(label_file)?);
+    let (mut images, mut labels) = (ByteSource::open(image_file)?, ByteSource::open(label_file)?);
     let header = IdxHeader::of_images(&mut images)?;
     let label_header = IdxHeader::of_labels(&mut labels, image_file, header.n_rows)?;
     let together = rows_of(header.width * header.element.size());
@@ -138,11 +138,11 @@ pub(super) fn detect(head: &[u8]) -> bool {
 }
 
 /// Reads an image file, and the label file next to it, if there is one by MNIST's naming.
-pub(super) fn read(mut images: Source) -> Result<Table, DataError> {
+pub(super) fn read(mut images: ByteSource) -> Result<Table, DataError> {
     let header = IdxHeader::of_images(&mut images)?;
     let labels = match sibling_labels(images.file()) {
         Some(path) => {
-            let mut source = Source::open(&path)?;
+            let mut source = ByteSource::open(&path)?;
             let labels = IdxHeader::of_labels(&mut source, images.file(), header.n_rows)?;
             Some(labels.read_labels(&mut source)?)
         }
@@ -152,13 +152,13 @@ pub(super) fn read(mut images: Source) -> Result<Table, DataError> {
     Ok(Table { labels, image_shape: header.image_shape()?, ..Table::of(features) })
 }
 
-fn read_part(image_file: &Path, label_file: &Path) -> Result<(Part, Option<ImageShape>), DataError> {
-    let (mut images, mut labels) = (Source::open(image_file)?, Source::open(label_file)?);
+fn read_part(image_file: &Path, label_file: &Path) -> Result<(FilePart, Option<ImageShape>), DataError> {
+    let (mut images, mut labels) = (ByteSource::open(image_file)?, ByteSource::open(label_file)?);
     let header = IdxHeader::of_images(&mut images)?;
     let label_header = IdxHeader::of_labels(&mut labels, image_file, header.n_rows)?;
     let labels = label_header.read_labels(&mut labels)?;
     let features = header.read_features(&mut images)?;
-    Ok((Part::new(image_file, label_file, features, labels), header.image_shape()?))
+    Ok((FilePart::new(image_file, label_file, features, labels), header.image_shape()?))
 }
 
 /// `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz` next to it, or the same without `.gz`.
@@ -240,7 +240,7 @@ struct IdxHeader {
 }
 
 impl IdxHeader {
-    fn parse(source: &mut Source) -> Result<Self, DataError> {
+    fn parse(source: &mut ByteSource) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
         let fail = |problem: String| DataError::content(&file, Position::Byte(0), problem);
         let found = looks_like(source.head());
@@ -273,7 +273,7 @@ impl IdxHeader {
         Ok(Self { file, element, dims, n_rows, width, n_bytes })
     }
 
-    fn of_images(source: &mut Source) -> Result<Self, DataError> {
+    fn of_images(source: &mut ByteSource) -> Result<Self, DataError> {
         let header = Self::parse(source)?;
         match header.dims.len() {
             2 | 3 => Ok(header),
@@ -284,7 +284,7 @@ impl IdxHeader {
         }
     }
 
-    fn of_labels(source: &mut Source, images: &Path, n_images: usize) -> Result<Self, DataError> {
+    fn of_labels(source: &mut ByteSource, images: &Path, n_images: usize) -> Result<Self, DataError> {
         let header = Self::parse(source)?;
         if header.dims.len() != 1 {
             let problem = format!("found {} dimensions, expected labels in one", header.dims.len());
@@ -312,7 +312,7 @@ impl IdxHeader {
         Ok(Some(ImageShape { channels: 1, height: size(height)?, width: size(width)? }))
     }
 
-    fn read_features(&self, source: &mut Source) -> Result<Features<'static>, DataError> {
+    fn read_features(&self, source: &mut ByteSource) -> Result<Features<'static>, DataError> {
         if self.element == IdxElement::U8 {
             return Ok(Features::U8(Dense::new(self.width, self.read_bytes(source)?)));
         }
@@ -345,7 +345,7 @@ impl IdxHeader {
     }
 
     /// The bytes of the next rows, of which `first` have been read.
-    fn next(&self, source: &mut Source, first: usize, n: usize) -> Result<Vec<u8>, DataError> {
+    fn next(&self, source: &mut ByteSource, first: usize, n: usize) -> Result<Vec<u8>, DataError> {
         let row = self.n_bytes / self.n_rows as u64;
         let mut bytes = Vec::new();
         let got = source.read_up_to(&mut bytes, row * n as u64)?;
@@ -353,7 +353,7 @@ impl IdxHeader {
     }
 
     /// The next rows of features.
-    fn rows(&self, source: &mut Source, first: usize, n: usize) -> Result<Features<'static>, DataError> {
+    fn rows(&self, source: &mut ByteSource, first: usize, n: usize) -> Result<Features<'static>, DataError> {
         let bytes = self.next(source, first, n)?;
         if self.element == IdxElement::U8 {
             return Ok(Features::U8(Dense::new(self.width, bytes)));
@@ -364,7 +364,7 @@ impl IdxHeader {
     }
 
     /// The next labels.
-    fn labels(&self, source: &mut Source, first: usize, n: usize) -> Result<LabelColumn, DataError> {
+    fn labels(&self, source: &mut ByteSource, first: usize, n: usize) -> Result<LabelColumn, DataError> {
         Ok(self.labels_of(&self.next(source, first, n)?))
     }
 
@@ -376,12 +376,12 @@ impl IdxHeader {
         labels
     }
 
-    fn read_labels(&self, source: &mut Source) -> Result<LabelColumn, DataError> {
+    fn read_labels(&self, source: &mut ByteSource) -> Result<LabelColumn, DataError> {
         Ok(self.labels_of(&self.read_bytes(source)?))
     }
 
     /// All elements as they stand in the file, which must end after them.
-    fn read_bytes(&self, source: &mut Source) -> Result<Vec<u8>, DataError> {
+    fn read_bytes(&self, source: &mut ByteSource) -> Result<Vec<u8>, DataError> {
         let mut bytes = Vec::new();
         let got = source.read_up_to(&mut bytes, self.n_bytes)?;
         if got < self.n_bytes {
@@ -399,7 +399,7 @@ impl IdxHeader {
         DataError::content(&self.file, Position::Record(record), problem).with_hint("the file is cut off: get it again")
     }
 
-    fn expect_end(&self, source: &mut Source) -> Result<(), DataError> {
+    fn expect_end(&self, source: &mut ByteSource) -> Result<(), DataError> {
         if source.at_end()? {
             return Ok(());
         }

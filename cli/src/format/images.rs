@@ -13,15 +13,15 @@
 mod decode;
 mod folder;
 
-use super::columns::Wanted;
-use super::open::{Source, fill, path_error};
-use super::{Part, assemble, limit};
+use super::columns::ModelColumns;
+use super::open::{ByteSource, fill, path_error};
+use super::{FilePart, assemble, limit};
 use crate::data::{Dataset, Dense, Features, ImageShape, LabelColumn};
 use crate::durable;
 use crate::format::{DataError, Position, Table};
 pub(super) use decode::decode;
-use decode::{Image, KINDS, Kind, Loss};
-use folder::{Labelled, Listing};
+use decode::{Image, KINDS, Kind, Omission};
+use folder::{LabelledImage, Listing};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -74,10 +74,14 @@ struct First {
 }
 
 /// Reads a part; a test part has the shape of the train part.
-fn read_folder(folder: &Path, of_train: Option<&First>, notes: &mut Vec<String>) -> Result<(Part, First), DataError> {
+fn read_folder(
+    folder: &Path,
+    of_train: Option<&First>,
+    notes: &mut Vec<String>,
+) -> Result<(FilePart, First), DataError> {
     let listing = Listing::of(folder)?;
     notes.extend(listing.note(folder));
-    let Some(Labelled { file, .. }) = listing.images.first() else {
+    let Some(LabelledImage { file, .. }) = listing.images.first() else {
         return Err(DataError::content(folder, Position::File, "holds no image in a folder of its own class")
             .with_hint(format!("a data set is a folder with one folder a class, each with images: {KINDS}")));
     };
@@ -85,34 +89,34 @@ fn read_folder(folder: &Path, of_train: Option<&First>, notes: &mut Vec<String>)
         Some(first) => first.clone(),
         None => First { shape: read_image(file)?.shape, file: file.clone() },
     };
-    let losses = Loss::ALL.map(|_| AtomicUsize::new(0));
+    let losses = Omission::ALL.map(|_| AtomicUsize::new(0));
     let mut pixels = read_pixels(folder, &listing.images, &first, &losses, of_train.is_none())?;
     if pixels.is_none() {
         first.shape.channels = 3;
         losses.iter().for_each(|n| n.store(0, Ordering::Relaxed));
         pixels = read_pixels(folder, &listing.images, &first, &losses, false)?;
     }
-    let lost = Loss::ALL.into_iter().zip(losses.map(AtomicUsize::into_inner)).filter(|(_, n)| *n > 0);
+    let lost = Omission::ALL.into_iter().zip(losses.map(AtomicUsize::into_inner)).filter(|(_, n)| *n > 0);
     notes.extend(lost.map(|(loss, n)| format!("{}: {}", folder.display(), loss.of(n))));
     let mut labels = LabelColumn::new();
     listing.images.iter().for_each(|image| labels.push(&image.class));
     let features = Features::U8(Dense::new(width_of(first.shape), pixels.unwrap_or_default()));
-    Ok((Part::new(folder, folder, features, labels), first))
+    Ok((FilePart::new(folder, folder, features, labels), first))
 }
 
 /// All images in rows; `None` where one is RGB, the first is grey, and the rows `may_turn` RGB.
 fn read_pixels(
     folder: &Path,
-    images: &[Labelled],
+    images: &[LabelledImage],
     first: &First,
-    losses: &[AtomicUsize; Loss::ALL.len()],
+    losses: &[AtomicUsize; Omission::ALL.len()],
     may_turn: bool,
 ) -> Result<Option<Vec<u8>>, DataError> {
     let width = width_of(first.shape);
     limit::check(folder, (width as u64).saturating_mul(images.len() as u64))?;
     let mut pixels = vec![0; width.saturating_mul(images.len())];
     let turns = AtomicBool::new(false);
-    pixels.par_chunks_mut(width).zip(images).try_for_each(|(row, Labelled { file, .. })| {
+    pixels.par_chunks_mut(width).zip(images).try_for_each(|(row, LabelledImage { file, .. })| {
         if turns.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -161,7 +165,7 @@ pub(super) fn detect(head: &[u8]) -> bool {
 }
 
 /// Reads a single image as one row without a label; a grey one in RGB, where the model has three times as many features.
-pub(super) fn read(mut source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+pub(super) fn read(mut source: ByteSource, wanted: Option<&ModelColumns>) -> Result<Table, DataError> {
     let mut bytes = Vec::new();
     source.read_all(&mut bytes)?;
     let image = decode(&bytes).map_err(|problem| damaged(source.file(), &problem))?;

@@ -88,6 +88,26 @@ pub fn fraction(labels: &LabelColumn) -> Option<&str> {
     labels.names().iter().find(has_decimals).map(String::as_str)
 }
 
+/// Number of classes that draw no warning, and the mean number of rows a class below which more of them do.
+const FEW: usize = 100;
+const ROWS_A_CLASS: usize = 5;
+/// Classes that are many where most rows have one of their own.
+const FEWER: usize = 10;
+
+/// A sentence about a column of labels that hardly repeats itself: the wrong column, or a number to be predicted as a number.
+#[must_use]
+pub fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
+    let k = class_names.len();
+    let are_many = k > FEW && n_train < k.saturating_mul(ROWS_A_CLASS);
+    let are_most = k > FEWER && n_train < k.saturating_mul(2);
+    if !are_many && !are_most {
+        return None;
+    }
+    let numbers = class_names.iter().all(|name| name.parse::<f64>().is_ok());
+    let question = if numbers { "is this a regression target?" } else { "is this the column of the label?" };
+    Some(format!("{k} different labels in {n_train} training rows: {question}"))
+}
+
 /// The classes of a column, in class order.
 #[must_use]
 pub fn class_names(labels: &LabelColumn) -> Vec<String> {

@@ -13,11 +13,11 @@
 mod blocks;
 mod line;
 
-use super::columns::Wanted;
-use super::open::{Source, is_text, looks_like};
+use super::columns::ModelColumns;
+use super::open::{ByteSource, is_text, looks_like};
 use super::pieces::{PieceSink, RowPiece, StreamedData, WeightFeed};
 use super::precision::{FloatType, dense_in_double, exact, is_regular};
-use super::{Part, assemble, quote};
+use super::{FilePart, assemble, quote};
 use crate::data::blocks::DataPart;
 use crate::data::{Csr, Dataset, Features, LabelColumn, precision};
 use crate::format::{DataError, Position, Table};
@@ -194,7 +194,7 @@ pub(super) fn detect(head: &[u8]) -> bool {
 }
 
 /// Reads a file whose rows all have a label, or all have none.
-pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+pub(super) fn read(source: ByteSource, wanted: Option<&ModelColumns>) -> Result<Table, DataError> {
     let labelled = line::first_cells(source.head()) != Some(line::FirstCells::WithoutLabel);
     let width = wanted.filter(|wanted| wanted.double).map(|wanted| wanted.n_features);
     let file = source.file().to_path_buf();
@@ -215,7 +215,7 @@ fn read_part(
     cells: CellStorage,
     base: &mut IndexBase,
     notes: &mut Vec<String>,
-) -> Result<Part, DataError> {
+) -> Result<FilePart, DataError> {
     let open = || opened(path);
     let (features, labels) = match cells {
         CellStorage::Single => single(blocks::read(open()?, true, base)?),
@@ -235,11 +235,11 @@ fn read_part(
             (exact(rows, path, notes)?.unwrap_or(Features::Sparse(rounded)), labels)
         }
     };
-    Ok(Part::new(path, path, features, labels))
+    Ok(FilePart::new(path, path, features, labels))
 }
 
-fn opened(path: &Path) -> Result<Source, DataError> {
-    let source = Source::open(path)?;
+fn opened(path: &Path) -> Result<ByteSource, DataError> {
+    let source = ByteSource::open(path)?;
     if !source.head().is_empty() && !is_text(source.head()) {
         let problem = format!("found {}, expected libsvm text", looks_like(source.head()));
         return Err(DataError::content(path, Position::File, problem));

@@ -37,20 +37,20 @@ mod zstd;
 
 pub use arrow::table::TypedConfig;
 pub use arrow::text::KeptColumn;
-pub(crate) use assemble::{Part, assemble, check_classes, check_size, class_rule, unseen_label};
+pub(crate) use assemble::{FilePart, assemble, check_classes, check_size, class_rule, unseen_label};
 pub use blocks::BlocksConfig;
 pub use cifar::{CifarConfig, CifarLabels};
-pub use columns::{Column, Wanted};
+pub use columns::{ColumnRef, ModelColumns};
 pub use csv::CsvConfig;
 pub use digits::DigitsConfig;
 pub(crate) use error::Complaint;
 pub use error::{DataError, DataErrorKind, Position};
 pub use idx::IdxConfig;
 pub use images::ImagesConfig;
-pub use labels::{Classes, class_names};
+pub use labels::{Classes, class_names, many_classes};
 pub use libsvm::LibsvmConfig;
 pub use npy::NpyConfig;
-pub use open::Source;
+pub use open::ByteSource;
 pub use precision::FloatType;
 pub use reading::{CellRules, Reading};
 pub use table::Table;
@@ -213,7 +213,7 @@ impl Format {
         })
     }
 
-    fn read(self, source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+    fn read(self, source: ByteSource, wanted: Option<&ModelColumns>) -> Result<Table, DataError> {
         let is_table = matches!(self, Self::Csv | Self::Npy | Self::Parquet | Self::Arrow);
         if wanted.is_some_and(|wanted| !wanted.keep.is_empty()) && !is_table {
             let problem = format!("--keep: found {self}, which has no columns to keep");
@@ -251,25 +251,29 @@ pub fn read_table(path: &Path, format: Option<Format>) -> Result<Table, DataErro
 ///
 /// # Errors
 /// As [`read_table`], and content where a column that the model has as a feature is not there.
-pub fn read_table_for(path: &Path, format: Option<Format>, wanted: &Wanted) -> Result<Table, DataError> {
+pub fn read_table_for(path: &Path, format: Option<Format>, wanted: &ModelColumns) -> Result<Table, DataError> {
     read_for(path, format, Some(wanted))
 }
 
-fn read_for(path: &Path, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+fn read_for(path: &Path, format: Option<Format>, wanted: Option<&ModelColumns>) -> Result<Table, DataError> {
     if path.is_dir()
         && format.is_none()
         && let Some(table) = arrow::table::read_folder(path, wanted)
     {
         return table;
     }
-    read_source(Source::open(path)?, format, wanted)
+    read_source(ByteSource::open(path)?, format, wanted)
 }
 
 /// Reads a source that is open already, bytes in memory for example, as [`read_table_for`] does.
 ///
 /// # Errors
 /// As [`read_table_for`].
-pub fn read_source(source: Source, format: Option<Format>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+pub fn read_source(
+    source: ByteSource,
+    format: Option<Format>,
+    wanted: Option<&ModelColumns>,
+) -> Result<Table, DataError> {
     let Some(format) = format.or_else(|| Format::detect(source.file(), source.head())) else {
         let found = open::looks_like(source.head());
         let names = Format::value_variants().iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");

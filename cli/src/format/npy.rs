@@ -21,11 +21,11 @@ mod sparse;
 mod vectors;
 mod zip;
 
-use super::columns::Wanted;
-use super::open::{Source, looks_like};
+use super::columns::ModelColumns;
+use super::open::{ByteSource, looks_like};
 use super::precision::{FloatType, is_regular};
 use super::reading::Reading;
-use super::{Part, assemble};
+use super::{FilePart, assemble};
 use crate::data::precision::blurred;
 use crate::data::{Dataset, ImageShape, LabelColumn};
 use crate::format::{DataError, Position, Table};
@@ -113,7 +113,7 @@ impl NpyConfig {
             None if reading.cells.missing => FrameRule::Floats,
             None => FrameRule::Never,
         };
-        let way = Way { float: reading.float, as_frame };
+        let way = ReadingOptions { float: reading.float, as_frame };
         let arrays = &self.arrays;
         let train = Names {
             key: "train",
@@ -126,14 +126,14 @@ impl NpyConfig {
             labels: Name::of(arrays.test_labels.as_deref(), &[&TEST_LABELS]),
         };
         let mut notes = Vec::new();
-        let opened = Opened::open(&self.train)?;
+        let opened = NpyFile::open(&self.train)?;
         let archive = match &opened {
-            Opened::Archive(archive) => Some(Arc::clone(archive)),
-            Opened::Array(_) => None,
+            NpyFile::Archive(archive) => Some(Arc::clone(archive)),
+            NpyFile::Array(_) => None,
         };
         let labels = self.train_labels.as_deref();
         let (mut train_part, image_shape) = part(opened, (&self.train, labels), &train, way, &mut notes)?;
-        let way = Way::of_part(&train_part);
+        let way = ReadingOptions::of_part(&train_part);
         train_part.weights = self.row_weights(archive.as_deref(), train_part.features.n_rows())?;
         let test_part = match &self.test {
             None => {
@@ -143,7 +143,7 @@ impl NpyConfig {
             }
             Some(path) => {
                 let labels = self.test_labels.as_deref();
-                Some(part(Opened::open(path)?, (path, labels), &test.or(&train), way, &mut notes)?)
+                Some(part(NpyFile::open(path)?, (path, labels), &test.or(&train), way, &mut notes)?)
             }
         };
         let test_part = match test_part {
@@ -161,9 +161,9 @@ impl NpyConfig {
         let name = Name::of(self.arrays.weights.as_deref(), &[&WEIGHTS]);
         match (&self.weights, archive, name.named) {
             (Some(path), ..) => {
-                let array = match Opened::open(path)? {
-                    Opened::Array(array) => *array,
-                    Opened::Archive(archive) => name.or_sole(&archive).pick(&archive, "row weights", "")?,
+                let array = match NpyFile::open(path)? {
+                    NpyFile::Array(array) => *array,
+                    NpyFile::Archive(archive) => name.or_sole(&archive).pick(&archive, "row weights", "")?,
                 };
                 array.weights(n_rows).map(Some)
             }
@@ -174,17 +174,17 @@ impl NpyConfig {
 }
 
 /// A file with one array or several.
-enum Opened {
+enum NpyFile {
     Array(Box<Array>),
     Archive(Arc<zip::Archive>),
 }
 
-impl Opened {
+impl NpyFile {
     fn open(path: &Path) -> Result<Self, DataError> {
-        Self::of(Source::open(path)?)
+        Self::of(ByteSource::open(path)?)
     }
 
-    fn of(source: Source) -> Result<Self, DataError> {
+    fn of(source: ByteSource) -> Result<Self, DataError> {
         if source.head().starts_with(b"PK") {
             return Ok(Self::Archive(Arc::new(zip::Archive::open(source)?)));
         }
@@ -254,11 +254,11 @@ impl Names<'_> {
     }
 }
 
-type PartAndShape = (Part, Option<ImageShape>);
+type PartAndShape = (FilePart, Option<ImageShape>);
 
 /// A way to read features.
 #[derive(Clone, Copy)]
-struct Way {
+struct ReadingOptions {
     float: FloatType,
     as_frame: FrameRule,
 }
@@ -271,26 +271,26 @@ enum FrameRule {
     Always,
 }
 
-impl Way {
+impl ReadingOptions {
     /// That of a part, for the other one.
-    const fn of_part(part: &Part) -> Self {
+    const fn of_part(part: &FilePart) -> Self {
         let as_frame = if part.frame.is_some() { FrameRule::Always } else { FrameRule::Never };
         Self { float: FloatType::of_features(&part.features), as_frame }
     }
 }
 
 /// An array of labels and its file.
-struct Labels<'a> {
+struct LabelArray<'a> {
     array: Array,
     file: &'a Path,
 }
 
-impl<'a> Labels<'a> {
+impl<'a> LabelArray<'a> {
     /// Those in a file of their own.
     fn of_file(file: &'a Path, name: &Name<'_>) -> Result<Self, DataError> {
-        let array = match Opened::open(file)? {
-            Opened::Array(array) => *array,
-            Opened::Archive(archive) => {
+        let array = match NpyFile::open(file)? {
+            NpyFile::Array(array) => *array,
+            NpyFile::Archive(archive) => {
                 name.or(&Name::of(None, &[&LABELS, &TEST_LABELS])).or_sole(&archive).pick(&archive, "labels", "")?
             }
         };
@@ -320,7 +320,7 @@ fn part_of_archive(
     archive: &zip::Archive,
     labels: Option<&Path>,
     names: &Names<'_>,
-    way: Way,
+    way: ReadingOptions,
     notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
     let file = archive.file();
@@ -328,10 +328,10 @@ fn part_of_archive(
     let features = || names.features.or_sole(archive).pick(archive, "features", "");
     let dense = if sparse.is_none() { Some(features()?) } else { None };
     let labels = match labels {
-        Some(path) => Labels::of_file(path, &names.labels)?,
+        Some(path) => LabelArray::of_file(path, &names.labels)?,
         None => {
             let more = format!(", `{}_labels` another file", names.key);
-            Labels { array: names.labels.pick(archive, "labels", &more)?, file }
+            LabelArray { array: names.labels.pick(archive, "labels", &more)?, file }
         }
     };
     match (sparse, dense) {
@@ -341,48 +341,48 @@ fn part_of_archive(
             }
             let label_file = labels.file;
             let labels = labels.of_rows(sparse.n_rows(), file, notes)?;
-            Ok((Part::new(file, label_file, sparse.features(way.float, notes)?, labels), None))
+            Ok((FilePart::new(file, label_file, sparse.features(way.float, notes)?, labels), None))
         }
-        (None, Some(dense)) => joined((dense, Some(&features as Again<'_>)), file, labels, way, notes),
+        (None, Some(dense)) => joined((dense, Some(&features as ReopenArray<'_>)), file, labels, way, notes),
         (None, None) => unreachable!("features are sparse or dense"),
     }
 }
 
 fn part(
-    opened: Opened,
+    opened: NpyFile,
     (path, labels): (&Path, Option<&Path>),
     names: &Names<'_>,
-    way: Way,
+    way: ReadingOptions,
     notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
     match (opened, labels) {
-        (Opened::Archive(archive), labels) => part_of_archive(&archive, labels, names, way, notes),
-        (Opened::Array(features), Some(labels)) => {
-            let again = || Array::open(Source::open(path)?);
-            let again = is_regular(path).then_some(&again as Again<'_>);
-            joined((*features, again), path, Labels::of_file(labels, &names.labels)?, way, notes)
+        (NpyFile::Archive(archive), labels) => part_of_archive(&archive, labels, names, way, notes),
+        (NpyFile::Array(features), Some(labels)) => {
+            let again = || Array::open(ByteSource::open(path)?);
+            let again = is_regular(path).then_some(&again as ReopenArray<'_>);
+            joined((*features, again), path, LabelArray::of_file(labels, &names.labels)?, way, notes)
         }
-        (Opened::Array(_), None) => Err(DataError::path(path, "holds one array, the features: where are the labels?")
+        (NpyFile::Array(_), None) => Err(DataError::path(path, "holds one array, the features: where are the labels?")
             .with_hint(format!("give their file as `{}_labels`, or both arrays in one .npz", names.key))),
     }
 }
 
 /// Opens an array once more.
-type Again<'a> = &'a dyn Fn() -> Result<Array, DataError>;
+type ReopenArray<'a> = &'a dyn Fn() -> Result<Array, DataError>;
 
 fn joined(
-    (features, again): (Array, Option<Again<'_>>),
+    (features, again): (Array, Option<ReopenArray<'_>>),
     file: &Path,
-    labels: Labels<'_>,
-    way: Way,
+    labels: LabelArray<'_>,
+    way: ReadingOptions,
     notes: &mut Vec<String>,
 ) -> Result<PartAndShape, DataError> {
     let label_file = labels.file;
     let labels = labels.of_rows(features.n_rows(), file, notes)?;
     if way.as_frame == FrameRule::Always || way.as_frame == FrameRule::Floats && features.is_float() {
         let frame = frame::of_array(features, file)?;
-        let part = Part::new(file, label_file, frame.unencoded(), labels);
-        return Ok((Part { frame: Some(frame), ..part }, None));
+        let part = FilePart::new(file, label_file, frame.unencoded(), labels);
+        return Ok((FilePart { frame: Some(frame), ..part }, None));
     }
     let float = way.float;
     let float = if float == FloatType::Auto && !features.is_double() { FloatType::F32 } else { float };
@@ -393,7 +393,7 @@ fn joined(
         (None, None) => unreachable!("what cannot be opened again is read once"),
     };
     let (features, shape) = float.read(again.is_some(), read, |features, _| !blurred(features).is_empty())?;
-    Ok((Part::new(file, label_file, features, labels), shape))
+    Ok((FilePart::new(file, label_file, features, labels), shape))
 }
 
 /// True for the first bytes of an array or a zip archive.
@@ -402,8 +402,8 @@ pub(super) fn detect(head: &[u8]) -> bool {
 }
 
 /// Reads a file: an array of features, or an archive with features and, perhaps, labels; those of a test part first.
-pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
-    let opened = Opened::of(source)?;
+pub(super) fn read(source: ByteSource, wanted: Option<&ModelColumns>) -> Result<Table, DataError> {
+    let opened = NpyFile::of(source)?;
     let model = wanted.filter(|wanted| wanted.n_features > 0);
     let missing = if model.is_some() { MissingCells::RefusedByModel } else { MissingCells::Refused };
     let float = FloatType::of(wanted.is_some_and(|wanted| wanted.double));
@@ -417,9 +417,9 @@ pub(super) fn read(source: Source, wanted: Option<&Wanted>) -> Result<Table, Dat
     };
     let keep = wanted.map_or(&[][..], |wanted| &wanted.keep);
     let archive = match opened {
-        Opened::Array(array) if keep.is_empty() => return table(*array),
-        Opened::Array(array) => return Err(frame::nothing_to_keep(&array)),
-        Opened::Archive(archive) => archive,
+        NpyFile::Array(array) if keep.is_empty() => return table(*array),
+        NpyFile::Array(array) => return Err(frame::nothing_to_keep(&array)),
+        NpyFile::Archive(archive) => archive,
     };
     let none = Arrays::default();
     let arrays = wanted.map_or(&none, |wanted| &wanted.arrays);

@@ -63,7 +63,7 @@ impl Codec {
 }
 
 /// An opened file: its decompressed bytes in order, with a look at the first ones.
-pub struct Source {
+pub struct ByteSource {
     file: PathBuf,
     codec: Codec,
     head: Vec<u8>,
@@ -74,7 +74,7 @@ pub struct Source {
     opened: bool,
 }
 
-impl Source {
+impl ByteSource {
     /// Opens a file, or standard input for `-`.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl Source {
     /// Wraps any bytes; `len` is their number where it is known, `file` the name for messages.
     ///
     /// # Errors
-    /// As for [`Source::open`].
+    /// As for [`ByteSource::open`].
     pub fn from_reader(file: &Path, mut raw: Box<dyn Read + Send>, len: Option<u64>) -> Result<Self, DataError> {
         let mut magic = Vec::with_capacity(16);
         raw.by_ref().take(16).read_to_end(&mut magic).map_err(|e| read_error(file, Codec::Plain, &e))?;
@@ -150,7 +150,7 @@ impl Source {
     /// Appends all bytes that are left.
     ///
     /// # Errors
-    /// As for [`Source::read_up_to`].
+    /// As for [`ByteSource::read_up_to`].
     pub fn read_all(&mut self, into: &mut Vec<u8>) -> Result<u64, DataError> {
         self.read_up_to(into, u64::MAX)
     }
@@ -158,7 +158,7 @@ impl Source {
     /// True when no byte is left.
     ///
     /// # Errors
-    /// As for [`Source::read_up_to`].
+    /// As for [`ByteSource::read_up_to`].
     pub fn at_end(&mut self) -> Result<bool, DataError> {
         let mut byte = Vec::new();
         Ok(self.read_up_to(&mut byte, 1)? == 0)
@@ -171,7 +171,7 @@ impl Source {
     }
 }
 
-impl Read for Source {
+impl Read for ByteSource {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let at = usize::try_from(self.taken).unwrap_or(usize::MAX);
         let n = match self.head.get(at..) {
@@ -293,8 +293,8 @@ pub(super) mod tests {
     use std::io::Write;
 
     /// The bytes as a source called `test`.
-    pub fn source(bytes: &[u8]) -> Result<Source, DataError> {
-        Source::from_reader(Path::new("test"), Box::new(Cursor::new(bytes.to_vec())), Some(bytes.len() as u64))
+    pub fn source(bytes: &[u8]) -> Result<ByteSource, DataError> {
+        ByteSource::from_reader(Path::new("test"), Box::new(Cursor::new(bytes.to_vec())), Some(bytes.len() as u64))
     }
 
     pub fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -425,7 +425,7 @@ pub(super) mod tests {
     fn paths_that_are_no_files_are_path_errors() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().to_path_buf(), folder.path().join("none"), folder.path().join("none/deep")] {
-            let error = Source::open(&path).err().unwrap();
+            let error = ByteSource::open(&path).err().unwrap();
             assert_eq!(error.kind, DataErrorKind::Path);
         }
     }

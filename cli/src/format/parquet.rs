@@ -15,7 +15,7 @@ pub mod write;
 
 use super::arrow::parts::{ColumnBatch, Portion, TypedFile, damaged, in_words, wrong};
 use super::caught::caught;
-use super::open::{Source, looks_like};
+use super::open::{ByteSource, looks_like};
 use super::random::RandomBytes;
 use super::{DataError, Position, quote};
 use ::parquet::arrow::ProjectionMask;
@@ -47,7 +47,7 @@ impl TypedFile for ParquetFile {
     const EXTENSIONS: &'static [&'static str] = &["parquet", "parq", "pq"];
 
     /// Reads the footer; a file from a pipe, or compressed once more, is kept in memory.
-    fn open(source: Source) -> Result<Self, DataError> {
+    fn open(source: ByteSource) -> Result<Self, DataError> {
         if !source.head().starts_with(MAGIC) {
             let problem = format!("found {}, expected a Parquet file", looks_like(source.head()));
             return Err(DataError::content(source.file(), Position::Byte(0), problem));

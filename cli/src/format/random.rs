@@ -1,7 +1,7 @@
 //! The bytes of a file in any order.
 
 use super::arrow::parts::damaged;
-use super::open::Source;
+use super::open::ByteSource;
 use super::{DataError, limit};
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
@@ -23,7 +23,7 @@ enum Content {
 
 impl RandomBytes {
     /// Those of a source, which is kept in memory where it is no plain file.
-    pub(super) fn of(mut source: Source) -> Result<Self, DataError> {
+    pub(super) fn of(mut source: ByteSource) -> Result<Self, DataError> {
         let path = source.file().to_path_buf();
         if let Some((_, len)) = source.reopen()? {
             return Ok(Self { path, len, content: Content::File });
@@ -67,10 +67,10 @@ impl RandomBytes {
     }
 
     /// The same bytes in order.
-    pub(super) fn source(&self) -> Result<Source, DataError> {
+    pub(super) fn source(&self) -> Result<ByteSource, DataError> {
         match &self.content {
-            Content::File => Source::open(&self.path),
-            Content::Memory(all) => Source::from_reader(&self.path, Box::new(Cursor::new(all.clone())), None),
+            Content::File => ByteSource::open(&self.path),
+            Content::Memory(all) => ByteSource::from_reader(&self.path, Box::new(Cursor::new(all.clone())), None),
         }
     }
 }

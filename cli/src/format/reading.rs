@@ -1,7 +1,7 @@
 //! Treatment of cells that are no numbers.
 
 use super::{DataError, FloatType, Position, quote};
-use crate::data::{Encoding, EncodingError, Unseen};
+use crate::data::{Encoding, EncodingError, UnseenCategories};
 use std::path::Path;
 
 /// Spellings of a missing value, as pandas reads them, and `?`.
@@ -25,7 +25,8 @@ pub fn is_missing(cell: &[u8]) -> bool {
 }
 
 /// Marks of a missing value among numbers or dates; among words they are categories.
-const MARKS: [&str; 9] = ["-", "--", "---", "–", "—", ".", "..", "missing", "unknown"];
+const MARKS: [&str; 15] =
+    ["-", "--", "---", "–", "—", ".", "..", "missing", "unknown", "none", "n.a.", "N.A.", "n.d.", "k.A.", "k. A."];
 
 /// Whether a cell among numbers or dates is missing.
 pub(super) fn is_missing_number(cell: &[u8]) -> bool {
@@ -68,8 +69,8 @@ pub fn encoding_error(file: &Path, error: &EncodingError) -> DataError {
 
 /// A note about categories that a model has not seen.
 #[must_use]
-pub fn unseen_note(unseen: &Unseen) -> String {
-    let Unseen { column, first, rows } = unseen;
+pub fn unseen_note(unseen: &UnseenCategories) -> String {
+    let UnseenCategories { column, first, rows } = unseen;
     let (rows, have) = if *rows == 1 { ("1 row".to_owned(), "has") } else { (format!("{rows} rows"), "have") };
     format!(
         "column {}: {rows} {have} a category that no training row has, as {}: none of its features is set",

@@ -3,9 +3,9 @@
 //! A thread reads; whole records are parsed as soon as they are there, many together where they come fast. The header of a csv is put
 //! before each part, so that every part is a text of its own, and positions in errors are those of the whole.
 
-use super::columns::{Column, find};
-use super::open::{Source, is_text};
-use super::{Complaint, DataError, Format, KeptColumn, Position, Table, Wanted, csv, limit, read_source};
+use super::columns::{ColumnRef, find};
+use super::open::{ByteSource, is_text};
+use super::{Complaint, DataError, Format, KeptColumn, ModelColumns, Position, Table, csv, limit, read_source};
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 const READ: usize = 1 << 16;
 const WAITING: usize = 128;
 const PART: usize = 8 << 20;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Text that arrives bit by bit.
 pub struct TextStream {
@@ -98,7 +99,7 @@ impl Read for Arrivals {
 impl TextStream {
     /// Whether a source may be one, by its first bytes.
     #[must_use]
-    pub fn is_likely(source: &Source) -> bool {
+    pub fn is_likely(source: &ByteSource) -> bool {
         is_text(source.head())
     }
 
@@ -110,7 +111,7 @@ impl TextStream {
         reader: impl Read + Send + 'static,
         file: &Path,
         format: Option<Format>,
-    ) -> Result<Result<Self, Source>, DataError> {
+    ) -> Result<Result<Self, ByteSource>, DataError> {
         let mut arrivals = Arrivals::of(reader);
         let failed = |error: io::Error| DataError::path(file, format!("cannot be read: {error}"));
         while arrivals.whole().is_none() && arrivals.pending.len() < READ && arrivals.wait().map_err(failed)? {}
@@ -120,7 +121,7 @@ impl TextStream {
             Some(format @ (Format::Csv | Format::Libsvm)) => {
                 Ok(Self { file: file.to_path_buf(), format, arrivals, header: None, lines_before: 0, rows_before: 0 })
             }
-            _ => Err(Source::from_reader(file, Box::new(arrivals), None)?),
+            _ => Err(ByteSource::from_reader(file, Box::new(arrivals), None)?),
         })
     }
 
@@ -128,7 +129,7 @@ impl TextStream {
     ///
     /// # Errors
     /// As [`super::read_table_for`]; a kept column that is not there.
-    pub fn next(&mut self, wanted: &Wanted) -> Result<Option<Table>, DataError> {
+    pub fn next(&mut self, wanted: &ModelColumns) -> Result<Option<Table>, DataError> {
         let part = loop {
             match self.arrivals.whole() {
                 Some(end) => {
@@ -152,9 +153,9 @@ impl TextStream {
         let header = self.header.as_ref();
         let text = header.map_or_else(Vec::new, |header| header.text.clone());
         let lines_of_header = lines(&text);
-        let source = Source::from_reader(&self.file, Box::new(Cursor::new([text, part.clone()].concat())), None)?;
+        let source = ByteSource::from_reader(&self.file, Box::new(Cursor::new([text, part.clone()].concat())), None)?;
         let header = header.map(|header| header.names.is_some());
-        let wanted = Wanted { header: header.or(wanted.header), keep: Vec::new(), ..wanted.clone() };
+        let wanted = ModelColumns { header: header.or(wanted.header), keep: Vec::new(), ..wanted.clone() };
         let table = read_source(source, Some(self.format), Some(&wanted));
         let table = table.map_err(|error| self.moved(error, lines_of_header))?;
         self.lines_before += lines(&part);
@@ -163,11 +164,14 @@ impl TextStream {
     }
 
     /// The part behind the header of the text, which is looked for once.
-    fn without_header(&mut self, mut part: Vec<u8>, wanted: &Wanted) -> Result<Vec<u8>, DataError> {
+    fn without_header(&mut self, mut part: Vec<u8>, wanted: &ModelColumns) -> Result<Vec<u8>, DataError> {
         if self.format != Format::Csv || self.header.is_some() || part.iter().all(u8::is_ascii_whitespace) {
             return Ok(part);
         }
-        let source = Source::from_reader(&self.file, Box::new(Cursor::new(part.clone())), None)?;
+        if part.starts_with(BYTE_ORDER_MARK) {
+            part.drain(..BYTE_ORDER_MARK.len());
+        }
+        let source = ByteSource::from_reader(&self.file, Box::new(Cursor::new(part.clone())), None)?;
         let head = csv::head(source, wanted)?;
         let rest = part.split_off(head.len);
         self.lines_before += lines(&part);
@@ -177,7 +181,7 @@ impl TextStream {
     }
 
     /// The cells of the kept columns.
-    fn kept(&self, part: &[u8], keep: &[Column]) -> Result<Vec<KeptColumn>, DataError> {
+    fn kept(&self, part: &[u8], keep: &[ColumnRef]) -> Result<Vec<KeptColumn>, DataError> {
         if keep.is_empty() {
             return Ok(Vec::new());
         }
@@ -188,17 +192,9 @@ impl TextStream {
         let found = keep.iter().map(|column| find(column, header.names.as_deref(), header.n_columns));
         let found: Vec<usize> =
             found.collect::<Result<_, _>>().map_err(|Complaint { problem, hint }| whole(problem).with_hint(hint))?;
-        let mut reader = ::csv::ReaderBuilder::new();
-        let mut reader = reader.delimiter(header.delimiter).has_headers(false).flexible(true).from_reader(part);
-        let mut kept = vec![Vec::new(); keep.len()];
-        for record in reader.byte_records() {
-            let record = record.map_err(|error| whole(error.to_string()))?;
-            for (cells, &at) in kept.iter_mut().zip(&found) {
-                cells.push(String::from_utf8_lossy(record.get(at).unwrap_or_default()).into_owned());
-            }
-        }
+        let kept = csv::cells_of(&self.file, part, header.delimiter, &found).map_err(|error| self.moved(error, 0))?;
         let names = header.names.as_ref();
-        let name = |(column, at): (&Column, &usize)| names.map_or_else(|| column.name(), |names| names[*at].clone());
+        let name = |(column, at): (&ColumnRef, &usize)| names.map_or_else(|| column.name(), |names| names[*at].clone());
         let named = keep.iter().zip(&found).map(name);
         Ok(named.zip(kept).map(|(name, cells)| KeptColumn::of_text(name, cells)).collect())
     }

@@ -1,7 +1,7 @@
 //! Row weights: one number a row of the train part, from a text file next to the data or from the data themselves.
 
 use super::float::number;
-use super::open::Source;
+use super::open::ByteSource;
 use super::quote;
 use crate::format::{DataError, Position};
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(super) fn read(path: &Path, n_rows: usize) -> Result<Vec<f32>, DataError> {
 /// Reads one weight a line.
 pub(super) fn of_file(path: &Path) -> Result<Vec<f32>, DataError> {
     let mut text = Vec::new();
-    Source::open(path)?.read_all(&mut text)?;
+    ByteSource::open(path)?.read_all(&mut text)?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let mut weights = Vec::new();
     for (line, n_line) in text.split(|&b| b == b'\n').zip(1..) {

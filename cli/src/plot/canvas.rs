@@ -34,7 +34,7 @@ pub trait Figure {
     fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Result<(), String>;
 
     /// Pictures made of pixels, laid over the rest.
-    fn pictures(&self) -> Vec<Placed> {
+    fn pictures(&self) -> Vec<ImagePlacement> {
         Vec::new()
     }
 
@@ -67,7 +67,7 @@ impl Tip {
 
 /// Pixels at a place.
 #[derive(Debug, Clone)]
-pub struct Placed {
+pub struct ImagePlacement {
     /// Left and upper edge.
     pub at: (f64, f64),
     /// Points to a pixel; in a PNG rounded to whole pixels.
@@ -78,7 +78,7 @@ pub struct Placed {
 
 /// Position and style of a text.
 #[derive(Clone, Copy)]
-pub struct Text {
+pub struct TextMark {
     pub(super) at: (f64, f64),
     /// The em.
     pub(super) size: f64,
@@ -88,7 +88,7 @@ pub struct Text {
     pub(super) upright: bool,
 }
 
-impl Text {
+impl TextMark {
     pub(super) const fn new(x: f64, y: f64, size: f64) -> Self {
         Self { at: (x, y), size, color: INK, anchor: Pos { h_pos: HPos::Left, v_pos: VPos::Center }, upright: false }
     }
@@ -139,7 +139,7 @@ impl<B: DrawingBackend> Pen<'_, B> {
         ("sans-serif", size * LINE_HEIGHT * self.scale).into_font().color(&color)
     }
 
-    pub(super) fn text(&self, text: &str, how: Text) -> Result<(), String> {
+    pub(super) fn text(&self, text: &str, how: TextMark) -> Result<(), String> {
         let mut style = self.font(how.size, how.color).pos(how.anchor);
         if how.upright {
             style = style.transform(FontTransform::Rotate270);
@@ -165,10 +165,10 @@ impl<B: DrawingBackend> Pen<'_, B> {
 
     /// The heading of a figure; its second line says what is seen.
     pub(super) fn heading(&self, x: f64, title: &str, below: &[String]) -> Result<(), String> {
-        self.text(title, Text::new(x, 26.0, 19.0))?;
+        self.text(title, TextMark::new(x, 26.0, 19.0))?;
         for (i, line) in below.iter().enumerate() {
             #[allow(clippy::cast_precision_loss)]
-            self.text(line, Text::new(x, 50.0 + 18.0 * i as f64, 12.0).color(QUIET))?;
+            self.text(line, TextMark::new(x, 50.0 + 18.0 * i as f64, 12.0).color(QUIET))?;
         }
         Ok(())
     }
@@ -220,7 +220,7 @@ fn body(figure: &impl Figure) -> Result<String, String> {
     // Said by every element, and true without being said.
     let content = content.replace(" opacity=\"1\"", "");
     let mut out = format!("<g transform=\"scale({})\">{content}</g>\n", 1.0 / f64::from(SVG_SCALE));
-    for Placed { at, zoom, pixels } in figure.pictures() {
+    for ImagePlacement { at, zoom, pixels } in figure.pictures() {
         let (width, height) = (f64::from(pixels.width) * zoom, f64::from(pixels.height) * zoom);
         let data = base64(&pixels.to_png());
         let _ = writeln!(
@@ -313,7 +313,7 @@ pub(crate) fn pixels(figure: &impl Figure, scale: u32) -> Result<Pixels, String>
         let area = PixelBackend::new(&mut canvas).into_drawing_area();
         figure.draw(&Pen { area: &area, scale: f64::from(scale) })?;
     }
-    for Placed { at, zoom, pixels } in figure.pictures() {
+    for ImagePlacement { at, zoom, pixels } in figure.pictures() {
         let place = |points: f64| (points * f64::from(scale)).round().max(0.0) as u32;
         canvas.lay(&pixels, (place(at.0), place(at.1)), place(zoom).max(1));
     }

@@ -1,6 +1,6 @@
 //! A chart: two axes with round ticks, and what lies between them. Every picture with axes is one, in figures and on pages.
 
-use super::canvas::{Pen, Text, Tip, failed, fitted};
+use super::canvas::{Pen, TextMark, Tip, failed, fitted};
 use super::marks::{ColorBar, Dot, Line, MOST_POINTS, Spread, cross, disc, thinned};
 use super::palette::{AXIS, GRID, QUIET};
 use super::pixels::text_width;
@@ -154,7 +154,7 @@ impl Chart {
     /// The name of the upward axis, the legend, the scale of colours.
     fn draw_head<B: DrawingBackend>(&self, pen: &Pen<'_, B>, area: Area) -> Result<(), String> {
         let middle = area.top + ROW / 2.0;
-        pen.text(&self.y.title(), Text::new(area.left + 4.0, middle, EM).color(QUIET))?;
+        pen.text(&self.y.title(), TextMark::new(area.left + 4.0, middle, EM).color(QUIET))?;
         let entries = self.entries();
         let beside = self.legend_rows(area.width) == 0;
         let right = area.left + area.width - RIGHT;
@@ -167,7 +167,7 @@ impl Chart {
                 (x, y) = (first, y + ROW);
             }
             pen.line((x + 2.0, y), (x + 20.0, y), color, 2.5)?;
-            pen.text(&name, Text::new(x + 26.0, y, EM))?;
+            pen.text(&name, TextMark::new(x + 26.0, y, EM))?;
             x += wide;
         }
         self.bar.as_ref().map_or(Ok(()), |bar| bar.draw(pen, (x, y)))
@@ -188,7 +188,7 @@ impl Chart {
             pen.line((at, bottom), (at, bottom + 5.0), AXIS, 1.0)?;
             let half = text_width(&label, EM) / 2.0;
             if at - half > last + 6.0 {
-                pen.text(&label, Text::new(at, bottom + 14.0, EM).centred())?;
+                pen.text(&label, TextMark::new(at, bottom + 14.0, EM).centred())?;
                 last = at + half;
             }
         }
@@ -202,13 +202,13 @@ impl Chart {
             pen.line((inner.left, at), (right, at), GRID, 1.0)?;
             pen.line((inner.left - 5.0, at), (inner.left, at), AXIS, 1.0)?;
             if at < last - EM - 2.0 {
-                pen.text(&label, Text::new(inner.left - 8.0, at, EM).right())?;
+                pen.text(&label, TextMark::new(inner.left - 8.0, at, EM).right())?;
                 last = at;
             }
         }
         pen.line((inner.left, inner.top), (inner.left, bottom), AXIS, 1.0)?;
         pen.line((inner.left, bottom), (right, bottom), AXIS, 1.0)?;
-        pen.text(&self.x.title(), Text::new(inner.x(0.5), bottom + 32.0, EM).color(QUIET).centred())
+        pen.text(&self.x.title(), TextMark::new(inner.x(0.5), bottom + 32.0, EM).color(QUIET).centred())
     }
 
     fn draw_spread<B: DrawingBackend>(&self, pen: &Pen<'_, B>, inner: Area, line: &Line) -> Result<(), String> {
@@ -288,7 +288,7 @@ impl Chart {
 mod tests {
     use super::super::canvas::{Figure as _, inline, png, svg};
     use super::super::palette::INK;
-    use super::super::panels::{Alone, Panels};
+    use super::super::panels::{Panels, SingleChart};
     use super::*;
 
     fn chart(lines: Vec<Line>) -> Option<Chart> {
@@ -307,7 +307,7 @@ mod tests {
             vec![(0.0, 1e-300), (1e19, 1e-310)],
         ] {
             let one = chart(vec![Line::new("a & b", INK, points.clone())]).unwrap();
-            let document = inline(&Alone(&one), "<loss>").unwrap();
+            let document = inline(&SingleChart(&one), "<loss>").unwrap();
             assert!(
                 document.contains("<polyline") && document.contains("&lt;loss&gt;") && document.contains("a &amp; b")
             );
@@ -336,6 +336,6 @@ mod tests {
         assert_eq!(chart(lines(2)).unwrap().legend_rows(500.0), 0);
         let ten = chart(lines(10)).unwrap();
         assert!((3..=5).contains(&ten.legend_rows(430.0)), "{}", ten.legend_rows(430.0));
-        assert_eq!(Alone(&ten).size().1, 290 + 19 * ten.legend_rows(430.0) as u32);
+        assert_eq!(SingleChart(&ten).size().1, 290 + 19 * ten.legend_rows(430.0) as u32);
     }
 }

@@ -4,7 +4,7 @@
 //! what darkens, because errors are small. Counts and names are written where they fit. More than a hundred classes are drawn as
 //! pixels, of which the faintest is still seen, and the pairs that are most often confused are named next to them.
 
-use super::canvas::{Figure, Pen, Placed, SCALE, Text, clean, fitted};
+use super::canvas::{Figure, ImagePlacement, Pen, SCALE, TextMark, clean, fitted};
 use super::palette::{AXIS, INK, QUIET};
 use super::pixels::{Pixels, text_width};
 use crate::metric::Confusion;
@@ -28,7 +28,7 @@ const ABSENT: RGBColor = RGBColor(0xf4, 0xf4, 0xf4);
 
 /// A confusion matrix with the names of its classes.
 #[derive(Debug)]
-pub struct Matrix<'a> {
+pub struct ConfusionMatrix<'a> {
     confusion: &'a Confusion,
     names: &'a [String],
     title: String,
@@ -56,7 +56,7 @@ struct MatrixLayout {
     block: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a> ConfusionMatrix<'a> {
     /// A figure of predictions on the `split` named.
     #[must_use]
     pub fn new(confusion: &'a Confusion, names: &'a [String], split: &str, run: &str) -> Self {
@@ -169,7 +169,7 @@ impl<'a> Matrix<'a> {
                 } else {
                     INK
                 };
-                let text = Text::new(x + at.cell / 2.0, y + at.cell / 2.0, size).centred().color(ink);
+                let text = TextMark::new(x + at.cell / 2.0, y + at.cell / 2.0, size).centred().color(ink);
                 pen.text(&grouped(count), text)?;
             }
         }
@@ -184,12 +184,12 @@ impl<'a> Matrix<'a> {
             for (i, name) in self.names.iter().enumerate() {
                 let middle = at.cell * (i as f64 + 0.5);
                 let name = fitted(name, em, 150.0);
-                pen.text(&name, Text::new(at.left - 6.0, TOP + middle, em).right())?;
-                let below = Text::new(at.left + middle, bottom + 6.0, em);
+                pen.text(&name, TextMark::new(at.left - 6.0, TOP + middle, em).right())?;
+                let below = TextMark::new(at.left + middle, bottom + 6.0, em);
                 let below = if at.upright {
                     below.upright()
                 } else {
-                    Text { at: (below.at.0, bottom + 4.0 + em / 2.0), ..below.centred() }
+                    TextMark { at: (below.at.0, bottom + 4.0 + em / 2.0), ..below.centred() }
                 };
                 pen.text(&name, below)?;
             }
@@ -199,18 +199,18 @@ impl<'a> Matrix<'a> {
                 let middle = at.cell * (class as f64 / at.block as f64 + 0.5);
                 pen.line((at.left - 4.0, TOP + middle), (at.left, TOP + middle), QUIET, 0.5)?;
                 pen.line((at.left + middle, bottom), (at.left + middle, bottom + 4.0), QUIET, 0.5)?;
-                pen.text(&class.to_string(), Text::new(at.left - 7.0, TOP + middle, 11.0).right())?;
-                pen.text(&class.to_string(), Text::new(at.left + middle, bottom + 13.0, 11.0).centred())?;
+                pen.text(&class.to_string(), TextMark::new(at.left - 7.0, TOP + middle, 11.0).right())?;
+                pen.text(&class.to_string(), TextMark::new(at.left + middle, bottom + 13.0, 11.0).centred())?;
             }
         }
         let what = if at.names.is_some() { "" } else { ", by position" };
         let centre = at.left + at.side / 2.0;
         pen.text(
             &format!("predicted class{what}"),
-            Text::new(centre, bottom + at.below - 10.0, 12.0).centred().color(QUIET),
+            TextMark::new(centre, bottom + at.below - 10.0, 12.0).centred().color(QUIET),
         )?;
-        let side = Text::new(MARGIN + 4.0, TOP + at.side / 2.0, 12.0).color(QUIET);
-        pen.text(&format!("true class{what}"), Text { upright: true, ..side.centred() })
+        let side = TextMark::new(MARGIN + 4.0, TOP + at.side / 2.0, 12.0).color(QUIET);
+        pen.text(&format!("true class{what}"), TextMark { upright: true, ..side.centred() })
     }
 
     /// Colour bar, and the pairs that are most often confused.
@@ -226,20 +226,20 @@ impl<'a> Matrix<'a> {
         for share in [0.0, 0.01, 0.05, 0.2, 0.5, 1.0f64] {
             let y = TOP + high * (1.0 - share.sqrt());
             pen.line((x + 14.0, y), (x + 18.0, y), QUIET, 0.5)?;
-            pen.text(&format!("{} %", share * 100.0), Text::new(x + 22.0, y, 11.0))?;
+            pen.text(&format!("{} %", share * 100.0), TextMark::new(x + 22.0, y, 11.0))?;
         }
-        pen.text("share of the true class", Text::new(x, TOP - 14.0, 11.0).color(QUIET))?;
+        pen.text("share of the true class", TextMark::new(x, TOP - 14.0, 11.0).color(QUIET))?;
         if !self.lists_pairs(at) || self.pairs.is_empty() {
             return Ok(());
         }
         let mut y = TOP + high + 34.0;
-        pen.text("most confused: true → predicted", Text::new(x, y, 11.0).color(QUIET))?;
+        pen.text("most confused: true → predicted", TextMark::new(x, y, 11.0).color(QUIET))?;
         for &(count, i, j) in &self.pairs {
             y += 17.0;
-            pen.text(&grouped(count), Text::new(x + 34.0, y, 11.0).right())?;
+            pen.text(&grouped(count), TextMark::new(x + 34.0, y, 11.0).right())?;
             let half = (PAIRS - 34.0 - 10.0 - 18.0) / 2.0;
             let pair = format!("{} → {}", fitted(&self.names[i], 11.0, half), fitted(&self.names[j], 11.0, half));
-            pen.text(&pair, Text::new(x + 44.0, y, 11.0))?;
+            pen.text(&pair, TextMark::new(x + 44.0, y, 11.0))?;
         }
         Ok(())
     }
@@ -256,7 +256,7 @@ fn bar_height(at: &MatrixLayout) -> f64 {
     at.side.clamp(120.0, 200.0)
 }
 
-impl Figure for Matrix<'_> {
+impl Figure for ConfusionMatrix<'_> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn size(&self) -> (u32, u32) {
         let at = self.layout();
@@ -286,7 +286,7 @@ impl Figure for Matrix<'_> {
     }
 
     #[allow(clippy::cast_possible_truncation)]
-    fn pictures(&self) -> Vec<Placed> {
+    fn pictures(&self) -> Vec<ImagePlacement> {
         let at = self.layout();
         if at.names.is_some() {
             return Vec::new();
@@ -298,7 +298,7 @@ impl Figure for Matrix<'_> {
             let RGBColor(r, g, b) = self.color(share);
             pixels.set((n % drawn) as u32, (n / drawn) as u32, [r, g, b]);
         }
-        vec![Placed { at: (at.left, TOP), zoom: at.cell, pixels }]
+        vec![ImagePlacement { at: (at.left, TOP), zoom: at.cell, pixels }]
     }
 }
 
@@ -338,7 +338,7 @@ mod tests {
     fn every_number_of_classes_has_a_picture() {
         for k in [2, 3, 10, 20, 60, 100, 101, 1000, 2001, 30_000] {
             let (confusion, names) = matrix(k);
-            let figure = Matrix::new(&confusion, &names, "test", "run");
+            let figure = ConfusionMatrix::new(&confusion, &names, "test", "run");
             let document = svg(&figure).unwrap();
             assert!(document.contains("Confusion on the test split"));
             assert_eq!(document.contains("data:image/png"), k > NAMED, "{k}");
@@ -357,7 +357,7 @@ mod tests {
         let mut confusion = Confusion::new(2);
         (0..12_345).for_each(|_| confusion.add(1, 0));
         let names = ["no".to_owned(), "yes".to_owned()];
-        let document = svg(&Matrix::new(&confusion, &names, "validation", "run")).unwrap();
+        let document = svg(&ConfusionMatrix::new(&confusion, &names, "validation", "run")).unwrap();
         assert!(document.contains("12,345") && document.contains("\nyes\n"), "{document}");
         // The row without rows is grey, not white.
         assert!(document.contains("#F4F4F4"));

@@ -19,13 +19,13 @@ type Points = Vec<(f64, f64)>;
 
 /// Rows that accuracies are measured on, for their standard errors; 0 where that is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rows {
+pub struct RowCounts {
     pub(crate) train: usize,
     pub(crate) validation: usize,
     pub(crate) test: usize,
 }
 
-impl Rows {
+impl RowCounts {
     /// Those of a run that is finished.
     #[must_use]
     pub const fn of(result: &RunResult) -> Self {
@@ -68,7 +68,7 @@ pub(crate) fn loss_chart(metrics: &[LogEntry]) -> Option<Chart> {
 }
 
 /// Accuracies over the steps.
-pub(crate) fn accuracy_chart(metrics: &[LogEntry], rows: Rows) -> Option<Chart> {
+pub(crate) fn accuracy_chart(metrics: &[LogEntry], rows: RowCounts) -> Option<Chart> {
     let (x, train) = over(metrics, |e| e.train_accuracy);
     let (_, validation) = over(metrics, |e| e.validation_accuracy);
     let name = if rows.train > ESTIMATE_ROWS { "train (sample)" } else { "train" };
@@ -80,7 +80,7 @@ pub(crate) fn accuracy_chart(metrics: &[LogEntry], rows: Rows) -> Option<Chart> 
 }
 
 /// Accuracies and the mean data loss of the models of a path, over C.
-pub(crate) fn path_charts(points: &[PathPoint], rows: Rows) -> Vec<Option<Chart>> {
+pub(crate) fn path_charts(points: &[PathPoint], rows: RowCounts) -> Vec<Option<Chart>> {
     let of = |value: fn(&PathPoint) -> Option<f64>| -> Points {
         points.iter().filter_map(|p| value(p).map(|v| (p.c, v))).collect()
     };
@@ -159,13 +159,13 @@ pub fn loss(metrics: &[LogEntry], name: &str) -> Option<Panels> {
 
 /// The figure of the accuracies on the way; `None` where none was measured.
 #[must_use]
-pub fn accuracy(metrics: &[LogEntry], rows: Rows, name: &str) -> Option<Panels> {
+pub fn accuracy(metrics: &[LogEntry], rows: RowCounts, name: &str) -> Option<Panels> {
     Panels::of("Accuracy", name, vec![accuracy_chart(metrics, rows)])
 }
 
 /// The figure of a path; `None` for a path without points.
 #[must_use]
-pub fn path(points: &[PathPoint], rows: Rows, name: &str) -> Option<Panels> {
+pub fn path(points: &[PathPoint], rows: RowCounts, name: &str) -> Option<Panels> {
     Panels::of("A model for each C", name, path_charts(points, rows))
 }
 
@@ -217,9 +217,9 @@ mod tests {
             assert!(document.starts_with("<svg") && document.contains("Training loss"), "{losses:?}");
             assert!(document.contains("a &lt;run&gt; &amp; &quot;more&quot;"));
             assert!(png(&figure).unwrap().starts_with(b"\x89PNG"));
-            assert!(svg(&accuracy(&metrics, Rows::default(), "x").unwrap()).unwrap().contains("validation"));
+            assert!(svg(&accuracy(&metrics, RowCounts::default(), "x").unwrap()).unwrap().contains("validation"));
         }
-        assert!(loss(&[], "").is_none() && accuracy(&[], Rows::default(), "").is_none());
+        assert!(loss(&[], "").is_none() && accuracy(&[], RowCounts::default(), "").is_none());
         assert!(loss(&[entry(0, f64::NAN)], "").is_none());
     }
 
@@ -257,14 +257,15 @@ mod tests {
             seconds: 0.0,
         };
         let document =
-            svg(&path(&[point(1e-4, 0.8), point(1e-2, 0.9), point(1.0, 0.95)], Rows::default(), "x").unwrap()).unwrap();
+            svg(&path(&[point(1e-4, 0.8), point(1e-2, 0.9), point(1.0, 0.95)], RowCounts::default(), "x").unwrap())
+                .unwrap();
         for label in ["A model for each C", "train", "mean loss", "0.01", "1e-4"] {
             assert!(document.contains(label), "{label}");
         }
         assert!(!document.contains("validation"));
         assert!(
-            svg(&path(&[point(0.5, 0.5)], Rows::default(), "x").unwrap()).is_ok()
-                && path(&[], Rows::default(), "x").is_none()
+            svg(&path(&[point(0.5, 0.5)], RowCounts::default(), "x").unwrap()).is_ok()
+                && path(&[], RowCounts::default(), "x").is_none()
         );
     }
 
@@ -304,18 +305,18 @@ mod tests {
         };
         for (c, value) in [([-1.0, 0.0], -1.0), ([1.0, 1.0 + f64::EPSILON], HUGE), ([1e-320, HUGE], 7.0)] {
             let points = [point(c[0], value), point(c[1], 0.02)];
-            assert!(path(&points, Rows::default(), "x").is_none_or(|figure| svg(&figure).is_ok()), "{c:?}");
+            assert!(path(&points, RowCounts::default(), "x").is_none_or(|figure| svg(&figure).is_ok()), "{c:?}");
         }
     }
 
     #[test]
     fn accuracies_have_a_band_of_their_standard_error() {
         let metrics = [0, 100].map(|step| entry(step, 1.0));
-        let rows = Rows { train: 0, validation: 100, test: 0 };
+        let rows = RowCounts { train: 0, validation: 100, test: 0 };
         let chart = accuracy_chart(&metrics, rows).unwrap();
         // √(0.5·0.5/100).
         assert_eq!((chart.lines.len(), &chart.lines[0].spread), (1, &Spread::Band(vec![0.05, 0.05])));
-        assert_eq!(accuracy_chart(&metrics, Rows::default()).unwrap().lines[0].spread, Spread::None);
+        assert_eq!(accuracy_chart(&metrics, RowCounts::default()).unwrap().lines[0].spread, Spread::None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Marks of a chart: curves with their uncertainty, points, a scale of colours.
 
-use super::canvas::{Pen, Text, failed};
+use super::canvas::{Pen, TextMark, failed};
 use super::chart::EM;
 use super::palette::{INK, LOST, PAPER, QUIET};
 use super::pixels::text_width;
@@ -91,16 +91,16 @@ impl ColorBar {
     #[allow(clippy::cast_precision_loss)]
     pub(super) fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>, (x, y): (f64, f64)) -> Result<(), String> {
         const PIECES: usize = 45;
-        pen.text(&self.name, Text::new(x + 4.0, y, EM).color(QUIET))?;
+        pen.text(&self.name, TextMark::new(x + 4.0, y, EM).color(QUIET))?;
         let x = x + 4.0 + text_width(&self.name, EM) + 10.0;
-        pen.text(&self.low, Text::new(x, y, EM))?;
+        pen.text(&self.low, TextMark::new(x, y, EM))?;
         let x = x + text_width(&self.low, EM) + 6.0;
         for i in 0..PIECES {
             // Each to the end, below those that follow: between neighbours no gap is seen.
             let left = x + BAR * i as f64 / PIECES as f64;
             pen.fill((left, y - 5.0), (x + BAR, y + 5.0), color(i as f64 / (PIECES - 1) as f64))?;
         }
-        pen.text(&self.high, Text::new(x + BAR + 6.0, y, EM))
+        pen.text(&self.high, TextMark::new(x + BAR + 6.0, y, EM))
     }
 }
 

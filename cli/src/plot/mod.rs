@@ -15,7 +15,7 @@ pub(crate) mod scale;
 pub mod search;
 pub mod templates;
 
-use crate::durable::{FolderError, FolderKind, Made, Refusal};
+use crate::durable::{FolderError, FolderKind, OwnFiles, Refusal};
 use crate::model::file::ModelFileError;
 use crate::model_file;
 use crate::run::folder::{self, FIGURES};
@@ -23,7 +23,8 @@ use crate::run::record::RecordError;
 use crate::run::recorded;
 use crate::search::folder as search_folder;
 use canvas::Figure;
-use curves::Rows;
+use clap::ValueEnum;
+use curves::RowCounts;
 use std::path::{Path, PathBuf};
 
 /// A figure that cannot be drawn.
@@ -47,33 +48,20 @@ pub enum PlotError {
 }
 
 /// The files that a figure is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// `.png`, for talks and pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum FigureFormat {
+    /// For talks and pages.
     Png,
-    /// `.svg`, for print.
+    /// For print.
     Svg,
     /// One of each.
     #[default]
     Both,
 }
 
-impl std::str::FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "png" => Ok(Self::Png),
-            "svg" => Ok(Self::Svg),
-            "both" => Ok(Self::Both),
-            _ => Err("expected `png`, `svg` or `both`".into()),
-        }
-    }
-}
-
 /// Figures drawn, and figures left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Drawn {
+pub struct FigureFiles {
     /// The files written.
     pub files: Vec<PathBuf>,
     /// Figures that the run has no data for, each with the reason.
@@ -83,24 +71,24 @@ pub struct Drawn {
 /// Writes figures into a folder.
 struct Sheet {
     /// Files of the run in its folder.
-    made: Made,
-    format: Format,
-    drawn: Drawn,
+    made: OwnFiles,
+    format: FigureFormat,
+    drawn: FigureFiles,
 }
 
 impl Sheet {
     fn put(&mut self, name: &str, figure: &impl Figure) -> Result<(), PlotError> {
         let files = [format!("{FIGURES}/{name}.png"), format!("{FIGURES}/{name}.svg")];
         let wanted = match self.format {
-            Format::Png => &files[..1],
-            Format::Svg => &files[1..],
-            Format::Both => &files[..],
+            FigureFormat::Png => &files[..1],
+            FigureFormat::Svg => &files[1..],
+            FigureFormat::Both => &files[..],
         };
         self.made.claim(&wanted.iter().map(String::as_str).collect::<Vec<_>>()).map_err(refused)?;
-        if self.format != Format::Svg {
+        if self.format != FigureFormat::Svg {
             self.write(&format!("{name}.png"), canvas::png(figure))?;
         }
-        if self.format != Format::Png {
+        if self.format != FigureFormat::Png {
             self.write(&format!("{name}.svg"), canvas::svg(figure).map(String::into_bytes))?;
         }
         Ok(())
@@ -149,13 +137,13 @@ fn refused(trouble: FolderError) -> PlotError {
 ///
 /// # Errors
 /// [`PlotError`] when the folder is not a run, one of its files is damaged, or a picture cannot be written.
-pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
+pub fn draw(folder: &Path, format: FigureFormat) -> Result<FigureFiles, PlotError> {
     let metrics = recorded::read_metrics(folder)?;
-    let made = folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Run, []));
-    let mut sheet = Sheet { made, format, drawn: Drawn::default() };
+    let made = folder::open(folder)?.unwrap_or_else(|| OwnFiles::unmarked(folder, FolderKind::Run, []));
+    let mut sheet = Sheet { made, format, drawn: FigureFiles::default() };
     let name = run_name(folder);
     // A run that goes on has no result yet.
-    let rows = recorded::read_result(folder).map_or_else(|_| Rows::default(), |result| Rows::of(&result));
+    let rows = recorded::read_result(folder).map_or_else(|_| RowCounts::default(), |result| RowCounts::of(&result));
     if let Some(points) = recorded::read_path(folder)? {
         // The log of a path is of several models, one after the other.
         sheet.put_or_skip("path", curves::path(&points, rows, &name).as_ref(), "no model was finished")?;
@@ -173,7 +161,7 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
     }
     match recorded::read_confusion(folder)? {
         Some(found) => {
-            let figure = confusion::Matrix::new(&found.confusion, &found.class_names, &found.split, &name);
+            let figure = confusion::ConfusionMatrix::new(&found.confusion, &found.class_names, &found.split, &name);
             sheet.put("confusion", &figure)?;
         }
         None => sheet.skip("confusion", "there is no confusion.csv (the run has no model, or is of an older version)"),
@@ -197,17 +185,17 @@ pub fn draw(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
 ///
 /// # Errors
 /// [`PlotError`] when the folder is no search, its files are damaged, or a picture cannot be written.
-pub fn draw_search(folder: &Path, format: Format) -> Result<Drawn, PlotError> {
+pub fn draw_search(folder: &Path, format: FigureFormat) -> Result<FigureFiles, PlotError> {
     let record = crate::search::table::read(folder)?;
     let entries = crate::search::ledger::Ledger::entries(folder)?;
-    let made = search_folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Search, []));
-    let mut sheet = Sheet { made, format, drawn: Drawn::default() };
+    let made = search_folder::open(folder)?.unwrap_or_else(|| OwnFiles::unmarked(folder, FolderKind::Search, []));
+    let mut sheet = Sheet { made, format, drawn: FigureFiles::default() };
     let name = run_name(folder);
-    let found = search::Found::new(&record, &entries, &name);
+    let found = search::SearchFigures::new(&record, &entries, &name);
     let few = "the space has no two keys of numbers with several values each";
-    sheet.put_or_skip("scatter", found.as_ref().and_then(search::Found::scatter).as_ref(), few)?;
-    sheet.put_or_skip("heatmap", found.as_ref().and_then(search::Found::heatmap).as_ref(), few)?;
-    let curves = found.as_ref().and_then(search::Found::curves);
+    sheet.put_or_skip("scatter", found.as_ref().and_then(search::SearchFigures::scatter).as_ref(), few)?;
+    sheet.put_or_skip("heatmap", found.as_ref().and_then(search::SearchFigures::heatmap).as_ref(), few)?;
+    let curves = found.as_ref().and_then(search::SearchFigures::curves);
     sheet.put_or_skip(
         "curves",
         curves.as_ref(),

@@ -44,9 +44,9 @@ impl Figure for Panels {
 
 /// A chart by itself, as large as a column of a page and as legible on a phone.
 #[derive(Debug)]
-pub(crate) struct Alone<'a>(pub(crate) &'a Chart);
+pub(crate) struct SingleChart<'a>(pub(crate) &'a Chart);
 
-impl Alone<'_> {
+impl SingleChart<'_> {
     #[allow(clippy::cast_precision_loss)]
     fn area(&self) -> Area {
         let width = 430.0;
@@ -54,7 +54,7 @@ impl Alone<'_> {
     }
 }
 
-impl Figure for Alone<'_> {
+impl Figure for SingleChart<'_> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn size(&self) -> (u32, u32) {
         let area = self.area();

@@ -6,6 +6,7 @@ use plotters_backend::text_anchor::{HPos, VPos};
 use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontTransform,
 };
+use std::convert::Infallible;
 use std::sync::LazyLock;
 
 static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
@@ -116,11 +117,7 @@ pub(super) struct PixelBackend<'a> {
     canvas: &'a mut Pixels,
 }
 
-/// The backend's own errors: there are none.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Never {}
-
-type Drawn = Result<(), DrawingErrorKind<Never>>;
+type DrawingResult = Result<(), DrawingErrorKind<Infallible>>;
 
 impl<'a> PixelBackend<'a> {
     pub(super) fn new(canvas: &'a mut Pixels) -> Self {
@@ -195,42 +192,46 @@ impl<'a> PixelBackend<'a> {
 }
 
 impl DrawingBackend for PixelBackend<'_> {
-    type ErrorType = Never;
+    type ErrorType = Infallible;
 
     fn get_size(&self) -> (u32, u32) {
         (self.canvas.width, self.canvas.height)
     }
 
-    fn ensure_prepared(&mut self) -> Drawn {
+    fn ensure_prepared(&mut self) -> DrawingResult {
         Ok(())
     }
 
-    fn present(&mut self) -> Drawn {
+    fn present(&mut self) -> DrawingResult {
         Ok(())
     }
 
-    fn draw_pixel(&mut self, at: BackendCoord, color: BackendColor) -> Drawn {
+    fn draw_pixel(&mut self, at: BackendCoord, color: BackendColor) -> DrawingResult {
         self.canvas.blend(at, color.rgb, color.alpha);
         Ok(())
     }
 
-    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> DrawingResult {
         self.stroke(from, to, style.stroke_width(), style.color());
         Ok(())
     }
 
-    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> DrawingResult {
         let path: Vec<BackendCoord> = path.into_iter().collect();
         path.windows(2).for_each(|ends| self.stroke(ends[0], ends[1], style.stroke_width(), style.color()));
         Ok(())
     }
 
-    fn draw_circle<S: BackendStyle>(&mut self, at: BackendCoord, radius: u32, style: &S, _fill: bool) -> Drawn {
+    fn draw_circle<S: BackendStyle>(&mut self, at: BackendCoord, radius: u32, style: &S, _fill: bool) -> DrawingResult {
         self.stroke(at, at, 2 * radius, style.color());
         Ok(())
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> DrawingResult {
         self.write(text, style, at);
         Ok(())
     }
@@ -240,7 +241,7 @@ impl DrawingBackend for PixelBackend<'_> {
         &self,
         text: &str,
         style: &S,
-    ) -> Result<(u32, u32), DrawingErrorKind<Never>> {
+    ) -> Result<(u32, u32), DrawingErrorKind<Infallible>> {
         let em = style.size() / LINE_HEIGHT;
         Ok((text_width(text, em).ceil() as u32, em.ceil() as u32))
     }

@@ -1,6 +1,6 @@
 //! Results of a search: its trials over two of its keys, coloured by accuracy; a map of the best; the curves of all of them.
 
-use super::canvas::{Figure, Pen, Text, clean, fitted};
+use super::canvas::{Figure, Pen, TextMark, clean, fitted};
 use super::chart::{Chart, EM};
 use super::marks::{ColorBar, Dot, Line, Spread, cross};
 use super::palette::{INK, LOST, PAPER, QUIET, TRAIN, VALIDATION};
@@ -44,7 +44,7 @@ fn number_of(key: &str, standing: &Standing) -> Option<f64> {
 
 /// A search read for drawing.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub struct SearchFigures<'a> {
     record: &'a SearchRecord,
     entries: &'a [LedgerEntry],
     below: String,
@@ -52,11 +52,11 @@ pub struct Found<'a> {
 }
 
 /// A value of a trial.
-type Measure = fn(&Standing) -> Option<f64>;
+type TrialMeasure = fn(&Standing) -> Option<f64>;
 /// A trial's number, and its steps and losses.
-type Losses = (usize, Vec<(f64, f64)>);
+type TrialLosses = (usize, Vec<(f64, f64)>);
 
-impl<'a> Found<'a> {
+impl<'a> SearchFigures<'a> {
     /// `None` where no trial was trained.
     #[must_use]
     pub fn new(record: &'a SearchRecord, entries: &'a [LedgerEntry], name: &str) -> Option<Self> {
@@ -140,7 +140,7 @@ impl<'a> Found<'a> {
 
     /// Trials over two keys, coloured by training and by validation accuracy; nothing without two keys.
     pub(crate) fn scatter_charts(&self) -> Vec<Option<Chart>> {
-        let of = |name: &str, value: Measure| {
+        let of = |name: &str, value: TrialMeasure| {
             let (x, y) = self.pair()?;
             let standings = &self.record.standings;
             let shade = self.shade(name, standings.iter().filter_map(value), Unit::Percent, false);
@@ -209,7 +209,7 @@ impl<'a> Found<'a> {
     }
 
     /// The losses of every trial as logged on the first fold at the last rung that it reached. What diverged ends at infinity.
-    fn losses(&self) -> Vec<Losses> {
+    fn losses(&self) -> Vec<TrialLosses> {
         let mut losses: BTreeMap<usize, (usize, Vec<(f64, f64)>)> = BTreeMap::new();
         for fit in self.entries.iter().flat_map(|e| &e.fits).filter(|f| f.fold == 0 && !f.curve.is_empty()) {
             #[allow(clippy::cast_precision_loss)]
@@ -313,10 +313,10 @@ fn judged(record: &SearchRecord) -> String {
     }
 }
 
-/// See [`Found::heatmap`].
+/// See [`SearchFigures::heatmap`].
 #[derive(Debug)]
 pub struct HeatMap<'a> {
-    found: &'a Found<'a>,
+    found: &'a SearchFigures<'a>,
     x: &'a Key,
     y: &'a Key,
 }
@@ -366,17 +366,17 @@ impl HeatMap<'_> {
             let (text, x) = (Unit::Number.write(value, 3), grid.left + middle(i, grid.cell.0));
             let half = text_width(&text, EM) / 2.0;
             if x - half > last + 6.0 {
-                pen.text(&text, Text::new(x, bottom + 13.0, EM).centred())?;
+                pen.text(&text, TextMark::new(x, bottom + 13.0, EM).centred())?;
                 last = x + half;
             }
         }
         for (i, &value) in self.y.values.iter().enumerate() {
             let y = bottom - middle(i, grid.cell.1);
-            pen.text(&Unit::Number.write(value, 3), Text::new(grid.left - 8.0, y, EM).right())?;
+            pen.text(&Unit::Number.write(value, 3), TextMark::new(grid.left - 8.0, y, EM).right())?;
         }
-        let below = Text::new((grid.left + right) / 2.0, bottom + 34.0, EM);
+        let below = TextMark::new((grid.left + right) / 2.0, bottom + 34.0, EM);
         pen.text(&self.x.name, below.color(QUIET).centred())?;
-        pen.text(&fitted(&self.y.name, EM, 300.0), Text::new(24.0, grid.top - 16.0, EM).color(QUIET))
+        pen.text(&fitted(&self.y.name, EM, 300.0), TextMark::new(24.0, grid.top - 16.0, EM).color(QUIET))
     }
 }
 
@@ -400,7 +400,7 @@ impl Figure for HeatMap<'_> {
             let (left, top) =
                 (grid.left + (at % nx) as f64 * grid.cell.0, bottom - ((at / nx + 1) as f64) * grid.cell.1);
             let centre = (left + grid.cell.0 / 2.0, top + grid.cell.1 / 2.0);
-            let Some(score) = Found::score(standing) else {
+            let Some(score) = SearchFigures::score(standing) else {
                 cross(pen, centre)?;
                 continue;
             };
@@ -409,7 +409,7 @@ impl Figure for HeatMap<'_> {
                 if self.found.is_loss() { Unit::Number.write(score, 3) } else { format!("{:.1}", 100.0 * score) };
             if text_width(&text, EM) < grid.cell.0 && grid.cell.1 > EM {
                 let ink = if shade.share(score) > 0.55 { INK } else { PAPER };
-                pen.text(&text, Text::new(centre.0, centre.1, EM).color(ink).centred())?;
+                pen.text(&text, TextMark::new(centre.0, centre.1, EM).color(ink).centred())?;
             }
         }
         self.labels(pen)

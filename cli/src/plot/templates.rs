@@ -4,7 +4,7 @@
 //! channels, so that the pictures can be compared; the bias is left out. The weights are those of the model file: they score
 //! preprocessed pixels, and the figure says so where they are not the raw ones.
 
-use super::canvas::{Figure, Pen, Placed, SCALE, Text, fitted};
+use super::canvas::{Figure, ImagePlacement, Pen, SCALE, TextMark, fitted};
 use super::pixels::{Pixels, text_width};
 use crate::data::{Center, ImageShape, Scale};
 use crate::model::Classifier;
@@ -209,14 +209,15 @@ impl Figure for Templates {
             let (x, y) = self.place(class);
             let centre = x + self.tile().0 / 2.0;
             let name = fitted(name, em, self.tile().0);
-            pen.text(&name, Text::new(centre, y - 3.0 - em / 2.0, em).centred())?;
+            pen.text(&name, TextMark::new(centre, y - 3.0 - em / 2.0, em).centred())?;
         }
         Ok(())
     }
 
-    fn pictures(&self) -> Vec<Placed> {
+    fn pictures(&self) -> Vec<ImagePlacement> {
         let zoom = f64::from(self.zoom) / f64::from(SCALE);
-        let placed = |(class, tile): (usize, &Pixels)| Placed { at: self.place(class), zoom, pixels: tile.clone() };
+        let placed =
+            |(class, tile): (usize, &Pixels)| ImagePlacement { at: self.place(class), zoom, pixels: tile.clone() };
         self.tiles.iter().enumerate().map(placed).collect()
     }
 }

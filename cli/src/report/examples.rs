@@ -15,7 +15,7 @@ const IMAGES: usize = 8;
 
 /// Examples from the data of a run.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct RunExamples {
     pub(super) pairs: Vec<Pair>,
     /// Rows of each class in train, validation and test.
     pub(super) counts: Vec<(String, [usize; 3])>,
@@ -39,7 +39,7 @@ pub(super) fn read(
     folder: &Path,
     model: &Classifier,
     confusion: Option<&Confusion>,
-) -> Result<Shown, String> {
+) -> Result<RunExamples, String> {
     let directory = read_result(folder).ok().and_then(|result| result.working_directory);
     let config =
         LoadedConfig::stored(config, &folder.join("config.toml"), directory.as_deref()).map_err(|e| e.problem)?;
@@ -53,7 +53,7 @@ pub(super) fn read(
     for (split, rows) in splits.into_iter().enumerate() {
         rows.iter().for_each(|&r| counts[data.labels[r as usize] as usize].1[split] += 1);
     }
-    let mut shown = Shown { pairs: Vec::new(), counts };
+    let mut shown = RunExamples { pairs: Vec::new(), counts };
     let (Some(shape), Some(confusion)) = (data.image_shape, confusion) else {
         return Ok(shown);
     };
@@ -64,7 +64,8 @@ pub(super) fn read(
     let wrong = mistakes(model, data, rows);
     let highest = if data.image_shape.is_some() { brightest(data, rows) } else { 1.0 };
     for (_, label, predicted) in confusion.most_confused(PAIRS) {
-        let mut of: Vec<&Mistake> = wrong.iter().filter(|m| (m.label, m.predicted) == (label, predicted)).collect();
+        let mut of: Vec<&Misprediction> =
+            wrong.iter().filter(|m| (m.label, m.predicted) == (label, predicted)).collect();
         of.sort_by(|a, b| b.lead.total_cmp(&a.lead).then(a.row.cmp(&b.row)));
         let images = of.iter().take(IMAGES).map(|m| (m.row, picture(data, shape, m.row, highest).to_png())).collect();
         shown.pairs.push(Pair { label, predicted, images });
@@ -73,19 +74,19 @@ pub(super) fn read(
 }
 
 /// A row that is predicted wrong, and by how much the wrong class leads.
-struct Mistake {
+struct Misprediction {
     row: u32,
     label: usize,
     predicted: usize,
     lead: f64,
 }
 
-fn mistakes(model: &Classifier, data: &Dataset, rows: &[u32]) -> Vec<Mistake> {
+fn mistakes(model: &Classifier, data: &Dataset, rows: &[u32]) -> Vec<Misprediction> {
     let parts = model.fold_scores(&data.features, rows, Vec::new, |found, position, scores| {
         let row = rows[position];
         let (label, predicted) = (data.labels[row as usize] as usize, argmax(scores));
         if label != predicted {
-            found.push(Mistake { row, label, predicted, lead: scores[predicted] - scores[label] });
+            found.push(Misprediction { row, label, predicted, lead: scores[predicted] - scores[label] });
         }
     });
     parts.into_iter().flatten().collect()

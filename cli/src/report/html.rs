@@ -2,7 +2,7 @@
 
 use crate::plot::canvas::{escaped, inline};
 use crate::plot::chart::Chart;
-use crate::plot::panels::Alone;
+use crate::plot::panels::SingleChart;
 use std::fmt::{Display, Write as _};
 
 /// Text as it may stand in an element or between quotes.
@@ -72,7 +72,7 @@ pub(super) fn charts(charts: Vec<Option<Chart>>) -> Result<String, String> {
     let mut out = String::new();
     let seen = |chart: &Chart| !chart.dots.is_empty() || chart.lines.iter().any(|line| line.points.len() > 1);
     for chart in charts.into_iter().flatten().filter(seen) {
-        let svg = inline(&Alone(&chart), &chart.title)?;
+        let svg = inline(&SingleChart(&chart), &chart.title)?;
         let _ = writeln!(out, "<figure><figcaption>{}</figcaption>{svg}</figure>", text(&chart.title));
     }
     Ok(if out.is_empty() { out } else { format!("<div class=\"charts\">\n{out}</div>") })

@@ -11,7 +11,7 @@ pub mod watch;
 
 pub use crate::run::folder::PAGE;
 
-use crate::durable::{FolderKind, Made};
+use crate::durable::{FolderKind, OwnFiles};
 use crate::model::Classifier;
 use crate::model::file::ModelFileError;
 use crate::model_file;
@@ -24,7 +24,7 @@ use crate::search::folder as search_folder;
 use crate::search::ledger::{CONFIG, Ledger};
 use crate::search::table;
 use crate::solver::LogEntry;
-use examples::Shown;
+use examples::RunExamples;
 use std::path::{Path, PathBuf};
 
 /// A page that cannot be made.
@@ -59,7 +59,7 @@ struct Findings {
     roc: Option<RocRecord>,
     model: Option<Classifier>,
     /// From the data; why not, where they could not be read; `None` without a model.
-    shown: Option<Result<Shown, String>>,
+    shown: Option<Result<RunExamples, String>>,
 }
 
 impl Findings {
@@ -121,7 +121,7 @@ pub fn write(folder: &Path) -> Result<ReportFile, ReportError> {
     } else {
         (folder::open(folder)?, FolderKind::Run)
     };
-    let made = found.unwrap_or_else(|| Made::unmarked(folder, kind, []));
+    let made = found.unwrap_or_else(|| OwnFiles::unmarked(folder, kind, []));
     made.write(PAGE, page.as_bytes()).map_err(RecordError::from)?;
     Ok(ReportFile { file: folder.join(PAGE), notes })
 }

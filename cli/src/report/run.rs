@@ -5,8 +5,8 @@ use super::{Findings, ReportError};
 use crate::config::LoadedConfig;
 use crate::metric::{ClassReport, Confusion};
 use crate::model::Classifier;
-use crate::plot::confusion::Matrix;
-use crate::plot::curves::{self, Rows};
+use crate::plot::confusion::ConfusionMatrix;
+use crate::plot::curves::{self, RowCounts};
 use crate::plot::pixels::Pixels;
 use crate::plot::{canvas, templates};
 use crate::run::recorded::ConfusionRecord;
@@ -95,7 +95,7 @@ fn certificate(result: &RunResult) -> String {
 }
 
 fn all_curves(found: &Findings) -> Result<String, String> {
-    let rows = Rows::of(&found.result);
+    let rows = RowCounts::of(&found.result);
     charts(match &found.result.path {
         // The log is of several models, one after the other.
         Some(points) => curves::path_charts(points, rows),
@@ -136,7 +136,7 @@ fn matrix(record: &ConfusionRecord) -> Result<String, String> {
     let ConfusionRecord { confusion, class_names, split } = record;
     let k = confusion.n_classes();
     if k > MOST_CELLS {
-        let png = canvas::png(&Matrix::new(confusion, class_names, split, ""))?;
+        let png = canvas::png(&ConfusionMatrix::new(confusion, class_names, split, ""))?;
         return Ok(format!("<div class=\"wide\">{}</div>", image(&png, "confusion matrix", "figure")));
     }
     let mut out = "<div class=\"wide\" tabindex=\"0\"><table class=\"matrix\"><thead><tr><th></th>".to_owned();

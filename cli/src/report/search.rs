@@ -2,7 +2,7 @@
 
 use super::html::{charts, facts, note, section, table, text, tiles, verbatim};
 use super::run::{number, percent};
-use crate::plot::search::{Found, written};
+use crate::plot::search::{SearchFigures, written};
 use crate::search::ledger::LedgerEntry;
 use crate::search::space::short_names;
 use crate::search::table::SearchRecord;
@@ -11,7 +11,7 @@ use crate::shown;
 /// Every section of a search, without those of its best run.
 pub(super) fn sections(record: &SearchRecord, entries: &[LedgerEntry], config: &str) -> Result<String, String> {
     let mut out = head(record);
-    let found = Found::new(record, entries, "");
+    let found = SearchFigures::new(record, entries, "");
     out += &section(
         "trials",
         "Trials",
@@ -46,7 +46,7 @@ fn head(record: &SearchRecord) -> String {
 }
 
 /// Trials over two keys, or the score along the only one; the losses of all of them.
-fn pictures(record: &SearchRecord, found: &Found<'_>) -> Result<String, String> {
+fn pictures(record: &SearchRecord, found: &SearchFigures<'_>) -> Result<String, String> {
     let mut all = found.scatter_charts();
     let has_pair = all.iter().any(Option::is_some);
     all.extend([found.scores_chart(), found.losses_chart()]);

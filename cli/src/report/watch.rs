@@ -4,15 +4,15 @@
 use super::html::{self, charts, note, section, tiles};
 use super::{ReportError, run};
 use crate::data::ImageShape;
-use crate::durable::{FolderKind, Made};
+use crate::durable::{FolderKind, OwnFiles};
 use crate::plot::canvas;
-use crate::plot::curves::{self, Rows};
+use crate::plot::curves::{self, RowCounts};
 use crate::plot::pixels::{Pixels, animated};
 use crate::plot::templates::{ImageWeights, Templates};
 use crate::run::folder::{self, FRAMES, WATCH};
 use crate::run::record::RecordError;
 use crate::run::recorded::BoundsRow;
-use crate::run::{Prepared, RunResult};
+use crate::run::{PreparedData, RunResult};
 use crate::shown;
 use crate::solver::{LogEntry, Measurement};
 use std::path::{Path, PathBuf};
@@ -29,10 +29,10 @@ const FRAME: u16 = 20;
 
 /// The page of a run that goes.
 #[derive(Debug)]
-pub struct Watch {
-    made: Made,
+pub struct WatchPage {
+    made: OwnFiles,
     name: String,
-    rows: Rows,
+    rows: RowCounts,
     class_names: Vec<String>,
     /// `None` where the rows are no images.
     shape: Option<ImageShape>,
@@ -46,20 +46,20 @@ pub struct Watch {
     written: Option<Instant>,
 }
 
-impl Watch {
+impl WatchPage {
     /// Begins the page of a run in its folder, which is there.
     ///
     /// # Errors
     /// [`ReportError`] when it cannot be written.
-    pub fn begin(folder: &Path, prepared: &Prepared) -> Result<Self, ReportError> {
-        let made = folder::open(folder)?.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Run, []));
+    pub fn begin(folder: &Path, prepared: &PreparedData) -> Result<Self, ReportError> {
+        let made = folder::open(folder)?.unwrap_or_else(|| OwnFiles::unmarked(folder, FolderKind::Run, []));
         let (data, split) = (&prepared.data, &prepared.split);
         let n_weights = data.features.n_features() * data.n_classes();
         let is_image = ImageWeights::new(&vec![0.0; n_weights], &data.class_names, data.image_shape).is_ok();
         let mut watch = Self {
             made,
             name: super::name_of(folder),
-            rows: Rows { train: split.train.len(), validation: split.validation.len(), test: split.test.len() },
+            rows: RowCounts { train: split.train.len(), validation: split.validation.len(), test: split.test.len() },
             class_names: data.class_names.clone(),
             shape: data.image_shape.filter(|_| is_image),
             metrics: Vec::new(),
@@ -102,7 +102,7 @@ impl Watch {
     /// Notes the weights after a number of steps.
     ///
     /// # Errors
-    /// As [`Watch::log`].
+    /// As [`WatchPage::log`].
     pub fn weights(&mut self, step: u64, weights: &[f32]) -> Result<(), ReportError> {
         let values: Vec<f64> = weights.iter().map(|&w| f64::from(w)).collect();
         let Ok(weights) = ImageWeights::new(&values, &self.class_names, self.shape) else { return Ok(()) };
@@ -125,7 +125,7 @@ impl Watch {
     /// Writes the page as it stays, with the result of a run that has one, and the animated picture.
     ///
     /// # Errors
-    /// As [`Watch::log`].
+    /// As [`WatchPage::log`].
     pub fn end(self, result: Option<&RunResult>) -> Result<(), ReportError> {
         let words = result.map_or_else(|| "failed".into(), |result| result.stop_reason.replace('_', " "));
         let mut body = self.body(result)?;

@@ -2,8 +2,8 @@
 
 use super::measure::{CalibrationReport, compare};
 use super::setup::{Setup, classifier, problem};
-use super::{Prepared, RunError, encoded_on};
-use crate::calibration::{Calibrator, FOLDS, Method, temperature_at_end};
+use super::{PreparedData, RunError, encoded_on};
+use crate::calibration::{Calibration, Calibrator, FOLDS, temperature_at_end};
 use crate::config::LoadedConfig;
 use crate::data::folds::stratified;
 use crate::device::{self, OpenDevice};
@@ -11,7 +11,7 @@ use crate::model::{Classifier, Origin};
 use crate::solver::{LogEntry, Observer, Problem, SolveError};
 
 /// Scores of rows that their model has not learned from.
-struct HeldOut {
+struct HeldOutScores {
     /// `[rows, n_classes]`
     scores: Vec<f64>,
     labels: Vec<usize>,
@@ -20,7 +20,7 @@ struct HeldOut {
 }
 
 /// Folds of a calibration; `None` where it is fitted on the validation rows.
-fn folds(config: &LoadedConfig, prepared: &Prepared) -> Option<usize> {
+fn folds(config: &LoadedConfig, prepared: &PreparedData) -> Option<usize> {
     let given = config.run.calibration.folds.map(|folds| folds.get());
     given.or_else(|| prepared.split.validation.is_empty().then_some(FOLDS))
 }
@@ -31,20 +31,20 @@ fn folds(config: &LoadedConfig, prepared: &Prepared) -> Option<usize> {
 /// [`RunError`] when a fold cannot be trained.
 pub(super) fn calibrate(
     config: &LoadedConfig,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     device: &OpenDevice,
     model: &mut Classifier,
     observer: &mut dyn Observer,
 ) -> Result<Option<CalibrationReport>, RunError> {
     let method = config.run.calibration.method;
-    if method == Method::None {
+    if method == Calibration::None {
         return Ok(None);
     }
     let held_out = match folds(config, prepared) {
         Some(folds) => out_of_fold(config, prepared, device, folds, observer)?,
         None => Some(validation(prepared, model)),
     };
-    let Some(HeldOut { scores, labels, folds }) = held_out else { return Ok(None) };
+    let Some(HeldOutScores { scores, labels, folds }) = held_out else { return Ok(None) };
     let Some(calibrator) = Calibrator::fit(method, &scores, &labels, model.n_classes()) else { return Ok(None) };
     let (data, split) = (&prepared.data, &prepared.split);
     let measured = |rows: &[u32]| compare(model, &calibrator, &data.features, &data.labels, rows);
@@ -64,10 +64,10 @@ pub(super) fn calibrate(
     Ok(Some(report))
 }
 
-fn validation(prepared: &Prepared, model: &Classifier) -> HeldOut {
+fn validation(prepared: &PreparedData, model: &Classifier) -> HeldOutScores {
     let (data, rows) = (&prepared.data, &prepared.split.validation);
     let labels = rows.iter().map(|&r| data.labels[r as usize] as usize).collect();
-    HeldOut { scores: model.scores(&data.features, rows), labels, folds: None }
+    HeldOutScores { scores: model.scores(&data.features, rows), labels, folds: None }
 }
 
 /// Watches over the models of the folds: they can be interrupted, and are otherwise silent.
@@ -89,14 +89,14 @@ impl Observer for FoldObserver<'_> {
 /// the rows of the fold; `lambda` and `reg` stay as they are.
 fn out_of_fold(
     config: &LoadedConfig,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     device: &OpenDevice,
     folds: usize,
     observer: &mut dyn Observer,
-) -> Result<Option<HeldOut>, RunError> {
+) -> Result<Option<HeldOutScores>, RunError> {
     let data = &prepared.data;
     let folds = folds.min(prepared.split.train.len());
-    let mut held_out = HeldOut { scores: Vec::new(), labels: Vec::new(), folds: Some(folds) };
+    let mut held_out = HeldOutScores { scores: Vec::new(), labels: Vec::new(), folds: Some(folds) };
     let parts = stratified(&prepared.split.train, &data.labels, data.n_classes(), folds, config.run.seed, 0);
     for (at, fold) in parts.iter().enumerate().filter(|(_, fold)| !fold.validation.is_empty()) {
         observer.stage(&format!("calibration: fold {} of {folds}", at + 1));

@@ -1,7 +1,7 @@
 //! Proof of a model's quality: its objective on training rows, and a bound of its distance to the optimum.
 
 use super::labelled::{conform, renumbered};
-use super::{Prepared, RunError, labelled, open_device, prepare_for, threads};
+use super::{PreparedData, RunError, labelled, open_device, prepare_for, threads};
 use crate::bounded::Fraction;
 use crate::config::LoadedConfig;
 use crate::data::Scaler;
@@ -63,7 +63,7 @@ pub fn certify(
     let rows = labelled(path, model)?;
     let objective = Objective { loss: training.loss.clone(), lambda: training.lambda, bias: training.bias };
     let strength = Strength::of_lambda(objective.lambda, rows.rows.len());
-    let prepared = Prepared::of_rows(rows.data, rows.rows, model.scaler.clone(), objective, strength);
+    let prepared = PreparedData::of_rows(rows.data, rows.rows, model.scaler.clone(), objective, strength);
     // For the options of the solver; the files that it names are not looked at. A model that was made in code has none.
     let made_in_code = training.config.is_empty();
     let config = if made_in_code { None } else { Some(LoadedConfig::parse(&training.config, path, &[])?) };
@@ -101,14 +101,14 @@ pub fn certify_by(
 
 fn solve(
     config: Option<&LoadedConfig>,
-    prepared: Prepared,
+    prepared: PreparedData,
     rows: String,
     model: &Classifier,
     effort: Effort,
     observer: &mut dyn Observer,
 ) -> Result<CertifiedModel, RunError> {
     let (weight, bias) = coordinates(model, &prepared.scaler)?;
-    let Prepared { split, objective, .. } = &prepared;
+    let PreparedData { split, objective, .. } = &prepared;
     let cells = split.train.len() as f64 * model.n_classes() as f64;
     // A score and a dual variable each, in double precision.
     super::afford(&format!("bounds from {cells} scores"), 16.0 * cells, "certify with --data on fewer rows")

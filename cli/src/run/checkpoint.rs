@@ -9,7 +9,7 @@ mod shelf;
 pub use shelf::Shelf;
 pub(super) use shelf::{first_of, is_one_of};
 
-use super::Prepared;
+use super::PreparedData;
 use super::record::{RecordError, failed};
 use crate::config::LoadedConfig;
 use crate::data::Features;
@@ -55,7 +55,7 @@ pub struct Identity {
 impl Identity {
     /// Of a run.
     #[must_use]
-    pub fn of(config: &LoadedConfig, prepared: &Prepared, device: String) -> Self {
+    pub fn of(config: &LoadedConfig, prepared: &PreparedData, device: String) -> Self {
         let data = &prepared.data;
         let (n, d, k) = (data.features.n_rows(), data.features.n_features(), data.n_classes());
         Self {
@@ -70,7 +70,7 @@ impl Identity {
 }
 
 /// The digest of the data as they were read, which a resumed run must match.
-fn fingerprint(prepared: &Prepared) -> String {
+fn fingerprint(prepared: &PreparedData) -> String {
     let data = &prepared.data;
     let mut digest = Digest::default();
     digest.number(data.n_train as u64);
@@ -108,7 +108,7 @@ pub struct Checkpoint {
 
 /// A file that is no checkpoint for this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unusable {
+pub enum CheckpointFault {
     /// It is cut off or changed.
     Damaged(String),
     /// A newer program wrote it.
@@ -219,9 +219,9 @@ impl Checkpoint {
     /// Reads the bytes of a file.
     ///
     /// # Errors
-    /// [`Unusable`] when it is cut off, changed, of another kind or of a newer program.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unusable> {
-        let damaged = |problem: &str| Unusable::Damaged(problem.to_owned());
+    /// [`CheckpointFault`] when it is cut off, changed, of another kind or of a newer program.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointFault> {
+        let damaged = |problem: &str| CheckpointFault::Damaged(problem.to_owned());
         let (header_len, metadata) =
             SafeTensors::read_metadata(bytes).map_err(|_| damaged("it is cut off or no checkpoint"))?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
@@ -232,7 +232,7 @@ impl Checkpoint {
         let version = text("format_version")?;
         if version.parse::<u32>().map_or(true, |v| v == 0 || v > FORMAT_VERSION) {
             let program = metadata.get("program").map_or("?", String::as_str);
-            return Err(Unusable::Newer(format!(
+            return Err(CheckpointFault::Newer(format!(
                 "it has format version `{version}`, written by burn-svm {program}; this program reads up to {FORMAT_VERSION}"
             )));
         }
@@ -261,14 +261,14 @@ fn verified(
     header: &[u8],
     tensors: &SafeTensors<'_>,
     metadata: &HashMap<String, String>,
-) -> Result<BTreeMap<String, Values>, Unusable> {
+) -> Result<BTreeMap<String, Values>, CheckpointFault> {
     let mut views: Vec<(String, TensorView<'_>)> = tensors.tensors();
     views.sort_by(|a, b| a.0.cmp(&b.0));
     let mut digest = Digest::default();
     digest.bytes(header);
     let mut entries = BTreeMap::new();
     for (name, view) in views {
-        let values = of_view(&view).ok_or_else(|| Unusable::Damaged(format!("`{name}` is of another type")))?;
+        let values = of_view(&view).ok_or_else(|| CheckpointFault::Damaged(format!("`{name}` is of another type")))?;
         let mut own = Digest::default();
         let _ = pieces(&values, |piece| {
             own.bytes(piece);
@@ -278,7 +278,7 @@ fn verified(
         entries.insert(name, values);
     }
     if metadata.get("checksum").map(String::as_str) != Some(&digest.hex()) {
-        return Err(Unusable::Damaged("its checksum is wrong".into()));
+        return Err(CheckpointFault::Damaged("its checksum is wrong".into()));
     }
     Ok(entries)
 }

@@ -35,13 +35,13 @@ pub(super) fn text(split: &str, confusion: &Confusion, class_names: &[String]) -
 }
 
 /// The name of the split, the classes in column order, and the counts.
-type Parsed = (String, Vec<String>, Confusion);
+type ParsedConfusion = (String, Vec<String>, Confusion);
 
 /// Reads either form.
 ///
 /// # Errors
 /// The mistake, with the line.
-pub(super) fn parse(file: impl Read) -> Result<Parsed, String> {
+pub(super) fn parse(file: impl Read) -> Result<ParsedConfusion, String> {
     let mut reader = csv::Reader::from_reader(file);
     let header = reader.headers().map_err(|e| e.to_string())?.clone();
     if header.iter().eq(LONG) { long(&mut reader) } else { wide(&mut reader, &header) }
@@ -52,7 +52,7 @@ fn count_of(cell: &str, line: usize) -> Result<u64, String> {
     cell.parse().map_err(|_| format!("line {line}: `{}` is not a count", shown()))
 }
 
-fn wide(reader: &mut csv::Reader<impl Read>, header: &csv::StringRecord) -> Result<Parsed, String> {
+fn wide(reader: &mut csv::Reader<impl Read>, header: &csv::StringRecord) -> Result<ParsedConfusion, String> {
     let class_names: Vec<String> = header.iter().skip(1).map(|cell| visible::of_cell(cell).to_owned()).collect();
     let k = class_names.len();
     let mut confusion = Confusion::new(k);
@@ -73,7 +73,7 @@ fn wide(reader: &mut csv::Reader<impl Read>, header: &csv::StringRecord) -> Resu
     Ok((header.get(0).unwrap_or_default().to_owned(), class_names, confusion))
 }
 
-fn long(reader: &mut csv::Reader<impl Read>) -> Result<Parsed, String> {
+fn long(reader: &mut csv::Reader<impl Read>) -> Result<ParsedConfusion, String> {
     let (mut split, mut class_names) = (String::new(), Vec::new());
     let (mut index, mut cells) = (HashMap::new(), Vec::new());
     for (i, record) in reader.records().enumerate() {

@@ -4,7 +4,7 @@
 use super::checkpoint;
 use super::journal::{self, EVENTS, JSON_LINES};
 use super::record::{RecordError, failed};
-use crate::durable::{self, FolderError, FolderKind, Made, Refusal};
+use crate::durable::{self, FolderError, FolderKind, OwnFiles, Refusal};
 use crate::format::limit;
 use std::fs;
 use std::io;
@@ -91,8 +91,8 @@ fn is_path_model(name: &str) -> bool {
 ///
 /// # Errors
 /// [`RecordError::Io`] when the list cannot be read.
-pub fn open(folder: &Path) -> Result<Option<Made>, RecordError> {
-    if let Some(made) = Made::marked(folder)? {
+pub fn open(folder: &Path) -> Result<Option<OwnFiles>, RecordError> {
+    if let Some(made) = OwnFiles::marked(folder)? {
         return Ok(Some(made));
     }
     if !is_older_run(folder) {
@@ -100,7 +100,7 @@ pub fn open(folder: &Path) -> Result<Option<Made>, RecordError> {
     }
     let named = FILES.into_iter().map(str::to_owned).chain([PAGE.to_owned()]).chain(figures(&DRAWN));
     let names = present(folder, named).into_iter().chain(path_models(folder));
-    Ok(Some(Made::unmarked(folder, FolderKind::Run, names)))
+    Ok(Some(OwnFiles::unmarked(folder, FolderKind::Run, names)))
 }
 
 /// A run without a list, of version 0.1.0: it has its configuration and a result, or a checkpoint.
@@ -118,7 +118,7 @@ fn is_older_run(folder: &Path) -> bool {
 /// # Errors
 /// [`RecordError::Taken`] when it holds a run and `force` is not set; [`RecordError::Io`] when it is no folder, or holds a search or
 /// foreign files under names that the run would use.
-pub(crate) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
+pub(crate) fn check(folder: &Path, force: bool) -> Result<OwnFiles, RecordError> {
     if folder.exists() && !folder.is_dir() {
         return Err(failed(folder)(io::Error::other("is a file, expected a folder")));
     }
@@ -138,7 +138,7 @@ pub(crate) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
     {
         return Err(RecordError::Taken { folder: folder.to_path_buf() });
     }
-    let made = made.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Run, []));
+    let made = made.unwrap_or_else(|| OwnFiles::unmarked(folder, FolderKind::Run, []));
     check_below(folder, &[checkpoint::FOLDER, PATH_FOLDER, FIGURES, EVENTS])?;
     let figures: Vec<String> = figures(&DRAWN).collect();
     let names: Vec<&str> = FILES.into_iter().chain(figures.iter().map(String::as_str)).collect();
@@ -162,7 +162,7 @@ pub(crate) fn check_below(folder: &Path, names: &[&str]) -> Result<(), RecordErr
 }
 
 /// Removes the files of an earlier run in the folder, but for its figures, which are drawn again.
-pub(super) fn remove_earlier(made: &Made) -> Result<(), FolderError> {
+pub(super) fn remove_earlier(made: &OwnFiles) -> Result<(), FolderError> {
     let names = made.names();
     let of_path = |name: &str| name.strip_prefix("path/").is_some_and(is_path_model);
     let stale = names

@@ -7,7 +7,7 @@
 //! TensorFlow, `tensorflow/core/lib/io/record_writer.h` (format), `event.proto`, `summary.proto`.
 
 use super::record::{RecordError, failed, lines};
-use crate::durable::Made;
+use crate::durable::OwnFiles;
 use crate::protobuf::Message;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,12 +31,12 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Begins with the lines of a run that is resumed, or with none.
-    pub(super) fn begin(made: &Made, rows: &[u8]) -> Result<Self, RecordError> {
+    pub(super) fn begin(made: &OwnFiles, rows: &[u8]) -> Result<Self, RecordError> {
         Ok(Self { path: made.folder().join(JSON_LINES), json_lines: lines(made, JSON_LINES, rows)?, events: None })
     }
 
     /// Begins an event file. Steps from `step` on that an earlier file of a resumed run has are no longer shown.
-    pub(super) fn open_events(&mut self, made: &Made, step: u64) -> Result<(), RecordError> {
+    pub(super) fn open_events(&mut self, made: &OwnFiles, step: u64) -> Result<(), RecordError> {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let folder = made.folder().join(EVENTS);
         fs::create_dir_all(&folder).map_err(failed(&folder))?;

@@ -75,7 +75,7 @@ pub fn labelled_by(config: &LoadedConfig, model: &Classifier) -> Result<Labelled
 }
 
 fn labelled_file(path: &Path, model: &Classifier) -> Result<Dataset, RunError> {
-    let table = crate::format::read_table_for(path, None, &super::wanted(model))?;
+    let table = crate::format::read_table_for(path, None, &super::model_columns(model))?;
     let Some(labels) = table.labels else {
         return Err(RunError::Mismatch {
             problem: format!("{}: has no labels to evaluate against", path.display()),

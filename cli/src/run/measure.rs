@@ -1,6 +1,6 @@
 //! Quality of a trained model on its splits, and of its probabilities: fitted on the validation split, measured before and after.
 
-use super::{Prepared, RunResult};
+use super::{PreparedData, RunResult};
 use crate::calibration::{Calibrator, Quality, QualitySum, log_softmax};
 use crate::data::Features;
 use crate::evaluation::{Evaluation, evaluate};
@@ -15,7 +15,7 @@ use std::time::Instant;
 pub(super) fn accuracies(
     model: &Classifier,
     objective: &Objective,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     train: Option<Evaluation>,
     result: &mut RunResult,
 ) -> Confusion {

@@ -2,7 +2,7 @@
 //!
 //! The estimate counts only memory that is certainly held at one time: a run that is refused cannot succeed.
 
-use crate::calibration::Method;
+use crate::calibration::Calibration;
 use crate::config::RunConfig;
 use crate::data::Features;
 use crate::format::{Complaint, limit};
@@ -77,16 +77,16 @@ fn size(bytes: f64) -> String {
 }
 
 /// Bytes that are held at the peak, as measured: those of `sparse_peaks_are_forecast` of the program's tests.
-struct Held {
+struct PeakBytes {
     a_weight: f64,
     a_feature: f64,
 }
 
 /// The exact solver over sparse rows: the weights in single precision and padded, those of the best point, of the proof and of the fit in
 /// double, the norms of the columns.
-const SPARSE: Held = Held { a_weight: 18.0, a_feature: 50.0 };
+const SPARSE: PeakBytes = PeakBytes { a_weight: 18.0, a_feature: 50.0 };
 /// Features of a model that no row has: a weight in double precision and one in the bytes of the file, the place of the feature.
-const MODEL: Held = Held { a_weight: 12.0, a_feature: 8.0 };
+const MODEL: PeakBytes = PeakBytes { a_weight: 12.0, a_feature: 8.0 };
 
 #[allow(clippy::cast_precision_loss)]
 fn needs(run: &RunConfig, features: &Features, asked: RunSize) -> Vec<Need> {
@@ -157,7 +157,7 @@ fn needs(run: &RunConfig, features: &Features, asked: RunSize) -> Vec<Need> {
     };
     needs.extend(copy);
     needs.extend(model);
-    if run.calibration.method != Method::None {
+    if run.calibration.method != Calibration::None {
         let scores = asked.validation as f64 * k;
         needs.push(Need { what: format!("{scores} scores of validation rows to calibrate on"), bytes: scores * 8.0 });
     }

@@ -14,6 +14,7 @@ mod journal;
 mod labelled;
 pub mod measure;
 mod memory;
+mod model_columns;
 pub mod pack;
 pub mod path;
 pub mod record;
@@ -23,22 +24,21 @@ pub mod resume;
 pub mod roc;
 pub mod selfcheck;
 mod setup;
-mod wanted;
 
 pub(crate) use encode::{encoded_on, scaler};
 pub use labelled::{LabelledRows, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
 pub(crate) use memory::afford;
+pub use model_columns::model_columns;
 pub use path::check_choice;
 pub use record::{RecordError, RunFolder, RunResult};
 pub use setup::Setup;
 pub(crate) use setup::{classifier, problem};
-pub use wanted::wanted;
 
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::batch::Source;
 use crate::data::{Dataset, Scaler, Split, class_totals};
 use crate::device::{self, DeviceError, OpenDevice};
-use crate::format::{Complaint, DataError, FloatType, Reading, quote};
+use crate::format::{Complaint, DataError, FloatType, Reading, many_classes, quote};
 use crate::gradcheck::GradcheckError;
 use crate::metric::Confusion;
 use crate::model::Classifier;
@@ -87,7 +87,7 @@ pub enum RunError {
 
 /// Data that is ready to train on.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedData {
     /// All rows.
     pub data: Dataset,
     /// Training, validation and test rows.
@@ -110,7 +110,7 @@ pub struct Prepared {
     pub forecast: f64,
 }
 
-impl Prepared {
+impl PreparedData {
     /// Rows that are all for training, with the objective over them.
     fn of_rows(data: Dataset, rows: Vec<u32>, scaler: Scaler, objective: Objective, strength: Strength) -> Self {
         let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
@@ -133,25 +133,6 @@ impl Prepared {
         let problem = problem(config, data, scaler, objective, device);
         Problem { train: &split.train, validation: &split.validation, ..problem }
     }
-}
-
-/// Number of classes that draw no warning, and the mean number of rows a class below which more of them do.
-const FEW: usize = 100;
-const ROWS_A_CLASS: usize = 5;
-/// Classes that are many where most rows have one of their own.
-const FEWER: usize = 10;
-
-/// A sentence about a column of labels that hardly repeats itself: the wrong column, or a number to be predicted as a number.
-fn many_classes(class_names: &[String], n_train: usize) -> Option<String> {
-    let k = class_names.len();
-    let are_many = k > FEW && n_train < k.saturating_mul(ROWS_A_CLASS);
-    let are_most = k > FEWER && n_train < k.saturating_mul(2);
-    if !are_many && !are_most {
-        return None;
-    }
-    let numbers = class_names.iter().all(|name| name.parse::<f64>().is_ok());
-    let question = if numbers { "is this a regression target?" } else { "is this the column of the label?" };
-    Some(format!("{k} different labels in {n_train} training rows: {question}"))
 }
 
 /// A note and a warning about classes of which there are too few rows to hold any out.
@@ -177,7 +158,7 @@ fn scarce(data: &Dataset, split: &Split) -> (Option<String>, Option<String>) {
 }
 
 /// A sentence about columns that single precision blurs as they are preprocessed.
-fn blurred(prepared: &Prepared) -> Option<String> {
+fn blurred(prepared: &PreparedData) -> Option<String> {
     let columns = prepared.source().blurred(&prepared.split.train);
     let names = prepared.data.feature_names.as_deref().unwrap_or_default();
     let name = |&j: &usize| names.get(j).map_or_else(|| format!("{}", j + 1), |name| quote(name));
@@ -193,16 +174,16 @@ fn blurred(prepared: &Prepared) -> Option<String> {
 ///
 /// # Errors
 /// [`RunError::Data`] when a file is bad, [`RunError::Config`] when split or class weights do not fit the data.
-pub fn prepare(config: &LoadedConfig) -> Result<Prepared, RunError> {
+pub fn prepare(config: &LoadedConfig) -> Result<PreparedData, RunError> {
     prepare_as(config, None)
 }
 
 /// The same with floats in the precision of those that a model was trained on, and tables encoded as it has them.
-fn prepare_for(config: &LoadedConfig, model: &Classifier) -> Result<Prepared, RunError> {
+fn prepare_for(config: &LoadedConfig, model: &Classifier) -> Result<PreparedData, RunError> {
     prepare_as(config, Some(model))
 }
 
-fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepared, RunError> {
+fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<PreparedData, RunError> {
     let start = Instant::now();
     let run = &config.run;
     let mut data = run.data.load_as(&Reading {
@@ -261,8 +242,18 @@ fn prepare_as(config: &LoadedConfig, model: Option<&Classifier>) -> Result<Prepa
         notes.extend(note);
         warnings.extend(warning);
     }
-    let mut prepared =
-        Prepared { data, split, scaler, objective, strength, notes, unseen, warnings, load: start.elapsed(), forecast };
+    let mut prepared = PreparedData {
+        data,
+        split,
+        scaler,
+        objective,
+        strength,
+        notes,
+        unseen,
+        warnings,
+        load: start.elapsed(),
+        forecast,
+    };
     let warning = blurred(&prepared);
     prepared.warnings.extend(warning);
     Ok(prepared)
@@ -302,6 +293,8 @@ pub struct FinishedRun {
     pub stop: StopReason,
     /// The model; `None` when the run diverged.
     pub model: Option<Classifier>,
+    /// Remark on a model that hardly tells the classes apart.
+    pub remark: Option<String>,
 }
 
 /// Trains as configured and leaves everything but the figures in the run folder.
@@ -310,7 +303,7 @@ pub struct FinishedRun {
 /// [`RunError`] for everything that ends the run early; a run that diverges is no error, but has no model.
 pub fn train(
     config: &LoadedConfig,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     device: &OpenDevice,
     folder: &mut RunFolder,
     observer: &mut dyn Observer,
@@ -351,7 +344,7 @@ struct SolverResult {
 /// time, must not cost the training.
 fn outcome(
     config: &LoadedConfig,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     device: &OpenDevice,
     (objective, strength): (&Objective, Strength),
     fit: Fit,
@@ -379,13 +372,15 @@ fn outcome(
 }
 
 /// Saves the result of the measurements.
-fn finish(outcome: SolverResult, prepared: &Prepared, folder: &mut RunFolder) -> Result<FinishedRun, RunError> {
+fn finish(outcome: SolverResult, prepared: &PreparedData, folder: &mut RunFolder) -> Result<FinishedRun, RunError> {
     let SolverResult { mut result, stop, model, confusion } = outcome;
     if let Some(name) = folder.name() {
         name.clone_into(&mut result.config);
     }
+    let mut remark = None;
     if let (Some(model), Some(confusion)) = (&model, &confusion) {
         let (split, rows) = rows_to_report(&prepared.split);
+        remark = advice::about_predictions(split, confusion, model);
         folder.confusion(split, confusion, &model.class_names)?;
         if let Some(record) = roc::RocRecord::measure(model, &prepared.data, split, rows) {
             folder.roc(&record)?;
@@ -395,12 +390,12 @@ fn finish(outcome: SolverResult, prepared: &Prepared, folder: &mut RunFolder) ->
     if stop != StopReason::Interrupted {
         folder.drop_checkpoints()?;
     }
-    Ok(FinishedRun { result, stop, model })
+    Ok(FinishedRun { result, stop, model, remark })
 }
 
 fn blank_result(
     config: &LoadedConfig,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     device: &OpenDevice,
     strength: Strength,
     fit: &Fit,

@@ -2,7 +2,7 @@
 
 use super::record::{self, RunFolder, rounded};
 use super::recorder::{Recorder, lock};
-use super::{FinishedRun, Prepared, RunError, RunResult, SolverResult, finish, outcome};
+use super::{FinishedRun, PreparedData, RunError, RunResult, SolverResult, finish, outcome};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::device::{self, OpenDevice};
 use crate::model::Classifier;
@@ -74,7 +74,7 @@ pub fn check_choice(config: &LoadedConfig, validation_rows: usize) -> Result<(),
 pub(super) fn train(
     config: &LoadedConfig,
     solver: &DualConfig,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     device: &OpenDevice,
     folder: &mut RunFolder,
     observer: &mut dyn Observer,
@@ -120,13 +120,6 @@ pub(super) fn train(
     finish(best, prepared, folder)
 }
 
-/// The models of a path are calibrated on validation rows, which trains nothing.
-struct Unwatched;
-
-impl Observer for Unwatched {
-    fn log(&mut self, _: &LogEntry) {}
-}
-
 /// Sums over the models of a path.
 #[derive(Default)]
 struct Totals {
@@ -139,7 +132,7 @@ struct Totals {
 /// A path as far as it is solved.
 struct Path<'a> {
     config: &'a LoadedConfig,
-    prepared: &'a Prepared,
+    prepared: &'a PreparedData,
     device: &'a OpenDevice,
     points: Vec<PathPoint>,
     stops: Vec<StopReason>,
@@ -158,8 +151,8 @@ impl Path<'_> {
         let totals = &mut self.totals;
         totals.solve += fit.solve;
         let objective = Objective { lambda: strength.lambda, ..self.prepared.objective.clone() };
-        let outcome =
-            outcome(self.config, self.prepared, self.device, (&objective, strength), fit, save, &mut Unwatched)?;
+        // The models of a path are calibrated on validation rows, which trains nothing that could be watched.
+        let outcome = outcome(self.config, self.prepared, self.device, (&objective, strength), fit, save, &mut ())?;
         let result = &outcome.result;
         totals.evaluate += result.seconds_evaluate;
         totals.steps += result.steps;

@@ -17,7 +17,7 @@ use super::measure::CalibrationReport;
 use super::path::{FinishedPoint, PathPoint};
 use super::recorded::BoundsRow;
 use super::roc::RocRecord;
-use crate::durable::{self, GrowingFile, Made};
+use crate::durable::{self, GrowingFile, OwnFiles};
 use crate::metric::Confusion;
 use crate::solver::{LogEntry, Measurement, Snapshot, SolveError};
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ pub struct RunResult {
 #[derive(Debug)]
 pub struct RunFolder {
     /// Files that the program has made in the folder.
-    made: Made,
+    made: OwnFiles,
     metrics: csv::Writer<GrowingFile>,
     /// Made with its first row.
     bounds: Option<csv::Writer<GrowingFile>>,
@@ -342,7 +342,7 @@ pub(super) fn rounded(value: f64) -> f64 {
 }
 
 /// A file of a run that grows line by line, with the lines that it begins with. While it is open, no other process gets it this way.
-pub(super) fn lines(made: &Made, name: &str, rows: &[u8]) -> Result<GrowingFile, RecordError> {
+pub(super) fn lines(made: &OwnFiles, name: &str, rows: &[u8]) -> Result<GrowingFile, RecordError> {
     let path = made.ours(name)?;
     let Some(mut file) = GrowingFile::open(&path).map_err(failed(&path))? else {
         return Err(RecordError::Busy { folder: made.folder().to_path_buf(), what: "run" });

@@ -3,7 +3,7 @@
 use super::checkpoint::{Checkpoint, Identity};
 use super::path::FinishedPoint;
 use super::record::{RecordError, RunFolder};
-use super::{LoadedConfig, OpenDevice, Prepared};
+use super::{LoadedConfig, OpenDevice, PreparedData};
 use crate::solver::checkpoint::Rhythm;
 use crate::solver::{GradientReport, LogEntry, Measurement, Observer, Snapshot};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,7 +19,7 @@ pub(super) struct Recorder<'a> {
     observer: &'a mut dyn Observer,
     failure: Option<RecordError>,
     config: &'a LoadedConfig,
-    prepared: &'a Prepared,
+    prepared: &'a PreparedData,
     device: &'a OpenDevice,
     /// Read over all data, and so not before the first checkpoint.
     identity: OnceLock<Identity>,
@@ -34,7 +34,7 @@ impl<'a> Recorder<'a> {
         folder: &'a Mutex<&'a mut RunFolder>,
         observer: &'a mut dyn Observer,
         config: &'a LoadedConfig,
-        prepared: &'a Prepared,
+        prepared: &'a PreparedData,
         device: &'a OpenDevice,
     ) -> Self {
         Self {

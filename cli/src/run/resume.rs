@@ -3,7 +3,7 @@
 use super::checkpoint::{Identity, Shelf};
 use super::folder;
 use super::record::{RecordError, RunFolder, RunResult};
-use super::{LoadedConfig, Prepared};
+use super::{LoadedConfig, PreparedData};
 use crate::config::RunConfig;
 use crate::solver::SolverConfig;
 use crate::visible;
@@ -107,7 +107,7 @@ pub struct ResumedFolder {
 pub fn resume(
     path: &Path,
     config: &LoadedConfig,
-    prepared: &Prepared,
+    prepared: &PreparedData,
     device: String,
 ) -> Result<ResumedFolder, RecordError> {
     let mut shelf = Shelf::of(path);
@@ -172,7 +172,7 @@ fn ends(config: &RunConfig) -> &'static [&'static str] {
 }
 
 /// The steps of `[solver.sgd]`, where they are fixed.
-fn total_steps(config: &LoadedConfig, prepared: &Prepared) -> Option<u64> {
+fn total_steps(config: &LoadedConfig, prepared: &PreparedData) -> Option<u64> {
     match &config.run.solver {
         SolverConfig::Sgd(sgd) => Some(sgd.total_steps(prepared.split.train.len())),
         SolverConfig::Dual(_) | SolverConfig::Lbfgs(_) | SolverConfig::Newton(_) => None,

@@ -47,7 +47,7 @@ pub struct RocRecord {
 
 /// A line of the file.
 #[derive(Serialize, Deserialize)]
-struct Row<'a> {
+struct RocLine<'a> {
     split: &'a str,
     curve: CurveKind,
     class: &'a str,
@@ -74,7 +74,7 @@ impl RocRecord {
         for curve in &self.curves {
             let class = visible::cell(&curve.class);
             for &(x, y) in &curve.points {
-                let row = Row { split: &self.split, curve: curve.kind, class: &class, area: curve.area, x, y };
+                let row = RocLine { split: &self.split, curve: curve.kind, class: &class, area: curve.area, x, y };
                 writer.serialize(row)?;
             }
         }
@@ -91,7 +91,7 @@ impl RocRecord {
         let mut record = Self { split: String::new(), curves: Vec::new() };
         for line in reader.records() {
             let line = line.map_err(|e| e.to_string())?;
-            let row: Row<'_> = line.deserialize(Some(&header)).map_err(|e| e.to_string())?;
+            let row: RocLine<'_> = line.deserialize(Some(&header)).map_err(|e| e.to_string())?;
             if ![row.area, row.x, row.y].iter().all(|share| (0.0..=1.0).contains(share)) {
                 let at = line.position().map_or(0, csv::Position::line);
                 return Err(format!("line {at}: expected an area and a place from 0 to 1"));

@@ -4,12 +4,12 @@
 //! the training is the textbook's step in loops of this file; that of the optimum is the bracket that the exact solver proves in
 //! double precision on the host.
 
-use super::{LoadedConfig, OpenDevice, Prepared, RunError, prepare};
+use super::{LoadedConfig, OpenDevice, PreparedData, RunError, prepare};
 use crate::gradcheck::{DeviceComparison, compare_on_device};
 use crate::loss::{Formulation, Loss, Power};
 use crate::objective::{Objective, mean_loss};
 use crate::solver::sgd::sampler::{Sampler, Sampling};
-use crate::solver::{Fit, LogEntry, Observer, Problem, SolveError, SolverConfig};
+use crate::solver::{Fit, Problem, SolveError, SolverConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -69,12 +69,6 @@ pub struct Parity {
     pub ok: bool,
 }
 
-struct Quiet;
-
-impl Observer for Quiet {
-    fn log(&mut self, _: &LogEntry) {}
-}
-
 /// Compares a device with the reference.
 ///
 /// # Errors
@@ -109,8 +103,8 @@ fn with_solver(solver: &str) -> Result<LoadedConfig, RunError> {
     loaded(&format!("{}{solver}", TRAINING.split("[solver.sgd]").next().unwrap_or_default()))
 }
 
-fn solve(config: &LoadedConfig, prepared: &Prepared, device: &OpenDevice) -> Result<Fit, SolveError> {
-    config.run.solver.solve(&prepared.problem(config, device), &mut Quiet)
+fn solve(config: &LoadedConfig, prepared: &PreparedData, device: &OpenDevice) -> Result<Fit, SolveError> {
+    config.run.solver.solve(&prepared.problem(config, device), &mut ())
 }
 
 /// Weights that meet some margins and miss others.
@@ -123,7 +117,7 @@ fn drawn(count: usize) -> Vec<f32> {
 /// Loss and gradient of one formulation.
 #[allow(clippy::cast_precision_loss)]
 fn of_a_loss(
-    prepared: &Prepared,
+    prepared: &PreparedData,
     device: &OpenDevice,
     formulation: Formulation,
     power: Power,
@@ -162,14 +156,14 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 /// The preprocessed row, as a batch has it.
-fn row_of(prepared: &Prepared, row: u32) -> Vec<f64> {
+fn row_of(prepared: &PreparedData, row: u32) -> Vec<f64> {
     let features = &prepared.data.features;
     let mut x = vec![0.0f32; features.n_features()];
     prepared.scaler.write_row(features, row as usize, &mut x);
     wide(&x)
 }
 
-fn scores(prepared: &Prepared, row: u32, weight: &[f64], bias: &[f64]) -> Vec<f64> {
+fn scores(prepared: &PreparedData, row: u32, weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let mut scores = bias.to_vec();
     for (x, w) in row_of(prepared, row).iter().zip(weight.chunks_exact(bias.len())) {
         scores.iter_mut().zip(w).for_each(|(s, w)| *s += x * w);
@@ -179,7 +173,7 @@ fn scores(prepared: &Prepared, row: u32, weight: &[f64], bias: &[f64]) -> Vec<f6
 
 /// The short training in f64: W ← W − η·(Σ x Qᵀ/|B| + λW), over the same batches.
 #[allow(clippy::cast_precision_loss)]
-fn trained(config: &LoadedConfig, prepared: &Prepared) -> (Vec<f64>, Vec<f64>) {
+fn trained(config: &LoadedConfig, prepared: &PreparedData) -> (Vec<f64>, Vec<f64>) {
     let SolverConfig::Sgd(sgd) = &config.run.solver else {
         unreachable!("the training is by SGD");
     };
@@ -222,7 +216,11 @@ fn distance(fit: &Fit, weight: &[f64], bias: &[f64]) -> f64 {
 }
 
 /// The optimum by the exact solver and by L-BFGS on the device, against the bracket of the exact solver in f64.
-fn of_the_optimum(prepared: &Prepared, device: &OpenDevice, lines: &mut Vec<SelfcheckLine>) -> Result<(), RunError> {
+fn of_the_optimum(
+    prepared: &PreparedData,
+    device: &OpenDevice,
+    lines: &mut Vec<SelfcheckLine>,
+) -> Result<(), RunError> {
     let Some(reference) = crate::device::open_cpu() else {
         return Err(crate::gradcheck::GradcheckError::NoCpuBackend.into());
     };
@@ -252,7 +250,7 @@ fn of_the_optimum(prepared: &Prepared, device: &OpenDevice, lines: &mut Vec<Self
 
 /// The objective of a model over the training rows, in loops.
 #[allow(clippy::cast_precision_loss)]
-fn objective(prepared: &Prepared, weight: &[f64], bias: Option<&[f64]>) -> f64 {
+fn objective(prepared: &PreparedData, weight: &[f64], bias: Option<&[f64]>) -> f64 {
     let (w, b) = (weight, bias.unwrap_or_default());
     let rows = &prepared.split.train;
     let loss = rows.iter().map(|&row| {

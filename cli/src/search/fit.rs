@@ -44,12 +44,12 @@ pub struct Bench<'a> {
     /// The folds.
     pub folds: &'a [Fold],
     /// By what it was fitted on: it does not differ between the trials of most searches.
-    preprocessed: Mutex<Vec<(String, Preprocessed)>>,
+    preprocessed: Mutex<Vec<(String, FoldRows)>>,
 }
 
 /// Preprocessing of the rows of a fold.
 #[derive(Debug, Clone)]
-struct Preprocessed {
+struct FoldRows {
     scaler: Scaler,
     /// The data as encoded on these rows, where it has to be encoded.
     data: Option<Arc<Dataset>>,
@@ -149,14 +149,14 @@ impl<'a> Bench<'a> {
         let mut all = Vec::new();
         for &trial in &group.trials {
             let config = &self.trials[trial].config;
-            let Preprocessed { scaler, data } = self.preprocessed(config, fold, rows)?;
+            let FoldRows { scaler, data } = self.preprocessed(config, fold, rows)?;
             let fitted = Setup::new(config, data.as_deref().unwrap_or(self.data), rows, Some(scaler))?;
             all.push(OnFold { fitted, data });
         }
         Ok(all)
     }
 
-    fn preprocessed(&self, config: &LoadedConfig, fold: usize, rows: &[u32]) -> Result<Preprocessed, RunError> {
+    fn preprocessed(&self, config: &LoadedConfig, fold: usize, rows: &[u32]) -> Result<FoldRows, RunError> {
         let preprocess = &config.run.preprocess;
         let name = format!(
             "{fold} {} {:?} {:?} {:?}",
@@ -172,7 +172,7 @@ impl<'a> Bench<'a> {
         let data = encoded_on(config, self.data, rows)?.map(Arc::new);
         let scaler = scaler(config, data.as_deref().unwrap_or(self.data), rows);
         let most = if data.is_some() { KEPT_DATA } else { KEPT };
-        let fresh = Preprocessed { scaler, data };
+        let fresh = FoldRows { scaler, data };
         let mut kept = kept();
         if kept.len() >= most {
             kept.remove(0);
@@ -193,7 +193,7 @@ struct GroupJob<'a> {
     threads: usize,
 }
 
-type Trained = Vec<(Fit, Vec<(u64, f64)>)>;
+type FoldFits = Vec<(Fit, Vec<(u64, f64)>)>;
 
 impl GroupJob<'_> {
     fn config(&self, i: usize) -> &LoadedConfig {
@@ -223,7 +223,7 @@ impl GroupJob<'_> {
         SgdConfig { steps: NonZeroUsize::new(steps as usize), epochs: None, ..sgd.clone() }
     }
 
-    fn alone(&self, observer: &mut dyn Observer) -> Result<Trained, RunError> {
+    fn alone(&self, observer: &mut dyn Observer) -> Result<FoldFits, RunError> {
         let solver = match &self.config(0).run.solver {
             SolverConfig::Sgd(sgd) => SolverConfig::Sgd(Box::new(self.of_rung(sgd))),
             other => other.clone(),
@@ -233,7 +233,7 @@ impl GroupJob<'_> {
         Ok(vec![(fit, keeper.curve)])
     }
 
-    fn stack(&self, observer: &mut dyn Observer) -> Result<Trained, RunError> {
+    fn stack(&self, observer: &mut dyn Observer) -> Result<FoldFits, RunError> {
         let mut members = Vec::new();
         let mut table = None;
         for (i, fitted) in self.fitted.iter().enumerate() {
@@ -248,7 +248,7 @@ impl GroupJob<'_> {
         Ok(fits.into_iter().map(|member| (member.fit, member.curve)).collect())
     }
 
-    fn path(&self, observer: &mut dyn Observer) -> Result<Trained, RunError> {
+    fn path(&self, observer: &mut dyn Observer) -> Result<FoldFits, RunError> {
         let SolverConfig::Dual(solver) = &self.config(0).run.solver else {
             unreachable!("only [solver.dual] follows a path");
         };

@@ -3,7 +3,7 @@
 use super::ledger::{CONFIG, LEDGER};
 use super::refit;
 use super::table::{BEST, JSON, TABLE};
-use crate::durable::{FolderKind, Made, Refusal};
+use crate::durable::{FolderKind, OwnFiles, Refusal};
 use crate::run::RecordError;
 use crate::run::folder::{FIGURES, PAGE, check_below, figures, present};
 use crate::run::record::{RunFolder, failed};
@@ -21,8 +21,8 @@ pub const DRAWN: [&str; 3] = ["scatter", "heatmap", "curves"];
 ///
 /// # Errors
 /// [`RecordError::Io`] when the list cannot be read.
-pub fn open(folder: &Path) -> Result<Option<Made>, RecordError> {
-    if let Some(made) = Made::marked(folder)? {
+pub fn open(folder: &Path) -> Result<Option<OwnFiles>, RecordError> {
+    if let Some(made) = OwnFiles::marked(folder)? {
         return Ok(Some(made));
     }
     // Those of version 0.1.0 have no list.
@@ -31,9 +31,9 @@ pub fn open(folder: &Path) -> Result<Option<Made>, RecordError> {
 }
 
 /// A search without a list, in whose folder every file counts as ours that has a name of a search's files.
-pub(super) fn by_name(folder: &Path) -> Made {
+pub(super) fn by_name(folder: &Path) -> OwnFiles {
     let named = FILES.into_iter().map(str::to_owned).chain([PAGE.to_owned()]).chain(figures(&DRAWN));
-    Made::unmarked(folder, FolderKind::Search, present(folder, named))
+    OwnFiles::unmarked(folder, FolderKind::Search, present(folder, named))
 }
 
 /// Refuses a folder in which a search would touch foreign files; returns the list of its own.
@@ -41,7 +41,7 @@ pub(super) fn by_name(folder: &Path) -> Made {
 /// # Errors
 /// [`RecordError::Taken`] when it holds a search and `force` is not set; [`RecordError::Io`] when it is no folder, or holds a run or
 /// foreign files under names that the search would use.
-pub(super) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
+pub(super) fn check(folder: &Path, force: bool) -> Result<OwnFiles, RecordError> {
     if folder.exists() && !folder.is_dir() {
         return Err(failed(folder)(io::Error::other("is a file, expected a folder")));
     }
@@ -59,7 +59,7 @@ pub(super) fn check(folder: &Path, force: bool) -> Result<Made, RecordError> {
     {
         return Err(RecordError::Taken { folder: folder.to_path_buf() });
     }
-    let made = found.unwrap_or_else(|| Made::unmarked(folder, FolderKind::Search, []));
+    let made = found.unwrap_or_else(|| OwnFiles::unmarked(folder, FolderKind::Search, []));
     check_below(folder, &[FIGURES])?;
     let figures: Vec<String> = figures(&DRAWN).collect();
     let names: Vec<&str> = FILES.into_iter().chain(figures.iter().map(String::as_str)).collect();

@@ -4,7 +4,7 @@
 use super::folder;
 use super::table::{BEST, JSON, TABLE};
 use crate::config::ConfigError;
-use crate::durable::{self, FolderKind, GrowingFile, Made};
+use crate::durable::{self, FolderKind, GrowingFile, OwnFiles};
 use crate::format::limit;
 use crate::run::RecordError;
 use crate::run::folder::{FIGURES, read_text};
@@ -77,7 +77,7 @@ pub fn seconds(entries: &[LedgerEntry]) -> f64 {
 #[derive(Debug)]
 pub struct Ledger {
     /// Files that the program has made in the folder.
-    pub(super) made: Made,
+    pub(super) made: OwnFiles,
     file: GrowingFile,
     /// Entries found when it was opened, and those added since.
     pub entries: Vec<LedgerEntry>,
@@ -102,7 +102,7 @@ impl Ledger {
         Ok(Self { made, file, entries: Vec::new() })
     }
 
-    fn held(made: &Made) -> Result<GrowingFile, RecordError> {
+    fn held(made: &OwnFiles) -> Result<GrowingFile, RecordError> {
         let path = made.ours(LEDGER)?;
         let busy = || RecordError::Busy { folder: made.folder().to_path_buf(), what: "search" };
         GrowingFile::open(&path).map_err(failed(&path))?.ok_or_else(busy)

@@ -24,7 +24,7 @@ use crate::config::{ConfigError, LoadedConfig, SplitTable};
 use crate::data::Fold;
 use crate::device::OpenDevice;
 use crate::format::Complaint;
-use crate::run::{self, Prepared, RunError, RunResult};
+use crate::run::{self, PreparedData, RunError, RunResult};
 use crate::solver::{LogEntry, Observer, SolverConfig};
 use fit::{Bench, Rung};
 use ledger::{Ledger, LedgerEntry};
@@ -153,7 +153,7 @@ impl<'a> SearchPlan<'a> {
     ///
     /// # Errors
     /// [`ConfigError`] when there are too few of them.
-    pub fn folds(&self, prepared: &Prepared) -> Result<Vec<Fold>, ConfigError> {
+    pub fn folds(&self, prepared: &PreparedData) -> Result<Vec<Fold>, ConfigError> {
         let refused = |complaint| ConfigError::about(&self.config.file, complaint);
         let count = folds::count(self.search);
         let total = self.total(count);
@@ -185,7 +185,7 @@ impl<'a> SearchPlan<'a> {
     /// [`RunError`] when the device fails or the folder cannot be written.
     pub fn run(
         &self,
-        mut prepared: Prepared,
+        mut prepared: PreparedData,
         folds: &[Fold],
         device: &OpenDevice,
         folder: &Path,

@@ -5,7 +5,7 @@ use super::rank::Standing;
 use super::space::Trial;
 use super::{Watcher, folds};
 use crate::device::OpenDevice;
-use crate::run::{self, Prepared, RunError, RunFolder, RunResult, Setup, resume};
+use crate::run::{self, PreparedData, RunError, RunFolder, RunResult, Setup, resume};
 use crate::solver::{LogEntry, Observer, StopReason};
 use std::path::Path;
 
@@ -56,7 +56,7 @@ impl Observer for RefitObserver<'_> {
 pub(super) fn refit(
     standings: &[Standing],
     trials: &[Trial],
-    prepared: &mut Prepared,
+    prepared: &mut PreparedData,
     device: &OpenDevice,
     folder: &Path,
     taken_up: bool,

@@ -1,7 +1,9 @@
 //! The trials: points of the space, each with the whole configuration that it makes.
 
 use super::draw;
-use crate::config::search::{Dimension, MOST_TRIALS as MOST, Method, Metric, Range, Resource, SearchConfig, Space};
+use crate::config::search::{
+    Dimension, MOST_TRIALS as MOST, Metric, Range, Resource, SearchConfig, SearchMethod, Space,
+};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::streams;
 use crate::format::Complaint;
@@ -138,8 +140,8 @@ pub fn trials(config: &LoadedConfig, search: &SearchConfig) -> Result<Vec<Trial>
     let refused = |complaint| ConfigError::about(&config.file, complaint);
     let most = search.trials.map(|trials| trials.get());
     let grid = match search.method {
-        Method::Grid => Some(Grid::of(&search.space).map_err(refused)?),
-        Method::Random => None,
+        SearchMethod::Grid => Some(Grid::of(&search.space).map_err(refused)?),
+        SearchMethod::Random => None,
     };
     let count = match &grid {
         Some(grid) => grid.count(most).map_err(refused)?,

@@ -6,10 +6,10 @@ use super::{SearchOutcome, SearchPlan};
 use crate::config::search::SearchConfig;
 use crate::data::Fold;
 use crate::device::OpenDevice;
-use crate::durable::Made;
+use crate::durable::OwnFiles;
 use crate::run::folder::read_text;
 use crate::run::record::peak_rss_bytes;
-use crate::run::{Prepared, RecordError, RunResult};
+use crate::run::{PreparedData, RecordError, RunResult};
 use crate::visible;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -68,7 +68,7 @@ pub struct SearchRecord {
     /// Trials that were trained as one model with others.
     pub stacked: usize,
     /// Why the others were not.
-    pub alone: Vec<Alone>,
+    pub alone: Vec<SingleTrials>,
     /// Ranked.
     pub standings: Vec<Standing>,
     /// `result.json` of the best trial, trained once more.
@@ -77,7 +77,7 @@ pub struct SearchRecord {
 
 /// Trials that were trained one after another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alone {
+pub struct SingleTrials {
     /// Why.
     pub reason: String,
     /// Number of trials.
@@ -87,7 +87,7 @@ pub struct Alone {
 impl Facts {
     pub(super) fn of(
         plan: &SearchPlan<'_>,
-        prepared: &Prepared,
+        prepared: &PreparedData,
         device: &OpenDevice,
         folds: &[Fold],
         entries: &[LedgerEntry],
@@ -119,7 +119,7 @@ fn content(file: &Path) -> impl FnOnce(String) -> RecordError + '_ {
 
 /// Writes the three files.
 pub(super) fn write(
-    made: &Made,
+    made: &OwnFiles,
     plan: &SearchPlan<'_>,
     outcome: &SearchOutcome,
     facts: &Facts,
@@ -131,7 +131,7 @@ pub(super) fn write(
         end: serde_json::to_value(outcome.end).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default(),
         trials: outcome.trials,
         stacked: outcome.stacked,
-        alone: outcome.alone.iter().map(|(r, n)| Alone { reason: (*r).to_owned(), trials: *n }).collect(),
+        alone: outcome.alone.iter().map(|(r, n)| SingleTrials { reason: (*r).to_owned(), trials: *n }).collect(),
         standings: outcome.standings.clone(),
         refit: outcome.refit.as_deref().cloned(),
     };

@@ -5,8 +5,8 @@ use burn_svm_cli::config::{LoadedConfig, parse_assignment};
 use proptest::prelude::*;
 use std::path::Path;
 
-const REFERENCE: &str = "configs/reference.toml lists every key with its default, unit and range";
-const TABLES: &str = "configs/reference.toml lists every table and key";
+const REFERENCE: &str = "`burn-svm reference` lists every key with its default, unit and range";
+const TABLES: &str = "`burn-svm reference` lists every table and key";
 const STRENGTH: &str = "lambda: ½λ‖W‖²; reg: CS231n's reg·ΣW², λ = 2·reg; c: LIBLINEAR's C = 1/(λ·n)";
 const TOML: &str = "the file is TOML: lines `KEY = VALUE` below headings `[TABLE]`, with words in quotes";
 const SMOOTH: &str = "weston_watkins and one_vs_rest with `power = 2`, and every loss with `smoothing`, are smooth; for the others use [solver.dual] or [solver.sgd]";
@@ -595,7 +595,7 @@ error: my.toml:19:17: -1 is out of range: expected a number in the range (0, inf
 19 | learning_rate = -1 # slow
    |                 ^^
 
-hint: configs/reference.toml lists every key with its default, unit and range
+hint: `burn-svm reference` lists every key with its default, unit and range
 ";
     assert_eq!(desk.run(&["train", "my.toml"]).stderr, expected);
 }

@@ -136,12 +136,12 @@ fn smoothed(margins: &[Double], gamma: f64, top: Option<usize>) -> Double {
 
 /// A problem as it was read, and its objective.
 pub struct Exact<'a> {
-    pub prepared: &'a run::Prepared,
+    pub prepared: &'a run::PreparedData,
     rows: Vec<Vec<Double>>,
 }
 
 impl<'a> Exact<'a> {
-    pub fn new(prepared: &'a run::Prepared) -> Self {
+    pub fn new(prepared: &'a run::PreparedData) -> Self {
         let of = |&row: &u32| preprocessed(&prepared.data.features, &prepared.scaler, row as usize);
         Self { prepared, rows: prepared.split.train.iter().map(of).collect() }
     }

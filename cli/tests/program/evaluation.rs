@@ -2,7 +2,7 @@
 //! that show them.
 
 use crate::program::{Desk, SMALL, repository};
-use burn_svm::internals::calibration::{Calibrator, Method, QualitySum, log_softmax, negative_log_likelihood};
+use burn_svm::internals::calibration::{Calibration, Calibrator, QualitySum, log_softmax, negative_log_likelihood};
 use burn_svm::internals::metric::{ClassCurves, ClassReport, Confusion, argmax, in_top_k, mean};
 use serde_json::Value;
 
@@ -126,13 +126,13 @@ fn quality_is(scores: &[f64], labels: &[usize], k: usize, map: impl Fn(&mut [f64
 fn the_temperature_and_the_sigmoids_of_scipy() {
     let Fixture { json, scores, labels, k } = fixture();
     quality_is(&scores, &labels, k, log_softmax, &json["before"]);
-    let temperature = Calibrator::fit(Method::Temperature, &scores, &labels, k).unwrap();
+    let temperature = Calibrator::fit(Calibration::Temperature, &scores, &labels, k).unwrap();
     let t = temperature.temperature().unwrap();
     near(t, &json["temperature"]["temperature"], 1e-7);
     let [_, slope, _] = negative_log_likelihood(&scores, &labels, k, 1.0 / t);
     assert!(slope.abs() < 1e-13, "{slope}");
     quality_is(&scores, &labels, k, |row| temperature.log_probabilities(row), &json["temperature"]["after"]);
-    let platt = Calibrator::fit(Method::Platt, &scores, &labels, k).unwrap();
+    let platt = Calibrator::fit(Calibration::Platt, &scores, &labels, k).unwrap();
     let Calibrator::Platt { slope, offset } = &platt else { panic!("platt") };
     for (found, expected) in [(slope, &json["platt"]["slope"]), (offset, &json["platt"]["offset"])] {
         found.iter().zip(expected.as_array().unwrap()).for_each(|(found, expected)| near(*found, expected, 1e-6));

@@ -3,7 +3,7 @@
 use crate::program::{Desk, SMALL, outcome};
 use std::fs;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "init",
     "train",
     "evaluate",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 16] = [
     "fetch",
     "devices",
     "selfcheck",
+    "reference",
     "completions",
     "man",
 ];

@@ -224,7 +224,7 @@ fn a_folder_of_a_stranger_is_drawn_or_refused() {
         let start = std::time::Instant::now();
         let done = std::panic::catch_unwind(|| {
             let page = report::write(&folder).map(drop).map_err(|e| e.to_string());
-            let both = plot::Format::Both;
+            let both = plot::FigureFormat::Both;
             let drawn = match file.split('/').collect::<Vec<_>>()[..] {
                 ["s", "best", _] => plot::draw(&folder.join("best"), both),
                 ["s", _] => plot::draw_search(&folder, both),

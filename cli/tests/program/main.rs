@@ -25,6 +25,7 @@ mod lesson; // a gradient of one's own, pictures of kinks, the page of a run tha
 mod liblinear; // model files of LIBLINEAR: read as it means them, refused with a line where damaged
 mod model_file; // model files: round trip, the fixture of each format version, damage
 mod names; // names of strangers: nothing in them acts on a terminal, breaks a line or begins a formula
+mod newcomers; // first steps with a table of one's own: raw cells, wrong labels, models that tell little, rows that were learned from
 mod newton; // the interior point method: every loss and bias on features of all scales, and where ascent hands over to it
 mod numbers; // extreme numbers for every key and argument: a sentence, or a run that ends when it is told to
 mod optima; // the exact solver and the losses against certified optima of an independent method

@@ -4,7 +4,7 @@ use burn_svm::internals::objective::Objective;
 use burn_svm::internals::solver::sgd::optimizer::OptimizerName;
 use burn_svm::internals::solver::{Fit, LogEntry, Observer};
 use burn_svm_cli::config::LoadedConfig;
-use burn_svm_cli::run::{self, Prepared};
+use burn_svm_cli::run::{self, PreparedData};
 use std::path::Path;
 
 struct Silent;
@@ -13,11 +13,11 @@ impl Observer for Silent {
     fn log(&mut self, _: &LogEntry) {}
 }
 
-fn solve(solver: &str) -> (Prepared, Fit) {
+fn solve(solver: &str) -> (PreparedData, Fit) {
     solve_with_bias("none", solver)
 }
 
-fn solve_with_bias(bias: &str, solver: &str) -> (Prepared, Fit) {
+fn solve_with_bias(bias: &str, solver: &str) -> (PreparedData, Fit) {
     let text = format!(
         "[data.digits]\n[preprocess]\ncenter = \"mean\"\nscale = \"std\"\nbias = \"{bias}\"\n[objective]\nlambda = 0.05\n\
          [loss.weston_watkins]\npower = 2\n[solver.sgd]\n{solver}"
@@ -30,7 +30,7 @@ fn solve_with_bias(bias: &str, solver: &str) -> (Prepared, Fit) {
 }
 
 /// The gradient of the whole objective by loops in f64, `[n_features, n_classes]`.
-fn gradient(prepared: &Prepared, weight: &[f64]) -> Vec<f64> {
+fn gradient(prepared: &PreparedData, weight: &[f64]) -> Vec<f64> {
     let (features, k) = (&prepared.data.features, prepared.data.n_classes());
     let Objective { loss, lambda, .. } = &prepared.objective;
     let n = prepared.split.train.len() as f64;

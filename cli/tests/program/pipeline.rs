@@ -4,7 +4,7 @@ use crate::program::{Desk, SMALL, repository, shared};
 use burn_svm::internals::model::Classifier;
 use burn_svm::internals::solver::{LogEntry, Observer};
 use burn_svm_cli::config::{LoadedConfig, parse_assignment};
-use burn_svm_cli::run::{self, Prepared, RunFolder};
+use burn_svm_cli::run::{self, PreparedData, RunFolder};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ fn load(text: &str, set: &[&str]) -> LoadedConfig {
 }
 
 /// Trains in this process.
-fn train(text: &str, set: &[&str]) -> (Prepared, Classifier) {
+fn train(text: &str, set: &[&str]) -> (PreparedData, Classifier) {
     let config = load(text, set);
     let prepared = run::prepare(&config).unwrap_or_else(|e| panic!("{e}"));
     let device = run::open_device(&config).unwrap();

@@ -137,7 +137,7 @@ fn case(rng: &mut ChaCha8Rng) -> Case {
 }
 
 /// A problem and what a run has left of it: the result and the model of the run, then of every C of a path.
-type Trained = (run::Prepared, Vec<(RunResult, Classifier)>);
+type Trained = (run::PreparedData, Vec<(RunResult, Classifier)>);
 
 /// Runs a configuration and reads back what is on the disk.
 fn trained(text: &str, folder: &Path) -> Result<Trained, String> {

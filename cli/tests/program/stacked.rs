@@ -7,7 +7,7 @@ use burn_svm::internals::solver::sgd::optimizer::OptimizerName;
 use burn_svm::internals::solver::sgd::stacked::{self, Member, MemberFit, hindrance};
 use burn_svm::internals::solver::{Fit, LogEntry, Observer, SolverConfig, StopReason};
 use burn_svm_cli::config::LoadedConfig;
-use burn_svm_cli::run::{self, Prepared, Setup};
+use burn_svm_cli::run::{self, PreparedData, Setup};
 use std::path::Path;
 
 struct Silent;
@@ -47,7 +47,7 @@ fn config_of(shared: &str, (rate, lambda, loss): Own<'_>) -> LoadedConfig {
     load(&format!("{shared}learning_rate = {rate:e}\n[objective]\nlambda = {lambda:e}\n{loss}\n"))
 }
 
-fn prepare(config: &LoadedConfig, prepared: Option<&mut Prepared>) -> Option<Prepared> {
+fn prepare(config: &LoadedConfig, prepared: Option<&mut PreparedData>) -> Option<PreparedData> {
     match prepared {
         None => Some(run::prepare(config).unwrap()),
         Some(prepared) => {

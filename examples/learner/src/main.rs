@@ -18,7 +18,7 @@ use burn::train::{ClassificationOutput, InferenceStep, Learner, SupervisedTraini
 use burn_svm_cli::config::LoadedConfig;
 use burn_svm::{Power, WestonWatkinsLoss, WestonWatkinsLossConfig};
 use burn_svm::{LinearSvm, LinearSvmConfig};
-use burn_svm_cli::run::{self, Prepared};
+use burn_svm_cli::run::{self, PreparedData};
 use std::error::Error;
 use std::path::Path;
 
@@ -107,7 +107,7 @@ impl InferenceStep for Network {
     }
 }
 
-fn rows(prepared: &Prepared, indices: &[u32]) -> InMemDataset<Row> {
+fn rows(prepared: &PreparedData, indices: &[u32]) -> InMemDataset<Row> {
     let row = |&index: &u32| {
         let mut x = vec![0.0; prepared.data.features.n_features()];
         prepared.scaler.write_row(&prepared.data.features, index as usize, &mut x);

@@ -1,6 +1,6 @@
 //! Columns of a table on their way into features.
 
-use super::{Code, EncodedColumn, EncodingError, Unseen, shown};
+use super::{Code, EncodedColumn, EncodingError, UnseenCategories, shown};
 use crate::data::frame::{Cells, FrameColumn};
 use crate::data::sparse::DENSE;
 use crate::data::{Csr, Dense, Features};
@@ -32,7 +32,7 @@ pub(super) fn feed<'f>(
     column: &EncodedColumn,
     found: &'f FrameColumn,
     at: usize,
-    unseen: &mut Vec<Unseen>,
+    unseen: &mut Vec<UnseenCategories>,
 ) -> Result<Feed<'f>, EncodingError> {
     let name = || shown(column.name.as_deref(), at);
     let missing = |row: Option<usize>| match row {
@@ -62,7 +62,7 @@ pub(super) fn feed<'f>(
             let is_unseen = |id: usize| position[id].is_none() && !words.names()[id].is_empty();
             if let Some(first) = (0..position.len()).find(|&id| is_unseen(id)) {
                 let rows = words.ids().par_iter().filter(|&&id| is_unseen(id as usize)).count();
-                unseen.push(Unseen { column: name(), first: words.names()[first].clone(), rows });
+                unseen.push(UnseenCategories { column: name(), first: words.names()[first].clone(), rows });
             }
             Ok(Feed::Category { ids: words.ids(), position })
         }

@@ -15,7 +15,7 @@ const ROWS: [u32; 5] = [0, 1, 2, 3, 4];
 fn fitted(rule: MissingRule, indicator: bool) -> (Vec<String>, Vec<Vec<f32>>) {
     let encoding = Encoding::fit(&frame(), &ROWS, MissingConfig { rule, indicator }).unwrap();
     let encoded = encoding.apply(&frame()).unwrap();
-    assert_eq!(encoded.unseen, [Unseen { column: "kind".into(), first: "c".into(), rows: 1 }]);
+    assert_eq!(encoded.unseen, [UnseenCategories { column: "kind".into(), first: "c".into(), rows: 1 }]);
     assert!(encoding.is_sound(encoded.features.n_features()));
     (encoding.names(), dense(&encoded.features))
 }

@@ -8,7 +8,7 @@ const K: usize = 4;
 const LAMBDA: f64 = 0.7;
 
 /// A problem with no two rows, weights or counts alike.
-struct Problem {
+struct OwnCase {
     x: Vec<f64>,
     labels: Vec<u32>,
     weight: Vec<f64>,
@@ -27,7 +27,7 @@ fn noise(count: usize, seed: u64) -> Vec<f64> {
     (0..count).map(|_| next()).collect()
 }
 
-impl Problem {
+impl OwnCase {
     fn of(d: usize, lambda: f64) -> Self {
         let labels = (0..N).map(|i| (i * 7 + i / 3) as u32 % K as u32).collect();
         let (x, weight) = (noise(N * d, 1), noise(d * K, 2));
@@ -94,7 +94,7 @@ const OF_W: &str =
 #[test]
 fn the_right_gradient_agrees_whatever_the_regulariser_is() {
     for lambda in [0.0, 1e-6, LAMBDA, 1e6] {
-        let problem = Problem::of(D, lambda);
+        let problem = OwnCase::of(D, lambda);
         let report = problem.report(&problem.made(&problem.q(), 1.0, 1.0));
         assert!(report.passed && report.cause.is_none() && report.agreed == D * K, "{lambda}: {report}");
         assert_eq!((report.n_samples, report.n_features, report.n_classes, report.worst.len()), (N, D, K, D * K));
@@ -103,7 +103,7 @@ fn the_right_gradient_agrees_whatever_the_regulariser_is() {
 
 #[test]
 fn each_mistake_alone_is_named() {
-    let problem = Problem::of(D, LAMBDA);
+    let problem = OwnCase::of(D, LAMBDA);
     let (q, n) = (problem.q(), N as f64);
     let mut by_class: Vec<usize> = (0..N).collect();
     by_class.sort_by_key(|&i| problem.labels[i]);
@@ -141,7 +141,7 @@ fn each_mistake_alone_is_named() {
 
 #[test]
 fn mistakes_together_are_named_together() {
-    let problem = Problem::of(D, LAMBDA);
+    let problem = OwnCase::of(D, LAMBDA);
     let (q, n) = (problem.q(), N as f64);
     let (large, none) = (problem.at_label(|q| q + 1.0), problem.at_label(|_| 0.0));
     for (gradient, causes) in [
@@ -158,7 +158,7 @@ fn mistakes_together_are_named_together() {
 #[test]
 fn what_is_no_common_mistake_is_not_named() {
     for lambda in [0.0, LAMBDA] {
-        let problem = Problem::of(D, lambda);
+        let problem = OwnCase::of(D, lambda);
         let q = problem.q();
         let right = problem.made(&q, 1.0, 1.0);
         let with = |change: &dyn Fn(usize, f64) -> f64| -> Vec<f64> {
@@ -178,14 +178,14 @@ fn what_is_no_common_mistake_is_not_named() {
         }
     }
     // Nothing tells a forgotten regulariser from a right one where there is none.
-    let problem = Problem::of(D, 0.0);
+    let problem = OwnCase::of(D, 0.0);
     assert!(problem.report(&problem.made(&problem.q(), 1.0, 0.0)).passed);
 }
 
 #[test]
 fn explanations_that_cannot_be_told_apart_are_all_named() {
     // With two rows a half and a division by their number are one.
-    let mut problem = Problem::of(D, LAMBDA);
+    let mut problem = OwnCase::of(D, LAMBDA);
     problem.x.truncate(2 * D);
     problem.labels.truncate(2);
     let own = problem.own(&problem.weight);
@@ -201,7 +201,7 @@ fn explanations_that_cannot_be_told_apart_are_all_named() {
 #[test]
 fn a_transposed_gradient_is_seen_by_its_shape_or_its_values() {
     for d in [D, K] {
-        let mut problem = Problem::of(d, LAMBDA);
+        let mut problem = OwnCase::of(d, LAMBDA);
         let q = problem.q();
         let (right, missing) = (problem.made(&q, 1.0, 1.0), problem.made(&q, 1.0, 0.0));
         problem.shape = [K, d];
@@ -218,7 +218,7 @@ fn a_transposed_gradient_is_seen_by_its_shape_or_its_values() {
 
 #[test]
 fn wrong_entries_of_one_class_or_feature_and_no_numbers_are_said() {
-    let problem = Problem::of(D, LAMBDA);
+    let problem = OwnCase::of(D, LAMBDA);
     let right = problem.made(&problem.q(), 1.0, 1.0);
     let cause = |wrong: &dyn Fn(usize) -> bool, value: f64| {
         let gradient: Vec<f64> = right.iter().enumerate().map(|(i, v)| if wrong(i) { v + value } else { *v }).collect();
@@ -233,19 +233,19 @@ fn wrong_entries_of_one_class_or_feature_and_no_numbers_are_said() {
 #[test]
 fn other_losses_have_their_own_gradients() {
     for loss in [Loss::weston_watkins().squared(), Loss::crammer_singer(), Loss::one_vs_rest(), Loss::top_k(2)] {
-        let problem = Problem { loss, ..Problem::of(D, LAMBDA) };
+        let problem = OwnCase { loss, ..OwnCase::of(D, LAMBDA) };
         let own = problem.own(&problem.weight);
         let data = own.product(&own.slopes());
         let of = |b: f64| data.iter().zip(&problem.weight).map(|(d, w)| d + b * LAMBDA * w).collect::<Vec<f64>>();
         assert!(problem.report(&of(1.0)).passed, "{}", problem.loss);
         assert_eq!(problem.report(&of(0.0)).cause.as_deref(), Some(MISSING), "{}", problem.loss);
-        assert!(!problem.report(&Problem::of(D, LAMBDA).made(&problem.q(), 1.0, 1.0)).passed, "{}", problem.loss);
+        assert!(!problem.report(&OwnCase::of(D, LAMBDA).made(&problem.q(), 1.0, 1.0)).passed, "{}", problem.loss);
     }
 }
 
 #[test]
 fn input_that_does_not_fit_is_refused_in_words() {
-    let problem = Problem::of(D, LAMBDA);
+    let problem = OwnCase::of(D, LAMBDA);
     let gradient = problem.made(&problem.q(), 1.0, 1.0);
     let own = problem.own(&gradient);
     let labels = vec![K as u32; N];

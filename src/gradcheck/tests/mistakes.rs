@@ -128,7 +128,7 @@ fn tampered(rule: BiasRule, tamper: impl Fn(&ModelPoint<'_>, &mut Gradient)) -> 
             tamper(&point, analytic);
         }
     }
-    point.report(&candidates, At::Model, 0.0, 30, 0, &mut rng).unwrap().verdict
+    point.report(&candidates, GradientPoint::Model, 0.0, 30, 0, &mut rng).unwrap().verdict
 }
 
 #[test]

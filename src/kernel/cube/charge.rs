@@ -34,7 +34,7 @@ pub struct Charges {
 
 /// Labels of rows, in i32.
 #[derive(Debug, Clone)]
-pub struct Labels {
+pub struct LabelBuffers {
     /// `[n]`, in the order of the rows, or a table.
     pub values: CubeTensor,
     /// Indices into that table, `[n]` in u32; the shares of [`Shares::Rows`] are then in a table as well.
@@ -76,7 +76,7 @@ struct ChargeForm {
 pub fn charge(
     scores: CubeTensor,
     bias: Option<CubeTensor>,
-    labels: Labels,
+    labels: LabelBuffers,
     shares: Shares,
     rule: Charges,
     share: f32,
@@ -97,7 +97,7 @@ pub fn charge(
         by_class: matches!(shares, Shares::Classes(_)),
         lanes,
     };
-    let Labels { values: labels, places } = labels;
+    let LabelBuffers { values: labels, places } = labels;
     let indices = places.unwrap_or_else(|| labels.clone());
     assert!(
         indices.meta.num_elements() == n && bias.as_ref().is_none_or(|b| b.meta.num_elements() == k),

@@ -35,9 +35,9 @@ fn numbers(seed: usize, n: usize) -> Vec<f64> {
 }
 
 /// A label, c, scores, and a centre in its set.
-type Row = (usize, f64, Vec<f64>, Vec<f64>);
+type ProximalCase = (usize, f64, Vec<f64>, Vec<f64>);
 
-fn row(loss: &Loss, seed: usize) -> Row {
+fn row(loss: &Loss, seed: usize) -> ProximalCase {
     let (label, c) = (seed % K, COSTS[seed % 3]);
     let mut centre: Vec<f64> = numbers(seed + 500, K).iter().map(|b| b.abs() / 2.0).collect();
     loss.dual_clip(label, c, &mut centre);
@@ -154,7 +154,7 @@ fn tensors_say_what_rows_say() {
             for &gamma in gammas(&loss) {
                 let proximal = Proximal { loss: &loss, gamma };
                 let rows: Vec<_> = (0..N).map(|seed| row(&loss, seed)).collect();
-                let tensor = |of: fn(&Row) -> &Vec<f64>| {
+                let tensor = |of: fn(&ProximalCase) -> &Vec<f64>| {
                     let all: Vec<f64> = rows.iter().flat_map(|row| of(row).clone()).collect();
                     Tensor::<2>::from_data(TensorData::new(all, [N, K]), (&device, dtype))
                 };

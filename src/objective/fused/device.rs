@@ -15,8 +15,8 @@ use crate::data::Features;
 use crate::data::batch::{Batch, HostBatch, Rows, Source};
 use crate::device::OpenDevice;
 use crate::kernel::cube::{
-    Charges, HostCells, Labels, MemoryLimits, PenaltyFactors, Preprocessing, ResidentRows, Shares, charge, finish,
-    float, floats, int, places,
+    Charges, HostCells, LabelBuffers, MemoryLimits, PenaltyFactors, Preprocessing, ResidentRows, Shares, charge,
+    finish, float, floats, int, places,
 };
 use crate::loss::{Loss, MarginLoss};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -71,7 +71,7 @@ struct BatchShare {
 
 /// The matrix, its labels and its weights on the device.
 #[derive(Debug)]
-struct Resident {
+struct ResidentMatrix {
     rows: ResidentRows,
     /// In i32, a value a row.
     labels: Tensor<1, Int>,
@@ -100,7 +100,7 @@ pub struct DevicePass<'a> {
     loss: Box<dyn MarginLoss>,
     charges: Option<Charges>,
     class_weights: Option<CubeTensor>,
-    resident: Option<Resident>,
+    resident: Option<ResidentMatrix>,
     /// Rows that are gathered at once.
     most: usize,
 }
@@ -142,7 +142,7 @@ impl<'a> DevicePass<'a> {
             loss: loss.init(&device),
             charges: loss.charges(),
             class_weights: class_weights.map(|w| floats(narrow(w), &device)),
-            resident: Resident::new(source, n_classes, loss, limits, &device),
+            resident: ResidentMatrix::new(source, n_classes, loss, limits, &device),
             most: usize::try_from(BATCH_BYTES.min(limits.buffer) / widest).unwrap_or(usize::MAX).max(1),
             device,
         })
@@ -228,7 +228,7 @@ impl<'a> DevicePass<'a> {
             }
             None => (None, self.shares(batch)),
         };
-        let labels = Labels { values: int(batch.labels.clone()), places };
+        let labels = LabelBuffers { values: int(batch.labels.clone()), places };
         let (losses, q) =
             charge(float(scores), bias.map(|b| float(b.clone())), labels, shares, rule, (1.0 / n as f64) as f32);
         (tensor(losses), tensor(q))
@@ -345,7 +345,7 @@ impl DeviceGradient {
     }
 }
 
-impl Resident {
+impl ResidentMatrix {
     /// Brings a source to the device, if all of it fits the limits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
     fn new(source: Source<'_>, n_classes: usize, loss: &Loss, limits: ResidentLimits, device: &Device) -> Option<Self> {

@@ -3,7 +3,7 @@
 //! Defaults are PyTorch's or the paper's where Burn's differ (dampening 0, epsilon 1e-8). Burn keeps options in f32;
 //! [`single`] and [`share`] bring what a file may say into the range of that.
 
-use crate::bounded::{Fraction, Positive, Whole};
+use crate::bounded::{Fraction, Positive, WholeNumber};
 use serde::{Deserialize, Serialize};
 
 /// A table of a configuration: its fields with their defaults.
@@ -166,7 +166,7 @@ pub struct MuonOptions {
     /// Whether the momentum is Nesterov's.
     pub nesterov: bool = true,
     /// Newton-Schulz iterations that make an update orthogonal.
-    pub newton_schulz_steps: Whole<1, 100> = Whole::clamped(5),
+    pub newton_schulz_steps: WholeNumber<1, 100> = WholeNumber::clamped(5),
     /// Scale of the learning rate.
     pub rate: MuonRate = MuonRate::Original,
 }

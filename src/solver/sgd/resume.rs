@@ -7,7 +7,7 @@
 use super::engine::Parameters;
 use super::run::SgdRun;
 use crate::model::LinearSvm;
-use crate::solver::stop::Best;
+use crate::solver::stop::BestState;
 use crate::solver::{Observer, Problem, Snapshot, SolveError};
 use burn::module::{Param, ParamId};
 use burn::nn::Linear;
@@ -159,7 +159,7 @@ impl SgdRun<'_> {
             } else {
                 None
             };
-            self.best = Some(Best::of_parts(rule, held, waited));
+            self.best = Some(BestState::of_parts(rule, held, waited));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::feed::{self, StepRows};
 use super::sampler::Sampler;
 use super::stacked::{Member, MemberFit};
 use super::{SgdConfig, agreement, draws};
-use crate::solver::stop::{Best, StopReason, WatchedMetric, is_diverged};
+use crate::solver::stop::{BestState, StopReason, WatchedMetric, is_diverged};
 use crate::solver::{Fit, GradientReport, LogEntry, Observer, Problem, SolveError};
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ pub(super) struct SgdRun<'a> {
     pub solving: Duration,
     pub evaluating: Duration,
     pub clock: Instant,
-    pub best: Option<Best<Parameters>>,
+    pub best: Option<BestState<Parameters>>,
 }
 
 /// Trains all members by the engine that suits them; the results come in their order.
@@ -82,7 +82,7 @@ impl<'a> SgdRun<'a> {
             solving: Duration::ZERO,
             evaluating: Duration::ZERO,
             clock: Instant::now(),
-            best: problem.early_stopping.map(Best::new),
+            best: problem.early_stopping.map(BestState::new),
         }
     }
 
@@ -237,7 +237,7 @@ impl<'a> SgdRun<'a> {
     fn outcome(mut self, gradient: GradientReport) -> Result<Vec<MemberFit>, SolveError> {
         let mut found: Vec<Option<Parameters>> = vec![None; self.members.len()];
         let mut best_step = None;
-        if let Some((step, best)) = self.best.take().and_then(Best::into_best) {
+        if let Some((step, best)) = self.best.take().and_then(BestState::into_best) {
             (best_step, found[0]) = (Some(step), Some(best));
         } else {
             for (member, parameters) in self.engine.parameters()? {

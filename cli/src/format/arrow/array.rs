@@ -3,7 +3,7 @@
 //! Dates are days since 1970-01-01, timestamps seconds since 1970-01-01 00:00 UTC, times of day seconds since midnight, durations
 //! seconds.
 
-use super::cells::Cells;
+use super::cells::ArrayKind;
 use super::text;
 use crate::data::precision::single;
 use crate::data::{ImageShape, LabelColumn};
@@ -26,19 +26,19 @@ const INFINITE: &str = "make it null and set `missing` of [preprocess], or `igno
 const NO_IMAGE: &str = "the image is missing: `bytes` is empty";
 
 /// A feature as it is kept.
-pub(super) trait Cell: Copy + Default + Send + Sync + From<u8> {
+pub(super) trait FeatureCell: Copy + Default + Send + Sync + From<u8> {
     /// `None` where it cannot hold a number.
     fn of(number: f64) -> Option<Self>;
 }
 
-impl Cell for f64 {
+impl FeatureCell for f64 {
     #[inline]
     fn of(number: f64) -> Option<Self> {
         single(number).is_finite().then_some(number)
     }
 }
 
-impl Cell for f32 {
+impl FeatureCell for f32 {
     #[inline]
     #[allow(clippy::cast_possible_truncation)]
     fn of(number: f64) -> Option<Self> {
@@ -46,7 +46,7 @@ impl Cell for f32 {
     }
 }
 
-impl Cell for u8 {
+impl FeatureCell for u8 {
     #[inline]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn of(number: f64) -> Option<Self> {
@@ -56,7 +56,7 @@ impl Cell for u8 {
 
 /// A cell that is not what its column is for.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct CellFault {
     /// Its row in the array, from 0.
     pub(super) row: usize,
     /// Its place in the list of that row.
@@ -70,7 +70,7 @@ pub(super) struct Fault {
     pub(super) hint: Option<&'static str>,
 }
 
-impl Fault {
+impl CellFault {
     pub(super) fn new(row: usize, problem: impl Into<String>) -> Self {
         Self { row, item: None, is_odd: false, problem: problem.into(), is_missing: false, hint: None }
     }
@@ -101,7 +101,7 @@ impl Fault {
 }
 
 /// The features of a column, row by row.
-pub(super) fn features<T: Cell>(array: &ArrayRef, extent: Extent) -> Result<Vec<T>, Fault> {
+pub(super) fn features<T: FeatureCell>(array: &ArrayRef, extent: Extent) -> Result<Vec<T>, CellFault> {
     let (array, width) = (plain(array)?, extent.width);
     present(&array)?;
     if let Some(shape) = extent.shape {
@@ -109,9 +109,9 @@ pub(super) fn features<T: Cell>(array: &ArrayRef, extent: Extent) -> Result<Vec<
     }
     let Some((items, mut lengths)) = items(&array) else { return numbers(array.as_ref()) };
     if let Some((row, n)) = lengths.by_ref().enumerate().find(|(_, n)| *n != width) {
-        return Err(Fault::odd_length(row, n, width));
+        return Err(CellFault::odd_length(row, n, width));
     }
-    features(&items, Extent::ONE).map_err(|fault: Fault| Fault {
+    features(&items, Extent::ONE).map_err(|fault: CellFault| CellFault {
         row: fault.row / width,
         item: Some(fault.row % width),
         ..fault
@@ -119,7 +119,7 @@ pub(super) fn features<T: Cell>(array: &ArrayRef, extent: Extent) -> Result<Vec<
 }
 
 /// The numbers of a column, NaN where one is missing, as nulls and NaN are.
-pub(super) fn numbers_or_missing(array: &ArrayRef, fills: bool) -> Result<Vec<f64>, Fault> {
+pub(super) fn numbers_or_missing(array: &ArrayRef, fills: bool) -> Result<Vec<f64>, CellFault> {
     let array = plain(array)?;
     if !fills {
         present(&array)?;
@@ -127,23 +127,23 @@ pub(super) fn numbers_or_missing(array: &ArrayRef, fills: bool) -> Result<Vec<f6
     if array.data_type() == &DataType::Null {
         return Ok(vec![f64::NAN; array.len()]);
     }
-    let (found, nulls): (Vec<Number>, _) = (numbers(array.as_ref())?, array.logical_nulls());
+    let (found, nulls): (Vec<LabelNumber>, _) = (numbers(array.as_ref())?, array.logical_nulls());
     let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-    let number = |(row, number): (usize, &Number)| match number.0 {
+    let number = |(row, number): (usize, &LabelNumber)| match number.0 {
         _ if is_null(row) => Ok(f64::NAN),
         number if number.is_nan() && fills => Ok(number),
         number if single(number).is_finite() => Ok(number),
-        number => Err(Fault::of_number(row, number)),
+        number => Err(CellFault::of_number(row, number)),
     };
     found.iter().enumerate().map(number).collect()
 }
 
 /// The numbers of lists row by row, NaN where one, or a whole list, is missing.
-pub(super) fn lists_or_missing(array: &ArrayRef, extent: Extent) -> Result<Vec<f64>, Fault> {
+pub(super) fn lists_or_missing(array: &ArrayRef, extent: Extent) -> Result<Vec<f64>, CellFault> {
     let (lists, width) = (plain(array)?, extent.width);
     let Some((items, lengths)) = items(&lists) else { return features(array, extent) };
     let items = numbers_or_missing(&items, true);
-    let items = items.map_err(|fault| Fault { row: fault.row / width, item: Some(fault.row % width), ..fault })?;
+    let items = items.map_err(|fault| CellFault { row: fault.row / width, item: Some(fault.row % width), ..fault })?;
     let nulls = lists.logical_nulls();
     let (mut found, mut at) = (Vec::with_capacity(width * lists.len()), 0);
     for (row, n) in lengths.enumerate() {
@@ -152,7 +152,7 @@ pub(super) fn lists_or_missing(array: &ArrayRef, extent: Extent) -> Result<Vec<f
         } else if n == width {
             found.extend_from_slice(&items[at..at + n]);
         } else {
-            return Err(Fault::odd_length(row, n, width));
+            return Err(CellFault::odd_length(row, n, width));
         }
         at += n;
     }
@@ -160,7 +160,7 @@ pub(super) fn lists_or_missing(array: &ArrayRef, extent: Extent) -> Result<Vec<f
 }
 
 /// The words of a column, the empty one where one is missing; of other columns, the text of their cells.
-pub(super) fn words(array: &ArrayRef, fills: bool, into: &mut LabelColumn) -> Result<(), Fault> {
+pub(super) fn words(array: &ArrayRef, fills: bool, into: &mut LabelColumn) -> Result<(), CellFault> {
     let array = plain(array)?;
     let nulls = array.logical_nulls();
     let text = bytes(&array);
@@ -169,12 +169,12 @@ pub(super) fn words(array: &ArrayRef, fills: bool, into: &mut LabelColumn) -> Re
         let pushed = match &text {
             _ if is_null && fills => push_word(into, b""),
             _ if is_null || !fills && text.as_ref().is_some_and(|text| text(row).is_empty()) => {
-                return Err(Fault::missing(row, "the value is missing"));
+                return Err(CellFault::missing(row, "the value is missing"));
             }
             Some(text) => push_word(into, text(row)),
             None => push_word(into, text::cell(&array, row).as_bytes()),
         };
-        pushed.map_err(|problem| Fault::new(row, problem))?;
+        pushed.map_err(|problem| CellFault::new(row, problem))?;
     }
     Ok(())
 }
@@ -186,10 +186,10 @@ fn push_word(into: &mut LabelColumn, word: &[u8]) -> Result<(), String> {
 }
 
 /// The labels of a column, as a csv file would have them, one after another.
-pub(super) fn labels(array: &ArrayRef, mut push: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), Fault> {
+pub(super) fn labels(array: &ArrayRef, mut push: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), CellFault> {
     let array = plain(array)?;
     present(&array)?;
-    let mut push = |row: usize, label: &[u8]| push(label).map_err(|problem| Fault::new(row, problem));
+    let mut push = |row: usize, label: &[u8]| push(label).map_err(|problem| CellFault::new(row, problem));
     let rows = 0..array.len();
     if let Some(text) = bytes(&array) {
         return { rows }.try_for_each(|row| push(row, text(row)));
@@ -204,7 +204,7 @@ pub(super) fn labels(array: &ArrayRef, mut push: impl FnMut(&[u8]) -> Result<(),
             numbers.try_for_each(|(row, number)| push(row, number.to_string().as_bytes()))
         },
         _ => {
-            let numbers: Vec<Number> = numbers(array)?;
+            let numbers: Vec<LabelNumber> = numbers(array)?;
             numbers.iter().enumerate().try_for_each(|(row, number)| push(row, number.0.to_string().as_bytes()))
         }
     )
@@ -212,15 +212,15 @@ pub(super) fn labels(array: &ArrayRef, mut push: impl FnMut(&[u8]) -> Result<(),
 
 /// A number of a label, which may be anything.
 #[derive(Clone, Copy, Default)]
-struct Number(f64);
+struct LabelNumber(f64);
 
-impl From<u8> for Number {
+impl From<u8> for LabelNumber {
     fn from(number: u8) -> Self {
         Self(number.into())
     }
 }
 
-impl Cell for Number {
+impl FeatureCell for LabelNumber {
     fn of(number: f64) -> Option<Self> {
         Some(Self(number))
     }
@@ -238,28 +238,28 @@ impl Extent {
     pub(super) const ONE: Self = Self { width: 1, shape: None };
 
     /// The features in the first row of a column.
-    pub(super) fn of(cells: &Cells, array: &ArrayRef) -> Result<Self, Fault> {
+    pub(super) fn of(cells: &ArrayKind, array: &ArrayRef) -> Result<Self, CellFault> {
         let first = plain(&array.slice(0, array.len().min(1)))?;
         present(&first)?;
         match cells {
-            Cells::Images => {
-                let none = || Fault::new(0, NO_IMAGE);
+            ArrayKind::Images => {
+                let none = || CellFault::new(0, NO_IMAGE);
                 let content = file(&first).filter(|files| !files.is_null(0)).and_then(bytes).ok_or_else(none)?;
-                let shape = images::decode(content(0)).map_err(|problem| Fault::new(0, problem))?.shape;
+                let shape = images::decode(content(0)).map_err(|problem| CellFault::new(0, problem))?.shape;
                 Ok(Self { width: shape.channels * shape.height * shape.width, shape: Some(shape) })
             }
-            Cells::Lists(_) => {
+            ArrayKind::Lists(_) => {
                 let width = items(&first).and_then(|(_, mut lengths)| lengths.next()).unwrap_or(0);
-                if width == 0 { Err(Fault::new(0, "the list is empty")) } else { Ok(Self { width, shape: None }) }
+                if width == 0 { Err(CellFault::new(0, "the list is empty")) } else { Ok(Self { width, shape: None }) }
             }
-            Cells::Numbers(_) | Cells::Text | Cells::Nothing | Cells::Other(_) => Ok(Self::ONE),
+            ArrayKind::Numbers(_) | ArrayKind::Text | ArrayKind::Nothing | ArrayKind::Other(_) => Ok(Self::ONE),
         }
     }
 }
 
 /// The values of a dictionary, or of runs, a row each; other arrays as they are.
-pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, Fault> {
-    let damaged = |what: &str| Fault::new(0, format!("its {what} damaged"));
+pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, CellFault> {
+    let damaged = |what: &str| CellFault::new(0, format!("its {what} damaged"));
     if let Some(dictionary) = array.as_any_dictionary_opt() {
         let taken = take(dictionary.values(), dictionary.keys(), None);
         return plain(&taken.map_err(|_| damaged("dictionary is"))?);
@@ -281,10 +281,10 @@ fn run_values<R: RunEndIndexType>(array: &ArrayRef) -> Option<Option<ArrayRef>> 
 }
 
 /// Refuses missing values: the one place that sees them.
-fn present(array: &ArrayRef) -> Result<(), Fault> {
+fn present(array: &ArrayRef) -> Result<(), CellFault> {
     let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(()) };
     let first = (0..array.len()).find(|&row| nulls.is_null(row)).unwrap_or(0);
-    Err(Fault::missing(first, "the value is missing"))
+    Err(CellFault::missing(first, "the value is missing"))
 }
 
 type Lengths = Box<dyn Iterator<Item = usize>>;
@@ -326,25 +326,25 @@ fn file(array: &ArrayRef) -> Option<&ArrayRef> {
     array.as_struct_opt()?.column_by_name("bytes")
 }
 
-fn pixels<T: Cell>(array: &ArrayRef, shape: ImageShape) -> Result<Vec<T>, Fault> {
+fn pixels<T: FeatureCell>(array: &ArrayRef, shape: ImageShape) -> Result<Vec<T>, CellFault> {
     let Some((files, content)) = file(array).and_then(|files| Some((files, bytes(files)?))) else {
-        return Err(Fault::new(0, NO_IMAGE));
+        return Err(CellFault::new(0, NO_IMAGE));
     };
     let decoded = (0..array.len()).into_par_iter().map(|row| {
         if files.is_null(row) {
-            return Err(Fault::new(row, NO_IMAGE));
+            return Err(CellFault::new(row, NO_IMAGE));
         }
-        let image = images::decode(content(row)).map_err(|problem| Fault::new(row, problem))?;
+        let image = images::decode(content(row)).map_err(|problem| CellFault::new(row, problem))?;
         // Grey among RGB, without loss.
         let image = if shape.channels == 3 { image.in_channels(3) } else { image };
         if image.shape != shape {
             let (found, expected) = (images::shown(image.shape), images::shown(shape));
-            return Err(Fault::odd(row, format!("the image is {found}, expected {expected} as in the first row")));
+            return Err(CellFault::odd(row, format!("the image is {found}, expected {expected} as in the first row")));
         }
         Ok(image.pixels)
     });
     // Of several bad rows the first is named.
-    let decoded: Vec<Result<Vec<u8>, Fault>> = decoded.collect();
+    let decoded: Vec<Result<Vec<u8>, CellFault>> = decoded.collect();
     let mut found = Vec::with_capacity(array.len() * shape.channels * shape.height * shape.width);
     for image in decoded {
         found.extend(image?.into_iter().map(T::from));
@@ -354,12 +354,12 @@ fn pixels<T: Cell>(array: &ArrayRef, shape: ImageShape) -> Result<Vec<T>, Fault>
 
 /// The number of a row that has one.
 pub(super) fn number(array: &dyn Array, row: usize) -> Option<f64> {
-    numbers::<Number>(array.slice(row, 1).as_ref()).ok().map(|found| found[0].0)
+    numbers::<LabelNumber>(array.slice(row, 1).as_ref()).ok().map(|found| found[0].0)
 }
 
 /// Reads every number of an array.
 #[allow(clippy::cast_precision_loss)]
-fn numbers<T: Cell>(array: &dyn Array) -> Result<Vec<T>, Fault> {
+fn numbers<T: FeatureCell>(array: &dyn Array) -> Result<Vec<T>, CellFault> {
     use DataType as D;
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
     let a = array;
@@ -396,7 +396,7 @@ fn numbers<T: Cell>(array: &dyn Array) -> Result<Vec<T>, Fault> {
         D::Duration(Millisecond) => each::<DurationMillisecondType, T>(a, |time| time as f64 / 1e3),
         D::Duration(Microsecond) => each::<DurationMicrosecondType, T>(a, |time| time as f64 / 1e6),
         D::Duration(Nanosecond) => each::<DurationNanosecondType, T>(a, |time| time as f64 / 1e9),
-        other => Err(Fault::new(0, format!("found {other}, expected numbers"))),
+        other => Err(CellFault::new(0, format!("found {other}, expected numbers"))),
     }
 }
 
@@ -404,14 +404,17 @@ fn power(scale: i8) -> f64 {
     10f64.powi(scale.into())
 }
 
-fn each<P: ArrowPrimitiveType, T: Cell>(array: &dyn Array, number: impl Fn(P::Native) -> f64) -> Result<Vec<T>, Fault> {
+fn each<P: ArrowPrimitiveType, T: FeatureCell>(
+    array: &dyn Array,
+    number: impl Fn(P::Native) -> f64,
+) -> Result<Vec<T>, CellFault> {
     let values = array.as_primitive::<P>().values();
     let mut found = Vec::with_capacity(values.len());
     for &value in values {
         let number = number(value);
         match T::of(number) {
             Some(cell) => found.push(cell),
-            None => return Err(Fault::of_number(found.len(), number)),
+            None => return Err(CellFault::of_number(found.len(), number)),
         }
     }
     Ok(found)

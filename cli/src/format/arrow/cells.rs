@@ -5,7 +5,7 @@ use arrow_schema::{DataType, Field};
 
 /// Kind of the cells of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cells {
+pub(super) enum ArrayKind {
     Numbers(Numbers),
     Text,
     /// As many numbers in every row.
@@ -29,7 +29,7 @@ pub(super) enum Numbers {
     Double,
 }
 
-impl Cells {
+impl ArrayKind {
     pub(super) fn of(kind: &DataType) -> Self {
         use DataType as D;
         let list = |item: &Field| match Self::of(item.data_type()) {
@@ -124,7 +124,7 @@ pub(super) fn kind_of(kind: &DataType) -> CellKind {
     match value_type(kind) {
         DataType::Date32 | DataType::Date64 => CellKind::Date,
         DataType::Timestamp(..) => CellKind::Time,
-        other if Cells::of(other) == Cells::Text => CellKind::Text,
+        other if ArrayKind::of(other) == ArrayKind::Text => CellKind::Text,
         _ => CellKind::Number,
     }
 }

@@ -3,8 +3,8 @@
 //! Missing are nulls, NaN and empty words; `NA` is a word here. Text is dates where all of it is, and so are timestamps that are all
 //! midnights. Where a model, or the train part, has dates, timestamps become days, and where it has times, dates become seconds.
 
-use super::array::{self, Fault};
-use super::layout::{Layout, Taken};
+use super::array::{self, CellFault};
+use super::layout::{ColumnPlan, Layout};
 use super::parts::{ColumnBatch, wrong};
 use super::rows::weights_of;
 use crate::data::{CellKind, Cells, Frame, FrameColumn, LabelColumn};
@@ -20,8 +20,8 @@ use std::path::Path;
 const DAY: f64 = 86_400.0;
 
 /// A column of a file on its way into columns of a frame, several where it has lists.
-struct Target {
-    taken: Taken,
+struct FrameTarget {
+    taken: ColumnPlan,
     kind: CellKind,
     fills: bool,
     /// The factor of its numbers: between days and seconds.
@@ -48,7 +48,7 @@ enum TextRule {
 /// Columns as they grow.
 pub(super) struct FrameBuilder<'a> {
     layout: &'a Layout,
-    targets: Vec<Target>,
+    targets: Vec<FrameTarget>,
     labels: LabelColumn,
     weights: Option<Vec<f32>>,
 }
@@ -70,11 +70,11 @@ impl<'a> FrameBuilder<'a> {
             known.fit(layout.width, file)?;
         }
         let features = layout.columns.iter().filter(|taken| matches!(taken.role, Role::Feature(_)));
-        let target = |taken: &Taken| match known {
-            Some(known) => Target::known(*taken, known).map_err(|(expected, hint)| {
+        let target = |taken: &ColumnPlan| match known {
+            Some(known) => FrameTarget::known(*taken, known).map_err(|(expected, hint)| {
                 wrong(file, &format!("{}, expected {expected}", layout.holds(taken.column))).with_hint(hint)
             }),
-            None => Ok(Target::learning(*taken, layout, rules)),
+            None => Ok(FrameTarget::learning(*taken, layout, rules)),
         };
         let targets = features.map(target).collect::<Result<_, _>>()?;
         let is_weighted = layout.columns.iter().any(|taken| taken.role == Role::Weight);
@@ -85,8 +85,8 @@ impl<'a> FrameBuilder<'a> {
     pub(super) fn put(&mut self, file: &Path, batch: &ColumnBatch) -> Result<(), DataError> {
         let array = |column: usize| batch.columns.iter().find(|(c, _)| *c == column).map(|(_, array)| array);
         let layout = self.layout;
-        let located = |column: usize, fault: Fault| layout.located(file, batch.first, column, fault);
-        let put = |target: &mut Target| match array(target.taken.column) {
+        let located = |column: usize, fault: CellFault| layout.located(file, batch.first, column, fault);
+        let put = |target: &mut FrameTarget| match array(target.taken.column) {
             Some(array) => target.put(array).map_err(|fault| located(target.taken.column, fault)),
             None => Ok(()),
         };
@@ -106,7 +106,7 @@ impl<'a> FrameBuilder<'a> {
 
     /// The table.
     pub(super) fn finish(mut self, file: &Path) -> Result<FrameRows, DataError> {
-        self.targets.par_iter_mut().for_each(Target::settle);
+        self.targets.par_iter_mut().for_each(FrameTarget::settle);
         let names = &self.layout.feature_names;
         let columns = self.targets.into_iter().flat_map(|target| {
             let (start, kind) = (target.taken.start, target.kind);
@@ -141,15 +141,15 @@ fn dates(words: &LabelColumn, kind: CellKind) -> Result<Vec<f64>, usize> {
     words.ids().iter().enumerate().map(of_row).collect()
 }
 
-impl Target {
-    fn new(taken: Taken, kind: CellKind, fills: bool, text: TextRule) -> Self {
+impl FrameTarget {
+    fn new(taken: ColumnPlan, kind: CellKind, fills: bool, text: TextRule) -> Self {
         let is_words = kind == CellKind::Text;
         let empty = if is_words { Cells::Words(LabelColumn::new()) } else { Cells::Numbers(Vec::new()) };
         Self { taken, kind, fills, factor: 1.0, text, cells: vec![empty; taken.extent.width] }
     }
 
     /// A column of a train part.
-    fn learning(taken: Taken, layout: &Layout, rules: CellRules) -> Self {
+    fn learning(taken: ColumnPlan, layout: &Layout, rules: CellRules) -> Self {
         let is_category = matches!(taken.role, Role::Feature(at) if layout.categories().contains(&at));
         let is_text = taken.kind == CellKind::Text && !is_category;
         let kind = if is_category { CellKind::Text } else { taken.kind };
@@ -163,7 +163,7 @@ impl Target {
     }
 
     /// A column of which the kind is known; else what is expected, and a hint.
-    fn known(taken: Taken, known: &KnownColumns) -> Result<Self, (&'static str, &'static str)> {
+    fn known(taken: ColumnPlan, known: &KnownColumns) -> Result<Self, (&'static str, &'static str)> {
         let (found, kind) = (taken.kind, known.kinds[taken.start]);
         let text = if found == CellKind::Text { TextRule::Dates } else { TextRule::Words };
         let target = Self::new(taken, kind, known.fills[taken.start], text);
@@ -181,7 +181,7 @@ impl Target {
         }
     }
 
-    fn put(&mut self, array: &ArrayRef) -> Result<(), Fault> {
+    fn put(&mut self, array: &ArrayRef) -> Result<(), CellFault> {
         if let [Cells::Words(words)] = &mut self.cells[..] {
             let (n_names, n_rows) = (words.names().len(), words.len());
             let pushed = array::words(array, self.fills, words);
@@ -190,7 +190,7 @@ impl Target {
             let Some(odd) = odd.filter(|_| self.text == TextRule::DatesOrNothing) else { return pushed };
             let row = words.ids()[n_rows..].iter().position(|&id| id as usize == odd).unwrap_or(0);
             let problem = format!("found {}, expected a number", quote(&words.names()[odd]));
-            return Err(Fault { hint: Some(WORD), ..Fault::new(row, problem) });
+            return Err(CellFault { hint: Some(WORD), ..CellFault::new(row, problem) });
         }
         let width = self.cells.len();
         let found: Vec<f64> = if self.text == TextRule::Dates {
@@ -198,7 +198,7 @@ impl Target {
             array::words(array, self.fills, &mut words)?;
             dates(&words, self.kind).map_err(|row| {
                 let problem = format!("found {}, expected {}", quote(words.name(row)), date::example(self.kind));
-                Fault { hint: Some(OF_DATES), ..Fault::new(row, problem) }
+                CellFault { hint: Some(OF_DATES), ..CellFault::new(row, problem) }
             })?
         } else if self.taken.is_many && self.fills {
             array::lists_or_missing(array, self.taken.extent)?

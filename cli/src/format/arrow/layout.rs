@@ -1,7 +1,7 @@
 //! The features of a table of typed columns: roles by the plan, widths by the first row.
 
-use super::array::{Extent, Fault};
-use super::cells::{Cells, Numbers, kind_of, value_type};
+use super::array::{CellFault, Extent};
+use super::cells::{ArrayKind, Numbers, kind_of, value_type};
 use super::parts::wrong;
 use crate::data::{CellKind, ImageShape};
 use crate::format::Complaint;
@@ -17,15 +17,15 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 const ODD: &str = "a column of lists has as many numbers in every row, one of images has one size and kind of image";
 
 /// A column of a file.
-pub(super) struct Found {
+pub(super) struct FileColumn {
     pub(super) field: FieldRef,
-    pub(super) cells: Cells,
+    pub(super) cells: ArrayKind,
     /// By the first row, or what is wrong with that.
-    pub(super) extent: Result<Extent, Fault>,
+    pub(super) extent: Result<Extent, CellFault>,
 }
 
 /// Names of features that a table has to have.
-pub(super) struct Expected<'a> {
+pub(super) struct RequiredNames<'a> {
     pub(super) names: &'a [String],
     /// Whether they are those of a model, or of a train part.
     pub(super) of_model: bool,
@@ -37,7 +37,7 @@ pub(super) struct Layout {
     /// Content of each column, in words.
     holds: Vec<String>,
     of_model: bool,
-    pub(super) columns: Vec<Taken>,
+    pub(super) columns: Vec<ColumnPlan>,
     pub(super) width: usize,
     pub(super) feature_names: Vec<String>,
     pub(super) is_bytes: bool,
@@ -47,7 +47,7 @@ pub(super) struct Layout {
 
 /// A column that is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Taken {
+pub(super) struct ColumnPlan {
     pub(super) column: usize,
     pub(super) role: Role,
     /// Its first feature.
@@ -68,9 +68,9 @@ impl Layout {
     /// The features by a plan of the columns. pandas keeps its row index in a column with a name of its own.
     pub(super) fn new(
         file: &Path,
-        columns: Vec<Found>,
+        columns: Vec<FileColumn>,
         notes: &mut Vec<String>,
-        expected: Option<Expected>,
+        expected: Option<RequiredNames>,
         is_encoded: bool,
         plan: impl FnOnce(Option<Vec<String>>, usize, Option<&[String]>) -> Result<Plan, Complaint>,
     ) -> Result<Self, DataError> {
@@ -86,17 +86,17 @@ impl Layout {
             notes.push(format!("{}: {shown} is a row index or has no name, and is left out", file.display()));
         }
         for (column, role) in columns.iter().zip(&plan.roles) {
-            let hint = if column.cells == Cells::Text { WORD } else { CELL };
+            let hint = if column.cells == ArrayKind::Text { WORD } else { CELL };
             column.refuse(*role, is_encoded).map_err(|problem| wrong(file, &problem).with_hint(hint))?;
         }
         Ok(Self { of_model, ..Self::of(file, plan, columns)? })
     }
 
-    fn of(file: &Path, plan: Plan, columns: Vec<Found>) -> Result<Self, DataError> {
+    fn of(file: &Path, plan: Plan, columns: Vec<FileColumn>) -> Result<Self, DataError> {
         let mut taken = Vec::new();
         let mut layout = Self {
             plan,
-            holds: columns.iter().map(Found::holds).collect(),
+            holds: columns.iter().map(FileColumn::holds).collect(),
             of_model: false,
             columns: Vec::new(),
             width: 0,
@@ -108,7 +108,7 @@ impl Layout {
             let role = layout.plan.roles[column];
             if role != Role::Ignored {
                 let extent = found.extent.map_err(|fault| layout.located(file, 0, column, fault))?;
-                taken.push(Taken {
+                taken.push(ColumnPlan {
                     column,
                     role,
                     start: 0,
@@ -116,7 +116,7 @@ impl Layout {
                     numbers: found.cells.numbers(),
                     is_many: found.cells.is_many(),
                     kind: kind_of(found.field.data_type()),
-                    is_nothing: found.cells == Cells::Nothing,
+                    is_nothing: found.cells == ArrayKind::Nothing,
                     is_long: matches!(value_type(found.field.data_type()), DataType::Int64 | DataType::UInt64),
                 });
             }
@@ -168,7 +168,7 @@ impl Layout {
     }
 
     /// The error about a cell of a batch that begins at a row.
-    pub(super) fn located(&self, file: &Path, first: usize, column: usize, fault: Fault) -> DataError {
+    pub(super) fn located(&self, file: &Path, first: usize, column: usize, fault: CellFault) -> DataError {
         let shown = match (fault.item, &self.plan.names) {
             (Some(item), Some(names)) => format!("column {}", quote(&element(&names[column], item))),
             _ => self.plan.shown(column),
@@ -187,15 +187,15 @@ impl Layout {
     }
 }
 
-impl Found {
+impl FileColumn {
     /// Refuses what cannot have a role; text can be a feature where the table is encoded.
     fn refuse(&self, role: Role, is_encoded: bool) -> Result<(), String> {
         let fits = match role {
             Role::Ignored => true,
             Role::Label => self.cells.is_label(self.field.data_type()),
-            Role::Weight => matches!(self.cells, Cells::Numbers(_)),
+            Role::Weight => matches!(self.cells, ArrayKind::Numbers(_)),
             Role::Feature(_) if is_encoded => {
-                self.cells.numbers().is_some() || matches!(self.cells, Cells::Text | Cells::Nothing)
+                self.cells.numbers().is_some() || matches!(self.cells, ArrayKind::Text | ArrayKind::Nothing)
             }
             Role::Feature(_) => self.cells.numbers().is_some(),
         };
@@ -211,9 +211,9 @@ impl Found {
     }
 }
 
-impl Expected<'_> {
+impl RequiredNames<'_> {
     /// The names with those of the features of one column, `name[0]`, `name[1]`, ..., as the name of that column.
-    fn folded(&self, columns: &[Found]) -> Result<Vec<String>, Complaint> {
+    fn folded(&self, columns: &[FileColumn]) -> Result<Vec<String>, Complaint> {
         let (mut folded, mut at) = (Vec::new(), 0);
         while at < self.names.len() {
             let many =

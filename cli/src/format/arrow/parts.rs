@@ -1,17 +1,17 @@
 //! Files of typed columns, one or the part files of a folder, as one table.
 
-use super::array::{Cell, Extent, Fault};
-use super::cells::{Cells, Numbers, kind_of};
+use super::array::{CellFault, Extent, FeatureCell};
+use super::cells::{ArrayKind, Numbers, kind_of};
 use super::frame::FrameBuilder;
-use super::layout::{Expected, Found, Layout};
-use super::rows::{COLUMNS, Rows};
+use super::layout::{FileColumn, Layout, RequiredNames};
+use super::rows::{COLUMNS, TableRows};
 use super::text::KeptColumn;
 use crate::data::precision::blurred;
 use crate::data::{Dense, Features, LabelColumn};
 use crate::format::Complaint;
-use crate::format::columns::{Column, Plan, find};
+use crate::format::columns::{ColumnRef, Plan, find};
 use crate::format::known::{FrameRows, KnownColumns};
-use crate::format::open::{Source, path_error};
+use crate::format::open::{ByteSource, path_error};
 use crate::format::pieces::{RowPiece, rows_of};
 use crate::format::precision::FloatType;
 use crate::format::reading::CellRules;
@@ -32,7 +32,7 @@ pub(in crate::format) trait TypedFile: Sized {
     const EXTENSIONS: &'static [&'static str];
 
     /// Reads what the file says of its columns.
-    fn open(source: Source) -> Result<Self, DataError>;
+    fn open(source: ByteSource) -> Result<Self, DataError>;
 
     fn path(&self) -> &Path;
 
@@ -94,31 +94,31 @@ pub(super) struct Parts<F> {
     files: Vec<F>,
     /// The columns, by all files.
     columns: Vec<PartColumn>,
-    kept: Vec<Kept>,
+    kept: Vec<ColumnPieces>,
 }
 
 /// A column of some files.
 #[derive(Clone)]
 struct PartColumn {
     field: FieldRef,
-    cells: Cells,
+    cells: ArrayKind,
 }
 
 /// A column that is carried along, in pieces.
-struct Kept {
+struct ColumnPieces {
     column: usize,
     pieces: Vec<ArrayRef>,
 }
 
-pub(super) type Read = (Features<'static>, LabelColumn, Option<Vec<f32>>);
+pub(super) type PartRows = (Features<'static>, LabelColumn, Option<Vec<f32>>);
 
 impl<F: TypedFile> Parts<F> {
     pub(super) fn open(path: &Path, notes: &mut Vec<String>) -> Result<Self, DataError> {
         if !path.is_dir() {
-            return Self::new(path.to_path_buf(), vec![F::open(Source::open(path)?)?]);
+            return Self::new(path.to_path_buf(), vec![F::open(ByteSource::open(path)?)?]);
         }
         let names = part_files(path, F::EXTENSIONS)?;
-        let files = names.iter().map(|file| F::open(Source::open(file)?)).collect::<Result<Vec<_>, _>>()?;
+        let files = names.iter().map(|file| F::open(ByteSource::open(file)?)).collect::<Result<Vec<_>, _>>()?;
         notes.push(format!("{}: read {} part files", path.display(), files.len()));
         Self::new(path.to_path_buf(), files)
     }
@@ -137,10 +137,10 @@ impl<F: TypedFile> Parts<F> {
     }
 
     /// Names columns to carry along.
-    pub(super) fn keep(&mut self, keep: &[Column]) -> Result<(), DataError> {
+    pub(super) fn keep(&mut self, keep: &[ColumnRef]) -> Result<(), DataError> {
         let names = self.names();
-        let column = |column: &Column| match find(column, Some(&names), names.len()) {
-            Ok(column) => Ok(Kept { column, pieces: Vec::new() }),
+        let column = |column: &ColumnRef| match find(column, Some(&names), names.len()) {
+            Ok(column) => Ok(ColumnPieces { column, pieces: Vec::new() }),
             Err(Complaint { problem, hint }) => Err(wrong(&self.path, &problem).with_hint(hint)),
         };
         self.kept = keep.iter().map(column).collect::<Result<_, _>>()?;
@@ -148,7 +148,7 @@ impl<F: TypedFile> Parts<F> {
     }
 
     pub(super) fn kept(&self) -> Result<Vec<KeptColumn>, DataError> {
-        let column = |kept: &Kept| {
+        let column = |kept: &ColumnPieces| {
             let name = self.columns[kept.column].field.name().clone();
             let failed = |Complaint { problem, hint }| wrong(&self.path, &problem).with_hint(hint);
             KeptColumn::of_pieces(name, &kept.pieces).map_err(failed)
@@ -169,8 +169,8 @@ impl<F: TypedFile> Parts<F> {
     }
 
     /// The features of a column, by the first row that there is.
-    fn extent(&mut self, column: usize, cells: &Cells) -> Result<Result<Extent, Fault>, DataError> {
-        if !matches!(cells, Cells::Lists(_) | Cells::Images) {
+    fn extent(&mut self, column: usize, cells: &ArrayKind) -> Result<Result<Extent, CellFault>, DataError> {
+        if !matches!(cells, ArrayKind::Lists(_) | ArrayKind::Images) {
             return Ok(Ok(Extent::ONE));
         }
         for file in &mut self.files {
@@ -184,18 +184,18 @@ impl<F: TypedFile> Parts<F> {
     pub(super) fn layout(
         &mut self,
         notes: &mut Vec<String>,
-        expected: Option<Expected>,
+        expected: Option<RequiredNames>,
         is_encoded: bool,
         plan: impl FnOnce(Option<Vec<String>>, usize, Option<&[String]>) -> Result<Plan, Complaint>,
     ) -> Result<Layout, DataError> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for (c, PartColumn { field, cells }) in self.columns.clone().into_iter().enumerate() {
-            columns.push(Found { extent: self.extent(c, &cells)?, cells, field });
+            columns.push(FileColumn { extent: self.extent(c, &cells)?, cells, field });
         }
         Layout::new(self.files[0].path(), columns, notes, expected, is_encoded, plan)
     }
 
-    pub(super) fn read(&mut self, layout: &Layout, as_bytes: bool, float: FloatType) -> Result<Read, DataError> {
+    pub(super) fn read(&mut self, layout: &Layout, as_bytes: bool, float: FloatType) -> Result<PartRows, DataError> {
         if as_bytes {
             let rows = self.rows::<u8>(layout)?;
             return Ok((Features::U8(Dense::new(layout.width, rows.values)), rows.labels, rows.weights));
@@ -260,7 +260,7 @@ impl<F: TypedFile> Parts<F> {
         self.pass(layout, |values| Features::F32(Dense::new(width, values)), take)
     }
 
-    fn pass<T: Cell>(
+    fn pass<T: FeatureCell>(
         &mut self,
         layout: &Layout,
         features: impl Fn(Vec<T>) -> Features<'static>,
@@ -271,7 +271,7 @@ impl<F: TypedFile> Parts<F> {
         for file in &mut self.files {
             let path = file.path().to_path_buf();
             file.read(&columns, portion, &mut |batch| {
-                let mut rows = Rows::new(layout);
+                let mut rows = TableRows::new(layout);
                 rows.write(&path, 0, batch.first, &batch.columns)?;
                 take(RowPiece { features: features(rows.values), labels: rows.labels, weights: rows.weights })
             })?;
@@ -279,9 +279,9 @@ impl<F: TypedFile> Parts<F> {
         Ok(())
     }
 
-    fn rows<'l, T: Cell>(&mut self, layout: &'l Layout) -> Result<Rows<'l, T>, DataError> {
+    fn rows<'l, T: FeatureCell>(&mut self, layout: &'l Layout) -> Result<TableRows<'l, T>, DataError> {
         let n_rows = self.files.iter().map(TypedFile::n_rows).sum::<Option<u64>>();
-        let mut rows = Rows::new(layout);
+        let mut rows = TableRows::new(layout);
         if let Some(n_rows) = n_rows {
             rows.check(&self.path, n_rows)?;
             let len = usize::try_from(n_rows).unwrap_or(usize::MAX).saturating_mul(layout.width);
@@ -331,7 +331,7 @@ pub(super) fn is_part(path: &Path, extensions: &[&str]) -> bool {
 }
 
 /// Puts the columns to keep aside.
-fn carry(kept: &mut [Kept], batch: &ColumnBatch) {
+fn carry(kept: &mut [ColumnPieces], batch: &ColumnBatch) {
     for kept in kept {
         kept.pieces.extend(batch.columns.iter().filter(|(c, _)| *c == kept.column).map(|(_, array)| Arc::clone(array)));
     }
@@ -341,7 +341,7 @@ fn carry(kept: &mut [Kept], batch: &ColumnBatch) {
 fn together<F: TypedFile>(columns: &mut Vec<PartColumn>, file: &F, first: &Path) -> Result<(), DataError> {
     let found = file.schema().fields().iter();
     let found: Vec<_> =
-        found.map(|field| PartColumn { cells: Cells::of(field.data_type()), field: Arc::clone(field) }).collect();
+        found.map(|field| PartColumn { cells: ArrayKind::of(field.data_type()), field: Arc::clone(field) }).collect();
     if columns.is_empty() {
         *columns = found;
         return Ok(());
@@ -355,13 +355,13 @@ fn together<F: TypedFile>(columns: &mut Vec<PartColumn>, file: &F, first: &Path)
     }
     for ((column, own), number) in columns.iter_mut().zip(found).zip(1..) {
         let is_kind = kind_of(column.field.data_type()) == kind_of(own.field.data_type());
-        let is_open = column.cells == Cells::Nothing || own.cells == Cells::Nothing;
+        let is_open = column.cells == ArrayKind::Nothing || own.cells == ArrayKind::Nothing;
         let cells = column.cells.with(&own.cells).filter(|_| is_kind || is_open);
         let Some(cells) = cells.filter(|_| column.field.name() == own.field.name()) else {
             let shown = |field: &arrow_schema::Field| format!("{} of {}", quote(field.name()), field.data_type());
             return fail(format!("column {number} is {}, expected {}", shown(&own.field), shown(&column.field)));
         };
-        let field = if column.cells == Cells::Nothing { own.field } else { Arc::clone(&column.field) };
+        let field = if column.cells == ArrayKind::Nothing { own.field } else { Arc::clone(&column.field) };
         *column = PartColumn { field, cells };
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Rows on their way from arrays to a matrix.
 
-use super::array::{self, Cell, Extent, Fault};
-use super::layout::{Layout, Taken};
+use super::array::{self, CellFault, Extent, FeatureCell};
+use super::layout::{ColumnPlan, Layout};
 use crate::data::LabelColumn;
 use crate::format::columns::Role;
 use crate::format::labels::push_text;
@@ -16,14 +16,14 @@ const ROWS: usize = 1024;
 pub(in crate::format) const COLUMNS: usize = 16;
 
 /// Rows of a table, one behind the other.
-pub(super) struct Rows<'a, T> {
+pub(super) struct TableRows<'a, T> {
     layout: &'a Layout,
     pub(super) values: Vec<T>,
     pub(super) labels: LabelColumn,
     pub(super) weights: Option<Vec<f32>>,
 }
 
-impl<'a, T: Cell> Rows<'a, T> {
+impl<'a, T: FeatureCell> TableRows<'a, T> {
     pub(super) fn new(layout: &'a Layout) -> Self {
         let is_weighted = layout.columns.iter().any(|taken| taken.role == Role::Weight);
         Self { layout, values: Vec::new(), labels: LabelColumn::new(), weights: is_weighted.then(Vec::new) }
@@ -52,9 +52,9 @@ impl<'a, T: Cell> Rows<'a, T> {
         self.check(file, (first + n) as u64)?;
         let layout = self.layout;
         let taken = |column: usize| layout.columns.iter().find(|taken| taken.column == column);
-        let columns: Vec<(&Taken, &ArrayRef)> =
+        let columns: Vec<(&ColumnPlan, &ArrayRef)> =
             columns.iter().filter_map(|(c, array)| Some((taken(*c)?, array))).collect();
-        let located = |taken: &Taken, fault| layout.located(file, in_file, taken.column, fault);
+        let located = |taken: &ColumnPlan, fault| layout.located(file, in_file, taken.column, fault);
         let features: Vec<_> = columns.iter().filter(|(taken, _)| matches!(taken.role, Role::Feature(_))).collect();
         let found = features
             .par_iter()
@@ -87,10 +87,10 @@ impl<'a, T: Cell> Rows<'a, T> {
 }
 
 /// Row weights of a column.
-pub(super) fn weights_of(array: &ArrayRef) -> Result<Vec<f32>, Fault> {
+pub(super) fn weights_of(array: &ArrayRef) -> Result<Vec<f32>, CellFault> {
     let found: Vec<f32> = array::features(array, Extent::ONE)?;
     match found.iter().position(|weight| !weights::is_weight(*weight)) {
-        Some(row) => Err(Fault::new(row, weights::problem(&found[row].to_string()))),
+        Some(row) => Err(CellFault::new(row, weights::problem(&found[row].to_string()))),
         None => Ok(found),
     }
 }

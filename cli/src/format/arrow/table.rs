@@ -1,18 +1,18 @@
 //! Tables of typed columns: their configuration, and how they are read to train on and for a model.
 
 use super::ArrowFile;
-use super::layout::{Expected, Layout, is_index};
+use super::layout::{Layout, RequiredNames, is_index};
 use super::parts::{Parts, TypedFile, is_part};
 use crate::data::blocks::DataPart;
 use crate::data::{self, Dataset, Features, Frame};
-use crate::format::columns::{Column, Plan, Special, Wanted};
+use crate::format::columns::{ColumnRef, ModelColumns, Plan, SpecialColumns};
 use crate::format::known::KnownColumns;
-use crate::format::open::Source;
+use crate::format::open::ByteSource;
 use crate::format::parquet::ParquetFile;
 use crate::format::pieces::{RowPiece, StreamedData};
 use crate::format::precision::FloatType;
 use crate::format::reading::{CellRules, Reading, encoding_error, unseen_note};
-use crate::format::{DataError, Format, Part, Table, assemble, weights};
+use crate::format::{DataError, FilePart, Format, Table, assemble, weights};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -26,16 +26,16 @@ pub struct TypedConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// The column of the label.
-    pub label: Column,
+    pub label: ColumnRef,
     /// The column of the row weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<Column>,
+    pub weights: Option<ColumnRef>,
     /// Columns that are no features.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ignore: Vec<Column>,
+    pub ignore: Vec<ColumnRef>,
     /// Columns of categories, whatever their cells are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub category: Vec<Column>,
+    pub category: Vec<ColumnRef>,
 }
 
 impl TypedConfig {
@@ -73,9 +73,9 @@ impl TypedConfig {
 
     /// Columns that it names.
     #[must_use]
-    pub fn special(&self) -> Special {
+    pub fn special(&self) -> SpecialColumns {
         let (label, weights) = (Some(self.label.clone()), self.weights.clone());
-        Special { label, weights, ignore: self.ignore.clone(), category: self.category.clone() }
+        SpecialColumns { label, weights, ignore: self.ignore.clone(), category: self.category.clone() }
     }
 
     /// Reads both parts with their floats in a precision.
@@ -95,10 +95,10 @@ impl TypedConfig {
         let test_layout = test.as_mut().map(|test| self.test_layout(test, &layout)).transpose()?;
         // Both parts are kept in the same way.
         let as_bytes = layout.is_bytes && test_layout.as_ref().is_none_or(|test| test.is_bytes);
-        let part = |parts: &mut Parts<F>, layout: &Layout, float| -> Result<Part, DataError> {
+        let part = |parts: &mut Parts<F>, layout: &Layout, float| -> Result<FilePart, DataError> {
             let (features, labels, weights) = parts.read(layout, as_bytes, float)?;
             let weights = weights.map(|found| weights::fitting(found, &parts.path, labels.len())).transpose()?;
-            Ok(Part { weights, ..Part::new(&parts.path, &parts.path, features, labels) })
+            Ok(FilePart { weights, ..FilePart::new(&parts.path, &parts.path, features, labels) })
         };
         let train = part(&mut train, &layout, reading.float)?;
         layout.note_long(&mut notes, |j| largest(&train.features, j));
@@ -137,7 +137,7 @@ impl TypedConfig {
 
     /// The columns of a test part that are features as they are.
     fn test_layout<F: TypedFile>(&self, test: &mut Parts<F>, train: &Layout) -> Result<Layout, DataError> {
-        let (special, expected) = (self.special(), Expected { names: &train.feature_names, of_model: false });
+        let (special, expected) = (self.special(), RequiredNames { names: &train.feature_names, of_model: false });
         test.layout(&mut Vec::new(), Some(expected), false, |names, n, expected| {
             Plan::of_table(names, n, &special, expected)
         })
@@ -153,7 +153,7 @@ impl TypedConfig {
         let special = self.special();
         let names = known.and_then(|known| known.names.as_deref());
         let of_model = known.is_some_and(|known| known.of_model);
-        let expected = names.map(|names| Expected { names, of_model });
+        let expected = names.map(|names| RequiredNames { names, of_model });
         parts.layout(notes, expected, true, |names, n, expected| Plan::of_table(names, n, &special, expected))
     }
 
@@ -166,13 +166,14 @@ impl TypedConfig {
         reading: &Reading<'_>,
         mut notes: Vec<String>,
     ) -> Result<Dataset, DataError> {
-        let part = |parts: &mut Parts<F>, layout: &Layout, known: Option<&KnownColumns>| -> Result<Part, DataError> {
-            let rows = parts.frame(layout, reading.cells, known)?;
-            let weights = rows.weights.map(|found| weights::fitting(found, &parts.path, rows.labels.len()));
-            let (weights, features) = (weights.transpose()?, rows.frame.unencoded());
-            let part = Part::new(&parts.path, &parts.path, features, rows.labels);
-            Ok(Part { weights, frame: Some(rows.frame), ..part })
-        };
+        let part =
+            |parts: &mut Parts<F>, layout: &Layout, known: Option<&KnownColumns>| -> Result<FilePart, DataError> {
+                let rows = parts.frame(layout, reading.cells, known)?;
+                let weights = rows.weights.map(|found| weights::fitting(found, &parts.path, rows.labels.len()));
+                let (weights, features) = (weights.transpose()?, rows.frame.unencoded());
+                let part = FilePart::new(&parts.path, &parts.path, features, rows.labels);
+                Ok(FilePart { weights, frame: Some(rows.frame), ..part })
+            };
         let train = part(train, layout, of_model.as_ref())?;
         let frame = train.frame.as_ref();
         let largest = |j: usize| match frame.map(|frame| &frame.columns()[j].cells) {
@@ -205,14 +206,17 @@ fn largest(features: &Features, j: usize) -> f64 {
 }
 
 /// Reads a file for a model; labels where it has the column.
-pub(in crate::format) fn read<F: TypedFile>(source: Source, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+pub(in crate::format) fn read<F: TypedFile>(
+    source: ByteSource,
+    wanted: Option<&ModelColumns>,
+) -> Result<Table, DataError> {
     let path = source.file().to_path_buf();
     read_parts(Parts::new(path, vec![F::open(source)?])?, wanted)
 }
 
 /// Reads the part files of a folder for a model; `None` where it has none.
-pub(in crate::format) fn read_folder(folder: &Path, wanted: Option<&Wanted>) -> Option<Result<Table, DataError>> {
-    fn read<F: TypedFile>(folder: &Path, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+pub(in crate::format) fn read_folder(folder: &Path, wanted: Option<&ModelColumns>) -> Option<Result<Table, DataError>> {
+    fn read<F: TypedFile>(folder: &Path, wanted: Option<&ModelColumns>) -> Result<Table, DataError> {
         read_parts(Parts::<F>::open(folder, &mut Vec::new())?, wanted)
     }
     Some(match TypedConfig::format_of_folder(folder)? {
@@ -221,19 +225,19 @@ pub(in crate::format) fn read_folder(folder: &Path, wanted: Option<&Wanted>) -> 
     })
 }
 
-fn read_parts<F: TypedFile>(mut parts: Parts<F>, wanted: Option<&Wanted>) -> Result<Table, DataError> {
+fn read_parts<F: TypedFile>(mut parts: Parts<F>, wanted: Option<&ModelColumns>) -> Result<Table, DataError> {
     parts.keep(wanted.map_or(&[], |wanted| &wanted.keep))?;
     let expected =
-        wanted.and_then(|wanted| wanted.feature_names.as_deref()).map(|names| Expected { names, of_model: true });
+        wanted.and_then(|wanted| wanted.feature_names.as_deref()).map(|names| RequiredNames { names, of_model: true });
     let encoding = wanted.and_then(|wanted| wanted.encoding.as_ref());
     let layout = parts.layout(&mut Vec::new(), expected, encoding.is_some(), |names, n, expected| match wanted {
         Some(wanted) if wanted.n_features > 0 => {
             let feature_names = expected.map(<[String]>::to_vec);
             let n_features = feature_names.as_ref().map_or(wanted.n_features, Vec::len);
-            Plan::for_model(names, n, &Wanted { n_features, feature_names, ..wanted.clone() })
+            Plan::for_model(names, n, &ModelColumns { n_features, feature_names, ..wanted.clone() })
         }
         Some(wanted) => Plan::of_table(names, n, &wanted.special, None),
-        None => Plan::of_table(names, n, &Special::default(), None),
+        None => Plan::of_table(names, n, &SpecialColumns::default(), None),
     })?;
     if let Some(encoding) = encoding {
         let rows = parts.frame(&layout, CellRules::default(), Some(&KnownColumns::of_encoding(encoding)))?;

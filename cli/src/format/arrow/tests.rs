@@ -1,8 +1,8 @@
 use crate::data::{Cells, Dataset, Features, FrameColumn, ImageShape};
-use crate::format::columns::Special;
+use crate::format::columns::SpecialColumns;
 use crate::format::open::tests::{gzip, source};
 use crate::format::{
-    Column, DataConfig, DataError, Format, Table, TypedConfig, Wanted, limit, read_source, read_table_for,
+    ColumnRef, DataConfig, DataError, Format, ModelColumns, Table, TypedConfig, limit, read_source, read_table_for,
 };
 use arrow_array::builder::{FixedSizeListBuilder, Float32Builder, ListBuilder};
 use arrow_array::types::Int32Type;
@@ -101,11 +101,11 @@ fn what_polars_and_pandas_write_is_read() {
 fn a_test_part_and_a_model_may_have_the_other_container_and_order() {
     let data = load_at(&fixture("kinds.parquet"), Some(&fixture("kinds.parquet")), "label = 'kind'").unwrap();
     assert_eq!((data.n_train, rows(&data)), (12, expected().repeat(2)));
-    let wanted = |names: &[&str]| Wanted {
+    let wanted = |names: &[&str]| ModelColumns {
         n_features: names.len(),
         feature_names: Some(names.iter().map(|&name| name.to_owned()).collect()),
-        special: Special { label: Some(Column::Name("kind".into())), ..Special::default() },
-        ..Wanted::default()
+        special: SpecialColumns { label: Some(ColumnRef::Name("kind".into())), ..SpecialColumns::default() },
+        ..ModelColumns::default()
     };
     let names = ["emb[0]", "emb[1]", "emb[2]", "half"];
     let rows: Vec<f64> = expected().chunks(13).flat_map(|row| [row[8], row[9], row[10], row[1]]).collect();
@@ -126,10 +126,10 @@ fn a_test_part_and_a_model_may_have_the_other_container_and_order() {
     let found = problem(&["other[0]", "half"]);
     assert!(found.ends_with("there is no column `other[0]`, which the model has as a feature"), "{found}");
     // A model without names takes lists by their number.
-    let plain = Wanted {
+    let plain = ModelColumns {
         n_features: 1,
-        special: Special { label: Some(Column::Number(-1)), ..Special::default() },
-        ..Wanted::default()
+        special: SpecialColumns { label: Some(ColumnRef::Number(-1)), ..SpecialColumns::default() },
+        ..ModelColumns::default()
     };
     let table = read_table_for(&fixture("pandas.feather"), None, &plain).unwrap();
     assert_eq!((table.features.n_features(), table.labels.unwrap().len()), (1, 12));
@@ -184,8 +184,8 @@ fn lists(rows: &[Option<&[f32]>]) -> ArrayRef {
 }
 
 fn read(bytes: &[u8]) -> Result<Table, DataError> {
-    let special = Special { label: Some(Column::Name("y".into())), ..Special::default() };
-    read_source(source(bytes).unwrap(), None, Some(&Wanted { special, ..Wanted::default() }))
+    let special = SpecialColumns { label: Some(ColumnRef::Name("y".into())), ..SpecialColumns::default() };
+    read_source(source(bytes).unwrap(), None, Some(&ModelColumns { special, ..ModelColumns::default() }))
 }
 
 fn image(name: &str) -> Vec<u8> {
@@ -291,9 +291,9 @@ fn a_folder_of_part_files_is_one_table() {
     let data = load_at(&folder, None, "label = 'y'").unwrap();
     assert_eq!((values(&data.features), data.labels), (vec![1.0, 2.0, 3.0], vec![0, 1, 1]));
     assert!(data.notes[0].ends_with("parquet: read 3 part files"), "{:?}", data.notes);
-    let wanted = Wanted {
-        special: Special { label: Some(Column::Name("y".into())), ..Special::default() },
-        ..Wanted::default()
+    let wanted = ModelColumns {
+        special: SpecialColumns { label: Some(ColumnRef::Name("y".into())), ..SpecialColumns::default() },
+        ..ModelColumns::default()
     };
     let table = read_table_for(&folder, None, &wanted).unwrap();
     assert_eq!((values(&table.features), table.labels.unwrap().len()), (vec![1.0, 2.0, 3.0], 3));
@@ -319,9 +319,9 @@ fn damaged_files_are_refused() {
         assert!(error.hint.is_some(), "{cut}: {error}");
     }
     // Without its footer, a file is as good as a stream.
-    let wanted = Wanted {
-        special: Special { label: Some(Column::Name("kind".into())), ..Special::default() },
-        ..Wanted::default()
+    let wanted = ModelColumns {
+        special: SpecialColumns { label: Some(ColumnRef::Name("kind".into())), ..SpecialColumns::default() },
+        ..ModelColumns::default()
     };
     let table = read_source(source(&whole[..whole.len() - 12]).unwrap(), None, Some(&wanted)).unwrap();
     assert_eq!(values(&table.features), expected());

@@ -4,7 +4,7 @@ use super::{
     BatchFile, CifarConfig, CifarParts, LONGEST_NAMES, N_PIXELS, Records, check_labels, names_or_digits, parse_names,
 };
 use crate::format::limit;
-use crate::format::open::{Source, fill, looks_like};
+use crate::format::open::{ByteSource, fill, looks_like};
 use crate::format::{DataError, Position};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ struct ArchiveEntry {
 /// Reads the entries in the order of the archive, and joins them in the order of their names.
 pub(super) fn read(config: &CifarConfig) -> Result<CifarParts, DataError> {
     let file = &config.dir;
-    let source = Source::open(file)?;
+    let source = ByteSource::open(file)?;
     if source.head().get(257..262) != Some(b"ustar") {
         let problem = format!("found {}, expected a folder or a tar archive", looks_like(source.head()));
         return Err(DataError::content(file, Position::File, problem));
@@ -64,7 +64,7 @@ type NamesFile = (String, Vec<u8>);
 /// Batches, files with names of classes, and names of all files.
 type Entries = (Vec<ArchiveEntry>, Vec<NamesFile>, Vec<String>);
 
-fn read_entries(file: &Path, source: Source) -> Result<Entries, DataError> {
+fn read_entries(file: &Path, source: ByteSource) -> Result<Entries, DataError> {
     let fail = |error: io::Error| damaged(file, &error);
     let mut archive = Archive::new(source);
     let (mut batches, mut names_files, mut all_names) = (Vec::new(), Vec::new(), Vec::new());

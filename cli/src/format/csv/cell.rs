@@ -8,6 +8,11 @@ use crate::format::quote;
 use crate::format::reading::{FILLED, LACKS, OF_MODEL, WORD, is_missing_number};
 
 const INFINITE: &str = "leave the cell empty and set `missing` of [preprocess], or `ignore` the column";
+const READS_COMMAS: &str = "`decimal = \",\"` of [data.csv] reads decimal commas";
+const NO_COMMAS: &str = "leave `decimal` out, or write all numbers with a comma";
+/// The same where the rows are for a model.
+const POINTS: &str = "the model was trained on decimal points: write 1.5, not 1,5";
+const COMMAS: &str = "the model was trained on decimal commas: write 1,5, not 1.5";
 const THOUSANDS: &str = "write numbers without a sign between thousands: 1234, not 1,234";
 
 /// The separator of cells, and whether a comma stands before decimals.
@@ -95,6 +100,7 @@ pub(super) fn shown(cell: &[u8]) -> String {
 /// The mistake in the cell of a feature, and the advice in training or with a model.
 pub(super) fn not_a_number(cell: &str, marks: Marks, of_model: bool) -> (String, &'static str) {
     let (word, lacks) = if of_model { (OF_MODEL, FILLED) } else { (WORD, LACKS) };
+    let (no_comma, no_point) = if of_model { (POINTS, COMMAS) } else { (READS_COMMAS, NO_COMMAS) };
     if cell.is_empty() {
         return ("the value is missing".into(), lacks);
     }
@@ -103,15 +109,14 @@ pub(super) fn not_a_number(cell: &str, marks: Marks, of_model: bool) -> (String,
     }
     let found = quote(cell);
     match cell.parse::<f64>() {
-        Ok(number) if number.is_finite() && marks.comma && cell.contains('.') => (
-            format!("found {found}, expected a number with a decimal comma"),
-            "leave `decimal` out, or write all numbers with a comma",
-        ),
+        Ok(number) if number.is_finite() && marks.comma && cell.contains('.') => {
+            (format!("found {found}, expected a number with a decimal comma"), no_point)
+        }
         Ok(number) if number.is_finite() => (format!("{found} is beyond the range of f32"), "scale the column down"),
         Ok(_) => (format!("{found} is not finite"), INFINITE),
         Err(_) if marks.comma => (format!("found {found}, expected a number with a decimal comma"), word),
         Err(_) if marks.delimiter != b',' && cell.replacen(',', ".", 1).parse::<f64>().is_ok() => {
-            (format!("found {found}, expected a number"), "`decimal = \",\"` of [data.csv] reads decimal commas")
+            (format!("found {found}, expected a number"), no_comma)
         }
         Err(_) if has_thousands(cell) => (format!("found {found}, expected a number"), THOUSANDS),
         Err(_) => (format!("found {found}, expected a number"), word),

@@ -1,8 +1,8 @@
 //! The first lines: which is the delimiter, whether the first is a header, and what the columns hold.
 
 use super::cell::{Kinds, Marks};
-use super::text::Text;
-use crate::format::columns::{Column, Special, Wanted};
+use super::text::CsvText;
+use crate::format::columns::{ColumnRef, ModelColumns, SpecialColumns};
 use crate::format::quote;
 use crate::format::reading::is_missing;
 use std::borrow::Cow;
@@ -13,12 +13,12 @@ const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 const RECORDS: usize = 1000;
 const BYTES: usize = 1 << 18;
 
-type Record<'a> = Vec<Cow<'a, [u8]>>;
+type CsvRecord<'a> = Vec<Cow<'a, [u8]>>;
 
 /// True for text whose first two lines have the same number of cells, two or more.
 pub(super) fn looks_tabular(head: &[u8]) -> bool {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    let mut text = Text::new(head, Marks { delimiter: likeliest(head, false), comma: false });
+    let mut text = CsvText::new(head, Marks { delimiter: likeliest(head, false), comma: false });
     text.skip_blank_lines();
     let Ok(first) = text.record() else { return false };
     let n_cells = first.len();
@@ -46,19 +46,19 @@ pub(super) fn likeliest(text: &[u8], comma: bool) -> u8 {
 
 /// The first line and some below it.
 pub(super) struct Opening<'a> {
-    first: &'a Record<'a>,
-    rows: Vec<Record<'a>>,
+    first: &'a CsvRecord<'a>,
+    rows: Vec<CsvRecord<'a>>,
     comma: bool,
 }
 
 /// Whether the first line is a header, and a note where that is not plain.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct HeaderVerdict {
     pub(super) is_header: bool,
     pub(super) note: Option<String>,
 }
 
-impl Verdict {
+impl HeaderVerdict {
     const fn plain(is_header: bool) -> Self {
         Self { is_header, note: None }
     }
@@ -66,8 +66,8 @@ impl Verdict {
 
 impl<'a> Opening<'a> {
     /// Looks at the lines below the first one, with the text behind it.
-    pub(super) fn new(first: &'a Record<'a>, text: &Text<'a>) -> Self {
-        let mut text = Text::new(text.bytes.get(text.at..).unwrap_or_default(), text.marks);
+    pub(super) fn new(first: &'a CsvRecord<'a>, text: &CsvText<'a>) -> Self {
+        let mut text = CsvText::new(text.bytes.get(text.at..).unwrap_or_default(), text.marks);
         let mut rows = Vec::new();
         while rows.len() < RECORDS && text.at < BYTES {
             text.skip_blank_lines();
@@ -93,21 +93,21 @@ impl<'a> Opening<'a> {
     }
 
     /// For a table to train on: a header is what has words over numbers, or words that do not come again.
-    pub(super) fn verdict(&self, special: &Special) -> Verdict {
-        use Column::{Name, Number};
+    pub(super) fn verdict(&self, special: &SpecialColumns) -> HeaderVerdict {
+        use ColumnRef::{Name, Number};
         let given = || special.label.iter().chain(&special.weights).chain(&special.ignore).chain(&special.category);
         if given().any(|column| matches!(column, Name(_))) {
-            return Verdict::plain(true);
+            return HeaderVerdict::plain(true);
         }
         let n = i64::try_from(self.first.len()).unwrap_or(i64::MAX);
-        let is_number = |column: &Column, at: i64| matches!(column, Number(k) if *k == at + 1 || n + *k == at);
+        let is_number = |column: &ColumnRef, at: i64| matches!(column, Number(k) if *k == at + 1 || n + *k == at);
         let features: Vec<usize> =
             (0..n).zip(0..).filter(|(at, _)| !given().any(|column| is_number(column, *at))).map(|(_, at)| at).collect();
         let label = (0..n).zip(0..).find(|(at, _)| special.label.iter().any(|column| is_number(column, *at)));
         self.by_evidence(&features, label.map(|(_, at)| at))
     }
 
-    fn by_evidence(&self, features: &[usize], label: Option<usize>) -> Verdict {
+    fn by_evidence(&self, features: &[usize], label: Option<usize>) -> HeaderVerdict {
         let named = |at: usize| format!("`header = {}` of [data.csv] says otherwise", at == 0);
         let numbers = features.iter().filter(|&&at| self.of_first(at) == Kinds::NUMBER).count();
         let over_numbers = features.iter().chain(&label).filter(|&&at| self.stands_over(at)).count();
@@ -118,12 +118,12 @@ impl<'a> Opening<'a> {
                     named(1)
                 )
             };
-            return Verdict { is_header: true, note: (numbers > 0).then(note) };
+            return HeaderVerdict { is_header: true, note: (numbers > 0).then(note) };
         }
         if numbers > 0 {
             let is_header = self.counts(features) && label.is_none_or(|at| !self.comes_again(at));
             let note = || format!("line 1 is taken for a header, because it counts the columns; {}", named(1));
-            return Verdict { is_header, note: is_header.then(note) };
+            return HeaderVerdict { is_header, note: is_header.then(note) };
         }
         let words: Vec<usize> = features.iter().copied().filter(|&at| !is_missing(&self.first[at])).collect();
         if let Some(&at) = words.iter().find(|&&at| self.comes_again(at)) {
@@ -133,9 +133,9 @@ impl<'a> Opening<'a> {
                 at + 1,
                 named(0)
             );
-            return Verdict { is_header: false, note: Some(note) };
+            return HeaderVerdict { is_header: false, note: Some(note) };
         }
-        Verdict::plain(!words.is_empty())
+        HeaderVerdict::plain(!words.is_empty())
     }
 
     /// Whether a word, or a date, stands over nothing but numbers, or a word over nothing but dates.
@@ -160,21 +160,24 @@ impl<'a> Opening<'a> {
 
     /// For a model: a header has names of the model's columns, and a row as many cells as the model has features, all numbers where
     /// those are numbers.
-    pub(super) fn verdict_for(&self, wanted: &Wanted) -> Verdict {
+    pub(super) fn verdict_for(&self, wanted: &ModelColumns) -> HeaderVerdict {
         let Some(names) = &wanted.feature_names else { return self.verdict(&wanted.special) };
         let label = wanted.special.label.iter().filter_map(|column| match column {
-            Column::Name(name) => Some(name),
-            Column::Number(_) => None,
+            ColumnRef::Name(name) => Some(name),
+            ColumnRef::Number(_) => None,
         });
         let known: Vec<&[u8]> = names.iter().chain(label).map(|name| name.as_bytes()).collect();
         if self.first.iter().any(|cell| known.contains(&&**cell)) || self.first.len() != wanted.n_features {
-            return Verdict::plain(true);
+            return HeaderVerdict::plain(true);
         }
         let is_text = |at: usize| {
             let column = wanted.encoding.as_ref().and_then(|encoding| encoding.columns().get(at));
             column.is_some_and(|column| column.kind() == crate::data::CellKind::Text)
         };
-        let fits = |at: usize| is_text(at) || self.of_first(at) != Kinds::WORD;
-        Verdict::plain(!(0..self.first.len()).all(fits))
+        // Numbers with the other sign before their decimals are numbers, too, with which a row goes on to its own error.
+        let is_number =
+            |at: usize| [false, true].map(|comma| Kinds::of(&self.first[at], comma)).contains(&Kinds::NUMBER);
+        let fits = |at: usize| is_text(at) || self.of_first(at) != Kinds::WORD || is_number(at);
+        HeaderVerdict::plain(!(0..self.first.len()).all(fits))
     }
 }

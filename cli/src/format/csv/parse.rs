@@ -3,14 +3,14 @@
 //! A line end within quotes ends no record. The number of quotes before it tells which it is: even outside, odd within.
 
 use super::cell::{Kinds, Marks};
-use super::header::{Opening, Verdict, likeliest};
-use super::row::{Piece, RowLayout};
-use super::text::{Fault, Text};
+use super::header::{HeaderVerdict, Opening, likeliest};
+use super::row::{RecordRows, RowLayout};
+use super::text::{CsvText, TextFault};
 use crate::data::Features;
-use crate::format::columns::{Complaint, Plan, Role, Special, Wanted};
+use crate::format::columns::{Complaint, ModelColumns, Plan, Role, SpecialColumns};
 use crate::format::float::Float;
 use crate::format::limit;
-use crate::format::open::Source;
+use crate::format::open::ByteSource;
 use crate::format::{DataError, Position};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -29,9 +29,9 @@ pub(super) struct Settings<'a> {
     pub(super) comma: bool,
     /// Whether the first line is a header; decided by its cells by default.
     pub(super) header: Option<bool>,
-    pub(super) special: &'a Special,
+    pub(super) special: &'a SpecialColumns,
     /// The model that the rows are for.
-    pub(super) wanted: Option<&'a Wanted>,
+    pub(super) wanted: Option<&'a ModelColumns>,
 }
 
 /// A text whose columns are known, before its rows.
@@ -41,7 +41,7 @@ pub(super) struct OpenText {
     pub(super) kinds: Vec<Kinds>,
     pub(super) note: Option<String>,
     file: PathBuf,
-    source: Source,
+    source: ByteSource,
     marks: Marks,
     block: Vec<u8>,
     carry: Vec<u8>,
@@ -61,7 +61,7 @@ pub(in crate::format) struct Head {
 /// Target of rows as they are parsed.
 pub(super) trait RowSink<T>: Send {
     /// Puts the rows of pieces behind its own.
-    fn put(&mut self, pieces: Vec<Piece<T>>) -> Result<(), DataError>;
+    fn put(&mut self, pieces: Vec<RecordRows<T>>) -> Result<(), DataError>;
 
     /// Bytes of the rows so far.
     fn bytes(&self) -> u64;
@@ -70,7 +70,7 @@ pub(super) trait RowSink<T>: Send {
     fn n_rows(&self) -> usize;
 }
 
-impl<T: Copy + Send> RowSink<T> for Piece<T> {
+impl<T: Copy + Send> RowSink<T> for RecordRows<T> {
     fn put(&mut self, pieces: Vec<Self>) -> Result<(), DataError> {
         for piece in pieces {
             self.labels.append(&piece.labels);
@@ -94,7 +94,7 @@ impl<T: Copy + Send> RowSink<T> for Piece<T> {
 
 /// Opens a text; `plan` gives the columns their roles from the header, where there is one, and their number.
 pub(super) fn open(
-    mut source: Source,
+    mut source: ByteSource,
     settings: &Settings<'_>,
     plan: impl Fn(Option<Vec<String>>, usize) -> Result<Plan, Complaint>,
 ) -> Result<OpenText, DataError> {
@@ -108,13 +108,13 @@ pub(super) fn open(
     let (block, carry) = next_block(&mut source, Vec::new())?;
     let delimiter = settings.delimiter.unwrap_or_else(|| likeliest(&block, settings.comma));
     let marks = Marks { delimiter, comma: settings.comma };
-    let mut text = Text::new(&block, marks);
+    let mut text = CsvText::new(&block, marks);
     text.skip_blank_lines();
     let (start, line) = (text.at, text.line);
     let first = text.record().map_err(|fault| fault.at(&file, 0))?;
     let opening = Opening::new(&first, &text);
-    let Verdict { is_header, note } = match (settings.header, settings.wanted) {
-        (Some(is_header), _) => Verdict { is_header, note: None },
+    let HeaderVerdict { is_header, note } = match (settings.header, settings.wanted) {
+        (Some(is_header), _) => HeaderVerdict { is_header, note: None },
         (None, Some(wanted)) => opening.verdict_for(wanted),
         (None, None) => opening.verdict(settings.special),
     };
@@ -168,14 +168,17 @@ impl OpenText {
 
     /// The rows of the first megabytes, in double precision.
     pub(super) fn beginning(&self, layout: &RowLayout) -> Result<Features<'static>, DataError> {
-        let mut rows = Piece::default();
+        let mut rows = RecordRows::default();
         rows.put(parse(&self.block[self.at..], self.marks, layout, self.n_lines, &self.file)?)?;
         Ok(f64::features(layout.n_numbers, rows.values))
     }
 
     /// Reads all rows of a table that is features as it is.
-    pub(super) fn features<T: Float>(self, layout: &RowLayout) -> Result<(Features<'static>, Piece<T>), DataError> {
-        let mut rows = Piece::default();
+    pub(super) fn features<T: Float>(
+        self,
+        layout: &RowLayout,
+    ) -> Result<(Features<'static>, RecordRows<T>), DataError> {
+        let mut rows = RecordRows::default();
         self.rows(layout, &mut rows)?;
         rows.values.shrink_to_fit();
         Ok((T::features(layout.n_numbers, std::mem::take(&mut rows.values)), rows))
@@ -183,7 +186,7 @@ impl OpenText {
 }
 
 /// The next whole records, and the beginning of a record after them.
-fn next_block(source: &mut Source, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), DataError> {
+fn next_block(source: &mut ByteSource, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), DataError> {
     loop {
         if source.read_up_to(&mut block, BLOCK)? == 0 {
             return Ok((block, Vec::new()));
@@ -214,9 +217,9 @@ fn parse<T: Float>(
     layout: &RowLayout,
     lines_before: usize,
     file: &Path,
-) -> Result<Vec<Piece<T>>, DataError> {
-    let parse = |bytes| Text::new(bytes, marks).piece(layout);
-    let pieces: Vec<Result<Piece<T>, Fault>> = cut(block).into_par_iter().map(parse).collect();
+) -> Result<Vec<RecordRows<T>>, DataError> {
+    let parse = |bytes| CsvText::new(bytes, marks).piece(layout);
+    let pieces: Vec<Result<RecordRows<T>, TextFault>> = cut(block).into_par_iter().map(parse).collect();
     let (mut parsed, mut n_lines) = (Vec::with_capacity(pieces.len()), lines_before);
     for piece in pieces {
         let mut piece = piece.map_err(|fault| fault.at(file, n_lines))?;

@@ -2,13 +2,13 @@
 
 use super::CsvConfig;
 use super::parse::RowSink;
-use super::row::{Piece, RowLayout};
+use super::row::{RecordRows, RowLayout};
 use crate::data::blocks::DataPart;
 use crate::data::precision::blurred;
 use crate::format::DataError;
 use crate::format::columns::Role;
 use crate::format::float::Float;
-use crate::format::open::Source;
+use crate::format::open::ByteSource;
 use crate::format::pieces::{PieceSink, RowPiece, StreamedData};
 use crate::format::reading::Reading;
 use std::path::Path;
@@ -23,8 +23,8 @@ struct Passing<'a, 'b> {
 }
 
 impl<T: Float> RowSink<T> for Passing<'_, '_> {
-    fn put(&mut self, pieces: Vec<Piece<T>>) -> Result<(), DataError> {
-        for Piece { values, labels, weights, n_rows, .. } in pieces {
+    fn put(&mut self, pieces: Vec<RecordRows<T>>) -> Result<(), DataError> {
+        for RecordRows { values, labels, weights, n_rows, .. } in pieces {
             self.n_rows += n_rows;
             let weights = self.is_weighted.then_some(weights);
             (self.sink)(self.part, RowPiece { features: T::features(self.width, values), labels, weights })?;
@@ -74,7 +74,7 @@ impl CsvConfig {
         self.check(path)?;
         let is_train = part == DataPart::Train;
         let names = facts.feature_names.clone();
-        let mut opened = self.opened(Source::open(path)?, names.as_deref(), names.is_some())?;
+        let mut opened = self.opened(ByteSource::open(path)?, names.as_deref(), names.is_some())?;
         if is_train && super::has_dates(&opened) {
             return Ok(false);
         }

@@ -1,7 +1,7 @@
 //! Rows: each cell by what its column is for.
 
 use super::cell::{Kinds, is_out_of_range, not_a_number, number, shown};
-use super::text::{Fault, Text};
+use super::text::{CsvText, TextFault};
 use crate::data::{CellKind, LabelColumn};
 use crate::format::columns::{Plan, Role};
 use crate::format::float::{Float, prefix};
@@ -103,7 +103,7 @@ impl Misfits {
 
 /// The rows of some records.
 #[derive(Default)]
-pub(super) struct Piece<T> {
+pub(super) struct RecordRows<T> {
     pub(super) values: Vec<T>,
     /// Of each number, whether single precision does not hold all its values as they are written.
     pub(super) inexact: Vec<bool>,
@@ -117,15 +117,15 @@ pub(super) struct Piece<T> {
     pub(super) n_lines: usize,
 }
 
-impl Text<'_> {
+impl CsvText<'_> {
     /// All rows of the text.
-    pub(super) fn piece<T: Float>(mut self, layout: &RowLayout) -> Result<Piece<T>, Fault> {
+    pub(super) fn piece<T: Float>(mut self, layout: &RowLayout) -> Result<RecordRows<T>, TextFault> {
         let width = layout.n_numbers;
-        let mut piece = Piece {
+        let mut piece = RecordRows {
             inexact: vec![false; width],
             words: vec![LabelColumn::new(); layout.n_words],
             misfits: vec![Misfits::default(); if layout.learns { width } else { 0 }],
-            ..Piece::default()
+            ..RecordRows::default()
         };
         // A cell has a byte and something behind it: blank lines make no rows, whatever the header promises.
         let n_rows = memchr::memchr_iter(b'\n', self.bytes).count() + 1;
@@ -142,7 +142,7 @@ impl Text<'_> {
         }
     }
 
-    fn row<T: Float>(&mut self, layout: &RowLayout, into: &mut Piece<T>) -> Result<(), Fault> {
+    fn row<T: Float>(&mut self, layout: &RowLayout, into: &mut RecordRows<T>) -> Result<(), TextFault> {
         let (base, start) = (into.values.len(), self.line);
         into.values.resize(base + layout.n_numbers, T::default());
         let last = layout.uses.len() - 1;
@@ -188,8 +188,8 @@ impl Text<'_> {
         layout: &RowLayout,
         column: usize,
         j: usize,
-        into: &mut Piece<T>,
-    ) -> Result<T, Fault> {
+        into: &mut RecordRows<T>,
+    ) -> Result<T, TextFault> {
         let (line, cell) = (self.line, self.cell()?);
         let comma = self.marks.comma;
         if let Some(value) = number::<T>(&cell, comma) {
@@ -209,8 +209,8 @@ impl Text<'_> {
         column: usize,
         j: usize,
         kind: CellKind,
-        into: &mut Piece<T>,
-    ) -> Result<T, Fault> {
+        into: &mut RecordRows<T>,
+    ) -> Result<T, TextFault> {
         let (line, cell) = (self.line, self.cell()?);
         if let Some(value) = date::number(&cell, kind) {
             return Ok(T::of(value));
@@ -224,7 +224,7 @@ impl Text<'_> {
         }
         let problem = format!("{}: found {}, expected {expected}", layout.plan.shown(column), quote(&shown(&cell)));
         let hint = if layout.of_model { OF_DATES } else { WORD };
-        Err(Fault { line, problem, hint: Some(hint) })
+        Err(TextFault { line, problem, hint: Some(hint) })
     }
 
     /// Whether a cell that is not of the kind of its column stays for now, as a missing value: where it is one that is allowed, or one that
@@ -235,7 +235,7 @@ impl Text<'_> {
         (column, j): (usize, usize),
         line: usize,
         cell: &[u8],
-        into: &mut Piece<T>,
+        into: &mut RecordRows<T>,
     ) -> bool {
         if is_missing_number(cell) {
             return layout.fills(column);
@@ -251,12 +251,12 @@ impl Text<'_> {
         true
     }
 
-    fn bad_number(&self, layout: &RowLayout, column: usize, line: usize, cell: &[u8]) -> Fault {
+    fn bad_number(&self, layout: &RowLayout, column: usize, line: usize, cell: &[u8]) -> TextFault {
         let (problem, hint) = not_a_number(&shown(cell), self.marks, layout.of_model);
-        Fault { line, problem: format!("{}: {problem}", layout.plan.shown(column)), hint: Some(hint) }
+        TextFault { line, problem: format!("{}: {problem}", layout.plan.shown(column)), hint: Some(hint) }
     }
 
-    fn word(&mut self, layout: &RowLayout, column: usize, into: &mut LabelColumn) -> Result<(), Fault> {
+    fn word(&mut self, layout: &RowLayout, column: usize, into: &mut LabelColumn) -> Result<(), TextFault> {
         let (line, cell) = (self.line, self.cell()?);
         if is_missing(&cell) {
             if !layout.fills(column) {
@@ -267,33 +267,38 @@ impl Text<'_> {
         }
         let Ok(word) = std::str::from_utf8(&cell) else {
             let problem = format!("{}: {} is not UTF-8 text", layout.plan.shown(column), quote(&shown(&cell)));
-            return Err(Fault { line, problem, hint: Some("save the file as UTF-8") });
+            return Err(TextFault { line, problem, hint: Some("save the file as UTF-8") });
         };
         into.push(word);
         Ok(())
     }
 
-    fn weight(&mut self, layout: &RowLayout, column: usize, into: &mut Vec<f32>) -> Result<(), Fault> {
+    fn weight(&mut self, layout: &RowLayout, column: usize, into: &mut Vec<f32>) -> Result<(), TextFault> {
         let (line, cell) = (self.line, self.cell()?);
         let weight = number(&cell, self.marks.comma).filter(|w| weights::is_weight(*w));
         into.push(weight.ok_or_else(|| {
             let problem = format!("{}: {}", layout.plan.shown(column), weights::problem(&shown(&cell)));
-            Fault { line, problem, hint: Some(weights::HINT) }
+            TextFault { line, problem, hint: Some(weights::HINT) }
         })?);
         Ok(())
     }
 
-    fn label(&mut self, layout: &RowLayout, column: usize, into: &mut LabelColumn) -> Result<(), Fault> {
+    fn label(&mut self, layout: &RowLayout, column: usize, into: &mut LabelColumn) -> Result<(), TextFault> {
         let (line, cell) = (self.line, self.cell()?);
-        push_text(into, &cell).map_err(|problem| Fault {
+        push_text(into, &cell).map_err(|problem| TextFault {
             line,
             problem: format!("{}: {problem}", layout.plan.shown(column)),
-            hint: Some("the label is a whole number or a word"),
+            hint: Some(match &*cell {
+                b"" => {
+                    "a row without a label cannot be learned from: take it out of the file; `predict` needs no labels"
+                }
+                _ => "the label is a whole number or a word",
+            }),
         })
     }
 
     /// The mistake of a row with another number of cells.
-    fn ragged(&mut self, layout: &RowLayout, line: usize, mut found: usize, more: bool) -> Fault {
+    fn ragged(&mut self, layout: &RowLayout, line: usize, mut found: usize, more: bool) -> TextFault {
         if more {
             self.at += 1;
             found += self.record().map_or(1, |cells| cells.len());
@@ -302,6 +307,6 @@ impl Text<'_> {
         let cells = if found == 1 { "cell" } else { "cells" };
         let like = if layout.plan.names.is_some() { "the header" } else { "the first row" };
         let problem = format!("found {found} {cells}, expected {expected} as in {like}");
-        Fault { line, problem, hint: Some("is this the right delimiter? a cell that holds it must be quoted") }
+        TextFault { line, problem, hint: Some("is this the right delimiter? a cell that holds it must be quoted") }
     }
 }

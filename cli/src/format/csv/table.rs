@@ -5,7 +5,7 @@
 
 use super::cell::Kinds;
 use super::parse::{OpenText, RowSink};
-use super::row::{Misfits, Piece, RowLayout};
+use super::row::{Misfits, RecordRows, RowLayout};
 use crate::data::{CellKind, Cells, Frame, FrameColumn, LabelColumn};
 use crate::format::columns::Role;
 use crate::format::known::{FrameRows, KnownColumns, none};
@@ -47,7 +47,7 @@ impl<'l> Builder<'l> {
 }
 
 impl RowSink<f64> for Builder<'_> {
-    fn put(&mut self, pieces: Vec<Piece<f64>>) -> Result<(), DataError> {
+    fn put(&mut self, pieces: Vec<RecordRows<f64>>) -> Result<(), DataError> {
         let width = self.layout.n_numbers;
         for piece in pieces {
             for (j, column) in self.numbers.iter_mut().enumerate() {

@@ -166,7 +166,7 @@ fn columns_are_what_all_their_cells_are() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     std::fs::write(&path, &text).unwrap();
-    let csv = CsvConfig { category: vec![Column::Name("zip".into())], ..CsvConfig::of(&path) };
+    let csv = CsvConfig { category: vec![ColumnRef::Name("zip".into())], ..CsvConfig::of(&path) };
     let frame = csv.load(&Reading { cells, ..Reading::default() }).unwrap().frame.unwrap();
     let kinds: Vec<CellKind> = frame.columns().iter().map(|column| column.kind).collect();
     assert_eq!(kinds, [CellKind::Text, CellKind::Text, CellKind::Date, CellKind::Time]);
@@ -242,7 +242,8 @@ fn a_comma_may_stand_before_decimals() {
         let error = load(text, &format!("label = -1\ndecimal = ','\n{keys}")).unwrap_err().to_string();
         assert!(error.ends_with(problem), "{error}");
     }
-    let wanted = Wanted { n_features: 2, decimal: Decimal::Comma, header: Some(false), ..Wanted::default() };
+    let wanted =
+        ModelColumns { n_features: 2, decimal: Decimal::Comma, header: Some(false), ..ModelColumns::default() };
     let table = read(source(b"1,5;2,5\n").unwrap(), Some(&wanted)).unwrap();
     assert_eq!(table.features, Features::F32(Dense::new(2, vec![1.5, 2.5])));
 }
@@ -328,15 +329,19 @@ fn the_test_part_is_matched_by_name() {
 fn a_model_takes_its_columns_wherever_they_stand() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x");
-    let named = Wanted {
+    let named = ModelColumns {
         n_features: 2,
         feature_names: Some(vec!["a".into(), "b".into()]),
-        special: Special { label: Some(Column::Name("y".into())), ..Special::default() },
-        ..Wanted::default()
+        special: SpecialColumns { label: Some(ColumnRef::Name("y".into())), ..SpecialColumns::default() },
+        ..ModelColumns::default()
     };
-    let by_number = Special { label: Some(Column::Number(-1)), ignore: vec![Column::Number(1)], ..Special::default() };
-    let unnamed = Wanted { feature_names: None, special: by_number, ..named.clone() };
-    let read = |text: &str, wanted: &Wanted| {
+    let by_number = SpecialColumns {
+        label: Some(ColumnRef::Number(-1)),
+        ignore: vec![ColumnRef::Number(1)],
+        ..SpecialColumns::default()
+    };
+    let unnamed = ModelColumns { feature_names: None, special: by_number, ..named.clone() };
+    let read = |text: &str, wanted: &ModelColumns| {
         std::fs::write(&path, text).unwrap();
         read_table_for(&path, Some(Format::Csv), wanted)
     };
@@ -351,7 +356,7 @@ fn a_model_takes_its_columns_wherever_they_stand() {
         assert_eq!(table.features, Features::F32(Dense::new(2, vec![1.0, 2.0])), "{text}");
         assert_eq!(table.labels.is_some(), labelled, "{text}");
     }
-    let problem = |text: &str, wanted: &Wanted| read(text, wanted).unwrap_err().problem;
+    let problem = |text: &str, wanted: &ModelColumns| read(text, wanted).unwrap_err().problem;
     assert_eq!(problem("a,c\n1,2\n", &named), "there is no column `b`, which the model has as a feature");
     assert_eq!(problem("c,d\n1,2\n", &named), "there is no column `a` (and 1 more), which the model has as a feature");
     assert_eq!(problem("a,b,a\n1,2,1\n", &named), "column `a` occurs twice");
@@ -413,8 +418,8 @@ proptest! {
             let cells = cells.iter().map(f32::to_string);
             writer.write_record(cells.chain([format!("x{label}x")])).unwrap();
         }
-        let special = Special { label: Some(Column::Name("class".into())), ..Special::default() };
-        let wanted = Wanted { n_features: 3, special, ..Wanted::default() };
+        let special = SpecialColumns { label: Some(ColumnRef::Name("class".into())), ..SpecialColumns::default() };
+        let wanted = ModelColumns { n_features: 3, special, ..ModelColumns::default() };
         let table = read(source(&writer.into_inner().unwrap()).unwrap(), Some(&wanted)).unwrap();
         let expected: Vec<f32> = rows.iter().flat_map(|(cells, _)| cells.clone()).collect();
         prop_assert_eq!(table.features, Features::F32(Dense::new(3, expected)));

@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use std::path::Path;
 
 /// Mistake in a piece: the line, from 0, and the words.
-pub(super) struct Fault {
+pub(super) struct TextFault {
     pub(super) line: usize,
     pub(super) problem: String,
     pub(super) hint: Option<&'static str>,
 }
 
-impl Fault {
+impl TextFault {
     pub(super) fn at(self, file: &Path, lines_before: usize) -> DataError {
         let hint = self.hint.map(str::to_owned);
         DataError { hint, ..DataError::content(file, Position::Line(lines_before + self.line + 1), self.problem) }
@@ -20,7 +20,7 @@ impl Fault {
 }
 
 /// Text on its way through a reader.
-pub(super) struct Text<'a> {
+pub(super) struct CsvText<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
     /// Lines before `at`.
@@ -28,7 +28,7 @@ pub(super) struct Text<'a> {
     pub(super) marks: Marks,
 }
 
-impl<'a> Text<'a> {
+impl<'a> CsvText<'a> {
     pub(super) fn new(bytes: &'a [u8], marks: Marks) -> Self {
         Self { bytes, at: 0, line: 0, marks }
     }
@@ -81,7 +81,7 @@ impl<'a> Text<'a> {
     }
 
     /// All cells of a record, as text.
-    pub(super) fn record(&mut self) -> Result<Vec<Cow<'a, [u8]>>, Fault> {
+    pub(super) fn record(&mut self) -> Result<Vec<Cow<'a, [u8]>>, TextFault> {
         let mut cells = Vec::new();
         self.align(true);
         loop {
@@ -96,7 +96,7 @@ impl<'a> Text<'a> {
     }
 
     /// The cell at hand without blanks and quotes; stops at the delimiter or line end behind it.
-    pub(super) fn cell(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
+    pub(super) fn cell(&mut self) -> Result<Cow<'a, [u8]>, TextFault> {
         let blanks =
             self.bytes[self.at..].iter().take_while(|b| matches!(b, b' ' | b'\t') && **b != self.marks.delimiter);
         let start = self.at + blanks.count();
@@ -115,9 +115,9 @@ impl<'a> Text<'a> {
     }
 
     /// The rest of a quoted cell.
-    fn quoted(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
+    fn quoted(&mut self) -> Result<Cow<'a, [u8]>, TextFault> {
         let opened = self.line;
-        let fault = |line, problem: String, hint| Err(Fault { line, problem, hint: Some(hint) });
+        let fault = |line, problem: String, hint| Err(TextFault { line, problem, hint: Some(hint) });
         let mut cell = Cow::Borrowed(&self.bytes[self.at..self.at]);
         loop {
             let rest = &self.bytes[self.at..];

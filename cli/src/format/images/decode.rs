@@ -67,7 +67,7 @@ impl Kind {
         }
     }
 
-    fn decode(self, bytes: &[u8]) -> Result<Decoded, String> {
+    fn decode(self, bytes: &[u8]) -> Result<DecodedImage, String> {
         match self {
             Self::Png => png(bytes),
             Self::Jpeg => jpeg(bytes),
@@ -82,7 +82,7 @@ impl Kind {
 
 /// A loss on the way from the file to the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(super) enum Omission {
     /// The lower 8 of 16 bits.
     Depth,
     /// An alpha channel that is not opaque everywhere.
@@ -93,7 +93,7 @@ pub(super) enum Loss {
     Frames,
 }
 
-impl Loss {
+impl Omission {
     pub(super) const ALL: [Self; 4] = [Self::Depth, Self::Alpha, Self::Orientation, Self::Frames];
 
     /// The sentence about `n` images.
@@ -117,7 +117,7 @@ impl Loss {
 pub(in crate::format) struct Image {
     pub(in crate::format) shape: ImageShape,
     pub(in crate::format) pixels: Vec<u8>,
-    pub(super) losses: Vec<Loss>,
+    pub(super) losses: Vec<Omission>,
 }
 
 impl Image {
@@ -131,7 +131,7 @@ impl Image {
 }
 
 /// Pixels as a decoder gives them: one to four values each, the second and the fourth being alpha.
-struct Decoded {
+struct DecodedImage {
     width: usize,
     height: usize,
     values: usize,
@@ -141,7 +141,7 @@ struct Decoded {
     orientation: Option<u16>,
 }
 
-impl Decoded {
+impl DecodedImage {
     fn new((width, height): (usize, usize), values: usize, pixels: Vec<u8>) -> Self {
         Self { width, height, values, pixels, deep: false, several: false, orientation: None }
     }
@@ -156,7 +156,7 @@ impl Decoded {
         let alpha = values % 2 == 0 && pixels.iter().skip(values - 1).step_by(values).any(|&alpha| alpha < u8::MAX);
         let turned = self.orientation.is_some_and(|orientation| orientation > 1);
         let found = [self.deep, alpha, turned, self.several];
-        let losses = Loss::ALL.into_iter().zip(found).filter(|(_, found)| *found).map(|(loss, _)| loss).collect();
+        let losses = Omission::ALL.into_iter().zip(found).filter(|(_, found)| *found).map(|(loss, _)| loss).collect();
         let planes = (0..channels).flat_map(|plane| pixels.iter().skip(plane).step_by(values).copied());
         Ok(Image { shape: ImageShape { channels, height, width }, pixels: planes.collect(), losses })
     }
@@ -172,7 +172,7 @@ pub(in crate::format) fn decode(bytes: &[u8]) -> Result<Image, String> {
     let decoded = caught(|| kind.decode(bytes));
     let decoded = decoded.unwrap_or_else(|| Err("its data contradict each other".into()));
     decoded
-        .and_then(Decoded::in_planes)
+        .and_then(DecodedImage::in_planes)
         .map_err(|problem| format!("the {} image cannot be decoded: {problem}", kind.name()))
 }
 
@@ -204,7 +204,7 @@ fn options() -> DecoderOptions {
     DecoderOptions::new_safe().set_strict_mode(true).set_max_width(LONGEST).set_max_height(LONGEST)
 }
 
-fn png(bytes: &[u8]) -> Result<Decoded, String> {
+fn png(bytes: &[u8]) -> Result<DecodedImage, String> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: memory() });
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(in_words)?;
@@ -215,10 +215,10 @@ fn png(bytes: &[u8]) -> Result<Decoded, String> {
     let mut pixels = vec![0; reader.output_buffer_size().ok_or("it is too large")?];
     let frame = reader.next_frame(&mut pixels).map_err(in_words)?;
     let orientation = reader.info().exif_metadata.as_deref().and_then(orientation);
-    Ok(Decoded { deep, several, orientation, ..Decoded::new(size, frame.color_type.samples(), pixels) })
+    Ok(DecodedImage { deep, several, orientation, ..DecodedImage::new(size, frame.color_type.samples(), pixels) })
 }
 
-fn jpeg(bytes: &[u8]) -> Result<Decoded, String> {
+fn jpeg(bytes: &[u8]) -> Result<DecodedImage, String> {
     let options = options();
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(in_words)?;
@@ -228,10 +228,10 @@ fn jpeg(bytes: &[u8]) -> Result<Decoded, String> {
     decoder.set_options(options.jpeg_set_out_colorspace(space));
     let pixels = decoder.decode().map_err(in_words)?;
     let orientation = decoder.exif().and_then(|exif| orientation(exif));
-    Ok(Decoded { orientation, ..Decoded::new(size, values, pixels) })
+    Ok(DecodedImage { orientation, ..DecodedImage::new(size, values, pixels) })
 }
 
-fn webp(bytes: &[u8]) -> Result<Decoded, String> {
+fn webp(bytes: &[u8]) -> Result<DecodedImage, String> {
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).map_err(in_words)?;
     decoder.set_memory_limit(memory());
     let (width, height) = decoder.dimensions();
@@ -240,15 +240,15 @@ fn webp(bytes: &[u8]) -> Result<Decoded, String> {
     decoder.read_image(&mut pixels).map_err(in_words)?;
     let orientation = decoder.exif_metadata().ok().flatten().and_then(|exif| orientation(&exif));
     let (values, several) = (if decoder.has_alpha() { 4 } else { 3 }, decoder.num_frames() > 1);
-    Ok(Decoded { several, orientation, ..Decoded::new(size, values, pixels) })
+    Ok(DecodedImage { several, orientation, ..DecodedImage::new(size, values, pixels) })
 }
 
-fn bmp(bytes: &[u8]) -> Result<Decoded, String> {
+fn bmp(bytes: &[u8]) -> Result<DecodedImage, String> {
     let mut decoder = BmpDecoder::new_with_options(ZCursor::new(bytes), options());
     decoder.decode_headers().map_err(debugged)?;
     let size = check_size(decoder.dimensions().ok_or("it has no header")?)?;
     let values = decoder.colorspace().ok_or("it has no header")?.num_components();
-    Ok(Decoded::new(size, values, decoder.decode().map_err(debugged)?))
+    Ok(DecodedImage::new(size, values, decoder.decode().map_err(debugged)?))
 }
 
 /// Refuses a TIFF whose first directory promises more values than the file has bytes, for which the decoder takes memory before it looks.
@@ -280,7 +280,7 @@ fn check_directory(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-fn tiff(bytes: &[u8]) -> Result<Decoded, String> {
+fn tiff(bytes: &[u8]) -> Result<DecodedImage, String> {
     check_directory(bytes)?;
     let mut limits = tiff::decoder::Limits::default();
     (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (memory(), memory());
@@ -304,10 +304,10 @@ fn tiff(bytes: &[u8]) -> Result<Decoded, String> {
         tiff::decoder::DecodingResult::U16(pixels) => (true, upper_bytes(&pixels)),
         _ => return Err("its values are not whole numbers from 0".into()),
     };
-    Ok(Decoded { deep, several: decoder.more_images(), orientation, ..Decoded::new(size, values, pixels) })
+    Ok(DecodedImage { deep, several: decoder.more_images(), orientation, ..DecodedImage::new(size, values, pixels) })
 }
 
-fn gif(bytes: &[u8]) -> Result<Decoded, String> {
+fn gif(bytes: &[u8]) -> Result<DecodedImage, String> {
     const VALUES: usize = 4;
     let mut options = gif::DecodeOptions::new();
     options.set_color_output(gif::ColorOutput::RGBA);
@@ -325,10 +325,10 @@ fn gif(bytes: &[u8]) -> Result<Decoded, String> {
         pixels.get_mut(at..at + row).ok_or("its frame is larger than the image")?.copy_from_slice(line);
     }
     let several = decoder.next_frame_info().is_ok_and(|next| next.is_some());
-    Ok(Decoded { several, ..Decoded::new(size, VALUES, pixels) })
+    Ok(DecodedImage { several, ..DecodedImage::new(size, VALUES, pixels) })
 }
 
-fn pnm(bytes: &[u8]) -> Result<Decoded, String> {
+fn pnm(bytes: &[u8]) -> Result<DecodedImage, String> {
     let mut decoder = PPMDecoder::new_with_options(ZCursor::new(bytes), options());
     decoder.decode_headers().map_err(debugged)?;
     let size = check_size(decoder.dimensions().ok_or("it has no header")?)?;
@@ -341,7 +341,7 @@ fn pnm(bytes: &[u8]) -> Result<Decoded, String> {
         DecodingResult::U16(pixels) => (true, upper_bytes(&pixels)),
         _ => return Err("its values are not whole numbers from 0".into()),
     };
-    Ok(Decoded { deep, ..Decoded::new(size, values, pixels) })
+    Ok(DecodedImage { deep, ..DecodedImage::new(size, values, pixels) })
 }
 
 /// Width, height and the value of white of a PNM image.

@@ -19,7 +19,7 @@ const HEAD: u64 = 1024;
 
 /// An image and its class.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Labelled {
+pub(super) struct LabelledImage {
     pub(super) class: String,
     pub(super) file: PathBuf,
 }
@@ -28,7 +28,7 @@ pub(super) struct Labelled {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Images in the order of their classes and of their names.
-    pub(super) images: Vec<Labelled>,
+    pub(super) images: Vec<LabelledImage>,
     /// Files passed over, by kind.
     passed: BTreeMap<String, usize>,
 }
@@ -73,7 +73,7 @@ impl Listing {
                 // A link might lead back up.
                 if path.is_symlink() { self.pass("links to folders".to_owned()) } else { self.walk(class, &path)? }
             } else if is_image(&path)? {
-                self.images.push(Labelled { class: class.to_owned(), file: path });
+                self.images.push(LabelledImage { class: class.to_owned(), file: path });
             } else {
                 self.pass(kind(&path));
             }

@@ -39,7 +39,7 @@ fn weights_come_in_the_order_of_the_names() {
 fn every_kind_is_decoded_whatever_its_name() {
     let image = |name: &str| read_image(&fixture("kinds").join(name)).unwrap();
     let (grey, rgb) = (&expected(0)[..12], &expected(0)[..]);
-    let (deep, alpha) = (&[Loss::Depth][..], &[Loss::Alpha][..]);
+    let (deep, alpha) = (&[Omission::Depth][..], &[Omission::Alpha][..]);
     for (name, pixels, losses) in [
         ("palette.png", rgb, &[][..]),
         ("alpha.png", rgb, &[]),
@@ -57,13 +57,13 @@ fn every_kind_is_decoded_whatever_its_name() {
         ("clear.png", rgb, alpha),
         ("clear.webp", rgb, alpha),
         ("clear.tiff", rgb, alpha),
-        ("turned.png", rgb, &[Loss::Orientation]),
-        ("turned.webp", rgb, &[Loss::Orientation]),
-        ("turned.tiff", rgb, &[Loss::Orientation]),
-        ("two.png", rgb, &[Loss::Frames]),
-        ("two.webp", rgb, &[Loss::Frames]),
-        ("two.tiff", rgb, &[Loss::Frames]),
-        ("two.gif", rgb, &[Loss::Frames]),
+        ("turned.png", rgb, &[Omission::Orientation]),
+        ("turned.webp", rgb, &[Omission::Orientation]),
+        ("turned.tiff", rgb, &[Omission::Orientation]),
+        ("two.png", rgb, &[Omission::Frames]),
+        ("two.webp", rgb, &[Omission::Frames]),
+        ("two.tiff", rgb, &[Omission::Frames]),
+        ("two.gif", rgb, &[Omission::Frames]),
     ] {
         let found = image(name);
         let shape = ImageShape { channels: pixels.len() / 12, height: 3, width: 4 };
@@ -78,7 +78,7 @@ fn jpeg_is_decoded_in_grey_and_in_colour() {
         ("progressive.jpg", &[200, 100, 50], &[]),
         ("flat-grey.jpg", &[77], &[]),
         ("cmyk.jpg", &[200, 100, 50], &[]),
-        ("turned.jpg", &[200, 100, 50], &[Loss::Orientation]),
+        ("turned.jpg", &[200, 100, 50], &[Omission::Orientation]),
     ] {
         let found = read_image(&fixture("kinds").join(name)).unwrap();
         assert_eq!((found.shape.channels, found.losses.as_slice()), (values.len(), losses), "{name}");
@@ -121,7 +121,7 @@ fn colours_that_are_not_read_are_named() {
 fn a_file_alone_is_a_row() {
     let table = read_table(&fixture("kinds/grey.png"), None).unwrap();
     assert_eq!((table.features.n_rows(), table.features.n_features()), (1, 12));
-    let of_colours = Wanted { n_features: 36, ..Wanted::default() };
+    let of_colours = ModelColumns { n_features: 36, ..ModelColumns::default() };
     let table = read_table_for(&fixture("kinds/grey.png"), None, &of_colours).unwrap();
     assert_eq!(table.features, Features::U8(Dense::new(36, expected(0)[..12].repeat(3))));
     for name in ["webp.jpg", "bmp.jpg", "tiff.jpg", "gif.jpg", "ppm.jpg", "flat.jpg", "grey.png"] {

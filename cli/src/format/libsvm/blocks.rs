@@ -4,7 +4,7 @@ use super::{IndexBase, line};
 use crate::data::{Csr, LabelColumn};
 use crate::format::float::Float;
 use crate::format::limit;
-use crate::format::open::{Source, looks_like};
+use crate::format::open::{ByteSource, looks_like};
 use crate::format::{DataError, Position};
 use rayon::prelude::*;
 use std::path::Path;
@@ -27,7 +27,7 @@ struct LineBlock<T: Clone + 'static> {
 /// Reads all rows; `labelled` says whether a row begins with a label. The base that is found is put in the place of `auto`: 1 until
 /// an index 0 is seen, which moves what was read before.
 pub(super) fn read<T: Float>(
-    mut source: Source,
+    mut source: ByteSource,
     labelled: bool,
     index_base: &mut IndexBase,
 ) -> Result<(Csr<'static, u32, T>, LabelColumn), DataError> {
@@ -78,7 +78,7 @@ pub(super) fn read<T: Float>(
 
 /// Passes all rows on as they are read, their indices counted from `base`.
 pub(super) fn visit(
-    mut source: Source,
+    mut source: ByteSource,
     base: u32,
     take: &mut (dyn FnMut(Csr<'static>, LabelColumn) -> Result<(), DataError> + Send),
 ) -> Result<(), DataError> {
@@ -104,7 +104,7 @@ pub(super) fn visit(
 }
 
 /// Refuses files that can be no libsvm text, and passes the byte order mark over.
-fn begin(source: &mut Source) -> Result<(), DataError> {
+fn begin(source: &mut ByteSource) -> Result<(), DataError> {
     let wrong = |problem| Err(DataError::content(source.file(), Position::File, problem));
     if source.head().is_empty() {
         return wrong("found an empty file, expected libsvm text");
@@ -119,7 +119,7 @@ fn begin(source: &mut Source) -> Result<(), DataError> {
 }
 
 /// The next whole lines, and the beginning of a line after them.
-fn next_block(source: &mut Source, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), DataError> {
+fn next_block(source: &mut ByteSource, mut block: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), DataError> {
     loop {
         let old = block.len();
         if source.read_up_to(&mut block, BLOCK)? == 0 {

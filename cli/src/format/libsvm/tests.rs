@@ -80,14 +80,14 @@ fn indices_count_from_one_or_from_zero() {
     }
     // Rows to predict count from the base that the configuration names.
     for (base, row) in [(IndexBase::Zero, [0.0, 5.0]), (IndexBase::Auto, [5.0, 0.0]), (IndexBase::One, [5.0, 0.0])] {
-        let wanted = Wanted { n_features: 2, index_base: base, ..Wanted::default() };
+        let wanted = ModelColumns { n_features: 2, index_base: base, ..ModelColumns::default() };
         let Features::Sparse(mut rows) = read(source(b"1:5\n").unwrap(), Some(&wanted)).unwrap().features else {
             panic!()
         };
         rows.set_n_features(2);
         assert_eq!(rows.to_dense(), row, "{base:?}");
     }
-    let wanted = Wanted { index_base: IndexBase::One, ..Wanted::default() };
+    let wanted = ModelColumns { index_base: IndexBase::One, ..ModelColumns::default() };
     let error = read(source(b"1 0:5\n").unwrap(), Some(&wanted)).unwrap_err();
     assert!(error.to_string().ends_with(":1:3: feature index 0; indices count from 1"), "{error}");
 }

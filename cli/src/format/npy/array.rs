@@ -2,13 +2,13 @@
 
 mod rows;
 
-use super::header::{OBJECT, Unread, conversion, element, parse, shown};
+use super::header::{HeaderProblem, OBJECT, conversion, element, parse, shown};
 use super::vectors::ascii;
-use super::{Name, Opened};
+use super::{Name, NpyFile};
 use crate::data::precision::single;
 use crate::data::{Dense, Features, ImageShape};
 use crate::format::float::Float;
-use crate::format::open::{Source, looks_like};
+use crate::format::open::{ByteSource, looks_like};
 use crate::format::reading::{FILLED, LACKS};
 use crate::format::{DataError, Position};
 use crate::format::{limit, quote};
@@ -25,7 +25,7 @@ const CHUNK: u64 = 1 << 20;
 /// An array whose header has been read.
 pub(super) struct Array {
     pub(super) file: PathBuf,
-    pub(super) source: Source,
+    pub(super) source: ByteSource,
     pub(super) kind: u8,
     pub(super) size: usize,
     pub(super) big: bool,
@@ -48,7 +48,7 @@ pub(super) enum MissingCells {
 
 /// A matrix of numbers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Matrix {
+pub struct NumberMatrix {
     /// Row-major.
     pub values: Vec<f64>,
     /// Rows and columns.
@@ -59,7 +59,7 @@ pub struct Matrix {
 ///
 /// # Errors
 /// [`DataError`] when the file is not there, or not such an array.
-pub fn matrix(path: &Path) -> Result<Matrix, DataError> {
+pub fn matrix(path: &Path) -> Result<NumberMatrix, DataError> {
     Array::alone(path)?.matrix()
 }
 
@@ -74,14 +74,14 @@ pub fn indices(path: &Path) -> Result<Vec<usize>, DataError> {
 impl Array {
     /// The one array of a file.
     fn alone(path: &Path) -> Result<Self, DataError> {
-        match Opened::open(path)? {
-            Opened::Array(array) => Ok(*array),
-            Opened::Archive(archive) => Name::of(None, &[]).or_sole(&archive).pick(&archive, "numbers", ""),
+        match NpyFile::open(path)? {
+            NpyFile::Array(array) => Ok(*array),
+            NpyFile::Archive(archive) => Name::of(None, &[]).or_sole(&archive).pick(&archive, "numbers", ""),
         }
     }
 
     /// Opens an array that is kept in memory.
-    pub(super) fn open(source: Source) -> Result<Self, DataError> {
+    pub(super) fn open(source: ByteSource) -> Result<Self, DataError> {
         let array = Self::begin(source)?;
         // Elements become floats, unless they are bytes or text.
         let becomes_float = matches!((array.kind, array.size), (b'f' | b'i' | b'u', 2..));
@@ -91,7 +91,7 @@ impl Array {
     }
 
     /// Reads the header.
-    pub(super) fn begin(mut source: Source) -> Result<Self, DataError> {
+    pub(super) fn begin(mut source: ByteSource) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
         let wrong = |problem: String| DataError::content(&file, Position::Byte(0), problem);
         if !source.head().starts_with(b"\x93NUMPY") {
@@ -117,8 +117,8 @@ impl Array {
         }
         let header = String::from_utf8_lossy(&header).into_owned();
         let parsed = parse(&header).map_err(|problem| match problem {
-            Unread::Damaged(problem) => wrong(format!("the header is not NumPy's: {problem}")),
-            Unread::Records => wrong("elements are records, expected numbers or strings".into())
+            HeaderProblem::Damaged(problem) => wrong(format!("the header is not NumPy's: {problem}")),
+            HeaderProblem::Records => wrong("elements are records, expected numbers or strings".into())
                 .with_hint("save numpy.lib.recfunctions.structured_to_unstructured(x)"),
         })?;
         let (descr, fortran, shape) = parsed;
@@ -352,7 +352,7 @@ impl Array {
     }
 
     /// The numbers of a matrix.
-    pub(super) fn matrix(mut self) -> Result<Matrix, DataError> {
+    pub(super) fn matrix(mut self) -> Result<NumberMatrix, DataError> {
         let [rows, columns] = self.shape[..] else {
             return Err(self.wrong(format!("the shape is {}, expected a matrix", shown(&self.shape))));
         };
@@ -360,7 +360,7 @@ impl Array {
         limit::check(&self.file, self.n_bytes / self.size as u64 * 8)?;
         let values = self.floats::<f64>(VALUE);
         let values = values.map_err(|error| error.with_hint("only finite numbers can be compared: replace it"))?;
-        Ok(Matrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
+        Ok(NumberMatrix { values: self.arranged(values, &[0, 1]), shape: [rows, columns] })
     }
 
     /// The numbers of a vector of integers.

@@ -3,7 +3,7 @@
 use super::array::{Array, MissingCells};
 use super::{Name, zip};
 use crate::data::{CellKind, Cells, Encoding, Features, Frame, FrameColumn};
-use crate::format::columns::Column;
+use crate::format::columns::ColumnRef;
 use crate::format::known::KnownColumns;
 use crate::format::reading::encoding_error;
 use crate::format::{DataError, KeptColumn, Position, Table, quote};
@@ -57,8 +57,8 @@ pub(super) fn nothing_to_keep(array: &Array) -> DataError {
 }
 
 /// The arrays of an archive that are carried along.
-pub(super) fn kept(archive: &zip::Archive, keep: &[Column], n_rows: usize) -> Result<Vec<KeptColumn>, DataError> {
-    let column = |column: &Column| {
+pub(super) fn kept(archive: &zip::Archive, keep: &[ColumnRef], n_rows: usize) -> Result<Vec<KeptColumn>, DataError> {
+    let column = |column: &ColumnRef| {
         let name = column.name();
         let array = Name::of(Some(&name), &[]).pick(archive, "cells to keep", "")?.column()?;
         if array.len() == n_rows {

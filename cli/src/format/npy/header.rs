@@ -40,27 +40,27 @@ pub(super) fn element(descr: &str) -> Option<(u8, usize, bool)> {
 }
 
 /// Problem of a header.
-pub(super) enum Unread {
+pub(super) enum HeaderProblem {
     Records,
     Damaged(String),
 }
 
 /// Element, order and shape from the Python dictionary of a header.
-pub(super) fn parse(header: &str) -> Result<(String, bool, Vec<usize>), Unread> {
+pub(super) fn parse(header: &str) -> Result<(String, bool, Vec<usize>), HeaderProblem> {
     let after = |key: &str| {
         let quoted = [format!("'{key}'"), format!("\"{key}\"")];
         let at = quoted.iter().find_map(|q| header.find(q.as_str()).map(|at| at + q.len()));
         let rest = at.and_then(|at| header[at..].trim_start().strip_prefix(':'));
-        rest.map(str::trim_start).ok_or_else(|| Unread::Damaged(format!("it has no {}", quote(key))))
+        rest.map(str::trim_start).ok_or_else(|| HeaderProblem::Damaged(format!("it has no {}", quote(key))))
     };
     let descr = after("descr")?;
     let mark = descr.chars().next().filter(|c| matches!(c, '\'' | '"'));
-    let Some(mark) = mark else { return Err(Unread::Records) };
+    let Some(mark) = mark else { return Err(HeaderProblem::Records) };
     let descr = descr[1..].split(mark).next().unwrap_or_default().to_owned();
     let fortran = after("fortran_order")?.starts_with("True");
     let inner = after("shape")?.strip_prefix('(').and_then(|s| s.split(')').next());
-    let inner = inner.ok_or_else(|| Unread::Damaged("its shape is no tuple".into()))?;
+    let inner = inner.ok_or_else(|| HeaderProblem::Damaged("its shape is no tuple".into()))?;
     let dims = inner.split(',').map(str::trim).filter(|dim| !dim.is_empty());
-    let size = |dim: &str| dim.parse().map_err(|_| Unread::Damaged(format!("its shape has {}", quote(dim))));
+    let size = |dim: &str| dim.parse().map_err(|_| HeaderProblem::Damaged(format!("its shape has {}", quote(dim))));
     Ok((descr, fortran, dims.map(size).collect::<Result<_, _>>()?))
 }

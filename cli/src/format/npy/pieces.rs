@@ -1,10 +1,10 @@
 //! `.npy` arrays in pieces: rows that lie one after another.
 
 use super::array::Array;
-use super::{LABELS, Labels, Name, NpyConfig};
+use super::{LABELS, LabelArray, Name, NpyConfig};
 use crate::data::LabelColumn;
 use crate::data::blocks::DataPart;
-use crate::format::open::Source;
+use crate::format::open::ByteSource;
 use crate::format::pieces::{PieceSink, RowPiece, StreamedData, rows_of};
 use crate::format::reading::Reading;
 use crate::format::{DataError, Position};
@@ -63,7 +63,7 @@ type TakeRows<'t> =
 
 impl<'a> PartRows<'a> {
     fn open(path: &'a Path, labels: Option<&'a Path>) -> Result<Option<Self>, DataError> {
-        let source = Source::open(path)?;
+        let source = ByteSource::open(path)?;
         let (Some(labels), true) = (labels, source.head().starts_with(b"\x93NUMPY")) else { return Ok(None) };
         let array = Array::begin(source)?;
         Ok(array.is_in_rows().then_some(Self { array, path, labels }))
@@ -71,7 +71,7 @@ impl<'a> PartRows<'a> {
 
     fn pass(&mut self, name: &Name<'_>, notes: &mut Vec<String>, take: &mut TakeRows<'_>) -> Result<(), DataError> {
         let (n, together) = (self.array.n_rows(), rows_of(self.array.row_bytes()));
-        let labels = Labels::of_file(self.labels, name)?.of_rows(n, self.path, notes)?;
+        let labels = LabelArray::of_file(self.labels, name)?.of_rows(n, self.path, notes)?;
         for first in (0..n).step_by(together) {
             let rows = first..(first + together).min(n);
             let features = self.array.next_rows(first, rows.len())?;

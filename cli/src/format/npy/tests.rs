@@ -9,7 +9,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn archive(name: &str) -> zip::Archive {
-    zip::Archive::open(Source::open(&fixture(name)).unwrap()).unwrap()
+    zip::Archive::open(ByteSource::open(&fixture(name)).unwrap()).unwrap()
 }
 
 fn array(archive: &zip::Archive, name: &str) -> Array {
@@ -310,7 +310,7 @@ fn elements_that_are_no_numbers_come_with_a_way_to_numbers() {
         assert!(error.to_string().contains(problem), "{error}");
         assert!(error.hint.as_deref().unwrap().contains(hint), "{name}: {:?}", error.hint);
     }
-    let labels = Array::open(Source::open(&fixture("objects.npy")).unwrap()).unwrap().labels().unwrap_err();
+    let labels = Array::open(ByteSource::open(&fixture("objects.npy")).unwrap()).unwrap().labels().unwrap_err();
     assert_eq!(labels.hint.unwrap(), "save y.astype(str)");
 }
 
@@ -335,7 +335,7 @@ fn damaged_archives_are_refused() {
 #[test]
 fn the_format_is_told_by_the_content() {
     for name in ["version3.npy", "kinds.npz"] {
-        let source = Source::open(&fixture(name)).unwrap();
+        let source = ByteSource::open(&fixture(name)).unwrap();
         assert_eq!(Format::detect(Path::new("-"), source.head()), Some(Format::Npy), "{name}");
     }
 }

@@ -1,7 +1,7 @@
 //! The members of a zip archive: the directory by the crate `zip`, the bytes as a stream.
 
 use crate::format::caught::caught;
-use crate::format::open::Source;
+use crate::format::open::ByteSource;
 use crate::format::{DataError, Position};
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
@@ -38,7 +38,7 @@ impl<T: Read + Seek + Send> ReadSeek for T {}
 
 impl Archive {
     /// Reads the directory of an archive; one from a pipe, or compressed once more, is kept in memory.
-    pub(super) fn open(mut source: Source) -> Result<Self, DataError> {
+    pub(super) fn open(mut source: ByteSource) -> Result<Self, DataError> {
         let file = source.file().to_path_buf();
         let bytes = if source.reopen()?.is_some() {
             MemberBytes::File
@@ -89,11 +89,11 @@ impl Archive {
     }
 
     /// The bytes of an array.
-    pub(super) fn array(&self, name: &str) -> Option<Result<Source, DataError>> {
+    pub(super) fn array(&self, name: &str) -> Option<Result<ByteSource, DataError>> {
         let member = self.members.iter().find(|m| array_name(&m.name) == name)?;
         let label = PathBuf::from(format!("{}[{name}]", self.file.display()));
         let reader = self.member(member).map_err(|e| damaged(&label, &e.to_string()));
-        Some(reader.and_then(|reader| Source::from_reader(&label, reader, None)))
+        Some(reader.and_then(|reader| ByteSource::from_reader(&label, reader, None)))
     }
 
     fn member(&self, member: &ArchiveMember) -> io::Result<Box<dyn Read + Send>> {

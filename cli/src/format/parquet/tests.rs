@@ -1,8 +1,8 @@
 use super::MAGIC;
 use crate::data::{Dataset, Features};
-use crate::format::columns::Special;
+use crate::format::columns::SpecialColumns;
 use crate::format::open::tests::{gzip, source};
-use crate::format::{Column, DataConfig, DataError, Format, TypedConfig, Wanted, read_source, read_table_for};
+use crate::format::{ColumnRef, DataConfig, DataError, Format, ModelColumns, TypedConfig, read_source, read_table_for};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -113,11 +113,11 @@ fn bytes_stay_bytes_where_both_parts_are() {
 
 #[test]
 fn a_model_takes_its_columns_wherever_they_stand() {
-    let named = |label: &str| Wanted {
+    let named = |label: &str| ModelColumns {
         n_features: 3,
         feature_names: Some(["one", "two", "three"].map(str::to_owned).to_vec()),
-        special: Special { label: Some(Column::Name(label.into())), ..Special::default() },
-        ..Wanted::default()
+        special: SpecialColumns { label: Some(ColumnRef::Name(label.into())), ..SpecialColumns::default() },
+        ..ModelColumns::default()
     };
     let table = read_table_for(&fixture("typed.zstd.parquet"), None, &named("kind")).unwrap();
     assert_eq!((values(&table.features), table.labels.unwrap().len()), (expected().as_slice(), 12));
@@ -199,12 +199,12 @@ fn bad_cells_and_columns_are_named() {
 fn damaged_files_are_refused() {
     let whole = std::fs::read(fixture("encodings.parquet")).unwrap();
     let read = |bytes: &[u8]| {
-        let special = Special {
-            label: Some(Column::Name("kind".into())),
-            ignore: vec![Column::Name("lengths".into())],
-            ..Special::default()
+        let special = SpecialColumns {
+            label: Some(ColumnRef::Name("kind".into())),
+            ignore: vec![ColumnRef::Name("lengths".into())],
+            ..SpecialColumns::default()
         };
-        let wanted = Wanted { special, ..Wanted::default() };
+        let wanted = ModelColumns { special, ..ModelColumns::default() };
         read_source(source(bytes).unwrap(), Some(Format::Parquet), Some(&wanted))
     };
     let kept = read(&whole).unwrap();

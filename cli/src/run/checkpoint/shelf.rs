@@ -1,7 +1,7 @@
 //! The checkpoints in the folder of a run: which is the newest that can be read, and which go.
 
 use super::super::record::{RecordError, failed};
-use super::{Checkpoint, FOLDER, FORMAT, Unusable};
+use super::{Checkpoint, CheckpointFault, FOLDER, FORMAT};
 use crate::durable::{self, Refusal};
 use crate::format::limit;
 use std::fs;
@@ -48,14 +48,16 @@ impl Shelf {
         for number in numbers(&self.run).into_iter().rev() {
             let file = self.file(number);
             let read = durable::read_below(&self.run, &name(number), limit::get());
-            let read = read.map_err(|e| Unusable::Damaged(e.to_string()));
+            let read = read.map_err(|e| CheckpointFault::Damaged(e.to_string()));
             match read.and_then(|bytes| Checkpoint::from_bytes(&bytes)) {
                 Ok(checkpoint) => {
                     self.good = vec![number];
                     return Ok((checkpoint, file, notes));
                 }
-                Err(Unusable::Damaged(problem)) => notes.push(format!("{} cannot be used: {problem}", file.display())),
-                Err(Unusable::Newer(problem)) => {
+                Err(CheckpointFault::Damaged(problem)) => {
+                    notes.push(format!("{} cannot be used: {problem}", file.display()))
+                }
+                Err(CheckpointFault::Newer(problem)) => {
                     let problem = format!("{}: {problem}", file.display());
                     return Err(RecordError::Differs { problem, hint: "resume with the program that wrote it".into() });
                 }

@@ -49,10 +49,10 @@ fn any_flipped_bit_and_any_cut_is_noticed() {
         assert!(Checkpoint::from_bytes(&changed).is_err(), "bit {bit} of byte {}", bit / 8);
     }
     for len in 0..bytes.len() {
-        assert!(matches!(Checkpoint::from_bytes(&bytes[..len]), Err(Unusable::Damaged(_))), "{len} bytes");
+        assert!(matches!(Checkpoint::from_bytes(&bytes[..len]), Err(CheckpointFault::Damaged(_))), "{len} bytes");
     }
     let longer = [&bytes[..], b"x"].concat();
-    assert!(matches!(Checkpoint::from_bytes(&longer), Err(Unusable::Damaged(_))));
+    assert!(matches!(Checkpoint::from_bytes(&longer), Err(CheckpointFault::Damaged(_))));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_newer_format_is_told_from_damage() {
     let key = b"\"format_version\":\"";
     let at = bytes.windows(key.len()).position(|w| w == key).unwrap() + key.len();
     bytes[at] = b'2';
-    let Err(Unusable::Newer(problem)) = Checkpoint::from_bytes(&bytes) else { panic!("newer") };
+    let Err(CheckpointFault::Newer(problem)) = Checkpoint::from_bytes(&bytes) else { panic!("newer") };
     assert!(problem.starts_with("it has format version `2`, written by burn-svm "), "{problem}");
 }
 

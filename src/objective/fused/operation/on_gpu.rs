@@ -1,7 +1,7 @@
 //! The operation on Burn's GPU backends: its matrix products, and a kernel for the steps between them.
 
 use super::extension::FusedOperation;
-use crate::kernel::cube::{Labels, PenaltyFactors, Shares, charge, finish};
+use crate::kernel::cube::{LabelBuffers, PenaltyFactors, Shares, charge, finish};
 use crate::loss::Loss;
 use burn::backend::TensorMetadata;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
@@ -31,7 +31,7 @@ impl FusedOperation for CubeBackend {
         };
         let share = (1.0 / x.shape()[0].max(1) as f64) as f32;
         let scores = Self::float_matmul(x.clone(), weight.clone());
-        let (bias, labels) = (into_contiguous(bias), Labels { values: into_contiguous(labels), places: None });
+        let (bias, labels) = (into_contiguous(bias), LabelBuffers { values: into_contiguous(labels), places: None });
         let (losses, q) = charge(scores, Some(bias.clone()), labels, shares, rule, share);
         let product = Self::float_transpose(Self::float_matmul(Self::float_transpose(q.clone()), x));
         let penalty = PenaltyFactors { weight: 0.0, bias: 0.0 };

@@ -29,7 +29,7 @@ pub(super) fn suits(config: &SgdConfig, pass: &FusedPass<'_>) -> bool {
 }
 
 /// The models of a run in teams.
-pub(super) struct InPlace<'a> {
+pub(super) struct InPlaceEngine<'a> {
     config: &'a SgdConfig,
     problem: &'a Problem<'a>,
     members: &'a [Member],
@@ -38,7 +38,7 @@ pub(super) struct InPlace<'a> {
     teams: Vec<MemberTeam>,
 }
 
-impl<'a> InPlace<'a> {
+impl<'a> InPlaceEngine<'a> {
     /// The members in teams of equal size, as many as the threads share evenly.
     pub fn new(config: &'a SgdConfig, problem: &'a Problem<'a>, members: &'a [Member], pass: FusedPass<'a>) -> Self {
         let most = (TEAM_BYTES / (4 * pass.rows.n_features * problem.n_classes).max(1)).max(1);
@@ -52,7 +52,7 @@ impl<'a> InPlace<'a> {
     }
 }
 
-impl Engine for InPlace<'_> {
+impl Engine for InPlaceEngine<'_> {
     fn route(&self) -> Route {
         Route::Fused
     }
@@ -113,7 +113,7 @@ impl Engine for InPlace<'_> {
     }
 }
 
-impl SingleModel for InPlace<'_> {
+impl SingleModel for InPlaceEngine<'_> {
     fn measure(&mut self, rows: &[u32], metric: WatchedMetric) -> Result<f64, SolveError> {
         let (_, at) = self.teams[0].values(&self.pass.rows).swap_remove(0);
         if metric == WatchedMetric::Accuracy {

@@ -2,7 +2,7 @@
 //!
 //! | engine | models | gradient | step |
 //! |---|---|---|---|
-//! | [`InPlace`] | one or many | fused with the step | plain SGD on weights in place |
+//! | [`InPlaceEngine`] | one or many | fused with the step | plain SGD on weights in place |
 //! | [`Stepper`] | one | by Burn, by hand, or fused on the host or a GPU ([`Pass`]) | Burn's optimiser |
 //! | [`Stack`] | many | in tensor operations over all models | plain, or Burn's optimiser |
 
@@ -19,7 +19,7 @@ use super::stacked::Member;
 use crate::objective::FusedPass;
 use crate::solver::stop::WatchedMetric;
 use crate::solver::{GradientRoute, Problem, Route, SolveError};
-use in_place::InPlace;
+use in_place::InPlaceEngine;
 use stack::Stack;
 pub(super) use stepper::autodiff;
 use stepper::{Pass, Stepper};
@@ -124,14 +124,14 @@ pub(super) fn choose<'a>(
     };
     let [member] = members else {
         return match members.first().and_then(on_host) {
-            Some(pass) if config.is_plain() => Box::new(InPlace::new(config, problem, members, pass)),
+            Some(pass) if config.is_plain() => Box::new(InPlaceEngine::new(config, problem, members, pass)),
             _ => Box::new(Stack::new(config, problem, members)),
         };
     };
     let stepper = |pass| Box::new(Stepper::new(config, problem, member, pass));
     match on_host(member) {
         Some(pass) if config.is_plain() && in_place::suits(config, &pass) => {
-            return Box::new(InPlace::new(config, problem, members, pass));
+            return Box::new(InPlaceEngine::new(config, problem, members, pass));
         }
         Some(pass) => return stepper(Pass::Fused(pass)),
         None => {}

@@ -131,7 +131,7 @@ impl MemberTeam {
         let rows = &pass.rows;
         let shared = StepInput { pass, rules, rates: &rates, bias: self.bias.as_deref(), k, n: batch.len() };
         let weights = &self.weights;
-        let charge = |(((q, of_bias), losses), indices): (Group<'_>, &[u32])| {
+        let charge = |(((q, of_bias), losses), indices): (RowGroup<'_>, &[u32])| {
             rows.scores(weights, indices, q, columns);
             vectorized(TeamSlopes { shared: &shared, indices, q, of_bias, losses });
         };
@@ -173,7 +173,7 @@ impl MemberTeam {
 }
 
 /// Scores of a group of rows, its part of the bias's gradient, and its losses, as iterators zip them.
-type Group<'a> = ((&'a mut [f32], &'a mut [f32]), &'a mut [f64]);
+type RowGroup<'a> = ((&'a mut [f32], &'a mut [f32]), &'a mut [f64]);
 
 /// The part of a step that all rows share.
 struct StepInput<'a> {

@@ -33,6 +33,7 @@ mod optimizers; // the optimisers by name: each trains, the plain ones make the 
 mod pack; // folders of blocks: the rows of every format come back; damaged, foreign and half done ones are refused
 mod parts; // ascent in parts on several threads: the optimum of one, limits, interruptions, paths
 mod pipeline; // from configuration to model: determinism, routes, backends, storages, known optima, real data
+mod primal; // Newton's method on the objective: its gradient at the end, and the optimum of the interior point method on awkward rows
 mod program; // runs the binary in a folder of its own; tables of mistakes with the sentences that users read
 mod proofs; // certificates in twice the digits: no bound above, no stored model outside, on random problems of every kind
 mod proximal; // the proximal Newton method: every loss and bias against the interior point method, storages, devices, ends

@@ -1,19 +1,21 @@
-//! Choice of the method that finishes: ascent, or one of second order, whose price can be estimated: the interior point method, or proximal Newton
-//! where that is too expensive.
+//! Choice of the method that finishes: ascent, or one of second order, whose price can be estimated: Newton's method on the objective where the loss is
+//! one for it, the interior point method, or proximal Newton where that is too expensive.
 //!
 //! Ascent continues as long as its gap falls so fast that the goal is nearer than the other's price. It has to have cost as much itself before it
 //! is given up for the interior point method, and for the proximal one as much less as the goal is further away than the price. All is counted
 //! in visits to a row, not in seconds: the same problem always takes the same method.
 
-use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError};
+use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError, cost};
 use crate::objective::Objective;
-use crate::solver::newton::{self, Limits, PASSES, Price};
+use crate::solver::newton::{self, Limits, Method, PASSES, Price};
 use crate::solver::{Fit, Observer, StopReason};
 
-/// Seconds that the interior point method may take, and either where ascent has come to its last epoch.
+/// Seconds that another method may take where ascent has come to its last epoch.
 const LONG: f64 = 120.0;
 /// Multiple of the price of the proximal method after which ascent continues instead.
 const MOST: f64 = 2.0;
+/// Epochs that ascent takes to a gap of 1e-3 where C‖x‖² is small; they grow in proportion to 1 + C‖x‖², and by as many for each further 1e-3.
+const EPOCHS: f64 = 5.0;
 /// Epochs after which ascent on its own may count as stuck, and the fall of its gap over half of them below which it does.
 const PATIENCE: u64 = 2_000;
 const STANDSTILL: f64 = 1.05;
@@ -21,9 +23,11 @@ const STANDSTILL: f64 = 1.05;
 /// State of the decision.
 #[derive(Debug)]
 pub(super) struct Relay {
-    /// Of the method that may finish, and whether that is proximal Newton.
-    price: Option<Price>,
-    is_proximal: bool,
+    /// Of the methods that may finish, and the place of the one whose turn it is.
+    prices: Vec<Price>,
+    place: usize,
+    /// Typical ‖x‖².
+    square: f64,
     /// Whether it has begun, and whether it was given up.
     pub begun: bool,
     pub failed: bool,
@@ -33,14 +37,22 @@ pub(super) struct Relay {
 
 impl Relay {
     pub fn new(config: &DualConfig, problem: &Problem<'_>) -> Self {
-        let own = Price::of(problem).filter(|price| price.seconds <= LONG);
-        let price = (config.finish == Finish::Auto).then(|| own.unwrap_or_else(|| Price::of_proximal(problem)));
-        Self { price, is_proximal: own.is_none(), begun: false, failed: false, trail: Vec::new() }
+        let prices = if config.finish == Finish::Auto { Price::choices(problem) } else { Vec::new() };
+        let square = problem.source.typical_square(problem.train);
+        Self { prices, place: 0, square, begun: false, failed: false, trail: Vec::new() }
+    }
+
+    fn price(&self) -> Option<Price> {
+        self.prices.get(self.place).copied()
+    }
+
+    fn is_proximal(&self) -> bool {
+        self.price().is_some_and(|price| price.method == Method::Proximal)
     }
 
     /// For another λ.
     pub fn clear(&mut self) {
-        (self.begun, self.failed, self.trail) = (false, false, Vec::new());
+        (self.place, self.begun, self.failed, self.trail) = (0, false, false, Vec::new());
     }
 }
 
@@ -63,16 +75,17 @@ impl Ascent<'_, '_> {
     /// Whether the goal is further away than the price of the other method.
     #[allow(clippy::cast_precision_loss)]
     pub(super) fn is_dear(&self) -> bool {
-        let (Some(price), Some((gap, before, visits))) = (self.relay.price, self.fall()) else {
+        let (Some(price), Some((gap, before, visits))) = (self.relay.price(), self.fall()) else {
             return false;
         };
         let spent = self.visited as f64;
-        if self.relay.failed || (!self.relay.is_proximal && spent < price.visits) {
+        let is_proximal = self.relay.is_proximal();
+        if self.relay.failed || (!is_proximal && spent < price.visits) {
             return false;
         }
         let rate = (before / gap).ln() / visits;
         let left = (gap / self.config.gap.get().max(f64::MIN_POSITIVE)).ln();
-        let patience = if self.relay.is_proximal { (price.visits / spent).max(1.0) } else { 1.0 };
+        let patience = if is_proximal { (price.visits / spent).max(1.0) } else { 1.0 };
         // A gap that does not fall, or is no number, never arrives.
         let arrives = left <= rate * price.visits * patience;
         !arrives
@@ -81,12 +94,22 @@ impl Ascent<'_, '_> {
     /// Whether the time of the interior point method is negligible: then it does all of the work, and the result does not depend on
     /// the way there.
     pub(super) fn is_small(&self) -> bool {
-        self.relay.price.is_some_and(|price| price.is_small)
+        self.relay.price().is_some_and(|price| price.is_small)
+    }
+
+    /// Whether ascent need not begin: Newton's method on the objective costs less than the fewest epochs that it may take.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn is_done_at_once(&self) -> bool {
+        let n = self.state.rows.len() as f64;
+        let thousandths = self.config.gap.get().max(f64::MIN_POSITIVE).ln() / 1e-3f64.ln();
+        let least = EPOCHS * (1.0 + cost(self.lambda, self.problem.train.len()) * self.relay.square) * thousandths;
+        let is_cheap = |price: Price| price.method == Method::Primal && price.visits <= least * n;
+        self.is_small() || self.relay.price().is_some_and(is_cheap)
     }
 
     /// Whether the other method may finish a run whose epochs are up.
     pub(super) fn is_affordable(&self) -> bool {
-        !self.relay.failed && self.relay.price.is_some_and(|price| price.seconds <= LONG)
+        !self.relay.failed && self.relay.price().is_some_and(|price| price.seconds <= LONG)
     }
 
     /// Whether waiting is useless: no limit was given, the precision is the last, and the gap does not fall.
@@ -111,15 +134,19 @@ impl Ascent<'_, '_> {
             steps: self.sweeps,
             epochs: self.epochs(),
             polish: self.is_small(),
-            passes: self.relay.is_proximal.then_some(MOST * PASSES),
+            passes: self.relay.is_proximal().then_some(MOST * PASSES),
         };
-        let finish = if self.relay.is_proximal { newton::proximate } else { newton::finish };
-        let finished = finish(self.problem, &objective, limits, Some(self.bound), observer)?;
+        let method = self.relay.price().map_or(Method::Proximal, |price| price.method);
+        let finished = newton::finish(method, self.problem, &objective, limits, Some(self.bound), observer)?;
         if finished.stop == StopReason::Interrupted {
             observer.snapshot(self.snapshot()?);
         }
         self.bound = self.bound.max(finished.certificate.dual);
-        if finished.stop == StopReason::NoProgress && self.relay.is_proximal {
+        if finished.stop == StopReason::NoProgress && self.relay.place + 1 < self.relay.prices.len() {
+            self.relay.place += 1;
+            return self.hand_over(observer);
+        }
+        if finished.stop == StopReason::NoProgress && self.relay.is_proximal() {
             // Ascent continues from its own variables.
             (self.relay.begun, self.relay.failed) = (false, true);
             return self.run(observer);

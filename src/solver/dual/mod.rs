@@ -255,7 +255,7 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         let epochs = self.config.epochs.map_or(u64::MAX, |epochs| epochs.get() as u64);
         let limit = epochs.saturating_mul(n);
         observer.start(self.config.epochs.map_or(0, |_| epochs));
-        if self.relay.begun || self.is_small() {
+        if self.relay.begun || self.is_done_at_once() {
             return self.hand_over(observer);
         }
         if let Some(fit) = self.run_in_parts(observer)? {

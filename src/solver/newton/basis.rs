@@ -7,6 +7,7 @@
 //!
 //! The z come from a QR factorisation of the columns, each divided by its root mean square, those of the largest features first: a feature
 //! that depends on the ones before it has no number of its own. All of it in the linear algebra only: the problem stays the user's.
+//! A common size without orthogonality is had by the columns divided by their root mean square alone.
 
 use super::rows::LabelRows;
 use faer::linalg::matmul::matmul;
@@ -20,6 +21,15 @@ const DEPENDENT: f64 = 1e-11;
 const CONSTANT: f64 = 1e-13;
 /// Groups of parts that are factorised side by side: a fixed number, so that the result does not depend on that of the threads.
 const SHARES: usize = 16;
+
+/// Which numbers z take the place of the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BasisKind {
+    /// Orthogonal over the rows.
+    Orthogonal,
+    /// The columns themselves at a common size; orthogonal where there are more of them than rows.
+    Scaled,
+}
 
 /// See the module's documentation.
 pub(super) struct Basis {
@@ -35,7 +45,7 @@ pub(super) struct Basis {
 impl Basis {
     /// Of the columns of all parts, which are replaced by z. `centred` takes the mean off.
     #[allow(clippy::cast_precision_loss)]
-    pub fn replace(parts: &mut [LabelRows], width: usize, centred: bool) -> Self {
+    pub fn replace(parts: &mut [LabelRows], width: usize, centred: bool, kind: BasisKind) -> Self {
         let n = parts.iter().map(|part| part.rows.len()).sum::<usize>().max(1) as f64;
         let moment = |j: usize, of: &dyn Fn(f64) -> f64| {
             let sum = |part: &LabelRows| part.column(j).iter().map(|&x| of(x)).sum::<f64>();
@@ -51,6 +61,9 @@ impl Basis {
         let mut order: Vec<usize> = (0..width).filter(|&j| scale[j] > 0.0).collect();
         order.sort_by(|&a, &b| scale[b].total_cmp(&scale[a]));
         parts.par_iter_mut().for_each(|part| part.pick(&order, &mean, &scale));
+        if kind == BasisKind::Scaled && !order.is_empty() && order.len() as f64 <= n {
+            return Self::scaled(width, mean, &order, &scale);
+        }
         let (kept, coefficients) = independent(&triangle(parts, order.len()), n.sqrt());
         let rank = kept.len();
         let factor = Mat::from_fn(rank, rank, |i, j| coefficients[(i, kept[j])]);
@@ -71,6 +84,18 @@ impl Basis {
             smallest(&expand, &order, rank)
         };
         let penalty = product(lift.transpose(), lift.as_ref());
+        Self { rank, mean, expand, lift, penalty }
+    }
+
+    /// Of the columns in this order, divided by their scale.
+    fn scaled(width: usize, mean: Vec<f64>, order: &[usize], scale: &[f64]) -> Self {
+        let rank = order.len();
+        let (mut expand, mut lift) = (Mat::zeros(width, rank), Mat::zeros(width, rank));
+        let mut penalty = Mat::zeros(rank, rank);
+        for (at, &j) in order.iter().enumerate() {
+            (expand[(j, at)], lift[(j, at)]) = (scale[j], 1.0 / scale[j]);
+            penalty[(at, at)] = lift[(j, at)] * lift[(j, at)];
+        }
         Self { rank, mean, expand, lift, penalty }
     }
 

@@ -1,5 +1,6 @@
 //! An iterate of the interior point method: its variables, bounds and step.
 
+use super::basis::BasisKind;
 use super::point::{InteriorPoint, Shape};
 use super::rows::TrainingRows;
 use super::system::{BlockPattern, System};
@@ -57,7 +58,7 @@ impl<'a> Iterate<'a> {
     pub fn new(problem: &Problem<'a>, lambda: f64) -> Self {
         let loss: &'a Loss = &problem.objective.loss;
         let shape = Shape::new(loss, problem.n_classes);
-        let rows = TrainingRows::new(problem);
+        let rows = TrainingRows::new(problem, BasisKind::Orthogonal);
         let c = 1.0 / (lambda * problem.train.len() as f64);
         // A corrector costs as much as all else that is done to the rows.
         let blocks = Shape::blocks(loss);

@@ -1,4 +1,5 @@
-//! Two methods of second order: the interior point method, below, for problems of few features, whatever their scales; `proximal` for all others.
+//! Three methods of second order: the interior point method, below, for problems of few features, whatever their scales; `primal` for those of them whose loss is
+//! curved and whose classes meet no others; `proximal` for all others.
 //!
 //! ```text
 //! given:   the problem of `dual`; for each variable the slack that its bound leaves, and a product μ of the two
@@ -13,24 +14,26 @@
 
 mod basis;
 mod config;
+mod gram;
 mod iterate;
+mod machine;
 mod point;
 mod polish;
 mod price;
+mod primal;
 mod proximal;
 mod record;
 mod rows;
 mod system;
 
 pub use config::{NewtonConfig, NewtonMethod};
-pub(crate) use price::{PASSES, Price};
+pub(crate) use price::{Method, PASSES, Price};
 
 use super::checkpoint::Clock;
 use super::stop::StopReason;
 use super::{Fit, Observer, Problem, SolveError};
 use crate::objective::Objective;
 use iterate::Iterate;
-pub(in crate::solver) use proximal::finish as proximate;
 use record::{Candidate, NewtonProgress, Record};
 pub(super) use record::{Limits, NewtonResult};
 use std::time::Duration;
@@ -40,9 +43,6 @@ const ROUNDING: f64 = 1e-9;
 /// Iterations in which neither the gap nor μ comes down by a tenth, and iterations in all, after which the precision is exhausted.
 const STUCK: u32 = 20;
 const MOST: u64 = 200;
-
-/// Seconds on one core that the interior point method may take where no method is named.
-const AFFORDABLE: f64 = 120.0;
 
 /// Runs the solver; see the module's documentation.
 ///
@@ -62,21 +62,44 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
         polish: false,
         passes: None,
     };
-    let price = Price::of(problem);
-    let run = match config.method {
-        NewtonMethod::Auto if price.is_none_or(|price| price.seconds > AFFORDABLE) => proximate,
-        NewtonMethod::Proximal => proximate,
-        NewtonMethod::InteriorPoint if price.is_none() => {
-            let (d, k) = (problem.source.features.n_features(), problem.n_classes);
-            return Err(SolveError::TooLarge { n_features: d, n_classes: k });
+    let (d, n_classes) = (problem.source.features.n_features(), problem.n_classes);
+    let mut choices = match config.method {
+        NewtonMethod::Auto => Price::choices(problem),
+        NewtonMethod::InteriorPoint => {
+            vec![Price::of(problem).ok_or(SolveError::TooLarge { n_features: d, n_classes })?]
         }
-        NewtonMethod::Auto | NewtonMethod::InteriorPoint => {
-            limits.polish = price.is_some_and(|price| price.is_small);
-            finish
-        }
+        NewtonMethod::Proximal => vec![Price::of_proximal(problem)],
     };
-    let finished = run(problem, problem.objective, limits, None, observer)?;
-    Ok(finished.fit(problem, limits))
+    let mut before = None;
+    loop {
+        let price = choices.remove(0);
+        limits.polish = price.is_small;
+        let finished = finish(price.method, problem, problem.objective, limits, before, observer)?;
+        if finished.stop != StopReason::NoProgress || choices.is_empty() {
+            return Ok(finished.fit(problem, limits));
+        }
+        before = Some(finished.certificate.dual);
+    }
+}
+
+/// Runs a method until the gap is proved; λ is that of `objective`. `before` is a bound that was proved before.
+///
+/// # Errors
+/// As [`solve`].
+pub(super) fn finish(
+    method: Method,
+    problem: &Problem<'_>,
+    objective: &Objective,
+    limits: Limits,
+    before: Option<f64>,
+    observer: &mut dyn Observer,
+) -> Result<NewtonResult, SolveError> {
+    let run = match method {
+        Method::Primal => primal::finish,
+        Method::InteriorPoint => interior_point,
+        Method::Proximal => proximal::finish,
+    };
+    run(problem, objective, limits, before, observer)
 }
 
 /// Runs the interior point method from the middle of the sets until the gap is proved; λ is that of `objective`. `before` is a bound that was
@@ -84,7 +107,7 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
 ///
 /// # Errors
 /// As [`solve`].
-pub(super) fn finish(
+fn interior_point(
     problem: &Problem<'_>,
     objective: &Objective,
     limits: Limits,

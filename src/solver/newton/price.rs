@@ -1,6 +1,7 @@
-//! The price of the interior point method, known before it begins.
+//! The prices of the methods of second order, known before they begin.
 
 use super::point::Shape;
+use super::primal;
 use super::system::BlockPattern;
 use crate::data::Features;
 use crate::model::BiasRule;
@@ -22,9 +23,34 @@ const VISIT: f64 = 50e-9;
 const VISIT_CLASS: f64 = 8e-9;
 const VISIT_PRODUCT: f64 = 0.3e-9;
 
+/// Seconds on one core that a method with a factorised system may take where no method is named.
+const AFFORDABLE: f64 = 120.0;
+
+/// Steps that Newton's method on the objective is reckoned to take where nothing is bounded, and where margins are; rows that enter the sums of a class in
+/// all of them, relative to all rows.
+const STEPS: f64 = 12.0;
+const BOUNDED_STEPS: f64 = 30.0;
+const ENTERING: f64 = 1.5;
+/// Seconds of a multiply-add of these sums, and of a row in a step of a class beside its products.
+const SUM: f64 = 1.0 / 16e9;
+const STEP_ROW: f64 = 12e-9;
+
+/// Methods of second order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Newton's method on the objective.
+    Primal,
+    /// The interior point method.
+    InteriorPoint,
+    /// The proximal Newton method.
+    Proximal,
+}
+
 /// Estimated cost of a problem.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Price {
+    /// The method whose price it is.
+    pub method: Method,
     /// Seconds on one core, about.
     pub seconds: f64,
     /// Visits of coordinate ascent to a row that take as long.
@@ -36,6 +62,16 @@ pub(crate) struct Price {
 }
 
 impl Price {
+    /// The methods for a problem, each to be tried after the one before has failed.
+    pub fn choices(problem: &Problem<'_>) -> Vec<Self> {
+        let is_affordable = |price: &Self| price.seconds <= AFFORDABLE;
+        let last = Self::of(problem).filter(is_affordable).unwrap_or_else(|| Self::of_proximal(problem));
+        // A small problem has weights that do not depend on the way to them.
+        let first = Self::of_primal(problem)
+            .filter(|price| !last.is_small && is_affordable(price) && price.seconds < last.seconds);
+        first.into_iter().chain([last]).collect()
+    }
+
     /// Of the interior point method; `None` where its system is too large.
     #[allow(clippy::cast_precision_loss)]
     pub fn of(problem: &Problem<'_>) -> Option<Self> {
@@ -58,7 +94,29 @@ impl Price {
         }
         let multiply_adds = size.basis() + ITERATIONS * size.multiply_adds();
         let seconds = multiply_adds * MULTIPLY_ADD;
-        Some(Self { seconds, visits: seconds / visit(problem), bytes, is_small: multiply_adds <= SMALL })
+        let method = Method::InteriorPoint;
+        Some(Self { method, seconds, visits: seconds / visit(problem), bytes, is_small: multiply_adds <= SMALL })
+    }
+
+    /// Of Newton's method on the objective; `None` where the loss is none for it, or its sums are too large.
+    #[allow(clippy::cast_precision_loss)]
+    fn of_primal(problem: &Problem<'_>) -> Option<Self> {
+        let loss = &problem.objective.loss;
+        primal::factor(loss, problem.n_classes)?;
+        let (n, machines) = (problem.train.len() as f64, primal::count(problem.n_classes) as f64);
+        let features =
+            problem.source.features.n_features() as f64 + f64::from(u8::from(problem.objective.bias.has_bias()));
+        let width = features.min(n);
+        let bytes = 8.0 * (n * (features + 6.0 * machines) + (3.0 + 2.0 * machines) * width * width);
+        if width > LARGEST || bytes > MOST_BYTES {
+            return None;
+        }
+        let steps = if loss.set.is_bounded() { BOUNDED_STEPS } else { STEPS };
+        let basis = if features > n { 2.0 * n * features * width + 4.0 * features * width * width } else { 0.0 };
+        let sums = (1.0 + ENTERING * machines) * n * width * width / 2.0;
+        let step = (width.powi(3) / 6.0 + 3.0 * n * width) * MULTIPLY_ADD + n * STEP_ROW;
+        let seconds = basis * MULTIPLY_ADD + sums * SUM + steps * machines * step;
+        Some(Self { method: Method::Primal, seconds, visits: seconds / visit(problem), bytes, is_small: false })
     }
 
     /// Of the proximal method, roughly. With C·‖x‖² its systems get worse, with more rows for each feature better.
@@ -69,7 +127,8 @@ impl Price {
         let stiffness = (c * problem.source.typical_square(problem.train) * stored(problem) / n).sqrt();
         let passes = EASY + (PASSES - EASY) * stiffness.min(1.0);
         let seconds = passes * n * k * (PASS_CLASS + PASS_PRODUCT * stored(problem));
-        Self { seconds, visits: seconds / visit(problem), bytes: 8.0 * 8.0 * n * k, is_small: false }
+        let bytes = 8.0 * 8.0 * n * k;
+        Self { method: Method::Proximal, seconds, visits: seconds / visit(problem), bytes, is_small: false }
     }
 }
 

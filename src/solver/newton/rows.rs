@@ -3,21 +3,24 @@
 //! They are held in the numbers z of a [`Basis`], with the constant of a free bias after them: a class has the weights v of these, with the
 //! same scores and the regulariser `½ vᵀ(LᵀL)v`.
 
-use super::basis::Basis;
+use super::basis::{Basis, BasisKind};
 use crate::model::BiasRule;
 use crate::solver::Problem;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows of a part.
 const ROWS: usize = 256;
 /// Parts of a sum that threads take: a fixed number, so that the result does not depend on how many there are.
-const SHARES: usize = 16;
+pub(super) const SHARES: usize = 16;
 
 /// Some rows of one label.
 pub(super) struct LabelRows {
     pub label: usize,
+    /// Rows of the parts before.
+    pub first: usize,
     /// Indices into the data set.
     pub rows: Vec<u32>,
     /// The weight of each row times that of its class.
@@ -27,6 +30,11 @@ pub(super) struct LabelRows {
 }
 
 impl LabelRows {
+    /// Places of the rows in the order of all parts.
+    pub const fn range(&self) -> Range<usize> {
+        self.first..self.first + self.rows.len()
+    }
+
     /// The rows `[rows, width]`.
     pub fn matrix(&self) -> MatRef<'_, f64> {
         MatRef::from_column_major_slice(&self.columns, self.rows.len(), self.columns.len() / self.rows.len())
@@ -48,7 +56,7 @@ pub(super) struct TrainingRows {
 impl TrainingRows {
     /// Reads all of them.
     #[allow(clippy::cast_precision_loss)]
-    pub fn new(problem: &Problem<'_>) -> Self {
+    pub fn new(problem: &Problem<'_>, kind: BasisKind) -> Self {
         let (features, d) = (problem.source.features, problem.source.features.n_features());
         let bias = problem.objective.bias;
         // A regularised bias is the weight of a constant feature.
@@ -74,15 +82,24 @@ impl TrainingRows {
             }
             columns.extend(constant.iter().flat_map(|&scale| std::iter::repeat_n(scale, rows.len())));
             let weights = rows.iter().map(|&row| problem.row_weight(row)).collect();
-            LabelRows { label, rows: rows.to_vec(), weights, columns }
+            LabelRows { label, first: 0, rows: rows.to_vec(), weights, columns }
         };
         let mut parts: Vec<LabelRows> = chunks.par_iter().map(read).collect();
+        parts.iter_mut().fold(0, |first, part| {
+            part.first = first;
+            first + part.rows.len()
+        });
         let is_free = bias == BiasRule::Free;
-        let basis = Basis::replace(&mut parts, d + usize::from(constant.is_some()), is_free);
+        let basis = Basis::replace(&mut parts, d + usize::from(constant.is_some()), is_free, kind);
         if is_free {
             parts.iter_mut().for_each(|part| part.columns.resize(part.columns.len() + part.rows.len(), 1.0));
         }
         Self { parts, idle, width: basis.rank + usize::from(is_free), basis, bias, n_classes: problem.n_classes }
+    }
+
+    /// The rows of all parts.
+    pub fn n_rows(&self) -> usize {
+        self.parts.iter().map(|part| part.rows.len()).sum()
     }
 
     /// The numbers of all weights, class after class.
@@ -125,8 +142,8 @@ impl TrainingRows {
 
     /// The gradient of the regulariser, class after class.
     pub fn regularised(&self, v: &[f64]) -> Vec<f64> {
-        let mut out = vec![0.0; self.len()];
-        let (rank, width, k) = (self.basis.rank, self.width, self.n_classes);
+        let mut out = vec![0.0; v.len()];
+        let (rank, width, k) = (self.basis.rank, self.width, v.len() / self.width);
         let from = MatRef::from_column_major_slice_with_stride(v, rank, k, width);
         let to = MatMut::from_column_major_slice_with_stride_mut(&mut out, rank, k, width);
         matmul(to, Accum::Replace, self.penalty(), from, 1.0, Par::Seq);

@@ -59,7 +59,7 @@ pub(super) struct System {
     factors: Vec<Factor>,
 }
 
-struct Factor {
+pub(super) struct Factor {
     /// 1/√ of the diagonal.
     scale: Vec<f64>,
     llt: Llt<f64>,
@@ -227,7 +227,7 @@ fn centre(matrix: &mut Mat<f64>, width: usize, classes: usize) {
 
 impl Factor {
     /// Of a lower triangle. What rounding has made indefinite is lifted a little.
-    fn new(mut matrix: Mat<f64>) -> Option<Self> {
+    pub fn new(mut matrix: Mat<f64>) -> Option<Self> {
         let n = matrix.nrows();
         let scale: Vec<f64> = (0..n).map(|i| 1.0 / matrix[(i, i)].max(f64::MIN_POSITIVE).sqrt()).collect();
         for j in 0..n {
@@ -240,7 +240,7 @@ impl Factor {
         })
     }
 
-    fn solve(&self, values: &mut [f64]) {
+    pub fn solve(&self, values: &mut [f64]) {
         let scaled = |values: &mut [f64]| values.iter_mut().zip(&self.scale).for_each(|(v, s)| *v *= s);
         scaled(values);
         let n = values.len();

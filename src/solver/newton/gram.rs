@@ -1,0 +1,85 @@
+//! Sums of `w·z zᵀ` over a set of rows that changes little from step to step.
+
+use super::rows::{LabelRows, TrainingRows};
+use faer::linalg::matmul::triangular::{BlockStructure, matmul};
+use faer::{Accum, Mat, MatRef, Par};
+use rayon::prelude::*;
+
+/// Rows that are multiplied at a time.
+const BLOCK: usize = 512;
+/// Groups of parts that are summed side by side: a fixed number, so that the result does not depend on that of the threads.
+const SHARES: usize = 8;
+
+/// The lower triangle of `Σ w·z zᵀ` over the rows of a set.
+#[derive(Clone)]
+pub(super) struct Gram {
+    pub matrix: Mat<f64>,
+    /// Of every row, in the order of the parts, whether it is in the set.
+    inside: Vec<bool>,
+}
+
+impl Gram {
+    /// Of all rows.
+    pub fn new(rows: &TrainingRows) -> Self {
+        let length = rows.parts.len().div_ceil(SHARES).max(1);
+        let share = |parts: &[LabelRows]| {
+            let mut sum = Mat::zeros(rows.width, rows.width);
+            let all: Vec<usize> = parts.iter().flat_map(LabelRows::range).collect();
+            add(&mut sum, parts, 1.0, &all);
+            sum
+        };
+        let sums: Vec<Mat<f64>> = rows.parts.par_chunks(length).map(share).collect();
+        let mut matrix = Mat::zeros(rows.width, rows.width);
+        sums.iter().for_each(|sum| matrix += sum);
+        Self { matrix, inside: vec![true; rows.n_rows()] }
+    }
+
+    /// Goes over to another set of rows: by the rows that differ, or from nothing where that is less.
+    pub fn update(&mut self, rows: &TrainingRows, is_inside: impl Fn(usize) -> bool) {
+        let (mut kept, mut entering, mut leaving) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, inside) in self.inside.iter_mut().enumerate() {
+            let before = std::mem::replace(inside, is_inside(row));
+            match (*inside, before) {
+                (true, true) => kept.push(row),
+                (true, false) => entering.push(row),
+                (false, true) => leaving.push(row),
+                (false, false) => {}
+            }
+        }
+        if kept.len() <= leaving.len() {
+            self.matrix.fill(0.0);
+            add(&mut self.matrix, &rows.parts, 1.0, &kept);
+        } else {
+            add(&mut self.matrix, &rows.parts, -1.0, &leaving);
+        }
+        add(&mut self.matrix, &rows.parts, 1.0, &entering);
+    }
+}
+
+/// Adds `sign·Σ w·z zᵀ` of rows in ascending order.
+fn add(sum: &mut Mat<f64>, parts: &[LabelRows], sign: f64, mut rows: &[usize]) {
+    let width = sum.nrows();
+    let (mut block, mut held) = (vec![0.0; BLOCK * width], 0);
+    let mut multiply = |block: &[f64], held: usize| {
+        let rows = MatRef::from_column_major_slice_with_stride(block, held, width, BLOCK);
+        let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+        matmul(sum.as_mut(), lower, Accum::Add, rows.transpose(), whole, rows, whole, sign, Par::Seq);
+    };
+    for part in parts {
+        let (own, others) = rows.split_at(rows.partition_point(|&row| row < part.range().end));
+        rows = others;
+        if held + own.len() > BLOCK {
+            multiply(&block, held);
+            held = 0;
+        }
+        let meant: Vec<(usize, f64)> =
+            own.iter().map(|row| (row - part.first, part.weights[row - part.first].sqrt())).collect();
+        for (column, block) in part.columns.chunks_exact(part.rows.len()).zip(block.chunks_exact_mut(BLOCK)) {
+            meant.iter().zip(&mut block[held..]).for_each(|(&(r, root), cell)| *cell = root * column[r]);
+        }
+        held += own.len();
+    }
+    if held > 0 {
+        multiply(&block, held);
+    }
+}

@@ -10,7 +10,7 @@ python3 -m venv --clear "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check 'maturin>=1.9.4,<2'
 "$venv/bin/maturin" build --release --manifest-path python/Cargo.toml --interpreter "$venv/bin/python" --out "$wheels"
 wheel=$(ls "$wheels"/burn_svm-*.whl)
-"$venv/bin/pip" install --quiet --disable-pip-version-check "$wheel[test]"
+"$venv/bin/pip" install --quiet --disable-pip-version-check "$wheel[test,dask]"
 size=$(stat -c %s "$wheel")
 printf 'wheel: %s bytes\n' "$size"
 [ "$size" -lt 40000000 ] || { echo "the wheel is larger than 40 MB" >&2; exit 1; }

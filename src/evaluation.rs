@@ -9,7 +9,7 @@ use crate::model::{Classifier, Scorer};
 use rayon::prelude::*;
 
 /// A model measured on rows of a data set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Evaluation {
     /// (1/rows) Σ weight_i·ℓ_i; NaN where no loss was given.
     pub data_loss: f64,

@@ -4,7 +4,7 @@ mod curves;
 
 pub use curves::{ClassCurves, mean, mean_curve};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The class with the largest score, the lowest index on a tie.
@@ -32,14 +32,14 @@ pub const MOST_DENSE: usize = 1_000;
 
 /// Counts of predictions: rows of true classes, columns of predicted ones. In memory for the rows that are counted, however many
 /// classes there are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
     n_classes: usize,
     cells: ConfusionCells,
 }
 
 /// The cells of a matrix; by the number of classes one or the other, so that equal matrices are equal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum ConfusionCells {
     /// Row after row.
     Dense(Vec<u64>),
@@ -118,6 +118,15 @@ impl Confusion {
     /// Counts one row.
     pub fn add(&mut self, label: usize, predicted: usize) {
         self.put(label, predicted, 1);
+    }
+
+    /// Whether it is of so many classes, which one that came from elsewhere may not be.
+    pub(crate) fn fits(&self, n_classes: usize) -> bool {
+        let of_classes = match &self.cells {
+            ConfusionCells::Dense(counts) => n_classes.checked_mul(n_classes) == Some(counts.len()),
+            ConfusionCells::Sparse(cells) => cells.keys().all(|&(label, predicted)| label.max(predicted) < n_classes),
+        };
+        of_classes && self.n_classes == n_classes
     }
 
     /// Adds the counts of another part of the data.

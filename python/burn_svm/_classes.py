@@ -267,6 +267,35 @@ class SVMClassifier(CallbackSupportMixin, CertifiedClassifier):
         if self.solver in ("auto", "dual", "newton"):
             warn_if_short(found, self.tol)
 
+    def fit_blocks(self, blocks, classes=None):
+        """Fit the model to rows that come in blocks, of which one is in memory at a time.
+
+        Each round reads all blocks; the optimum, and its proof, are those of all rows together. In memory stay, besides, the dual variables (16 bytes a row
+        and class) and at most 256 MiB of rows that tie the blocks together. ``max_iter`` counts rounds.
+
+        Parameters
+        ----------
+        blocks : iterable of tuples (X, y) or (X, y, sample_weight)
+            It is iterated several times and gives the same blocks each time: a list, or an object whose ``__iter__`` is a generator function.
+        classes : array-like, optional
+            All classes, where not every one need occur.
+
+        Returns
+        -------
+        self : SVMClassifier
+        """
+        from ._parts import BlocksTransport, PartsClassifier
+
+        if self.solver not in ("auto", "dual") or self.calibration is not None or self.device != "flex":
+            raise ValueError("fit_blocks: found another solver, a calibration or a device, expected the exact solver on the processor")
+        params = self.get_params(deep=False)
+        model = PartsClassifier(**{name: params[name] for name in PartsClassifier().get_params() if name in params})
+        model._fit(BlocksTransport(blocks), classes)
+        for name, value in vars(model).items():
+            if name.endswith("_") or name == "_file":
+                setattr(self, name, value)
+        return self
+
     def path(self, X, y, Cs, sample_weight=None):
         """Fit a model for each of several C, each from where the one before it ended.
 

@@ -118,18 +118,20 @@ def native_rows(X):
         if not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()
-        indices = X.indices.view(np.uint32) if X.indices.dtype == np.int32 else X.indices.astype(np.uint32)
+        indices = np.require(X.indices, requirements="CA")
+        indices = indices.view(np.uint32) if indices.dtype == np.int32 else indices.astype(np.uint32)
         return (
             d,
             X.indptr.astype(np.uint64),
-            np.ascontiguousarray(indices),
-            np.ascontiguousarray(X.data, dtype=np.float32),
+            indices,
+            np.require(X.data, np.float32, "CA"),
         ), False
     if X.dtype == np.bool_:
         X = X.view(np.uint8)
     if X.dtype in (np.uint8, np.float32):
-        return np.ascontiguousarray(X), False
-    if X.dtype == np.float64 and X.flags.c_contiguous:
+        # Arrays out of messages, as those of Dask, may begin at any byte.
+        return np.require(X, requirements="CA"), False
+    if X.dtype == np.float64 and X.flags.c_contiguous and X.flags.aligned:
         return X, n * d <= SMALL
     dtype = precision(n, d, lambda rows: X[rows], X.dtype)
     out = np.empty((n, d), dtype)

@@ -43,7 +43,7 @@ pub fn coefficients<'py>(py: Python<'py>, model: &Model) -> PyResult<Coefficient
 }
 
 impl<'py> Fitted<'py> {
-    fn new(py: Python<'py>, solution: &Solution) -> PyResult<Self> {
+    pub fn new(py: Python<'py>, solution: &Solution) -> PyResult<Self> {
         let (coef, intercept) = coefficients(py, solution)?.unzip();
         let certificate = solution.certificate();
         let bytes = AsRef::<burn_svm::internals::model::Classifier>::as_ref(&**solution).to_bytes();

@@ -7,6 +7,7 @@ mod fit;
 mod gradient;
 mod model;
 mod options;
+mod parts;
 mod rows;
 mod supervise;
 
@@ -21,6 +22,8 @@ mod _native {
     use super::gradient::{check_gradient, gradcheck, gradient};
     #[pymodule_export]
     use super::model::Model;
+    #[pymodule_export]
+    use super::parts::{PartVariables, PartsCoordinator, PartsSetting, column_sums, merge_answers, part_answer};
     #[pymodule_export]
     use super::rows::is_blurred;
     #[pymodule_export]

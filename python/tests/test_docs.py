@@ -13,7 +13,7 @@ import pytest
 import burn_svm
 from conftest import SHARED
 
-MODULES = ["burn_svm", *(f"burn_svm.{name}" for name in ("_base", "_certify", "_classes", "_data", "_gradient", "_model", "_search", "plot"))]
+MODULES = ["burn_svm", *(f"burn_svm.{name}" for name in ("_base", "_certify", "_classes", "_data", "_gradient", "_model", "_search", "dask", "plot"))]
 ROOT = pathlib.Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "python.md"
 #: Notebooks, with the data whose outputs they hold.
@@ -23,6 +23,8 @@ NUMBER = re.compile(r"[-+]?\d[\d_,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name):
+    if name == "burn_svm.dask":
+        pytest.importorskip("distributed", reason="no Dask")
     found = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert found.failed == 0
 

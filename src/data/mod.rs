@@ -10,6 +10,7 @@ pub mod folds;
 pub mod frame;
 pub mod labels;
 pub mod moments;
+pub mod packed;
 pub mod precision;
 pub mod scale;
 pub mod selection;

@@ -20,7 +20,7 @@ pub struct Moments {
 
 impl Moments {
     /// Sums that are kept of a column.
-    pub(crate) const SUMS: usize = 6;
+    pub const SUMS: usize = 6;
 
     /// The sums over no rows, to be taken of values less `shift`; a column each.
     #[must_use]
@@ -96,12 +96,13 @@ impl Moments {
     }
 
     /// The sums, one of all columns after the other.
-    pub(crate) fn columns(&self) -> [&[f64]; Self::SUMS] {
+    #[must_use]
+    pub fn columns(&self) -> [&[f64]; Self::SUMS] {
         [&self.shift, &self.sum, &self.square, &self.min, &self.max, &self.stored]
     }
 
     /// The same from [`Moments::columns`].
-    pub(crate) fn of_columns<'a>(rows: u64, mut sums: impl Iterator<Item = &'a [f64]>) -> Option<Self> {
+    pub fn of_columns<'a>(rows: u64, mut sums: impl Iterator<Item = &'a [f64]>) -> Option<Self> {
         let mut next = || sums.next().map(<[f64]>::to_vec);
         Some(Self { rows, shift: next()?, sum: next()?, square: next()?, min: next()?, max: next()?, stored: next()? })
     }

@@ -16,7 +16,7 @@ pub(crate) fn gamma(m: usize) -> f64 {
 /// A sum that carries the rounding errors along. For terms of one sign it is off by less than [`Sum::ERROR`] of itself.
 ///
 /// A. Neumaier, *Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen*, ZAMM 54, 1974.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Sum {
     value: f64,
     lost: f64,

@@ -16,6 +16,7 @@ use crate::data::batch::Source;
 use crate::kernel::rounding::{Sum, gamma, rounded_down};
 use crate::model::BiasRule;
 use product::Product;
+use serde::{Deserialize, Serialize};
 
 /// Dual variables over the training rows.
 #[derive(Clone, Copy)]
@@ -46,7 +47,7 @@ pub(crate) struct DualBound {
 }
 
 /// Sums over the dual variables of some rows: those of all rows are their sum.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DualSums {
     linear: Sum,
     penalty: Sum,
@@ -65,6 +66,13 @@ impl DualSums {
         self.balance.iter_mut().zip(&other.balance).for_each(|(sum, &more)| sum.merge(more));
         self.size.iter_mut().zip(&other.size).for_each(|(sum, &more)| sum.merge(more));
         self.product.add(&other.product);
+    }
+
+    /// Whether they are of so many features and classes.
+    #[must_use]
+    pub fn fits(&self, n_features: usize, n_classes: usize) -> bool {
+        let sums = self.balance.len() == n_classes && self.size.len() == n_classes;
+        sums && self.product.fits(n_features, n_classes)
     }
 
     /// The bound of the objective of the rows that are in the sums, and W(a).

@@ -4,6 +4,7 @@ mod error;
 mod fit;
 mod labels;
 mod model;
+mod parts;
 mod rows;
 mod solution;
 

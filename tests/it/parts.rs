@@ -10,8 +10,8 @@ use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::Objective;
 use burn_svm::internals::solver::SolveError;
 use burn_svm::internals::solver::parts::{
-    BlockLimits, BlockStore, Coordinator, HotRow, Limits, Outcome, Part, PartVariables, Progress, Request, Setting,
-    solve_blocks,
+    Answers, BlockLimits, BlockStore, Coordinator, HotRow, Limits, Message, Outcome, Part, PartVariables, Progress,
+    Request, Setting, Shape, from_bytes, solve_blocks, to_bytes,
 };
 use burn_svm::{
     Center, Certificate, DualConfig, Finish, Fraction, LogEntry, Observer, Scale, SolverConfig, StopReason,
@@ -64,7 +64,7 @@ struct Run {
     progress: Progress,
 }
 
-/// Parts in one thread; `event` may tamper with the variables between rounds.
+/// Parts in one thread, with messages that travel as bytes; `event` may tamper with the variables between rounds.
 fn solve(
     rows: &Rows,
     scaler: &Scaler,
@@ -87,9 +87,10 @@ fn solve(
         Source { features: &rows.features, labels: &rows.labels, scaler, weights: Some(rows.weights.as_slice()) };
     let mut coordinator = Coordinator::new(setting.clone(), limits, parts.len());
     let mut kept: Vec<PartVariables> = parts.iter().map(|own| PartVariables::zero(own, rows.n_classes)).collect();
+    let shape = Shape { n_features: setting.n_features, n_classes: rows.n_classes };
     loop {
         event(&mut coordinator, &mut kept);
-        let request = coordinator.request();
+        let request = sent(coordinator.request(), shape);
         let n_train = rows.labels.len();
         let double = matches!(&request, Request::Round(order, _) if order.double);
         // As on a cluster: a part is made anew for every request, of its rows and the variables that were kept.
@@ -107,21 +108,38 @@ fn solve(
             Request::Round(order, returned) => {
                 let mut answers = Vec::new();
                 for (place, returned) in returned.iter().enumerate() {
-                    after.push(part(place, &mut |part| answers.push(part.answer(&order, returned).unwrap())));
+                    after.push(part(place, &mut |part| {
+                        answers.push(Answers::Round(vec![part.answer(&order, returned).unwrap()]));
+                    }));
                 }
+                let Answers::Round(answers) = joined(answers, shape) else { unreachable!("answers to a round") };
                 coordinator.tell(&order, answers).unwrap();
             }
             Request::Proof(order, returned) => {
                 let mut proofs = Vec::new();
                 for (place, returned) in returned.iter().enumerate() {
-                    after.push(part(place, &mut |part| proofs.push(part.prove(&order, returned))));
+                    after.push(part(place, &mut |part| {
+                        proofs.push(Answers::Proof(vec![part.prove(&order, returned)]));
+                    }));
                 }
+                let Answers::Proof(proofs) = joined(proofs, shape) else { unreachable!("shares of a proof") };
                 coordinator.conclude(&order, proofs).unwrap();
             }
         }
-        kept = after;
+        kept = after.into_iter().map(|variables| sent(variables, shape)).collect();
     }
     Run { outcome: coordinator.outcome().unwrap().clone(), progress: *coordinator.progress() }
+}
+
+/// A message as it arrives.
+fn sent<M: Message>(message: M, shape: Shape) -> M {
+    from_bytes(&to_bytes(&message).unwrap(), shape).unwrap()
+}
+
+/// The answers of all parts, joined on their way.
+fn joined(answers: Vec<Answers>, shape: Shape) -> Answers {
+    let arrived = answers.into_iter().map(|answer| sent(answer, shape));
+    sent(arrived.reduce(|all, other| all.merge(other).unwrap()).unwrap(), shape)
 }
 
 fn alone(rows: &Rows, scaler: &Scaler, objective: &Objective) -> Certificate {
@@ -388,4 +406,57 @@ fn a_run_over_blocks_is_taken_up_again() {
     // Variables of other rows.
     store.variables[0] = Some(PartVariables::zero(&[1_000], 5));
     assert!(matches!(solve_blocks(&setting, limits, &mut store, &mut ()), Err(SolveError::Storage(_))));
+}
+
+/// Weights of all bits take 8 bytes each, of single precision 4, and zeros next to none.
+#[test]
+fn messages_are_short_and_damaged_ones_are_errors() {
+    let rows = rows(60, 40, 3, false);
+    let device = open_cpu().expect("a CPU backend");
+    let setting = Setting {
+        objective: crammer_singer(60),
+        scaler: Scaler::default(),
+        n_features: 40,
+        n_classes: 3,
+        n_train: 60,
+        device,
+        seed: 3,
+    };
+    let shape = Shape { n_features: 40, n_classes: 3 };
+    let weights: Vec<f64> = (0..41 * 3).map(|i| f64::from(i).sqrt()).collect();
+    let mut first = Coordinator::new(setting.clone(), LIMITS, 1).request();
+    assert!(to_bytes(&first).unwrap().len() < 300);
+    let Request::Round(order, _) = &mut first else { panic!("a round comes first") };
+    order.weights.clone_from(&weights);
+    let long = to_bytes(&first).unwrap().len();
+    let Request::Round(order, _) = &mut first else { panic!("a round comes first") };
+    order.shorten();
+    let request = to_bytes(&first).unwrap();
+    assert!(long < 8 * weights.len() + 300 && request.len() < 4 * weights.len() + 300, "{long}, {}", request.len());
+    let source = Source { features: &rows.features, labels: &rows.labels, scaler: &setting.scaler, weights: None };
+    let all: Vec<u32> = (0..60).collect();
+    let problem = setting.problem(source, &all);
+    let answer = std::thread::scope(|scope| {
+        let mut part = Part::new(&problem, 60, 0, PartVariables::zero(&all, 3), false, scope);
+        let Request::Round(order, returned) = &mut first else { panic!("a round comes first") };
+        order.quota = 5;
+        order.measure = true;
+        order.tolerance = -1.0;
+        let answer = part.answer(order, &returned[0]).unwrap();
+        assert_eq!(answer.contribution.offers.len(), 5);
+        to_bytes(&Answers::Round(vec![answer])).unwrap()
+    });
+    let other = Shape { n_classes: 4, ..shape };
+    assert!(from_bytes::<Request>(&request, shape).is_ok() && from_bytes::<Answers>(&answer, shape).is_ok());
+    assert!(from_bytes::<Request>(&request, other).is_err() && from_bytes::<Answers>(&answer, other).is_err());
+    assert!(from_bytes::<Answers>(&request, shape).is_err());
+    for bytes in [request, answer] {
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            let cut = &bytes[..at];
+            assert!(from_bytes::<Request>(&damaged, shape).is_err() && from_bytes::<Request>(cut, shape).is_err());
+            assert!(from_bytes::<Answers>(&damaged, shape).is_err() && from_bytes::<Answers>(cut, shape).is_err());
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use super::{DualPoint, cast};
 use crate::data::batch::Source;
-use crate::data::{Csr, Features};
+use crate::data::{Csr, Features, packed};
 use crate::kernel::rounding::{Sum, gamma};
 use crate::kernel::{FeatureWeights, Reach, RowBlock, TiledWeights, Widen, Work, prefetch_all, vectorized};
 use crate::model::BiasRule;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Features of one task, which are those of one part of the weights.
@@ -26,13 +27,16 @@ const LARGEST: usize = 8 << 20;
 const CELL: usize = 8;
 
 /// W(a) and bounds of its errors, for some of the features and some of the rows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Product {
     /// `[features, n_classes]`
+    #[serde(with = "packed")]
     pub weight: Vec<f64>,
     /// A_j
+    #[serde(with = "packed")]
     pub magnitude: Vec<f64>,
     /// max_i |x_ij|, or more; zeros where the bias is not free.
+    #[serde(with = "packed")]
     pub largest: Vec<f64>,
     /// Roundings of an entry.
     pub roundings: usize,
@@ -52,6 +56,14 @@ impl Product {
             error.add(off * (size + cast(n_classes) * off));
         }
         (square.value(), error.value())
+    }
+
+    /// Whether it is of so many features and classes.
+    pub(super) fn fits(&self, n_features: usize, n_classes: usize) -> bool {
+        n_features.checked_mul(n_classes) == Some(self.weight.len())
+            && self.magnitude.len() == n_features
+            && self.largest.len() == n_features
+            && u32::try_from(self.roundings).is_ok()
     }
 
     /// Adds the product of other rows.

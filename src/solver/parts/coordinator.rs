@@ -7,6 +7,7 @@ use super::part::split_weights;
 use crate::evaluation::Evaluation;
 use crate::solver::dual::state::Bounds;
 use crate::solver::{Certificate, SolveError};
+use serde::{Deserialize, Serialize};
 
 /// Share of the gap, of what an average row may have in the end, up to which a row is left alone.
 const SETTLED: f64 = 0.1;
@@ -34,7 +35,7 @@ pub struct Limits {
 }
 
 /// What the coordinator waits for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// [`super::Part::round`] of every part; with the rows that come home to each.
     Round(Order, Vec<Vec<Returned>>),
@@ -241,6 +242,15 @@ impl Coordinator {
     pub fn lost(&mut self) {
         self.wants_proof = true;
         self.is_rebuilding = true;
+    }
+
+    /// A request that not all parts have answered, because some were [lost](Self::lost): the rows that it sent home are on their way again,
+    /// and the other parts have the variables that they had before it.
+    pub fn abandon(&mut self, request: Request) {
+        if let Request::Round(_, returned) | Request::Proof(_, returned) = request {
+            self.returned = returned;
+        }
+        self.lost();
     }
 
     /// The answers of all parts to [`Request::Round`], in their order.

@@ -22,10 +22,12 @@ mod hot;
 mod messages;
 mod part;
 mod team;
+mod wire;
 
 pub use blocks::{BlockLimits, BlockOutcome, BlockStore, solve_blocks};
 pub use coordinator::{Coordinator, Limits, Outcome, Progress, Request};
 pub use hot::Setting;
-pub use messages::{Answer, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};
+pub use messages::{Answer, Answers, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};
 pub use part::{Part, PartVariables};
 pub(in crate::solver) use team::PartTeam;
+pub use wire::{Message, Shape, WireError, from_bytes, to_bytes};

@@ -1,7 +1,7 @@
 //! Some of the training rows: local passes from weights that are not theirs alone.
 
 use super::messages::{Answer, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};
-use crate::data::SelectedRows;
+use crate::data::{SelectedRows, packed};
 use crate::evaluation::{self, Evaluation};
 use crate::loss::dual::{Scratch, padded};
 use crate::model::{BiasRule, Scorer};
@@ -12,17 +12,22 @@ use crate::solver::dual::sweep::{self, RowStorage};
 use crate::solver::{Problem, SolveError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use std::thread::Scope;
 
 /// The dual variables of a part, and how to take its last round back.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PartVariables {
     /// Indices of the rows that are at home.
+    #[serde(with = "packed")]
     pub(super) rows: Vec<u32>,
     /// `[rows, n_classes]`
+    #[serde(with = "packed")]
     pub(super) a: Vec<f64>,
     /// Positions of the rows that the last round has moved, and their variables before it, `[moved, n_classes]`.
+    #[serde(with = "packed")]
     pub(super) moved: Vec<u32>,
+    #[serde(with = "packed")]
     pub(super) before: Vec<f64>,
 }
 

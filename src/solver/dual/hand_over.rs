@@ -14,6 +14,8 @@ use crate::solver::{Fit, Observer, StopReason};
 const LONG: f64 = 120.0;
 /// Multiple of the price of the proximal method after which ascent continues instead.
 const MOST: f64 = 2.0;
+/// The gap that the price of the proximal method is for.
+const PRICED: f64 = 1e-6;
 /// Epochs that ascent takes to a gap of 1e-3 where C‖x‖² is small; they grow in proportion to 1 + C‖x‖², and by as many for each further 1e-3.
 const EPOCHS: f64 = 5.0;
 /// Epochs after which ascent on its own may count as stuck, and the fall of its gap over half of them below which it does.
@@ -85,9 +87,12 @@ impl Ascent<'_, '_> {
         }
         let rate = (before / gap).ln() / visits;
         let left = (gap / self.config.gap.get().max(f64::MIN_POSITIVE)).ln();
-        let patience = if is_proximal { (price.visits / spent).max(1.0) } else { 1.0 };
+        // The proximal method, too, takes longer to a goal beyond that of its price.
+        let goal = self.config.gap.get().max(f64::MIN_POSITIVE).ln() / PRICED.ln();
+        let visits = if is_proximal { price.visits * goal.max(1.0) } else { price.visits };
+        let patience = if is_proximal { (visits / spent).max(1.0) } else { 1.0 };
         // A gap that does not fall, or is no number, never arrives.
-        let arrives = left <= rate * price.visits * patience;
+        let arrives = left <= rate * visits * patience;
         !arrives
     }
 

@@ -246,6 +246,12 @@ impl LossConfig {
         tables.rsplit_once(", ").map_or_else(String::new, |(others, last)| format!("{others} or {last}"))
     }
 
+    /// Whether class weights depend on the rows.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        matches!(self.parts().1, ClassWeights::Named(NamedClassWeights::Balanced))
+    }
+
     /// The loss without its class weights and costs, and these.
     fn parts(&self) -> (Loss, &ClassWeights, Option<&CostSource>) {
         let hinge = |loss: Loss, margin: Positive, power: Power, smoothing: NonNegative| {

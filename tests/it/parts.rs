@@ -11,7 +11,7 @@ use burn_svm::internals::objective::Objective;
 use burn_svm::internals::solver::SolveError;
 use burn_svm::internals::solver::parts::{
     Answers, BlockLimits, BlockStore, Coordinator, HotRow, Limits, Message, Outcome, Part, PartVariables, Progress,
-    Request, Setting, Shape, from_bytes, solve_blocks, to_bytes,
+    Request, Setting, Shape, certify_blocks, from_bytes, solve_blocks, to_bytes,
 };
 use burn_svm::{
     Center, Certificate, DualConfig, Finish, Fraction, LogEntry, Observer, Scale, SolverConfig, StopReason,
@@ -457,6 +457,34 @@ fn messages_are_short_and_damaged_ones_are_errors() {
             let cut = &bytes[..at];
             assert!(from_bytes::<Request>(&damaged, shape).is_err() && from_bytes::<Request>(cut, shape).is_err());
             assert!(from_bytes::<Answers>(&damaged, shape).is_err() && from_bytes::<Answers>(cut, shape).is_err());
+        }
+    }
+}
+
+/// Weights of any quality are bounded over blocks as over all rows, and tightened from there.
+#[test]
+fn weights_are_certified_over_blocks() {
+    let rows = rows(400, 8, 5, false);
+    let (objective, scaler) = (crammer_singer(400), Scaler::default());
+    let optimum = alone(&rows, &scaler, &objective);
+    let setting = setting(&rows, &scaler, &objective);
+    let blocks = deal(&rows.labels, 5, true);
+    let mut store = Memory::new(&rows, &scaler, blocks.clone());
+    let trained = solve_blocks(&setting, BLOCK_LIMITS, &mut store, &mut ()).unwrap().outcome;
+    let bias = trained.bias.unwrap();
+    for factor in [1.0, 0.5, 0.0] {
+        let weight: Vec<f64> = trained.weight.iter().map(|w| factor * w).collect();
+        let bias: Vec<f64> = bias.iter().map(|b| factor * b).collect();
+        let mut store = Memory::new(&rows, &scaler, blocks.clone());
+        let proof = certify_blocks(&setting, BLOCK_LIMITS, &mut store, &weight, &bias, &mut ()).unwrap();
+        for certificate in [proof.own, proof.tightened] {
+            assert!(certificate.dual <= optimum.primal * (1.0 + 1e-9), "{factor}: {proof:?}");
+            assert!(certificate.primal >= optimum.dual * (1.0 - 1e-9), "{factor}: {proof:?}");
+        }
+        assert!(proof.tightened.dual >= optimum.dual * (1.0 - 2e-4), "{factor}: {proof:?}");
+        if factor == 1.0 {
+            assert!((proof.own.primal - trained.certificate.primal).abs() < 1e-9 * proof.own.primal, "{proof:?}");
+            assert!(proof.tightened.relative_gap < 3e-4, "{proof:?}");
         }
     }
 }

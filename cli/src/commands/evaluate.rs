@@ -4,21 +4,39 @@ use super::output::in_shell;
 use super::own_data::{is_trained_on, own_config};
 use super::{EvaluateArgs, Failure, LOUD, evaluation, print, print_json};
 use crate::calibration::Calibrator;
+use crate::config::LoadedConfig;
 use crate::evaluation::{Evaluation, class_curves};
 use crate::metric::{ClassCurves, ClassReport, Confusion, mean};
 use crate::model::Classifier;
 use crate::model_file;
+use crate::run::blocks::{self, BlockData, BlockRows};
 use crate::run::measure::{Comparison, compare};
 use crate::run::{self, LabelledRows, RunError};
 use serde_json::json;
-use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let model = model_file::load(&args.model).map_err(RunError::from)?;
-    let labelled = match &args.data {
-        Some(path) => run::labelled(path, &model)?,
-        None => own_data(&args.model, &model)?,
+    let config = match &args.data {
+        Some(path) if path.extension().is_none_or(|e| e != "toml") => {
+            if let Some(folder) = blocks::of_model(path)? {
+                return from_disk(args, &model, &BlockRows::to_report(&folder));
+            }
+            None
+        }
+        Some(path) => Some(LoadedConfig::load(path, &[]).map_err(RunError::from)?),
+        None => Some(own_config(&args.model, &model, "the rows to measure it on")?),
+    };
+    let labelled = match (&config, &args.data) {
+        (Some(config), _) => match blocks::find(config)? {
+            Some(folder) => {
+                let data = BlockData::new(config, folder)?;
+                return from_disk(args, &model, &BlockRows::of_config(&data, config));
+            }
+            None => run::labelled_by(config, &model)?,
+        },
+        (None, Some(path)) => run::labelled(path, &model)?,
+        (None, None) => unreachable!("without --data there is a configuration"),
     };
     labelled.data.notes.iter().for_each(|note| LOUD.note(note));
     if let Some(data) = args.data.as_deref().filter(|data| is_trained_on(&args.model, &model, data)) {
@@ -55,6 +73,26 @@ fn seen(data: &Path, run: &Path) -> String {
         data.display(),
         in_shell(run)
     )
+}
+
+/// Measures a model on blocks that do not fit into memory together.
+fn from_disk(args: &EvaluateArgs, model: &Classifier, rows: &BlockRows<'_>) -> Result<ExitCode, Failure> {
+    let top: Vec<usize> = [args.top].into_iter().filter(|&k| k > 1 && k < model.n_classes()).collect();
+    let evaluation = blocks::evaluate(model, rows, &top)?;
+    LOUD.note("read block by block: without the areas under the curves, which need all scores");
+    if args.json {
+        print_json(&as_json(model, &rows.name, &evaluation, None, None))?;
+    } else {
+        print(&evaluation::text(&evaluation::EvaluationText {
+            name: &rows.name,
+            evaluation: &evaluation,
+            curves: None,
+            loss: model.loss().map(ToString::to_string),
+            calibration: None,
+            class_names: &model.class_names,
+        }))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn as_json(
@@ -105,9 +143,4 @@ fn matrix(confusion: &Confusion) -> serde_json::Value {
     }
     let cells = confusion.cells().map(|(i, j, count)| json!([i, j, count]));
     json!({"n_classes": k, "cells": cells.collect::<Vec<_>>()})
-}
-
-/// The data of the configuration that the model of a run folder carries.
-fn own_data(path: &Path, model: &Classifier) -> Result<LabelledRows, RunError> {
-    run::labelled_by(&own_config(path, model, "the rows to measure it on")?, model)
 }

@@ -28,6 +28,7 @@ mod report;
 mod search;
 mod selfcheck;
 mod train;
+mod train_blocks;
 mod weights;
 
 use crate::format::limit;

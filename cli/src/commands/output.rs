@@ -175,6 +175,11 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
             result.peak_rss_bytes.map_or_else(String::new, |b| format!("; peak memory {} MB", b / 1_000_000)),
         ),
     );
+    if let Some(disk) = &result.blocks {
+        let rate = number(disk.megabytes_per_second.round());
+        let (passes, proofs, waiting) = (disk.passes, disk.proofs + disk.surveys, disk.seconds_waiting);
+        row("disk", format!("{passes} passes and {proofs} to prove or fit, {rate} MB/s, waited for {waiting:.1} s"));
+    }
     row("run", folder.to_owned());
     if let Some(path) = &result.path {
         out.insert_str(0, &path_table(path, result.c));

@@ -4,9 +4,11 @@ use super::layout::{ClassNumbers, Columns, PredictionBlock, PredictionWriter};
 use super::refused::model_file;
 use super::{Failure, LOUD, PredictArgs, PredictionLayout};
 use crate::calibration::Calibrator;
+use crate::data::Features;
+use crate::data::blocks::ReadAhead;
 use crate::durable::Output;
 use crate::format::stream::TextStream;
-use crate::format::{ByteSource, ColumnRef, ModelColumns, Table, quote, read_source, read_table_for};
+use crate::format::{BlocksConfig, ByteSource, ColumnRef, ModelColumns, Table, quote, read_source, read_table_for};
 use crate::metric::argmax;
 use crate::model::Classifier;
 use crate::model_file;
@@ -130,16 +132,20 @@ fn predicted(mut scores: Vec<f64>, n_classes: usize, calibration: Option<&Calibr
     PredictionBlock { classes, numbers: scores }
 }
 
-/// Rows to predict: a whole file, or text as it arrives.
+/// Rows to predict: a whole file, text as it arrives, or block after block.
 enum PredictedRows {
     Whole(Option<Table>),
     Stream(TextStream),
+    Blocks(ReadAhead),
 }
 
 impl PredictedRows {
     /// Standard input is a stream where it is text; so is a file of text of which columns are kept.
     fn open(args: &PredictArgs, wanted: &ModelColumns) -> Result<Self, Failure> {
         let (path, format) = (&args.file, args.format);
+        if BlocksConfig::is_folder(path) {
+            return Ok(Self::Blocks(BlocksConfig::read_ahead(path).map_err(RunError::from)?));
+        }
         let opened = if path == Path::new("-") {
             TextStream::open(io::stdin(), Path::new("stdin"), format)
         } else {
@@ -164,6 +170,11 @@ impl PredictedRows {
         match self {
             Self::Whole(table) => Ok(table.take()),
             Self::Stream(stream) => Ok(stream.next(wanted).map_err(RunError::from)?),
+            Self::Blocks(blocks) => {
+                let block = blocks.next().transpose().map_err(|error| RunError::Data(error.into()))?;
+                let single = |features: Features<'static>| if wanted.double { features } else { features.in_single() };
+                Ok(block.map(|(_, block)| Table::of(single(block.features))))
+            }
         }
     }
 }

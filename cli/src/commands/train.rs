@@ -2,15 +2,16 @@
 
 use super::output::{self, Messages, in_shell};
 use super::progress::Progress;
-use super::{Failure, TrainArgs, print, print_json, print_json_text};
+use super::{Failure, TrainArgs, print, print_json, print_json_text, train_blocks};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
 use crate::report::watch::WatchPage;
 use crate::run::advice;
+use crate::run::blocks::LargeData;
 use crate::run::folder;
 use crate::run::record::{self, RunFolder, RunResult};
 use crate::run::resume::{self, FolderState};
-use crate::run::{self, PreparedData, RunError};
+use crate::run::{self, FinishedRun, PreparedData, RunError};
 use crate::shown;
 use crate::solver::{SolverConfig, StopReason};
 use std::path::Path;
@@ -40,9 +41,18 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
         if args.resume { resume::standing(&path, &config).map_err(RunError::from)? } else { FolderState::Fresh };
     if let FolderState::Finished(result) = &standing {
         messages.note(&format!("{}: the run is finished, nothing is left to do", path.display()));
+        run::blocks::sweep(&path)?;
         return again(args, result, &path);
     }
-    let prepared = run::prepare(&config)?;
+    if let Some(folder) = run::blocks::find(&config)? {
+        return train_blocks::run(args, &config, &device, &path, LargeData::Packed(Box::new(folder)));
+    }
+    let prepared = match run::prepare(&config) {
+        Err(error) if run::blocks::is_too_large(&config, &error) => {
+            return train_blocks::run(args, &config, &device, &path, LargeData::Files);
+        }
+        prepared => prepared?,
+    };
     run::check_choice(&config, prepared.split.validation.len()).map_err(RunError::from)?;
     if args.dry_run {
         announce(messages, &prepared, &device);
@@ -84,11 +94,22 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     if finished.is_err() && resume::has_checkpoint(&path) {
         messages.note(&format!("the last checkpoint is kept. To resume: {}", command(&path)));
     }
-    let finished = finished?;
+    conclude(args, &config, &finished?, prepared.strength.reg, &path)
+}
+
+/// Draws and prints what a run has left, and tells how it ended.
+pub(super) fn conclude(
+    args: &TrainArgs,
+    config: &LoadedConfig,
+    finished: &FinishedRun,
+    reg: f64,
+    path: &Path,
+) -> Result<ExitCode, Failure> {
+    let messages = Messages { quiet: args.quiet };
     if finished.result.calibration.as_ref().is_some_and(|c| c.temperature_at_end) {
         messages.warning(ENDLESS);
     }
-    report(args, &finished.result, &finished.stop.to_string(), &path)?;
+    report(args, &finished.result, &finished.stop.to_string(), path)?;
     finished.remark.iter().for_each(|remark| messages.note(remark));
     Ok(match finished.stop {
         StopReason::Finished | StopReason::GapReached | StopReason::GradientReached | StopReason::EarlyStopping => {
@@ -98,18 +119,18 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
             ExitCode::SUCCESS
         }
         StopReason::EpochLimit | StopReason::TimeLimit | StopReason::NoProgress => {
-            messages.warning(&stopped_short(&config, &finished.result));
+            messages.warning(&stopped_short(config, &finished.result));
             ExitCode::SUCCESS
         }
         StopReason::Interrupted => {
-            let to_go_on = command(&path);
+            let to_go_on = command(path);
             messages.note(&format!("stopped early; the model as it stood is in the run folder. To resume: {to_go_on}"));
             ExitCode::from(INTERRUPTED)
         }
         StopReason::Diverged { step } => {
             output::error(
                 &format!("the run diverged, seen at step {step}; no model was written"),
-                Some(&advice::after_divergence(&config, prepared.strength.reg)),
+                Some(&advice::after_divergence(config, reg)),
             );
             ExitCode::FAILURE
         }
@@ -138,7 +159,7 @@ fn plan(config: &LoadedConfig, prepared: &PreparedData, path: &Path) -> String {
 }
 
 /// The command that resumes a run.
-fn command(path: &Path) -> String {
+pub(super) fn command(path: &Path) -> String {
     format!("burn-svm train {} --out {} --resume", in_shell(&path.join("config.toml")), in_shell(path))
 }
 

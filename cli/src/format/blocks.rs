@@ -38,6 +38,17 @@ impl BlocksConfig {
         path.join(MANIFEST).is_file()
     }
 
+    /// The blocks of the test part of a folder, or all where it has none, one after another.
+    ///
+    /// # Errors
+    /// [`DataError`] when the folder is damaged.
+    pub fn read_ahead(dir: &Path) -> Result<ReadAhead, DataError> {
+        let folder = BlockFolder::open(dir)?;
+        let part = if folder.manifest().test.is_empty() { DataPart::Train } else { DataPart::Test };
+        let order: Vec<usize> = (0..folder.manifest().blocks(part).len()).collect();
+        Ok(ReadAhead::new(&folder, part, &order))
+    }
+
     /// Reads all blocks into memory, in their order, which is that of no file.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Errors of data files, with the place in the file.
 
+use super::limit;
 use crate::visible;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,11 @@ impl DataError {
     /// An error about the path itself.
     pub fn path(file: impl AsRef<Path>, problem: impl Into<String>) -> Self {
         Self { kind: DataErrorKind::Path, ..Self::content(file, Position::File, problem) }
+    }
+
+    /// Whether the data need more memory than the limit.
+    pub(crate) fn is_of_memory(&self) -> bool {
+        self.hint.as_deref() == Some(limit::HINT)
     }
 
     /// The same error with a hint.

@@ -1,5 +1,6 @@
 //! Proof of a model's quality: its objective on training rows, and a bound of its distance to the optimum.
 
+use super::blocks;
 use super::labelled::{conform, renumbered};
 use super::{PreparedData, RunError, labelled, open_device, prepare_for, threads};
 use crate::bounded::Fraction;
@@ -80,6 +81,9 @@ pub fn certify_by(
     effort: Effort,
     observer: &mut dyn Observer,
 ) -> Result<CertifiedModel, RunError> {
+    if let Some(folder) = blocks::find(config)? {
+        return blocks::certify(config, folder, model, effort, observer);
+    }
     let mut prepared = prepare_for(config, model)?;
     let names = prepared.data.class_names.clone();
     let file = &config.file;
@@ -154,7 +158,7 @@ fn own_options(config: Option<&LoadedConfig>) -> DualConfig {
 }
 
 /// The model's weights and bias for rows preprocessed as the objective wants them, in f64.
-fn coordinates(model: &Classifier, scaler: &Scaler) -> Result<(Vec<f64>, Vec<f64>), RunError> {
+pub(super) fn coordinates(model: &Classifier, scaler: &Scaler) -> Result<(Vec<f64>, Vec<f64>), RunError> {
     if &model.scaler == scaler {
         return Ok((model.weight.clone(), model.bias_or_zeros()));
     }

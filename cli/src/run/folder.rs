@@ -3,7 +3,9 @@
 
 use super::checkpoint;
 use super::journal::{self, EVENTS, JSON_LINES};
+use super::record::blocks::remove_variables;
 use super::record::{RecordError, failed};
+use crate::data::blocks::BlockWriter;
 use crate::durable::{self, FolderError, FolderKind, OwnFiles, Refusal};
 use crate::format::limit;
 use std::fs;
@@ -12,6 +14,9 @@ use std::path::Path;
 
 /// Folder of the models of a path.
 pub(super) const PATH_FOLDER: &str = "path";
+/// Folders of the dual variables, and of the blocks, of a run whose rows stay on the disk.
+pub(super) const DUAL: &str = "dual";
+pub(super) const BLOCKS: &str = "blocks";
 /// Folder of the figures.
 pub const FIGURES: &str = "figures";
 /// The page of a run or a search.
@@ -170,6 +175,23 @@ pub(super) fn remove_earlier(made: &OwnFiles) -> Result<(), FolderError> {
         .map(String::as_str)
         .filter(|&name| (FILES.contains(&name) && !["config.toml", "metrics.csv"].contains(&name)) || of_path(name));
     made.remove(&stale.chain(journal::event_files(&names)).collect::<Vec<_>>())
+}
+
+/// Removes the variables and blocks of a run whose rows were on the disk, as far as they are its own.
+pub(super) fn remove_blocks(made: &OwnFiles) -> Result<(), RecordError> {
+    for name in [DUAL, BLOCKS].into_iter().filter(|name| made.has(name)) {
+        let folder = made.folder().join(name);
+        check_below(made.folder(), &[name])?;
+        match name {
+            DUAL => remove_variables(&folder)?,
+            _ => BlockWriter::remove(&folder).map_err(|e| failed(&e.file)(io::Error::other(e.problem)))?,
+        }
+        // A folder that somebody has put a file into stays, and so does its name.
+        if !folder.exists() {
+            made.remove(&[name])?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes half-written files that a crash has left.

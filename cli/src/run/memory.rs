@@ -169,6 +169,14 @@ fn free() -> Option<u64> {
     [limit::Memory::look().free, limit::asked()].into_iter().flatten().min()
 }
 
+/// The largest resident memory of this process so far, in bytes; `None` where the system does not say.
+#[must_use]
+pub(crate) fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

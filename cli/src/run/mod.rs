@@ -3,6 +3,7 @@
 //! Imports everything below; draws nothing and prints nothing.
 
 pub mod advice;
+pub mod blocks;
 mod calibrate;
 pub mod certify;
 pub mod checkpoint;
@@ -27,7 +28,7 @@ mod setup;
 
 pub(crate) use encode::{encoded_on, scaler};
 pub use labelled::{LabelledRows, all_rows, conform, evaluate, labelled, labelled_by, rows_to_report};
-pub(crate) use memory::afford;
+pub(crate) use memory::{afford, peak_rss_bytes};
 pub use model_columns::model_columns;
 pub use path::check_choice;
 pub use record::{RecordError, RunFolder, RunResult};
@@ -367,7 +368,7 @@ fn outcome(
             save(model)?;
         }
     }
-    result.peak_rss_bytes = record::peak_rss_bytes();
+    result.peak_rss_bytes = peak_rss_bytes();
     Ok(SolverResult { result, stop, model, confusion })
 }
 
@@ -431,6 +432,7 @@ fn blank_result(
         seconds_solve: fit.solve.as_secs_f64(),
         seconds_evaluate: fit.evaluate.as_secs_f64(),
         peak_rss_bytes: None,
+        blocks: None,
         working_directory: std::env::current_dir().ok(),
         path: None,
     }

@@ -1,6 +1,7 @@
 //! A regularisation path: a model for each of several C, and the one that validation prefers. `metrics.csv` has a row for each C.
 
-use super::record::{self, RunFolder, rounded};
+use super::peak_rss_bytes;
+use super::record::{RunFolder, rounded};
 use super::recorder::{Recorder, lock};
 use super::{FinishedRun, PreparedData, RunError, RunResult, SolverResult, finish, outcome};
 use crate::config::{ConfigError, LoadedConfig};
@@ -111,7 +112,7 @@ pub(super) fn train(
     };
     best.result.seconds_solve = totals.solve.as_secs_f64();
     best.result.seconds_evaluate = totals.evaluate;
-    best.result.peak_rss_bytes = record::peak_rss_bytes();
+    best.result.peak_rss_bytes = peak_rss_bytes();
     best.result.path = Some(points);
     best.stop = stop_of_all(&stops);
     if let Some(model) = &best.model {

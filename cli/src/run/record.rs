@@ -4,12 +4,14 @@
 //! `confusion.csv`, `roc.csv`, `result.json`, `figures/`, and while it runs `checkpoint/`. A file gets its final name only when it is whole;
 //! `metrics.csv` and `bounds.csv` are the exceptions, they grow line by line.
 
+pub(in crate::run) mod blocks;
 mod error;
 
 pub use error::RecordError;
 pub(crate) use error::failed;
 
 use super::MODEL;
+use super::blocks::DiskReport;
 use super::checkpoint::{Checkpoint, Shelf};
 use super::folder::{self, PATH_FOLDER};
 use super::journal::{JSON_LINES, Journal};
@@ -70,6 +72,9 @@ pub struct RunResult {
     pub seconds_solve: f64,
     pub seconds_evaluate: f64,
     pub peak_rss_bytes: Option<u64>,
+    /// Of a run whose rows stay on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<DiskReport>,
     /// The working directory of the run, from which relative paths of its configuration count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_directory: Option<std::path::PathBuf>,
@@ -120,6 +125,7 @@ impl RunFolder {
         let metrics = csv::Writer::from_writer(lines(&made, "metrics.csv", b"")?);
         folder::sweep(path);
         folder::remove_earlier(&made)?;
+        folder::remove_blocks(&made)?;
         let journal = Journal::begin(&made, b"")?;
         let mut shelf = Shelf::of(path);
         shelf.clear()?;
@@ -358,14 +364,6 @@ pub fn fresh_folder(name: &str) -> PathBuf {
     let base = Path::new("runs").join(format!("{name}-{time}"));
     let numbered = (2..).map(|i| PathBuf::from(format!("{}-{i}", base.display())));
     std::iter::once(base.clone()).chain(numbered).find(|p| !p.exists()).unwrap_or(base)
-}
-
-/// The largest resident memory of this process so far, in bytes; `None` where the system does not say.
-#[must_use]
-pub fn peak_rss_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
 #[cfg(test)]

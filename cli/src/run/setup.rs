@@ -26,17 +26,31 @@ impl Setup {
     /// # Errors
     /// [`RunError::Config`] when the class weights or `k` of the loss do not fit the classes.
     pub fn new(config: &LoadedConfig, data: &Dataset, train: &[u32], scaler: Option<Scaler>) -> Result<Self, RunError> {
-        let run = &config.run;
         let totals = class_totals(&data.labels, data.weights.as_deref(), train, data.n_classes());
-        let file = run.loss.clone().cost_file_mut().map(|path| costs::read(path, &data.class_names)).transpose()?;
-        let loss = run.loss.resolve(&data.class_names, &totals, file.as_deref()).map_err(|misfit| {
+        let fit = || scaler.unwrap_or_else(|| super::scaler(config, data, train));
+        Self::of_totals(config, &data.class_names, &totals, train.len(), fit)
+    }
+
+    /// The same from the weights of all training rows of each class, their number, and preprocessing.
+    ///
+    /// # Errors
+    /// As [`Setup::new`].
+    pub(super) fn of_totals(
+        config: &LoadedConfig,
+        class_names: &[String],
+        totals: &[f64],
+        n_train: usize,
+        scaler: impl FnOnce() -> Scaler,
+    ) -> Result<Self, RunError> {
+        let run = &config.run;
+        let file = run.loss.clone().cost_file_mut().map(|path| costs::read(path, class_names)).transpose()?;
+        let loss = run.loss.resolve(class_names, totals, file.as_deref()).map_err(|misfit| {
             ConfigError::new(&config.file, format!("loss.{}.{misfit}", run.loss.unweighted().name()))
-                .with_hint(misfit.hint(&data.class_names))
+                .with_hint(misfit.hint(class_names))
         })?;
-        let fit = || super::scaler(config, data, train);
-        let strength = run.objective.strength(train.len());
+        let strength = run.objective.strength(n_train);
         let objective = Objective { loss, lambda: strength.lambda, bias: run.preprocess.bias_rule() };
-        Ok(Self { scaler: scaler.unwrap_or_else(fit), objective, strength })
+        Ok(Self { scaler: scaler(), objective, strength })
     }
 }
 

@@ -7,6 +7,7 @@ mod config; // mistakes in configurations and arguments: exit code 2, where and 
 mod costs; // costs in the place of the margin: values by hand, a slow solver, configurations, model files
 #[path = "../../../tests/it/devices.rs"]
 mod devices; // devices, and numbers that are compared: those of the tests of the library
+mod disk; // rows that stay on the disk: the optimum, kills, damage, refusals, memory
 mod double; // the objective in twice the digits of f64
 mod engines;
 mod evaluation; // measures and probabilities: the numbers of scikit-learn and SciPy, and the commands that show them

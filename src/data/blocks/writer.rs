@@ -96,6 +96,18 @@ impl BlockWriter {
         if folder.exists() { ours(folder, replace).map(drop) } else { Ok(()) }
     }
 
+    /// Removes a folder of blocks, or an unfinished one; one that holds something else stays as it is.
+    ///
+    /// # Errors
+    /// [`BlockError`] as for [`BlockWriter::create`].
+    pub fn remove(folder: &Path) -> Result<(), BlockError> {
+        if !folder.exists() {
+            return Ok(());
+        }
+        clear(folder, true)?;
+        fs::remove_dir(folder).map_err(BlockError::of(folder))
+    }
+
     /// Takes some rows as those of a part, each with the number of its label and, if rows have weights, its weight (1 by default).
     ///
     /// # Errors

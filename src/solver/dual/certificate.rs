@@ -90,7 +90,7 @@ pub(crate) fn of_weights(
     let measured = objective.measure(problem.source, problem.train, problem.n_classes, weight, bias);
     let (k, n) = (problem.n_classes, problem.train.len());
     let mut a = vec![0.0; n * k];
-    slopes(problem, weight, bias, &mut a, k);
+    slopes(problem, n, weight, bias, &mut a, k);
     let (source, rows) = (problem.source, problem.train);
     let point = DualPoint { source, objective, n_classes: k, rows, n_train: n, a: &a, stride: k };
     let certificate = Certificate::proved(measured.value, measured.at_most, point.prove().dual)?;
@@ -159,16 +159,24 @@ pub(crate) fn of_run(problem: &Problem<'_>, fit: &Fit) -> Result<Option<Certific
     Ok(Some(certify(&config, problem, weight, bias, &mut Silent)?.tightened))
 }
 
-/// Writes c_i·|∂ℓ_i| at the scores of weights to `a` `[n_train, stride]`: dual variables that are feasible.
-fn slopes(problem: &Problem<'_>, weight: &[f64], bias: Option<&[f64]>, a: &mut [f64], stride: usize) {
-    let (k, n) = (problem.n_classes, problem.train.len());
+/// Writes c_i·|∂ℓ_i| at the scores of weights to `a` `[rows, stride]`: dual variables that are feasible, of the rows of a problem that has
+/// `n_train` in all.
+pub(in crate::solver) fn slopes(
+    problem: &Problem<'_>,
+    n_train: usize,
+    weight: &[f64],
+    bias: Option<&[f64]>,
+    a: &mut [f64],
+    stride: usize,
+) {
+    let k = problem.n_classes;
     // Costs have the weights in them already.
     let plain = Loss { class_weights: None, ..problem.objective.loss.clone() };
     let scorer = Scorer::new(weight, bias, problem.source.scaler, k);
     let parts = scorer.fold(problem.source.features, problem.train, false, Vec::new, |out, position, scores, _| {
         let row = problem.train[position];
         let label = problem.source.labels[row as usize] as usize;
-        let cost = super::cost(problem.objective.lambda, n) * problem.row_weight(row);
+        let cost = super::cost(problem.objective.lambda, n_train) * problem.row_weight(row);
         let start = out.len();
         out.resize(start + k, 0.0);
         let a = &mut out[start..];
@@ -186,7 +194,7 @@ impl Ascent<'_, '_> {
     /// Puts the dual variables to θ times the subgradients at the scores of weights; returns θ and the bound there.
     fn start_at(&mut self, weight: &[f64], bias: Option<&[f64]>) -> Result<(f64, f64), SolveError> {
         let stride = self.state.stride;
-        slopes(self.problem, weight, bias, &mut self.state.a, stride);
+        slopes(self.problem, self.problem.train.len(), weight, bias, &mut self.state.a, stride);
         if self.is_free() {
             if let Some(bias) = bias {
                 self.state.offset.copy_from_slice(bias);

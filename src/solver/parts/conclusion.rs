@@ -19,7 +19,7 @@ impl Coordinator {
     /// # Errors
     /// [`SolveError::NegativeGap`], [`SolveError::NotFinite`].
     pub fn conclude(&mut self, order: &ProofOrder, parts: Vec<PartProof>) -> Result<(), SolveError> {
-        // What was settled and taken home is not done twice.
+        // Steps that were settled and taken home are not made twice.
         self.eta = 1.0;
         let hot = self.hot.prove(&self.setting, &order.weights);
         let all = parts.into_iter().chain(hot).reduce(|mut all, part| {

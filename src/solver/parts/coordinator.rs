@@ -34,7 +34,7 @@ pub struct Limits {
     pub cheap_rounds: bool,
 }
 
-/// What the coordinator waits for.
+/// A step that the coordinator waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// [`super::Part::round`] of every part; with the rows that come home to each.
@@ -172,7 +172,7 @@ impl Coordinator {
         }
     }
 
-    /// What it waits for.
+    /// The step that it waits for.
     #[must_use]
     pub fn request(&mut self) -> Request {
         if self.outcome.is_some() {

@@ -1,4 +1,4 @@
-//! What a coordinator and its parts tell each other.
+//! Messages between a coordinator and its parts.
 
 use crate::data::{SelectedRows, packed};
 use crate::evaluation::Evaluation;

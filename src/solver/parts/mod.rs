@@ -15,6 +15,7 @@
 //! of limited memory large-scale linear models*, KDD 2011.
 
 mod blocks;
+mod certify;
 mod conclusion;
 mod coordinator;
 mod effort;
@@ -25,6 +26,7 @@ mod team;
 mod wire;
 
 pub use blocks::{BlockLimits, BlockOutcome, BlockStore, solve_blocks};
+pub use certify::certify_blocks;
 pub use coordinator::{Coordinator, Limits, Outcome, Progress, Request};
 pub use hot::Setting;
 pub use messages::{Answer, Answers, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};

@@ -1,0 +1,86 @@
+//! Configurations whose rows do not fit into memory.
+
+use crate::calibration::CalibrationMethod;
+use crate::config::{ConfigError, LoadedConfig};
+use crate::data::blocks::BlockFolder;
+use crate::format::{BlocksConfig, DataConfig, DataError, limit};
+use crate::model::BiasRule;
+use crate::run::RunError;
+use crate::solver::SolverConfig;
+use std::path::Path;
+
+/// Data that do not fit into memory.
+#[derive(Debug)]
+pub enum LargeData {
+    /// A folder of blocks.
+    Packed(Box<BlockFolder>),
+    /// Files that are to be packed.
+    Files,
+}
+
+/// The blocks of a configuration where they do not fit into memory. Whether files do is known when they are read: [`is_too_large`].
+///
+/// # Errors
+/// [`RunError::Data`] when the folder is damaged.
+pub fn find(config: &LoadedConfig) -> Result<Option<BlockFolder>, RunError> {
+    let DataConfig::Blocks(BlocksConfig { dir }) = &config.run.data else { return Ok(None) };
+    let folder = BlockFolder::open(dir).map_err(DataError::from)?;
+    Ok(is_large(config, &folder).then_some(folder))
+}
+
+/// Whether rows, and the dual variables of the exact solver, are larger than memory.
+fn is_large(config: &LoadedConfig, folder: &BlockFolder) -> bool {
+    let manifest = folder.manifest();
+    let rows = manifest.train.iter().map(|block| block.rows).fold(0, u64::saturating_add);
+    let variables = if is_exact(config) { 8 * manifest.class_names.len() as u64 } else { 0 };
+    manifest.in_memory().saturating_add(rows.saturating_mul(variables)) > limit::get()
+}
+
+fn is_exact(config: &LoadedConfig) -> bool {
+    matches!(config.run.solver, SolverConfig::Dual(_))
+}
+
+/// A folder of blocks that is measured block by block.
+///
+/// # Errors
+/// [`RunError::Data`] when it is damaged.
+pub fn of_model(dir: &Path) -> Result<Option<BlockFolder>, RunError> {
+    if !BlocksConfig::is_folder(dir) {
+        return Ok(None);
+    }
+    let folder = BlockFolder::open(dir).map_err(DataError::from)?;
+    Ok((folder.manifest().in_memory() > limit::get()).then_some(folder))
+}
+
+/// Whether the data of the exact solver could not be read for want of memory, so that packing them helps.
+#[must_use]
+pub fn is_too_large(config: &LoadedConfig, error: &RunError) -> bool {
+    is_exact(config) && matches!(error, RunError::Data(error) if error.is_of_memory())
+}
+
+/// Refuses what needs all rows in memory.
+///
+/// # Errors
+/// [`ConfigError`] with the way out.
+pub fn check(config: &LoadedConfig) -> Result<(), ConfigError> {
+    let run = &config.run;
+    let refused = |what: &str, hint: &str| {
+        let problem = format!(
+            "{what} need{} all rows in memory, and they take more than {}, which is the limit",
+            if what.ends_with('s') { "" } else { "s" },
+            limit::shown(limit::get())
+        );
+        Err(ConfigError::new(&config.file, problem).with_hint(hint))
+    };
+    if !is_exact(config) {
+        let solver = format!("[solver.{}]", run.solver.name());
+        return refused(&solver, "[solver.dual] trains from the disk, block by block; `--memory` sets the limit");
+    }
+    if run.preprocess.bias_rule() == BiasRule::Free {
+        return refused("`bias = \"free\"`", "set `bias = \"regularised\"` or `bias = \"none\"` in [preprocess]");
+    }
+    if run.calibration.method != CalibrationMethod::None {
+        return refused("[calibration]", "leave it out: scores, classes and the certificate do not depend on it");
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! A certificate of any weights over rows that do not fit into memory together.
+
+use super::blocks::{BlockLimits, BlockOutcome, BlockStore, solve_blocks, source};
+use super::conclusion::combine;
+use super::hot::Setting;
+use super::messages::PartProof;
+use super::part::{PartVariables, prove_rows};
+use crate::model::BiasRule;
+use crate::solver::dual::certificate::{Proof, slopes};
+use crate::solver::{Certificate, Fit, Observer, SolveError};
+use std::time::{Duration, Instant};
+
+/// Bounds the objective of weights `[n_features, n_classes]` and a bias by their scores in one pass over the blocks, then by the
+/// solver, which starts from there: the same as [`crate::solver::dual::certificate::certify`] of rows in memory. The store ends with the
+/// variables of the solver.
+///
+/// # Errors
+/// [`SolveError`] as of [`solve_blocks`].
+pub fn certify_blocks(
+    setting: &Setting,
+    limits: BlockLimits,
+    store: &mut dyn BlockStore,
+    weight: &[f64],
+    bias: &[f64],
+    observer: &mut dyn Observer,
+) -> Result<Proof, SolveError> {
+    let start = Instant::now();
+    let weights = ordered(setting, weight, bias);
+    let (own, theta) = own_bound(setting, store, &weights, (weight, bias))?;
+    scale(store, theta)?;
+    let solved = solve_blocks(setting, limits, store, observer)?;
+    let BlockOutcome { outcome, stop, passes, visits, .. } = solved;
+    let better = outcome.certificate.dual.max(own.dual);
+    #[allow(clippy::cast_precision_loss)]
+    let fit = Fit {
+        weight: outcome.weight,
+        bias: outcome.bias,
+        steps: passes,
+        epochs: visits as f64 / setting.n_train.max(1) as f64,
+        stop,
+        solve: start.elapsed(),
+        evaluate: Duration::ZERO,
+        gradient: None,
+        certificate: Some(outcome.certificate),
+        evaluation: Some(outcome.evaluation),
+        best_step: None,
+    };
+    // The gap of the objective at most, as it was proved, with the better bound.
+    let at_most = own.dual + own.gap();
+    Ok(Proof { own, theta, fit, tightened: Certificate::proved(own.primal, at_most.max(own.primal), better)? })
+}
+
+/// Weights in the form of [`super::Order`].
+fn ordered(setting: &Setting, weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    let scale = match setting.objective.bias {
+        BiasRule::Regularised { scale } => scale,
+        BiasRule::None | BiasRule::Free => 1.0,
+    };
+    weight.iter().copied().chain(bias.iter().map(|b| b / scale)).collect()
+}
+
+/// The bound that the scores of weights give, with θ; their subgradients are kept as the variables of the blocks.
+fn own_bound(
+    setting: &Setting,
+    store: &mut dyn BlockStore,
+    weights: &[f64],
+    (weight, bias): (&[f64], &[f64]),
+) -> Result<(Certificate, f64), SolveError> {
+    let (n_blocks, k) = (store.n_blocks(), setting.n_classes);
+    let mut all: Option<PartProof> = None;
+    for block in 0..n_blocks {
+        let rows = store.read(block, (block + 1 < n_blocks).then_some(block + 1))?;
+        #[allow(clippy::cast_possible_truncation)]
+        let indices: Vec<u32> = (0..rows.len() as u32).collect();
+        let problem = setting.problem(source(setting, &rows), &indices);
+        let mut a = vec![0.0; indices.len() * k];
+        slopes(&problem, setting.n_train, weight, Some(bias), &mut a, k);
+        let own = prove_rows(&problem, setting.n_train, &indices, &a, k, weights);
+        match &mut all {
+            None => all = Some(own),
+            Some(all) => all.merge(own),
+        }
+        store.keep(block, &PartVariables::of(indices.clone(), a))?;
+    }
+    let Some(all) = all else { return Err(SolveError::Storage("there are no rows".into())) };
+    let (measured, bound) = combine(setting, all, n_blocks, weights);
+    Ok((Certificate::proved(measured.value, measured.at_most, bound.dual)?, bound.theta))
+}
+
+/// Multiplies all variables by θ.
+fn scale(store: &mut dyn BlockStore, theta: f64) -> Result<(), SolveError> {
+    for block in 0..store.n_blocks() {
+        if let Some(mut variables) = store.variables(block)? {
+            variables.a.iter_mut().for_each(|a| *a *= theta);
+            store.keep(block, &variables)?;
+        }
+    }
+    Ok(())
+}

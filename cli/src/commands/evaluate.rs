@@ -13,6 +13,7 @@ use crate::run::blocks::{self, BlockData, BlockRows};
 use crate::run::measure::{Comparison, compare};
 use crate::run::{self, LabelledRows, RunError};
 use serde_json::json;
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {

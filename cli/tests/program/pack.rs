@@ -322,7 +322,7 @@ fn what_is_wrong_is_said_and_leaves_nothing_behind() {
         &["train", "c.toml"],
         2,
         "c.toml: found [data.csv] and `blocks` in [data]: expected exactly one [data.*] table",
-        "configs/reference.toml lists every table and key",
+        "`burn-svm reference` lists every table and key",
     );
     hold(
         "too little memory",

@@ -1,6 +1,6 @@
 //! Configurations whose rows do not fit into memory.
 
-use crate::calibration::CalibrationMethod;
+use crate::calibration::Calibration;
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::blocks::BlockFolder;
 use crate::format::{BlocksConfig, DataConfig, DataError, limit};
@@ -79,7 +79,7 @@ pub fn check(config: &LoadedConfig) -> Result<(), ConfigError> {
     if run.preprocess.bias_rule() == BiasRule::Free {
         return refused("`bias = \"free\"`", "set `bias = \"regularised\"` or `bias = \"none\"` in [preprocess]");
     }
-    if run.calibration.method != CalibrationMethod::None {
+    if run.calibration.method != Calibration::None {
         return refused("[calibration]", "leave it out: scores, classes and the certificate do not depend on it");
     }
     Ok(())

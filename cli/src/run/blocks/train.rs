@@ -16,7 +16,7 @@ use crate::objective::{Objective, Strength};
 use crate::run::folder::DUAL;
 use crate::run::record::{RecordError, RunFolder};
 use crate::run::setup::classifier;
-use crate::run::{FinishedRun, RunError, RunResult, blank_result, peak_rss_bytes};
+use crate::run::{FinishedRun, RunError, RunResult, advice, blank_result, peak_rss_bytes};
 use crate::solver::dual::Precision;
 use crate::solver::parts::{BlockLimits, BlockOutcome, Setting, solve_blocks};
 use crate::solver::{DualConfig, Fit, LogEntry, Measurement, Observer, SolverConfig, StopReason};
@@ -200,7 +200,8 @@ pub(super) fn finish(
     if stop != StopReason::Interrupted {
         folder.drop_blocks()?;
     }
-    Ok(FinishedRun { result, stop, model: Some(model) })
+    let remark = advice::about_predictions(measured.split, &measured.confusion, &model);
+    Ok(FinishedRun { result, stop, model: Some(model), remark })
 }
 
 #[allow(clippy::cast_precision_loss)]

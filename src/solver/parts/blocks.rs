@@ -29,9 +29,8 @@ const PASSES: u32 = 3;
 const HOT_PASSES: u32 = 10;
 /// A row is left alone when its share of the gap is below this share of what an average row may have in the end.
 const SETTLED: f64 = 0.1;
-/// Visits to blocks in a row in which a hot row is at its optimum after which it goes home, where hot rows are many; a whole pass of them where
-/// there is room: what other blocks do to it is known then.
-const CALM: u32 = 3;
+/// Rounds in a row in which a hot row is at its optimum after which it goes home.
+const CALM: u8 = 3;
 /// The goal of the next proof, relative to the gaps that were met, after one that missed it.
 const STRICTER: f64 = 0.5;
 
@@ -343,10 +342,7 @@ impl<'s> BlockRun<'s> {
             self.visits += hot.visited;
         }
         self.hot.count_calm(own.tolerance);
-        let n_blocks = self.returned.len();
-        let is_crowded = 2 * self.hot.len() > self.limits.hot_rows;
-        let calm = if is_crowded { CALM } else { CALM.max(u32::try_from(n_blocks).unwrap_or(u32::MAX)) };
-        for (home, rows) in self.hot.farewell(calm, n_blocks, setting.n_classes).into_iter().enumerate() {
+        for (home, rows) in self.hot.farewell(CALM, self.returned.len(), setting.n_classes).into_iter().enumerate() {
             self.returned[home].extend(rows);
         }
         Ok(Bounds { primal: contribution.loss, gap: contribution.gap })

@@ -13,7 +13,7 @@ pub(super) struct Effort {
     /// Share of the gap, of what an average row has now, up to which a row is left alone.
     pub tolerance: f64,
     /// Rounds in a row in which a hot row is at its optimum after which it goes home.
-    pub calm: u32,
+    pub calm: u8,
 }
 
 /// For rounds that cost messages, or a pass over a disk.
@@ -21,4 +21,4 @@ pub(super) const DEAR: Effort =
     Effort { first: 5, passes: 5, hot: 50, share: 0.03, multiple: f64::INFINITY, tolerance: 0.1, calm: 3 };
 /// For rounds that cost little more than their visits.
 pub(super) const CHEAP: Effort =
-    Effort { first: 2, passes: 3, hot: 10, share: 0.03, multiple: 20.0, tolerance: 0.003, calm: 255 };
+    Effort { first: 2, passes: 3, hot: 10, share: 0.03, multiple: 20.0, tolerance: 0.003, calm: u8::MAX };

@@ -16,7 +16,7 @@ use crate::solver::{GradientRoute, Problem, SolveError};
 struct Guest {
     part: usize,
     row: u32,
-    calm: u32,
+    calm: u8,
 }
 
 /// The hot rows with their variables.
@@ -121,7 +121,7 @@ impl HotRows {
     }
 
     /// The rows that have been at their optimum for `calm` rounds, taken out: of each of the parts their indices and variables.
-    pub fn farewell(&mut self, calm: u32, n_parts: usize, n_classes: usize) -> Vec<Vec<Returned>> {
+    pub fn farewell(&mut self, calm: u8, n_parts: usize, n_classes: usize) -> Vec<Vec<Returned>> {
         let mut returned = vec![Vec::new(); n_parts];
         let stays = |guest: &Guest| guest.calm < calm;
         if self.guests.iter().all(stays) {

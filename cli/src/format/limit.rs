@@ -127,7 +127,7 @@ pub(super) fn exceeded() -> io::Error {
 pub(super) const HINT: &str = "`--memory` sets the limit; is this the right file?";
 
 /// Refuses data that need more than the limit.
-pub(super) fn check(file: &Path, bytes: u64) -> Result<(), DataError> {
+pub(crate) fn check(file: &Path, bytes: u64) -> Result<(), DataError> {
     match problem(bytes) {
         None => Ok(()),
         Some(problem) => Err(DataError::content(file, Position::File, problem).with_hint(HINT)),

@@ -107,6 +107,13 @@ impl Manifest {
         blocks.map(|block| block.in_memory(self.cells)).fold(0, u64::saturating_add)
     }
 
+    /// Bytes in memory of the largest block.
+    #[must_use]
+    pub fn largest_in_memory(&self) -> u64 {
+        let blocks = self.train.iter().chain(&self.test);
+        blocks.map(|block| block.in_memory(self.cells)).max().unwrap_or(0)
+    }
+
     /// Reads the manifest of a folder and holds its numbers against each other.
     pub(super) fn read(folder: &Path) -> Result<Self, BlockError> {
         let file = folder.join(MANIFEST);

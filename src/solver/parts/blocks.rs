@@ -31,6 +31,8 @@ const HOT_PASSES: u32 = 10;
 const SETTLED: f64 = 0.1;
 /// Rounds in a row in which a hot row is at its optimum after which it goes home.
 const CALM: u8 = 3;
+/// Part of the room that is left for hot rows which a block may take.
+const SHARE_OF_ROOM: usize = 4;
 /// The goal of the next proof, relative to the gaps that were met, after one that missed it.
 const STRICTER: f64 = 0.5;
 
@@ -257,7 +259,8 @@ impl<'s> BlockRun<'s> {
         let share = n_rows as f64 / self.setting.n_train as f64;
         let room = self.limits.hot_rows.saturating_sub(self.hot.len());
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let quota = (share * self.limits.hot_rows as f64).ceil() as usize;
+        // Of the room that is left, more than the block's own share: hot rows of other blocks may have gone home.
+        let quota = ((share * self.limits.hot_rows as f64).ceil() as usize).max(room / SHARE_OF_ROOM);
         Order {
             weights: self.weights.clone(),
             eta: 1.0,

@@ -21,11 +21,15 @@ pub enum LargeData {
 /// The blocks of a configuration where they do not fit into memory. Whether files do is known when they are read: [`is_too_large`].
 ///
 /// # Errors
-/// [`RunError::Data`] when the folder is damaged.
+/// [`RunError::Data`] when the folder is damaged, or a block of it does not fit.
 pub fn find(config: &LoadedConfig) -> Result<Option<BlockFolder>, RunError> {
     let DataConfig::Blocks(BlocksConfig { dir }) = &config.run.data else { return Ok(None) };
     let folder = BlockFolder::open(dir).map_err(DataError::from)?;
-    Ok(is_large(config, &folder).then_some(folder))
+    let is_large = is_large(config, &folder);
+    if is_large && check(config).is_ok() {
+        limit::check(dir, folder.manifest().largest_in_memory())?;
+    }
+    Ok(is_large.then_some(folder))
 }
 
 /// Whether rows, and the dual variables of the exact solver, are larger than memory.

@@ -4,7 +4,7 @@
 //! than one thread would alone.
 
 use super::state::Bounds;
-use super::{Ascent, BestWeights, Pace, Problem, SolveError, sweep};
+use super::{Ascent, BestWeights, Pace, Problem, SHORT, SolveError, sweep};
 use crate::model::BiasRule;
 use crate::objective::Objective;
 use crate::solver::parts::{Coordinator, Limits, PartTeam, PartVariables, Request, Setting};
@@ -44,7 +44,9 @@ enum RoundsEnd {
 impl Ascent<'_, '_> {
     /// Runs in parts until the goal is measured, another method takes over, or a limit is met; `None` where ascent goes on alone.
     pub(super) fn run_in_parts(&mut self, observer: &mut dyn Observer) -> Result<Option<Fit>, SolveError> {
-        let Some(n_parts) = parts(self.problem, self.rows.is_shared()) else { return Ok(None) };
+        // A run of a few epochs has none to give away.
+        let is_short = self.config.epochs.is_some_and(|epochs| epochs.get() as u64 <= SHORT);
+        let Some(n_parts) = parts(self.problem, self.rows.is_shared()).filter(|_| !is_short) else { return Ok(None) };
         let objective = Objective { lambda: self.lambda, ..self.problem.objective.clone() };
         let problem = Problem { objective: &objective, ..*self.problem };
         let setting = Setting {
@@ -158,6 +160,13 @@ impl Ascent<'_, '_> {
                 ))));
             }
             sweep::rebuild(&mut *self.rows, &mut self.state)?;
+            let now = self.measure(None)?;
+            if now.relative() <= self.config.gap.get()
+                && let Some((found, certificate)) = self.verify(now)?
+            {
+                let fit = self.hand_out(observer, found, certificate, StopReason::GapReached);
+                return Ok(RoundsEnd::Fit(Box::new(fit)));
+            }
             let other = if last { self.is_affordable() && !time_up } else { !reached };
             if reached {
                 return Ok(RoundsEnd::Alone);

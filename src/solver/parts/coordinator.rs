@@ -227,9 +227,7 @@ impl Coordinator {
         if !self.gap.is_finite() {
             return -1.0;
         }
-        let n = self.setting.n_train as f64;
-        let goal = self.goal * self.progress.primal / self.setting.objective.lambda;
-        (self.effort().tolerance * self.gap).max(SETTLED * goal) / n
+        (self.effort().tolerance * self.gap / self.setting.n_train as f64).max(self.settled())
     }
 
     /// Ends after the next proof.

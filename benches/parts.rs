@@ -152,7 +152,7 @@ fn main() {
 /// Rounds to each goal, and the most hot rows.
 fn rounds(setting: &Setting, source: Source<'_>, parts: &[Vec<u32>]) -> ([Option<u64>; 3], usize) {
     let n = setting.n_train;
-    let limits = Limits { gap: GOALS[2], rounds: 100, hot_rows: n, double: false, cheap_rounds: false };
+    let limits = Limits { gap: GOALS[2], rounds: 100, hot_rows: n, double: false };
     let mut coordinator = Coordinator::new(setting.clone(), limits, parts.len());
     let (mut found, mut hot) = ([None; 3], 0);
     std::thread::scope(|scope| {

@@ -261,7 +261,7 @@ impl PartsCoordinator {
     #[allow(clippy::needless_pass_by_value)]
     fn new(setting: PyRef<'_, PartsSetting>, n_parts: usize, gap: f64, rounds: u64, hot_rows: usize) -> PyResult<Self> {
         let goal = Fraction::new(gap).map_err(|e| refused(format!("tol: {e}")))?.get();
-        let limits = Limits { gap: goal, rounds, hot_rows, double: false, cheap_rounds: false };
+        let limits = Limits { gap: goal, rounds, hot_rows, double: false };
         let coordinator = parts::Coordinator::new(setting.setting.clone(), limits, n_parts);
         Ok(Self { coordinator, n_parts, goal, request: None })
     }

@@ -351,6 +351,31 @@ impl Loss {
         self.dual_measure(simd, sample, scores, a, scratch)
     }
 
+    /// Growth of the dual by the step of the last visit, which has changed its sample's variables to `a`, by that step alone:
+    /// `Σ_j G_j·Δa_j − (penalty(a) − penalty(a − Δa)) − ½‖x‖²·‖Δβ‖²`.
+    #[must_use]
+    #[inline(always)]
+    pub fn dual_gain(&self, sample: Sample, a: &[f64], scratch: &mut Scratch) -> f64 {
+        let Scratch { margins, change, new: old, .. } = scratch;
+        let (mut linear, mut square) = (0.0, 0.0);
+        for j in 0..a.len() {
+            // The variable of a label is 0 throughout, or goes the other way.
+            let is_label = j == sample.label;
+            let step = if !is_label {
+                -change[j]
+            } else if self.margins.differences() {
+                0.0
+            } else {
+                change[j]
+            };
+            linear += if step == 0.0 { 0.0 } else { step * margins[j] };
+            square += change[j] * change[j];
+            old[j] = a[j] - step;
+        }
+        let penalty = self.dual_penalty(sample.cost, a) - self.dual_penalty(sample.cost, old);
+        linear - penalty - sample.square * square / 2.0
+    }
+
     /// Brings dual variables `[n_classes]` of a sample into their set: what rounding has left outside is clipped, what is no number
     /// is 0.
     pub fn dual_clip(&self, label: usize, c: f64, a: &mut [f64]) {

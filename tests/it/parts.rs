@@ -162,7 +162,7 @@ fn alone(rows: &Rows, scaler: &Scaler, objective: &Objective) -> Certificate {
     fit.certificate.unwrap()
 }
 
-const LIMITS: Limits = Limits { gap: 1e-4, rounds: 300, hot_rows: 1_000, double: false, cheap_rounds: false };
+const LIMITS: Limits = Limits { gap: 1e-4, rounds: 300, hot_rows: 1_000, double: false };
 
 fn check(name: &str, run: &Run, optimum: Certificate, gap: f64) {
     let found = run.outcome.certificate;

@@ -80,6 +80,14 @@ proptest! {
         loss.dual_step(&scores, label, q, c, &mut a);
         prop_assert!(feasible(&loss, c, &a), "{loss:?} {a:?} c {c}");
         let best = block_value(&loss, &scores, label, q, c, &old, &a);
+        let (mut again, mut scratch) = (wide(&old, 0.0), Scratch::new(k));
+        let sample = Sample { label, square: q, cost: c };
+        let visit = loss.dual_visit(Scalar::new(), sample, &wide(&scores, f64::NEG_INFINITY), &mut again, -1.0, &mut scratch);
+        if visit.changed {
+            let gain = loss.dual_gain(sample, &again, &mut scratch);
+            let grown = best - block_value(&loss, &scores, label, q, c, &old, &old);
+            prop_assert!((gain - grown).abs() <= 1e-9 * (1.0 + grown.abs()), "{loss:?} {gain} {grown}");
+        }
         // Optimal for a concave function on a convex set: no feasible move along a coordinate or a pair improves. A row that is
         // as good as empty is solved with a small artificial curvature.
         let tolerance = if q < 1e-5 { 1e-5 } else { 1e-10 };

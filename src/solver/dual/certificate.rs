@@ -194,7 +194,8 @@ impl Ascent<'_, '_> {
     /// Puts the dual variables to θ times the subgradients at the scores of weights; returns θ and the bound there.
     fn start_at(&mut self, weight: &[f64], bias: Option<&[f64]>) -> Result<(f64, f64), SolveError> {
         let stride = self.state.stride;
-        slopes(self.problem, self.problem.train.len(), weight, bias, &mut self.state.a, stride);
+        let problem = Problem { train: &self.state.rows, ..*self.problem };
+        slopes(&problem, problem.train.len(), weight, bias, &mut self.state.a, stride);
         if self.is_free() {
             if let Some(bias) = bias {
                 self.state.offset.copy_from_slice(bias);

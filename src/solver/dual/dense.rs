@@ -6,7 +6,7 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::state::DualState;
+use super::state::StateView;
 use super::sweep::{Blocks, Changes, RowStorage, in_blocks};
 use super::team::{Part, ThreadTeam};
 use crate::data::Features;
@@ -32,7 +32,8 @@ fn block_size(n_features: usize, n_classes: usize) -> usize {
     n_classes.min(n_features / 2).next_multiple_of(8).clamp(8, BLOCK)
 }
 
-fn part_count(problem: &Problem<'_>) -> usize {
+/// The number of threads that share the features.
+pub(super) fn part_count(problem: &Problem<'_>) -> usize {
     problem.threads.min(problem.source.features.n_features() / NARROWEST).max(1)
 }
 
@@ -349,8 +350,14 @@ impl<T: Real> RowStorage for DenseStorage<'_, T> {
         Ok(())
     }
 
-    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
-        in_blocks(self, order, state, scratch)
+    fn ascend(
+        &mut self,
+        order: &[usize],
+        count: usize,
+        state: &mut StateView<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SolveError> {
+        in_blocks(self, &order[..count], state, scratch)
     }
 
     fn block_size(&self) -> usize {
@@ -372,10 +379,6 @@ impl<T: Real> RowStorage for DenseStorage<'_, T> {
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {
         self.team.call(DenseJob::Hold(values.to_vec()));
         Ok(())
-    }
-
-    fn is_shared(&self) -> bool {
-        self.team.len() > 1
     }
 
     fn held_len(&self) -> usize {

@@ -1,7 +1,7 @@
 //! Dense rows on an accelerator: the same steps through Burn's products on the device of the run.
 
 use super::dense::BLOCK;
-use super::state::DualState;
+use super::state::StateView;
 use super::sweep::{Blocks, Changes, RowStorage, in_blocks};
 use crate::data::batch::Source;
 use crate::loss::dual::Scratch;
@@ -77,8 +77,14 @@ impl RowStorage for DeviceStorage<'_> {
         Ok(())
     }
 
-    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
-        in_blocks(self, order, state, scratch)
+    fn ascend(
+        &mut self,
+        order: &[usize],
+        count: usize,
+        state: &mut StateView<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SolveError> {
+        in_blocks(self, &order[..count], state, scratch)
     }
 
     fn block_size(&self) -> usize {

@@ -185,7 +185,11 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         rng.set_stream(streams::SAMPLING);
         let double = config.precision == Some(Precision::F64);
         let rows = rows(problem, double, scope);
-        let mut state = DualState::new(problem, problem.train.to_vec(), cost(lambda, problem.train.len()));
+        let c = cost(lambda, problem.train.len());
+        let mut state = match rows.is_shared_out() {
+            true => DualState::dealt(problem, c),
+            false => DualState::new(problem, problem.train.to_vec(), c),
+        };
         state.bias_scale = match problem.objective.bias {
             BiasRule::Regularised { scale } => scale,
             BiasRule::None | BiasRule::Free => 0.0,
@@ -257,9 +261,6 @@ impl<'scope, 'env> Ascent<'scope, 'env> {
         observer.start(self.config.epochs.map_or(0, |_| epochs));
         if self.relay.begun || self.is_done_at_once() {
             return self.hand_over(observer);
-        }
-        if let Some(fit) = self.run_in_parts(observer)? {
-            return Ok(fit);
         }
         loop {
             let interrupted = observer.interrupted();

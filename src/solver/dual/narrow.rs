@@ -4,7 +4,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::dense::{Load, Preprocess};
-use super::state::DualState;
+use super::state::StateView;
 use super::sweep::{Changes, RowStorage};
 use super::walk::{Singles, walk};
 use crate::kernel::{FeatureWeights, Real, Work};
@@ -136,8 +136,14 @@ impl<T: Real> RowStorage for NarrowStorage<'_, T> {
         Ok(())
     }
 
-    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
-        walk(self, order, state, scratch);
+    fn ascend(
+        &mut self,
+        order: &[usize],
+        count: usize,
+        state: &mut StateView<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SolveError> {
+        walk(self, order, count, state, scratch);
         Ok(())
     }
 
@@ -155,6 +161,13 @@ impl<T: Real> RowStorage for NarrowStorage<'_, T> {
 
     fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
         Ok(self.weights.to_rows().into_iter().map(Real::to_f64).collect())
+    }
+
+    fn copy_held(&mut self, out: &mut [f64]) -> Result<(), SolveError> {
+        for (j, out) in out[..self.held_len()].chunks_exact_mut(self.n_classes).enumerate() {
+            out.iter_mut().zip(self.weights.feature(j)).for_each(|(out, w)| *out = w.to_f64());
+        }
+        Ok(())
     }
 
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {

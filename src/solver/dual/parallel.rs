@@ -1,208 +1,360 @@
-//! Ascent in parts (`parts`) on several threads: rows whose products are too small to be shared are shared out themselves.
+//! Rows that are shared out among threads, each with weights of its own: for rows whose products are too small to be shared themselves.
 //!
-//! It pays where each part has many times as many rows as there are weights. Where it has not, parts disagree, and visit more rows together
-//! than one thread would alone.
+//! Every thread makes some visits from weights W that all have in common, which changes its own by ΔW_t; then all go on from W + Σ ΔW_t. A
+//! visit does not know what the others have changed since they met last, which is little if that is not long ago:
+//!
+//! ```text
+//! D(a + Σ Δa_t) − D(a) = Σ_t [D(a + Δa_t) − D(a)] − Σ_{s<t} ⟨ΔW_s, ΔW_t⟩
+//! ```
+//!
+//! The first sum grows by what each visit gains, and the products are known when the threads meet. They meet more often where the products
+//! take away much of the sum. Visits of which too little is left are taken back, and made again with shorter ways between meetings; where the
+//! shortest is of no use, one thread makes the visits that are left of the sweep.
 
-use super::state::Bounds;
-use super::{Ascent, BestWeights, Pace, Problem, SHORT, SolveError, sweep};
+use super::state::{Bounds, DualState, StateView};
+use super::sweep::{Changes, RowStorage, measure_rows, rebuild_rows};
+use super::team::{Part, ThreadTeam};
+use crate::data::Features;
+use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
-use crate::objective::Objective;
-use crate::solver::parts::{Coordinator, Limits, PartTeam, PartVariables, Request, Setting};
-use crate::solver::{Fit, Observer, StopReason};
-use rand::SeedableRng;
+use crate::solver::{Problem, SolveError};
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
-/// Rows of a part, at least, and for each of the weights.
-const LEAST: usize = 20_000;
-const A_WEIGHT: usize = 50;
-/// Visits of the slowest part, as a share of those to hot rows, below which the rows that are still being solved are in one place anyway:
-/// ascent alone, which knows when to look at each again, is faster then. It looks at the others within so many epochs.
-const LATE: f64 = 0.25;
-const LOOK: usize = 15;
-/// Multiple of the goal from which rounds go on to it.
-const NEAR: f64 = 4.0;
+/// Visits between two meetings for each weight that a row's cells do not meet, and least number of them.
+const VISITS: (usize, usize) = (64, 16);
+/// Rows of a thread, at least.
+const LEAST: usize = 10_000;
+/// Meetings of a sweep below which one thread is as fast.
+const MEETINGS: usize = 8;
+/// Share of the threads' gains that is left of them together below which visits are taken back, below which the threads meet more often, and
+/// above which less often.
+const LEFT: f64 = 0.25;
+const FEW: f64 = 0.7;
+const MANY: f64 = 0.9;
+/// Shortest and longest way between meetings, relative to the usual one, and meetings in a row with too little left even on the shortest.
+const SHORTEST: usize = 4;
+const LONGEST: usize = 16;
+const PATIENCE: u32 = 16;
+/// Rows of a thread for each visit between two meetings, at least.
+const ROWS: usize = 64;
 
-/// The parts, a thread each; `None` where one thread goes through all rows, or several share the features or the classes.
-fn parts(problem: &Problem<'_>, is_shared: bool) -> Option<usize> {
-    let weights = problem.source.features.n_features().saturating_mul(problem.n_classes);
-    let parts = problem.threads.min(problem.train.len() / LEAST.max(A_WEIGHT.saturating_mul(weights)));
+/// Visits between two meetings of threads that share the rows of a problem out.
+fn visits_between(problem: &Problem<'_>) -> usize {
+    let features = problem.source.features;
+    let cells = match features {
+        Features::Sparse(csr) => csr.nnz() / csr.n_rows().max(1),
+        _ => features.n_features(),
+    };
+    (VISITS.0 * (features.n_features() + 3) / cells.max(1)).max(VISITS.1)
+}
+
+/// The number of threads that it is worth sharing the rows of a problem out to.
+pub(super) fn thread_count(problem: &Problem<'_>) -> usize {
     let suits = problem.objective.bias != BiasRule::Free && problem.device.name.backend.is_cpu();
-    (parts > 1 && suits && !is_shared).then_some(parts)
+    let least = LEAST.max(ROWS * visits_between(problem));
+    if suits { problem.threads.min(problem.train.len() / least).max(1) } else { 1 }
 }
 
-/// The end of some rounds.
-enum RoundsEnd {
-    Fit(Box<Fit>),
-    /// Ascent goes on alone.
-    Alone,
-    /// A snapshot was kept; rounds begin again from there.
-    Snapshot,
+/// Storages of the same rows, one for each thread. The weights of the first are those of all.
+pub(super) struct RowShares<'a> {
+    storages: Vec<Box<dyn RowStorage + 'a>>,
+    n_classes: usize,
+    /// Visits between two meetings.
+    visits: usize,
 }
 
-impl Ascent<'_, '_> {
-    /// Runs in parts until the goal is measured, another method takes over, or a limit is met; `None` where ascent goes on alone.
-    pub(super) fn run_in_parts(&mut self, observer: &mut dyn Observer) -> Result<Option<Fit>, SolveError> {
-        // A run of a few epochs has none to give away.
-        let is_short = self.config.epochs.is_some_and(|epochs| epochs.get() as u64 <= SHORT);
-        let Some(n_parts) = parts(self.problem, self.rows.is_shared()).filter(|_| !is_short) else { return Ok(None) };
-        let objective = Objective { lambda: self.lambda, ..self.problem.objective.clone() };
-        let problem = Problem { objective: &objective, ..*self.problem };
-        let setting = Setting {
-            objective: objective.clone(),
-            scaler: problem.source.scaler.clone(),
-            n_features: problem.source.features.n_features(),
-            n_classes: problem.n_classes,
-            n_train: problem.train.len(),
-            device: problem.device.clone(),
-            seed: problem.seed,
-        };
-        let limits = Limits {
-            gap: self.config.gap.get(),
-            rounds: u64::MAX,
-            hot_rows: problem.train.len(),
-            double: self.double,
-            cheap_rounds: true,
-        };
-        loop {
-            let end = std::thread::scope(|scope| {
-                let team = PartTeam::new(scope, &problem, self.deal(n_parts), self.double);
-                let mut weights = self.rows.weights()?;
-                weights.extend_from_slice(&self.state.constant);
-                let mut coordinator = Coordinator::at(weights, setting.clone(), limits, n_parts);
-                self.rounds(&team, &mut coordinator, observer)
-            })?;
-            match end {
-                RoundsEnd::Fit(fit) => return Ok(Some(*fit)),
-                RoundsEnd::Alone => return Ok(None),
-                RoundsEnd::Snapshot => {}
-            }
+/// Visits of a thread to its rows.
+struct Share<'v> {
+    storage: &'v mut dyn RowStorage,
+    state: StateView<'v>,
+    /// The rows that are due, and how many have been visited, now and before the last meeting.
+    order: &'v mut [usize],
+    done: usize,
+    before: usize,
+    /// Of their order, until that is drawn.
+    rng: Option<ChaCha8Rng>,
+    scratch: Scratch,
+}
+
+/// Visits from common weights.
+struct Visits {
+    /// As they are held, and those of the constant feature.
+    weights: Arc<Vec<f64>>,
+    count: usize,
+    /// Whether those before are taken back first.
+    again: bool,
+}
+
+impl Share<'_> {
+    /// Makes visits; their gain, and the change of the weights.
+    fn visit(&mut self, visits: &Visits) -> Result<Vec<f64>, SolveError> {
+        let weights = &visits.weights;
+        let (held, constant) = weights.split_at(weights.len() - self.state.constant.len());
+        self.storage.hold(held)?;
+        self.state.constant.copy_from_slice(constant);
+        if visits.again {
+            self.state.take_back();
+            self.done = self.before;
         }
+        if let Some(mut rng) = self.rng.take() {
+            self.order.shuffle(&mut rng);
+        }
+        self.state.begin_trail();
+        let left = &self.order[self.done..];
+        let count = visits.count.min(left.len());
+        self.storage.ascend(left, count, &mut self.state, &mut self.scratch)?;
+        (self.before, self.done) = (self.done, self.done + count);
+        let mut out = vec![0.0; weights.len() + 1];
+        self.storage.copy_held(&mut out)?;
+        out[held.len()..weights.len()].copy_from_slice(self.state.constant);
+        out.iter_mut().zip(&**weights).for_each(|(now, before)| *now -= before);
+        out[weights.len()] = self.state.trail.as_ref().map_or(0.0, |trail| trail.gain);
+        Ok(out)
+    }
+}
+
+impl Part<Visits> for Share<'_> {
+    fn act(&mut self, visits: &Visits) -> Vec<f64> {
+        self.visit(visits).unwrap_or_default()
+    }
+}
+
+/// Changes of all threads.
+struct Meeting {
+    sum: Vec<f64>,
+    /// Part of the gains of all threads that is left.
+    share: f64,
+}
+
+impl Meeting {
+    /// Of the results of [`Share::visit`]; `None` where one of them has failed.
+    fn of(results: &[Vec<f64>], length: usize) -> Option<Self> {
+        let mut sum = vec![0.0; length];
+        let (mut gain, mut own) = (0.0, 0.0);
+        for result in results {
+            let (change, gained) = (result.get(..length)?, result.get(length)?);
+            sum.iter_mut().zip(change).for_each(|(sum, change)| *sum += change);
+            gain += gained;
+            own += square(change);
+        }
+        let conflict = (square(&sum) - own) / 2.0;
+        // Rounding is no conflict.
+        Some(Self { sum, share: if conflict > 0.0 { 1.0 - conflict / gain } else { 1.0 } })
+    }
+}
+
+/// The position of every thread's last row, and what is due of them.
+fn shares_of(due: &[usize], n_rows: usize, count: usize) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let border = |t: usize| due.len() * t / count;
+    let start = |t: usize| if t == 0 { 0 } else { due.get(border(t)).map_or(n_rows, |&i| i) };
+    let ends = (1..=count).map(|t| if t == count { n_rows } else { start(t) }).collect();
+    let of = |t: usize| due[border(t)..border(t + 1)].iter().map(|i| i - start(t)).collect();
+    (ends, (0..count).map(of).collect())
+}
+
+fn square(values: &[f64]) -> f64 {
+    values.iter().map(|v| v * v).sum()
+}
+
+impl<'a> RowShares<'a> {
+    /// Storages of all rows on one thread each.
+    pub fn new(storages: Vec<Box<dyn RowStorage + 'a>>, problem: &Problem<'_>) -> Self {
+        Self { storages, n_classes: problem.n_classes, visits: visits_between(problem) }
     }
 
-    /// Shares the rows out at random, and gives their variables away, until [`Ascent::collect`].
-    fn deal(&mut self, n_parts: usize) -> Vec<PartVariables> {
-        let (k, stride) = (self.state.n_classes, self.state.stride);
-        let mut order: Vec<usize> = (0..self.state.rows.len()).collect();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.problem.seed));
-        let share = order.len().div_ceil(n_parts);
-        let of = |positions: &mut [usize]| {
-            positions.sort_unstable();
-            let rows = positions.iter().map(|&i| self.state.rows[i]).collect();
-            let mut a = vec![0.0; positions.len() * k];
-            a.chunks_exact_mut(k)
-                .zip(&*positions)
-                .for_each(|(a, &i)| a.copy_from_slice(&self.state.a[i * stride..][..k]));
-            PartVariables::of(rows, a)
-        };
-        let parts = order.chunks_mut(share).map(of).collect();
-        self.state.a = Vec::new();
-        parts
-    }
-
-    fn rounds(
+    /// Has every thread do something with its storage and its rows, of which each has as many, at the weights of the first.
+    fn each<R: Send>(
         &mut self,
-        team: &PartTeam,
-        coordinator: &mut Coordinator,
-        observer: &mut dyn Observer,
-    ) -> Result<RoundsEnd, SolveError> {
-        let (n, before) = (self.state.rows.len() as u64, self.visited);
-        let limit = self.config.epochs.map_or(u64::MAX, |epochs| epochs.get() as u64).saturating_mul(n);
-        let mut done = *coordinator.progress();
-        loop {
-            let interrupted = observer.interrupted();
-            if interrupted || observer.wants_snapshot() {
-                self.collect(team, coordinator)?;
-                sweep::rebuild(&mut *self.rows, &mut self.state)?;
-                if interrupted {
-                    return Ok(RoundsEnd::Alone);
-                }
-                observer.snapshot(self.snapshot()?);
-                return Ok(RoundsEnd::Snapshot);
-            }
-            let Request::Round(order, returned) = coordinator.request() else {
-                unreachable!("a proof is only asked for where all rounds are measured");
-            };
-            let order = Arc::new(order);
-            coordinator.tell(&order, team.round(&order, returned)?)?;
-            let now = *coordinator.progress();
-            self.visited = before + now.visits + now.hot_visits;
-            self.sweeps += 1;
-            observer.step(self.visited / n);
-            let bounds = Bounds { primal: now.primal / self.lambda, gap: now.relative_gap * now.primal / self.lambda };
-            if order.measure {
-                self.report(observer, self.measurement(bounds));
-                self.note_gap(bounds);
-            }
-            let time_up = self.config.seconds.is_some_and(|s| self.clock.elapsed().as_secs_f64() >= s.get());
-            let reached = order.measure && now.relative_gap <= self.config.gap.get();
-            let last = time_up || self.visited >= limit;
-            let own = ((now.slowest - done.slowest) as f64, (now.hot_visits - done.hot_visits) as f64);
-            let is_late = !order.measure && own.0 < LATE * own.1 && now.relative_gap > NEAR * self.config.gap.get();
-            done = now;
-            if is_late && !last {
-                self.collect(team, coordinator)?;
-                self.pace = Pace { next: self.visited, measured: self.visited, ..self.pace };
-                sweep::rebuild(&mut *self.rows, &mut self.state)?;
-                return Ok(RoundsEnd::Alone);
-            }
-            if !(reached || last || order.measure && self.is_dear()) {
-                continue;
-            }
-            self.collect(team, coordinator)?;
-            if reached && let Some((found, certificate)) = self.verify(bounds)? {
-                return Ok(RoundsEnd::Fit(Box::new(self.hand_out(
-                    observer,
-                    found,
-                    certificate,
-                    StopReason::GapReached,
-                ))));
-            }
-            sweep::rebuild(&mut *self.rows, &mut self.state)?;
-            let now = self.measure(None)?;
-            if now.relative() <= self.config.gap.get()
-                && let Some((found, certificate)) = self.verify(now)?
-            {
-                let fit = self.hand_out(observer, found, certificate, StopReason::GapReached);
-                return Ok(RoundsEnd::Fit(Box::new(fit)));
-            }
-            let other = if last { self.is_affordable() && !time_up } else { !reached };
-            if reached {
-                return Ok(RoundsEnd::Alone);
-            }
-            let stop = if time_up { StopReason::TimeLimit } else { StopReason::EpochLimit };
-            let fit = if other { self.hand_over(observer)? } else { self.finish(observer, stop)? };
-            return Ok(RoundsEnd::Fit(Box::new(fit)));
-        }
+        state: &mut DualState<'_>,
+        constants: &mut [f64],
+        work: impl Fn(&mut dyn RowStorage, &mut StateView<'_>) -> Result<R, SolveError> + Sync,
+    ) -> Result<Vec<R>, SolveError> {
+        let (n, count) = (state.rows.len(), self.storages.len());
+        let ends: Vec<usize> = (1..=count).map(|t| n * t / count).collect();
+        let views = state.view().split(&ends, constants);
+        let work = &work;
+        std::thread::scope(|scope| {
+            let mut pairs = self.storages.iter_mut().zip(views);
+            let own = pairs.next();
+            let others: Vec<_> =
+                pairs.map(|(storage, mut view)| scope.spawn(move || work(&mut **storage, &mut view))).collect();
+            let own = own.map(|(storage, mut view)| work(&mut **storage, &mut view));
+            let others = others.into_iter().map(|other| match other.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            own.into_iter().chain(others).collect()
+        })
     }
 
-    /// Takes the variables of all parts back, and the best weights.
-    fn collect(&mut self, team: &PartTeam, coordinator: &mut Coordinator) -> Result<(), SolveError> {
-        let (k, stride) = (self.state.n_classes, self.state.stride);
-        let mut place = vec![0usize; self.problem.source.features.n_rows()];
-        self.state.rows.iter().zip(0..).for_each(|(&row, at)| place[row as usize] = at);
-        let parts = team.variables(coordinator.eta())?;
-        self.state.a = vec![0.0; self.state.rows.len() * stride];
-        for (part, seen) in &parts {
-            let (rows, a) = part.rows();
-            for ((row, a), (at, seen)) in rows.iter().zip(a.chunks_exact(k)).zip(seen.iter().enumerate()) {
-                let place = place[*row as usize];
-                self.state.a[place * stride..][..k].copy_from_slice(a);
-                self.state.seen[place] = *seen;
-                self.state.sleep_for(place, 1 + at % LOOK);
+    /// The weights of the constant feature for each thread.
+    fn constants(&self, state: &DualState<'_>) -> Vec<f64> {
+        state.constant.repeat(self.storages.len())
+    }
+
+    /// Gives all threads the weights of the first.
+    fn even_out(&mut self) -> Result<(), SolveError> {
+        let held = self.storages[0].held()?;
+        self.storages[1..].iter_mut().try_for_each(|storage| storage.hold(&held))
+    }
+}
+
+/// Visits until all rows that are due have been visited, or it is of no use; the number of visits of each thread.
+fn meet(
+    team: &mut ThreadTeam<Share<'_>, Visits>,
+    weights: &mut [f64],
+    longest: usize,
+    usual: usize,
+) -> Result<usize, SolveError> {
+    let shortest = (usual / SHORTEST).max(1);
+    let (mut count, mut done, mut futile, mut again) = (usual, 0, 0, false);
+    while done < longest && futile < PATIENCE {
+        let results = team.call(Visits { weights: Arc::new(weights.to_vec()), count, again });
+        let Some(meeting) = Meeting::of(&results, weights.len()) else {
+            return Err(SolveError::Device("a thread of the exact solver has failed".into()));
+        };
+        again = meeting.share < LEFT;
+        if again && count == shortest {
+            team.call(Visits { weights: Arc::new(weights.to_vec()), count: 0, again });
+            break;
+        }
+        if !again {
+            weights.iter_mut().zip(&meeting.sum).for_each(|(w, change)| *w += change);
+            done += count;
+        }
+        futile = if meeting.share < FEW && count == shortest { futile + 1 } else { 0 };
+        if meeting.share < FEW {
+            count = (count / 2).max(shortest);
+        } else if meeting.share > MANY {
+            count = (count * 2).min(LONGEST * usual);
+        }
+    }
+    Ok(done.min(longest))
+}
+
+impl RowStorage for RowShares<'_> {
+    fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
+        self.storages[0].turn(done, next, scores)
+    }
+
+    fn ascend(
+        &mut self,
+        order: &[usize],
+        count: usize,
+        state: &mut StateView<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SolveError> {
+        self.storages[0].ascend(order, count, state, scratch)
+    }
+
+    fn sweep(
+        &mut self,
+        mut due: Vec<usize>,
+        state: &mut DualState<'_>,
+        scratch: &mut Scratch,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), SolveError> {
+        let count = self.storages.len();
+        if due.len() < count * MEETINGS * self.visits {
+            due.shuffle(rng);
+            return self.ascend(&due, due.len(), &mut state.view(), scratch);
+        }
+        let mut weights = self.held()?;
+        weights.extend_from_slice(&state.constant);
+        let (ends, mut orders) = shares_of(&due, state.rows.len(), count);
+        let longest = orders.iter().map(Vec::len).max().unwrap_or(0);
+        let (k, usual, seed) = (self.n_classes, self.visits, rng.next_u64());
+        let mut constants = self.constants(state);
+        let views = state.view().split(&ends, &mut constants);
+        let shares = self.storages.iter_mut().zip(views).zip(&mut orders).zip(0..);
+        let shares = shares.map(|(((storage, state), order), place)| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(place);
+            Share {
+                storage: &mut **storage,
+                state,
+                order,
+                done: 0,
+                before: 0,
+                rng: Some(rng),
+                scratch: Scratch::new(k),
             }
-        }
-        for hot in coordinator.dissolve() {
-            let place = place[hot.row as usize];
-            self.state.a[place * stride..][..k].copy_from_slice(&hot.a);
-            self.state.sleep_for(place, 0);
-        }
-        if let Some((primal, weights)) = coordinator.best() {
-            let (weight, constant) = weights.split_at(weights.len() - k);
-            let bias = constant.iter().map(|w| self.state.bias_scale * w).collect();
-            self.best = Some(BestWeights { primal, weight: weight.to_vec(), bias });
+        });
+        let shares: Vec<Share<'_>> = shares.collect();
+        let done = std::thread::scope(|scope| {
+            let mut team = ThreadTeam::new(scope, shares);
+            meet(&mut team, &mut weights, longest, usual)
+        })?;
+        let (held, constant) = weights.split_at(weights.len() - k);
+        self.storages[0].hold(held)?;
+        state.constant.copy_from_slice(constant);
+        let starts = std::iter::once(0).chain(ends);
+        let left = orders.iter().zip(starts).flat_map(|(order, start)| order.iter().skip(done).map(move |i| start + i));
+        let mut left: Vec<usize> = left.collect();
+        left.shuffle(rng);
+        self.ascend(&left, left.len(), &mut state.view(), scratch)
+    }
+
+    fn measure(&mut self, state: &mut DualState<'_>, _: &mut Scratch, own: bool) -> Result<Bounds, SolveError> {
+        self.even_out()?;
+        let (mut constants, k) = (self.constants(state), self.n_classes);
+        let bounds =
+            self.each(state, &mut constants, |storage, view| measure_rows(storage, view, &mut Scratch::new(k), own))?;
+        Ok(bounds.into_iter().fold(Bounds { primal: 0.0, gap: 0.0 }, |sum, bounds| sum + bounds))
+    }
+
+    fn rebuild(&mut self, state: &mut DualState<'_>) -> Result<(), SolveError> {
+        let (mut constants, k) = (self.constants(state), self.n_classes);
+        let parts = self.each(state, &mut constants, |storage, view| {
+            rebuild_rows(storage, view)?;
+            storage.held()
+        })?;
+        let mut held = vec![0.0; self.held_len()];
+        parts.iter().for_each(|part| held.iter_mut().zip(part).for_each(|(sum, w)| *sum += w));
+        self.storages[0].hold(&held)?;
+        state.constant.fill(0.0);
+        for own in constants.chunks_exact(k) {
+            state.constant.iter_mut().zip(own).for_each(|(sum, w)| *sum += w);
         }
         Ok(())
+    }
+
+    fn is_shared_out(&self) -> bool {
+        true
+    }
+
+    fn block_size(&self) -> usize {
+        self.storages[0].block_size()
+    }
+
+    fn clear(&mut self) {
+        self.storages[0].clear();
+    }
+
+    fn square_of_weights(&mut self) -> Result<f64, SolveError> {
+        self.storages[0].square_of_weights()
+    }
+
+    fn weights(&mut self) -> Result<Vec<f64>, SolveError> {
+        self.storages[0].weights()
+    }
+
+    fn held(&mut self) -> Result<Vec<f64>, SolveError> {
+        self.storages[0].held()
+    }
+
+    fn hold(&mut self, values: &[f64]) -> Result<(), SolveError> {
+        self.storages[0].hold(values)
+    }
+
+    fn set_weights(&mut self, weights: &[f64]) -> Result<(), SolveError> {
+        self.storages[0].set_weights(weights)
+    }
+
+    fn held_len(&self) -> usize {
+        self.storages[0].held_len()
     }
 }

@@ -133,38 +133,38 @@ impl Ascent<'_, '_> {
 
 impl super::DualState<'_> {
     fn keep(&self, kept: &mut Snapshot) {
+        let places = self.places();
         // Without the padding of its rows, which is zero.
-        let dual = self.a.chunks_exact(self.stride).flat_map(|a| &a[..self.n_classes]);
+        let dual = places.iter().flat_map(|&i| &self.a[i * self.stride..][..self.n_classes]);
         kept.put("dual", dual.copied().collect::<Vec<f64>>());
-        kept.put("cost", self.samples.iter().map(|s| s.cost).collect::<Vec<f64>>());
-        kept.put("square", self.samples.iter().map(|s| s.square).collect::<Vec<f64>>());
+        kept.put("cost", places.iter().map(|&i| self.samples[i].cost).collect::<Vec<f64>>());
+        kept.put("square", places.iter().map(|&i| self.samples[i].square).collect::<Vec<f64>>());
         kept.put("constant", self.constant.clone());
         kept.put("offset", self.offset.clone());
-        kept.put("seen.primal", self.seen.iter().map(|s| s.primal).collect::<Vec<f64>>());
-        kept.put("seen.gap", self.seen.iter().map(|s| s.gap).collect::<Vec<f64>>());
-        kept.put("due", self.due.clone());
-        kept.put("sleep", self.sleep.clone());
+        kept.put("seen.primal", places.iter().map(|&i| self.seen[i].primal).collect::<Vec<f64>>());
+        kept.put("seen.gap", places.iter().map(|&i| self.seen[i].gap).collect::<Vec<f64>>());
+        kept.put("due", places.iter().map(|&i| self.due[i]).collect::<Vec<u32>>());
+        kept.put("sleep", places.iter().map(|&i| self.sleep[i]).collect::<Vec<u8>>());
         kept.put_one("epoch", self.epoch);
         kept.put_one("tolerance", self.tolerance);
     }
 
     fn take_up(&mut self, kept: &mut Snapshot) -> Result<(), SolveError> {
         let (n, k) = (self.rows.len(), self.n_classes);
+        let places = self.places();
         let dual = kept.take_exactly::<f64>("dual", n * k)?;
+        let (costs, squares) = (kept.take_exactly::<f64>("cost", n)?, kept.take_exactly::<f64>("square", n)?);
+        let (primal, gap) = (kept.take_exactly("seen.primal", n)?, kept.take_exactly("seen.gap", n)?);
+        let (due, sleep) = (kept.take_exactly("due", n)?, kept.take_exactly("sleep", n)?);
         self.a.fill(0.0);
-        for (a, kept) in self.a.chunks_exact_mut(self.stride).zip(dual.chunks_exact(k)) {
-            a[..k].copy_from_slice(kept);
+        for (row, i) in places.into_iter().enumerate() {
+            self.a[i * self.stride..][..k].copy_from_slice(&dual[row * k..(row + 1) * k]);
+            (self.samples[i].cost, self.samples[i].square) = (costs[row], squares[row]);
+            self.seen[i] = Bounds { primal: primal[row], gap: gap[row] };
+            (self.due[i], self.sleep[i]) = (due[row], sleep[row]);
         }
-        let costs = kept.take_exactly::<f64>("cost", n)?;
-        self.samples.iter_mut().zip(costs).for_each(|(sample, cost)| sample.cost = cost);
-        let squares = kept.take_exactly::<f64>("square", n)?;
-        self.samples.iter_mut().zip(squares).for_each(|(sample, square)| sample.square = square);
         self.constant = kept.take_exactly("constant", k)?;
         self.offset = kept.take_exactly("offset", k)?;
-        let (primal, gap) = (kept.take_exactly("seen.primal", n)?, kept.take_exactly("seen.gap", n)?);
-        self.seen = primal.into_iter().zip(gap).map(|(primal, gap)| Bounds { primal, gap }).collect();
-        self.due = kept.take_exactly("due", n)?;
-        self.sleep = kept.take_exactly("sleep", n)?;
         self.epoch = kept.take_one("epoch")?;
         self.tolerance = kept.take_one("tolerance")?;
         Ok(())

@@ -13,7 +13,7 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::state::DualState;
+use super::state::StateView;
 use super::sweep::{Blocks, Changes, RowStorage, in_blocks};
 use super::team::{Part, ThreadTeam};
 use super::walk::walk;
@@ -79,7 +79,8 @@ pub(super) struct SparseStorage<'a, T, K: CellType> {
     classes: Vec<Range<usize>>,
 }
 
-fn part_count<K: CellType>(problem: &Problem<'_>, csr: &CsrOf<'_, K>) -> usize {
+/// The number of threads that share the classes.
+pub(super) fn part_count<K: CellType>(problem: &Problem<'_>, csr: &CsrOf<'_, K>) -> usize {
     let cells = csr.nnz() / csr.n_rows().max(1);
     problem.threads.min(cells * problem.n_classes / WORTHWHILE).clamp(1, problem.n_classes)
 }
@@ -246,12 +247,11 @@ impl<T: Real, K: CellType> Part<SparseJob<T>> for ClassShare<'_, T, K> {
 }
 
 impl<'a, T: Real, K: CellType> SparseStorage<'a, T, K> {
-    pub fn new<'scope>(problem: &Problem<'a>, rows: CsrRows<'a, K>, scope: &'scope Scope<'scope, '_>) -> Self
+    pub fn new<'scope>(problem: &Problem<'a>, shared: Arc<CsrRows<'a, K>>, scope: &'scope Scope<'scope, '_>) -> Self
     where
         'a: 'scope,
     {
-        let (k, count) = (problem.n_classes, part_count::<K>(problem, &rows.csr));
-        let shared = Arc::new(rows);
+        let (k, count) = (problem.n_classes, part_count::<K>(problem, &shared.csr));
         let classes: Vec<Range<usize>> = (0..count).map(|t| t * k / count..(t + 1) * k / count).collect();
         let part =
             |(place, classes): (usize, &Range<usize>)| ClassShare::new(Arc::clone(&shared), place, classes.clone());
@@ -294,12 +294,18 @@ impl<T: Real, K: CellType> RowStorage for SparseStorage<'_, T, K> {
         Ok(())
     }
 
-    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError> {
+    fn ascend(
+        &mut self,
+        order: &[usize],
+        count: usize,
+        state: &mut StateView<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SolveError> {
         if let Some(part) = self.team.alone() {
-            walk(part, order, state, scratch);
+            walk(part, order, count, state, scratch);
             return Ok(());
         }
-        in_blocks(self, order, state, scratch)
+        in_blocks(self, &order[..count], state, scratch)
     }
 
     fn block_size(&self) -> usize {
@@ -344,10 +350,6 @@ impl<T: Real, K: CellType> RowStorage for SparseStorage<'_, T, K> {
             sums[k..].iter_mut().zip(row).for_each(|(g, v)| *g += center * v);
         }
         self.hold(&held)
-    }
-
-    fn is_shared(&self) -> bool {
-        self.team.len() > 1
     }
 
     fn held_len(&self) -> usize {

@@ -13,6 +13,10 @@ const LONGEST_SLEEP: u8 = 63;
 /// A row is at its optimum when its share of the gap is below this share of the gap that the stopping rule allows an average row.
 const SETTLED: f64 = 0.1;
 
+/// Rows of a stretch that stay together in another order, and such groups in it; the number is prime, as data may repeat themselves.
+const TOGETHER: usize = 16;
+const STRETCH: usize = 61;
+
 /// Primal and gap of the objective divided by λ.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::solver) struct Bounds {
@@ -46,6 +50,8 @@ pub(in crate::solver) struct DualState<'a> {
     pub loss: &'a Loss,
     /// Indices into the data set.
     pub rows: Vec<u32>,
+    /// See [`DualState::places`]; `None` where the order is the same.
+    places: Option<Vec<usize>>,
     pub samples: Vec<Sample>,
     /// `[n_train, stride]`
     pub a: Vec<f64>,
@@ -77,6 +83,7 @@ impl<'a> DualState<'a> {
         Self {
             loss,
             rows,
+            places: None,
             samples,
             a: vec![0.0; n * padded(k)],
             n_classes: k,
@@ -90,6 +97,28 @@ impl<'a> DualState<'a> {
             epoch: 0,
             tolerance: -1.0,
         }
+    }
+
+    /// All variables of the training rows zero, in an order in which any rows that follow each other come from everywhere: a few of each
+    /// stretch, then the next few of each.
+    pub fn dealt(problem: &Problem<'a>, c: f64) -> Self {
+        let train = problem.train;
+        let mut places = vec![0; train.len()];
+        let mut rows = Vec::with_capacity(train.len());
+        for turn in 0..STRETCH {
+            for first in (turn * TOGETHER..train.len()).step_by(STRETCH * TOGETHER) {
+                for at in first..(first + TOGETHER).min(train.len()) {
+                    places[at] = rows.len();
+                    rows.push(train[at]);
+                }
+            }
+        }
+        Self { places: Some(places), ..Self::new(problem, rows, c) }
+    }
+
+    /// The places of the training rows, in their order.
+    pub fn places(&self) -> Vec<usize> {
+        self.places.clone().unwrap_or_else(|| (0..self.rows.len()).collect())
     }
 
     /// Takes row i out, whose place the last one gets: its index into the data set and its variables, padded.
@@ -125,47 +154,6 @@ impl<'a> DualState<'a> {
         }
         order.truncate(count);
         order
-    }
-
-    /// Prefetches the state of a row that is visited soon.
-    #[inline(always)]
-    pub fn prefetch(&self, i: usize) {
-        prefetch(&self.rows[i]);
-        prefetch(&self.samples[i]);
-        prefetch_all(&self.a[i * self.stride..(i + 1) * self.stride]);
-    }
-
-    /// Has row i visited again after so many epochs.
-    #[allow(clippy::cast_possible_truncation)]
-    pub fn sleep_for(&mut self, i: usize, epochs: usize) {
-        (self.sleep[i], self.due[i]) = (epochs as u8, self.epoch + epochs as u32);
-    }
-
-    /// Records the result of a visit.
-    #[inline(always)]
-    pub fn note(&mut self, i: usize, loss: f64, gap: f64) {
-        self.seen[i] = Bounds { primal: loss, gap };
-        self.sleep[i] = if gap <= self.tolerance { (self.sleep[i] * 2 + 1).min(LONGEST_SLEEP) } else { 0 };
-        self.due[i] = self.epoch + 1 + u32::from(self.sleep[i]);
-    }
-
-    /// Takes row i with ‖x‖² = `square`, the constant feature left out, to its maximiser at its scores, and moves the weights of the
-    /// constant feature. Whether its variables changed: β by what is left in `scratch`.
-    #[inline(always)]
-    pub fn visit<S: Simd>(&mut self, simd: S, i: usize, square: f64, scores: &[f64], scratch: &mut Scratch) -> bool {
-        // The constant feature of a free bias does not keep its value.
-        let sample = Sample { square: square + self.bias_scale * self.bias_scale, ..self.samples[i] };
-        let a = &mut self.a[i * self.stride..(i + 1) * self.stride];
-        let visit = self.loss.dual_visit(simd, sample, scores, a, self.tolerance, scratch);
-        self.note(i, visit.loss, visit.gap);
-        if visit.changed {
-            let k = self.n_classes;
-            let (weights, change) = (&mut self.constant[..k], &scratch.change()[..k]);
-            for j in 0..k {
-                weights[j] += self.bias_scale * change[j];
-            }
-        }
-        visit.changed
     }
 
     /// The gap that remains for a row at a relative gap of `target` decides how exactly rows are solved.
@@ -210,6 +198,157 @@ impl<'a> DualState<'a> {
         sums.iter().chain(rest).fold(Bounds { primal: 0.0, gap: 0.0 }, |sum, seen| sum + *seen)
     }
 
+    /// ½‖w_B‖² of the constant feature.
+    pub fn constant_half_square(&self) -> f64 {
+        self.constant.iter().map(|w| w * w).sum::<f64>() / 2.0
+    }
+
+    /// All rows.
+    pub fn view(&mut self) -> StateView<'_> {
+        StateView {
+            loss: self.loss,
+            rows: &self.rows,
+            samples: &mut self.samples,
+            a: &mut self.a,
+            n_classes: self.n_classes,
+            stride: self.stride,
+            bias_scale: self.bias_scale,
+            constant: &mut self.constant,
+            offset: &self.offset,
+            seen: &mut self.seen,
+            due: &mut self.due,
+            sleep: &mut self.sleep,
+            epoch: self.epoch,
+            tolerance: self.tolerance,
+            trail: None,
+        }
+    }
+}
+
+/// The steps of some visits.
+#[derive(Debug, Default)]
+pub(in crate::solver) struct Trail {
+    /// Growth of the dual by them.
+    pub gain: f64,
+    /// Rows that have changed, and their variables before, `[changes, stride]`.
+    rows: Vec<usize>,
+    before: Vec<f64>,
+}
+
+/// Some rows of a [`DualState`] that follow each other, and weights of the constant feature.
+pub(in crate::solver) struct StateView<'v> {
+    loss: &'v Loss,
+    pub rows: &'v [u32],
+    pub samples: &'v mut [Sample],
+    a: &'v mut [f64],
+    pub n_classes: usize,
+    pub stride: usize,
+    pub bias_scale: f64,
+    pub constant: &'v mut [f64],
+    offset: &'v [f64],
+    seen: &'v mut [Bounds],
+    due: &'v mut [u32],
+    sleep: &'v mut [u8],
+    epoch: u32,
+    tolerance: f64,
+    /// Of the visits, where they may be taken back.
+    pub trail: Option<Trail>,
+}
+
+impl<'v> StateView<'v> {
+    /// The rows up to each of the `ends`, each with weights of the constant feature of its own.
+    pub fn split(self, ends: &[usize], constants: &'v mut [f64]) -> Vec<Self> {
+        let Self { loss, mut rows, mut samples, mut a, n_classes, stride, bias_scale, offset, .. } = self;
+        let (mut seen, mut due, mut sleep, mut start) = (self.seen, self.due, self.sleep, 0);
+        let each = ends.iter().zip(constants.chunks_exact_mut(n_classes)).map(|(&end, constant)| {
+            let n = end - start;
+            start = end;
+            Self {
+                loss,
+                rows: rows.split_off(..n).unwrap_or_default(),
+                samples: samples.split_off_mut(..n).unwrap_or_default(),
+                a: a.split_off_mut(..n * stride).unwrap_or_default(),
+                n_classes,
+                stride,
+                bias_scale,
+                constant,
+                offset,
+                seen: seen.split_off_mut(..n).unwrap_or_default(),
+                due: due.split_off_mut(..n).unwrap_or_default(),
+                sleep: sleep.split_off_mut(..n).unwrap_or_default(),
+                epoch: self.epoch,
+                tolerance: self.tolerance,
+                trail: None,
+            }
+        });
+        each.collect()
+    }
+
+    /// Prefetches the state of a row that is visited soon.
+    #[inline(always)]
+    pub fn prefetch(&self, i: usize) {
+        prefetch(&self.rows[i]);
+        prefetch(&self.samples[i]);
+        prefetch_all(&self.a[i * self.stride..(i + 1) * self.stride]);
+    }
+
+    /// Forgets the visits of the trail, so that another begins.
+    pub fn begin_trail(&mut self) {
+        let trail = self.trail.get_or_insert_default();
+        trail.gain = 0.0;
+        trail.rows.clear();
+        trail.before.clear();
+    }
+
+    /// Takes the visits of the trail back, all but what they did to weights. Their rows are due again.
+    pub fn take_back(&mut self) {
+        let Some(trail) = &mut self.trail else { return };
+        for (&i, before) in trail.rows.iter().zip(trail.before.chunks_exact(self.stride)).rev() {
+            self.a[i * self.stride..(i + 1) * self.stride].copy_from_slice(before);
+            self.due[i] = self.epoch;
+        }
+    }
+
+    /// Records the result of a visit.
+    #[inline(always)]
+    pub fn note(&mut self, i: usize, loss: f64, gap: f64) {
+        self.seen[i] = Bounds { primal: loss, gap };
+        self.sleep[i] = if gap <= self.tolerance { (self.sleep[i] * 2 + 1).min(LONGEST_SLEEP) } else { 0 };
+        self.due[i] = self.epoch + 1 + u32::from(self.sleep[i]);
+    }
+
+    /// Takes row i with ‖x‖² = `square`, the constant feature left out, to its maximiser at its scores, and moves the weights of the
+    /// constant feature. Whether its variables changed: β by what is left in `scratch`.
+    #[inline(always)]
+    pub fn visit<S: Simd>(&mut self, simd: S, i: usize, square: f64, scores: &[f64], scratch: &mut Scratch) -> bool {
+        // The constant feature of a free bias does not keep its value.
+        let sample = Sample { square: square + self.bias_scale * self.bias_scale, ..self.samples[i] };
+        let a = &mut self.a[i * self.stride..(i + 1) * self.stride];
+        let kept = self.trail.as_mut().map_or(0, |trail| {
+            let kept = trail.before.len();
+            trail.before.extend_from_slice(a);
+            kept
+        });
+        let visit = self.loss.dual_visit(simd, sample, scores, a, self.tolerance, scratch);
+        match &mut self.trail {
+            Some(trail) if visit.changed => {
+                trail.gain += self.loss.dual_gain(sample, a, scratch);
+                trail.rows.push(i);
+            }
+            Some(trail) => trail.before.truncate(kept),
+            None => {}
+        }
+        self.note(i, visit.loss, visit.gap);
+        if visit.changed {
+            let k = self.n_classes;
+            let (weights, change) = (&mut self.constant[..k], &scratch.change()[..k]);
+            for j in 0..k {
+                weights[j] += self.bias_scale * change[j];
+            }
+        }
+        visit.changed
+    }
+
     /// Measures a row at its scores and has it visited next where it was wrong to sleep. `own` are the scores of W(a); those of other
     /// weights say nothing of where the row itself is.
     #[inline(always)]
@@ -234,15 +373,10 @@ impl<'a> DualState<'a> {
         self.loss.dual_coefficients(self.samples[i].label, a, out);
     }
 
-    /// ½‖w_B‖² of the constant feature.
-    pub fn constant_half_square(&self) -> f64 {
-        self.constant.iter().map(|w| w * w).sum::<f64>() / 2.0
-    }
-
     /// Offset of every row of scores, padded with −∞.
     pub fn shift(&self, out: &mut Vec<f64>) {
         out.clear();
-        out.extend(self.constant.iter().zip(&self.offset).map(|(w, o)| self.bias_scale * w + o));
+        out.extend(self.constant.iter().zip(self.offset).map(|(w, o)| self.bias_scale * w + o));
         out.resize(self.stride, f64::NEG_INFINITY);
     }
 }

@@ -10,7 +10,7 @@
 // Index loops over slices of one length, which the compiler turns into vectors.
 #![allow(clippy::needless_range_loop)]
 
-use super::state::{Bounds, DualState, widen};
+use super::state::{Bounds, DualState, StateView, widen};
 use crate::loss::dual::Scratch;
 use crate::solver::SolveError;
 use pulp::{Simd, WithSimd};
@@ -34,7 +34,7 @@ impl Changes {
 }
 
 /// Representation of the rows, with the products that a sweep needs.
-pub(in crate::solver) trait RowStorage {
+pub(in crate::solver) trait RowStorage: Send {
     /// Adds `Σ x βᵀ` of the changes of the rows loaded before to W, then loads the next rows, and writes their scores where asked
     /// for, `[rows, n_classes]`.
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError>;
@@ -46,8 +46,37 @@ pub(in crate::solver) trait RowStorage {
         self.turn(&Changes::default(), next, Some(scores))
     }
 
-    /// Takes rows to their maximisers one after another, each at the weights that the one before has left.
-    fn ascend(&mut self, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) -> Result<(), SolveError>;
+    /// Takes the first `count` rows of an order to their maximisers one after another, each at the weights that the one before has
+    /// left.
+    fn ascend(
+        &mut self,
+        order: &[usize],
+        count: usize,
+        state: &mut StateView<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SolveError>;
+
+    /// Takes the rows that are due to their maximisers in random order.
+    fn sweep(
+        &mut self,
+        mut due: Vec<usize>,
+        state: &mut DualState<'_>,
+        scratch: &mut Scratch,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), SolveError> {
+        due.shuffle(rng);
+        self.ascend(&due, due.len(), &mut state.view(), scratch)
+    }
+
+    /// See [`measure`].
+    fn measure(&mut self, state: &mut DualState<'_>, scratch: &mut Scratch, own: bool) -> Result<Bounds, SolveError> {
+        measure_rows(self, &mut state.view(), scratch, own)
+    }
+
+    /// See [`rebuild`].
+    fn rebuild(&mut self, state: &mut DualState<'_>) -> Result<(), SolveError> {
+        rebuild_rows(self, &mut state.view())
+    }
 
     /// Number of rows that are loaded at once.
     fn block_size(&self) -> usize;
@@ -66,6 +95,13 @@ pub(in crate::solver) trait RowStorage {
         self.weights()
     }
 
+    /// Writes [`RowStorage::held`] to the start of `out`.
+    fn copy_held(&mut self, out: &mut [f64]) -> Result<(), SolveError> {
+        let held = self.held()?;
+        out[..held.len()].copy_from_slice(&held);
+        Ok(())
+    }
+
     /// Restores the result of [`RowStorage::held`], with no changes pending. The length is checked by [`hold`].
     fn hold(&mut self, values: &[f64]) -> Result<(), SolveError>;
 
@@ -74,8 +110,8 @@ pub(in crate::solver) trait RowStorage {
         self.hold(weights)
     }
 
-    /// Whether several threads share the features or the classes.
-    fn is_shared(&self) -> bool {
+    /// Whether rows that follow each other belong to one thread.
+    fn is_shared_out(&self) -> bool {
         false
     }
 
@@ -113,18 +149,18 @@ pub(in crate::solver) fn epoch(
     scratch: &mut Scratch,
     rng: &mut ChaCha8Rng,
 ) -> Result<usize, SolveError> {
-    let mut order = state.due();
-    order.shuffle(rng);
-    rows.ascend(&order, state, scratch)?;
+    let due = state.due();
+    let visited = due.len();
+    rows.sweep(due, state, scratch, rng)?;
     state.epoch += 1;
-    Ok(order.len())
+    Ok(visited)
 }
 
 /// [`RowStorage::ascend`] in blocks.
 pub(in crate::solver) fn in_blocks(
     rows: &mut impl Blocks,
     order: &[usize],
-    state: &mut DualState<'_>,
+    state: &mut StateView<'_>,
     scratch: &mut Scratch,
 ) -> Result<(), SolveError> {
     let k = state.n_classes;
@@ -150,7 +186,7 @@ pub(in crate::solver) fn in_blocks(
 
 /// Solves the rows of a block one after another. `wide` follows every change, `changes` collects those of β.
 struct SolveBlock<'a, 's> {
-    state: &'a mut DualState<'s>,
+    state: &'a mut StateView<'s>,
     block: &'a [usize],
     gram: &'a [f32],
     scores: &'a [f64],
@@ -192,7 +228,7 @@ impl WithSimd for SolveBlock<'_, '_> {
 
 /// Measures the rows of a block at their scores.
 struct Measure<'a, 's> {
-    state: &'a mut DualState<'s>,
+    state: &'a mut StateView<'s>,
     first: usize,
     scores: &'a [f64],
     wide: &'a mut [f64],
@@ -219,7 +255,7 @@ impl WithSimd for Measure<'_, '_> {
 }
 
 /// Rows that are measured, or put back together, at once.
-fn chunks(rows: &dyn RowStorage, state: &DualState<'_>) -> Vec<std::ops::Range<usize>> {
+fn chunks(rows: &(impl RowStorage + ?Sized), state: &StateView<'_>) -> Vec<std::ops::Range<usize>> {
     let (n, size) = (state.rows.len(), rows.block_size());
     (0..n).step_by(size).map(|start| start..(start + size).min(n)).collect()
 }
@@ -229,6 +265,16 @@ fn chunks(rows: &dyn RowStorage, state: &DualState<'_>) -> Vec<std::ops::Range<u
 pub(in crate::solver) fn measure(
     rows: &mut dyn RowStorage,
     state: &mut DualState<'_>,
+    scratch: &mut Scratch,
+    own: bool,
+) -> Result<Bounds, SolveError> {
+    rows.measure(state, scratch, own)
+}
+
+/// [`measure`] of some rows.
+pub(super) fn measure_rows(
+    rows: &mut (impl RowStorage + ?Sized),
+    state: &mut StateView<'_>,
     scratch: &mut Scratch,
     own: bool,
 ) -> Result<Bounds, SolveError> {
@@ -251,6 +297,11 @@ pub(in crate::solver) fn measure(
 
 /// W(a) from the dual variables alone, without the rounding errors summed up in W.
 pub(in crate::solver) fn rebuild(rows: &mut dyn RowStorage, state: &mut DualState<'_>) -> Result<(), SolveError> {
+    rows.rebuild(state)
+}
+
+/// [`rebuild`] of what some rows add to W.
+pub(super) fn rebuild_rows(rows: &mut (impl RowStorage + ?Sized), state: &mut StateView<'_>) -> Result<(), SolveError> {
     rows.clear();
     state.constant.fill(0.0);
     let mut beta = vec![0.0; state.n_classes];

@@ -2,7 +2,7 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::state::DualState;
+use super::state::StateView;
 use crate::loss::dual::Scratch;
 use pulp::{Simd, WithSimd};
 
@@ -33,17 +33,25 @@ pub(super) trait Singles {
     fn add<S: Simd>(&mut self, simd: S, change: &[f64]);
 }
 
-/// Takes the rows of `order` to their maximisers, each at the weights that the one before has left.
-pub(super) fn walk(rows: &mut impl Singles, order: &[usize], state: &mut DualState<'_>, scratch: &mut Scratch) {
+/// Takes the first `count` rows of `order` to their maximisers, each at the weights that the one before has left.
+pub(super) fn walk(
+    rows: &mut impl Singles,
+    order: &[usize],
+    count: usize,
+    state: &mut StateView<'_>,
+    scratch: &mut Scratch,
+) {
     let (mut shift, mut scores) = (Vec::new(), vec![f64::NEG_INFINITY; state.stride]);
     state.shift(&mut shift);
-    pulp::Arch::new().dispatch(Walk { rows, order, state, shift: &mut shift, scores: &mut scores, scratch });
+    pulp::Arch::new().dispatch(Walk { rows, order, count, state, shift: &mut shift, scores: &mut scores, scratch });
 }
 
 struct Walk<'w, 's, R> {
     rows: &'w mut R,
     order: &'w [usize],
-    state: &'w mut DualState<'s>,
+    /// The rows of the order that are visited.
+    count: usize,
+    state: &'w mut StateView<'s>,
     /// Offset of the scores, and room for the scores.
     shift: &'w mut [f64],
     scores: &'w mut [f64],
@@ -58,7 +66,7 @@ impl<R: Singles> WithSimd for Walk<'_, '_, R> {
         for visit in 0..FAR.min(self.order.len()) {
             self.state.prefetch(self.order[visit]);
         }
-        for visit in 0..self.order.len() {
+        for visit in 0..self.count {
             if let Some(&i) = self.order.get(visit + FAR) {
                 self.state.prefetch(i);
             }

@@ -1,8 +1,7 @@
 //! The coordinator: a state machine that asks all parts for a round or for a proof and is told their answers.
 
-use super::effort::{CHEAP, DEAR, Effort};
 use super::hot::{HotRows, Setting};
-use super::messages::{Answer, Contribution, HotRow, Order, ProofOrder, Returned};
+use super::messages::{Answer, Contribution, Order, ProofOrder, Returned};
 use super::part::split_weights;
 use crate::evaluation::Evaluation;
 use crate::solver::dual::state::Bounds;
@@ -16,8 +15,15 @@ const SINGLE_PRECISION_GAP: f64 = 1e-5;
 const STUCK: u32 = 4;
 /// Exponent of the number of a round, its weight in the mean of W.
 const MEAN: f64 = 3.0;
-/// Rounds after which bounds are measured at the latest.
-const MOST_UNMEASURED: u32 = 20;
+/// Passes of a part over its rows in a round, and of the coordinator over the hot rows at most.
+const PASSES: u32 = 5;
+const HOT_PASSES: u32 = 50;
+/// Share of all rows that may become hot in a round.
+const HOT_SHARE: f64 = 0.03;
+/// Share of the gap, of what an average row has now, up to which a row is left alone.
+const TOLERANCE: f64 = 0.1;
+/// Rounds in a row in which a hot row is at its optimum after which it goes home.
+const CALM: u8 = 3;
 
 /// Limits and sizes of a run in parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,8 +36,6 @@ pub struct Limits {
     pub hot_rows: usize,
     /// Whether weights are held in double precision from the beginning.
     pub double: bool,
-    /// Whether a round costs little more than its visits, so that bounds are measured only where they promise success.
-    pub cheap_rounds: bool,
 }
 
 /// A step that the coordinator waits for.
@@ -110,11 +114,6 @@ pub struct Coordinator {
     pub(super) goal: f64,
     gap: f64,
     stuck: u32,
-    /// Whether a measurement may meet the goal; the ratio of the last to the estimate before it; and rounds since.
-    is_promising: bool,
-    optimism: f64,
-    unmeasured: u32,
-    estimate: f64,
     pub(super) wants_proof: bool,
     pub(super) is_rebuilding: bool,
     pub(super) last: bool,
@@ -126,13 +125,7 @@ impl Coordinator {
     /// All dual variables zero.
     #[must_use]
     pub fn new(setting: Setting, limits: Limits, n_parts: usize) -> Self {
-        let length = (setting.n_features + 1) * setting.n_classes;
-        Self::at(vec![0.0; length], setting, limits, n_parts)
-    }
-
-    /// From the weights W(a) of dual variables that the parts have, in the form of [`Order`].
-    #[must_use]
-    pub fn at(weights: Vec<f64>, setting: Setting, limits: Limits, n_parts: usize) -> Self {
+        let weights = vec![0.0; (setting.n_features + 1) * setting.n_classes];
         Self {
             limits,
             n_parts,
@@ -150,10 +143,6 @@ impl Coordinator {
             goal: limits.gap,
             gap: f64::INFINITY,
             stuck: 0,
-            is_promising: false,
-            optimism: 0.5,
-            unmeasured: 0,
-            estimate: f64::INFINITY,
             wants_proof: false,
             is_rebuilding: false,
             last: false,
@@ -188,31 +177,20 @@ impl Coordinator {
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     fn order(&self) -> Order {
-        let (n, effort) = (self.setting.n_train as f64, self.effort());
-        let wanted = (effort.share * n).min(effort.multiple * self.weights.len() as f64);
-        let quota = (wanted / self.n_parts as f64).ceil() as usize;
+        let quota = (HOT_SHARE * self.setting.n_train as f64 / self.n_parts as f64).ceil() as usize;
         let room = self.limits.hot_rows.saturating_sub(self.hot.len()) / self.n_parts;
         let first = self.progress.round == 0;
-        let measure = !self.limits.cheap_rounds || self.is_promising;
         Order {
             weights: self.weights.clone(),
             eta: self.eta,
             tolerance: self.tolerance(),
             quota: if first || self.n_parts == 1 { 0 } else { quota.min(room) },
-            measure,
-            passes: match measure && self.limits.cheap_rounds {
-                true => 0,
-                false if first => effort.first,
-                false => effort.passes,
-            },
+            measure: true,
+            passes: PASSES,
             double: self.double,
             seed: self.setting.seed.wrapping_add(self.progress.round),
-            mean: (measure && self.is_turn_of_mean()).then(|| self.mean.clone()),
+            mean: self.is_turn_of_mean().then(|| self.mean.clone()),
         }
-    }
-
-    const fn effort(&self) -> Effort {
-        if self.limits.cheap_rounds { CHEAP } else { DEAR }
     }
 
     /// Whether the mean of W is measured: where it was better than W, and now and then.
@@ -227,7 +205,7 @@ impl Coordinator {
         if !self.gap.is_finite() {
             return -1.0;
         }
-        (self.effort().tolerance * self.gap / self.setting.n_train as f64).max(self.settled())
+        (TOLERANCE * self.gap / self.setting.n_train as f64).max(self.settled())
     }
 
     /// Ends after the next proof.
@@ -257,10 +235,8 @@ impl Coordinator {
     /// [`SolveError`] of the hot rows' storage, [`SolveError::NotFinite`].
     pub fn tell(&mut self, order: &Order, answers: Vec<Answer>) -> Result<(), SolveError> {
         let own = Order { passes: 0, quota: 0, eta: 1.0, tolerance: self.settled(), measure: true, ..order.clone() };
-        if order.measure {
-            let hot = self.hot.work(&self.setting, &own)?;
-            self.measure(order, &answers, hot.as_ref())?;
-        }
+        let hot = self.hot.work(&self.setting, &own)?;
+        self.measure(order, &answers, hot.as_ref())?;
         self.hot.count_calm(self.settled());
         self.progress.round += 1;
         self.step(&answers);
@@ -269,19 +245,10 @@ impl Coordinator {
                 self.hot.welcome(part, &contribution.offers, cells);
             }
         }
-        self.returned = self.hot.farewell(self.effort().calm, self.n_parts, self.setting.n_classes);
-        let own = Order {
-            weights: self.weights.clone(),
-            passes: self.effort().hot,
-            measure: !self.limits.cheap_rounds,
-            tolerance: self.tolerance(),
-            mean: None,
-            ..own
-        };
+        self.returned = self.hot.farewell(CALM, self.n_parts, self.setting.n_classes);
+        let own =
+            Order { weights: self.weights.clone(), passes: HOT_PASSES, tolerance: self.tolerance(), mean: None, ..own };
         let hot = self.hot.work(&self.setting, &own)?;
-        if !order.measure {
-            self.estimate(&answers, hot.as_ref());
-        }
         if let Some(hot) = hot {
             self.weights.iter_mut().zip(&hot.delta).for_each(|(w, d)| *w += d);
             self.progress.hot_visits += hot.visited;
@@ -335,24 +302,7 @@ impl Coordinator {
         self.double |= near || self.stuck >= STUCK;
         self.last |= self.progress.round + 1 >= self.limits.rounds;
         self.wants_proof = relative <= self.goal || self.last;
-        self.optimism = (relative / self.estimate).clamp(0.1, 1.0);
-        (self.is_promising, self.unmeasured) = (false, 0);
         Ok(())
-    }
-
-    /// The bounds as rows were met last, and whether a measurement is worth its price.
-    fn estimate(&mut self, answers: &[Answer], hot: Option<&Contribution>) {
-        let all = || answers.iter().map(|answer| &answer.contribution).chain(hot);
-        let primal = square(&self.weights) / 2.0 + all().map(|c| c.loss).sum::<f64>();
-        let gap = all().map(|c| c.gap).sum::<f64>();
-        self.estimate = Bounds { primal, gap }.relative();
-        self.unmeasured += 1;
-        self.is_promising = self.estimate * self.optimism <= self.goal || self.unmeasured >= MOST_UNMEASURED;
-        if gap.is_finite() {
-            self.gap = gap.min(self.gap);
-            self.progress.primal = self.setting.objective.lambda * primal;
-            self.progress.relative_gap = self.estimate;
-        }
     }
 
     /// The parts' changes with the best factor: along them the dual is a parabola.
@@ -393,26 +343,6 @@ impl Coordinator {
     #[must_use]
     pub const fn progress(&self) -> &Progress {
         &self.progress
-    }
-
-    /// The best weights that were measured, in the form of [`Order`], and their primal, of the objective divided by λ.
-    #[must_use]
-    pub fn best(&self) -> Option<(f64, &[f64])> {
-        self.best.as_ref().map(|(primal, weights)| (*primal, weights.as_slice()))
-    }
-
-    /// The share of the last round's steps that counts.
-    #[must_use]
-    pub const fn eta(&self) -> f64 {
-        self.eta
-    }
-
-    /// Takes the hot rows of all parts out for good, with those on their way home.
-    pub fn dissolve(&mut self) -> Vec<HotRow> {
-        let mut rows = self.hot.dissolve(self.setting.n_classes);
-        let on_their_way = self.returned.iter_mut().flat_map(std::mem::take);
-        rows.extend(on_their_way.map(|(row, a)| HotRow { row, a, gap: 0.0 }));
-        rows
     }
 
     /// The rows of a part that are not at home: hot, or on their way home.

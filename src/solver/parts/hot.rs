@@ -142,13 +142,6 @@ impl HotRows {
         returned
     }
 
-    /// All rows with their variables, taken out.
-    pub fn dissolve(&mut self, n_classes: usize) -> Vec<HotRow> {
-        let rows = self.list(n_classes).into_iter().map(|(_, row)| row).collect();
-        *self = Self::default();
-        rows
-    }
-
     /// All rows with the parts that they come from, and their variables.
     pub fn list(&self, n_classes: usize) -> Vec<(usize, HotRow)> {
         let rows = self.guests.iter().zip(self.a.chunks_exact(n_classes));

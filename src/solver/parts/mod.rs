@@ -1,4 +1,4 @@
-//! One problem in parts: rows on several threads, in blocks on the disk, or on several machines.
+//! One problem in parts: rows in blocks on the disk, or on several machines.
 //!
 //! ```text
 //! every round, part k:   measures its rows at W; gives up its worst rows; a few exact passes over the others from W, as if it were
@@ -18,11 +18,9 @@ mod blocks;
 mod certify;
 mod conclusion;
 mod coordinator;
-mod effort;
 mod hot;
 mod messages;
 mod part;
-mod team;
 mod wire;
 
 pub use blocks::{BlockLimits, BlockOutcome, BlockStore, solve_blocks};
@@ -31,5 +29,4 @@ pub use coordinator::{Coordinator, Limits, Outcome, Progress, Request};
 pub use hot::Setting;
 pub use messages::{Answer, Answers, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};
 pub use part::{Part, PartVariables};
-pub(in crate::solver) use team::PartTeam;
 pub use wire::{Message, Shape, WireError, from_bytes, to_bytes};

@@ -6,7 +6,7 @@ use crate::evaluation::{self, Evaluation};
 use crate::loss::dual::{Scratch, padded};
 use crate::model::{BiasRule, Scorer};
 use crate::objective::{DualPoint, Objective};
-use crate::solver::dual::state::{Bounds, DualState, cost};
+use crate::solver::dual::state::{DualState, cost};
 use crate::solver::dual::storage::rows;
 use crate::solver::dual::sweep::{self, RowStorage};
 use crate::solver::{Problem, SolveError};
@@ -220,11 +220,6 @@ impl<'scope, 'env> Part<'scope, 'env> {
         };
         self.compare(&mut contribution);
         Ok(contribution)
-    }
-
-    /// The bounds of every row at home when it was last met.
-    pub(in crate::solver) fn seen(&self) -> &[Bounds] {
-        &self.state.seen
     }
 
     /// Of every row at home its share of the gap when it was last met.

@@ -129,7 +129,7 @@ fn measure(shape: &Shape, rounds: usize, ceilings: Ceilings) {
     };
     let analytic = || {
         for (x, labels) in &chunks {
-            let batch = burn_svm::internals::data::batch::Rows::Dense(x.clone());
+            let batch = burn_svm::internals::data::batch::DeviceFeatures::Dense(x.clone());
             let q = module.gradient(by_hand.scores(&batch, None), labels.clone());
             black_box(by_hand.backward(&batch, None, q));
         }

@@ -5,11 +5,11 @@
 
 /// A message that grows field by field; fields are named by their numbers.
 #[derive(Default)]
-pub(crate) struct Message {
+pub(crate) struct ProtobufMessage {
     bytes: Vec<u8>,
 }
 
-impl Message {
+impl ProtobufMessage {
     pub(crate) fn new() -> Self {
         Self::default()
     }

@@ -171,7 +171,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
     def _native_model(self):
         check_is_fitted(self, "coef_")
-        return _native.Model.from_bytes(self._file.tobytes())
+        return _native.NativeModel.from_bytes(self._file.tobytes())
 
     def _probabilities(self, X):
         temperature = self._native_model().temperature
@@ -211,7 +211,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         -------
         graph : bytes
         """
-        graph = _native.Model.from_bytes(self._model_bytes()).export("onnx")
+        graph = _native.NativeModel.from_bytes(self._model_bytes()).export("onnx")
         if path is not None:
             written(path, graph)
         return graph

@@ -89,8 +89,8 @@ def certify(model, X, y, sample_weight=None, *, loss=None, power=1, C=None, bias
     if not all(hasattr(model, name) for name in ("coef_", "intercept_", "classes_")):
         raise ValueError(f"model: found {type(model).__name__}, expected one with coef_, intercept_ and classes_")
     settings, by_class, positive_only = _objective(model, loss, power, C, bias)
-    X = check_array(X, accept_sparse="csr", accept_large_sparse=True)
-    y = column_or_1d(y)
+    X = check_array(_data.of_dlpack(X), accept_sparse="csr", accept_large_sparse=True)
+    y = column_or_1d(_data.of_dlpack(y))
     classes = np.asarray(model.classes_)
     indices = _data.index_of(classes, y)
     weights = _data.row_weights(sample_weight, X, indices, len(classes))
@@ -107,7 +107,7 @@ def certify(model, X, y, sample_weight=None, *, loss=None, power=1, C=None, bias
     def of(coef, intercept, indices, names, by_class, **changes):
         each = settings | changes | {"class_weights": by_class, "double": True}
         intercept = None if settings["bias"] == "none" else np.ascontiguousarray(intercept)
-        native = _native.Model.of_weights(np.ascontiguousarray(coef.T).ravel(), intercept, names, each, X.shape[0])
+        native = _native.NativeModel.of_weights(np.ascontiguousarray(coef.T).ravel(), intercept, names, each, X.shape[0])
         return certified(native, rows, indices, weights, tol, n_jobs)
 
     names = _data.class_names(classes)

@@ -554,6 +554,6 @@ def _merged(rows, indices, names, settings, weights, by_class, progress):
         "gap": (objective - dual) / objective if objective > dual else 0.0,
         "epochs": max(part["epochs"] for part in parts),
         "seconds": sum(part["seconds"] for part in parts),
-        "file": _native.Model.liblinear(coef.T.ravel(), intercept, names, settings["power"]).to_bytes(),
+        "file": _native.NativeModel.liblinear(coef.T.ravel(), intercept, names, settings["power"]).to_bytes(),
     }
     return found, warnings, exception

@@ -28,6 +28,11 @@ MOST_THREADS = 1024
 BLOCK = 1 << 20
 
 
+def of_dlpack(x):
+    """What only offers DLPack, as an array that borrows it; anything else as it is."""
+    return np.from_dlpack(x) if hasattr(x, "__dlpack__") and not hasattr(x, "__array__") else x
+
+
 def is_frame(X):
     """Whether X is a frame of columns that narwhals knows: pandas, polars, pyarrow and others."""
     if isinstance(X, np.ndarray) or sp.issparse(X):
@@ -49,6 +54,14 @@ def frame_to_array(X):
     if not columns or any(column.dtype.kind not in "buif" for column in columns):
         return None
     return blocks(len(frame), columns)
+
+
+def other_columns(X):
+    """The columns of a frame that are not numbers, with their types."""
+    import narwhals.stable.v2 as nw
+
+    frame = nw.from_native(X, eager_only=True)
+    return [f"{name!r} ({dtype})" for name, dtype in frame.schema.items() if not (dtype.is_numeric() or dtype == nw.Boolean)]
 
 
 def blocks(n, columns):
@@ -85,22 +98,27 @@ def precision(n, d, sample, dtype, columns=()):
 
 def checked_rows(estimator, X, y="no_validation", *, reset):
     """X, and y where it is given, checked in scikit-learn's manner: a NumPy array or a CSR matrix."""
+    X, y = of_dlpack(X), of_dlpack(y)
     if is_frame(X):
         array = frame_to_array(X)
         if array is not None:
             if isinstance(y, str):
                 validate_data(estimator, X, reset=reset, skip_check_array=True)
-                return check_array(array, estimator=estimator)
+                return check_array(array, estimator=estimator, input_name="X")
             validate_data(estimator, X, y, reset=reset, skip_check_array=True)
-            array = check_array(array, estimator=estimator)
+            array = check_array(array, estimator=estimator, input_name="X")
             y = column_or_1d(y, warn=True)
             assert_all_finite(y, estimator_name=type(estimator).__name__, input_name="y")
             check_consistent_length(array, y)
             return array, y
-    elif not hasattr(X, "__array__") and hasattr(X, "__dlpack__"):
-        X = np.from_dlpack(X)
     checks = {"accept_sparse": "csr", "dtype": "numeric", "accept_large_sparse": True, "reset": reset}
-    found = validate_data(estimator, X, **checks) if isinstance(y, str) else validate_data(estimator, X, y, **checks)
+    try:
+        found = validate_data(estimator, X, **checks) if isinstance(y, str) else validate_data(estimator, X, y, **checks)
+    except ValueError as error:
+        wordy = other_columns(X) if is_frame(X) else []
+        if not wordy:
+            raise
+        raise ValueError(f"X: found columns that are not numbers: {', '.join(wordy)}; words and categories go through an encoder, as OneHotEncoder ({error})") from error
     kind = (found if isinstance(y, str) else found[0]).dtype
     if kind.kind not in "buif":
         raise ValueError(
@@ -158,7 +176,7 @@ def class_names(classes):
 
 def index_of(classes, y):
     """The index of each label's class; an error for a label that is none of the classes."""
-    y = column_or_1d(y)
+    y = column_or_1d(of_dlpack(y))
     places = np.searchsorted(classes, y).clip(0, len(classes) - 1)
     wrong = np.flatnonzero(classes[places] != y)
     if len(wrong):
@@ -172,7 +190,7 @@ def row_weights(sample_weight, X, indices, n_classes):
         counts = np.bincount(indices, minlength=n_classes)
         weights = None
     else:
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights = _check_sample_weight(of_dlpack(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
         counts = np.bincount(indices, weights=weights, minlength=n_classes)
         weights = weights.astype(np.float32)
     if (counts > 0).sum() < 2:

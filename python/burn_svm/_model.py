@@ -43,7 +43,7 @@ class Model(LinearClassifier):
         -------
         self : Model
         """
-        model = _native.Model.load(os.fspath(self.path))
+        model = _native.NativeModel.load(os.fspath(self.path))
         found = model.coefficients()
         if found is None:
             raise ValueError('the model brings rows to unit length, which no weights can do; `burn-svm export --to onnx` can hold it')

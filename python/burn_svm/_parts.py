@@ -154,7 +154,8 @@ class Part:
 
     def beside(self, block, work, *shared):
         """Work while the rows are here."""
-        X, y, *weight = block
+        X, y, *weight = map(_data.of_dlpack, block)
+        X = X if _data.is_frame(X) or sp.issparse(X) else np.asarray(X)
         self.block = (X, y, *(weight or [None]))
         try:
             return work(self, *shared)

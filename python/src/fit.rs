@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::rows::{Matrix, refused, slice};
-use crate::supervise::{Outcome, Watch, supervise};
+use crate::supervise::{Watch, WorkResult, supervise};
 use burn_svm::{ClassIndices, Model, Solution, StopReason, SvmError};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -67,7 +67,7 @@ impl<'py> Fitted<'py> {
 type Told<T> = (T, Vec<String>, Option<Py<PyAny>>);
 
 /// Result for Python; a failure after a signal is the signal's.
-fn told<T>(py: Python<'_>, outcome: Outcome<Result<T, SvmError>>) -> PyResult<Told<T>> {
+fn told<T>(py: Python<'_>, outcome: WorkResult<Result<T, SvmError>>) -> PyResult<Told<T>> {
     match (outcome.value, outcome.exception) {
         (Ok(value), exception) => Ok((value, outcome.warnings, exception.map(|e| e.into_value(py).into_any()))),
         (Err(_), Some(exception)) => Err(exception),

@@ -21,9 +21,9 @@ mod _native {
     #[pymodule_export]
     use super::gradient::{check_gradient, gradcheck, gradient};
     #[pymodule_export]
-    use super::model::Model;
+    use super::model::NativeModel;
     #[pymodule_export]
-    use super::parts::{PartVariables, PartsCoordinator, PartsSetting, column_sums, merge_answers, part_answer};
+    use super::parts::{NativePartVariables, PartsCoordinator, PartsSetting, column_sums, merge_answers, part_answer};
     #[pymodule_export]
     use super::rows::is_blurred;
     #[pymodule_export]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// A trained linear classifier as the program's model file holds it.
 #[pyclass(frozen, module = "burn_svm._native")]
-pub struct Model(burn_svm::Model);
+pub struct NativeModel(burn_svm::Model);
 
 /// The objective that a model was trained for, as a dictionary in Python.
 #[derive(IntoPyObject)]
@@ -33,7 +33,7 @@ struct ObjectiveOf {
 }
 
 #[pymethods]
-impl Model {
+impl NativeModel {
     /// From the bytes of a model file.
     #[staticmethod]
     fn from_bytes(bytes: &[u8]) -> PyResult<Self> {

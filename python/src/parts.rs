@@ -63,11 +63,11 @@ impl PartsSetting {
 }
 
 /// The dual variables of a part.
-#[pyclass(frozen, module = "burn_svm._native")]
-pub struct PartVariables(parts::PartVariables);
+#[pyclass(frozen, name = "PartVariables", module = "burn_svm._native")]
+pub struct NativePartVariables(parts::PartVariables);
 
 #[pymethods]
-impl PartVariables {
+impl NativePartVariables {
     /// All zero.
     #[staticmethod]
     fn zero(n_rows: u32, n_classes: usize) -> Self {
@@ -81,7 +81,7 @@ impl PartVariables {
         Ok(Self(self.0.restored(&all, slice(away.as_slice())?, n_classes)))
     }
 
-    /// Bytes for [`PartVariables::from_bytes`].
+    /// Bytes for [`NativePartVariables::from_bytes`].
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &parts::to_bytes(&self.0).map_err(refused)?))
     }
@@ -145,10 +145,10 @@ pub fn part_answer<'py>(
     rows: Matrix<'py>,
     classes: PyReadonlyArray1<'py, u32>,
     place: usize,
-    variables: PyRef<'py, PartVariables>,
+    variables: PyRef<'py, NativePartVariables>,
     request: &[u8],
     weights: Option<PyReadonlyArray1<'py, f32>>,
-) -> PyResult<(PartVariables, Bound<'py, PyBytes>)> {
+) -> PyResult<(NativePartVariables, Bound<'py, PyBytes>)> {
     let (setting, variables) = (&*setting, &variables.0);
     let features = features(&rows, setting.setting.n_features)?;
     let labels = slice(classes.as_slice())?;
@@ -160,7 +160,7 @@ pub fn part_answer<'py>(
     }
     let source = Source { features: &features, labels, scaler: &setting.setting.scaler, weights };
     let (after, answer) = alone(py, || work(setting, source, place, variables, request))?;
-    Ok((PartVariables(after), PyBytes::new(py, &answer)))
+    Ok((NativePartVariables(after), PyBytes::new(py, &answer)))
 }
 
 /// [`part_answer`] without the interpreter.

@@ -75,7 +75,7 @@ impl Observer for Watch<'_> {
 }
 
 /// The outcome of work: what it made, and the exception of a signal or of the progress function that ended it early.
-pub struct Outcome<T> {
+pub struct WorkResult<T> {
     pub value: T,
     pub warnings: Vec<String>,
     pub exception: Option<PyErr>,
@@ -88,7 +88,7 @@ pub fn supervise<T: Send>(
     threads: usize,
     progress: Option<&Py<PyAny>>,
     work: impl FnOnce(Watch<'_>) -> T + Send,
-) -> PyResult<Outcome<T>> {
+) -> PyResult<WorkResult<T>> {
     let board = Board::default();
     let (value, exception) = py.detach(|| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
@@ -122,7 +122,7 @@ pub fn supervise<T: Send>(
         None => return Err(PyRuntimeError::new_err("the work did not begin")),
     };
     let warnings = board.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Outcome { value, warnings, exception })
+    Ok(WorkResult { value, warnings, exception })
 }
 
 impl Board {

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from burn_svm import LinearSVC, SVMClassifier, SVMClassifierCV
+from burn_svm import LinearSVC, SVMClassifier, SVMClassifierCV, _data, certify
 
 
 @pytest.mark.parametrize("model", [SVMClassifier(), LinearSVC(), SVMClassifierCV(Cs=2, cv=2)], ids=lambda m: type(m).__name__)
@@ -28,12 +28,21 @@ def test_skops(model, blobs):
 
 
 def test_torch(blobs):
-    """A tensor on the processor is borrowed; one that wants a gradient is refused by torch."""
+    """A tensor on the processor is borrowed, by every method; one that wants a gradient is refused by torch."""
     torch = pytest.importorskip("torch", reason="torch is not installed, too large for the clean environment of python/check.sh")
     X, y = blobs
     model = SVMClassifier().fit(torch.tensor(X), torch.tensor(y))
     np.testing.assert_array_equal(model.coef_, SVMClassifier().fit(X, y).coef_)
     np.testing.assert_array_equal(model.predict(torch.tensor(X)), model.predict(X))
+    rows, labels = torch.tensor(X), torch.tensor(y)
+    assert _data.native_rows(_data.checked_rows(clone(model), rows, labels, reset=True)[0])[0].ctypes.data == rows.data_ptr()
+    weighted = SVMClassifier().fit(rows, labels, torch.ones(len(X)))
+    np.testing.assert_array_equal(weighted.coef_, model.coef_)
+    assert model.score(rows, labels) == model.score(X, y) and certify(model, rows, labels).gap < 1e-3
+    parts = SVMClassifier().fit_blocks([(rows[::2], labels[::2]), (rows[1::2], labels[1::2])])
+    assert parts.objective_ <= model.objective_ * (1 + 1e-3)
+    with pytest.raises(RuntimeError, match="detach"):
+        SVMClassifier().fit(rows.requires_grad_(), labels)
 
 
 def on_a_map(model, X, y):

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from burn_svm import LinearSVC, SVMClassifier, SVMClassifierCV, _data
+from burn_svm import LinearSVC, SVMClassifier, SVMClassifierCV, _data, certify
 
 WHOLE = np.random.default_rng(3).integers(0, 100, (120, 6))
 LABELS = (WHOLE @ [1, -2, 3, 0, 1, -1] > 90).astype(int) + (WHOLE[:, 0] > 60)
@@ -90,6 +90,18 @@ def test_frames_with_missing_values_and_words_are_refused():
         SVMClassifier().fit(X.with_columns(b=pl.lit("word")), LABELS)
 
 
+def test_columns_of_a_raw_frame_are_named():
+    """A frame as it comes out of a file: the columns that need an encoder, and the parameter that has missing values."""
+    frame = pd.DataFrame(
+        {"town": pd.Categorical(["Bern", "Chur"] * 60), "rooms": [1.0, None, 3.0] * 40, "since": pd.date_range("2020", periods=120), "years": ["31", "47"] * 60}
+    )
+    with pytest.raises(ValueError, match=r"columns that are not numbers: 'town' \(Categorical\), 'since' \(Datetime.*OneHotEncoder"):
+        SVMClassifier().fit(frame, LABELS)
+    with pytest.raises(ValueError, match="Input X contains NaN.*\n.*imputer"):
+        SVMClassifier().fit(frame[["rooms"]], LABELS)
+    assert SVMClassifier().fit(frame[["years"]], LABELS).n_features_in_ == 1
+
+
 def test_polars_categories_through_scikit_learn():
     from sklearn.compose import make_column_transformer
     from sklearn.pipeline import make_pipeline
@@ -111,8 +123,13 @@ def test_dlpack(expected):
         def __dlpack_device__(self):
             return self.array.__dlpack_device__()
 
-    model = SVMClassifier(C=1e-3).fit(Foreign(WHOLE.astype(np.float32)), LABELS)
-    np.testing.assert_allclose(model.coef_, expected, rtol=1e-6, atol=1e-9)
+    rows, labels, weights = Foreign(WHOLE.astype(np.float32)), Foreign(LABELS), Foreign(np.ones(len(LABELS)))
+    for given in ((rows, LABELS), (rows, labels), (rows, labels, weights)):
+        model = SVMClassifier(C=1e-3).fit(*given)
+        np.testing.assert_allclose(model.coef_, expected, rtol=1e-6, atol=1e-9)
+    assert certify(model, rows, labels, sample_weight=weights).gap < 1e-3
+    parts = SVMClassifier(C=5e-4).fit_blocks([(rows, labels, weights), (WHOLE.tolist(), LABELS.tolist(), [1.0] * len(LABELS))])
+    assert parts.objective_ == pytest.approx(model.objective_, rel=2e-3)
 
 
 def test_no_digit_is_lost():

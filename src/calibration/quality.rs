@@ -18,7 +18,7 @@ pub struct Quality {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Bin {
+struct ConfidenceBin {
     rows: u64,
     right: u64,
     confidence: f64,
@@ -30,7 +30,7 @@ pub struct QualitySum {
     rows: u64,
     log_loss: f64,
     brier: f64,
-    bins: [Bin; BINS],
+    bins: [ConfidenceBin; BINS],
 }
 
 impl QualitySum {

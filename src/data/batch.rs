@@ -39,7 +39,7 @@ enum HostRows {
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Preprocessed features.
-    pub rows: Rows,
+    pub rows: DeviceFeatures,
     /// Class indices `[n_samples]`.
     pub labels: Tensor<1, Int>,
     /// The weight of each row, `[n_samples]`; `None` where all are 1.
@@ -50,7 +50,7 @@ pub struct Batch {
 // One lives at a time; a box would only cost an allocation a step.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
-pub enum Rows {
+pub enum DeviceFeatures {
     /// `[n_samples, n_features]`
     Dense(Tensor<2>),
     /// The stored cells of sparse rows.
@@ -229,9 +229,9 @@ impl HostBatch {
         };
         let rows = match self.rows {
             HostRows::Dense(values) => {
-                Rows::Dense(Tensor::from_data(TensorData::new(values, [n, self.n_features]), device))
+                DeviceFeatures::Dense(Tensor::from_data(TensorData::new(values, [n, self.n_features]), device))
             }
-            HostRows::Sparse { rows, columns, values, factors } => Rows::Sparse(SparseRows {
+            HostRows::Sparse { rows, columns, values, factors } => DeviceFeatures::Sparse(SparseRows {
                 n_rows: n,
                 rows: ints(rows),
                 columns: ints(columns),

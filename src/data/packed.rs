@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// A number that is packed.
-pub trait Packed: Copy {
+pub trait PackedNumber: Copy {
     /// The bytes of some numbers.
     fn pack(values: &[Self]) -> Vec<u8>;
 
@@ -19,7 +19,7 @@ pub trait Packed: Copy {
 
 macro_rules! plain {
     ($($number:ty)*) => {$(
-        impl Packed for $number {
+        impl PackedNumber for $number {
             fn pack(values: &[Self]) -> Vec<u8> {
                 values.iter().flat_map(|value| value.to_le_bytes()).collect()
             }
@@ -38,7 +38,7 @@ plain! { u8 u32 u64 f32 }
 const SINGLE: u8 = 1;
 const LISTED: u8 = 2;
 
-impl Packed for f64 {
+impl PackedNumber for f64 {
     #[allow(clippy::cast_possible_truncation)]
     fn pack(values: &[Self]) -> Vec<u8> {
         let is_zero = |value: &&Self| value.to_bits() == 0;
@@ -98,7 +98,7 @@ impl Packed for f64 {
 ///
 /// # Errors
 /// Those of the serializer.
-pub fn serialize<T: Packed, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+pub fn serialize<T: PackedNumber, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(&T::pack(values))
 }
 
@@ -106,13 +106,13 @@ pub fn serialize<T: Packed, S: Serializer>(values: &[T], serializer: S) -> Resul
 ///
 /// # Errors
 /// Those of the deserializer, and bytes that are no numbers.
-pub fn deserialize<'de, T: Packed, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    deserializer.deserialize_byte_buf(Bytes(PhantomData))
+pub fn deserialize<'de, T: PackedNumber, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_byte_buf(BytesVisitor(PhantomData))
 }
 
-struct Bytes<T>(PhantomData<T>);
+struct BytesVisitor<T>(PhantomData<T>);
 
-impl<T: Packed> Visitor<'_> for Bytes<T> {
+impl<T: PackedNumber> Visitor<'_> for BytesVisitor<T> {
     type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

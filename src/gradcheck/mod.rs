@@ -44,9 +44,9 @@ pub use profile::Profile;
 pub use report::{
     Coordinate, DeviceComparison, GradientPoint, Judgement, Kink, Losses, Parameter, Report, Side, Verdict,
 };
-pub use rows::{Request, check_rows};
+pub use rows::{RowCheckInput, check_rows};
 
-use crate::data::batch::{Batch, Rows};
+use crate::data::batch::{Batch, DeviceFeatures};
 use crate::data::streams;
 use crate::loss::{MarginLoss, check_labels};
 use crate::model::{BiasRule, LinearSvm};
@@ -367,7 +367,7 @@ impl ModelPoint<'_> {
     fn candidates(&self) -> Result<Vec<Candidates>, GradcheckError> {
         let x = TensorData::new(self.features.to_vec(), [self.n_samples(), self.n_features]);
         let batch = Batch {
-            rows: Rows::Dense(Tensor::from_data(x, (&self.device, DType::F64))),
+            rows: DeviceFeatures::Dense(Tensor::from_data(x, (&self.device, DType::F64))),
             labels: self.labels_tensor(self.labels),
             weights: self.row_weights.map(|w| Tensor::from_data(w, (&self.device, DType::F64))),
         };

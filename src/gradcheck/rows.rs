@@ -14,7 +14,7 @@ const CELLS: usize = 16_000_000;
 
 /// Input of [`check_rows`].
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct RowCheckInput<'a> {
     /// Rows, labels and preprocessing.
     pub source: Source<'a>,
     /// The rows to draw [`ROWS`] from: the training split.
@@ -50,7 +50,7 @@ pub struct Request<'a> {
 /// # Panics
 /// When `weight` or `bias` do not fit the data.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
+pub fn check_rows(request: &RowCheckInput<'_>) -> Result<Report, GradcheckError> {
     let device = crate::device::cpu().ok_or(GradcheckError::NoCpuBackend)?;
     let (d, k) = (request.source.features.n_features(), request.n_classes);
     let mut rng = generator(request.seed);
@@ -101,7 +101,7 @@ pub fn check_rows(request: &Request<'_>) -> Result<Report, GradcheckError> {
 }
 
 /// Puts the data set's own numbers of rows, columns and features into a report.
-fn finish(report: &mut Report, request: &Request<'_>, rows: &[u32], columns: &[usize]) {
+fn finish(report: &mut Report, request: &RowCheckInput<'_>, rows: &[u32], columns: &[usize]) {
     report.n_features = request.source.features.n_features();
     if request.weight.is_none() {
         report.at = super::GradientPoint::Random;

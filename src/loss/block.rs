@@ -12,7 +12,7 @@ pub(super) const LANES: usize = 8;
 
 /// The shape of the feasible block and of its curvature.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Block {
+pub(super) struct FeasibleBlock {
     pub r: f64,
     pub kappa: f64,
     pub hi: f64,
@@ -36,7 +36,7 @@ fn total<S: Simd>(simd: S, v: &[S::f64s], t: f64, rate: f64, hi: f64) -> (f64, f
     (simd.reduce_sum_f64s(sums), simd.reduce_sum_f64s(inside))
 }
 
-impl Block {
+impl FeasibleBlock {
     /// Estimate of the root, if the same coordinates are inside and at their bound as before: from the sum of v of those inside,
     /// their number, and the sum `full` of those at their bound; `sum` is that of all old variables.
     #[inline(always)]
@@ -55,7 +55,7 @@ impl Block {
 /// the cap is finite κ is 1, so that this is one falling function of pieces that are linear. Newton's method from `start`, exact once it is on the root's piece, with a
 /// bisection wherever it would leave the bracket or come back to one of its ends (it can run in circles between two pieces).
 #[inline(always)]
-fn root<S: Simd>(simd: S, v: &[S::f64s], block: Block, mut high: f64, start: f64) -> f64 {
+fn root<S: Simd>(simd: S, v: &[S::f64s], block: FeasibleBlock, mut high: f64, start: f64) -> f64 {
     const ROUNDING: f64 = 4.0 * f64::EPSILON;
     let (rate, limit) = (1.0 / block.r, block.kappa * block.cap);
     let mut low = 0.0;
@@ -91,7 +91,7 @@ fn root<S: Simd>(simd: S, v: &[S::f64s], block: Block, mut high: f64, start: f64
 /// Writes the maximiser over the block to `a`, padded as `v`; the label's v, and whatever pads `v`, is −∞. The search starts at
 /// `guess`.
 #[inline(always)]
-pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: Block, guess: f64, a: &mut [f64]) {
+pub(super) fn project<S: Simd>(simd: S, v: &[f64], block: FeasibleBlock, guess: f64, a: &mut [f64]) {
     let a = S::as_mut_simd_f64s(a).0;
     let n = a.len();
     let v = &S::as_simd_f64s(v).0[..n];
@@ -130,9 +130,9 @@ pub struct Jacobian {
 impl Jacobian {
     /// At a maximiser `a`.
     #[allow(clippy::cast_precision_loss)]
-    pub(super) fn at(block: Block, a: &[f64]) -> Self {
+    pub(super) fn at(block: FeasibleBlock, a: &[f64]) -> Self {
         const ROUNDING: f64 = 1e-12;
-        let Block { r, kappa, hi, cap } = block;
+        let FeasibleBlock { r, kappa, hi, cap } = block;
         let inside: Vec<bool> = a.iter().map(|&a| a > 0.0 && a < hi).collect();
         let count = inside.iter().filter(|&&inside| inside).count() as f64;
         let full = a.iter().sum::<f64>() >= cap * (1.0 - ROUNDING);
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn newton_does_not_run_in_circles_between_two_pieces() {
         // Far more classes at their bound than inside: every piece points to the other.
-        let block = Block { r: 1.0, kappa: 1.0, hi: 0.1, cap: f64::INFINITY };
+        let block = FeasibleBlock { r: 1.0, kappa: 1.0, hi: 0.1, cap: f64::INFINITY };
         for shift in 0..200 {
             let v: Vec<f64> = (0..11).map(|j| 0.02 * f64::from((j * 7 + shift) % 13) + 0.3).collect();
             let padded: Vec<f64> = v.iter().copied().chain([f64::NEG_INFINITY; 5]).collect();

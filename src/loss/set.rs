@@ -9,7 +9,7 @@
 //! A penalty rounds the maximum: `Σa²/(4c)` (without the bounds) makes each hinge its square, `(Σa)²/(4c)` makes the largest one its
 //! square, `γΣa²/(2c)` is Nesterov's smoothing.
 
-use super::block::Block;
+use super::block::FeasibleBlock;
 use super::margins::index_mask;
 use super::smooth::{Smoothing, largest};
 use super::{Hinge, Power};
@@ -122,7 +122,7 @@ impl Set {
 
     /// The block of a row with ‖x‖² = q.
     #[inline(always)]
-    pub(super) fn block(&self, q: f64, c: f64) -> Block {
+    pub(super) fn block(&self, q: f64, c: f64) -> FeasibleBlock {
         let ((hi, cap), squared) = (self.limits(c), 1.0 / (2.0 * c * q));
         let (r, kappa) = match self.penalty() {
             DualPenalty::None => (1.0, 1.0),
@@ -130,7 +130,7 @@ impl Set {
             DualPenalty::SquareOfSum => (1.0, 1.0 + squared),
             DualPenalty::Smooth(gamma) => (1.0 + gamma / (c * q), 1.0),
         };
-        Block { r, kappa, hi, cap }
+        FeasibleBlock { r, kappa, hi, cap }
     }
 
     /// pen(a)

@@ -13,7 +13,7 @@ pub use header::header_problem;
 pub use origin::{Liblinear, LiblinearSolver, Origin, Training};
 pub(crate) use scorer::Scorer;
 
-use crate::data::batch::{Rows, SparseRows};
+use crate::data::batch::{DeviceFeatures, SparseRows};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
@@ -121,10 +121,10 @@ impl LinearSvm {
     /// The scores of a batch, `[n_samples, n_classes]`; `offset` `[1, n_features]` centres sparse rows
     /// ([`crate::data::batch::Source::sparse_offset`]).
     #[must_use]
-    pub fn scores(&self, rows: &Rows, offset: Option<&Tensor<2>>) -> Tensor<2> {
+    pub fn scores(&self, rows: &DeviceFeatures, offset: Option<&Tensor<2>>) -> Tensor<2> {
         match rows {
-            Rows::Dense(x) => self.forward(x.clone()),
-            Rows::Sparse(sparse) => self.sparse_scores(sparse, offset),
+            DeviceFeatures::Dense(x) => self.forward(x.clone()),
+            DeviceFeatures::Sparse(sparse) => self.sparse_scores(sparse, offset),
         }
     }
 
@@ -150,12 +150,17 @@ impl LinearSvm {
 
     /// ∂/∂W and ∂/∂b of `Σ Q ⊙ scores`: `XᵀQ` and the column sums of Q.
     #[must_use]
-    pub fn backward(&self, rows: &Rows, offset: Option<&Tensor<2>>, q: Tensor<2>) -> (Tensor<2>, Option<Tensor<1>>) {
+    pub fn backward(
+        &self,
+        rows: &DeviceFeatures,
+        offset: Option<&Tensor<2>>,
+        q: Tensor<2>,
+    ) -> (Tensor<2>, Option<Tensor<1>>) {
         let bias = self.linear.bias.is_some().then(|| q.clone().sum_dim(0).squeeze_dim(0));
         let weight = match rows {
             // (QᵀX)ᵀ rather than XᵀQ: the rows of X are read in order, two to three times as fast with a batch of 200.
-            Rows::Dense(x) => q.transpose().matmul(x.clone()).transpose(),
-            Rows::Sparse(sparse) => {
+            DeviceFeatures::Dense(x) => q.transpose().matmul(x.clone()).transpose(),
+            DeviceFeatures::Sparse(sparse) => {
                 let cells = q.clone().select(0, sparse.rows.clone()).mul(sparse.values.clone());
                 let zeros = Tensor::zeros(self.linear.weight.shape(), (&q.device(), q.dtype()));
                 let direct = zeros.select_assign(0, sparse.columns.clone(), cells, IndexingUpdateOp::Add);
@@ -176,7 +181,7 @@ impl LinearSvm {
 
     /// The class with the largest score of each row, the lowest index on a tie, `[n_samples]`.
     #[must_use]
-    pub fn predict(&self, rows: &Rows, offset: Option<&Tensor<2>>) -> Tensor<1, Int> {
+    pub fn predict(&self, rows: &DeviceFeatures, offset: Option<&Tensor<2>>) -> Tensor<1, Int> {
         let scores = self.scores(rows, offset);
         let [n_samples, _] = scores.dims();
         scores.argmax(1).reshape([n_samples])

@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor};
 use burn_svm::internals::data::batch::Source;
 use burn_svm::internals::data::{Center, Dense, Features, Scale, Scaler};
 use burn_svm::internals::device::{self, OpenDevice};
-use burn_svm::internals::gradcheck::{GradientPoint, Inputs, Request, STEP, Side, check, check_rows};
+use burn_svm::internals::gradcheck::{GradientPoint, Inputs, RowCheckInput, STEP, Side, check, check_rows};
 use burn_svm::internals::loss::{Formulation, Loss, MarginLoss, Power};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::Objective;
@@ -79,7 +79,7 @@ fn digits(
     let (features, labels) = images();
     let rows: Vec<u32> = (0..features.n_rows() as u32).collect();
     let scaler = Scaler::fit(&features, &rows, Center::Mean, scale);
-    check_rows(&Request {
+    check_rows(&RowCheckInput {
         source: Source { features: &features, labels: &labels, scaler: &scaler, weights: None },
         rows: &rows,
         n_classes: 10,
@@ -166,7 +166,7 @@ fn raw_pixels_pass_at_the_strengths_of_the_assignment() {
                     lambda: 2.0 * reg,
                     bias: BiasRule::Regularised { scale: 1.0 },
                 };
-                let report = check_rows(&Request {
+                let report = check_rows(&RowCheckInput {
                     source: Source { features: &features, labels: &labels, scaler: &scaler, weights: None },
                     rows: &rows,
                     n_classes: 10,
@@ -213,7 +213,7 @@ fn a_trained_model_at_its_kinks_still_passes() {
     for open in all {
         for kind in kinds() {
             let objective = Objective { loss: resized(&kind, 4), lambda: 0.5, bias: BiasRule::Free };
-            let report = check_rows(&Request {
+            let report = check_rows(&RowCheckInput {
                 source: Source { features: &features, labels: &labels, scaler: &scaler, weights: None },
                 rows: &rows,
                 n_classes: 4,

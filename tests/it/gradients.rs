@@ -8,7 +8,7 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::nn::loss::Reduction;
 use burn::tensor::{DType, Tensor, TensorData};
-use burn_svm::internals::data::batch::{Rows, Source};
+use burn_svm::internals::data::batch::{DeviceFeatures, Source};
 use burn_svm::internals::data::{Center, Csr, Dense, Features, Scale, Scaler};
 use burn_svm::internals::loss::{Formulation, Loss, Power};
 use burn_svm::internals::model::LinearSvm;
@@ -233,7 +233,7 @@ fn the_three_forms_of_the_tutorial_and_the_tensors_agree() {
             }
         }
         for target in cpu_targets().iter().filter(|t| t.is_double()) {
-            let rows = Rows::Dense(target.scores(&x, d));
+            let rows = DeviceFeatures::Dense(target.scores(&x, d));
             let model = |target: &Target| LinearSvm {
                 linear: Linear { weight: Param::from_tensor(target.scores(&weight, k)), bias: None },
             };
@@ -332,7 +332,7 @@ fn ties_are_predicted_as_the_lowest_class() {
     for open in devices() {
         let model = LinearSvm::from_values(vec![0.0, 1.0, 1.0, 0.0, 0.0, 0.0], None, 3, &open.device);
         let x = Tensor::<2>::from_data([[1.0, 0.0], [0.0, 1.0], [-1.0, 3.0]], &open.device);
-        let found = model.predict(&Rows::Dense(x), None).into_data().try_to_vec_as::<i64>().unwrap();
+        let found = model.predict(&DeviceFeatures::Dense(x), None).into_data().try_to_vec_as::<i64>().unwrap();
         assert_eq!(found, [1, 0, 0], "{}", open.label());
     }
     assert!(cpu_targets().iter().any(|t| t.dtype == DType::F32));

@@ -166,9 +166,9 @@ fn a_batch_is_that_of_the_host() {
         return;
     };
     let (ours, theirs) = (pass.batch(&rows), case.source().gather(&rows).to_device(&open.device));
-    let dense = |rows: burn_svm::internals::data::batch::Rows| match rows {
-        burn_svm::internals::data::batch::Rows::Dense(x) => host(x),
-        burn_svm::internals::data::batch::Rows::Sparse(_) => unreachable!(),
+    let dense = |rows: burn_svm::internals::data::batch::DeviceFeatures| match rows {
+        burn_svm::internals::data::batch::DeviceFeatures::Dense(x) => host(x),
+        burn_svm::internals::data::batch::DeviceFeatures::Sparse(_) => unreachable!(),
     };
     assert!(worst(&dense(ours.rows), &dense(theirs.rows)) <= 1e-6);
     assert_eq!(host(ours.labels.float()), host(theirs.labels.float()));

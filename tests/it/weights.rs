@@ -2,9 +2,9 @@
 
 use crate::support::{error, host, kinds, naive, resized, targets, worst};
 use burn::tensor::{Tensor, TensorData};
-use burn_svm::internals::data::batch::{Batch, Rows, Source};
+use burn_svm::internals::data::batch::{Batch, DeviceFeatures, Source};
 use burn_svm::internals::data::{Dense, Features, Scaler};
-use burn_svm::internals::gradcheck::{Request, STEP, check_rows};
+use burn_svm::internals::gradcheck::{RowCheckInput, STEP, check_rows};
 use burn_svm::internals::model::BiasRule;
 use burn_svm::internals::objective::{Objective, mean_loss, mean_loss_gradient};
 
@@ -21,7 +21,7 @@ fn weighted_losses_and_gradients_are_those_of_naive_loops() {
             let expected: f64 = losses.iter().enumerate().map(|(i, l)| weight(i) * l).sum();
             let expected_q: Vec<f64> = gradient.iter().enumerate().map(|(i, q)| weight(i / 5) * q).collect();
             let batch = Batch {
-                rows: Rows::Dense(target.scores(&scores, 5)),
+                rows: DeviceFeatures::Dense(target.scores(&scores, 5)),
                 labels: target.labels(&labels),
                 weights: Some(Tensor::from_data(TensorData::new(WEIGHTS.to_vec(), [7]), &target.device)),
             };
@@ -52,7 +52,7 @@ fn the_gradient_check_knows_row_weights() {
         let loss = resized(&loss, 4);
         let objective = Objective { loss, lambda: 0.25, bias: BiasRule::Regularised { scale: 2.0 } };
         let report = |weights: Option<&[f32]>| {
-            check_rows(&Request {
+            check_rows(&RowCheckInput {
                 source: Source { features: &features, labels: &labels, scaler: &scaler, weights },
                 rows: &rows,
                 n_classes: 4,

@@ -2,11 +2,11 @@
 
 use super::output::{Messages, number};
 use super::own_data::own_config;
-use super::progress::{self, Progress};
+use super::progress::{self, ProgressDisplay};
 use super::{CertifyArgs, Failure, print, print_json};
 use crate::device;
 use crate::model_file;
-use crate::run::certify::{CertifiedModel, Effort, certify, certify_by};
+use crate::run::certify::{CertifiedModel, TighteningLimits, certify, certify_by};
 use crate::run::{self, RunError};
 use crate::shown;
 use crate::solver::StopReason;
@@ -17,8 +17,8 @@ use std::process::ExitCode;
 pub(super) fn run(args: &CertifyArgs) -> Result<ExitCode, Failure> {
     let model = model_file::load(&args.model).map_err(RunError::from)?;
     run::use_threads(args.threads.unwrap_or(0));
-    let effort = Effort { gap: args.gap, epochs: args.epochs, threads: args.threads.map(device::at_most) };
-    let mut progress = Progress::new(Messages { quiet: args.json }, progress::on_ctrl_c());
+    let effort = TighteningLimits { gap: args.gap, epochs: args.epochs, threads: args.threads.map(device::at_most) };
+    let mut progress = ProgressDisplay::new(Messages { quiet: args.json }, progress::on_ctrl_c());
     let certified = match &args.data {
         Some(path) => certify(path, &model, effort, &mut progress),
         None => own_config(&args.model, &model, "a configuration, for its train split, [objective] and [loss],")

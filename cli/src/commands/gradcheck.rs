@@ -4,7 +4,7 @@ use super::output::{self, number};
 use super::{Failure, GradcheckArgs, LOUD, own_gradient, print, print_json};
 use crate::config::LoadedConfig;
 use crate::durable::Output;
-use crate::gradcheck::{Coordinate, DeviceComparison, Judgement, Profile, Report, Request, check_rows};
+use crate::gradcheck::{Coordinate, DeviceComparison, Judgement, Profile, Report, RowCheckInput, check_rows};
 use crate::model::Classifier;
 use crate::plot::{canvas, kink};
 use crate::run::{self, RunError};
@@ -33,7 +33,7 @@ fn of_config(args: &GradcheckArgs, config: &Path) -> Result<ExitCode, Failure> {
     }
     prepared.notes.iter().for_each(|note| LOUD.note(note));
     let given = model.as_ref().map(Classifier::narrow);
-    let report = check_rows(&Request {
+    let report = check_rows(&RowCheckInput {
         source: prepared.source(),
         rows: &prepared.split.train,
         n_classes: prepared.data.n_classes(),

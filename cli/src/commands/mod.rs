@@ -29,6 +29,7 @@ mod search;
 mod selfcheck;
 mod train;
 mod train_blocks;
+mod usage;
 mod weights;
 
 use crate::format::limit;
@@ -45,10 +46,14 @@ use std::process::ExitCode;
 /// Parses a command line, whose first word is the name of the program, runs the command, prints what went wrong, and tells the exit code.
 #[must_use]
 pub fn main<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let words: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(help) => {
             let _ = help.print();
+            if let Some(missing) = usage::missing(&help, &words) {
+                output::hint(&missing);
+            }
             return ExitCode::from(u8::try_from(help.exit_code()).unwrap_or(2));
         }
     };

@@ -54,10 +54,15 @@ impl Messages {
 /// The end of a command that failed.
 pub fn error(text: &str, hint: Option<&str>) {
     stderr_line(ERROR, "error", text);
-    if let Some(hint) = hint {
-        let _ = writeln!(anstream::stderr());
-        stderr_line(HINT, "hint", hint);
+    if let Some(text) = hint {
+        self::hint(text);
     }
+}
+
+/// The next step.
+pub fn hint(text: &str) {
+    let _ = writeln!(anstream::stderr());
+    stderr_line(HINT, "hint", text);
 }
 
 /// Writes text to stdout.

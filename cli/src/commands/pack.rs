@@ -64,7 +64,7 @@ pub(super) fn run(args: &PackArgs) -> Result<ExitCode, Failure> {
     if was_whole {
         messages.note("the data were read into memory as a whole: their format, or what is encoded of them, needs it");
     }
-    let sizes = Sizes::of(&packed.manifest, start.elapsed());
+    let sizes = PackSizes::of(&packed.manifest, start.elapsed());
     if args.json {
         print_json(&sizes)?;
     } else if !args.quiet {
@@ -75,7 +75,7 @@ pub(super) fn run(args: &PackArgs) -> Result<ExitCode, Failure> {
 
 /// Sizes of a folder of blocks, as they are printed.
 #[derive(serde::Serialize)]
-struct Sizes {
+struct PackSizes {
     rows: u64,
     test_rows: u64,
     features: usize,
@@ -87,7 +87,7 @@ struct Sizes {
     seconds: f64,
 }
 
-impl Sizes {
+impl PackSizes {
     fn of(manifest: &Manifest, time: Duration) -> Self {
         let blocks = || manifest.train.iter().chain(&manifest.test);
         Self {

@@ -32,7 +32,7 @@ pub(super) fn on_ctrl_c() -> Arc<AtomicBool> {
 const BETWEEN_LINES: Duration = Duration::from_millis(250);
 
 /// Shows a run to the user and hears Ctrl-C.
-pub struct Progress {
+pub struct ProgressDisplay {
     messages: Messages,
     bar: Option<ProgressBar>,
     steps: u64,
@@ -48,7 +48,7 @@ pub struct Progress {
     watch: Option<WatchPage>,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// A bar where stderr is a terminal, lines otherwise, nothing when quiet. `stop` is raised by Ctrl-C.
     #[must_use]
     pub fn new(messages: Messages, stop: Arc<AtomicBool>) -> Self {
@@ -100,7 +100,7 @@ impl Progress {
     }
 }
 
-impl Observer for Progress {
+impl Observer for ProgressDisplay {
     fn stage(&mut self, name: &str) {
         if self.bar.is_none() {
             self.messages.line(name);

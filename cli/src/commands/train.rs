@@ -1,7 +1,7 @@
 //! `burn-svm train`
 
 use super::output::{self, Messages, in_shell};
-use super::progress::Progress;
+use super::progress::ProgressDisplay;
 use super::{Failure, TrainArgs, print, print_json, print_json_text, train_blocks};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
@@ -80,7 +80,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     if let Some(warning) = unstable(&config, &prepared) {
         messages.warning(&warning);
     }
-    let mut progress = Progress::new(messages, super::progress::on_ctrl_c());
+    let mut progress = ProgressDisplay::new(messages, super::progress::on_ctrl_c());
     if args.watch {
         let watch = WatchPage::begin(&path, &prepared)?;
         messages.note(&format!("watch the run: open {} in a browser", watch.file().display()));

@@ -1,7 +1,7 @@
 //! `burn-svm train` where the rows stay on the disk.
 
 use super::output::Messages;
-use super::progress::{self, INTERRUPTED, Progress};
+use super::progress::{self, INTERRUPTED, ProgressDisplay};
 use super::{Failure, TrainArgs, print, train};
 use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
@@ -43,7 +43,7 @@ pub(super) fn run(
     };
     let data = BlockData::new(config, packed)?;
     announce(messages, &data, device);
-    let mut progress = Progress::new(messages, stop);
+    let mut progress = ProgressDisplay::new(messages, stop);
     let finished = blocks::train(config, &data, device, &mut folder, &mut progress);
     progress.finish();
     if finished.is_err() {

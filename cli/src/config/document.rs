@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, Place};
 use crate::durable::{self, Refusal};
-use crate::format::{ByteSource, Format};
+use crate::format::{ByteSource, DataError, DataErrorKind, Format};
 use crate::{suggestion, visible};
 use std::io;
 use std::path::Path;
@@ -29,20 +29,26 @@ pub fn read(file: &Path) -> Result<String, ConfigError> {
     let read = read_text(file);
     // Data in the place of a configuration: no table and no key can be read from them.
     let is_toml = read.as_ref().is_ok_and(|text| text.parse::<DocumentMut>().is_ok());
-    match if is_toml { None } else { data_format(file) } {
+    if is_toml || file.extension().is_some_and(|extension| extension == "toml") {
+        return read;
+    }
+    match data_format(file)? {
         Some(format) => Err(ConfigError::new(file, format!("found a data file ({format}), expected a configuration"))
             .with_hint("`burn-svm init FILE` writes a configuration for a data file; configs/ has examples")),
         None => read,
     }
 }
 
-/// The format of a data file, by its content; of text that is neither, only where its name says so.
-fn data_format(file: &Path) -> Option<Format> {
-    if file.extension().is_some_and(|extension| extension == "toml") {
-        return None;
+/// The format of a data file, by its content; of text that is neither, only where its name says so. An error for a kind that is not read.
+fn data_format(file: &Path) -> Result<Option<Format>, ConfigError> {
+    match ByteSource::open(file) {
+        Ok(source) => Ok(Format::detect(source.file(), source.head())),
+        Err(DataError { kind: DataErrorKind::Content, problem, hint: Some(hint), .. }) => {
+            let found = problem.split(", expected").next().unwrap_or_default();
+            Err(ConfigError::new(file, format!("{found}, expected a configuration")).with_hint(hint))
+        }
+        Err(_) => Ok(None),
     }
-    let source = ByteSource::open(file).ok()?;
-    Format::detect(source.file(), source.head())
 }
 
 /// The configuration of a run folder, or a file of nearly the same name.

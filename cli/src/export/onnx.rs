@@ -17,7 +17,7 @@ mod table;
 
 use super::{Classifier, ExportError, ExportFile, too_large};
 use crate::calibration::Calibrator;
-use crate::protobuf::Message;
+use crate::protobuf::ProtobufMessage;
 use table::GraphInputs;
 
 const IR_VERSION: u64 = 7;
@@ -34,43 +34,43 @@ const STRING: u64 = 8;
 const DOUBLE: u64 = 11;
 
 /// `TensorProto` of doubles: dims 1, data_type 2, name 8, raw_data 9.
-fn tensor(name: &str, dims: &[usize], values: &[f64]) -> Message {
-    let tensor = dims.iter().fold(Message::new(), |m, &dim| m.int(1, dim as u64)).int(2, DOUBLE).text(8, name);
+fn tensor(name: &str, dims: &[usize], values: &[f64]) -> ProtobufMessage {
+    let tensor = dims.iter().fold(ProtobufMessage::new(), |m, &dim| m.int(1, dim as u64)).int(2, DOUBLE).text(8, name);
     let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     tensor.content(9, &raw)
 }
 
 /// `TensorProto` of texts: dims 1, data_type 2, string_data 6, name 8.
-fn text_tensor(name: &str, values: &[String]) -> Message {
-    let tensor = Message::new().int(1, values.len() as u64).int(2, STRING);
+fn text_tensor(name: &str, values: &[String]) -> ProtobufMessage {
+    let tensor = ProtobufMessage::new().int(1, values.len() as u64).int(2, STRING);
     values.iter().fold(tensor, |m, value| m.text(6, value)).text(8, name)
 }
 
 /// `ValueInfoProto` of `[n_samples]` or `[n_samples, width]`: name 1, type 2; its tensor_type 1: elem_type 1, shape 2; its dim 1:
 /// dim_value 1 or dim_param 2.
-fn value(name: &str, elem_type: u64, width: Option<usize>) -> Message {
-    let rows = Message::new().message(1, &Message::new().text(2, "n_samples"));
-    let shape = width.into_iter().fold(rows, |m, width| m.message(1, &Message::new().int(1, width as u64)));
-    let kind = Message::new().message(1, &Message::new().int(1, elem_type).message(2, &shape));
-    Message::new().text(1, name).message(2, &kind)
+fn value(name: &str, elem_type: u64, width: Option<usize>) -> ProtobufMessage {
+    let rows = ProtobufMessage::new().message(1, &ProtobufMessage::new().text(2, "n_samples"));
+    let shape = width.into_iter().fold(rows, |m, width| m.message(1, &ProtobufMessage::new().int(1, width as u64)));
+    let kind = ProtobufMessage::new().message(1, &ProtobufMessage::new().int(1, elem_type).message(2, &shape));
+    ProtobufMessage::new().text(1, name).message(2, &kind)
 }
 
 /// `NodeProto`: input 1, output 2, name 3, op_type 4, attribute 5.
-fn node(op_type: &str, input: &[&str], output: &str, attributes: &[Message]) -> Message {
-    let node = input.iter().fold(Message::new(), |m, name| m.text(1, name));
+fn node(op_type: &str, input: &[&str], output: &str, attributes: &[ProtobufMessage]) -> ProtobufMessage {
+    let node = input.iter().fold(ProtobufMessage::new(), |m, name| m.text(1, name));
     let node = node.text(2, output).text(3, &format!("{op_type}_{output}")).text(4, op_type);
     attributes.iter().fold(node, |m, attribute| m.message(5, attribute))
 }
 
 /// `AttributeProto` of one whole number: name 1, i 3, type 20 INT.
-fn whole(name: &str, value: u64) -> Message {
-    Message::new().text(1, name).int(3, value).int(20, 2)
+fn whole(name: &str, value: u64) -> ProtobufMessage {
+    ProtobufMessage::new().text(1, name).int(3, value).int(20, 2)
 }
 
 /// Nodes and tensors of the graph.
 struct Graph {
-    nodes: Vec<Message>,
-    tensors: Vec<Message>,
+    nodes: Vec<ProtobufMessage>,
+    tensors: Vec<ProtobufMessage>,
 }
 
 impl Graph {
@@ -86,7 +86,7 @@ impl Graph {
     fn unit_rows(&mut self, rows: &'static str) -> &'static str {
         self.tensors.extend([tensor("zero", &[1], &[0.0]), tensor("one", &[1], &[1.0])]);
         // axes = [1]: ints 8, type 20 INTS.
-        let axes = Message::new().text(1, "axes").int(8, 1).int(20, 7);
+        let axes = ProtobufMessage::new().text(1, "axes").int(8, 1).int(20, 7);
         self.nodes.extend([
             node("ReduceL2", &[rows], "length", &[axes, whole("keepdims", 1)]),
             node("Equal", &["length", "zero"], "is_zero", &[]),
@@ -127,8 +127,8 @@ impl Graph {
     }
 
     /// `GraphProto`: node 1, name 2, initializer 5, input 11, output 12.
-    fn message(self, inputs: &[Message], outputs: &[Message]) -> Message {
-        let graph = self.nodes.iter().fold(Message::new(), |m, node| m.message(1, node)).text(2, "linear_svm");
+    fn message(self, inputs: &[ProtobufMessage], outputs: &[ProtobufMessage]) -> ProtobufMessage {
+        let graph = self.nodes.iter().fold(ProtobufMessage::new(), |m, node| m.message(1, node)).text(2, "linear_svm");
         let graph = self.tensors.iter().fold(graph, |m, tensor| m.message(5, tensor));
         let graph = inputs.iter().fold(graph, |m, input| m.message(11, input));
         outputs.iter().fold(graph, |m, output| m.message(12, output))
@@ -178,20 +178,20 @@ pub(super) fn write(model: &Classifier) -> Result<ExportFile, ExportError> {
     }
     let names = serde_json::to_string(&model.class_names).unwrap_or_default();
     // `ModelProto`: ir_version 1, producer_name 2, producer_version 3, doc_string 6, graph 7, opset_import 8, metadata_props 14.
-    let file = Message::new()
+    let file = ProtobufMessage::new()
         .int(1, IR_VERSION)
         .text(2, "burn-svm")
         .text(3, env!("CARGO_PKG_VERSION"))
         .text(6, "A linear classifier: scores, the index of the largest into class_names, and its name.")
         .message(7, &graph.message(&inputs.messages, &outputs))
-        .message(8, &Message::new().text(1, "").int(2, OPSET));
+        .message(8, &ProtobufMessage::new().text(1, "").int(2, OPSET));
     let file = match &model.encoding {
         None => file,
-        Some(encoding) => file.message(8, &Message::new().text(1, "ai.onnx.ml").int(2, ML_OPSET)).message(
+        Some(encoding) => file.message(8, &ProtobufMessage::new().text(1, "ai.onnx.ml").int(2, ML_OPSET)).message(
             14,
-            &Message::new().text(1, "encoding").text(2, &serde_json::to_string(encoding).unwrap_or_default()),
+            &ProtobufMessage::new().text(1, "encoding").text(2, &serde_json::to_string(encoding).unwrap_or_default()),
         ),
     };
-    let file = file.message(14, &Message::new().text(1, "class_names").text(2, &names));
+    let file = file.message(14, &ProtobufMessage::new().text(1, "class_names").text(2, &names));
     Ok(ExportFile { bytes: file.into_bytes(), notes: inputs.notes })
 }

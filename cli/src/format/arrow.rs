@@ -23,7 +23,8 @@ pub(super) mod table;
 pub(super) mod text;
 
 use super::caught::caught;
-use super::open::{ByteSource, looks_like};
+use super::foreign;
+use super::open::ByteSource;
 use super::random::RandomBytes;
 use super::{DataError, Position, limit};
 use arrow_array::{ArrayRef, RecordBatch};
@@ -175,14 +176,12 @@ struct StreamMessages {
 impl StreamMessages {
     fn new(mut source: ByteSource) -> Result<Self, DataError> {
         if !detect(source.head()) || source.head().starts_with(FIRST_FEATHER) {
-            let problem = match source.head() {
-                head if head.starts_with(FIRST_FEATHER) => {
-                    "found the first version of Feather, expected Arrow IPC".to_owned()
-                }
-                head => format!("found {}, expected an Arrow file", looks_like(head)),
-            };
-            let error = DataError::content(source.file(), Position::Byte(0), problem);
-            return Err(error.with_hint("`pyarrow.feather.write_feather(table, FILE)` writes one"));
+            if !source.head().starts_with(FIRST_FEATHER) {
+                return Err(foreign::unexpected(source.file(), source.head(), Position::Byte(0), "an Arrow file"));
+            }
+            let problem = "found the first version of Feather, expected Arrow IPC";
+            return Err(DataError::content(source.file(), Position::Byte(0), problem)
+                .with_hint("`pyarrow.feather.write_feather(table, FILE)` writes one"));
         }
         if source.head().starts_with(MAGIC) {
             // polars puts a table of its own there, which only the footer leads past.

@@ -90,14 +90,14 @@ impl BlocksConfig {
 }
 
 /// Cells of all blocks.
-enum Cells {
+enum BlockCells {
     U8(Vec<u8>),
     F32(Vec<f32>),
     F64(Vec<f64>),
     Sparse(Csr<'static>),
 }
 
-impl Cells {
+impl BlockCells {
     fn into_features(self, width: usize) -> Features<'static> {
         match self {
             Self::U8(values) => Features::U8(Dense::new(width, values)),
@@ -113,7 +113,7 @@ impl Cells {
 
 /// Rows of all blocks.
 struct Joined {
-    features: Cells,
+    features: BlockCells,
     labels: Vec<u32>,
     weights: Option<Vec<f32>>,
 }
@@ -126,12 +126,12 @@ impl Joined {
         let room = |count: u64, size: usize| usize::try_from(count.min(most / size as u64)).unwrap_or(0);
         let stored = blocks().map(|block| block.cells).fold(0, u64::saturating_add);
         let features = match manifest.cells {
-            CellType::U8 => Cells::U8(Vec::with_capacity(room(stored, 1))),
-            CellType::F32 => Cells::F32(Vec::with_capacity(room(stored, 4))),
-            CellType::F64 => Cells::F64(Vec::with_capacity(room(stored, 8))),
+            CellType::U8 => BlockCells::U8(Vec::with_capacity(room(stored, 1))),
+            CellType::F32 => BlockCells::F32(Vec::with_capacity(room(stored, 4))),
+            CellType::F64 => BlockCells::F64(Vec::with_capacity(room(stored, 8))),
             CellType::Csr => {
                 let rows = blocks().map(|block| block.rows).fold(0, u64::saturating_add);
-                Cells::Sparse(Csr::with_capacity(room(rows, 8), room(stored, 8)))
+                BlockCells::Sparse(Csr::with_capacity(room(rows, 8), room(stored, 8)))
             }
         };
         Self { features, labels: Vec::new(), weights: manifest.weights.then(Vec::new) }
@@ -139,10 +139,10 @@ impl Joined {
 
     fn append(&mut self, block: Block) {
         match (&mut self.features, &block.features) {
-            (Cells::U8(all), Features::U8(rows)) => all.extend_from_slice(rows.values()),
-            (Cells::F32(all), Features::F32(rows)) => all.extend_from_slice(rows.values()),
-            (Cells::F64(all), Features::F64(rows)) => all.extend_from_slice(rows.values()),
-            (Cells::Sparse(all), Features::Sparse(rows)) => all.append(rows),
+            (BlockCells::U8(all), Features::U8(rows)) => all.extend_from_slice(rows.values()),
+            (BlockCells::F32(all), Features::F32(rows)) => all.extend_from_slice(rows.values()),
+            (BlockCells::F64(all), Features::F64(rows)) => all.extend_from_slice(rows.values()),
+            (BlockCells::Sparse(all), Features::Sparse(rows)) => all.append(rows),
             _ => unreachable!("all blocks of a folder have cells of one type"),
         }
         self.labels.extend(block.labels);

@@ -68,7 +68,7 @@ impl CifarConfig {
         let metadata = std::fs::metadata(&self.dir).map_err(|e| open::path_error(&self.dir, &e))?;
         let found = if metadata.is_dir() { self.read_folder()? } else { archive::read(self)? };
         let n_classes = found.class_names.len();
-        let part = |records: Records| {
+        let part = |records: CifarRecords| {
             let (pixels, labels) = (records.pixels, records.labels);
             let labels = LabelColumn::from_ids(found.class_names.clone(), labels.into_iter().map(u32::from).collect());
             let features = Features::U8(Dense::new(N_PIXELS, pixels));
@@ -92,7 +92,7 @@ impl CifarConfig {
         let class_names = read_names(&self.dir, layout, &mut notes)?;
         let mut feed = WeightFeed::open(self.weights.as_deref())?;
         for batch in &batches {
-            let (mut source, mut records) = (ByteSource::open(&self.dir.join(&batch.name))?, Records::default());
+            let (mut source, mut records) = (ByteSource::open(&self.dir.join(&batch.name))?, CifarRecords::default());
             records.append(&mut source, layout)?;
             check_labels(source.file(), &records.labels, class_names.len())?;
             let part = if batch.is_test { DataPart::Test } else { DataPart::Train };
@@ -124,12 +124,12 @@ impl CifarConfig {
             batches.iter().filter_map(|b| std::fs::metadata(dir.join(&b.name)).ok()).map(|m| m.len()).sum();
         let mut notes = Vec::new();
         let class_names = read_names(dir, layout, &mut notes)?;
-        let (mut train, mut test) = (Records::default(), None);
+        let (mut train, mut test) = (CifarRecords::default(), None);
         // Room for the test part too, which ends up below: nothing is copied when the two are joined.
         train.reserve(dir, total)?;
         for batch in &batches {
             let mut source = ByteSource::open(&dir.join(&batch.name))?;
-            let records = if batch.is_test { test.get_or_insert_with(Records::default) } else { &mut train };
+            let records = if batch.is_test { test.get_or_insert_with(CifarRecords::default) } else { &mut train };
             let first = records.append(&mut source, layout)?;
             check_labels(source.file(), &records.labels[first..], class_names.len())?;
         }
@@ -188,7 +188,7 @@ pub(super) fn read(mut source: ByteSource) -> Result<Table, DataError> {
         Some(folder) if file.exists() => read_names(folder, layout, &mut Vec::new())?,
         Some(_) | None => layout.digits(),
     };
-    let mut records = Records { pixels: bytes, labels: Vec::new() };
+    let mut records = CifarRecords { pixels: bytes, labels: Vec::new() };
     records.strip_labels(0, &file, layout, found)?;
     check_labels(&file, &records.labels, class_names.len())?;
     let labels = LabelColumn::from_ids(class_names.clone(), records.labels.into_iter().map(u32::from).collect());
@@ -267,12 +267,12 @@ impl BatchFile {
 
 /// Images and their label bytes.
 #[derive(Debug, Default)]
-struct Records {
+struct CifarRecords {
     pixels: Vec<u8>,
     labels: Vec<u8>,
 }
 
-impl Records {
+impl CifarRecords {
     fn reserve(&mut self, file: &Path, n_bytes: u64) -> Result<(), DataError> {
         limit::check(file, n_bytes)?;
         let reserved = usize::try_from(n_bytes).is_ok_and(|n| self.pixels.try_reserve_exact(n).is_ok());
@@ -325,8 +325,8 @@ impl Records {
 
 /// Content of a folder or an archive.
 struct CifarParts {
-    train: Records,
-    test: Option<Records>,
+    train: CifarRecords,
+    test: Option<CifarRecords>,
     class_names: Vec<String>,
     notes: Vec<String>,
 }

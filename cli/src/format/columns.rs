@@ -255,6 +255,11 @@ impl Plan {
             let others = names.iter().filter(|name| !index.contains_key(name.as_str()));
             let hint = match suggestion::nearest(first.trim_matches('`'), others, suggestion::NEARLY_THE_SAME) {
                 Some(near) => format!("columns are matched by name: rename {} to {first}", quote(near)),
+                None if are_cells(&names) => format!(
+                    "is the first line a row? A row without a header has {} cells, {}, with decimals and delimiters as in the training data",
+                    expected.len(),
+                    listed(expected)
+                ),
                 None => "columns are matched by their names in the header".into(),
             };
             return Err(Complaint::new(
@@ -285,6 +290,13 @@ impl Plan {
     }
 }
 
+/// Whether a header is rather the first row of a file without one: half of it are numbers, which do not count the columns.
+fn are_cells(names: &[String]) -> bool {
+    let numbers: Vec<f64> = names.iter().filter_map(|name| name.parse().ok()).filter(|x: &f64| x.is_finite()).collect();
+    let counts = numbers.len() > 1 && numbers.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+    2 * numbers.len() >= names.len() && !counts
+}
+
 fn twice(names: &[String]) -> Option<&str> {
     let mut seen = std::collections::HashSet::new();
     names.iter().map(String::as_str).find(|name| !seen.insert(*name))
@@ -308,6 +320,10 @@ pub(super) fn find(column: &ColumnRef, names: Option<&[String]>, n_columns: usiz
         (ColumnRef::Name(name), Some(names)) => names.iter().position(|n| n == name).ok_or_else(|| {
             let hint = match suggestion::nearest(name, names, suggestion::SIMILAR) {
                 Some(near) => format!("did you mean {}?", quote(near)),
+                None if are_cells(names) => {
+                    "is the first line a row? `header = false` reads it as one, and `label = -1` is the last column"
+                        .into()
+                }
                 None => format!("the columns are {}", listed(names)),
             };
             Complaint::new(format!("there is no column {}", quote(name)), hint)

@@ -20,12 +20,13 @@ mod row;
 mod table;
 mod text;
 
-pub(super) use parse::{Head, last_record_end};
+pub(super) use parse::{CsvHead, last_record_end};
 
 use super::columns::{ColumnRef, ModelColumns, Plan, Role, SpecialColumns};
 use super::float::Float;
+use super::foreign;
 use super::known::KnownColumns;
-use super::open::{ByteSource, is_text, looks_like};
+use super::open::{ByteSource, is_text};
 use super::precision::{FloatType, is_regular};
 use super::reading::{Reading, encoding_error, unseen_note};
 use super::{FilePart, assemble, weights};
@@ -334,7 +335,7 @@ fn named(path: &Path) -> bool {
 }
 
 /// The header and the columns of a text for a model.
-pub(super) fn head(source: ByteSource, wanted: &ModelColumns) -> Result<Head, DataError> {
+pub(super) fn head(source: ByteSource, wanted: &ModelColumns) -> Result<CsvHead, DataError> {
     Ok(open_for(source, Some(wanted))?.head())
 }
 
@@ -397,8 +398,7 @@ fn refuse_binary(source: &ByteSource) -> Result<(), DataError> {
     if is_text(source.head()) {
         return Ok(());
     }
-    let problem = format!("found {}, expected csv text", looks_like(source.head()));
-    Err(DataError::content(source.file(), Position::File, problem))
+    Err(foreign::unexpected(source.file(), source.head(), Position::File, "csv text"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Files that no reader reads, told by their first bytes, with the next step for each.
 
-use super::open::is_text;
-use super::{DataError, Position};
+use super::open::{is_text, looks_like};
+use super::{DataError, Format, Position};
 use memchr::memmem;
 use std::path::Path;
 
@@ -10,6 +10,9 @@ struct ForeignFormat {
     name: &'static str,
     step: &'static str,
 }
+
+/// The name of text that is not in UTF-8.
+pub(super) const UTF_16: &str = "UTF-16 text";
 
 const EXCEL: &str =
     "save it as csv in the spreadsheet program, or `pandas.read_excel(FILE).to_csv(\"table.csv\", index=False)`";
@@ -117,6 +120,22 @@ pub(super) fn refuse(file: &Path, head: &[u8]) -> Result<(), DataError> {
             let problem = format!("found {name}, expected a format that is read, such as csv, Parquet or npy");
             Err(DataError::content(file, Position::File, problem).with_hint(*step))
         }
+    }
+}
+
+/// The error about a file of another kind than was expected, with the table that reads it.
+pub(super) fn unexpected(file: &Path, head: &[u8], position: Position, expected: &str) -> DataError {
+    let found = looks_like(head);
+    let error = DataError::content(file, position, format!("found {found}, expected {expected}"));
+    if found == UTF_16 {
+        return error.with_hint("save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE > NEW`");
+    }
+    match Format::detect(file, head) {
+        Some(Format::Images) => error.with_hint("`[data.images]` reads folders of images"),
+        Some(format) => {
+            error.with_hint(format!("`[data.{format}]` reads it, `--format {format}` where a command has no table"))
+        }
+        None => error,
     }
 }
 

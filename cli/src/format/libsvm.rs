@@ -14,7 +14,8 @@ mod blocks;
 mod line;
 
 use super::columns::ModelColumns;
-use super::open::{ByteSource, is_text, looks_like};
+use super::foreign;
+use super::open::{ByteSource, is_text};
 use super::pieces::{PieceSink, RowPiece, StreamedData, WeightFeed};
 use super::precision::{FloatType, dense_in_double, exact, is_regular};
 use super::{FilePart, assemble, quote};
@@ -241,8 +242,7 @@ fn read_part(
 fn opened(path: &Path) -> Result<ByteSource, DataError> {
     let source = ByteSource::open(path)?;
     if !source.head().is_empty() && !is_text(source.head()) {
-        let problem = format!("found {}, expected libsvm text", looks_like(source.head()));
-        return Err(DataError::content(path, Position::File, problem));
+        return Err(foreign::unexpected(path, source.head(), Position::File, "libsvm text"));
     }
     Ok(source)
 }

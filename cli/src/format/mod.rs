@@ -277,12 +277,14 @@ pub fn read_source(
     let Some(format) = format.or_else(|| Format::detect(source.file(), source.head())) else {
         let found = open::looks_like(source.head());
         let names = Format::value_variants().iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
-        return Err(DataError::content(
-            source.file(),
-            Position::File,
-            format!("found {found}, expected one of {names}"),
-        )
-        .with_hint("name the format with --format"));
+        let problem = format!("found {found}, expected one of {names}");
+        let error = DataError::content(source.file(), Position::File, problem);
+        return Err(match found {
+            "an empty file" => error,
+            "text" => error
+                .with_hint("name the format with --format: `csv` for cells between commas, semicolons, tabs or blanks"),
+            _ => error.with_hint("name the format with --format"),
+        });
     };
     format.read(source, wanted)
 }

@@ -62,6 +62,9 @@ impl Codec {
     }
 }
 
+const FOLDERS: &str =
+    "`[data.images]` reads a folder of images, `[data.parquet]` and `[data.arrow]` a folder of part files";
+
 /// An opened file: its decompressed bytes in order, with a look at the first ones.
 pub struct ByteSource {
     file: PathBuf,
@@ -85,7 +88,7 @@ impl ByteSource {
         }
         let (file, metadata) = durable::open(path).map_err(|e| path_error(path, &e))?;
         if metadata.is_dir() {
-            return Err(DataError::path(path, "is a directory, expected a file"));
+            return Err(DataError::path(path, "is a directory, expected a file").with_hint(FOLDERS));
         }
         let len = metadata.is_file().then_some(metadata.len());
         Ok(Self { opened: true, ..Self::from_reader(path, file, len)? })
@@ -208,8 +211,8 @@ pub(super) fn checked_product(sizes: &[u64]) -> Option<u64> {
 /// Kind of a file that is not of the expected format, by its first bytes.
 pub(super) fn looks_like(head: &[u8]) -> &'static str {
     const KNOWN: [(&[u8], &str); 15] = [
-        (b"\xff\xfe", "UTF-16 text"),
-        (b"\xfe\xff", "UTF-16 text"),
+        (b"\xff\xfe", foreign::UTF_16),
+        (b"\xfe\xff", foreign::UTF_16),
         (b"\x89PNG", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),
         (b"\x93NUMPY", "a NumPy array"),
@@ -232,6 +235,7 @@ pub(super) fn looks_like(head: &[u8]) -> &'static str {
     }
     match head {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => return "a WebP image",
+        [1..=127, 0, 1..=127, 0, 1..=127, 0, 1..=127, 0, ..] => return foreign::UTF_16,
         [b'B', b'M', ..] if !is_text(head) => return "a BMP image",
         [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', ..] => return "an AVIF image",
         _ => {}

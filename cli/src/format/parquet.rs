@@ -15,7 +15,8 @@ pub mod write;
 
 use super::arrow::parts::{ColumnBatch, Portion, TypedFile, damaged, in_words, wrong};
 use super::caught::caught;
-use super::open::{ByteSource, looks_like};
+use super::foreign;
+use super::open::ByteSource;
 use super::random::RandomBytes;
 use super::{DataError, Position, quote};
 use ::parquet::arrow::ProjectionMask;
@@ -49,8 +50,7 @@ impl TypedFile for ParquetFile {
     /// Reads the footer; a file from a pipe, or compressed once more, is kept in memory.
     fn open(source: ByteSource) -> Result<Self, DataError> {
         if !source.head().starts_with(MAGIC) {
-            let problem = format!("found {}, expected a Parquet file", looks_like(source.head()));
-            return Err(DataError::content(source.file(), Position::Byte(0), problem));
+            return Err(foreign::unexpected(source.file(), source.head(), Position::Byte(0), "a Parquet file"));
         }
         let bytes = RandomBytes::of(source)?;
         let (path, len) = (bytes.path(), bytes.len());

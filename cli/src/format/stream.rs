@@ -175,7 +175,7 @@ impl TextStream {
         let head = csv::head(source, wanted)?;
         let rest = part.split_off(head.len);
         self.lines_before += lines(&part);
-        let csv::Head { delimiter, names, n_columns, .. } = head;
+        let csv::CsvHead { delimiter, names, n_columns, .. } = head;
         self.header = Some(CsvHeader { text: part, delimiter, names, n_columns });
         Ok(rest)
     }

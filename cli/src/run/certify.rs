@@ -32,7 +32,7 @@ pub struct CertifiedModel {
 
 /// Limits for tightening the bound.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
+pub struct TighteningLimits {
     /// Until the solver's own relative gap is this.
     pub gap: Fraction,
     /// And no longer than this many epochs.
@@ -49,7 +49,7 @@ pub struct Effort {
 pub fn certify(
     path: &Path,
     model: &Classifier,
-    effort: Effort,
+    effort: TighteningLimits,
     observer: &mut dyn Observer,
 ) -> Result<CertifiedModel, RunError> {
     if path.extension().is_some_and(|e| e == "toml") {
@@ -78,7 +78,7 @@ pub fn certify(
 pub fn certify_by(
     config: &LoadedConfig,
     model: &Classifier,
-    effort: Effort,
+    effort: TighteningLimits,
     observer: &mut dyn Observer,
 ) -> Result<CertifiedModel, RunError> {
     if let Some(folder) = blocks::find(config)? {
@@ -108,7 +108,7 @@ fn solve(
     prepared: PreparedData,
     rows: String,
     model: &Classifier,
-    effort: Effort,
+    effort: TighteningLimits,
     observer: &mut dyn Observer,
 ) -> Result<CertifiedModel, RunError> {
     let (weight, bias) = coordinates(model, &prepared.scaler)?;

@@ -8,7 +8,7 @@
 
 use super::record::{RecordError, failed, lines};
 use crate::durable::OwnFiles;
-use crate::protobuf::Message;
+use crate::protobuf::ProtobufMessage;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -48,7 +48,7 @@ impl Journal {
         self.events = Some((path, file));
         // file_version 3; session_log 7: status 1, START 1.
         self.event(0, |event| event.text(3, "brain.Event:2"))?;
-        self.event(step, |event| event.message(7, &Message::new().int(1, 1)))
+        self.event(step, |event| event.message(7, &ProtobufMessage::new().int(1, 1)))
     }
 
     /// Writes the numbers of a step; `kind` tells the lines apart.
@@ -64,17 +64,21 @@ impl Journal {
             #[allow(clippy::cast_possible_truncation)]
             let value = value.as_f64()? as f32;
             // tag 1, simple_value 2.
-            Some(Message::new().text(1, name).float(2, value))
+            Some(ProtobufMessage::new().text(1, name).float(2, value))
         });
-        let summary = values.fold(Message::new(), |summary, value| summary.message(1, &value));
+        let summary = values.fold(ProtobufMessage::new(), |summary, value| summary.message(1, &value));
         self.event(step, |event| event.message(5, &summary))
     }
 
     /// Writes an `Event`: wall_time 1, step 2, and what `content` adds.
-    fn event(&mut self, step: u64, content: impl FnOnce(Message) -> Message) -> Result<(), RecordError> {
+    fn event(
+        &mut self,
+        step: u64,
+        content: impl FnOnce(ProtobufMessage) -> ProtobufMessage,
+    ) -> Result<(), RecordError> {
         let Some((path, file)) = &mut self.events else { return Ok(()) };
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        let event = content(Message::new().double(1, seconds).int(2, step)).into_bytes();
+        let event = content(ProtobufMessage::new().double(1, seconds).int(2, step)).into_bytes();
         file.write_all(&record(&event)).map_err(failed(path))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{RunError, encoded_on};
 use crate::config::{ConfigError, LoadedConfig};
-use crate::data::blocks::{BlockAbout, BlockConfig, BlockWriter, CellType, DataPart, Packed};
+use crate::data::blocks::{BlockAbout, BlockConfig, BlockWriter, CellType, DataPart, PackSummary};
 use crate::data::{Dataset, Encoding, LabelColumn};
 use crate::format::pieces::{RowPiece, StreamedData};
 use crate::format::{
@@ -20,7 +20,7 @@ const BLOCK: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct PackResult {
     /// The folder as written.
-    pub packed: Packed,
+    pub packed: PackSummary,
     /// Remarks for the user.
     pub notes: Vec<String>,
     /// Whether the data were in memory as a whole.
@@ -206,7 +206,7 @@ impl Packer<'_, '_> {
     }
 
     /// Packs a data set that is in memory.
-    fn whole(&mut self, data: Dataset) -> Result<(Packed, Vec<String>), DataError> {
+    fn whole(&mut self, data: Dataset) -> Result<(PackSummary, Vec<String>), DataError> {
         let Dataset { features, labels, class_names, n_train, weights, .. } = data;
         let column = |ids: &[u32]| LabelColumn::from_ids(class_names.clone(), ids.to_vec());
         for (part, rows) in [(DataPart::Train, 0..n_train), (DataPart::Test, n_train..labels.len())] {
@@ -230,7 +230,11 @@ impl Packer<'_, '_> {
     }
 
     /// Decides about the classes, and writes the blocks.
-    fn finish(&mut self, facts: StreamedData, encoding: Option<Encoding>) -> Result<(Packed, Vec<String>), DataError> {
+    fn finish(
+        &mut self,
+        facts: StreamedData,
+        encoding: Option<Encoding>,
+    ) -> Result<(PackSummary, Vec<String>), DataError> {
         let [train_files, test_files] = &self.files;
         let mut notes = facts.notes;
         let column = self.train.column();

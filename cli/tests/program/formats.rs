@@ -504,13 +504,19 @@ fn libsvm_files() {
                 "",
             ),
             ("corrupt", "rows", text("1 1:1\n2 2:1x 3:1\n"), "rows:2:5: found value `1x`, expected a number", line),
-            ("binary", "rows", images(), "rows: found an idx file, expected libsvm text", ""),
+            (
+                "binary",
+                "rows",
+                images(),
+                "rows: found an idx file, expected libsvm text",
+                "`[data.idx]` reads it, `--format idx` where a command has no table",
+            ),
             (
                 "UTF-16",
                 "rows",
                 b"\xff\xfe1\0 \x001\0:\x001\0".to_vec(),
                 "rows: found UTF-16 text, expected libsvm text",
-                "",
+                "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE > NEW`",
             ),
             (
                 "csv",
@@ -673,6 +679,7 @@ fn predict_and_evaluate_refuse_what_train_refuses() {
     let mut verdict = Verdict::default();
     let line = "a line is `LABEL INDEX:VALUE INDEX:VALUE ...`";
     let formats = "expected one of npy, parquet, arrow, images, idx, cifar, libsvm, csv";
+    let text = "name the format with --format: `csv` for cells between commas, semicolons, tabs or blanks";
     for (arguments, code, problem, hint) in [
         (
             &["predict", "run", "cut"][..],
@@ -680,13 +687,8 @@ fn predict_and_evaluate_refuse_what_train_refuses() {
             "cut:2:5: found no value, expected a number after `INDEX:`".to_owned(),
             line,
         ),
-        (
-            &["predict", "run", "empty"],
-            1,
-            format!("empty: found an empty file, {formats}"),
-            "name the format with --format",
-        ),
-        (&["predict", "run", "text"], 1, format!("text: found text, {formats}"), "name the format with --format"),
+        (&["predict", "run", "empty"], 1, format!("empty: found an empty file, {formats}"), ""),
+        (&["predict", "run", "text"], 1, format!("text: found text, {formats}"), text),
         (
             &["predict", "run", "text", "--format", "libsvm"],
             1,
@@ -707,7 +709,12 @@ fn predict_and_evaluate_refuse_what_train_refuses() {
             "the file is cut off, or not the binary version of CIFAR",
         ),
         (&["predict", "run", "nope"], 2, "nope: no such file or directory".to_owned(), ""),
-        (&["predict", "run", "."], 2, ".: is a directory, expected a file".to_owned(), ""),
+        (
+            &["predict", "run", "."],
+            2,
+            ".: is a directory, expected a file".to_owned(),
+            "`[data.images]` reads a folder of images, `[data.parquet]` and `[data.arrow]` a folder of part files",
+        ),
         (
             &["evaluate", "run", "--data", "nolabels"],
             1,

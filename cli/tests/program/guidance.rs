@@ -1,6 +1,6 @@
 //! Help for people: examples that parse, completions, the manual, weights by name, and the next step after a bare mistake.
 
-use crate::program::{Desk, SMALL, outcome};
+use crate::program::{Case, Desk, SMALL, Verdict, outcome, repository};
 use std::fs;
 
 const COMMANDS: [&str; 17] = [
@@ -120,6 +120,133 @@ fn a_bare_mistake_gets_the_next_step() {
     }
     desk.write("sgd.toml", SMALL);
     assert_eq!(desk.run(&["train", "sgd.toml", "--set", "log_every=1"]).hint(), "did you mean `solver.sgd.log_every`?");
+}
+
+#[test]
+fn a_key_of_another_table_and_a_table_without_keys_get_the_next_step() {
+    const TABLES: &str =
+        "a table is a line `[NAME]` with its keys below, or `--set NAME.KEY=VALUE` on the command line";
+    let desk = Desk::new();
+    desk.write("table.csv", TABLE);
+    desk.write("my.toml", CONFIG);
+    let mut verdict = Verdict::default();
+    for (key, hint) in [
+        ("log_every=1", "a key of [solver.sgd], which this configuration does not have"),
+        ("k=2", "a key of [loss.top_k], which this configuration does not have"),
+        ("Gap=0.1", "did you mean `solver.dual.gap`?"),
+        ("split=0.2", TABLES),
+        ("solver=sgd", TABLES),
+    ] {
+        let outcome = desk.run(&["train", "my.toml", "--set", key]);
+        verdict.hold(&Case { what: key, problem: outcome.problem(), hint }, &outcome, 2);
+    }
+    verdict.assert();
+}
+
+/// Arguments that are left out, files of another kind, and files in the place of others.
+#[test]
+fn a_wrong_file_gets_the_next_step() {
+    let desk = Desk::new();
+    desk.write("table.csv", TABLE);
+    desk.write("my.toml", CONFIG);
+    desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    fs::copy(repository("cli/tests/fixtures/formats/pandas.parquet"), desk.path("t.parquet")).unwrap();
+    desk.write("wide.csv", [b"\xff\xfe".to_vec(), utf_16(TABLE)].concat());
+    desk.write("bare.csv", utf_16(TABLE));
+    desk.write(
+        "book.xlsx",
+        b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xmlxl/workbook.xml"
+            .to_vec(),
+    );
+    desk.write("rows.csv", TABLE.split_once('\n').unwrap().1);
+    desk.write("folder/x", "");
+    const FOLDERS: &str =
+        "`[data.images]` reads a folder of images, `[data.parquet]` and `[data.arrow]` a folder of part files";
+    const UTF_8: &str = "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE > NEW`";
+    const EXCEL: &str =
+        "save it as csv in the spreadsheet program, or `pandas.read_excel(FILE).to_csv(\"table.csv\", index=False)`";
+    let mut verdict = Verdict::default();
+    for (arguments, code, problem, hint) in [
+        (
+            &["train", "my.toml", "--set", "data.csv.train=t.parquet"][..],
+            1,
+            "t.parquet: found a Parquet file, expected csv text",
+            "`[data.parquet]` reads it, `--format parquet` where a command has no table",
+        ),
+        (
+            &["train", "my.toml", "--set", "data.csv.train=book.xlsx"],
+            1,
+            "book.xlsx: found an Excel workbook (xlsx), expected a format that is read, such as csv, Parquet or npy",
+            EXCEL,
+        ),
+        (
+            &["train", "my.toml", "--set", "data.csv.train=wide.csv"],
+            1,
+            "wide.csv: found UTF-16 text, expected csv text",
+            UTF_8,
+        ),
+        (
+            &["train", "my.toml", "--set", "data.csv.train=bare.csv"],
+            1,
+            "bare.csv: found UTF-16 text, expected csv text",
+            UTF_8,
+        ),
+        (
+            &["train", "my.toml", "--set", "data.csv.train=folder"],
+            2,
+            "folder: is a directory, expected a file",
+            FOLDERS,
+        ),
+        (
+            &["train", "my.toml", "--set", "data.csv.train=rows.csv"],
+            1,
+            "rows.csv:1: there is no column `kind`",
+            "is the first line a row? `header = false` reads it as one, and `label = -1` is the last column",
+        ),
+        (&["train", "book.xlsx"], 2, "book.xlsx: found an Excel workbook (xlsx), expected a configuration", EXCEL),
+    ] {
+        let outcome = desk.run(arguments);
+        verdict.hold(&Case { what: &arguments.join(" "), problem, hint }, &outcome, code);
+    }
+    verdict.assert();
+    // The advice on a file without a header holds.
+    desk.succeed(&[
+        "train",
+        "my.toml",
+        "--set",
+        "data.csv.train=rows.csv",
+        "--set",
+        "data.csv.header=false",
+        "--set",
+        "data.csv.label=-1",
+        "--out",
+        "bare",
+        "-q",
+    ]);
+    let lacking = desk.run(&["predict", "run"]);
+    assert_eq!(
+        (lacking.code, lacking.hint()),
+        (Some(2), "<FILE> is: Data file, or - for standard input"),
+        "{lacking:?}"
+    );
+}
+
+/// Bare rows in a form that is not that of the training data.
+#[test]
+fn a_bare_row_gets_the_next_step() {
+    let desk = Desk::new();
+    desk.write("table.csv", TABLE);
+    desk.write("my.toml", CONFIG);
+    desk.succeed(&["train", "my.toml", "--out", "run", "-q"]);
+    for row in ["1,5;2", "1,2,7,4", "1,x", "1,5 2", "1.5,2,a,b"] {
+        desk.write("row", format!("{row}\n"));
+        let refused = desk.run(&["predict", "run", "row", "--format", "csv"]);
+        assert!(
+            refused.hint().starts_with("is the first line a row? A row without a header has 2 cells, "),
+            "{row}: {refused:?}"
+        );
+    }
 }
 
 #[test]

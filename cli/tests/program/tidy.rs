@@ -1,7 +1,7 @@
-//! The house rules, held by reading the source: imports run downwards, one place prints, files stay short, configurations parse.
+//! The house rules, held by reading the source: imports run downwards, one place prints, files stay short, a name is one type, configurations parse.
 
 use burn_svm_cli::config::LoadedConfig;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -219,6 +219,31 @@ fn files_stay_short() {
         .map(|(lines, file)| format!("{file}: {lines} lines, at most {LONGEST}"))
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+/// The name that a line at the left margin declares as a type or trait.
+fn declared(line: &str) -> Option<&str> {
+    let line = match line.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
+        Some(rest) => rest.trim_start(),
+        None => line,
+    };
+    let (kind, rest) = line.split_once(' ')?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    ["struct", "enum", "trait", "type"].contains(&kind).then_some(&rest[..end])
+}
+
+#[test]
+fn a_name_is_one_type() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, code) in [sources(), sources_below("python/src")].concat() {
+        for name in code.lines().filter_map(declared) {
+            places.entry(name.to_owned()).or_default().push(file.clone());
+        }
+    }
+    assert!(places.len() > 300, "{} types", places.len());
+    places.retain(|_, files| files.len() > 1);
+    assert!(places.is_empty(), "names of several types: {places:#?}");
 }
 
 /// Whether a line is a comment whose first words are a clause without a noun.

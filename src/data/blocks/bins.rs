@@ -74,7 +74,7 @@ pub(super) struct Records {
 }
 
 /// Rows as features, with their provisional labels.
-pub(super) struct Rows {
+pub(super) struct ProvisionalRows {
     pub(super) features: Features<'static>,
     pub(super) labels: Vec<u32>,
     pub(super) weights: Option<Vec<f32>>,
@@ -99,7 +99,7 @@ impl Records {
     }
 
     /// Some of the rows.
-    pub(super) fn rows(&self, range: Range<usize>) -> Rows {
+    pub(super) fn rows(&self, range: Range<usize>) -> ProvisionalRows {
         let form = self.form;
         let records = || self.starts[range.clone()].iter().map(|&start| &self.bytes[start..]);
         let body = |record: &'_ [u8]| form.head()..form.head() + form.body(record);
@@ -136,7 +136,7 @@ impl Records {
             }
         };
         let weights = form.weights.then(|| records().map(|record| f32::from_bits(word(record, 4))).collect());
-        Rows { features, labels: records().map(|record| word(record, 0)).collect(), weights }
+        ProvisionalRows { features, labels: records().map(|record| word(record, 0)).collect(), weights }
     }
 }
 

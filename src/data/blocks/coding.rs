@@ -19,7 +19,7 @@ const CHUNK: usize = 1 << 20;
 const RATIO: u64 = 32;
 
 /// Rows of a block on their way to its file.
-pub(super) struct Rows<'a> {
+pub(super) struct StoredRows<'a> {
     pub(super) features: &'a Features<'a>,
     pub(super) labels: &'a [u32],
     pub(super) weights: Option<&'a [f32]>,
@@ -62,7 +62,7 @@ pub(super) fn is_block(head: &[u8]) -> bool {
 }
 
 /// Writes a block.
-pub(super) fn write(rows: &Rows<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(rows: &StoredRows<'_>, out: &mut dyn Write) -> io::Result<()> {
     let cells = CellType::of(rows.features);
     let stored = match rows.features {
         Features::Sparse(csr) => csr.nnz(),

@@ -22,7 +22,7 @@ mod writer;
 pub use folder::BlockFolder;
 pub use manifest::{BlockEntry, Manifest, SavedFile};
 pub use read_ahead::ReadAhead;
-pub use writer::{BlockAbout, BlockConfig, BlockWriter, Packed};
+pub use writer::{BlockAbout, BlockConfig, BlockWriter, PackSummary};
 
 use super::Features;
 use serde::{Deserialize, Serialize};

@@ -45,7 +45,7 @@ fn listed(features: &Features, labels: &[u32], weights: Option<&[f32]>) -> Vec<S
     (0..labels.len()).map(row).collect()
 }
 
-fn packed(folder: &Path, cells: CellType, n: usize, batch: usize, block: u64) -> (Packed, Vec<String>) {
+fn packed(folder: &Path, cells: CellType, n: usize, batch: usize, block: u64) -> (PackSummary, Vec<String>) {
     let mut writer = BlockWriter::create(folder, config(cells, block), false).unwrap();
     let mut all = Vec::new();
     for part in [DataPart::Train, DataPart::Test] {

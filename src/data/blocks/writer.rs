@@ -53,7 +53,7 @@ pub struct BlockAbout {
 
 /// A folder that was written.
 #[derive(Debug)]
-pub struct Packed {
+pub struct PackSummary {
     /// Its manifest.
     pub manifest: Manifest,
     /// Cells of the test part in columns that the train part does not have, which were dropped.
@@ -167,7 +167,7 @@ impl BlockWriter {
     ///
     /// # Errors
     /// [`BlockError`] where the disk is full, or no row was put.
-    pub fn finish(mut self, about: BlockAbout) -> Result<Packed, BlockError> {
+    pub fn finish(mut self, about: BlockAbout) -> Result<PackSummary, BlockError> {
         let Some((train, sums)) = self.train.take() else {
             return Err(BlockError::content(&self.folder, "found no row to train on"));
         };
@@ -213,7 +213,7 @@ impl BlockWriter {
         let file = folder.join(MANIFEST);
         durable::write(&file, &text).map_err(BlockError::of(&file))?;
         self.finished = true;
-        Ok(Packed { manifest, dropped })
+        Ok(PackSummary { manifest, dropped })
     }
 }
 
@@ -261,7 +261,7 @@ impl PartWriter<'_> {
         })
     }
 
-    fn block(&mut self, mut rows: super::bins::Rows) -> Result<(), BlockError> {
+    fn block(&mut self, mut rows: super::bins::ProvisionalRows) -> Result<(), BlockError> {
         if let Features::Sparse(csr) = &mut rows.features {
             (0..self.drops).for_each(|_| csr.unshift());
             self.dropped += csr.set_n_features(self.features) as u64;
@@ -270,7 +270,8 @@ impl PartWriter<'_> {
         let file = self.folder.join(self.part.file(self.entries.len()));
         let mut draft = Draft::begin(&file).map_err(BlockError::of(self.folder))?;
         let mut out = Counted { out: &mut draft, bytes: 0, crc32c: 0 };
-        let coded = coding::Rows { features: &rows.features, labels: &rows.labels, weights: rows.weights.as_deref() };
+        let coded =
+            coding::StoredRows { features: &rows.features, labels: &rows.labels, weights: rows.weights.as_deref() };
         coding::write(&coded, &mut out).map_err(BlockError::of(&file))?;
         let cells = match &rows.features {
             Features::Sparse(csr) => csr.nnz(),

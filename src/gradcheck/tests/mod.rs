@@ -285,7 +285,7 @@ fn rows_of_data_sets_pass_dense_and_sparse() {
                     let objective = objective(loss.clone(), BiasRule::Regularised { scale: 2.0 });
                     let weight: Vec<f32> = (0..200).map(|i| (i as f32 * 0.7).sin()).collect();
                     for weight in [None, Some(weight.as_slice())] {
-                        let report = check_rows(&Request {
+                        let report = check_rows(&RowCheckInput {
                             source: Source { features, labels: &labels, scaler: &scaler, weights: None },
                             rows: &rows,
                             n_classes: 4,

@@ -37,13 +37,13 @@ pub struct Charges {
 pub struct LabelBuffers {
     /// `[n]`, in the order of the rows, or a table.
     pub values: CubeTensor,
-    /// Indices into that table, `[n]` in u32; the shares of [`Shares::Rows`] are then in a table as well.
+    /// Indices into that table, `[n]` in u32; the shares of [`RowFactors::Rows`] are then in a table as well.
     pub places: Option<CubeTensor>,
 }
 
 /// Weight of a row, besides the common share.
 #[derive(Debug, Clone)]
-pub enum Shares {
+pub enum RowFactors {
     /// 1
     Equal,
     /// A factor a row, in the order of the labels.
@@ -77,7 +77,7 @@ pub fn charge(
     scores: CubeTensor,
     bias: Option<CubeTensor>,
     labels: LabelBuffers,
-    shares: Shares,
+    shares: RowFactors,
     rule: Charges,
     share: f32,
 ) -> (CubeTensor, CubeTensor) {
@@ -93,8 +93,8 @@ pub fn charge(
         squared: rule.squared,
         bias: bias.is_some(),
         by_index: labels.places.is_some(),
-        by_row: matches!(shares, Shares::Rows(_)),
-        by_class: matches!(shares, Shares::Classes(_)),
+        by_row: matches!(shares, RowFactors::Rows(_)),
+        by_class: matches!(shares, RowFactors::Classes(_)),
         lanes,
     };
     let LabelBuffers { values: labels, places } = labels;
@@ -105,8 +105,8 @@ pub fn charge(
     );
     // Unused inputs are bound to a buffer that exists.
     let shares = match shares {
-        Shares::Equal => scores.clone(),
-        Shares::Rows(shares) | Shares::Classes(shares) => shares,
+        RowFactors::Equal => scores.clone(),
+        RowFactors::Rows(shares) | RowFactors::Classes(shares) => shares,
     };
     let client = scores.client.clone();
     let dim = CubeDim::new_1d(UNITS);

@@ -13,7 +13,7 @@ mod charge;
 mod finish;
 mod gather;
 
-pub use charge::{ChargeKind, Charges, LabelBuffers, Shares, charge};
+pub use charge::{ChargeKind, Charges, LabelBuffers, RowFactors, charge};
 pub use finish::{PenaltyFactors, finish};
 pub use gather::{HostCells, Preprocessing, ResidentRows};
 

@@ -12,7 +12,7 @@ mod tensors;
 
 pub(crate) use tensors::{PieceTensors, Targets};
 
-use super::block::{Block, LANES, project};
+use super::block::{FeasibleBlock, LANES, project};
 use super::{Loss, Margins, dual::padded};
 use pulp::Scalar;
 
@@ -66,7 +66,7 @@ struct Piece {
 }
 
 /// Scales the values strictly inside to the sum that the cap leaves, against rounding: the piece is recognised by that sum.
-fn fill(a: &mut [f64], Block { hi, cap, .. }: Block) {
+fn fill(a: &mut [f64], FeasibleBlock { hi, cap, .. }: FeasibleBlock) {
     let inside: f64 = a.iter().filter(|&&a| a < hi).sum();
     let full: f64 = a.iter().filter(|&&a| a >= hi).sum();
     if inside > 0.0 {
@@ -75,10 +75,10 @@ fn fill(a: &mut [f64], Block { hi, cap, .. }: Block) {
 }
 
 impl Proximal<'_> {
-    fn block(&self, c: f64) -> Block {
+    fn block(&self, c: f64) -> FeasibleBlock {
         let set = &self.loss.set;
         let (hi, cap) = set.limits(c);
-        Block { r: set.curvature(c) + self.gamma, kappa: set.curvature_of_sum(c), hi, cap }
+        FeasibleBlock { r: set.curvature(c) + self.gamma, kappa: set.curvature_of_sum(c), hi, cap }
     }
 
     /// Writes a of scores `[n_classes]` to `a`; `c` is above 0.
@@ -147,7 +147,7 @@ impl Proximal<'_> {
     #[allow(clippy::cast_precision_loss)]
     fn piece(&self, c: f64, a: &[f64]) -> Piece {
         const ROUNDING: f64 = 1e-12;
-        let Block { r, kappa, hi, cap } = self.block(c);
+        let FeasibleBlock { r, kappa, hi, cap } = self.block(c);
         let coupling = if cap.is_finite() || kappa > 0.0 {
             let count = a.iter().filter(|&&a| a > 0.0 && a < hi).count() as f64;
             let full = a.iter().sum::<f64>() >= cap * (1.0 - ROUNDING);

@@ -12,10 +12,10 @@
 
 use super::{FusedGradient, Objective};
 use crate::data::Features;
-use crate::data::batch::{Batch, HostBatch, Rows, Source};
+use crate::data::batch::{Batch, DeviceFeatures, HostBatch, Source};
 use crate::device::OpenDevice;
 use crate::kernel::cube::{
-    Charges, HostCells, LabelBuffers, MemoryLimits, PenaltyFactors, Preprocessing, ResidentRows, Shares, charge,
+    Charges, HostCells, LabelBuffers, MemoryLimits, PenaltyFactors, Preprocessing, ResidentRows, RowFactors, charge,
     finish, float, floats, int, places,
 };
 use crate::loss::{Loss, MarginLoss};
@@ -180,7 +180,7 @@ impl<'a> DevicePass<'a> {
     #[must_use]
     pub fn upload(&self, batch: HostBatch) -> DeviceBatch {
         let Batch { rows, labels, weights } = batch.to_device(&self.device);
-        let Rows::Dense(x) = rows else { unreachable!("the rows are dense") };
+        let DeviceFeatures::Dense(x) = rows else { unreachable!("the rows are dense") };
         DeviceBatch { x, labels: labels.cast(DType::I32), weights, places: None }
     }
 
@@ -224,7 +224,7 @@ impl<'a> DevicePass<'a> {
         let (places, shares) = match &batch.places {
             Some(places) => {
                 let shares = self.resident.as_ref().and_then(|resident| resident.shares.clone());
-                (Some(int(places.clone())), shares.map_or(Shares::Equal, Shares::Rows))
+                (Some(int(places.clone())), shares.map_or(RowFactors::Equal, RowFactors::Rows))
             }
             None => (None, self.shares(batch)),
         };
@@ -235,14 +235,14 @@ impl<'a> DevicePass<'a> {
     }
 
     /// Weights of the rows of a batch that was moved.
-    fn shares(&self, batch: &DeviceBatch) -> Shares {
+    fn shares(&self, batch: &DeviceBatch) -> RowFactors {
         match (&batch.weights, &self.class_weights) {
-            (None, None) => Shares::Equal,
-            (None, Some(classes)) => Shares::Classes(classes.clone()),
-            (Some(weights), None) => Shares::Rows(float(weights.clone())),
+            (None, None) => RowFactors::Equal,
+            (None, Some(classes)) => RowFactors::Classes(classes.clone()),
+            (Some(weights), None) => RowFactors::Rows(float(weights.clone())),
             (Some(weights), Some(classes)) => {
                 let of_class = tensor::<1>(classes.clone()).select(0, batch.labels.clone());
-                Shares::Rows(float(weights.clone().mul(of_class)))
+                RowFactors::Rows(float(weights.clone().mul(of_class)))
             }
         }
     }
@@ -294,7 +294,7 @@ impl<'a> DevicePass<'a> {
     pub fn batch(&self, rows: &[u32]) -> Batch {
         let batch = self.gather(rows);
         let (labels, weights) = batch.in_order();
-        Batch { rows: Rows::Dense(batch.x), labels, weights }
+        Batch { rows: DeviceFeatures::Dense(batch.x), labels, weights }
     }
 
     /// [`DevicePass::over`] with values on the host: weights `[n_features, n_classes]`, row-major, and a bias `[n_classes]`. The second

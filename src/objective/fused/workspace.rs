@@ -63,12 +63,12 @@ pub(crate) struct Workspace {
     pub n_classes: usize,
     weights: PackedWeights,
     bias: Vec<f32>,
-    pieces: Vec<RowPiece>,
+    pieces: Vec<GradientPiece>,
 }
 
 /// Work of one thread: some of the rows, from the scores to their sum in the gradient.
 #[derive(Debug)]
-struct RowPiece {
+struct GradientPiece {
     /// Part after part, within a part class after class.
     tiles: Vec<GradientTile>,
     of_bias: Vec<f32>,
@@ -127,18 +127,18 @@ impl Workspace {
         let (n, k) = (target.indices.len(), self.n_classes);
         let count = self.count(n);
         while self.pieces.len() < count {
-            self.pieces.push(RowPiece::new(self.n_features, k));
+            self.pieces.push(GradientPiece::new(self.n_features, k));
         }
         let share = n.div_ceil(count).max(1);
         let pieces = &mut self.pieces[..count];
         let (weights, bias) = (&self.weights, &self.bias[..]);
         let shared = PassInput { matrix: rows, weights, bias, loss: target.loss, label: &target.label, n_classes: k };
         if n == 0 {
-            pieces.iter_mut().for_each(RowPiece::clear);
+            pieces.iter_mut().for_each(GradientPiece::clear);
         }
         let q = Slopes::new(target.q, share * k, count);
         let of_piece =
-            |((piece, indices), q): ((&mut RowPiece, &[u32]), Option<&mut [f32]>)| piece.run(&shared, indices, q);
+            |((piece, indices), q): ((&mut GradientPiece, &[u32]), Option<&mut [f32]>)| piece.run(&shared, indices, q);
         let parallel = count > 1 && rayon::current_num_threads() > 1;
         if parallel {
             pieces.par_iter_mut().zip(target.indices.par_chunks(share)).zip(q.0).for_each(of_piece);
@@ -224,7 +224,7 @@ impl Workspace {
     }
 }
 
-impl RowPiece {
+impl GradientPiece {
     fn new(n_features: usize, n_classes: usize) -> Self {
         let (parts, groups) = (n_features.div_ceil(PART), n_classes.div_ceil(CLASSES));
         let tile = |part: usize, group: usize| {

@@ -107,7 +107,7 @@ impl DualPoint<'_> {
         // Every part needs them.
         let betas = if ranges.len() > 1 { self.betas(support) } else { Vec::new() };
         let of = |features: &Range<usize>| {
-            let task = Task { point: self, features: features.clone(), factors: &factors, betas: &betas };
+            let task = FeatureTask { point: self, features: features.clone(), factors: &factors, betas: &betas };
             joined(shares.par_iter().map(|&(first, rows)| task.run(first, rows)).collect())
         };
         let parts: Vec<Product> = ranges.par_iter().map(of).collect();
@@ -185,7 +185,7 @@ fn joined(parts: Vec<Product>) -> Product {
 }
 
 /// Some features of dense rows.
-struct Task<'a> {
+struct FeatureTask<'a> {
     point: &'a DualPoint<'a>,
     features: Range<usize>,
     /// Of every row of the point; none where all are 1.
@@ -194,7 +194,7 @@ struct Task<'a> {
     betas: &'a [f64],
 }
 
-impl Task<'_> {
+impl FeatureTask<'_> {
     /// Over positions of the support, before which there are `first`.
     fn run(&self, first: usize, support: &[u32]) -> Product {
         let (point, width, k) = (self.point, self.features.len(), self.point.n_classes);

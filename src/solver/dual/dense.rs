@@ -8,7 +8,7 @@
 
 use super::state::StateView;
 use super::sweep::{Blocks, Changes, RowStorage, in_blocks};
-use super::team::{Part, ThreadTeam};
+use super::team::{ThreadTeam, WorkShare};
 use crate::data::Features;
 use crate::data::batch::Source;
 use crate::kernel::{Real, RowBlock, TiledWeights, Work, prefetch_all, vectorized};
@@ -235,7 +235,7 @@ impl<'a, T: Real> Slice<'a, T> {
     }
 }
 
-impl<T: Real> Part<DenseJob> for Slice<'_, T> {
+impl<T: Real> WorkShare<DenseJob> for Slice<'_, T> {
     fn act(&mut self, job: &DenseJob) -> Vec<f64> {
         match job {
             DenseJob::Turn { done, next, scores } => {

@@ -7,7 +7,7 @@
 
 use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError, cost};
 use crate::objective::Objective;
-use crate::solver::newton::{self, Limits, Method, PASSES, Price};
+use crate::solver::newton::{self, Method, NewtonLimits, PASSES, Price};
 use crate::solver::{Fit, Observer, StopReason};
 
 /// Seconds that another method may take where ascent has come to its last epoch.
@@ -132,7 +132,7 @@ impl Ascent<'_, '_> {
     pub(super) fn hand_over(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
         self.relay.begun = true;
         let objective = Objective { lambda: self.lambda, ..self.problem.objective.clone() };
-        let limits = Limits {
+        let limits = NewtonLimits {
             gap: self.config.gap.get(),
             seconds: self.config.seconds.map(|s| s.get()),
             clock: self.clock,

@@ -13,7 +13,7 @@
 
 use super::state::{Bounds, DualState, StateView};
 use super::sweep::{Changes, RowStorage, measure_rows, rebuild_rows};
-use super::team::{Part, ThreadTeam};
+use super::team::{ThreadTeam, WorkShare};
 use crate::data::Features;
 use crate::loss::dual::Scratch;
 use crate::model::BiasRule;
@@ -116,7 +116,7 @@ impl Share<'_> {
     }
 }
 
-impl Part<Visits> for Share<'_> {
+impl WorkShare<Visits> for Share<'_> {
     fn act(&mut self, visits: &Visits) -> Vec<f64> {
         self.visit(visits).unwrap_or_default()
     }

@@ -15,7 +15,7 @@
 
 use super::state::StateView;
 use super::sweep::{Blocks, Changes, RowStorage, in_blocks};
-use super::team::{Part, ThreadTeam};
+use super::team::{ThreadTeam, WorkShare};
 use super::walk::walk;
 use crate::kernel::{FeatureWeights, Real};
 use crate::loss::dual::Scratch;
@@ -24,7 +24,7 @@ use pulp::{Simd, WithSimd};
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::Scope;
-pub(super) use stored::{Bytes, CellType, CsrOf, CsrRows, Floats, SparseCopy, copy};
+pub(super) use stored::{Bytes, CsrOf, CsrRows, Floats, SparseCopy, StoredCell, copy};
 use stored::{LoadedRows, RowFacts};
 
 /// Rows of a block where threads share the classes.
@@ -53,7 +53,7 @@ enum SparseJob<T> {
 }
 
 /// The classes of one thread.
-struct ClassShare<'a, T, K: CellType> {
+struct ClassShare<'a, T, K: StoredCell> {
     shared: Arc<CsrRows<'a, K>>,
     loaded: Arc<LoadedRows<T>>,
     /// The number of this part.
@@ -71,7 +71,7 @@ struct ClassShare<'a, T, K: CellType> {
     dense: Vec<f32>,
 }
 
-pub(super) struct SparseStorage<'a, T, K: CellType> {
+pub(super) struct SparseStorage<'a, T, K: StoredCell> {
     shared: Arc<CsrRows<'a, K>>,
     n_classes: usize,
     team: ThreadTeam<ClassShare<'a, T, K>, SparseJob<T>>,
@@ -80,12 +80,12 @@ pub(super) struct SparseStorage<'a, T, K: CellType> {
 }
 
 /// The number of threads that share the classes.
-pub(super) fn part_count<K: CellType>(problem: &Problem<'_>, csr: &CsrOf<'_, K>) -> usize {
+pub(super) fn part_count<K: StoredCell>(problem: &Problem<'_>, csr: &CsrOf<'_, K>) -> usize {
     let cells = csr.nnz() / csr.n_rows().max(1);
     problem.threads.min(cells * problem.n_classes / WORTHWHILE).clamp(1, problem.n_classes)
 }
 
-impl<'a, T: Real, K: CellType> ClassShare<'a, T, K> {
+impl<'a, T: Real, K: StoredCell> ClassShare<'a, T, K> {
     fn new(shared: Arc<CsrRows<'a, K>>, place: usize, classes: Range<usize>) -> Self {
         let k = classes.len();
         let weights = FeatureWeights::zeros(shared.csr.n_features(), k);
@@ -134,7 +134,7 @@ impl<'a, T: Real, K: CellType> ClassShare<'a, T, K> {
     }
 }
 
-impl<T: Real, K: CellType> ClassShare<'_, T, K> {
+impl<T: Real, K: StoredCell> ClassShare<'_, T, K> {
     /// Takes V, τ and g of these classes out of those of all `n_classes`.
     fn hold(&mut self, values: &[f64], n_classes: usize) {
         let d = self.shared.csr.n_features();
@@ -152,13 +152,13 @@ impl<T: Real, K: CellType> ClassShare<'_, T, K> {
 }
 
 /// Adds `x βᵀ` of changes of loaded rows to the weights of a part's classes.
-struct WeightUpdate<'w, 'a, T, K: CellType> {
+struct WeightUpdate<'w, 'a, T, K: StoredCell> {
     part: &'w mut ClassShare<'a, T, K>,
     done: &'w Changes,
     n_classes: usize,
 }
 
-impl<T: Real, K: CellType> WithSimd for WeightUpdate<'_, '_, T, K> {
+impl<T: Real, K: StoredCell> WithSimd for WeightUpdate<'_, '_, T, K> {
     type Output = ();
 
     #[inline(always)]
@@ -185,12 +185,12 @@ impl<T: Real, K: CellType> WithSimd for WeightUpdate<'_, '_, T, K> {
 }
 
 /// Scores of the loaded rows for a part's classes, `[rows, classes]`.
-struct Score<'w, 'a, T, K: CellType> {
+struct Score<'w, 'a, T, K: StoredCell> {
     part: &'w mut ClassShare<'a, T, K>,
     scores: &'w mut [f64],
 }
 
-impl<T: Real, K: CellType> WithSimd for Score<'_, '_, T, K> {
+impl<T: Real, K: StoredCell> WithSimd for Score<'_, '_, T, K> {
     type Output = ();
 
     #[inline(always)]
@@ -210,7 +210,7 @@ impl<T: Real, K: CellType> WithSimd for Score<'_, '_, T, K> {
     }
 }
 
-impl<T: Real, K: CellType> Part<SparseJob<T>> for ClassShare<'_, T, K> {
+impl<T: Real, K: StoredCell> WorkShare<SparseJob<T>> for ClassShare<'_, T, K> {
     fn act(&mut self, job: &SparseJob<T>) -> Vec<f64> {
         match job {
             SparseJob::Turn { done, next, scores } => {
@@ -246,7 +246,7 @@ impl<T: Real, K: CellType> Part<SparseJob<T>> for ClassShare<'_, T, K> {
     }
 }
 
-impl<'a, T: Real, K: CellType> SparseStorage<'a, T, K> {
+impl<'a, T: Real, K: StoredCell> SparseStorage<'a, T, K> {
     pub fn new<'scope>(problem: &Problem<'a>, shared: Arc<CsrRows<'a, K>>, scope: &'scope Scope<'scope, '_>) -> Self
     where
         'a: 'scope,
@@ -273,7 +273,7 @@ impl<'a, T: Real, K: CellType> SparseStorage<'a, T, K> {
     }
 }
 
-impl<T: Real, K: CellType> RowStorage for SparseStorage<'_, T, K> {
+impl<T: Real, K: StoredCell> RowStorage for SparseStorage<'_, T, K> {
     fn turn(&mut self, done: &Changes, next: &[u32], scores: Option<&mut [f64]>) -> Result<(), SolveError> {
         if let Some(part) = self.team.alone() {
             pulp::Arch::new().dispatch(WeightUpdate { part, done, n_classes: self.n_classes });
@@ -357,7 +357,7 @@ impl<T: Real, K: CellType> RowStorage for SparseStorage<'_, T, K> {
     }
 }
 
-impl<T: Real, K: CellType> Blocks for SparseStorage<'_, T, K> {
+impl<T: Real, K: StoredCell> Blocks for SparseStorage<'_, T, K> {
     #[allow(clippy::cast_possible_truncation)]
     fn begin(
         &mut self,

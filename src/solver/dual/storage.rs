@@ -1,7 +1,7 @@
 //! Choice of the representation of rows.
 
 use super::parallel::{RowShares, thread_count};
-use super::sparse::{self, Bytes, CellType, CsrOf, Floats, SparseCopy};
+use super::sparse::{self, Bytes, CsrOf, Floats, SparseCopy, StoredCell};
 use super::sweep::RowStorage;
 use super::{dense, device, narrow};
 use crate::data::Features;
@@ -56,7 +56,7 @@ fn dense_rows<'scope, 'env>(
     }
 }
 
-fn sparse_rows<'scope, 'env, K: CellType>(
+fn sparse_rows<'scope, 'env, K: StoredCell>(
     problem: &Problem<'env>,
     csr: CsrOf<'env, K>,
     double: bool,

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_micros(50);
 const LOOKS: usize = 32;
 
 /// A part of the work, which one thread does.
-pub(super) trait Part<J>: Send {
+pub(super) trait WorkShare<J>: Send {
     /// Does it.
     fn act(&mut self, job: &J) -> Vec<f64>;
 }
@@ -50,7 +50,7 @@ fn lock<M>(mutex: &Mutex<M>) -> MutexGuard<'_, M> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<P: Part<J>, J> Desk<P, J> {
+impl<P: WorkShare<J>, J> Desk<P, J> {
     /// Does the next job, with the part in hand.
     fn work(&self, part: &mut P) {
         let Some(job) = lock(&self.jobs).pop_front() else {
@@ -120,7 +120,7 @@ pub(super) struct ThreadTeam<P, J> {
 
 impl<P, J> ThreadTeam<P, J>
 where
-    P: Part<J>,
+    P: WorkShare<J>,
     J: Send + Sync,
 {
     /// Starts a thread for each part but the first; they end when the team is dropped.
@@ -230,7 +230,7 @@ mod tests {
 
     struct Adder(f64);
 
-    impl Part<f64> for Adder {
+    impl WorkShare<f64> for Adder {
         fn act(&mut self, job: &f64) -> Vec<f64> {
             self.0 += job;
             vec![self.0]

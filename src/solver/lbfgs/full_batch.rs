@@ -3,7 +3,7 @@
 use super::LbfgsConfig;
 use super::line_search::{Function, LinePoint};
 use crate::data::Features;
-use crate::data::batch::{Batch, Rows, SparseRows};
+use crate::data::batch::{Batch, DeviceFeatures, SparseRows};
 use crate::loss::MarginLoss;
 use crate::model::LinearSvm;
 use crate::objective::{mean_loss, mean_loss_gradient};
@@ -227,10 +227,10 @@ fn float(dtype: DType) -> FloatDType {
 }
 
 /// The rows in another precision; nothing is done where it is theirs.
-fn cast(rows: &Rows, dtype: DType) -> Rows {
+fn cast(rows: &DeviceFeatures, dtype: DType) -> DeviceFeatures {
     match rows {
-        Rows::Dense(x) => Rows::Dense(x.clone().cast(float(dtype))),
-        Rows::Sparse(sparse) => Rows::Sparse(SparseRows {
+        DeviceFeatures::Dense(x) => DeviceFeatures::Dense(x.clone().cast(float(dtype))),
+        DeviceFeatures::Sparse(sparse) => DeviceFeatures::Sparse(SparseRows {
             values: sparse.values.clone().cast(float(dtype)),
             factors: sparse.factors.clone().map(|f| f.cast(float(dtype))),
             ..sparse.clone()

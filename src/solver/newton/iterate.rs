@@ -1,7 +1,7 @@
 //! An iterate of the interior point method: its variables, bounds and step.
 
 use super::basis::BasisKind;
-use super::point::{InteriorPoint, Shape};
+use super::point::{FeasibleSet, InteriorPoint};
 use super::rows::TrainingRows;
 use super::system::{BlockPattern, System};
 use crate::loss::Loss;
@@ -38,7 +38,7 @@ impl BestBounds {
 
 /// Weights, dual variables and slacks, with the best so far.
 pub(super) struct Iterate<'a> {
-    pub shape: Shape<'a>,
+    pub shape: FeasibleSet<'a>,
     pub blocks: BlockPattern,
     is_free: bool,
     pub rows: TrainingRows,
@@ -57,11 +57,11 @@ impl<'a> Iterate<'a> {
     #[allow(clippy::cast_precision_loss)]
     pub fn new(problem: &Problem<'a>, lambda: f64) -> Self {
         let loss: &'a Loss = &problem.objective.loss;
-        let shape = Shape::new(loss, problem.n_classes);
+        let shape = FeasibleSet::new(loss, problem.n_classes);
         let rows = TrainingRows::new(problem, BasisKind::Orthogonal);
         let c = 1.0 / (lambda * problem.train.len() as f64);
         // A corrector costs as much as all else that is done to the rows.
-        let blocks = Shape::blocks(loss);
+        let blocks = FeasibleSet::blocks(loss);
         let system = blocks.count(problem.n_classes) as f64 * (rows.width * rows.width) as f64 / 2.0;
         let is_dear = system > DEAR * problem.n_classes as f64;
         let points: Vec<InteriorPoint> = rows

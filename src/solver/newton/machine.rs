@@ -11,7 +11,7 @@
 //! hi begins so large that all rows are in Σ' at v = 0, and falls in the same way.
 
 use super::gram::Gram;
-use super::point::Shape;
+use super::point::FeasibleSet;
 use super::rows::TrainingRows;
 use super::system::Factor;
 
@@ -33,7 +33,7 @@ const BIAS: f64 = 1e-9;
 
 /// The function h of a margin.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Hinge {
+pub(super) struct ScalarHinge {
     pub kappa: f64,
     inverse: f64,
     pub hi: f64,
@@ -42,7 +42,7 @@ pub(super) struct Hinge {
 /// Sums that are formed side by side.
 const LANES: usize = 8;
 
-impl Hinge {
+impl ScalarHinge {
     pub const fn new(kappa: f64, hi: f64) -> Self {
         Self { kappa, inverse: 1.0 / kappa, hi }
     }
@@ -64,8 +64,8 @@ impl Hinge {
 /// The rows and the constants of all machines.
 pub(super) struct Task<'a> {
     pub rows: TrainingRows,
-    pub shape: Shape<'a>,
-    pub hinge: Hinge,
+    pub shape: FeasibleSet<'a>,
+    pub hinge: ScalarHinge,
     /// κ at the beginning, and the least share of C.
     pub first_kappa: f64,
     pub least_share: f64,
@@ -79,17 +79,22 @@ pub(super) struct Task<'a> {
 
 impl Task<'_> {
     /// Of a class and the rows of a label: which of the two sides they are on, y·f, and Δ.
-    fn side(&self, label: usize, class: usize) -> Side {
+    fn side(&self, label: usize, class: usize) -> MachineSide {
         let is_own = label == class;
         let other = if self.shape.loss.margins.differences() { 1 - label } else { class };
         let sign = if is_own { 1.0 } else { -1.0 };
-        Side { at: usize::from(!is_own), sign, reach: sign * self.factor, margin: self.shape.margin(label, other) }
+        MachineSide {
+            at: usize::from(!is_own),
+            sign,
+            reach: sign * self.factor,
+            margin: self.shape.margin(label, other),
+        }
     }
 }
 
 /// The rows of one label as a machine sees them.
 #[derive(Debug, Clone, Copy)]
-struct Side {
+struct MachineSide {
     /// 0 for those of its class, 1 for the others.
     at: usize,
     /// y
@@ -151,9 +156,9 @@ pub(super) struct Machine {
     has_failed: bool,
 }
 
-impl Hinge {
+impl ScalarHinge {
     /// Σ w·h
-    fn loss(self, side: Side, scores: &[f64], weights: &[f64]) -> f64 {
+    fn loss(self, side: MachineSide, scores: &[f64], weights: &[f64]) -> f64 {
         let of = |(score, w): (&f64, &f64)| {
             let margin = side.margin - side.reach * score;
             let a = self.slope(margin);
@@ -223,8 +228,8 @@ impl Machine {
     }
 
     /// The loss of the stage.
-    const fn hinge(&self, task: &Task<'_>) -> Hinge {
-        Hinge::new(self.kappa, task.hinge.hi)
+    const fn hinge(&self, task: &Task<'_>) -> ScalarHinge {
+        ScalarHinge::new(self.kappa, task.hinge.hi)
     }
 
     /// Which of the sums rows of a label belong to.

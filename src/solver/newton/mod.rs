@@ -35,7 +35,7 @@ use super::{Fit, Observer, Problem, SolveError};
 use crate::objective::Objective;
 use iterate::Iterate;
 use record::{Candidate, NewtonProgress, Record};
-pub(super) use record::{Limits, NewtonResult};
+pub(super) use record::{NewtonLimits, NewtonResult};
 use std::time::Duration;
 
 /// Relative error of the objective by rounding of margins near 0, where C is large.
@@ -53,7 +53,7 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
     if problem.objective.lambda <= 0.0 {
         return Err(SolveError::NoRegulariser);
     }
-    let mut limits = Limits {
+    let mut limits = NewtonLimits {
         gap: config.gap.get(),
         seconds: config.seconds.map(|s| s.get()),
         clock,
@@ -90,7 +90,7 @@ pub(super) fn finish(
     method: Method,
     problem: &Problem<'_>,
     objective: &Objective,
-    limits: Limits,
+    limits: NewtonLimits,
     before: Option<f64>,
     observer: &mut dyn Observer,
 ) -> Result<NewtonResult, SolveError> {
@@ -110,7 +110,7 @@ pub(super) fn finish(
 fn interior_point(
     problem: &Problem<'_>,
     objective: &Objective,
-    limits: Limits,
+    limits: NewtonLimits,
     before: Option<f64>,
     observer: &mut dyn Observer,
 ) -> Result<NewtonResult, SolveError> {

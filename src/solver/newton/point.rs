@@ -14,7 +14,7 @@ use super::system::BlockPattern;
 use crate::loss::Loss;
 
 /// The set of a row in units of c, the same for all.
-pub(super) struct Shape<'a> {
+pub(super) struct FeasibleSet<'a> {
     pub loss: &'a Loss,
     pub n_classes: usize,
     /// hi and cap.
@@ -27,7 +27,7 @@ pub(super) struct Shape<'a> {
     margins: Vec<f64>,
 }
 
-impl<'a> Shape<'a> {
+impl<'a> FeasibleSet<'a> {
     pub fn new(loss: &'a Loss, n_classes: usize) -> Self {
         let (hi, cap) = loss.set.limits(1.0);
         let zeros = vec![0.0; n_classes];
@@ -140,7 +140,7 @@ pub(super) struct InteriorPoint {
 impl InteriorPoint {
     /// In the middle of the set.
     #[allow(clippy::cast_precision_loss)]
-    pub fn new(shape: &Shape<'_>, label: usize, costs: Vec<f64>) -> Self {
+    pub fn new(shape: &FeasibleSet<'_>, label: usize, costs: Vec<f64>) -> Self {
         let (n, k, t) = (costs.len(), shape.n_classes, shape.loss.margins.largest().max(f64::MIN_POSITIVE));
         let charged = if shape.loss.margins.differences() { k - 1 } else { k };
         let middle = match (shape.hi, shape.cap) {
@@ -172,13 +172,13 @@ impl InteriorPoint {
     }
 
     /// The classes with a margin.
-    pub fn charged(&self, shape: &Shape<'_>) -> impl Iterator<Item = usize> + Clone + use<> {
+    pub fn charged(&self, shape: &FeasibleSet<'_>) -> impl Iterator<Item = usize> + Clone + use<> {
         let own = shape.loss.margins.differences().then_some(self.label);
         (0..shape.n_classes).filter(move |&j| Some(j) != own)
     }
 
     /// (A W)_j of scores.
-    pub fn signed(&self, shape: &Shape<'_>, scores: &[f64], j: usize) -> f64 {
+    pub fn signed(&self, shape: &FeasibleSet<'_>, scores: &[f64], j: usize) -> f64 {
         match (shape.loss.margins.differences(), j == self.label) {
             (true, _) => scores[self.label] - scores[j],
             (false, true) => scores[j],
@@ -187,12 +187,12 @@ impl InteriorPoint {
     }
 
     /// Residual of s = cap − Σa.
-    fn short(&self, shape: &Shape<'_>, i: usize, total: f64) -> f64 {
+    fn short(&self, shape: &FeasibleSet<'_>, i: usize, total: f64) -> f64 {
         shape.cap.map_or(0.0, |cap| cap - total - self.sum[i].a)
     }
 
     /// Puts q and D to those of an aim.
-    pub fn aim(&mut self, shape: &Shape<'_>, target: f64) {
+    pub fn aim(&mut self, shape: &FeasibleSet<'_>, target: f64) {
         let k = shape.n_classes;
         let margins = &shape.margins[self.label * k..(self.label + 1) * k];
         for i in 0..self.costs.len() {
@@ -220,7 +220,7 @@ impl InteriorPoint {
     }
 
     /// Θ p of a row, in the place of p; returns its sum, of which the sum of the numbers as they are rounded would have no digit left.
-    fn apply(&self, shape: &Shape<'_>, i: usize, p: &mut [f64]) -> f64 {
+    fn apply(&self, shape: &FeasibleSet<'_>, i: usize, p: &mut [f64]) -> f64 {
         let rate = &self.rate[i * shape.n_classes..(i + 1) * shape.n_classes];
         let rho = self.coupling[i];
         let (dot, sum) = p.iter().zip(rate).fold((0.0, 0.0), |(dot, sum), (p, d)| (dot + d * p, sum + d));
@@ -236,7 +236,7 @@ impl InteriorPoint {
     }
 
     /// c·β of `a + Θq`, the right-hand side, `[rows, n_classes]`.
-    pub fn right_hand_side(&self, shape: &Shape<'_>, out: &mut [f64]) {
+    pub fn right_hand_side(&self, shape: &FeasibleSet<'_>, out: &mut [f64]) {
         let k = shape.n_classes;
         let mut values = vec![0.0; k];
         for (i, out) in out.chunks_exact_mut(k).enumerate() {
@@ -252,7 +252,7 @@ impl InteriorPoint {
     }
 
     /// The numbers m of each block, `[blocks][rows]`.
-    pub fn numbers(&self, shape: &Shape<'_>, blocks: BlockPattern) -> Vec<f64> {
+    pub fn numbers(&self, shape: &FeasibleSet<'_>, blocks: BlockPattern) -> Vec<f64> {
         let (n, k, y) = (self.costs.len(), shape.n_classes, self.label);
         let mut out = vec![0.0; blocks.count(k) * n];
         for i in 0..n {
@@ -292,7 +292,7 @@ impl InteriorPoint {
     }
 
     /// The steps of all variables from those of the scores; returns how far they can be gone.
-    pub fn answer(&mut self, shape: &Shape<'_>, target: f64) -> f64 {
+    pub fn answer(&mut self, shape: &FeasibleSet<'_>, target: f64) -> f64 {
         let k = shape.n_classes;
         let (mut p, mut length) = (vec![0.0; k], f64::INFINITY);
         for i in 0..self.costs.len() {
@@ -325,7 +325,7 @@ impl InteriorPoint {
 
     /// Σ c·(products) after a step of length `length`, and Σ c·(their number).
     #[allow(clippy::cast_precision_loss)]
-    pub fn products(&self, shape: &Shape<'_>, length: f64) -> (f64, f64) {
+    pub fn products(&self, shape: &FeasibleSet<'_>, length: f64) -> (f64, f64) {
         let k = shape.n_classes;
         let (mut sum, mut count) = (0.0, 0.0);
         let charged = if shape.loss.margins.differences() { k - 1 } else { k };
@@ -371,7 +371,7 @@ impl InteriorPoint {
     }
 
     /// c·a brought into the set, `[rows, n_classes]`.
-    pub fn feasible(&self, shape: &Shape<'_>) -> Vec<f64> {
+    pub fn feasible(&self, shape: &FeasibleSet<'_>) -> Vec<f64> {
         let mut all = self.in_units();
         for (a, &c) in all.chunks_exact_mut(shape.n_classes).zip(&self.costs) {
             shape.loss.dual_clip(self.label, c, a);

@@ -10,7 +10,7 @@
 //! Res. 1, 1976.
 
 use super::iterate::Iterate;
-use super::point::{InteriorPoint, Shape};
+use super::point::{FeasibleSet, InteriorPoint};
 use super::system::System;
 use rayon::prelude::*;
 
@@ -125,7 +125,7 @@ impl InteriorPoint {
     }
 
     /// Puts the dual variables to a(W) at the scores, and the rates to those of its Jacobian; returns Σ c·(the maximum).
-    fn maximise(&mut self, shape: &Shape<'_>, gamma: f64) -> f64 {
+    fn maximise(&mut self, shape: &FeasibleSet<'_>, gamma: f64) -> f64 {
         let (k, stiff) = (shape.n_classes, gamma + shape.curvature);
         let (mut sum, hi) = (0.0, shape.hi.unwrap_or(f64::INFINITY));
         for i in 0..self.costs.len() {
@@ -157,7 +157,7 @@ impl InteriorPoint {
 /// The coupling of a row whose sum is at its cap: as good as without bound.
 const FULL: f64 = 1e30;
 
-impl Shape<'_> {
+impl FeasibleSet<'_> {
     /// τ = ρ₀·Σa + η of the variables `at(τ, _)`, where η holds the sum at its cap, and whether it does.
     fn multiplier(&self, count: usize, stiff: f64, hi: f64, at: &dyn Fn(f64, usize) -> f64) -> (f64, bool) {
         let total = |tau: f64| (0..count).map(|j| at(tau, j)).sum::<f64>();

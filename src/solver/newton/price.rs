@@ -1,6 +1,6 @@
 //! The prices of the methods of second order, known before they begin.
 
-use super::point::Shape;
+use super::point::FeasibleSet;
 use super::primal;
 use super::system::BlockPattern;
 use crate::data::Features;
@@ -85,8 +85,8 @@ impl Price {
             features,
             width: features.min(n) + f64::from(u8::from(bias == BiasRule::Free)),
             classes: k as f64,
-            blocks: Shape::blocks(&problem.objective.loss),
-            counted: Shape::blocks(&problem.objective.loss).count(k) as f64,
+            blocks: FeasibleSet::blocks(&problem.objective.loss),
+            counted: FeasibleSet::blocks(&problem.objective.loss).count(k) as f64,
         };
         let (order, bytes) = (size.order(), size.bytes());
         if order > LARGEST || bytes > MOST_BYTES {

@@ -11,9 +11,9 @@
 use super::basis::BasisKind;
 use super::gram::Gram;
 use super::iterate::BestBounds;
-use super::machine::{Hinge, Machine, Task};
-use super::point::Shape;
-use super::record::{Candidate, Limits, NewtonProgress, NewtonResult, Record};
+use super::machine::{Machine, ScalarHinge, Task};
+use super::point::FeasibleSet;
+use super::record::{Candidate, NewtonLimits, NewtonProgress, NewtonResult, Record};
 use super::rows::{LabelRows, SHARES, TrainingRows};
 use crate::loss::{Loss, Selection};
 use crate::model::BiasRule;
@@ -51,7 +51,7 @@ pub(super) const fn count(n_classes: usize) -> usize {
 pub(super) fn finish(
     problem: &Problem<'_>,
     objective: &Objective,
-    limits: Limits,
+    limits: NewtonLimits,
     before: Option<f64>,
     observer: &mut dyn Observer,
 ) -> Result<NewtonResult, SolveError> {
@@ -80,12 +80,12 @@ impl<'a> PrimalRun<'a> {
     #[allow(clippy::cast_precision_loss)]
     fn new(problem: &Problem<'a>, objective: &Objective) -> Self {
         let (loss, k): (&'a Loss, usize) = (&problem.objective.loss, problem.n_classes);
-        let shape = Shape::new(loss, k);
+        let shape = FeasibleSet::new(loss, k);
         let rows = TrainingRows::new(problem, BasisKind::Scaled);
         let c = 1.0 / (objective.lambda * problem.train.len() as f64);
         let factor = factor(loss, k).unwrap_or(1.0);
         let hi = shape.hi.unwrap_or(f64::INFINITY).min(shape.cap.unwrap_or(f64::INFINITY));
-        let hinge = Hinge::new(shape.curvature + shape.curvature_of_sum, hi);
+        let hinge = ScalarHinge::new(shape.curvature + shape.curvature_of_sum, hi);
         let weight: f64 = rows.parts.iter().flat_map(|part| &part.weights).sum();
         let square = problem.source.typical_square(problem.train).max(f64::MIN_POSITIVE);
         let task = Task {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The goal, the time, and the work done before.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::solver) struct Limits {
+pub(in crate::solver) struct NewtonLimits {
     pub gap: f64,
     pub seconds: Option<f64>,
     pub clock: Clock,
@@ -25,7 +25,7 @@ pub(in crate::solver) struct Limits {
 /// The gap from which weights are polished.
 const FINE: f64 = 1e-8;
 
-impl Limits {
+impl NewtonLimits {
     /// The gap to prove.
     const fn goal(&self) -> f64 {
         if self.polish { self.gap.min(FINE) } else { self.gap }
@@ -52,7 +52,7 @@ pub(in crate::solver) struct NewtonResult {
 }
 
 impl NewtonResult {
-    pub fn fit(self, problem: &Problem<'_>, limits: Limits) -> Fit {
+    pub fn fit(self, problem: &Problem<'_>, limits: NewtonLimits) -> Fit {
         Fit {
             weight: self.weight,
             bias: problem.objective.bias.has_bias().then_some(self.bias),
@@ -96,7 +96,7 @@ pub(super) struct NewtonProgress {
 pub(super) struct Record<'a> {
     problem: &'a Problem<'a>,
     objective: &'a Objective,
-    pub limits: Limits,
+    pub limits: NewtonLimits,
     /// A bound that was proved before.
     before: f64,
     /// The measured gap at which a proof is worth its price.
@@ -106,7 +106,7 @@ pub(super) struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// λ is that of `objective`.
-    pub fn new(problem: &'a Problem<'a>, objective: &'a Objective, limits: Limits, before: Option<f64>) -> Self {
+    pub fn new(problem: &'a Problem<'a>, objective: &'a Objective, limits: NewtonLimits, before: Option<f64>) -> Self {
         let before = before.unwrap_or(f64::NEG_INFINITY);
         Self { problem, objective, limits, before, promised: limits.goal(), best: None }
     }
@@ -209,7 +209,7 @@ impl Known {
     }
 }
 
-fn entry(loss: f64, limits: Limits, progress: NewtonProgress) -> LogEntry {
+fn entry(loss: f64, limits: NewtonLimits, progress: NewtonProgress) -> LogEntry {
     LogEntry {
         step: limits.steps + progress.iterations,
         epoch: limits.epochs + progress.passes,

@@ -6,7 +6,7 @@
 //!                                                                      all → Cast to f64 → Concat → features_f64
 //! ```
 
-use super::{DOUBLE, FLOAT, Graph, INT64, Message, STRING, node, tensor, value, whole};
+use super::{DOUBLE, FLOAT, Graph, INT64, ProtobufMessage, STRING, node, tensor, value, whole};
 use crate::data::Encoding;
 use crate::data::encoding::Code;
 use crate::format::reading::MISSING;
@@ -50,24 +50,24 @@ const TAKEN: [&str; 33] = [
 
 /// The inputs of a graph that takes a table.
 pub(super) struct GraphInputs {
-    pub(super) messages: Vec<Message>,
+    pub(super) messages: Vec<ProtobufMessage>,
     pub(super) notes: Vec<String>,
 }
 
 /// `AttributeProto` of texts: name 1, strings 9, type 20 STRINGS.
-fn texts<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> Message {
-    values.fold(Message::new().text(1, name), |m, value| m.text(9, value)).int(20, 8)
+fn texts<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> ProtobufMessage {
+    values.fold(ProtobufMessage::new().text(1, name), |m, value| m.text(9, value)).int(20, 8)
 }
 
 /// `AttributeProto` of whole numbers: name 1, ints 8, type 20 INTS.
-fn wholes(name: &str, values: impl Iterator<Item = usize>) -> Message {
-    values.fold(Message::new().text(1, name), |m, value| m.int(8, value as u64)).int(20, 7)
+fn wholes(name: &str, values: impl Iterator<Item = usize>) -> ProtobufMessage {
+    values.fold(ProtobufMessage::new().text(1, name), |m, value| m.int(8, value as u64)).int(20, 7)
 }
 
 /// `TensorProto` of the whole numbers below `n`.
-fn counting(name: &str, n: usize) -> Message {
+fn counting(name: &str, n: usize) -> ProtobufMessage {
     let raw: Vec<u8> = (0..n as u64).flat_map(u64::to_le_bytes).collect();
-    Message::new().int(1, n as u64).int(2, INT64).text(8, name).content(9, &raw)
+    ProtobufMessage::new().int(1, n as u64).int(2, INT64).text(8, name).content(9, &raw)
 }
 
 impl Graph {
@@ -97,7 +97,7 @@ impl Graph {
     }
 
     /// A node between names that are this column's own.
-    fn step(&mut self, op_type: &str, inputs: &[&str], at: usize, attributes: &[Message]) -> String {
+    fn step(&mut self, op_type: &str, inputs: &[&str], at: usize, attributes: &[ProtobufMessage]) -> String {
         let output = format!("burn_svm.{at}.{}.{op_type}", self.nodes.len());
         self.nodes.push(node(op_type, inputs, &output, attributes));
         output

@@ -1,7 +1,8 @@
 //! The tar archive around CIFAR's files, read front to back.
 
 use super::{
-    BatchFile, CifarConfig, CifarParts, LONGEST_NAMES, N_PIXELS, Records, check_labels, names_or_digits, parse_names,
+    BatchFile, CifarConfig, CifarParts, CifarRecords, LONGEST_NAMES, N_PIXELS, check_labels, names_or_digits,
+    parse_names,
 };
 use crate::format::limit;
 use crate::format::open::{ByteSource, fill, looks_like};
@@ -41,15 +42,15 @@ pub(super) fn read(config: &CifarConfig) -> Result<CifarParts, DataError> {
     };
     let mut notes = Vec::new();
     let class_names = names_or_digits(file, layout, names, &mut notes);
-    let (mut train, mut test) = (Records::default(), None);
+    let (mut train, mut test) = (CifarRecords::default(), None);
     train.reserve(file, entries.iter().map(|entry| (entry.bytes.len() / layout.record() * N_PIXELS) as u64).sum())?;
     for entry in entries {
         // Each entry is freed as soon as its pixels have been copied.
         let found = looks_like(&entry.bytes);
-        let mut records = Records { pixels: entry.bytes, labels: Vec::new() };
+        let mut records = CifarRecords { pixels: entry.bytes, labels: Vec::new() };
         records.strip_labels(0, &entry.path, layout, found)?;
         check_labels(&entry.path, &records.labels, class_names.len())?;
-        let whole = if entry.batch.is_test { test.get_or_insert_with(Records::default) } else { &mut train };
+        let whole = if entry.batch.is_test { test.get_or_insert_with(CifarRecords::default) } else { &mut train };
         whole.pixels.extend_from_slice(&records.pixels);
         whole.labels.extend_from_slice(&records.labels);
     }

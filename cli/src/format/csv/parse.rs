@@ -50,7 +50,7 @@ pub(super) struct OpenText {
 }
 
 /// Beginning of a text: its header and its columns.
-pub(in crate::format) struct Head {
+pub(in crate::format) struct CsvHead {
     /// Bytes up to the first row, 0 without a header.
     pub(in crate::format) len: usize,
     pub(in crate::format) delimiter: u8,
@@ -134,10 +134,10 @@ pub(super) fn open(
 
 impl OpenText {
     /// The beginning of the text, for those who cut it into parts.
-    pub(super) fn head(self) -> Head {
+    pub(super) fn head(self) -> CsvHead {
         let has_header = self.plan.names.is_some();
         let (len, delimiter) = (if has_header { self.at } else { 0 }, self.marks.delimiter);
-        Head { len, delimiter, n_columns: self.plan.roles.len(), names: self.plan.names }
+        CsvHead { len, delimiter, n_columns: self.plan.roles.len(), names: self.plan.names }
     }
 
     /// Reads all rows.

@@ -3,6 +3,7 @@
 use super::{IndexBase, line};
 use crate::data::{Csr, LabelColumn};
 use crate::format::float::Float;
+use crate::format::foreign;
 use crate::format::limit;
 use crate::format::open::{ByteSource, looks_like};
 use crate::format::{DataError, Position};
@@ -105,12 +106,8 @@ pub(super) fn visit(
 
 /// Refuses files that can be no libsvm text, and passes the byte order mark over.
 fn begin(source: &mut ByteSource) -> Result<(), DataError> {
-    let wrong = |problem| Err(DataError::content(source.file(), Position::File, problem));
-    if source.head().is_empty() {
-        return wrong("found an empty file, expected libsvm text");
-    }
-    if source.head().starts_with(b"\xff\xfe") || source.head().starts_with(b"\xfe\xff") {
-        return wrong("found UTF-16 text, expected UTF-8 or ASCII");
+    if matches!(looks_like(source.head()), "an empty file" | foreign::UTF_16) {
+        return Err(foreign::unexpected(source.file(), source.head(), Position::File, "libsvm text"));
     }
     if source.head().starts_with(b"\xef\xbb\xbf") {
         source.read_up_to(&mut Vec::new(), 3)?;

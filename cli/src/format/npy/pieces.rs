@@ -19,11 +19,11 @@ impl NpyConfig {
     ) -> Result<Option<StreamedData>, DataError> {
         let test = self.test.as_deref().map(|path| (path, self.test_labels.as_deref()));
         let (Some(mut train), false) =
-            (PartRows::open(&self.train, self.train_labels.as_deref())?, reading.encoding.is_some())
+            (LabelledPart::open(&self.train, self.train_labels.as_deref())?, reading.encoding.is_some())
         else {
             return Ok(None);
         };
-        let mut test = match test.map(|(path, labels)| PartRows::open(path, labels)).transpose()? {
+        let mut test = match test.map(|(path, labels)| LabelledPart::open(path, labels)).transpose()? {
             Some(None) => return Ok(None),
             other => other.flatten(),
         };
@@ -52,7 +52,7 @@ impl NpyConfig {
 }
 
 /// The rows of a part and the file of their labels.
-struct PartRows<'a> {
+struct LabelledPart<'a> {
     array: Array,
     path: &'a Path,
     labels: &'a Path,
@@ -61,7 +61,7 @@ struct PartRows<'a> {
 type TakeRows<'t> =
     dyn FnMut(std::ops::Range<usize>, crate::data::Features<'static>, LabelColumn) -> Result<(), DataError> + 't;
 
-impl<'a> PartRows<'a> {
+impl<'a> LabelledPart<'a> {
     fn open(path: &'a Path, labels: Option<&'a Path>) -> Result<Option<Self>, DataError> {
         let source = ByteSource::open(path)?;
         let (Some(labels), true) = (labels, source.head().starts_with(b"\x93NUMPY")) else { return Ok(None) };

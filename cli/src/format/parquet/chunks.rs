@@ -86,6 +86,10 @@ impl Read for Header {
             self.levels.store(levels, Relaxed);
         }
         let n = self.bytes.len().min(buffer.len());
+        if n == 0 && !buffer.is_empty() {
+            // The crate passes over as many values of unknown fields as they promise, and takes the end for one of them.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.bytes.copy_to_slice(&mut buffer[..n]);
         Ok(n)
     }

@@ -1,9 +1,14 @@
 use super::MAGIC;
+use super::chunks::{Chunk, Chunks};
 use crate::data::{Dataset, Features};
 use crate::format::columns::SpecialColumns;
 use crate::format::open::tests::{gzip, source};
 use crate::format::{ColumnRef, DataConfig, DataError, Format, ModelColumns, TypedConfig, read_source, read_table_for};
+use ::parquet::basic::Compression;
+use ::parquet::file::reader::ChunkReader as _;
+use bytes::Bytes;
 use proptest::prelude::*;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 fn fixture(name: &str) -> PathBuf {
@@ -270,4 +275,15 @@ proptest! {
         bytes[at] = byte;
         let _ = source(&bytes).and_then(|source| read_source(source, Some(Format::Parquet), None));
     }
+}
+
+#[test]
+fn a_header_that_promises_more_than_its_column_has_is_an_error() {
+    // Type 0, sizes of 1 and 1, then field 5.
+    let bytes = Bytes::from_static(&[0x15, 0, 0x15, 2, 0x15, 2, 0x2c, 0]);
+    let chunk = Chunk { start: 4, bytes, codec: Compression::UNCOMPRESSED };
+    let mut header = Chunks::new(12, vec![chunk]).get_read(4).unwrap();
+    assert_eq!(std::io::copy(&mut header.by_ref().take(8), &mut std::io::sink()).unwrap(), 8);
+    let error = std::io::copy(&mut header.take(8), &mut std::io::sink()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
 }

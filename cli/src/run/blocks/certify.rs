@@ -7,7 +7,7 @@ use crate::config::LoadedConfig;
 use crate::data::blocks::BlockFolder;
 use crate::device;
 use crate::model::{BiasRule, Classifier};
-use crate::run::certify::{CertifiedModel, Effort, coordinates};
+use crate::run::certify::{CertifiedModel, TighteningLimits, coordinates};
 use crate::run::record::blocks::remove_variables;
 use crate::run::record::failed;
 use crate::run::{RunError, open_device};
@@ -19,9 +19,9 @@ use std::path::PathBuf;
 const PROOFS: u64 = 2;
 
 /// A folder for variables that nobody keeps.
-struct Scratch(PathBuf);
+struct ScratchFolder(PathBuf);
 
-impl Scratch {
+impl ScratchFolder {
     fn make() -> Result<Self, RunError> {
         let path = std::env::temp_dir().join(format!("burn-svm-certify-{}", std::process::id()));
         std::fs::create_dir(&path).map_err(failed(&path))?;
@@ -29,7 +29,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchFolder {
     fn drop(&mut self) {
         // Files that stay are the system's to clear.
         let _ = remove_variables(&self.0);
@@ -44,7 +44,7 @@ pub fn certify(
     config: &LoadedConfig,
     folder: BlockFolder,
     model: &Classifier,
-    effort: Effort,
+    effort: TighteningLimits,
     observer: &mut dyn Observer,
 ) -> Result<CertifiedModel, RunError> {
     let mismatch = |problem: &str, hint: &str| Err(RunError::Mismatch { problem: problem.into(), hint: hint.into() });
@@ -84,7 +84,7 @@ pub fn certify(
         hot_rows: hot_rows(&data),
         double: false,
     };
-    let scratch = Scratch::make()?;
+    let scratch = ScratchFolder::make()?;
     let mut store = DiskStore::new(&data, &scratch.0, false);
     let proof = certify_blocks(&setting, limits, &mut store, &weight, &bias, observer);
     let proof = store.settled(proof)?;

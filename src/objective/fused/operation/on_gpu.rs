@@ -1,7 +1,7 @@
 //! The operation on Burn's GPU backends: its matrix products, and a kernel for the steps between them.
 
 use super::extension::FusedOperation;
-use crate::kernel::cube::{LabelBuffers, PenaltyFactors, Shares, charge, finish};
+use crate::kernel::cube::{LabelBuffers, PenaltyFactors, RowFactors, charge, finish};
 use crate::loss::Loss;
 use burn::backend::TensorMetadata;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
@@ -22,11 +22,11 @@ impl FusedOperation for CubeBackend {
         let Some(rule) = loss.charges() else { unreachable!("who serves the operation has asked") };
         let labels = if labels.dtype() == DType::I32 { labels } else { Self::int_cast(labels, IntDType::I32) };
         let shares = match &loss.class_weights {
-            None => Shares::Equal,
+            None => RowFactors::Equal,
             Some(weights) => {
                 let weights: Vec<f32> = weights.iter().map(|&w| w as f32).collect();
                 let len = weights.len();
-                Shares::Classes(Self::float_from_data(TensorData::new(weights, [len]), &x.device()))
+                RowFactors::Classes(Self::float_from_data(TensorData::new(weights, [len]), &x.device()))
             }
         };
         let share = (1.0 / x.shape()[0].max(1) as f64) as f32;

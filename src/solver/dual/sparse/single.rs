@@ -2,13 +2,13 @@
 
 #![allow(clippy::needless_range_loop)]
 
-use super::{CellType, ClassShare, RowFacts};
+use super::{ClassShare, RowFacts, StoredCell};
 use crate::kernel::{Real, prefetch, prefetch_all};
 use crate::solver::dual::walk::Singles;
 use pulp::Simd;
 use std::sync::Arc;
 
-impl<T: Real, K: CellType> Singles for ClassShare<'_, T, K> {
+impl<T: Real, K: StoredCell> Singles for ClassShare<'_, T, K> {
     #[inline(always)]
     fn announce(&self, row: u32) {
         prefetch(&self.shared.csr.offsets()[row as usize]);

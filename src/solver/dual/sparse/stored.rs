@@ -11,7 +11,7 @@ const SPARSE: f64 = 0.3;
 const SAMPLED: usize = 256;
 
 /// Types of the columns and the values of stored cells.
-pub(in crate::solver::dual) trait CellType: Send + Sync + 'static {
+pub(in crate::solver::dual) trait StoredCell: Send + Sync + 'static {
     type Column: Column;
     type Value: Copy + Into<f64> + Send + Sync;
 }
@@ -19,7 +19,7 @@ pub(in crate::solver::dual) trait CellType: Send + Sync + 'static {
 /// As sparse data are.
 pub(in crate::solver::dual) struct Floats;
 
-impl CellType for Floats {
+impl StoredCell for Floats {
     type Column = u32;
     type Value = f32;
 }
@@ -27,13 +27,13 @@ impl CellType for Floats {
 /// Three bytes a cell, for bytes.
 pub(in crate::solver::dual) struct Bytes;
 
-impl CellType for Bytes {
+impl StoredCell for Bytes {
     type Column = u16;
     type Value = u8;
 }
 
 /// The rows of a kind.
-pub(in crate::solver::dual) type CsrOf<'a, K> = Csr<'a, <K as CellType>::Column, <K as CellType>::Value>;
+pub(in crate::solver::dual) type CsrOf<'a, K> = Csr<'a, <K as StoredCell>::Column, <K as StoredCell>::Value>;
 
 /// A copy of dense rows without their zeros.
 #[derive(Debug, PartialEq)]
@@ -59,7 +59,7 @@ pub(in crate::solver::dual) struct RowFacts {
 }
 
 /// Cells and factors common to all parts.
-pub(in crate::solver::dual) struct CsrRows<'a, K: CellType> {
+pub(in crate::solver::dual) struct CsrRows<'a, K: StoredCell> {
     pub csr: CsrOf<'a, K>,
     /// Change of the cells of each feature as rows are loaded; `None` where they stay as they are.
     pub cells: Option<Vec<CellMap>>,
@@ -128,12 +128,12 @@ fn sampled_density<T: Copy + Default + PartialEq>(rows: &Dense<'_, T>) -> f64 {
 
 impl<T: Real> LoadedRows<T> {
     #[inline(always)]
-    pub fn cells<'s, K: CellType>(&'s self, shared: &'s CsrRows<'_, K>, i: usize) -> (&'s [K::Column], &'s [T]) {
+    pub fn cells<'s, K: StoredCell>(&'s self, shared: &'s CsrRows<'_, K>, i: usize) -> (&'s [K::Column], &'s [T]) {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         (shared.csr.row(self.rows[i] as usize).0, &self.values[start..self.ends[i]])
     }
 
-    pub fn load<K: CellType>(&mut self, shared: &CsrRows<'_, K>, rows: &[u32]) {
+    pub fn load<K: StoredCell>(&mut self, shared: &CsrRows<'_, K>, rows: &[u32]) {
         self.rows.clear();
         self.values.clear();
         self.ends.clear();
@@ -152,7 +152,7 @@ impl<T: Real> LoadedRows<T> {
     }
 }
 
-impl<'a, K: CellType> CsrRows<'a, K> {
+impl<'a, K: StoredCell> CsrRows<'a, K> {
     pub fn new(source: Source<'a>, csr: CsrOf<'a, K>) -> Self {
         let divisor = common_divisor(source);
         let scale = source.scaler.scale.as_ref().filter(|_| divisor.is_none());
@@ -202,7 +202,7 @@ impl<'a, K: CellType> CsrRows<'a, K> {
 
 /// The features that every row has a cell of and whose mean is far from 0, next to their spread.
 #[allow(clippy::cast_precision_loss)]
-fn far_from_zero<K: CellType>(csr: &CsrOf<'_, K>, scaled: impl Fn(usize, f64) -> f64, means: &[f64]) -> Vec<usize> {
+fn far_from_zero<K: StoredCell>(csr: &CsrOf<'_, K>, scaled: impl Fn(usize, f64) -> f64, means: &[f64]) -> Vec<usize> {
     let n = csr.n_rows();
     let (mut counts, mut squares) = (vec![0usize; means.len()], vec![0.0; means.len()]);
     for row in 0..n {

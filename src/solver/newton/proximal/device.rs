@@ -2,7 +2,7 @@
 
 use super::engine::ProximalEngine;
 use crate::data::Features;
-use crate::data::batch::{Rows, SparseRows};
+use crate::data::batch::{DeviceFeatures, SparseRows};
 use crate::loss::{PieceTensors, Proximal, Response, Targets};
 use crate::model::LinearSvm;
 use crate::solver::{Problem, SolveError};
@@ -23,7 +23,7 @@ struct DeviceBlock {
     places: Vec<u32>,
     indices: Vec<u32>,
     /// Unless they are moved when they are needed.
-    resident: Option<Rows>,
+    resident: Option<DeviceFeatures>,
     targets: Targets,
     scores: Tensor<2>,
     changes: Tensor<2>,
@@ -35,7 +35,7 @@ struct DeviceBlock {
 
 /// The rows of a block whose variables change.
 struct Active {
-    rows: Rows,
+    rows: DeviceFeatures,
     targets: Targets,
     piece: PieceTensors,
 }
@@ -135,10 +135,10 @@ impl<'a> DeviceEngine<'a> {
         }
     }
 
-    fn gather(&self, indices: &[u32]) -> Rows {
+    fn gather(&self, indices: &[u32]) -> DeviceFeatures {
         match self.problem.source.gather(indices).to_device(&self.device).rows {
-            Rows::Dense(x) => Rows::Dense(x.cast(self.dtype)),
-            Rows::Sparse(sparse) => Rows::Sparse(SparseRows {
+            DeviceFeatures::Dense(x) => DeviceFeatures::Dense(x.cast(self.dtype)),
+            DeviceFeatures::Sparse(sparse) => DeviceFeatures::Sparse(SparseRows {
                 values: sparse.values.cast(self.dtype),
                 factors: sparse.factors.map(|f| f.cast(self.dtype)),
                 ..sparse
@@ -146,7 +146,7 @@ impl<'a> DeviceEngine<'a> {
         }
     }
 
-    fn rows(&self, block: &DeviceBlock) -> Rows {
+    fn rows(&self, block: &DeviceBlock) -> DeviceFeatures {
         block.resident.clone().unwrap_or_else(|| self.gather(&block.indices))
     }
 
@@ -166,7 +166,7 @@ impl<'a> DeviceEngine<'a> {
         LinearSvm { linear: Linear { weight, bias: Some(Param::from_tensor(bias.squeeze_dim(0))) } }
     }
 
-    fn scores(&self, model: &LinearSvm, rows: &Rows) -> Tensor<2> {
+    fn scores(&self, model: &LinearSvm, rows: &DeviceFeatures) -> Tensor<2> {
         model.scores(rows, self.centring.as_ref())
     }
 
@@ -216,7 +216,7 @@ impl<'a> DeviceEngine<'a> {
                 let places: Vec<i32> = positions.iter().map(|&i| i as i32).collect();
                 let places = Tensor::<1, Int>::from_data(TensorData::new(places, [positions.len()]), &self.device);
                 let rows = match &block.resident {
-                    Some(Rows::Dense(x)) => Rows::Dense(x.clone().select(0, places.clone())),
+                    Some(DeviceFeatures::Dense(x)) => DeviceFeatures::Dense(x.clone().select(0, places.clone())),
                     _ => self.gather(&positions.iter().map(|&i| block.indices[i as usize]).collect::<Vec<u32>>()),
                 };
                 Some(Active { rows, targets: block.targets.select(&places), piece: piece.select(&places) })
@@ -291,10 +291,10 @@ impl ProximalEngine for DeviceEngine<'_> {
         let (step, model) = (self.step_of(), self.model(&self.zeros(), false));
         let of = |active: &Active| {
             let squares = match &active.rows {
-                Rows::Dense(x) => Rows::Dense(x.clone().mul(x.clone())),
-                Rows::Sparse(sparse) => {
+                DeviceFeatures::Dense(x) => DeviceFeatures::Dense(x.clone().mul(x.clone())),
+                DeviceFeatures::Sparse(sparse) => {
                     let values = sparse.values.clone();
-                    Rows::Sparse(SparseRows { values: values.clone().mul(values), ..sparse.clone() })
+                    DeviceFeatures::Sparse(SparseRows { values: values.clone().mul(values), ..sparse.clone() })
                 }
             };
             model.backward(&squares, None, step.diagonals(&active.targets, &active.piece))

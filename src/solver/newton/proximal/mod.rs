@@ -19,7 +19,7 @@ mod host;
 mod products;
 
 use super::iterate::BestBounds;
-use super::record::{Candidate, Limits, NewtonProgress, NewtonResult, Record};
+use super::record::{Candidate, NewtonLimits, NewtonProgress, NewtonResult, Record};
 use crate::device::Backend;
 use crate::model::BiasRule;
 use crate::objective::Objective;
@@ -53,7 +53,7 @@ const STUCK: u32 = 20;
 pub(in crate::solver) fn finish(
     problem: &Problem<'_>,
     objective: &Objective,
-    limits: Limits,
+    limits: NewtonLimits,
     before: Option<f64>,
     observer: &mut dyn Observer,
 ) -> Result<NewtonResult, SolveError> {

@@ -8,7 +8,7 @@
 
 use super::{Engine, Objectives, Parameters, Step, failed};
 use crate::data::Features;
-use crate::data::batch::{Batch, Rows};
+use crate::data::batch::{Batch, DeviceFeatures};
 use crate::loss::Loss;
 use crate::model::LinearSvm;
 use crate::objective::{Decay, MemberBlock, block_gradient, block_losses};
@@ -123,10 +123,10 @@ impl<'a> Stack<'a> {
     }
 
     /// The scores of all blocks, `[B, M·K]`.
-    fn scores(&self, rows: &Rows) -> Tensor<2> {
+    fn scores(&self, rows: &DeviceFeatures) -> Tensor<2> {
         let mut scores = match rows {
-            Rows::Dense(x) => x.clone().matmul(self.weight.clone().transpose()),
-            Rows::Sparse(_) => self.module().scores(rows, self.offset.as_ref()),
+            DeviceFeatures::Dense(x) => x.clone().matmul(self.weight.clone().transpose()),
+            DeviceFeatures::Sparse(_) => self.module().scores(rows, self.offset.as_ref()),
         };
         if self.factors.iter().any(|f| (f - 1.0).abs() > 0.0) {
             scores = scores.mul(self.spread(self.factors.iter().copied()).unsqueeze());
@@ -140,10 +140,10 @@ impl<'a> Stack<'a> {
     }
 
     /// XᵀQ in the layout of the weights.
-    fn product(&self, rows: &Rows, q: Tensor<2>) -> Tensor<2> {
+    fn product(&self, rows: &DeviceFeatures, q: Tensor<2>) -> Tensor<2> {
         match rows {
-            Rows::Dense(x) => q.transpose().matmul(x.clone()),
-            Rows::Sparse(_) => self.module().backward(rows, self.offset.as_ref(), q).0,
+            DeviceFeatures::Dense(x) => q.transpose().matmul(x.clone()),
+            DeviceFeatures::Sparse(_) => self.module().backward(rows, self.offset.as_ref(), q).0,
         }
     }
 
@@ -154,7 +154,7 @@ impl<'a> Stack<'a> {
     }
 
     /// weight ← weight − (η/factor')·XᵀQ with factor' = factor·(1 − ηλ).
-    fn step_plainly(&mut self, rows: &Rows, q: Tensor<2>, rates: &[f64]) {
+    fn step_plainly(&mut self, rows: &DeviceFeatures, q: Tensor<2>, rates: &[f64]) {
         let decays = self.decays(rates.iter().copied());
         self.factors.iter_mut().zip(&decays).for_each(|(factor, decay)| *factor *= 1.0 - decay.weight);
         if self.factors.iter().any(|f| !(SMALLEST..=LARGEST).contains(&f.abs())) {
@@ -173,7 +173,7 @@ impl<'a> Stack<'a> {
     }
 
     /// XᵀQ + λW in the layout of the weights, and the gradient of the bias; of blocks whose factor is 1.
-    fn gradients(&self, rows: &Rows, q: Tensor<2>) -> (Tensor<2>, Option<Tensor<1>>) {
+    fn gradients(&self, rows: &DeviceFeatures, q: Tensor<2>) -> (Tensor<2>, Option<Tensor<1>>) {
         let decays = self.decays(std::iter::repeat(1.0));
         let bias = self.bias.clone();
         let bias = bias.map(|bias| column_sums(&q).add(bias.mul(self.spread(decays.iter().map(|d| d.bias)))));
@@ -185,7 +185,7 @@ impl<'a> Stack<'a> {
     fn step_by(
         &mut self,
         (optimizer, idle): &mut (ModuleOptimizer, LinearSvm),
-        rows: &Rows,
+        rows: &DeviceFeatures,
         q: Tensor<2>,
         rates: &[f64],
     ) {

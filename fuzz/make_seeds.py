@@ -6,6 +6,7 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import pathlib
 import shutil
@@ -23,6 +24,26 @@ def put(target, name, data):
     folder = here / "seeds" / target
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
+
+
+def block(kind, features, rows, cells, sections, moments=None):
+    """A folder of one block of two classes, as the target takes it."""
+    numbers = {"u8": 0, "f32": 1, "f64": 2, "csr": 3}
+    bytes = b"BSVMBLK1" + struct.pack("<IIQQQ", numbers[kind], 1, rows, features, cells)
+    for section in sections:
+        bytes += struct.pack("<II", len(section), len(section)) + section
+    entry = {"rows": rows, "cells": cells, "bytes": 0, "crc32c": 0}
+    about = {"burn_svm_blocks": 1, "cells": kind, "features": features, "class_names": ["a", "b"], "weights": True, "seed": 0, "train": [entry]}
+    if moments is not None:
+        bytes, about["moments"] = moments, {"bytes": 0, "crc32c": 0}
+    text = json.dumps(about).encode()
+    return struct.pack("<H", len(text)) + text + bytes
+
+
+def planes(words):
+    """Numbers of four bytes, the first bytes of all first."""
+    packed = [struct.pack("<f" if isinstance(word, float) else "<I", word) for word in words]
+    return bytes(word[i] for i in range(4) for word in packed)
 
 
 def idx(kind, dims, data):
@@ -61,6 +82,14 @@ def main():
         put("csv", f"{choice:02x}-{name}", bytes([choice]) + (formats / name).read_bytes())
     put("csv_cells", "few", bytes([0x20]) + bytes(range(1, 30)))
     put("csv_cells", "many", bytes([0x35]) + bytes((i * 37) % 256 for i in range(300)))
+    labels, weights = (0, 1, 1), (1.0, 0.5, 2.0)
+    plain = [struct.pack("<3I", *labels), struct.pack("<3f", *weights)]
+    mixed = [planes(labels), planes(weights)]
+    put("blocks", "u8", block("u8", 2, 3, 6, [*mixed, bytes(range(6))]))
+    put("blocks", "f32", block("f32", 2, 3, 6, [*plain, struct.pack("<6f", *range(6))]))
+    put("blocks", "f64", block("f64", 2, 3, 6, [*plain, struct.pack("<6d", *range(6))]))
+    put("blocks", "csr", block("csr", 9, 3, 4, [*mixed, planes((2, 0, 2)), planes((1, 3, 0, 8)), planes((1.0, -2.0, 3.0, 4.0))]))
+    put("blocks", "moments", block("f32", 2, 3, 6, [], struct.pack("<Q12d", 3, *range(12))))
     for path in formats.glob("*.np[yz]"):
         put("npy", path.name, path.read_bytes())
         if path.suffix == ".npz" and path.name != "kinds.npz":

@@ -1,5 +1,6 @@
 """The estimators SVMClassifier and LinearSVC."""
 
+import os
 from numbers import Real
 
 import numpy as np
@@ -267,18 +268,22 @@ class SVMClassifier(CallbackSupportMixin, CertifiedClassifier):
         if self.solver in ("auto", "dual", "newton"):
             warn_if_short(found, self.tol)
 
-    def fit_blocks(self, blocks, classes=None):
-        """Fit the model to rows that come in blocks, of which one is in memory at a time.
+    def fit_blocks(self, blocks, classes=None, memory=None):
+        """Fit the model to rows that come in blocks, of which one or two are in memory at a time.
 
-        Each round reads all blocks; the optimum, and its proof, are those of all rows together. In memory stay, besides, the dual variables (16 bytes a row
-        and class) and at most 256 MiB of rows that tie the blocks together. ``max_iter`` counts rounds.
+        The optimum, and its proof, are those of all rows together. ``max_iter`` counts passes over the rows.
 
         Parameters
         ----------
-        blocks : iterable of tuples (X, y) or (X, y, sample_weight)
-            It is iterated several times and gives the same blocks each time: a list, or an object whose ``__iter__`` is a generator function.
+        blocks : path, or iterable of tuples (X, y) or (X, y, sample_weight)
+            The path of a folder that ``burn-svm pack`` has made, whose rows and dual variables stay on the disk. An iterable without ``memory`` is
+            iterated several times and gives the same blocks each time: a list, or an object whose ``__iter__`` is a generator function; in memory
+            stay, besides, the dual variables (16 bytes a row and class) and at most 256 MiB of rows that tie the blocks together. With ``memory`` it
+            is iterated once, and its rows are packed into a folder for temporary files, which is removed at the end.
         classes : array-like, optional
-            All classes, where not every one need occur.
+            All classes, where not every one need occur; of a folder their labels in its order, by default their names.
+        memory : int, optional
+            Bytes that training from the disk may take besides what Python has, 2**20 or more; 2**30 by default.
 
         Returns
         -------
@@ -288,8 +293,16 @@ class SVMClassifier(CallbackSupportMixin, CertifiedClassifier):
 
         if self.solver not in ("auto", "dual") or self.calibration is not None or self.device != "flex":
             raise ValueError("fit_blocks: found another solver, a calibration or a device, expected the exact solver on the processor")
+        if isinstance(blocks, (str, os.PathLike)) or memory is not None:
+            from . import _blocks
+
+            if self.bias == "free":
+                raise ValueError('bias: found "free", which rows on the disk cannot have, expected "regularised" or "none"')
+            if isinstance(blocks, (str, os.PathLike)):
+                return _blocks.fit_folder(self, blocks, _blocks.bytes_of(memory), None if classes is None else np.asarray(classes))
+            return _blocks.fit_packed(self, blocks, _blocks.bytes_of(memory), classes)
         params = self.get_params(deep=False)
-        model = PartsClassifier(**{name: params[name] for name in PartsClassifier().get_params() if name in params})
+        model = PartsClassifier(**{name: params[name] for name in PartsClassifier().get_params() if name in params}, snapshot_rounds=0)
         model._fit(BlocksTransport(blocks), classes)
         for name, value in vars(model).items():
             if name.endswith("_") or name == "_file":

@@ -1,7 +1,8 @@
 """Training on rows that lie in parts: the work beside each part, the work in one place, and the loop, whatever carries the messages.
 
 Every request has a number. A part keeps the dual variables that it had before the last request and those after it, so that a request may be
-made again, or withdrawn where another part was lost; what is not known is begun again, and no bound that was proved is lost.
+made again, or withdrawn where another part was lost. Every few rounds the coordinator gets copies of the dual variables of all parts, and a second
+place has those; a part that is lost goes on from its copy, and no bound that was proved is lost.
 """
 
 import time
@@ -20,6 +21,9 @@ from ._base import LinearClassifier, number, warn_if_short, whole
 
 #: Bytes of hot rows, at most, unless ``hot_rows`` says their number.
 HOT_BYTES = 256 << 20
+#: Rounds between two copies of the dual variables, unless ``snapshot_rounds`` says their number, and bytes of them (4 a row and class, at most).
+SNAPSHOT_ROUNDS = 5
+SNAPSHOT_BYTES = 256 << 20
 #: Rounds, at most, unless ``max_iter`` says their number.
 ROUNDS = 1000
 #: Answers that are joined at a time.
@@ -88,6 +92,7 @@ class Plan:
     tol: float
     rounds: int
     hot_rows: int
+    snapshot_rounds: int
     sums: tuple | None = None
 
     @property
@@ -118,10 +123,12 @@ class Reply:
     serial: int
     #: The request whose variables it builds upon.
     base: int
-    #: Parts that begin again, and their rows that are away.
+    #: Parts that begin again: of each its rows that are away, and the copies of its variables.
     restore: dict
     request: bytes | None
     summary: dict
+    #: Whether the parts are to send copies of their variables.
+    snapshot: bool = False
 
 
 @dataclass
@@ -131,6 +138,8 @@ class PartAnswers:
     content: bytes | None
     lost: list
     n_bytes: int
+    #: Of each part a copy of its variables, where one was wanted.
+    copies: dict = field(default_factory=dict)
 
 
 class Part:
@@ -192,9 +201,12 @@ class Part:
         """The answer to a request."""
         if self.answered[0] == reply.serial:
             return self.answered[1]
-        away, ready = reply.restore.get(self.place), self._ready(plan)
-        if away is not None:
+        ready = self._ready(plan)
+        if self.place in reply.restore:
+            away, copies = reply.restore[self.place]
             newest = self.kept[max(self.kept)] if self.kept else _native.PartVariables.zero(0, ready.n_classes)
+            for copy in copies:
+                newest = newest.filled(_native.PartVariables.from_bytes(copy, ready.n_classes), ready.n_classes)
             before = newest.restored(ready.n, np.require(away, requirements="CA"), ready.n_classes)
         elif reply.base in self.kept:
             before = self.kept[reply.base]
@@ -203,7 +215,8 @@ class Part:
         with _named(self.place):
             after, content = _native.part_answer(plan.setting, ready.rows, ready.indices, self.place, before, reply.request, ready.weights)
         self.kept = {serial: self.kept[serial] for serial in (reply.base,) if serial in self.kept} | {reply.serial: after}
-        self.answered = (reply.serial, PartAnswers(content, [], len(content)))
+        copies = {self.place: after.snapshot(ready.n_classes).to_bytes()} if reply.snapshot else {}
+        self.answered = (reply.serial, PartAnswers(content, [], len(content) + sum(map(len, copies.values())), copies))
         return self.answered[1]
 
     def _ready(self, plan):
@@ -336,7 +349,8 @@ def merge_answers(answers, plan):
     lost, n_bytes = [place for one in answers for place in one.lost], sum(one.n_bytes for one in answers)
     if lost:
         return PartAnswers(None, lost, n_bytes)
-    return PartAnswers(_native.merge_answers(plan.setting, [one.content for one in answers]), [], n_bytes)
+    copies = {place: copy for one in answers for place, copy in one.copies.items()}
+    return PartAnswers(_native.merge_answers(plan.setting, [one.content for one in answers]), [], n_bytes, copies)
 
 
 def make_plan(hub, surveyed, model, given):
@@ -363,9 +377,11 @@ def make_plan(hub, surveyed, model, given):
     options = model._options(by_class, kind == "f64")
     row_bytes = surveyed.n_bytes / n + 8 * len(classes)
     hot = int(HOT_BYTES / row_bytes) if model.hot_rows is None else whole("hot_rows", model.hot_rows)
+    fits = 4 * n * len(classes) <= SNAPSHOT_BYTES
+    every = SNAPSHOT_ROUNDS * fits if model.snapshot_rounds is None else whole("snapshot_rounds", model.snapshot_rounds)
     return Plan(
         options, classes, surveyed.n_features, surveyed.sizes, kind, surveyed.n_bytes, surveyed.names, surveyed.first, by_class,
-        number("tol", model.tol), ROUNDS if model.max_iter is None else max(1, whole("max_iter", model.max_iter)), max(0, hot),
+        number("tol", model.tol), ROUNDS if model.max_iter is None else max(1, whole("max_iter", model.max_iter)), max(0, hot), max(0, every),
     )  # fmt: skip
 
 
@@ -386,19 +402,23 @@ def plan_with_sums(hub, added, plan):
 
 
 class Hub:
-    """The place of the coordinator."""
+    """The place of the coordinator, and of copies of the dual variables of all parts."""
 
-    def __init__(self):
+    def __init__(self, copies=None):
         self.coordinator, self.reply = None, Reply(0, 0, {}, None, {})
+        #: Of each part the variables of its rows at home, and of those that were hot.
+        self.copies = copies or {}
 
     def begin(self, plan, serial, lost):
         """The first request of a coordinator; after another that is lost, with the parts as they are."""
-        self.setting, self.n_parts = plan.setting, len(plan.sizes)
+        self.setting, self.n_parts, self.n_classes, self.every = plan.setting, len(plan.sizes), len(plan.classes), plan.snapshot_rounds
         self.coordinator = _native.PartsCoordinator(self.setting, self.n_parts, plan.tol, plan.rounds, plan.hot_rows)
         self.started, self.n_bytes = time.monotonic(), 0
         if lost:
             self.coordinator.lost()
-        return self._next(serial, serial - 1, dict.fromkeys(range(self.n_parts), np.zeros(0, np.uint32)), lost=list(range(self.n_parts)) if lost else [])
+        everybody = range(self.n_parts)
+        restore = {place: (np.zeros(0, np.uint32), self.copies.get(place, ())) for place in everybody}
+        return self._next(serial, serial - 1, restore, list(everybody) if lost else [])
 
     def tell(self, plan, answers, reply, stop):
         """The next request, after the answers to one."""
@@ -412,21 +432,28 @@ class Hub:
             self.coordinator.lost()
             # Those that began again with this request begin again once more: it is withdrawn.
             again = sorted({*lost, *reply.restore})
-            base, restore = reply.base, {place: self.coordinator.away(place) for place in again}
+            base, restore = reply.base, {place: (self.coordinator.away(place), self.copies.get(place, ())) for place in again}
         else:
             self.coordinator.tell(self.setting, answers.content)
+        if answers.copies and not lost:
+            # Another dictionary: the one before may be on its way.
+            self.copies = {place: (copy, self._hot_copy(place)) for place, copy in answers.copies.items()}
         if stop:
             self.coordinator.stop()
-        return self._next(reply.serial + 1, base, restore, lost)
+        return self._next(reply.serial + 1, base, restore, lost, bool(answers.copies))
 
-    def _next(self, serial, base, restore, lost):
+    def _hot_copy(self, place):
+        """A copy of the variables of the rows of a part that are not with it."""
+        return self.coordinator.variables_away(place).snapshot(self.n_classes).to_bytes()
+
+    def _next(self, serial, base, restore, lost, copied=False):
         request, seconds = self.coordinator.request(), time.monotonic() - self.started
-        summary = dict(self.coordinator.progress, serial=serial, seconds=seconds, bytes=self.n_bytes, lost=lost, done=request is None)
+        summary = dict(self.coordinator.progress, serial=serial, seconds=seconds, bytes=self.n_bytes, lost=lost, done=request is None, copied=copied)
         if request is None:
             summary["fitted"] = self.coordinator.fitted(self.setting, seconds)
         else:
             self.n_bytes += len(request) * self.n_parts
-        self.reply = Reply(serial, base, restore, request, summary)
+        self.reply = Reply(serial, base, restore, request, summary, self.every > 0 and serial % self.every == 0)
         return self.reply
 
 
@@ -448,7 +475,7 @@ class LocalTransport:
 
     def __init__(self, blocks, threads=1):
         self.blocks, self.pool = list(blocks), ThreadPoolExecutor(threads)
-        self.places, self.hub = {}, Hub()
+        self.places, self.hub, self.copies = {}, Hub(), {}
 
     def parts(self):
         """Number of parts."""
@@ -464,8 +491,13 @@ class LocalTransport:
         return list(self.pool.map(lambda place: work(self._part(place), *shared), range(self.parts())))
 
     def reduce(self, merge, finish, answers, *shared, merge_with=()):
-        """``finish(hub, merged, *shared)`` beside the coordinator, of the answers joined by ``merge(list, *merge_with)``; and its summary."""
+        """``finish(hub, merged, *shared)`` beside the coordinator, of the answers joined by ``merge(list, *merge_with)``; and its summary.
+
+        Where that says that there are copies, they are kept in a second place, for the next :class:`Hub`.
+        """
         reply = finish(self.hub, merged(merge, answers, merge_with), *shared)
+        if reply.summary.get("copied"):
+            self.copies = self.hub.copies
         return reply, reply.summary
 
     def replace(self):
@@ -597,6 +629,7 @@ class PartsClassifier(LinearClassifier):
         scale="none",
         random_state=0,
         hot_rows=None,
+        snapshot_rounds=None,
         callback=None,
         verbose=0,
     ):
@@ -616,11 +649,12 @@ class PartsClassifier(LinearClassifier):
         self.scale = scale
         self.random_state = random_state
         self.hot_rows = hot_rows
+        self.snapshot_rounds = snapshot_rounds
         self.callback = callback
         self.verbose = verbose
 
     #: Parameters that :class:`burn_svm.SVMClassifier` does not have.
-    _OWN = ("hot_rows", "callback")
+    _OWN = ("hot_rows", "snapshot_rounds", "callback")
 
     def _alone(self):
         """The estimator of one machine with the same parameters."""
@@ -631,7 +665,7 @@ class PartsClassifier(LinearClassifier):
         """Fit the model to the parts of a transport."""
         model = self._alone()
         model.n_jobs = 1
-        model.hot_rows = self.hot_rows
+        model.hot_rows, model.snapshot_rounds = self.hot_rows, self.snapshot_rounds
         # Options are looked at before the rows.
         if self.bias == "free":
             raise ValueError('bias: found "free", which rows in parts cannot have, expected "regularised" or "none"')
@@ -656,7 +690,7 @@ class PartsClassifier(LinearClassifier):
         """Show a round, and ask the callback whether the run is to end."""
         if self.verbose:
             print(line(summary), flush=True)
-        shown = {name: value for name, value in summary.items() if name != "fitted"}
+        shown = {name: value for name, value in summary.items() if name not in ("fitted", "copied")}
         return self.callback is not None and self.callback(shown)
 
     def to_local(self):

@@ -74,6 +74,8 @@ class DaskTransport:
         self.client = client
         parts = [dask.delayed(Part, pure=False)(place, *pieces) for place, pieces in enumerate(partitions)]
         self.futures, self.places, self.hub = client.compute(parts), [], None
+        #: A worker with copies of the dual variables, and their future.
+        self.copies = None
         self.replace()
 
     def parts(self):
@@ -128,7 +130,33 @@ class DaskTransport:
         place, hub = self.hub
         joined = _parts.merged(merge_later, answers, merge_with)
         reply = self.client.submit(finish, hub, joined, *shared, workers=[place], pure=False)
-        return reply, self._value(self.client.submit(getattr, reply, "summary", workers=[place], pure=False))
+        summary = self._value(self.client.submit(getattr, reply, "summary", workers=[place], pure=False))
+        if summary.get("copied"):
+            self._keep_copies()
+        return reply, summary
+
+    def _keep_copies(self):
+        """Has copies of the dual variables on a worker other than the coordinator's, where there is one."""
+        place, hub = self.hub
+        others = sorted({*self.places} - {place}) or sorted(self._workers() - {place})
+        if others:
+            copies = self.client.submit(getattr, hub, "copies", workers=[place], pure=False)
+            self.copies = (others[-1], self.client.submit(dict, copies, workers=[others[-1]], pure=False))
+
+    def _new_hub(self, place):
+        """A coordinator on a worker, with the copies that are left."""
+        copies, self.copies = self.copies, None
+        if copies is not None:
+            hub = self.client.submit(Hub, copies[1], workers=[place], pure=False)
+            while {copies[0], place} <= self._workers():
+                try:
+                    wait(hub, timeout=POLL)
+                except TimeoutError:
+                    continue
+                if hub.status == "finished":
+                    return hub
+                break
+        return self.client.submit(Hub, workers=[place], pure=False)
 
     def replace(self):
         """Finds the places of the parts, once they have been made again where that is needed; whether the coordinator has a new one."""
@@ -153,7 +181,7 @@ class DaskTransport:
             if self.hub is not None and self.hub[0] in self._workers():
                 return False
             place = max(self.places, key=self.places.count)
-            self.hub = (place, self.client.submit(Hub, workers=[place], pure=False))
+            self.hub = (place, self._new_hub(place))
             return True
         except (CancelledError, KilledWorker, OSError) as error:
             raise self._explained(error) from error
@@ -195,7 +223,7 @@ class SVMClassifier(PartsClassifier):
     The objective is that of :class:`burn_svm.SVMClassifier` over the rows of all partitions, and so is the optimum, whatever the partitions are.
     The same partitions give the same weights, wherever they lie. Rows stay with their workers but for hot rows, those that tie the partitions
     together, which go to the worker of the coordinator; weights stay on the cluster until the end. When a worker dies, its partitions are made
-    again from their graph, and go on from dual variables of 0.
+    again from their graph, and go on from the last copy of their dual variables.
 
     Parameters
     ----------
@@ -206,6 +234,9 @@ class SVMClassifier(PartsClassifier):
         Rounds, at most; 1000 by default.
     hot_rows : int, optional
         Hot rows, at most; as many as 256 MiB hold by default. 0 keeps every row with its worker, at the price of many more rounds.
+    snapshot_rounds : int, optional
+        Rounds between two copies of all dual variables, which the coordinator and another worker keep: at most 4 bytes a row and class, fewer where
+        they are 0. 5 by default, or 0, which keeps none, where they would take more than 256 MiB.
     callback : callable, optional
         Called with a dictionary after each round: round, objective, gap, hot_rows, bytes, seconds, lost (partitions that were). The run ends early where it
         returns true.

@@ -25,8 +25,11 @@ class _Place:
 class _HubPlace:
     """The coordinator, in an actor."""
 
-    def __init__(self):
-        self.hub = Hub()
+    def __init__(self, copies):
+        self.hub = Hub(copies)
+
+    def copies(self):
+        return self.hub.copies
 
     def work(self, finish, joined, *shared):
         reply = finish(self.hub, joined, *shared)
@@ -34,6 +37,11 @@ class _HubPlace:
 
     def ping(self):
         return True
+
+
+@ray.remote(num_cpus=0, scheduling_strategy="SPREAD")
+def _copy(copies):
+    return dict(copies)
 
 
 @ray.remote(num_cpus=0)
@@ -48,7 +56,7 @@ class RayTransport:
     def __init__(self, blocks):
         self.blocks = [ray.put(block) if isinstance(block, tuple) else block for block in blocks]
         self.places = [self._place(place) for place in range(len(self.blocks))]
-        self.hub = _HubPlace.remote()
+        self.hub, self.copies = _HubPlace.remote(None), None
 
     def _place(self, place):
         return _Place.remote(place, self.blocks[place])
@@ -70,7 +78,10 @@ class RayTransport:
         joined = _parts.merged(merge_later, answers, merge_with)
         reply, summary = self.hub.work.options(num_returns=2).remote(finish, joined, *shared)
         try:
-            return reply, ray.get(summary)
+            found = ray.get(summary)
+            if found.get("copied"):
+                self.copies = _copy.remote(self.hub.copies.remote())
+            return reply, found
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, RayActorError):
                 raise PartsLost from error
@@ -93,7 +104,8 @@ class RayTransport:
                 self.places[place] = self._place(place)
         if lives(self.hub, lambda hub: hub.ping.remote()):
             return False
-        self.hub = _HubPlace.remote()
+        # If the copies are lost, too, the actor does not come up, and the next has none.
+        self.hub, self.copies = _HubPlace.remote(self.copies), None
         return True
 
 

@@ -3,6 +3,7 @@
 //! The meaning of estimators, and the checks of what users pass, are in Python (`burn_svm/`); here are the entries that it calls.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod fit;
 mod gradient;
 mod model;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 /// The native module.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::blocks::{FolderWriter, fit_folder, folder_content, folder_totals};
     #[pymodule_export]
     use super::fit::{fit, paths};
     #[pymodule_export]

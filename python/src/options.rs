@@ -41,6 +41,11 @@ fn word<T: serde::de::DeserializeOwned>(key: &str, text: &str) -> PyResult<T> {
 }
 
 impl Options {
+    /// Whether the preprocessing is made of sums over the columns.
+    pub fn needs_sums(&self) -> bool {
+        self.center != "none" || matches!(self.scale.as_str(), "std" | "minmax")
+    }
+
     pub fn loss(&self) -> PyResult<Loss> {
         let formulation: Formulation = word("loss", &self.loss)?;
         let power = Power::try_from(self.power).map_err(|e| PyValueError::new_err(format!("power: {e}")))?;

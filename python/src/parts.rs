@@ -81,6 +81,17 @@ impl NativePartVariables {
         Ok(Self(self.0.restored(&all, slice(away.as_slice())?, n_classes)))
     }
 
+    /// A copy of these of so many classes, in single precision, to be kept elsewhere.
+    fn snapshot(&self, n_classes: usize) -> Self {
+        Self(self.0.snapshot(n_classes))
+    }
+
+    /// With those of rows that these do not have, from others.
+    #[allow(clippy::needless_pass_by_value)]
+    fn filled(&self, others: PyRef<'_, Self>, n_classes: usize) -> Self {
+        Self(self.0.filled(&others.0, n_classes))
+    }
+
     /// Bytes for [`NativePartVariables::from_bytes`].
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &parts::to_bytes(&self.0).map_err(refused)?))
@@ -95,7 +106,7 @@ impl NativePartVariables {
 }
 
 /// Rows as the library keeps them; those of an empty part in the form of the others.
-fn features<'a>(rows: &'a Matrix<'_>, n_features: usize) -> PyResult<Features<'a>> {
+pub fn features<'a>(rows: &'a Matrix<'_>, n_features: usize) -> PyResult<Features<'a>> {
     Ok(match rows {
         Matrix::U8(x) if x.as_array().nrows() == 0 => Features::U8(Dense::new(n_features, Vec::new())),
         Matrix::F32(x) if x.as_array().nrows() == 0 => Features::F32(Dense::new(n_features, Vec::new())),
@@ -283,6 +294,14 @@ impl PartsCoordinator {
     fn away<'py>(&self, py: Python<'py>, part: usize) -> PyResult<Bound<'py, PyArray1<u32>>> {
         if part < self.n_parts {
             return Ok(self.coordinator.away(part).into_pyarray(py));
+        }
+        Err(refused(format!("part {part}: expected one below {}", self.n_parts)))
+    }
+
+    /// The dual variables of those rows.
+    fn variables_away(&self, part: usize) -> PyResult<NativePartVariables> {
+        if part < self.n_parts {
+            return Ok(NativePartVariables(self.coordinator.variables_away(part)));
         }
         Err(refused(format!("part {part}: expected one below {}", self.n_parts)))
     }

@@ -43,6 +43,8 @@ pub mod streams {
     pub const ESTIMATE: u64 = 4;
     /// The trials of a random search.
     pub const TRIALS: u64 = 5;
+    /// The order of blocks.
+    pub const BLOCKS: u64 = 6;
     /// The folds of a search, a stream for each repetition from here on.
     pub const FOLDS: u64 = 1 << 32;
 }

@@ -24,6 +24,14 @@ pub fn single(value: f64) -> f64 {
     f64::from(value as f32)
 }
 
+/// The number of single precision next to `x` that is no further from 0.
+#[must_use]
+#[allow(clippy::cast_possible_truncation)]
+pub fn towards_zero(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near).abs() > x.abs() { f32::from_bits(near.to_bits() - 1) } else { near }
+}
+
 /// The columns that single precision blurs, in their order; of rows in single precision those that it may have blurred.
 #[must_use]
 pub fn blurred(features: &Features) -> Vec<usize> {

@@ -7,7 +7,7 @@ use crate::config::LoadedConfig;
 use crate::device::OpenDevice;
 use crate::format::limit;
 use crate::run::RunError;
-use crate::run::blocks::{self, BlockData, LargeData};
+use crate::run::blocks::{self, BlockData, BlockForecast, LargeData};
 use crate::run::record::RunFolder;
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,11 +54,11 @@ pub(super) fn run(
 
 fn open(args: &TrainArgs, config: &LoadedConfig, path: &Path, messages: Messages) -> Result<RunFolder, Failure> {
     if args.resume {
-        if let Some(folder) = blocks::go_on(path, config)? {
-            messages.note("resuming from the variables that the run has kept");
+        if let Some((folder, notes)) = blocks::go_on(path, config)? {
+            notes.iter().for_each(|note| messages.note(note));
             return Ok(folder);
         }
-        messages.note(&format!("{}: the run has kept no variables, it begins", path.display()));
+        messages.note(&format!("{}: the run has kept nothing, it begins", path.display()));
     }
     Ok(blocks::start(path, config, args.force || args.resume)?)
 }
@@ -72,10 +72,19 @@ fn plan(config: &LoadedConfig, path: &Path, data: &LargeData) -> String {
         }
         LargeData::Files => "files, packed into blocks under the run folder first".into(),
     };
+    let limit = limit::shown(limit::get());
+    let memory = match data {
+        LargeData::Packed(folder) => {
+            let BlockForecast { least, hot } = blocks::forecast(config, folder);
+            let hot = if hot > 0 { format!(", and up to {} of hot rows", limit::shown(hot)) } else { String::new() };
+            format!("at most {limit}; training at least {}{hot}", limit::shown(least))
+        }
+        LargeData::Files => format!("at most {limit}"),
+    };
     let facts = [
         ("solver", format!("{}, from the disk", config.run.solver.name())),
         ("rows", rows),
-        ("memory", format!("at most {}", limit::shown(limit::get()))),
+        ("memory", memory),
         ("run", format!("{}, not made", path.display())),
     ];
     facts.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()

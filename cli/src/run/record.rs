@@ -172,9 +172,9 @@ impl RunFolder {
         })
     }
 
-    /// The snapshot that the solver of a resumed run begins with.
+    /// The snapshot that the solver of a resumed run begins with; `None` where it has nothing to go on from.
     pub(super) fn take_snapshot(&mut self) -> Option<Snapshot> {
-        self.snapshot.take()
+        self.snapshot.take().filter(|snapshot| !snapshot.entries().is_empty())
     }
 
     /// The values of a path that were done before.

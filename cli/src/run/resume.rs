@@ -180,7 +180,7 @@ fn total_steps(config: &LoadedConfig, prepared: &PreparedData) -> Option<u64> {
 }
 
 /// Compares two configurations, but for the keys that a resumed run may change; names the changed keys that move its end.
-fn same_config(folder: &Path, of_run: &str, now: &LoadedConfig) -> Result<Option<String>, RecordError> {
+pub(super) fn same_config(folder: &Path, of_run: &str, now: &LoadedConfig) -> Result<Option<String>, RecordError> {
     let used = folder.join("config.toml");
     let was = LoadedConfig::parse(of_run, &used, &[]).map_err(|e| RecordError::Content {
         file: used.clone(),

@@ -299,18 +299,99 @@ fn what_needs_all_rows_in_memory_is_refused_with_the_way_out() {
         let outcome = desk.run(&["train", "a.toml", "--set", set, "--out", "run", "--memory", "64K"]);
         verdict.hold(&Case { what: set, problem: &problem, hint }, &outcome, 2);
     }
-    for solver in ["sgd", "lbfgs", "newton"] {
+    for (set, what, hint) in [
+        (
+            "solver.sgd.sampling=with-replacement",
+            "`sampling = \"with-replacement\"` needs",
+            "leave it out: blocks and their rows are shuffled",
+        ),
+        ("early_stopping.patience=3", "[early_stopping] needs", "leave it out, and make fewer `epochs`"),
+    ] {
+        desk.write("a.toml", format!("{BLOCKS}[split]\nvalidation = 0.1\n{DESCENT}"));
+        let problem = format!("a.toml: {what} {limit}");
+        let outcome = desk.run(&["train", "a.toml", "--set", set, "--out", "run", "--memory", "64K"]);
+        verdict.hold(&Case { what: set, problem: &problem, hint }, &outcome, 2);
+    }
+    for solver in ["lbfgs", "newton"] {
         desk.write(
             "a.toml",
             format!("{BLOCKS}[objective]\nc = 0.1\n[loss.weston_watkins]\npower = 2\n[solver.{solver}]\n"),
         );
         let problem = format!("a.toml: [solver.{solver}] needs {limit}");
-        let hint = "[solver.dual] trains from the disk, block by block; `--memory` sets the limit";
+        let hint = "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit";
         let outcome = desk.run(&["train", "a.toml", "--out", "run", "--memory", "64K"]);
         verdict.hold(&Case { what: solver, problem: &problem, hint }, &outcome, 2);
     }
     verdict.assert();
     assert!(!desk.path("run").exists());
+}
+
+/// The forecast names what is certainly held, which is less than the peak of the run.
+#[test]
+fn a_dry_run_forecasts_the_memory_of_blocks() {
+    let desk = Desk::new();
+    pack(&desk, floats(&desk));
+    desk.write("a.toml", format!("{BLOCKS}{}", solver(SCALED, "1e-2")));
+    let plan = desk.succeed(&["train", "a.toml", "--dry-run", "--memory", "4M"]).stdout;
+    let (_, forecast) = plan.split_once("at most 4.0 MiB; training at least ").expect(&plan);
+    let (least, hot) = forecast.split_once(", and up to ").expect(&plan);
+    let (number, unit) = least.split_once(' ').expect(&plan);
+    let least = number.parse::<f64>().unwrap() * if unit == "MiB" { 1_048_576.0 } else { 1_024.0 };
+    assert!(hot.contains(" of hot rows") && least > 1e6 && least < 4e6, "{plan}");
+    desk.succeed(&["train", "a.toml", "--out", "run", "--memory", "4M", "--quiet"]);
+    assert!(desk.json("run/result.json")["peak_rss_bytes"].as_f64() > Some(least));
+    desk.write("b.toml", format!("{BLOCKS}{DESCENT}"));
+    let plan = desk.succeed(&["train", "b.toml", "--dry-run", "--memory", "4M"]).stdout;
+    assert!(plan.contains("at most 4.0 MiB; training at least 1.") && !plan.contains("hot rows"), "{plan}");
+}
+
+const DESCENT: &str = "[preprocess]\ncenter = \"mean\"\nscale = \"std\"\n[objective]\nlambda = 1e-2\n[loss.crammer_singer]\n\
+    [solver.sgd]\nlearning_rate = 0.05\nschedule = \"cosine\"\nepochs = 4\n[checkpoint]\nevery_steps = 100\n";
+
+#[test]
+fn gradients_from_the_disk_come_to_the_same_objective_and_resume_to_the_last_bit() {
+    let desk = Desk::new();
+    let table = floats(&desk);
+    pack(&desk, table);
+    desk.write("a.toml", format!("{BLOCKS}[split]\nvalidation = 0.1\n{DESCENT}"));
+    for (name, set) in [("plain", "solver.sgd.batch_size=64"), ("adam", "solver.sgd.optimizer=adam")] {
+        let disk =
+            ["train", "a.toml", "--set", set, "--out", "run", "--memory", "1M", "--quiet", "--threads", "1", "--force"];
+        desk.succeed(&["train", "a.toml", "--set", set, "--out", "memory", "--quiet", "--force"]);
+        desk.succeed(&disk);
+        let (memory, found) = (desk.json("memory/result.json"), desk.json("run/result.json"));
+        let number = |result: &serde_json::Value, key: &str| result[key].as_f64().unwrap();
+        assert!((number(&memory, "objective") / number(&found, "objective") - 1.0).abs() < 0.02, "{name}: {found}");
+        assert!(
+            (number(&memory, "validation_accuracy") - number(&found, "validation_accuracy")).abs() < 0.02,
+            "{name}"
+        );
+        assert_eq!((number(&found, "epochs"), found["stop_reason"].as_str()), (4.0, Some("finished")), "{name}");
+        assert_eq!(found["blocks"]["passes"], 4, "{name}");
+        assert!(number(&found, "relative_gap") < 0.5 && number(&found, "dual_objective") > 0.0, "{found}");
+        is_clean(&desk, "run");
+        let model = desk.bytes("run/model.safetensors");
+        // Killed twice once there is a checkpoint.
+        let go_on = [&disk[..disk.len() - 1], &["--resume"]].concat();
+        let _ = fs::remove_dir_all(desk.path("run"));
+        for kill in 1..3 {
+            let mut child = desk.command(&go_on).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            while !desk.path(&format!("run/checkpoint/{:06}.safetensors", 2 * kill)).exists() {
+                assert!(child.try_wait().unwrap().is_none(), "{name}: the run has ended");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        desk.succeed(&go_on);
+        assert!(desk.bytes("run/model.safetensors") == model, "{name}: another model after two kills");
+        assert!(!desk.path("run/checkpoint").exists());
+        is_clean(&desk, "run");
+    }
+    let run =
+        desk.run(&["train", "a.toml", "--set", "solver.sgd.learning_rate=1e6", "--out", "wild", "--memory", "1M"]);
+    assert!(run.problem().starts_with("the run diverged"), "{}", run.stderr);
+    is_clean(&desk, "wild");
 }
 
 /// A path from the disk has the models of runs of their own, and one that is killed goes on with the C that it was at.

@@ -16,6 +16,7 @@ use super::messages::{HotRow, Order, PartProof, Returned};
 use super::part::{Part, PartVariables, prove_rows};
 use crate::data::SelectedRows;
 use crate::data::batch::Source;
+use crate::data::blocks::{DataPart, Manifest};
 use crate::solver::checkpoint::Clock;
 use crate::solver::dual::state::Bounds;
 use crate::solver::{Certificate, LogEntry, Measurement, Observer, SolveError, StopReason};
@@ -24,15 +25,19 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
-/// Passes over a block when it is there, and over the hot rows after it.
-const PASSES: u32 = 3;
-const HOT_PASSES: u32 = 10;
+/// Passes over a block when it is there; and over the hot rows after it, until they are visited as many times as rows of the block, but
+/// within these.
+const PASSES: u32 = 10;
+const HOT_PASSES: std::ops::RangeInclusive<usize> = 10..=50;
 /// A row is left alone when its share of the gap is below this share of what an average row may have in the end.
 const SETTLED: f64 = 0.1;
-/// Rounds in a row in which a hot row is at its optimum after which it goes home.
+/// Rounds in a row in which a hot row is at its optimum after which it goes home: where there is room, and where more than this share of it
+/// is taken.
 const CALM: u8 = 3;
+const CALM_IN_LITTLE_ROOM: u8 = 1;
+const LITTLE_ROOM: f64 = 0.75;
 /// Part of the room that is left for hot rows which a block may take.
-const SHARE_OF_ROOM: usize = 4;
+const SHARE_OF_ROOM: usize = 2;
 /// The goal of the next proof, relative to the gaps that were met, after one that missed it.
 const STRICTER: f64 = 0.5;
 
@@ -85,6 +90,24 @@ pub struct BlockLimits {
     pub hot_rows: usize,
     /// Whether weights are held in double precision.
     pub double: bool,
+}
+
+/// Share of the memory, and of the rows, that hot rows may have; copies of a hot row's cells and numbers a class, when it is worked on.
+const SHARE: u64 = 4;
+const OF_ROWS: f64 = 0.15;
+const COPIES: u64 = 5;
+const NUMBERS: u64 = 64;
+const HEAD: u64 = 256;
+
+/// Hot rows, at most, of `n_train` rows to train on of a folder, in a run that may take so many bytes of memory.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+pub fn hot_rows(manifest: &Manifest, n_train: usize, memory: u64) -> usize {
+    let all = (manifest.rows(DataPart::Train) + manifest.rows(DataPart::Test)).max(1);
+    let cells = manifest.in_memory() / all;
+    let row = COPIES * cells + NUMBERS * manifest.class_names.len() as u64 + HEAD;
+    let fitting = memory / SHARE / row;
+    (fitting as usize).min((OF_ROWS * n_train as f64).ceil() as usize)
 }
 
 /// Result of a run over blocks.
@@ -339,16 +362,32 @@ impl<'s> BlockRun<'s> {
         if let Some(cells) = &answer.cells {
             self.hot.welcome(block, &contribution.offers, cells);
         }
-        let own = Order { weights: self.weights.clone(), passes: HOT_PASSES, quota: 0, ..order };
+        let own = Order { weights: self.weights.clone(), passes: self.hot_passes(n_rows), quota: 0, ..order };
         if let Some(hot) = self.hot.work(setting, &own)? {
             self.add(&hot.delta);
             self.visits += hot.visited;
         }
         self.hot.count_calm(own.tolerance);
-        for (home, rows) in self.hot.farewell(CALM, self.returned.len(), setting.n_classes).into_iter().enumerate() {
+        for (home, rows) in
+            self.hot.farewell(self.calm(), self.returned.len(), setting.n_classes).into_iter().enumerate()
+        {
             self.returned[home].extend(rows);
         }
         Ok(Bounds { primal: contribution.loss, gap: contribution.gap })
+    }
+
+    /// Passes over the hot rows after a block.
+    #[allow(clippy::cast_possible_truncation)]
+    fn hot_passes(&self, n_rows: usize) -> u32 {
+        let as_many = PASSES as usize * n_rows / self.hot.len().max(1);
+        as_many.clamp(*HOT_PASSES.start(), *HOT_PASSES.end()) as u32
+    }
+
+    /// Rounds after which a calm row goes home.
+    #[allow(clippy::cast_precision_loss)]
+    fn calm(&self) -> u8 {
+        let is_little = self.hot.len() as f64 > LITTLE_ROOM * self.limits.hot_rows as f64;
+        if is_little { CALM_IN_LITTLE_ROOM } else { CALM }
     }
 
     fn add(&mut self, delta: &[f64]) {
@@ -405,6 +444,6 @@ impl<'s> BlockRun<'s> {
     }
 }
 
-pub(super) fn source<'a>(setting: &'a Setting, rows: &'a SelectedRows) -> Source<'a> {
+pub(in crate::solver) fn source<'a>(setting: &'a Setting, rows: &'a SelectedRows) -> Source<'a> {
     Source { features: &rows.features, labels: &rows.labels, scaler: &setting.scaler, weights: Some(&rows.weights) }
 }

@@ -5,7 +5,8 @@ use super::conclusion::combine;
 use super::hot::Setting;
 use super::messages::PartProof;
 use super::part::{PartVariables, prove_rows};
-use crate::model::BiasRule;
+use crate::evaluation::{self, Evaluation};
+use crate::model::{BiasRule, Scorer};
 use crate::solver::dual::certificate::{Proof, slopes};
 use crate::solver::{Certificate, Fit, Observer, SolveError};
 use std::time::{Duration, Instant};
@@ -25,8 +26,7 @@ pub fn certify_blocks(
     observer: &mut dyn Observer,
 ) -> Result<Proof, SolveError> {
     let start = Instant::now();
-    let weights = ordered(setting, weight, bias);
-    let (own, theta) = own_bound(setting, store, &weights, (weight, bias))?;
+    let (own, theta, _) = own_bound(setting, store, (weight, bias), true)?;
     scale(store, theta)?;
     let solved = solve_blocks(setting, limits, store, observer)?;
     let BlockOutcome { outcome, stop, passes, visits, .. } = solved;
@@ -50,6 +50,49 @@ pub fn certify_blocks(
     Ok(Proof { own, theta, fit, tightened: Certificate::proved(own.primal, at_most.max(own.primal), better)? })
 }
 
+/// The objective of weights `[n_features, n_classes]` and a bias, the predictions for the rows, and the bound that the scores give, in one pass over
+/// the blocks: 0 without a regulariser, or with a bias that is not regularised.
+///
+/// # Errors
+/// [`SolveError::Storage`], [`SolveError::NotFinite`].
+pub fn measure_blocks(
+    setting: &Setting,
+    store: &mut dyn BlockStore,
+    weight: &[f64],
+    bias: Option<&[f64]>,
+) -> Result<(Certificate, Evaluation), SolveError> {
+    let objective = &setting.objective;
+    if objective.lambda > 0.0 && objective.bias != BiasRule::Free {
+        let zero = vec![0.0; setting.n_classes];
+        let weights = (weight, bias.unwrap_or(&zero));
+        let (certificate, _, evaluation) = own_bound(setting, store, weights, false)?;
+        return Ok((certificate, evaluation));
+    }
+    let mut all: Option<Evaluation> = None;
+    for block in 0..store.n_blocks() {
+        let rows = store.read(block, (block + 1 < store.n_blocks()).then_some(block + 1))?;
+        let indices: Vec<u32> = (0..).take(rows.len()).collect();
+        let source = source(setting, &rows);
+        let scorer = Scorer::new(weight, bias, source.scaler, setting.n_classes);
+        let own = evaluation::of_scorer(Some(&objective.loss), &scorer, source, &indices, &[]);
+        #[allow(clippy::cast_precision_loss)]
+        let share = indices.len() as f64 / setting.n_train as f64;
+        let of = |loss: f64| if indices.is_empty() { 0.0 } else { share * loss };
+        let own = Evaluation { data_loss: of(own.data_loss), data_loss_at_most: of(own.data_loss_at_most), ..own };
+        match &mut all {
+            None => all = Some(own),
+            Some(all) => {
+                all.data_loss += own.data_loss;
+                all.data_loss_at_most += own.data_loss_at_most;
+                all.confusion.merge(&own.confusion);
+            }
+        }
+    }
+    let Some(evaluation) = all else { return Err(SolveError::Storage("there are no rows".into())) };
+    let measured = objective.with_loss(evaluation, weight, bias);
+    Ok((Certificate::proved(measured.value, measured.at_most, 0.0)?, measured.evaluation))
+}
+
 /// Weights in the form of [`super::Order`].
 fn ordered(setting: &Setting, weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let scale = match setting.objective.bias {
@@ -59,13 +102,15 @@ fn ordered(setting: &Setting, weight: &[f64], bias: &[f64]) -> Vec<f64> {
     weight.iter().copied().chain(bias.iter().map(|b| b / scale)).collect()
 }
 
-/// The bound that the scores of weights give, with θ; their subgradients are kept as the variables of the blocks.
+/// The bound that the scores of weights give, with θ and the predictions; their subgradients are kept as the variables of the blocks where
+/// that is wanted.
 fn own_bound(
     setting: &Setting,
     store: &mut dyn BlockStore,
-    weights: &[f64],
     (weight, bias): (&[f64], &[f64]),
-) -> Result<(Certificate, f64), SolveError> {
+    keep: bool,
+) -> Result<(Certificate, f64, Evaluation), SolveError> {
+    let weights = &ordered(setting, weight, bias);
     let (n_blocks, k) = (store.n_blocks(), setting.n_classes);
     let mut all: Option<PartProof> = None;
     for block in 0..n_blocks {
@@ -80,11 +125,13 @@ fn own_bound(
             None => all = Some(own),
             Some(all) => all.merge(own),
         }
-        store.keep(block, &PartVariables::of(indices.clone(), a))?;
+        if keep {
+            store.keep(block, &PartVariables::of(indices.clone(), a))?;
+        }
     }
     let Some(all) = all else { return Err(SolveError::Storage("there are no rows".into())) };
     let (measured, bound) = combine(setting, all, n_blocks, weights);
-    Ok((Certificate::proved(measured.value, measured.at_most, bound.dual)?, bound.theta))
+    Ok((Certificate::proved(measured.value, measured.at_most, bound.dual)?, bound.theta, measured.evaluation))
 }
 
 /// Multiplies all variables by θ.

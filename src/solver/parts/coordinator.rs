@@ -2,7 +2,7 @@
 
 use super::hot::{HotRows, Setting};
 use super::messages::{Answer, Contribution, Order, ProofOrder, Returned};
-use super::part::split_weights;
+use super::part::{PartVariables, split_weights};
 use crate::evaluation::Evaluation;
 use crate::solver::dual::state::Bounds;
 use crate::solver::{Certificate, SolveError};
@@ -351,6 +351,15 @@ impl Coordinator {
         let mut away = self.hot.of_part(part);
         away.extend(self.returned[part].iter().map(|(row, _)| row));
         away
+    }
+
+    /// The variables of those rows.
+    #[must_use]
+    pub fn variables_away(&self, part: usize) -> PartVariables {
+        let hot = self.hot.list(self.setting.n_classes).into_iter().filter(|(home, _)| *home == part);
+        let all = hot.map(|(_, hot)| (hot.row, hot.a)).chain(self.returned[part].iter().cloned());
+        let (rows, a): (Vec<u32>, Vec<Vec<f64>>) = all.unzip();
+        PartVariables::of(rows, a.concat())
     }
 }
 

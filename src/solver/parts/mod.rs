@@ -23,8 +23,9 @@ mod messages;
 mod part;
 mod wire;
 
-pub use blocks::{BlockLimits, BlockOutcome, BlockStore, solve_blocks};
-pub use certify::certify_blocks;
+pub(in crate::solver) use blocks::source;
+pub use blocks::{BlockLimits, BlockOutcome, BlockStore, hot_rows, solve_blocks};
+pub use certify::{certify_blocks, measure_blocks};
 pub use coordinator::{Coordinator, Limits, Outcome, Progress, Request};
 pub use hot::Setting;
 pub use messages::{Answer, Answers, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};

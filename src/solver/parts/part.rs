@@ -1,6 +1,7 @@
 //! Some of the training rows: local passes from weights that are not theirs alone.
 
 use super::messages::{Answer, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};
+use crate::data::precision::towards_zero;
 use crate::data::{SelectedRows, packed};
 use crate::evaluation::{self, Evaluation};
 use crate::loss::dual::{Scratch, padded};
@@ -53,6 +54,45 @@ impl PartVariables {
             }
         }
         variables
+    }
+
+    /// A copy to be kept elsewhere: as before the steps of the last round, of rows that are not 0, in single precision, rounded towards 0,
+    /// which leaves variables feasible.
+    #[must_use]
+    pub fn snapshot(&self, n_classes: usize) -> Self {
+        let mut a = self.a.clone();
+        for (&at, before) in self.moved.iter().zip(self.before.chunks_exact(n_classes)) {
+            a[at as usize * n_classes..][..n_classes].copy_from_slice(before);
+        }
+        let mut kept = Self::default();
+        for (row, a) in self.rows.iter().zip(a.chunks_exact(n_classes)) {
+            if a.iter().any(|a| *a != 0.0) {
+                kept.rows.push(*row);
+                kept.a.extend(a.iter().map(|a| f64::from(towards_zero(*a))));
+            }
+        }
+        kept
+    }
+
+    /// The same in single precision, rounded as a [snapshot](Self::snapshot) is.
+    #[must_use]
+    pub fn in_single(&self) -> Self {
+        let single = |a: &[f64]| a.iter().map(|a| f64::from(towards_zero(*a))).collect();
+        let (rows, moved) = (self.rows.clone(), self.moved.clone());
+        Self { rows, a: single(&self.a), moved, before: single(&self.before) }
+    }
+
+    /// With the variables of rows that these do not have, from others.
+    #[must_use]
+    pub fn filled(&self, others: &Self, n_classes: usize) -> Self {
+        let mut all = self.clone();
+        let known: std::collections::HashSet<u32> = self.rows.iter().copied().collect();
+        for (row, a) in others.rows.iter().zip(others.a.chunks_exact(n_classes)).filter(|(row, _)| !known.contains(row))
+        {
+            all.rows.push(*row);
+            all.a.extend_from_slice(a);
+        }
+        all
     }
 
     /// The variables of some rows, `[rows, n_classes]`.

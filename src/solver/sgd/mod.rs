@@ -12,6 +12,7 @@
 //! batch is compared with Burn's autodiff (`agreement`).
 
 mod agreement;
+mod blocks;
 pub mod config;
 mod draws;
 mod engine;
@@ -25,6 +26,7 @@ pub mod schedule;
 pub mod stacked;
 
 use super::{Fit, Observer, Problem, SolveError};
+pub use blocks::{BlockInput, solve_blocks};
 pub use config::SgdConfig;
 pub use draws::ESTIMATE_ROWS;
 pub use schedule::Schedule;

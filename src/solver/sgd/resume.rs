@@ -111,7 +111,7 @@ impl SgdRun<'_> {
     }
 
     /// The state to resume from, of a run of one model.
-    fn snapshot(&mut self) -> Result<Option<Snapshot>, SolveError> {
+    pub(super) fn snapshot(&mut self) -> Result<Option<Snapshot>, SolveError> {
         let Some(optimizer) = self.engine.single().map(|single| single.optimizer()) else { return Ok(None) };
         let mut kept = Snapshot::default();
         for (_, parameters) in self.engine.parameters()? {
@@ -138,9 +138,8 @@ impl SgdRun<'_> {
     ///
     /// # Errors
     /// [`SolveError::Snapshot`] when it is not of this problem.
-    pub(super) fn restore(&mut self, observer: &mut dyn Observer) -> Result<(), SolveError> {
+    pub(super) fn restore(&mut self, mut kept: Snapshot) -> Result<(), SolveError> {
         let Some(single) = self.engine.single() else { return Ok(()) };
-        let Some(mut kept) = observer.resume() else { return Ok(()) };
         let parameters = take_parameters(self.problem, &mut kept, "")?;
         let made: u64 = kept.take_one("made")?;
         if made > self.steps {

@@ -42,6 +42,10 @@ pub(super) struct SgdRun<'a> {
     /// Rows of the accuracy estimate.
     estimate: Vec<u32>,
     pub steps: u64,
+    /// The step before which this stretch of the run ends: its last, or that of a visit to a block.
+    until: u64,
+    /// Steps of an epoch, where they are not those of the rows of the problem.
+    per_epoch: Option<u64>,
     pub made: u64,
     stop: StopReason,
     pub solving: Duration,
@@ -69,6 +73,7 @@ impl<'a> SgdRun<'a> {
         members: &'a [Member],
         engine: Box<dyn Engine + 'a>,
     ) -> Self {
+        let steps = config.total_steps(problem.train.len());
         Self {
             config,
             problem,
@@ -76,7 +81,9 @@ impl<'a> SgdRun<'a> {
             engine,
             states: vec![MemberState::default(); members.len()],
             estimate: draws::estimate_rows(problem),
-            steps: config.total_steps(problem.train.len()),
+            steps,
+            until: steps,
+            per_epoch: None,
             made: 0,
             stop: StopReason::Finished,
             solving: Duration::ZERO,
@@ -86,20 +93,39 @@ impl<'a> SgdRun<'a> {
         }
     }
 
+    /// As a visit of a run of `steps` in all, `per_epoch` of which are an epoch, that ends before step `until`. Accuracies are not measured.
+    pub fn visit(self, steps: u64, per_epoch: u64, until: u64) -> Self {
+        Self { steps, until, per_epoch: Some(per_epoch), estimate: Vec::new(), ..self }
+    }
+
     /// All of the run.
     pub fn train(mut self, observer: &mut dyn Observer) -> Result<Vec<MemberFit>, SolveError> {
         let (config, problem) = (self.config, self.problem);
         let mut sampler = Sampler::new(problem.train, config.sampling, config.batch_size.get(), problem.seed);
-        let agreement = agreement::of_first_batch(self.engine.as_mut(), problem, self.members, &sampler)?;
-        let gradient = GradientReport { route: self.engine.route(), agreement };
-        observer.gradient(gradient);
+        let gradient = self.checked(&sampler, observer)?;
         observer.start(self.steps);
         if let Some(text) = self.engine.notice() {
             observer.warning(&text);
         }
-        self.restore(observer)?;
+        if let Some(kept) = self.engine.single().and_then(|_| observer.resume()) {
+            self.restore(kept)?;
+        }
         sampler.skip(self.made);
-        let left = self.steps - self.made;
+        self.make_steps(sampler, observer)?;
+        self.outcome(gradient)
+    }
+
+    /// The gradient of the first batch, compared with autodiff.
+    pub fn checked(&mut self, sampler: &Sampler, observer: &mut dyn Observer) -> Result<GradientReport, SolveError> {
+        let agreement = agreement::of_first_batch(self.engine.as_mut(), self.problem, self.members, sampler)?;
+        let gradient = GradientReport { route: self.engine.route(), agreement };
+        observer.gradient(gradient);
+        Ok(gradient)
+    }
+
+    /// The steps that are left, on batches of a sampler.
+    pub fn make_steps(&mut self, sampler: Sampler, observer: &mut dyn Observer) -> Result<(), SolveError> {
+        let (problem, left) = (self.problem, self.until.saturating_sub(self.made));
         if self.engine.reads_in_place() && problem.device.name.backend.is_cpu() {
             // In a thread of the pool, so that the others join each step.
             rayon::scope(|_| self.descend(&mut feed::inline(sampler), observer))?;
@@ -111,7 +137,23 @@ impl<'a> SgdRun<'a> {
                 None => self.descend(&mut feed::inline(sampler), observer),
             })?;
         }
-        self.outcome(gradient)
+        Ok(())
+    }
+
+    /// Whether no step is to follow.
+    pub fn is_over(&self) -> bool {
+        self.made == self.steps
+            || self.stop != StopReason::Finished
+            || self.states.iter().all(|state| state.lost.is_some())
+    }
+
+    /// Passes over the rows after so many steps.
+    #[allow(clippy::cast_precision_loss)]
+    fn epochs_after(&self, steps: u64) -> f64 {
+        match self.per_epoch {
+            Some(per_epoch) => steps as f64 / per_epoch as f64,
+            None => self.config.epochs_after(steps, self.problem.train.len()),
+        }
     }
 
     /// Makes the steps.
@@ -120,9 +162,9 @@ impl<'a> SgdRun<'a> {
         feed: &mut dyn Iterator<Item = StepRows>,
         observer: &mut dyn Observer,
     ) -> Result<(), SolveError> {
-        let (config, n) = (self.config, self.problem.train.len());
+        let config = self.config;
         self.clock = Instant::now();
-        while self.made < self.steps {
+        while self.made < self.until {
             let (before, end) = (self.made, self.round_end());
             let drawn = feed.take(usize::try_from(end - before).unwrap_or(usize::MAX));
             let step = |(drawn, step)| Step { drawn, factor: config.rate_factor(step, self.steps) };
@@ -137,7 +179,7 @@ impl<'a> SgdRun<'a> {
                 self.tell_weights(observer)?;
             }
             let last = self.made == self.steps;
-            let epoch_ends = config.epochs_after(before, n).floor() < config.epochs_after(end, n).floor();
+            let epoch_ends = self.epochs_after(before).floor() < self.epochs_after(end).floor();
             let enough = (epoch_ends || last) && self.log_accuracies(observer)?;
             observer.step(self.made);
             if enough && !last {
@@ -154,7 +196,7 @@ impl<'a> SgdRun<'a> {
 
     /// The next step at which the engine returns: after each logged one, and after as many as it makes at once.
     fn round_end(&self) -> u64 {
-        let most = self.steps.min(self.made + self.engine.stride());
+        let most = self.until.min(self.made + self.engine.stride());
         let logged = |step: &u64| self.config.is_logged(*step, self.steps);
         (self.made..most).find(logged).map_or(most, |step| step + 1)
     }
@@ -197,14 +239,17 @@ impl<'a> SgdRun<'a> {
 
     /// A logged moment without its numbers.
     fn entry(&self, step: u64, seconds: f64) -> LogEntry {
-        let epoch = self.config.epochs_after(step, self.problem.train.len());
+        let epoch = self.epochs_after(step);
         LogEntry { step, epoch, loss: None, train_accuracy: None, validation_accuracy: None, seconds }
     }
 
     /// Measures and logs the accuracies of a run alone, where they are watched, outside the solver's clock; true when early
     /// stopping has seen enough.
     fn log_accuracies(&mut self, observer: &mut dyn Observer) -> Result<bool, SolveError> {
-        if self.engine.single().is_none() || !(self.best.is_some() || observer.wants_accuracies()) {
+        if self.engine.single().is_none()
+            || self.per_epoch.is_some()
+            || !(self.best.is_some() || observer.wants_accuracies())
+        {
             return Ok(false);
         }
         self.pause()?;
@@ -234,7 +279,7 @@ impl<'a> SgdRun<'a> {
     }
 
     /// The results in the order of the members.
-    fn outcome(mut self, gradient: GradientReport) -> Result<Vec<MemberFit>, SolveError> {
+    pub fn outcome(mut self, gradient: GradientReport) -> Result<Vec<MemberFit>, SolveError> {
         let mut found: Vec<Option<Parameters>> = vec![None; self.members.len()];
         let mut best_step = None;
         if let Some((step, best)) = self.best.take().and_then(BestState::into_best) {
@@ -261,7 +306,7 @@ impl<'a> SgdRun<'a> {
                 weight: wide(weight),
                 bias: bias.map(wide),
                 steps,
-                epochs: self.config.epochs_after(steps, self.problem.train.len()),
+                epochs: self.epochs_after(steps),
                 stop,
                 solve: self.solving / n,
                 evaluate: self.evaluating / n,

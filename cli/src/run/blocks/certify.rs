@@ -2,7 +2,7 @@
 
 use super::rows::BlockData;
 use super::store::DiskStore;
-use super::train::hot_rows;
+use super::train::room;
 use crate::config::LoadedConfig;
 use crate::data::blocks::BlockFolder;
 use crate::device;
@@ -81,7 +81,7 @@ pub fn certify(
         gap: effort.gap.get(),
         passes: effort.epochs.get() as u64 + PROOFS,
         seconds: None,
-        hot_rows: hot_rows(&data),
+        hot_rows: room(&data),
         double: false,
     };
     let scratch = ScratchFolder::make()?;

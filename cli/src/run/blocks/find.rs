@@ -7,6 +7,7 @@ use crate::format::{BlocksConfig, DataConfig, DataError, limit};
 use crate::model::BiasRule;
 use crate::run::RunError;
 use crate::solver::SolverConfig;
+use crate::solver::sgd::sampler::Sampling;
 use std::path::Path;
 
 /// Data that do not fit into memory.
@@ -44,6 +45,10 @@ fn is_exact(config: &LoadedConfig) -> bool {
     matches!(config.run.solver, SolverConfig::Dual(_))
 }
 
+fn is_descent(config: &LoadedConfig) -> bool {
+    matches!(config.run.solver, SolverConfig::Sgd(_))
+}
+
 /// A folder of blocks that is measured block by block.
 ///
 /// # Errors
@@ -56,10 +61,10 @@ pub fn of_model(dir: &Path) -> Result<Option<BlockFolder>, RunError> {
     Ok((folder.manifest().in_memory() > limit::get()).then_some(folder))
 }
 
-/// Whether the data of the exact solver could not be read for want of memory, so that packing them helps.
+/// Whether the data of a solver that reads blocks could not be read for want of memory, so that packing them helps.
 #[must_use]
 pub fn is_too_large(config: &LoadedConfig, error: &RunError) -> bool {
-    is_exact(config) && matches!(error, RunError::Data(error) if error.is_of_memory())
+    (is_exact(config) || is_descent(config)) && matches!(error, RunError::Data(error) if error.is_of_memory())
 }
 
 /// Refuses what needs all rows in memory.
@@ -76,11 +81,19 @@ pub fn check(config: &LoadedConfig) -> Result<(), ConfigError> {
         );
         Err(ConfigError::new(&config.file, problem).with_hint(hint))
     };
-    if !is_exact(config) {
+    if let SolverConfig::Sgd(solver) = &run.solver {
+        if solver.sampling == Sampling::WithReplacement {
+            return refused("`sampling = \"with-replacement\"`", "leave it out: blocks and their rows are shuffled");
+        }
+        if run.early_stopping.is_some() {
+            return refused("[early_stopping]", "leave it out, and make fewer `epochs`");
+        }
+    } else if !is_exact(config) {
         let solver = format!("[solver.{}]", run.solver.name());
-        return refused(&solver, "[solver.dual] trains from the disk, block by block; `--memory` sets the limit");
+        let hint = "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit";
+        return refused(&solver, hint);
     }
-    if run.preprocess.bias_rule() == BiasRule::Free {
+    if is_exact(config) && run.preprocess.bias_rule() == BiasRule::Free {
         return refused("`bias = \"free\"`", "set `bias = \"regularised\"` or `bias = \"none\"` in [preprocess]");
     }
     if run.calibration.method != Calibration::None {

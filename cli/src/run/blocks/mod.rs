@@ -4,10 +4,13 @@
 //! packed under the run folder first. Everything that a whole data set would have to be in memory for is refused with a sentence.
 
 mod certify;
+mod descent;
 mod find;
+mod forecast;
 mod measure;
 mod path;
 mod reader;
+mod recorder;
 mod rows;
 mod sidecar;
 mod state;
@@ -16,6 +19,7 @@ mod train;
 
 pub use certify::certify;
 pub use find::{LargeData, check, find, is_too_large, of_model};
+pub use forecast::{BlockForecast, forecast};
 pub use measure::{BlockRows, evaluate};
 pub use rows::BlockData;
 pub use state::{go_on, pack_under, start, sweep};

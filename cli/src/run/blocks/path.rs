@@ -29,8 +29,9 @@ pub(super) fn train(
         let c = strength.c.unwrap_or(f64::INFINITY);
         observer.stage(&format!("C = {c}"));
         let mut solved = run.solve(strength, folder, observer)?;
-        solved.model.save(&folder.path_model(c)?)?;
-        measure(run.data, &solved.model, solved.confusion.clone(), &mut solved.result)?;
+        let Some(model) = &solved.model else { unreachable!("the exact solver does not diverge") };
+        model.save(&folder.path_model(c)?)?;
+        measure(run.data, model, solved.confusion.clone(), &mut solved.result)?;
         points.push(PathPoint::of(&solved.result));
         folder.write_path(&points)?;
         let before = newest.take().and_then(|before| before.result.blocks);

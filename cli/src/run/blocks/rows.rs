@@ -135,6 +135,11 @@ impl BlockData {
         (sum(train), sum(validation), own + sum(held) - sum(validation))
     }
 
+    /// Rows of each block to train on.
+    pub(super) fn train_rows(&self) -> Vec<usize> {
+        self.shares.train.iter().map(|&rows| usize::try_from(rows).unwrap_or(usize::MAX)).collect()
+    }
+
     /// Rows of a block.
     #[allow(clippy::cast_possible_truncation)]
     pub(super) fn range(&self, block: usize, held: Held) -> Range<u32> {

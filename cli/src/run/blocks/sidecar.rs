@@ -6,6 +6,7 @@
 //! Of the rows of a block the words are their indices, of hot rows their block and index. Numbers of four bytes are rounded towards zero, which
 //! leaves variables feasible. Written under a temporary name and renamed when whole.
 
+use crate::data::precision::towards_zero;
 use crate::durable;
 use crate::run::record::{RecordError, failed};
 use std::fs::File;
@@ -24,13 +25,6 @@ pub(super) struct Sidecar {
     pub rows: Vec<u32>,
     /// `[rows, classes]`
     pub a: Vec<f64>,
-}
-
-/// The single-precision number next to `x` that is no further from zero.
-#[allow(clippy::cast_possible_truncation)]
-fn towards_zero(x: f64) -> f32 {
-    let near = x as f32;
-    if f64::from(near).abs() > x.abs() { f32::from_bits(near.to_bits() - 1) } else { near }
 }
 
 #[allow(clippy::cast_possible_truncation)]

@@ -12,8 +12,9 @@ use crate::run::checkpoint::{Checkpoint, Identity, Shelf};
 use crate::run::folder::{BLOCKS, DUAL, read_text};
 use crate::run::pack::{Tell, pack};
 use crate::run::record::{RecordError, RunFolder, failed};
+use crate::run::resume::same_config;
 use crate::run::{RunError, folder};
-use crate::solver::Snapshot;
+use crate::solver::{Snapshot, SolverConfig};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -57,25 +58,39 @@ pub fn start(path: &Path, config: &LoadedConfig, force: bool) -> Result<RunFolde
     Ok(RunFolder::create(path, &config.text, force)?)
 }
 
-/// Goes on with the run in a folder, whose configuration was compared before; `None` where it has kept nothing.
+/// Goes on with the run in a folder, from its newest checkpoint where it has some; `None` where it has kept nothing. With remarks for the user.
 ///
 /// # Errors
-/// [`RecordError::Busy`] when another process is writing it, [`RecordError::Io`] when it cannot be written.
-pub fn go_on(path: &Path, config: &LoadedConfig) -> Result<Option<RunFolder>, RunError> {
+/// [`RecordError::Busy`] when another process is writing it, [`RecordError::Io`] when it cannot be written, [`RecordError::Differs`] when it is
+/// another run, [`RecordError::Content`] when no checkpoint can be read.
+pub fn go_on(path: &Path, config: &LoadedConfig) -> Result<Option<(RunFolder, Vec<String>)>, RunError> {
     let Some(State { name, .. }) = standing(path) else { return Ok(None) };
+    let mut shelf = Shelf::of(path);
+    if !shelf.is_empty() {
+        let (checkpoint, file, mut notes) = shelf.newest()?;
+        same_config(path, &checkpoint.identity.config, config)?;
+        notes.push(format!("resuming from {} (step {})", file.display(), checkpoint.progress));
+        return Ok(Some((RunFolder::go_on(path, &config.text, shelf, checkpoint)?, notes)));
+    }
     let mut snapshot = Snapshot::default();
-    for file in ["metrics.csv", "bounds.csv", "metrics.jsonl"] {
+    let is_exact = matches!(config.run.solver, SolverConfig::Dual(_));
+    // Without a checkpoint gradients begin anew.
+    for file in ["metrics.csv", "bounds.csv", "metrics.jsonl"].into_iter().filter(|_| is_exact) {
         // The last line may be half written.
         if let Some(mut rows) = folder::read(path, file)? {
             rows.truncate(rows.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1));
             snapshot.put(file, rows);
         }
     }
+    let note = match is_exact {
+        true => "resuming from the variables that the run has kept",
+        false => "there is no checkpoint, the run begins, on the blocks that it has",
+    };
     let blank = String::new;
     let identity =
         Identity { name, config: config.text.clone(), data: blank(), shape: blank(), device: blank(), threads: 0 };
     let checkpoint = Checkpoint { identity, progress: 0, snapshot };
-    Ok(Some(RunFolder::go_on(path, &config.text, Shelf::of(path), checkpoint)?))
+    Ok(Some((RunFolder::go_on(path, &config.text, shelf, checkpoint)?, vec![note.into()])))
 }
 
 /// The blocks of a run: those that it was given, those that it has packed before it was ended, or those that it packs now; `None` where

@@ -49,6 +49,14 @@ impl BlockStore for Blocks<'_> {
     fn keep_hot(&mut self, _: &[(usize, HotRow)]) -> Result<(), SolveError> {
         Ok(())
     }
+
+    fn point(&mut self, _: Option<usize>) -> Result<Option<Vec<f64>>, SolveError> {
+        Ok(None)
+    }
+
+    fn keep_point(&mut self, _: Option<usize>, _: &[f64]) -> Result<(), SolveError> {
+        Ok(())
+    }
 }
 
 const GOALS: [f64; 3] = [1e-2, 1e-3, 1e-4];
@@ -131,7 +139,17 @@ fn main() {
                     let blocks = deal(count.parse().expect("a number of blocks"));
                     let variables = vec![None; blocks.len()];
                     let mut store = Blocks { source, blocks, variables };
-                    let limits = BlockLimits { gap, passes: 100, seconds: None, hot_rows: 3 * n / 20, double: false };
+                    // Of ascent alone.
+                    let (hot_rows, memory) = (3 * n / 20, 0.0);
+                    let limits = BlockLimits {
+                        gap,
+                        passes: 100,
+                        seconds: None,
+                        hot_rows,
+                        double: false,
+                        memory,
+                        interior: false,
+                    };
                     let run = solve_blocks(&setting, limits, &mut store, &mut ()).expect("a run");
                     if run.outcome.certificate.relative_gap <= gap {
                         passes[at] = Some(run.passes + run.proofs);

@@ -667,8 +667,6 @@ class PartsClassifier(LinearClassifier):
         model.n_jobs = 1
         model.hot_rows, model.snapshot_rounds = self.hot_rows, self.snapshot_rounds
         # Options are looked at before the rows.
-        if self.bias == "free":
-            raise ValueError('bias: found "free", which rows in parts cannot have, expected "regularised" or "none"')
         model._options(None, False)
         run = Run(transport)
         plan = run.prepare(model, classes)

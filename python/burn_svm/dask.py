@@ -229,7 +229,9 @@ class SVMClassifier(PartsClassifier):
     ----------
     loss, power, C, margin, smoothing, k, costs, bias_scale, class_weight, tol, center, scale, random_state
         As of :class:`burn_svm.SVMClassifier`; ``class_weight="balanced"`` by the weights of all rows.
-    bias : {"regularised", "none"}, default="regularised"
+    bias : {"regularised", "free", "none"}, default="regularised"
+        As of :class:`burn_svm.SVMClassifier`. A free one needs few features: the interior point method solves a system of features times classes,
+        5,000 at most.
     max_iter : int, optional
         Rounds, at most; 1000 by default.
     hot_rows : int, optional

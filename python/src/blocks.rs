@@ -79,6 +79,10 @@ impl FolderStore<'_> {
     fn file(&self, block: usize) -> PathBuf {
         self.variables.join(format!("block-{block:05}.dual"))
     }
+
+    fn point_file(&self, block: Option<usize>) -> PathBuf {
+        self.variables.join(block.map_or_else(|| "point".into(), |block| format!("point-{block:05}")))
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> SolveError {
@@ -126,6 +130,21 @@ impl BlockStore for FolderStore<'_> {
     fn keep_hot(&mut self, _: &[(usize, HotRow)]) -> Result<(), SolveError> {
         Ok(())
     }
+
+    fn point(&mut self, block: Option<usize>) -> Result<Option<Vec<f64>>, SolveError> {
+        let file = self.point_file(block);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let bytes = fs::read(&file).map_err(failed)?;
+        Ok(Some(bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()))
+    }
+
+    fn keep_point(&mut self, block: Option<usize>, point: &[f64]) -> Result<(), SolveError> {
+        let bytes: Vec<u8> = point.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let file = self.point_file(block);
+        fs::write(&file, bytes).map_err(|error| failed(format!("{}: {error}", file.display())))
+    }
 }
 
 /// The gap below which variables are kept, and that below which weights are held, in double precision.
@@ -163,6 +182,8 @@ pub fn fit_folder<'py>(
             seconds: None,
             hot_rows: parts::hot_rows(manifest, n, memory),
             double: gap < NARROW,
+            memory: memory as f64 / 2.0,
+            interior: false,
         };
         let (n_classes, single) = (names.len(), gap > FINE);
         let mut store = FolderStore { folder: &folder, ahead: None, variables: &variables, n_classes, single };

@@ -6,7 +6,9 @@ use crate::rows::{Matrix, refused, slice};
 use crate::supervise::supervise;
 use burn_svm::internals::data::batch::Source;
 use burn_svm::internals::data::{Csr, Dense, Features, Moments};
-use burn_svm::internals::solver::parts::{self, Answer, Answers, Limits, Message, Part, Request, Shape};
+use burn_svm::internals::solver::parts::{
+    self, Answer, Answers, Limits, Message, Part, Request, Shape, answer_interior,
+};
 use burn_svm::{ClassIndices, Fraction, Svm};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -188,14 +190,21 @@ fn work(
     if source.features.n_features() != shape.n_features {
         return Err(format!("found rows of {} features, expected {}", source.features.n_features(), shape.n_features));
     }
-    let (Request::Round(_, returned) | Request::Proof(_, returned)) = &request else {
-        return Err("a request: found that all is done, expected work".into());
+    let returned = match &request {
+        Request::Round(_, returned) | Request::Proof(_, returned) => returned.get(place).map(Vec::as_slice),
+        Request::Interior(_) => Some(&[][..]),
+        Request::Done => return Err("a request: found that all is done, expected work".into()),
     };
     let is_of_part = variables.fits(shape)
         && variables.rows().0.iter().all(|&row| (row as usize) < n)
-        && returned.get(place).is_some_and(|returned| returned.iter().all(|(row, _)| (*row as usize) < n));
+        && returned.is_some_and(|returned| returned.iter().all(|(row, _)| (*row as usize) < n));
     if !is_of_part {
         return Err(format!("a request to part {place}: found variables of other rows, expected those of {n} rows"));
+    }
+    if let Request::Interior(order) = &request {
+        let mut after = variables.clone();
+        let answers = answer_interior(&setting.setting, source, order, &mut after).map_err(|e| e.to_string())?;
+        return Ok((after, parts::to_bytes(&answers).map_err(|e| e.to_string())?));
     }
     let train: Vec<u32> = (0..).take(n).collect();
     let problem = setting.setting.problem(source, &train);
@@ -211,7 +220,7 @@ fn work(
                 Answers::Round(vec![answer])
             }
             Request::Proof(order, returned) => Answers::Proof(vec![part.prove(order, &returned[place])]),
-            Request::Done => Answers::Round(Vec::new()),
+            Request::Interior(_) | Request::Done => Answers::Round(Vec::new()),
         };
         Ok((part.variables(), parts::to_bytes(&answers).map_err(|e| e.to_string())?))
     })
@@ -258,7 +267,7 @@ struct Round {
 /// The coordinator of the parts.
 #[pyclass(module = "burn_svm._native")]
 pub struct PartsCoordinator {
-    coordinator: parts::Coordinator,
+    coordinator: parts::Leader,
     n_parts: usize,
     goal: f64,
     /// The request that has not been answered.
@@ -273,16 +282,14 @@ impl PartsCoordinator {
     fn new(setting: PyRef<'_, PartsSetting>, n_parts: usize, gap: f64, rounds: u64, hot_rows: usize) -> PyResult<Self> {
         let goal = Fraction::new(gap).map_err(|e| refused(format!("tol: {e}")))?.get();
         let limits = Limits { gap: goal, rounds, hot_rows, double: false };
-        let coordinator = parts::Coordinator::new(setting.setting.clone(), limits, n_parts);
+        let coordinator = parts::Leader::new(setting.setting.clone(), limits, n_parts);
+        let coordinator = coordinator.map_err(|e| refused(format!("{e}; {}", e.hint())))?;
         Ok(Self { coordinator, n_parts, goal, request: None })
     }
 
     /// Some parts were lost, or those of an earlier coordinator are taken over: W is put together anew. A request without answers is withdrawn.
     fn lost(&mut self) {
-        match self.request.take() {
-            Some(request) => self.coordinator.abandon(request),
-            None => self.coordinator.lost(),
-        }
+        self.coordinator.lost(self.request.take());
     }
 
     /// Ends after the next proof.
@@ -323,16 +330,10 @@ impl PartsCoordinator {
     /// Takes the answers of all parts to the request.
     fn tell(&mut self, py: Python<'_>, setting: PyRef<'_, PartsSetting>, answers: &[u8]) -> PyResult<()> {
         let answers: Answers = setting.read(answers)?;
-        let Self { coordinator, n_parts, request, .. } = self;
-        let n_parts = *n_parts;
-        alone(py, || match (request.take(), answers) {
-            (Some(Request::Round(order, _)), Answers::Round(answers)) if answers.len() == n_parts => {
-                coordinator.tell(&order, answers).map_err(|e| e.to_string())
-            }
-            (Some(Request::Proof(order, _)), Answers::Proof(proofs)) => {
-                coordinator.conclude(&order, proofs).map_err(|e| e.to_string())
-            }
-            _ => Err("answers: found those to another request, expected those of all parts to the last one".into()),
+        let Self { coordinator, request, .. } = self;
+        alone(py, || {
+            let request = request.take().unwrap_or(Request::Done);
+            coordinator.tell(&request, answers).map_err(|e| e.to_string())
         })
     }
 

@@ -51,6 +51,7 @@ def single(X, y, weight=None, **params):
         {"loss": "one_vs_rest", "power": 2, "center": "mean", "scale": "std"},
         {"loss": "top_k", "k": 2, "bias_scale": 3.0, "class_weight": {"ant": 2.0, "bee": 0.5}, "scale": "minmax"},
         {"loss": "weston_watkins", "smoothing": 0.5, "center": "mean"},
+        {"loss": "one_vs_rest", "bias": "free", "class_weight": "balanced"},
     ],
     ids=lambda params: params.get("loss", "default"),
 )
@@ -270,10 +271,22 @@ def test_blocks_that_come_one_after_another():
         burn_svm.SVMClassifier(solver="sgd").fit_blocks(blocks)
 
 
+
+@pytest.mark.parametrize("bias", ["free", "regularised"])
+def test_features_of_any_scale_and_a_free_bias_reach_a_small_gap(bias):
+    X, y, weight = blobs(600, 8)
+    X = ((X + 3) * 10.0 ** np.linspace(-3, 4, 8)).astype(np.float32)
+    alone = burn_svm.SVMClassifier(tol=1e-7, bias=bias).fit(X, y, weight)
+    model = Classifier(tol=1e-6, bias=bias).fit(_parts.LocalTransport(split((X, y, weight), 4, np.argsort(y))))
+    check(model, alone, 1e-6)
+    assert model.rounds_ <= 250
+    blocks = burn_svm.SVMClassifier(tol=1e-6, bias=bias).fit_blocks(split((X, y, weight), 3))
+    check(blocks, alone, 1e-6)
+
+
 @pytest.mark.parametrize(
     ("params", "blocks", "words"),
     [
-        ({"bias": "free"}, None, "bias: found \"free\""),
         ({"class_weight": "even"}, None, "class_weight: found 'even'"),
         ({"tol": 2.0}, None, "2 is out of range"),
         ({"loss": "mean"}, None, "loss: "),

@@ -19,16 +19,17 @@ use burn_svm::{
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::HashMap;
 
 /// Rows around a centre a class, with overlap.
-struct Rows {
-    features: Features<'static>,
-    labels: Vec<u32>,
-    weights: Vec<f32>,
-    n_classes: usize,
+pub(crate) struct Rows {
+    pub features: Features<'static>,
+    pub labels: Vec<u32>,
+    pub weights: Vec<f32>,
+    pub n_classes: usize,
 }
 
-fn rows(n: usize, d: usize, n_classes: usize, sparse: bool) -> Rows {
+pub(crate) fn rows(n: usize, d: usize, n_classes: usize, sparse: bool) -> Rows {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut normal = move || (0..12).map(|_| rng.random_range(0.0f32..1.0)).sum::<f32>() - 6.0;
     let centres: Vec<f32> = (0..n_classes * d).map(|_| 0.7 * normal()).collect();
@@ -48,7 +49,7 @@ fn rows(n: usize, d: usize, n_classes: usize, sparse: bool) -> Rows {
 }
 
 /// The rows of each part: at random, or sorted by label.
-fn deal(labels: &[u32], n_parts: usize, sorted: bool) -> Vec<Vec<u32>> {
+pub(crate) fn deal(labels: &[u32], n_parts: usize, sorted: bool) -> Vec<Vec<u32>> {
     #[allow(clippy::cast_possible_truncation)]
     let mut order: Vec<u32> = (0..labels.len() as u32).collect();
     if sorted {
@@ -105,6 +106,7 @@ fn solve(
         let mut after = Vec::new();
         match request {
             Request::Done => break,
+            Request::Interior(_) => unreachable!("ascent alone"),
             Request::Round(order, returned) => {
                 let mut answers = Vec::new();
                 for (place, returned) in returned.iter().enumerate() {
@@ -132,12 +134,12 @@ fn solve(
 }
 
 /// A message as it arrives.
-fn sent<M: Message>(message: M, shape: Shape) -> M {
+pub(crate) fn sent<M: Message>(message: M, shape: Shape) -> M {
     from_bytes(&to_bytes(&message).unwrap(), shape).unwrap()
 }
 
 /// The answers of all parts, joined on their way.
-fn joined(answers: Vec<Answers>, shape: Shape) -> Answers {
+pub(crate) fn joined(answers: Vec<Answers>, shape: Shape) -> Answers {
     let arrived = answers.into_iter().map(|answer| sent(answer, shape));
     sent(arrived.reduce(|all, other| all.merge(other).unwrap()).unwrap(), shape)
 }
@@ -269,20 +271,30 @@ fn a_run_that_meets_its_limit_ends_with_the_bounds_that_it_has() {
 }
 
 /// Blocks in memory, which counts what is read.
-struct Memory<'r> {
+pub(crate) struct Memory<'r> {
     rows: &'r Rows,
     scaler: &'r Scaler,
     blocks: Vec<Vec<u32>>,
     variables: Vec<Option<PartVariables>>,
     hot: Vec<(usize, HotRow)>,
-    reads: usize,
-    fails_at: usize,
+    pub(crate) points: HashMap<Option<usize>, Vec<f64>>,
+    pub reads: usize,
+    pub fails_at: usize,
 }
 
 impl<'r> Memory<'r> {
-    fn new(rows: &'r Rows, scaler: &'r Scaler, blocks: Vec<Vec<u32>>) -> Self {
+    pub(crate) fn new(rows: &'r Rows, scaler: &'r Scaler, blocks: Vec<Vec<u32>>) -> Self {
         let variables = vec![None; blocks.len()];
-        Self { rows, scaler, blocks, variables, hot: Vec::new(), reads: 0, fails_at: usize::MAX }
+        Self {
+            rows,
+            scaler,
+            blocks,
+            variables,
+            hot: Vec::new(),
+            points: HashMap::new(),
+            reads: 0,
+            fails_at: usize::MAX,
+        }
     }
 }
 
@@ -318,9 +330,18 @@ impl BlockStore for Memory<'_> {
         self.hot = rows.to_vec();
         Ok(())
     }
+
+    fn point(&mut self, block: Option<usize>) -> Result<Option<Vec<f64>>, SolveError> {
+        Ok(self.points.get(&block).cloned())
+    }
+
+    fn keep_point(&mut self, block: Option<usize>, point: &[f64]) -> Result<(), SolveError> {
+        self.points.insert(block, point.to_vec());
+        Ok(())
+    }
 }
 
-fn setting(rows: &Rows, scaler: &Scaler, objective: &Objective) -> Setting {
+pub(crate) fn setting(rows: &Rows, scaler: &Scaler, objective: &Objective) -> Setting {
     Setting {
         objective: objective.clone(),
         scaler: scaler.clone(),
@@ -332,7 +353,15 @@ fn setting(rows: &Rows, scaler: &Scaler, objective: &Objective) -> Setting {
     }
 }
 
-const BLOCK_LIMITS: BlockLimits = BlockLimits { gap: 1e-4, passes: 60, seconds: None, hot_rows: 160, double: false };
+pub(crate) const BLOCK_LIMITS: BlockLimits = BlockLimits {
+    gap: 1e-4,
+    passes: 60,
+    seconds: None,
+    hot_rows: 160,
+    double: false,
+    memory: f64::INFINITY,
+    interior: false,
+};
 
 #[test]
 fn blocks_one_after_another_end_at_the_optimum_of_all_losses() {
@@ -359,7 +388,7 @@ fn blocks_one_after_another_end_at_the_optimum_of_all_losses() {
 }
 
 /// Ends the run after some steps.
-struct Impatient(usize);
+pub(crate) struct Impatient(pub usize);
 
 impl Observer for Impatient {
     fn log(&mut self, _: &LogEntry) {}

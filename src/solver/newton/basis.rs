@@ -10,10 +10,12 @@
 //! A common size without orthogonality is had by the columns divided by their root mean square alone.
 
 use super::rows::LabelRows;
+use crate::data::packed;
 use faer::linalg::matmul::matmul;
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// A column of which less than this share is its own depends on the ones before it.
 const DEPENDENT: f64 = 1e-11;
@@ -31,7 +33,80 @@ pub(super) enum BasisKind {
     Scaled,
 }
 
+/// The map from the columns of a row to its numbers z.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(in crate::solver) struct RowMap {
+    /// Of every column what is taken off, and its root mean square then; 0 for one that is constant.
+    #[serde(with = "packed")]
+    mean: Vec<f64>,
+    #[serde(with = "packed")]
+    scale: Vec<f64>,
+    /// The columns that vary, those of the largest first, and the places among them of those with a number of their own.
+    #[serde(with = "packed")]
+    order: Vec<u32>,
+    #[serde(with = "packed")]
+    kept: Vec<u32>,
+    /// R of those, column after column.
+    #[serde(with = "packed")]
+    factor: Vec<f64>,
+}
+
+impl RowMap {
+    #[allow(clippy::cast_possible_truncation)]
+    fn new(mean: Vec<f64>, scale: Vec<f64>) -> Self {
+        let mut order: Vec<u32> = (0..scale.len() as u32).filter(|&j| scale[j as usize] > 0.0).collect();
+        order.sort_by(|&a, &b| scale[b as usize].total_cmp(&scale[a as usize]));
+        Self { mean, scale, order, kept: Vec::new(), factor: Vec::new() }
+    }
+
+    /// The columns that vary, in their order.
+    fn columns(&self) -> impl Iterator<Item = usize> + Clone + '_ {
+        self.order.iter().map(|&j| j as usize)
+    }
+
+    /// Columns of a row, and its numbers.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.mean.len(), self.kept.len().max(1))
+    }
+
+    /// Whether its parts fit each other.
+    pub(super) fn is_whole(&self) -> bool {
+        let (width, rank, all) = (self.mean.len(), self.kept.len(), self.order.len());
+        self.scale.len() == width
+            && self.order.iter().all(|&j| (j as usize) < width)
+            && self.kept.iter().all(|&at| (at as usize) < all)
+            && rank.checked_mul(rank) == Some(self.factor.len())
+    }
+
+    /// Puts the numbers z in the place of the columns of some rows.
+    pub(super) fn apply(&self, rows: &mut LabelRows) {
+        self.pick(rows);
+        self.solve(rows);
+    }
+
+    /// Keeps the columns that vary, of a common size, without their mean.
+    fn pick(&self, rows: &mut LabelRows) {
+        let of = |j: usize| rows.column(j).iter().map(move |x| (x - self.mean[j]) / self.scale[j]);
+        rows.columns = self.columns().flat_map(of).collect();
+    }
+
+    /// Z = X R⁻¹ of columns that were picked; without one that varies, a number that is 0 throughout.
+    fn solve(&self, rows: &mut LabelRows) {
+        let (n, rank) = (rows.rows.len(), self.kept.len());
+        if rank == 0 {
+            rows.columns = vec![0.0; n];
+            return;
+        }
+        let mut columns: Vec<f64> = self.kept.iter().flat_map(|&at| rows.column(at as usize)).copied().collect();
+        let factor = MatRef::from_column_major_slice(&self.factor, rank, rank);
+        let cells = MatMut::from_column_major_slice_mut(&mut columns, n, rank);
+        solve_lower_triangular_in_place(factor.transpose(), cells.transpose_mut(), Par::Seq);
+        rows.columns = columns;
+    }
+}
+
 /// See the module's documentation.
+#[derive(Debug)]
 pub(super) struct Basis {
     pub rank: usize,
     mean: Vec<f64>,
@@ -55,48 +130,78 @@ impl Basis {
         let scale: Vec<f64> = (0..width)
             .map(|j| {
                 let (own, whole) = (moment(j, &|x| (x - mean[j]).powi(2)).sqrt(), moment(j, &|x| x * x).sqrt());
-                if own.is_finite() && own > CONSTANT * whole { own } else { 0.0 }
+                size(own, whole)
             })
             .collect();
-        let mut order: Vec<usize> = (0..width).filter(|&j| scale[j] > 0.0).collect();
-        order.sort_by(|&a, &b| scale[b].total_cmp(&scale[a]));
-        parts.par_iter_mut().for_each(|part| part.pick(&order, &mean, &scale));
-        if kind == BasisKind::Scaled && !order.is_empty() && order.len() as f64 <= n {
-            return Self::scaled(width, mean, &order, &scale);
+        let map = RowMap::new(mean, scale);
+        parts.par_iter_mut().for_each(|part| map.pick(part));
+        if kind == BasisKind::Scaled && !map.order.is_empty() && map.order.len() as f64 <= n {
+            return Self::scaled(map);
         }
-        let (kept, coefficients) = independent(&triangle(parts, order.len()), n.sqrt());
-        let rank = kept.len();
-        let factor = Mat::from_fn(rank, rank, |i, j| coefficients[(i, kept[j])]);
-        parts.par_iter_mut().for_each(|part| part.solve(&kept, &factor));
+        let triangle = triangle(parts, map.order.len());
+        let (basis, map) = Self::orthogonal(map, &triangle, n.sqrt());
+        parts.par_iter_mut().for_each(|part| map.solve(part));
+        basis
+    }
+
+    /// Of `n` rows of which [`triangle`] is known, with a column of ones in front where their mean is to be taken off.
+    pub fn of_triangle(triangle: MatRef<'_, f64>, n: f64, centred: bool) -> (Self, RowMap) {
+        let first = usize::from(centred);
+        let width = triangle.ncols() - first;
+        let length = |j: usize, from: usize| {
+            let below = (from..triangle.nrows()).map(|i| triangle[(i, j + first)].powi(2));
+            (below.sum::<f64>() / n).sqrt()
+        };
+        let mean = |j: usize| if centred { triangle[(0, j + first)] / triangle[(0, 0)] } else { 0.0 };
+        let scale = (0..width).map(|j| size(length(j, first), length(j, 0))).collect();
+        let map = RowMap::new((0..width).map(mean).collect(), scale);
+        let picked = Mat::from_fn(triangle.nrows().saturating_sub(first), map.order.len(), |i, at| {
+            let j = map.order[at] as usize;
+            triangle[(i + first, j + first)] / map.scale[j]
+        });
+        Self::orthogonal(map, &picked, n.sqrt())
+    }
+
+    /// Of columns that were picked, by their R.
+    #[allow(clippy::cast_possible_truncation)]
+    fn orthogonal(map: RowMap, triangle: &Mat<f64>, length: f64) -> (Self, RowMap) {
+        let (kept, coefficients) = independent(triangle, length);
+        let (rank, width) = (kept.len(), map.mean.len());
+        let mean = map.mean.clone();
         if rank == 0 {
-            // Without a feature that varies: a number that is 0 throughout.
-            parts.iter_mut().for_each(|part| part.columns = vec![0.0; part.rows.len()]);
             let (none, one) = (Mat::zeros(width, 1), Mat::identity(1, 1));
-            return Self { rank: 1, mean, expand: none.clone(), lift: none, penalty: one };
+            return (Self { rank: 1, mean, expand: none.clone(), lift: none, penalty: one }, map);
         }
+        let factor = Mat::from_fn(rank, rank, |i, j| coefficients[(i, kept[j])]);
+        let order: Vec<usize> = map.columns().collect();
         let mut expand = Mat::<f64>::zeros(width, rank);
         for (at, &j) in order.iter().enumerate() {
-            (0..rank).for_each(|i| expand[(j, i)] = scale[j] * coefficients[(i, at)]);
+            (0..rank).for_each(|i| expand[(j, i)] = map.scale[j] * coefficients[(i, at)]);
         }
         let lift = if rank == width {
-            inverse(factor.as_ref(), |i| (order[i], scale[order[i]]))
+            inverse(factor.as_ref(), |i| (order[i], map.scale[order[i]]))
         } else {
             smallest(&expand, &order, rank)
         };
         let penalty = product(lift.transpose(), lift.as_ref());
-        Self { rank, mean, expand, lift, penalty }
+        let map = RowMap {
+            kept: kept.iter().map(|&at| at as u32).collect(),
+            factor: factor.col_iter().flat_map(|column| column.iter().copied().collect::<Vec<f64>>()).collect(),
+            ..map
+        };
+        (Self { rank, mean, expand, lift, penalty }, map)
     }
 
-    /// Of the columns in this order, divided by their scale.
-    fn scaled(width: usize, mean: Vec<f64>, order: &[usize], scale: &[f64]) -> Self {
-        let rank = order.len();
+    /// Of the columns that vary, divided by their scale.
+    fn scaled(map: RowMap) -> Self {
+        let (rank, width) = (map.order.len(), map.mean.len());
         let (mut expand, mut lift) = (Mat::zeros(width, rank), Mat::zeros(width, rank));
         let mut penalty = Mat::zeros(rank, rank);
-        for (at, &j) in order.iter().enumerate() {
-            (expand[(j, at)], lift[(j, at)]) = (scale[j], 1.0 / scale[j]);
+        for (at, j) in map.columns().enumerate() {
+            (expand[(j, at)], lift[(j, at)]) = (map.scale[j], 1.0 / map.scale[j]);
             penalty[(at, at)] = lift[(j, at)] * lift[(j, at)];
         }
-        Self { rank, mean, expand, lift, penalty }
+        Self { rank, mean: map.mean, expand, lift, penalty }
     }
 
     /// LᵀL v.
@@ -125,24 +230,15 @@ impl LabelRows {
     fn column(&self, j: usize) -> &[f64] {
         &self.columns[j * self.rows.len()..(j + 1) * self.rows.len()]
     }
+}
 
-    /// Keeps some columns, of a common size, without their mean.
-    fn pick(&mut self, order: &[usize], mean: &[f64], scale: &[f64]) {
-        self.columns =
-            order.iter().flat_map(|&j| self.column(j).iter().map(move |x| (x - mean[j]) / scale[j])).collect();
-    }
-
-    /// Z = X R⁻¹ of some columns.
-    fn solve(&mut self, kept: &[usize], factor: &Mat<f64>) {
-        let mut columns: Vec<f64> = kept.iter().flat_map(|&j| self.column(j)).copied().collect();
-        let rows = MatMut::from_column_major_slice_mut(&mut columns, self.rows.len(), kept.len());
-        solve_lower_triangular_in_place(factor.transpose(), rows.transpose_mut(), Par::Seq);
-        self.columns = columns;
-    }
+/// The root mean square of a column, 0 where it is constant or out of range; `whole` is that with its mean.
+fn size(own: f64, whole: f64) -> f64 {
+    if own.is_finite() && own > CONSTANT * whole { own } else { 0.0 }
 }
 
 /// R of a QR factorisation of all rows.
-fn triangle(parts: &[LabelRows], width: usize) -> Mat<f64> {
+pub(super) fn triangle(parts: &[LabelRows], width: usize) -> Mat<f64> {
     let length = parts.len().div_ceil(SHARES).max(1);
     let share = |parts: &[LabelRows]| {
         let mut sum = Mat::<f64>::zeros(0, width);
@@ -166,7 +262,7 @@ fn triangle(parts: &[LabelRows], width: usize) -> Mat<f64> {
 }
 
 /// R of matrices one below the other.
-fn stack(above: &Mat<f64>, below: &[MatRef<'_, f64>]) -> Mat<f64> {
+pub(super) fn stack(above: &Mat<f64>, below: &[MatRef<'_, f64>]) -> Mat<f64> {
     let rows = above.nrows() + below.iter().map(|part| part.nrows()).sum::<usize>();
     let mut all = Mat::<f64>::zeros(rows, above.ncols());
     let mut at = 0;

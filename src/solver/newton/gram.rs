@@ -23,13 +23,13 @@ impl Gram {
     pub fn new(rows: &TrainingRows) -> Self {
         let length = rows.parts.len().div_ceil(SHARES).max(1);
         let share = |parts: &[LabelRows]| {
-            let mut sum = Mat::zeros(rows.width, rows.width);
+            let mut sum = Mat::zeros(rows.space.width, rows.space.width);
             let all: Vec<usize> = parts.iter().flat_map(LabelRows::range).collect();
             add(&mut sum, parts, 1.0, &all);
             sum
         };
         let sums: Vec<Mat<f64>> = rows.parts.par_chunks(length).map(share).collect();
-        let mut matrix = Mat::zeros(rows.width, rows.width);
+        let mut matrix = Mat::zeros(rows.space.width, rows.space.width);
         sums.iter().for_each(|sum| matrix += sum);
         Self { matrix, inside: vec![true; rows.n_rows()] }
     }

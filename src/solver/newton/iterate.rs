@@ -2,7 +2,8 @@
 
 use super::basis::BasisKind;
 use super::point::{FeasibleSet, InteriorPoint};
-use super::rows::TrainingRows;
+use super::rows::{TrainingRows, gather};
+use super::share::block_sums;
 use super::system::{BlockPattern, System};
 use crate::loss::Loss;
 use crate::model::BiasRule;
@@ -36,6 +37,31 @@ impl BestBounds {
     }
 }
 
+/// μ of the products now, and the aim after a step predicted to leave `after` of them.
+pub(super) fn aim(now: f64, after: f64, count: f64) -> Option<(f64, f64)> {
+    let mu = now / count;
+    let target = mu * (after / now).powi(3);
+    (target.is_finite() && mu > 0.0).then_some((mu, target))
+}
+
+/// The shorter of two ways; none that is a number where one is none.
+pub(super) fn shorter(least: f64, length: f64) -> f64 {
+    if length < least || length.is_nan() { length } else { least }
+}
+
+/// The length of a step of which `length` leads to the bounds.
+pub(super) fn gone(length: f64) -> Option<f64> {
+    let length = (SHARE * length).min(1.0);
+    (length > 1e-12).then_some(length)
+}
+
+/// The largest bound by multiples of dual variables; the linear term and the quadratic one.
+pub(super) fn best_bound(loss: &Loss, linear: f64, quadratic: f64) -> f64 {
+    let theta = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
+    let theta = if loss.set.is_bounded() { theta.min(1.0) } else { theta };
+    theta * (linear - theta * quadratic)
+}
+
 /// Weights, dual variables and slacks, with the best so far.
 pub(super) struct Iterate<'a> {
     pub shape: FeasibleSet<'a>,
@@ -62,7 +88,7 @@ impl<'a> Iterate<'a> {
         let c = 1.0 / (lambda * problem.train.len() as f64);
         // A corrector costs as much as all else that is done to the rows.
         let blocks = FeasibleSet::blocks(loss);
-        let system = blocks.count(problem.n_classes) as f64 * (rows.width * rows.width) as f64 / 2.0;
+        let system = blocks.count(problem.n_classes) as f64 * (rows.space.width * rows.space.width) as f64 / 2.0;
         let is_dear = system > DEAR * problem.n_classes as f64;
         let points: Vec<InteriorPoint> = rows
             .parts
@@ -74,9 +100,9 @@ impl<'a> Iterate<'a> {
             is_free: problem.objective.bias == BiasRule::Free,
             n_features: problem.source.features.n_features(),
             correctors: if is_dear { CORRECTORS } else { 0 },
-            u: vec![0.0; rows.len()],
+            u: vec![0.0; rows.space.len()],
             best: BestBounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY },
-            best_u: vec![0.0; rows.len()],
+            best_u: vec![0.0; rows.space.len()],
             best_a: Vec::new(),
             shape,
             rows,
@@ -99,7 +125,7 @@ impl<'a> Iterate<'a> {
 
     /// The best weights and their bias, for preprocessed features.
     pub fn weights(&self) -> (Vec<f64>, Vec<f64>) {
-        let (weight, mut bias) = self.rows.weights(&self.best_u, self.n_features);
+        let (weight, mut bias) = self.rows.space.weights(&self.best_u, self.n_features);
         if self.is_free && self.shape.loss.margins.differences() {
             free::centre(&mut bias);
         }
@@ -108,15 +134,7 @@ impl<'a> Iterate<'a> {
 
     /// Σ c·ℓ at scores of the points.
     fn data_loss(&self, scores: impl Fn(usize) -> Vec<f64> + Sync) -> f64 {
-        let k = self.shape.n_classes;
-        let loss = &self.shape.loss;
-        let of = |(at, point): (usize, &InteriorPoint)| {
-            let rows = scores(at);
-            let row = |(scores, c): (&[f64], &f64)| {
-                c * loss.set.value(loss.margins.of_row(scores, self.rows.parts[at].label))
-            };
-            rows.chunks_exact(k).zip(&point.costs).map(row).sum::<f64>()
-        };
+        let of = |(at, point): (usize, &InteriorPoint)| point.loss(&self.shape, &scores(at));
         let parts: Vec<f64> = self.points.par_iter().enumerate().map(of).collect();
         parts.iter().sum()
     }
@@ -124,13 +142,13 @@ impl<'a> Iterate<'a> {
     fn scores_at(&self, u: &[f64], at: usize) -> Vec<f64> {
         let part = &self.rows.parts[at];
         let mut scores = vec![0.0; part.rows.len() * self.shape.n_classes];
-        self.rows.scores(part, u, &mut scores);
+        part.scores(u, &mut scores);
         scores
     }
 
     /// Compares the weights, and those of the dual variables, with the best so far.
     pub fn measure(&mut self) -> BestBounds {
-        let primal = self.rows.half_square(&self.u) + self.data_loss(|at| self.points[at].scores.clone());
+        let primal = self.rows.space.half_square(&self.u) + self.data_loss(|at| self.points[at].scores.clone());
         let mut a: Vec<Vec<f64>> = self.points.par_iter().map(|point| point.feasible(&self.shape)).collect();
         if self.is_free {
             self.balance(&mut a);
@@ -144,11 +162,8 @@ impl<'a> Iterate<'a> {
             }
         }
         let sums = self.sums(&a);
-        let (own, square) = self.rows.of_dual(&sums, &self.u);
-        let quadratic = square + penalty;
-        let theta = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
-        let theta = if loss.set.is_bounded() { theta.min(1.0) } else { theta };
-        let dual = theta * (linear - theta * quadratic);
+        let (own, square) = self.rows.space.of_dual(&sums, &self.u);
+        let dual = best_bound(loss, linear, square + penalty);
         let of_dual = square + self.data_loss(|at| self.scores_at(&own, at));
         if dual > self.best.dual {
             (self.best.dual, self.best_a) = (dual, a);
@@ -165,11 +180,16 @@ impl<'a> Iterate<'a> {
     /// `Σ β(a) z` of dual variables c·a.
     pub fn sums(&self, a: &[Vec<f64>]) -> Vec<f64> {
         let (loss, k) = (self.shape.loss, self.shape.n_classes);
-        self.rows.gather(|at, beta| {
+        gather(&self.rows.parts, self.size(), |at, beta| {
             let label = self.rows.parts[at].label;
             let rows = a[at].chunks_exact(k).zip(beta.chunks_exact_mut(k));
             rows.for_each(|(a, beta)| loss.dual_coefficients(label, a, beta));
         })
+    }
+
+    /// Numbers of a row, and classes.
+    const fn size(&self) -> (usize, usize) {
+        (self.rows.space.width, self.rows.space.n_classes)
     }
 
     /// Whether the sum of the weights of the constant over the classes is free.
@@ -210,18 +230,12 @@ impl<'a> Iterate<'a> {
             point.plain();
             point.aim(&self.shape, 0.0);
         });
-        let numbers: Vec<Vec<f64>> =
-            self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
-        let system = System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, self.is_centred())?;
-        drop(numbers);
+        let sums = block_sums(&self.shape, self.blocks, self.rows.space.width, (&self.rows.parts, &self.points));
+        let system = System::new(&self.rows.space, self.blocks, sums, self.is_centred())?;
         let (_, length) = self.direction(&system, 0.0);
         let (now, count) = self.products(0.0);
         let (after, _) = self.products(length.min(1.0));
-        let mu = now / count;
-        let target = mu * (after / now).powi(3);
-        if !(target.is_finite() && mu > 0.0) {
-            return None;
-        }
+        let (mu, target) = aim(now, after, count)?;
         self.points.par_iter_mut().for_each(InteriorPoint::correct);
         let (mut du, mut length) = self.redirected(&system, target);
         // Correctors cost a solution each, which is cheap compared with the system (J. Gondzio, *Multiple centrality corrections*, 1996).
@@ -239,16 +253,12 @@ impl<'a> Iterate<'a> {
                 break;
             }
         }
-        let length = (SHARE * length).min(1.0);
-        let is_step = length > 1e-12;
-        if !is_step {
-            return None;
-        }
+        let length = gone(length)?;
         self.u.iter_mut().zip(&du).for_each(|(u, du)| *u += length * du);
-        let (rows, u) = (&self.rows, &self.u);
-        self.points.par_iter_mut().zip(&rows.parts).for_each(|(point, part)| {
+        let u = &self.u;
+        self.points.par_iter_mut().zip(&self.rows.parts).for_each(|(point, part)| {
             point.take(length);
-            rows.scores(part, u, &mut point.scores);
+            part.scores(u, &mut point.scores);
         });
         Some(mu)
     }
@@ -261,17 +271,17 @@ impl<'a> Iterate<'a> {
 
     /// δu and the steps of all variables towards an aim; how far they can be gone.
     fn direction(&mut self, system: &System, target: f64) -> (Vec<f64>, f64) {
-        let mut du = self.rows.gather(|at, beta| self.points[at].right_hand_side(&self.shape, beta));
-        du.iter_mut().zip(self.rows.regularised(&self.u)).for_each(|(du, r)| *du -= r);
+        let mut du =
+            gather(&self.rows.parts, self.size(), |at, beta| self.points[at].right_hand_side(&self.shape, beta));
+        du.iter_mut().zip(self.rows.space.regularised(&self.u)).for_each(|(du, r)| *du -= r);
         system.solve(&mut du);
         let (rows, shape) = (&self.rows, &self.shape);
         let answer = |(point, part): (&mut InteriorPoint, &super::rows::LabelRows)| {
-            rows.scores(part, &du, &mut point.steps);
+            part.scores(&du, &mut point.steps);
             point.answer(shape, target)
         };
         let lengths: Vec<f64> = self.points.par_iter_mut().zip(&rows.parts).map(answer).collect();
-        let length = lengths.iter().fold(f64::INFINITY, |least, &l| if l < least || l.is_nan() { l } else { least });
-        (du, length)
+        (du, lengths.into_iter().fold(f64::INFINITY, shorter))
     }
 
     fn products(&self, length: f64) -> (f64, f64) {

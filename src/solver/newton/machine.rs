@@ -171,7 +171,7 @@ impl ScalarHinge {
 impl Machine {
     /// At v = 0, with the sum over all rows.
     pub fn new(task: &Task<'_>, class: usize, gram: Gram) -> Self {
-        let (n, width) = (task.rows.n_rows(), task.rows.width);
+        let (n, width) = (task.rows.n_rows(), task.rows.space.width);
         Self {
             class,
             v: vec![0.0; width],
@@ -256,10 +256,10 @@ impl Machine {
             .zip(&self.sums[1])
             .map(|(own, other)| task.c * (factors[0] * own - factors[1] * other))
             .collect();
-        let quadratic = task.rows.of_dual(&weights, &self.v).1 + penalty;
+        let quadratic = task.rows.space.of_dual(&weights, &self.v).1 + penalty;
         let theta = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
         let theta = if task.hinge.hi.is_finite() { theta.min(1.0) } else { theta };
-        let primal = task.rows.half_square(&self.v) + cost * self.loss;
+        let primal = task.rows.space.half_square(&self.v) + cost * self.loss;
         let before = self.bounds.gap();
         self.keep(task, primal, theta * (linear - theta * quadratic), factors.map(|factor| theta * factor));
         let is_last = self.share == 1.0 && self.kappa == task.hinge.kappa;
@@ -293,7 +293,7 @@ impl Machine {
         let hinge = task.hinge;
         let a = &self.a;
         self.gram.update(&task.rows, |row| hinge.is_curved(a[row]));
-        let regularised = task.rows.regularised(&self.v);
+        let regularised = task.rows.space.regularised(&self.v);
         let half_square = dot(&regularised, &self.v) / 2.0;
         loop {
             let cost = self.share * task.c;
@@ -327,11 +327,11 @@ impl Machine {
     fn system(&self, task: &Task<'_>) -> faer::Mat<f64> {
         let curvature = self.share * task.c * task.factor / self.kappa;
         let mut matrix = faer::Scale(curvature) * &self.gram.matrix;
-        let penalty = task.rows.penalty();
+        let penalty = task.rows.space.penalty();
         let mut block = matrix.as_mut().submatrix_mut(0, 0, penalty.nrows(), penalty.ncols());
         block += penalty;
         if task.is_free {
-            let last = task.rows.width - 1;
+            let last = task.rows.space.width - 1;
             matrix[(last, last)] += BIAS * curvature * task.weight;
         }
         matrix
@@ -339,7 +339,7 @@ impl Machine {
 
     /// Goes along the direction, of which `steps` are the scores, until the objective hardly falls any more.
     pub fn advance(&mut self, task: &Task<'_>, steps: &[f64]) {
-        let regularised = task.rows.regularised(&self.step);
+        let regularised = task.rows.space.regularised(&self.step);
         let (constant, rising) = (dot(&regularised, &self.v), dot(&regularised, &self.step));
         let slope = |length: f64| {
             let (first, second) = self.slope(task, steps, length);

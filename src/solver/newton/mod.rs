@@ -14,9 +14,12 @@
 
 mod basis;
 mod config;
+mod coordinates;
 mod gram;
 mod iterate;
+mod joint;
 mod machine;
+mod order;
 mod point;
 mod polish;
 mod price;
@@ -24,10 +27,15 @@ mod primal;
 mod proximal;
 mod record;
 mod rows;
+mod share;
 mod system;
 
 pub use config::{NewtonConfig, NewtonMethod};
-pub(crate) use price::{Method, PASSES, Price};
+pub(in crate::solver) use joint::{JointIterate, JointSetting};
+pub(in crate::solver) use order::InteriorWork;
+pub use order::{InteriorAnswer, InteriorOrder};
+pub(crate) use price::{Method, PASSES, Price, READ, READS};
+pub(in crate::solver) use share::{answer, dual_variables};
 
 use super::checkpoint::Clock;
 use super::stop::StopReason;

@@ -50,6 +50,11 @@ impl<'a> FeasibleSet<'a> {
         self.margins[label * self.n_classes + j]
     }
 
+    /// Numbers that are kept of a row between steps.
+    pub fn kept(&self) -> usize {
+        2 * (self.n_classes * (1 + usize::from(self.hi.is_some())) + usize::from(self.cap.is_some()))
+    }
+
     pub fn blocks(loss: &Loss) -> BlockPattern {
         let coupled = loss.set.limits(1.0).1.is_finite() || loss.set.curvature_of_sum(1.0) > 0.0;
         match (loss.margins.differences(), coupled) {
@@ -338,6 +343,39 @@ impl InteriorPoint {
             count += c * pairs as f64;
         }
         (sum, count)
+    }
+
+    /// Σ c·(products) after a step of length l as `p₀ + l·p₁ + l²·p₂`: the three numbers.
+    pub fn parabola(&self) -> [f64; 3] {
+        let (k, mut sums) = (self.own.len() / self.costs.len(), [0.0; 3]);
+        for (i, c) in self.costs.iter().enumerate() {
+            let row = i * k..(i + 1) * k;
+            let bounded = self.upper.get(row.clone()).into_iter().flatten();
+            for pair in self.own[row].iter().chain(bounded).chain(self.sum.get(i)) {
+                sums[0] += c * pair.a * pair.t;
+                sums[1] += c * (pair.a * pair.dt + pair.t * pair.da);
+                sums[2] += c * pair.da * pair.dt;
+            }
+        }
+        sums
+    }
+
+    /// Σ c·ℓ at scores `[rows, n_classes]`.
+    pub fn loss(&self, shape: &FeasibleSet<'_>, scores: &[f64]) -> f64 {
+        let loss = shape.loss;
+        let row = |(scores, c): (&[f64], &f64)| c * loss.set.value(loss.margins.of_row(scores, self.label));
+        scores.chunks_exact(shape.n_classes).zip(&self.costs).map(row).sum::<f64>()
+    }
+
+    /// Adds the variables to those that are kept, [`FeasibleSet::kept`] a row.
+    pub fn write(&self, out: &mut Vec<f64>) {
+        let pairs = self.own.iter().chain(&self.upper).chain(&self.sum);
+        out.extend(pairs.flat_map(|pair| [pair.a, pair.t]));
+    }
+
+    /// Puts the variables to those that were kept.
+    pub fn read(&mut self, kept: &[f64]) {
+        self.pairs().zip(kept.chunks_exact(2)).for_each(|(pair, kept)| *pair = ProductPair::new(kept[0], kept[1]));
     }
 
     fn pairs(&mut self) -> impl Iterator<Item = &mut ProductPair> {

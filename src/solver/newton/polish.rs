@@ -11,6 +11,7 @@
 
 use super::iterate::Iterate;
 use super::point::{FeasibleSet, InteriorPoint};
+use super::share::block_sums;
 use super::system::System;
 use rayon::prelude::*;
 
@@ -68,7 +69,7 @@ impl Iterate<'_> {
             }
             let a: Vec<Vec<f64>> = self.points.par_iter().map(InteriorPoint::in_units).collect();
             let mut du = self.sums(&a);
-            du.iter_mut().zip(self.rows.regularised(&self.u)).for_each(|(du, r)| *du -= r);
+            du.iter_mut().zip(self.rows.space.regularised(&self.u)).for_each(|(du, r)| *du -= r);
             let slope = du.clone();
             let Some(system) = self.system() else { return (made, false) };
             system.solve(&mut du);
@@ -104,17 +105,16 @@ impl Iterate<'_> {
     fn augmented(&mut self, gamma: f64) -> f64 {
         let (rows, shape, u) = (&self.rows, &self.shape, &self.u);
         let of = |(point, part): (&mut InteriorPoint, &super::rows::LabelRows)| {
-            rows.scores(part, u, &mut point.scores);
+            part.scores(u, &mut point.scores);
             point.maximise(shape, gamma)
         };
         let values: Vec<f64> = self.points.par_iter_mut().zip(&rows.parts).map(of).collect();
-        rows.half_square(u) + values.iter().sum::<f64>()
+        rows.space.half_square(u) + values.iter().sum::<f64>()
     }
 
     fn system(&self) -> Option<System> {
-        let numbers: Vec<Vec<f64>> =
-            self.points.par_iter().map(|point| point.numbers(&self.shape, self.blocks)).collect();
-        System::new(&self.rows, self.blocks, self.shape.n_classes, &numbers, self.is_centred())
+        let sums = block_sums(&self.shape, self.blocks, self.rows.space.width, (&self.rows.parts, &self.points));
+        System::new(&self.rows.space, self.blocks, sums, self.is_centred())
     }
 }
 

@@ -5,6 +5,7 @@ use super::primal;
 use super::system::BlockPattern;
 use crate::data::Features;
 use crate::model::BiasRule;
+use crate::objective::Objective;
 use crate::solver::Problem;
 
 /// Iterations that are reckoned with: 10 to 40 are usual.
@@ -75,27 +76,35 @@ impl Price {
     /// Of the interior point method; `None` where its system is too large.
     #[allow(clippy::cast_precision_loss)]
     pub fn of(problem: &Problem<'_>) -> Option<Self> {
-        let k = problem.n_classes;
-        let n = problem.train.len() as f64;
-        let bias = problem.objective.bias;
-        let constant = usize::from(matches!(bias, BiasRule::Regularised { .. }));
-        let features = (problem.source.features.n_features() + constant) as f64;
-        let size = Size {
-            n,
-            features,
-            width: features.min(n) + f64::from(u8::from(bias == BiasRule::Free)),
-            classes: k as f64,
-            blocks: FeasibleSet::blocks(&problem.objective.loss),
-            counted: FeasibleSet::blocks(&problem.objective.loss).count(k) as f64,
-        };
-        let (order, bytes) = (size.order(), size.bytes());
-        if order > LARGEST || bytes > MOST_BYTES {
+        let d = problem.source.features.n_features();
+        let size = Size::new(problem.objective, (problem.train.len(), d, problem.n_classes));
+        let bytes = size.bytes();
+        if size.order() > LARGEST || bytes > MOST_BYTES {
             return None;
         }
         let multiply_adds = size.basis() + ITERATIONS * size.multiply_adds();
         let seconds = multiply_adds * MULTIPLY_ADD;
         let method = Method::InteriorPoint;
         Some(Self { method, seconds, visits: seconds / visit(problem), bytes, is_small: multiply_adds <= SMALL })
+    }
+
+    /// Of the interior point method over parts of dense rows, where only a few rows are in memory; numbers of rows, features and classes. `None` where
+    /// its system is too large.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn of_parts(objective: &Objective, (n, d, k): (usize, usize, usize)) -> Option<Self> {
+        let size = Size::new(objective, (n, d, k));
+        let bytes = size.bytes_of_system();
+        if size.order() > LARGEST || bytes > MOST_BYTES {
+            return None;
+        }
+        // In each of the orders rows are brought into the basis, and all steps before it are repeated.
+        let Size { width, features, classes, .. } = size;
+        let again = ORDERS * (size.n * features * width + 8.0 * size.n * width * classes + 100.0 * size.n * classes);
+        let multiply_adds = size.basis() + ITERATIONS * (size.multiply_adds() + again);
+        let seconds = multiply_adds * MULTIPLY_ADD;
+        let visit = visit_of(d as f64, k as f64, false);
+        let visits = seconds / visit + READS * size.n * READ;
+        Some(Self { method: Method::InteriorPoint, seconds, visits, bytes, is_small: false })
     }
 
     /// Of Newton's method on the objective; `None` where the loss is none for it, or its sums are too large.
@@ -147,8 +156,12 @@ fn stored(problem: &Problem<'_>) -> f64 {
 #[allow(clippy::cast_precision_loss)]
 fn visit(problem: &Problem<'_>) -> f64 {
     let is_cached = problem.train.len() as f64 * stored(problem) < CACHED;
+    visit_of(stored(problem), problem.n_classes as f64, is_cached)
+}
+
+fn visit_of(stored: f64, classes: f64, is_cached: bool) -> f64 {
     let fetch = if is_cached { 0.0 } else { FETCH };
-    VISIT + fetch + problem.n_classes as f64 * (VISIT_CLASS + stored(problem) * VISIT_PRODUCT)
+    VISIT + fetch + classes * (VISIT_CLASS + stored * VISIT_PRODUCT)
 }
 
 /// Passes of the proximal method over all rows: of an easy problem, and of a hard one.
@@ -160,6 +173,12 @@ const PASS_PRODUCT: f64 = 0.15e-9;
 /// Cells up to which most rows are in the caches when they are visited, and the seconds that a row takes that is not.
 const CACHED: f64 = 1e7;
 const FETCH: f64 = 200e-9;
+
+/// Orders of an iteration over parts; visits to a row that take as long as to read it once.
+const ORDERS: f64 = 3.0;
+pub(crate) const READ: f64 = 1.0;
+/// Passes over parts that are reckoned with.
+pub(crate) const READS: f64 = 1.0 + ITERATIONS * ORDERS;
 
 /// The sizes that the price depends on.
 struct Size {
@@ -173,6 +192,23 @@ struct Size {
 }
 
 impl Size {
+    /// Of numbers of rows, features and classes.
+    #[allow(clippy::cast_precision_loss)]
+    fn new(objective: &Objective, (n, d, k): (usize, usize, usize)) -> Self {
+        let bias = objective.bias;
+        let constant = usize::from(matches!(bias, BiasRule::Regularised { .. }));
+        let (n, features) = (n as f64, (d + constant) as f64);
+        let blocks = FeasibleSet::blocks(&objective.loss);
+        Self {
+            n,
+            features,
+            width: features.min(n) + f64::from(u8::from(bias == BiasRule::Free)),
+            classes: k as f64,
+            blocks,
+            counted: blocks.count(k) as f64,
+        }
+    }
+
     /// Rows of the system.
     fn order(&self) -> f64 {
         if self.blocks == BlockPattern::Apart { self.width } else { self.width * self.classes }
@@ -192,6 +228,12 @@ impl Size {
         let blocks = self.counted * n * width * width / 2.0;
         // Scores and their adjoints, and about twenty divisions and sums of every pair.
         blocks + factors + 8.0 * n * width * classes + 100.0 * n * classes
+    }
+
+    fn bytes_of_system(&self) -> f64 {
+        let Self { features, width, classes, .. } = *self;
+        let systems = if self.blocks == BlockPattern::Apart { classes } else { 1.0 };
+        8.0 * (4.0 * systems * self.order().powi(2) + 4.0 * features * width)
     }
 
     fn bytes(&self) -> f64 {

@@ -199,7 +199,7 @@ impl<'a> PrimalRun<'a> {
         if self.machines.len() < k {
             v.splice(0..0, self.machines[0].best.iter().map(|v| -v).collect::<Vec<_>>());
         }
-        let (weight, bias) = rows.weights(&v, self.n_features);
+        let (weight, bias) = rows.space.weights(&v, self.n_features);
         let order: Vec<u32> = rows.parts.iter().flat_map(|part| &part.rows).chain(&rows.idle).copied().collect();
         let mut a = vec![0.0; order.len() * k];
         let differences = self.task.shape.loss.margins.differences();
@@ -224,7 +224,7 @@ impl<'a> PrimalRun<'a> {
 fn scores(rows: &TrainingRows, weights: &[&[f64]]) -> Vec<Vec<f64>> {
     let count = weights.len();
     let weights = weights.concat();
-    let weights = MatRef::from_column_major_slice(&weights, rows.width, count);
+    let weights = MatRef::from_column_major_slice(&weights, rows.space.width, count);
     let of = |part: &LabelRows| {
         let n = part.rows.len();
         let mut out = vec![0.0; n * count];
@@ -242,7 +242,7 @@ fn scores(rows: &TrainingRows, weights: &[&[f64]]) -> Vec<Vec<f64>> {
 
 /// `Σ w·a·z` of both sides of some machines.
 fn sums(rows: &TrainingRows, machines: &[&Machine]) -> Vec<[Vec<f64>; 2]> {
-    let (width, count) = (rows.width, machines.len());
+    let (width, count) = (rows.space.width, machines.len());
     let length = rows.parts.len().div_ceil(SHARES).max(1);
     let share = |parts: &[LabelRows]| {
         let mut sums = vec![[vec![0.0; width], vec![0.0; width]]; count];

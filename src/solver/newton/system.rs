@@ -3,11 +3,14 @@
 //! Block (k, l) is `Σ_i m_i·x_i x_iᵀ` with one number m_i a row. All blocks are computed together: the products `x_p·x_q`, q ≤ p, of some rows
 //! make a matrix, and that times the matrix of the numbers m is one product of matrices.
 
-use super::rows::{LabelRows, TrainingRows};
+use super::coordinates::Coordinates;
+use super::rows::LabelRows;
+use crate::data::packed;
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::{Llt, SolveCore as _};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Products of two features of one tile, or those of one feature where they are more.
 const TILE: usize = 1024;
@@ -126,44 +129,70 @@ impl Tile {
     }
 }
 
-impl System {
-    /// From the numbers m of every part, `[blocks][rows]`; where `centred`, the sum of the weights of the last feature over the classes is kept
-    /// where it is. `None` where rounding leaves the system without a factorisation.
-    pub fn new(
-        rows: &TrainingRows,
+/// Sums over rows that the blocks are made of: of one tile after another, for each number m those of its products.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::solver) struct BlockSums(#[serde(with = "packed")] Vec<f64>);
+
+impl BlockSums {
+    /// Of rows with the numbers m of every part, `[blocks][rows]`.
+    pub(super) fn of(
+        parts: &[LabelRows],
+        width: usize,
         kind: BlockPattern,
         n_classes: usize,
         numbers: &[Vec<f64>],
-        centred: bool,
-    ) -> Option<Self> {
-        let tiles = Tile::all(rows.width);
+    ) -> Self {
+        if parts.is_empty() {
+            return Self(vec![0.0; Self::count(width, kind, n_classes)]);
+        }
+        let tiles = Tile::all(width);
         let shares = SHARES.div_ceil(tiles.len());
-        let length = rows.parts.len().div_ceil(shares).max(1);
-        let shares: Vec<usize> = (0..rows.parts.len()).step_by(length).collect();
+        let length = parts.len().div_ceil(shares).max(1);
+        let shares: Vec<usize> = (0..parts.len()).step_by(length).collect();
         let tasks: Vec<(&Tile, usize)> =
             tiles.iter().flat_map(|tile| shares.iter().map(move |&first| (tile, first))).collect();
         let run = |&(tile, first): &(&Tile, usize)| {
-            let end = (first + length).min(rows.parts.len());
-            tile.sums(&rows.parts[first..end], kind, n_classes, &numbers[first..end])
+            let end = (first + length).min(parts.len());
+            tile.sums(&parts[first..end], kind, n_classes, &numbers[first..end])
         };
         let found: Vec<Vec<f64>> = tasks.par_iter().map(run).collect();
-        let sums: Vec<Vec<f64>> = found
-            .chunks(shares.len().max(1))
-            .map(|parts| {
-                let mut total = parts[0].clone();
-                parts[1..].iter().for_each(|part| total.iter_mut().zip(part).for_each(|(t, v)| *t += v));
-                total
-            })
-            .collect();
-        drop(found);
+        let mut all = Vec::with_capacity(Self::count(width, kind, n_classes));
+        for parts in found.chunks(shares.len()) {
+            let first = all.len();
+            all.extend_from_slice(&parts[0]);
+            parts[1..].iter().for_each(|part| all[first..].iter_mut().zip(part).for_each(|(t, v)| *t += v));
+        }
+        Self(all)
+    }
+
+    const fn count(width: usize, kind: BlockPattern, n_classes: usize) -> usize {
+        pairs(width).saturating_mul(kind.kept(n_classes))
+    }
+
+    /// Whether they are of such blocks.
+    pub(super) const fn fits(&self, width: usize, kind: BlockPattern, n_classes: usize) -> bool {
+        self.0.len() == Self::count(width, kind, n_classes)
+    }
+
+    /// Adds those of other rows.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+impl System {
+    /// From the sums of all rows; where `centred`, the sum of the weights of the last feature over the classes is kept where it is. `None` where
+    /// rounding leaves the system without a factorisation.
+    pub fn new(space: &Coordinates, kind: BlockPattern, sums: BlockSums, centred: bool) -> Option<Self> {
+        let n_classes = space.n_classes;
         let groups: Vec<Vec<usize>> = match kind {
             BlockPattern::Apart => (0..n_classes).map(|class| vec![class]).collect(),
             BlockPattern::Meeting | BlockPattern::All => vec![(0..n_classes).collect()],
         };
         let factor = |classes: &Vec<usize>| {
-            let mut matrix = assembled(rows, &tiles, &sums, kind, n_classes, classes);
+            let mut matrix = assembled(space, &sums.0, kind, classes);
             if centred {
-                centre(&mut matrix, rows.width, classes.len());
+                centre(&mut matrix, space.width, classes.len());
             }
             Factor::new(matrix)
         };
@@ -178,25 +207,20 @@ impl System {
 }
 
 /// The lower triangle of the blocks of some classes.
-fn assembled(
-    rows: &TrainingRows,
-    tiles: &[Tile],
-    sums: &[Vec<f64>],
-    kind: BlockPattern,
-    n_classes: usize,
-    classes: &[usize],
-) -> Mat<f64> {
-    let width = rows.width;
+fn assembled(space: &Coordinates, mut sums: &[f64], kind: BlockPattern, classes: &[usize]) -> Mat<f64> {
+    let (width, n_classes) = (space.width, space.n_classes);
     let mut matrix = Mat::<f64>::zeros(width * classes.len(), width * classes.len());
-    for (tile, sums) in tiles.iter().zip(sums) {
+    for tile in &Tile::all(width) {
         let length = tile.len();
+        let (own, others) = sums.split_at(length * kind.kept(n_classes));
+        sums = others;
         for (a, &k) in classes.iter().enumerate() {
             for (b, &l) in classes.iter().enumerate().take(a + 1) {
                 let (one, other) = kind.of(n_classes, k, l);
                 let mut at = 0;
                 for p in tile.first..tile.last {
                     for q in 0..=p {
-                        let value = sums[one * length + at] + other.map_or(0.0, |other| sums[other * length + at]);
+                        let value = own[one * length + at] + other.map_or(0.0, |other| own[other * length + at]);
                         matrix[(a * width + p, b * width + q)] = value;
                         if a != b {
                             matrix[(a * width + q, b * width + p)] = value;
@@ -207,7 +231,7 @@ fn assembled(
             }
         }
     }
-    let penalty = rows.penalty();
+    let penalty = space.penalty();
     for a in 0..classes.len() {
         let mut block = matrix.as_mut().submatrix_mut(a * width, a * width, penalty.nrows(), penalty.ncols());
         block += penalty;

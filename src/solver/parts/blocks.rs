@@ -12,13 +12,16 @@
 use super::conclusion::combine;
 use super::coordinator::Outcome;
 use super::hot::{HotRows, Setting};
+use super::interior::{self, Relay};
 use super::messages::{HotRow, Order, PartProof, Returned};
 use super::part::{Part, PartVariables, prove_rows};
+use super::store::BlockStore;
 use crate::data::SelectedRows;
 use crate::data::batch::Source;
 use crate::data::blocks::{DataPart, Manifest};
 use crate::solver::checkpoint::Clock;
 use crate::solver::dual::state::Bounds;
+use crate::solver::newton::READ;
 use crate::solver::{Certificate, LogEntry, Measurement, Observer, SolveError, StopReason};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -41,42 +44,6 @@ const SHARE_OF_ROOM: usize = 2;
 /// The goal of the next proof, relative to the gaps that were met, after one that missed it.
 const STRICTER: f64 = 0.5;
 
-/// Blocks of rows, and the dual variables of each, wherever they are kept.
-pub trait BlockStore {
-    /// Number of blocks.
-    fn n_blocks(&self) -> usize;
-
-    /// The rows of a block; the one that is asked for next is named, where there is one, and may be read ahead.
-    ///
-    /// # Errors
-    /// [`SolveError::Storage`].
-    fn read(&mut self, block: usize, next: Option<usize>) -> Result<SelectedRows, SolveError>;
-
-    /// The variables of a block as they were kept last; `None` where there are none.
-    ///
-    /// # Errors
-    /// [`SolveError::Storage`].
-    fn variables(&mut self, block: usize) -> Result<Option<PartVariables>, SolveError>;
-
-    /// Keeps the variables of a block.
-    ///
-    /// # Errors
-    /// [`SolveError::Storage`].
-    fn keep(&mut self, block: usize, variables: &PartVariables) -> Result<(), SolveError>;
-
-    /// The hot rows of each block as they were kept last.
-    ///
-    /// # Errors
-    /// [`SolveError::Storage`].
-    fn hot(&mut self) -> Result<Vec<(usize, HotRow)>, SolveError>;
-
-    /// Keeps the hot rows, each with its block, after every pass.
-    ///
-    /// # Errors
-    /// [`SolveError::Storage`].
-    fn keep_hot(&mut self, rows: &[(usize, HotRow)]) -> Result<(), SolveError>;
-}
-
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlockLimits {
@@ -90,6 +57,10 @@ pub struct BlockLimits {
     pub hot_rows: usize,
     /// Whether weights are held in double precision.
     pub double: bool,
+    /// Bytes that the system of the interior point method may take.
+    pub memory: f64,
+    /// Whether that method does all of the work, whatever its price.
+    pub interior: bool,
 }
 
 /// Share of the memory, and of the rows, that hot rows may have; copies of a hot row's cells and numbers a class, when it is worked on.
@@ -139,6 +110,14 @@ pub fn solve_blocks(
 ) -> Result<BlockOutcome, SolveError> {
     let mut run = BlockRun::new(setting, limits, store)?;
     observer.start(0);
+    let mut relay = Relay::new(setting, limits.memory, limits.interior)?;
+    let kept = relay.kept(setting, run.store)?;
+    if relay.is_alone || kept.is_some() {
+        let found = run.finish(kept, observer)?;
+        if relay.is_over(found.stop) {
+            return Ok(found);
+        }
+    }
     if run.is_resumed {
         run.prove()?;
     }
@@ -148,6 +127,13 @@ pub fn solve_blocks(
             stop = Some(StopReason::TimeLimit);
         } else if run.passes + run.proofs + 1 >= limits.passes {
             stop = stop.or(Some(StopReason::EpochLimit));
+        }
+        let left = limits.passes.saturating_sub(run.passes + run.proofs);
+        if stop.is_none() && relay.is_dear(run.spent(), run.estimate.relative(), run.goal, left) {
+            let found = run.finish(None, observer)?;
+            if relay.is_over(found.stop) {
+                return Ok(found);
+            }
         }
         let is_promising = run.estimate.relative() * run.optimism <= run.goal;
         if stop.is_none() && !is_promising {
@@ -232,6 +218,23 @@ impl<'s> BlockRun<'s> {
             setting,
             store,
         })
+    }
+
+    /// Lets the interior point method finish.
+    fn finish(&mut self, kept: Option<Vec<f64>>, observer: &mut dyn Observer) -> Result<BlockOutcome, SolveError> {
+        let Self { clock, passes, proofs, visits, bound, .. } = *self;
+        let work = interior::Work { clock, passes, proofs, visits, bound };
+        let found = interior::solve(self.setting, &self.limits, self.store, observer, kept, work)?;
+        let interior::Work { passes, proofs, visits, bound, .. } = found.work;
+        (self.passes, self.proofs, self.visits, self.bound) = (passes, proofs, visits, bound);
+        let (outcome, stop, hot_rows) = (found.outcome, found.stop, self.hot.len());
+        Ok(BlockOutcome { outcome, stop, passes, proofs, visits, hot_rows })
+    }
+
+    /// Visits so far; to read a row counts as one.
+    #[allow(clippy::cast_precision_loss)]
+    fn spent(&self) -> f64 {
+        self.visits as f64 + READ * (self.passes + self.proofs) as f64 * self.setting.n_train as f64
     }
 
     fn seconds_are_up(&self) -> bool {

@@ -1,10 +1,11 @@
 //! A certificate of any weights over rows that do not fit into memory together.
 
-use super::blocks::{BlockLimits, BlockOutcome, BlockStore, solve_blocks, source};
+use super::blocks::{BlockLimits, BlockOutcome, solve_blocks, source};
 use super::conclusion::combine;
 use super::hot::Setting;
 use super::messages::PartProof;
 use super::part::{PartVariables, prove_rows};
+use super::store::BlockStore;
 use crate::evaluation::{self, Evaluation};
 use crate::model::{BiasRule, Scorer};
 use crate::solver::dual::certificate::{Proof, slopes};

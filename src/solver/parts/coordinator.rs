@@ -5,6 +5,7 @@ use super::messages::{Answer, Contribution, Order, ProofOrder, Returned};
 use super::part::{PartVariables, split_weights};
 use crate::evaluation::Evaluation;
 use crate::solver::dual::state::Bounds;
+use crate::solver::newton::InteriorOrder;
 use crate::solver::{Certificate, SolveError};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,8 @@ pub enum Request {
     Round(Order, Vec<Vec<Returned>>),
     /// [`super::Part::prove`] of every part.
     Proof(ProofOrder, Vec<Vec<Returned>>),
+    /// [`super::answer_interior`] of every part.
+    Interior(Box<InteriorOrder>),
     /// Nothing: it is done.
     Done,
 }
@@ -67,6 +70,13 @@ impl Outcome {
     pub(super) fn new(setting: &Setting, weights: &[f64], certificate: Certificate, evaluation: Evaluation) -> Self {
         let (weight, bias) = split_weights(&setting.objective, weights, setting.n_classes);
         Self { weight: weight.to_vec(), bias, certificate, evaluation }
+    }
+
+    /// With another bound of the optimum, which was proved as well.
+    pub(super) fn bounded(self, dual: f64) -> Result<Self, SolveError> {
+        let primal = self.certificate.primal;
+        let at_most = primal.max(self.certificate.dual + self.certificate.gap());
+        Ok(Self { certificate: Certificate::proved(primal, at_most, dual)?, ..self })
     }
 }
 

@@ -165,6 +165,6 @@ impl HotRows {
 
 /// 0, 1, 2, ..
 #[allow(clippy::cast_possible_truncation)]
-fn numbers(count: usize) -> Vec<u32> {
+pub(super) fn numbers(count: usize) -> Vec<u32> {
     (0..count as u32).collect()
 }

@@ -3,6 +3,7 @@
 use crate::data::{SelectedRows, packed};
 use crate::evaluation::Evaluation;
 use crate::objective::DualSums;
+use crate::solver::newton::InteriorAnswer;
 use serde::{Deserialize, Serialize};
 
 /// A round that a part is to make. Weights are `[n_features + 1, n_classes]`: those of the constant feature are the last row.
@@ -101,8 +102,10 @@ pub struct PartProof {
 pub enum Answers {
     /// To a [`Request::Round`](super::Request::Round).
     Round(Vec<Answer>),
-    /// To a [`Request::Proof`](super::Request::Proof).
+    /// To a [`Request::Proof`](super::Request::Proof), or to a [`Request::Interior`](super::Request::Interior) that asks for one.
     Proof(Vec<PartProof>),
+    /// To a [`Request::Interior`](super::Request::Interior): one of all parts.
+    Interior(Box<InteriorAnswer>),
 }
 
 impl Answers {
@@ -129,6 +132,9 @@ impl Answers {
                     all
                 });
                 Some(Self::Proof(joined.into_iter().collect()))
+            }
+            (Self::Interior(own), Self::Interior(others)) => {
+                own.merge(*others).map(|all| Self::Interior(Box::new(all)))
             }
             _ => None,
         }

@@ -30,6 +30,9 @@ pub struct PartVariables {
     pub(super) moved: Vec<u32>,
     #[serde(with = "packed")]
     pub(super) before: Vec<f64>,
+    /// The interior point of all rows of the part, where there is one.
+    #[serde(with = "packed")]
+    pub(super) point: Vec<f64>,
 }
 
 impl PartVariables {
@@ -79,7 +82,7 @@ impl PartVariables {
     pub fn in_single(&self) -> Self {
         let single = |a: &[f64]| a.iter().map(|a| f64::from(towards_zero(*a))).collect();
         let (rows, moved) = (self.rows.clone(), self.moved.clone());
-        Self { rows, a: single(&self.a), moved, before: single(&self.before) }
+        Self { rows, a: single(&self.a), moved, before: single(&self.before), point: self.point.clone() }
     }
 
     /// With the variables of rows that these do not have, from others.
@@ -146,7 +149,7 @@ impl<'scope, 'env> Part<'scope, 'env> {
         let problem = Problem { threads: 1, ..*problem };
         let k = problem.n_classes;
         let c = cost(problem.objective.lambda, n_train);
-        let PartVariables { rows: indices, a, moved, before } = variables;
+        let PartVariables { rows: indices, a, moved, before, .. } = variables;
         let mut state = DualState::new(&problem, indices, c);
         state.a.chunks_exact_mut(padded(k)).zip(a.chunks_exact(k)).for_each(|(to, from)| to[..k].copy_from_slice(from));
         if let BiasRule::Regularised { scale } = problem.objective.bias {
@@ -165,7 +168,8 @@ impl<'scope, 'env> Part<'scope, 'env> {
         a.chunks_exact_mut(k)
             .zip(self.state.a.chunks_exact(stride))
             .for_each(|(to, from)| to.copy_from_slice(&from[..k]));
-        PartVariables { rows: self.state.rows.clone(), a, moved: self.moved.clone(), before: self.before.clone() }
+        let (rows, moved, before) = (self.state.rows.clone(), self.moved.clone(), self.before.clone());
+        PartVariables { rows, a, moved, before, ..PartVariables::default() }
     }
 
     /// Takes all but the share `eta` of the last round's steps back.
@@ -383,7 +387,8 @@ pub(super) fn split_weights<'w>(objective: &Objective, weights: &'w [f64], k: us
     let (own, constant) = weights.split_at(weights.len() - k);
     let bias = match objective.bias {
         BiasRule::Regularised { scale } => Some(constant.iter().map(|w| scale * w).collect()),
-        BiasRule::None | BiasRule::Free => None,
+        BiasRule::Free => Some(constant.to_vec()),
+        BiasRule::None => None,
     };
     (own, bias)
 }

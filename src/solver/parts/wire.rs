@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The first bytes, with a version: all machines of a run have the same.
-const MARK: &[u8; 8] = b"bsvm p01";
+const MARK: &[u8; 8] = b"bsvm p02";
 /// Bytes of the mark and the checksum.
 const HEADER: usize = MARK.len() + 4;
 
@@ -51,6 +51,7 @@ impl Message for Request {
                 order.weights.len() == shape.weights() && mean && all(returned)
             }
             Self::Proof(order, returned) => order.weights.len() == shape.weights() && all(returned),
+            Self::Interior(order) => order.is_of(shape.n_features, shape.n_classes),
             Self::Done => true,
         }
     }
@@ -68,6 +69,7 @@ impl Message for Answers {
                     && cells.map_or(0, |cells| cells.len()) == offers.len()
                     && cells.is_none_or(|cells| cells.features.n_features() == shape.n_features)
             }),
+            Self::Interior(answer) => answer.is_of(shape.n_features, shape.n_classes),
             Self::Proof(proofs) => proofs.iter().all(|proof| {
                 proof.sums.fits(shape.n_features, shape.n_classes) && proof.evaluation.confusion.fits(shape.n_classes)
             }),

@@ -83,6 +83,8 @@ pub fn certify(
         seconds: None,
         hot_rows: room(&data),
         double: false,
+        memory: 0.0,
+        interior: false,
     };
     let scratch = ScratchFolder::make()?;
     let mut store = DiskStore::new(&data, &scratch.0, false);

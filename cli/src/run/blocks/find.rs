@@ -4,7 +4,6 @@ use crate::calibration::Calibration;
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::blocks::BlockFolder;
 use crate::format::{BlocksConfig, DataConfig, DataError, limit};
-use crate::model::BiasRule;
 use crate::run::RunError;
 use crate::solver::SolverConfig;
 use crate::solver::sgd::sampler::Sampling;
@@ -92,9 +91,6 @@ pub fn check(config: &LoadedConfig) -> Result<(), ConfigError> {
         let solver = format!("[solver.{}]", run.solver.name());
         let hint = "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit";
         return refused(&solver, hint);
-    }
-    if is_exact(config) && run.preprocess.bias_rule() == BiasRule::Free {
-        return refused("`bias = \"free\"`", "set `bias = \"regularised\"` or `bias = \"none\"` in [preprocess]");
     }
     if run.calibration.method != Calibration::None {
         return refused("[calibration]", "leave it out: scores, classes and the certificate do not depend on it");

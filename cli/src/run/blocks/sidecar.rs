@@ -4,16 +4,16 @@
 //! BSVMDUA1 | classes u32 | bytes of a number u32 | rows u64 | words of a row u32 | rows · words u32 | rows · classes numbers | CRC-32C u32
 //! ```
 //! Of the rows of a block the words are their indices, of hot rows their block and index. Numbers of four bytes are rounded towards zero, which
-//! leaves variables feasible. Written under a temporary name and renamed when whole.
+//! leaves variables feasible. Written under a temporary name and renamed when whole. An interior point is `BSVMPNT1 | numbers | CRC-32C u32`.
 
 use crate::data::precision::towards_zero;
 use crate::durable;
 use crate::run::record::{RecordError, failed};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"BSVMDUA1";
+const POINT: &[u8; 8] = b"BSVMPNT1";
 const HEAD: usize = 28;
 
 /// Variables of some rows.
@@ -71,6 +71,43 @@ fn decode(bytes: &[u8], words: usize, n_classes: usize) -> Result<Sidecar, Strin
     Ok(Sidecar { words, rows, a })
 }
 
+fn encode_point(point: &[f64]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(POINT.len() + size_of_val(point) + 4);
+    bytes.extend_from_slice(POINT);
+    point.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    bytes
+}
+
+fn decode_point(bytes: &[u8]) -> Result<Vec<f64>, String> {
+    let whole = bytes.split_last_chunk().filter(|(body, crc)| crc32c::crc32c(body) == u32::from_le_bytes(**crc));
+    let numbers = whole.and_then(|(body, _)| body.strip_prefix(POINT)).map(|numbers| numbers.as_chunks());
+    match numbers {
+        Some((numbers, [])) => Ok(numbers.iter().map(|b| f64::from_le_bytes(*b)).collect()),
+        _ => Err("the file is damaged: expected an interior point with its checksum".into()),
+    }
+}
+
+/// Writes an interior point.
+pub(super) fn write_point(file: &Path, point: &[f64]) -> Result<(), RecordError> {
+    durable::write(file, &encode_point(point)).map_err(failed(file))
+}
+
+/// Reads an interior point; `None` where there is none.
+pub(super) fn read_point(file: &Path) -> Result<Option<Vec<f64>>, RecordError> {
+    let Some(bytes) = contents(file)? else { return Ok(None) };
+    let content = |problem| RecordError::Content { file: file.to_path_buf(), problem };
+    decode_point(&bytes).map(Some).map_err(content)
+}
+
+fn contents(file: &Path) -> Result<Option<Vec<u8>>, RecordError> {
+    match std::fs::read(file) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(file)(error)),
+    }
+}
+
 /// Writes variables; returns the length of the file.
 pub(super) fn write(file: &Path, sidecar: &Sidecar, n_classes: usize, single: bool) -> Result<usize, RecordError> {
     let bytes = encode(sidecar, n_classes, single);
@@ -80,11 +117,7 @@ pub(super) fn write(file: &Path, sidecar: &Sidecar, n_classes: usize, single: bo
 
 /// Reads variables, and the length of the file; `None` where there is none.
 pub(super) fn read(file: &Path, words: usize, n_classes: usize) -> Result<Option<(Sidecar, usize)>, RecordError> {
-    let mut bytes = Vec::new();
-    match File::open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed(file))?,
-    };
+    let Some(bytes) = contents(file)? else { return Ok(None) };
     let content = |problem| RecordError::Content { file: file.to_path_buf(), problem };
     decode(&bytes, words, n_classes).map(|found| Some((found, bytes.len()))).map_err(content)
 }
@@ -116,6 +149,13 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;
             assert!(decode(&damaged, 2, 3).is_err() && decode(&bytes[..at], 2, 3).is_err(), "byte {at}");
+        }
+        let point = encode_point(&[0.5, 1e-300, 7.0]);
+        assert_eq!(decode_point(&point), Ok(vec![0.5, 1e-300, 7.0]));
+        for at in 0..point.len() {
+            let mut damaged = point.clone();
+            damaged[at] ^= 0x10;
+            assert!(decode_point(&damaged).is_err() && decode_point(&point[..at]).is_err(), "byte {at}");
         }
         for (words, classes) in [(1, 3), (2, 4)] {
             assert_eq!(decode(&bytes, words, classes), Err(format!("expected dual variables of {classes} classes")));

@@ -48,6 +48,10 @@ impl<'a> DiskStore<'a> {
         self.folder.join(format!("block-{block:05}.dual"))
     }
 
+    fn point_file(&self, block: Option<usize>) -> PathBuf {
+        self.folder.join(block.map_or_else(|| "point.dual".into(), |block| format!("point-{block:05}.dual")))
+    }
+
     fn hot_file(&self) -> PathBuf {
         self.folder.join("hot.dual")
     }
@@ -107,5 +111,19 @@ impl BlockStore for DiskStore<'_> {
         let names = rows.iter().flat_map(|(block, row)| [*block as u32, row.row]).collect();
         let a = rows.iter().flat_map(|(_, row)| &row.a).copied().collect();
         self.save(&self.hot_file(), &Sidecar { words: 2, rows: names, a }, false)
+    }
+
+    fn point(&mut self, block: Option<usize>) -> Result<Option<Vec<f64>>, SolveError> {
+        let start = Instant::now();
+        let found = sidecar::read_point(&self.point_file(block)).map_err(|error| self.failed(error))?;
+        self.data.disk.variables(found.as_ref().map_or(0, |point| size_of_val(point.as_slice())), start.elapsed());
+        Ok(found)
+    }
+
+    fn keep_point(&mut self, block: Option<usize>, point: &[f64]) -> Result<(), SolveError> {
+        let start = Instant::now();
+        sidecar::write_point(&self.point_file(block), point).map_err(|error| self.failed(error))?;
+        self.data.disk.variables(size_of_val(point), start.elapsed());
+        Ok(())
     }
 }

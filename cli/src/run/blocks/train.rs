@@ -28,12 +28,16 @@ const PASSES: u64 = 1_000;
 /// The gap below which variables are kept in double precision, and weights are held so.
 const FINE: f64 = 1e-6;
 const NARROW: f64 = 1e-5;
+/// Share of the memory that the system of the interior point method may have.
+const OF_SYSTEM: f64 = 0.5;
+
 /// Hot rows, at most.
 pub(super) fn room(data: &BlockData) -> usize {
     let (n, ..) = data.counts();
     hot_rows(data.folder.manifest(), n, limit::get())
 }
 
+#[allow(clippy::cast_precision_loss)]
 fn limits(solver: &DualConfig, data: &BlockData) -> BlockLimits {
     let gap = solver.gap.get();
     BlockLimits {
@@ -42,6 +46,8 @@ fn limits(solver: &DualConfig, data: &BlockData) -> BlockLimits {
         seconds: solver.seconds.map(|seconds| seconds.get()),
         hot_rows: room(data),
         double: solver.precision.map_or(gap < NARROW, |precision| precision == Precision::F64),
+        memory: limit::get() as f64 * OF_SYSTEM,
+        interior: false,
     }
 }
 

@@ -168,7 +168,7 @@ fn lead(rows: &Rows, objective: &Objective, parts: &[Vec<u32>], mut lost: impl F
     let scaler = Scaler::default();
     let setting = setting(rows, &scaler, objective);
     let shape = Shape { n_features: setting.n_features, n_classes: setting.n_classes };
-    let limits = Limits { gap: GAP, rounds: 500, hot_rows: 100, double: false, cheap_rounds: false };
+    let limits = Limits { gap: GAP, rounds: 500, hot_rows: 100, double: false };
     let mut leader = Leader::new(setting.clone(), limits, parts.len()).unwrap();
     let source = Source {
         features: &rows.features,
@@ -252,7 +252,7 @@ fn parts_that_send_messages_end_at_the_same_optimum() {
     }
     let wide = Objective { lambda: 1e-3, ..crammer_singer(n, BiasRule::Free) };
     let scaler = Scaler::default();
-    let limits = Limits { gap: GAP, rounds: 500, hot_rows: 100, double: false, cheap_rounds: false };
+    let limits = Limits { gap: GAP, rounds: 500, hot_rows: 100, double: false };
     let wide = Setting { n_features: 10_000, n_train: 100_000, ..setting(&rows, &scaler, &wide) };
     assert!(matches!(Leader::new(wide, limits, 2), Err(SolveError::FreeInParts { .. })));
 }

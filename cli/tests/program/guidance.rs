@@ -156,8 +156,7 @@ fn a_wrong_file_gets_the_next_step() {
     desk.write("bare.csv", utf_16(TABLE));
     desk.write(
         "book.xlsx",
-        b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xmlxl/workbook.xml"
-            .to_vec(),
+        b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xmlxl/workbook.xml",
     );
     desk.write("rows.csv", TABLE.split_once('\n').unwrap().1);
     desk.write("folder/x", "");

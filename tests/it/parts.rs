@@ -469,7 +469,6 @@ fn messages_are_short_and_damaged_ones_are_errors() {
         let mut part = Part::new(&problem, 60, 0, PartVariables::zero(&all, 3), false, scope);
         let Request::Round(order, returned) = &mut first else { panic!("a round comes first") };
         order.quota = 5;
-        order.measure = true;
         order.tolerance = -1.0;
         let answer = part.answer(order, &returned[0]).unwrap();
         assert_eq!(answer.contribution.offers.len(), 5);

@@ -12,13 +12,12 @@
 use super::conclusion::combine;
 use super::coordinator::Outcome;
 use super::hot::{HotRows, Setting};
-use super::interior::{self, Relay};
+use super::interior::{self, InteriorChoice};
 use super::messages::{HotRow, Order, PartProof, Returned};
 use super::part::{Part, PartVariables, prove_rows};
 use super::store::BlockStore;
 use crate::data::SelectedRows;
 use crate::data::batch::Source;
-use crate::data::blocks::{DataPart, Manifest};
 use crate::solver::checkpoint::Clock;
 use crate::solver::dual::state::Bounds;
 use crate::solver::newton::READ;
@@ -63,24 +62,6 @@ pub struct BlockLimits {
     pub interior: bool,
 }
 
-/// Share of the memory, and of the rows, that hot rows may have; copies of a hot row's cells and numbers a class, when it is worked on.
-const SHARE: u64 = 4;
-const OF_ROWS: f64 = 0.15;
-const COPIES: u64 = 5;
-const NUMBERS: u64 = 64;
-const HEAD: u64 = 256;
-
-/// Hot rows, at most, of `n_train` rows to train on of a folder, in a run that may take so many bytes of memory.
-#[must_use]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-pub fn hot_rows(manifest: &Manifest, n_train: usize, memory: u64) -> usize {
-    let all = (manifest.rows(DataPart::Train) + manifest.rows(DataPart::Test)).max(1);
-    let cells = manifest.in_memory() / all;
-    let row = COPIES * cells + NUMBERS * manifest.class_names.len() as u64 + HEAD;
-    let fitting = memory / SHARE / row;
-    (fitting as usize).min((OF_ROWS * n_train as f64).ceil() as usize)
-}
-
 /// Result of a run over blocks.
 #[derive(Debug, Clone)]
 pub struct BlockOutcome {
@@ -110,7 +91,7 @@ pub fn solve_blocks(
 ) -> Result<BlockOutcome, SolveError> {
     let mut run = BlockRun::new(setting, limits, store)?;
     observer.start(0);
-    let mut relay = Relay::new(setting, limits.memory, limits.interior)?;
+    let mut relay = InteriorChoice::new(setting, limits.memory, limits.interior)?;
     let kept = relay.kept(setting, run.store)?;
     if relay.is_alone || kept.is_some() {
         let found = run.finish(kept, observer)?;
@@ -223,9 +204,9 @@ impl<'s> BlockRun<'s> {
     /// Lets the interior point method finish.
     fn finish(&mut self, kept: Option<Vec<f64>>, observer: &mut dyn Observer) -> Result<BlockOutcome, SolveError> {
         let Self { clock, passes, proofs, visits, bound, .. } = *self;
-        let work = interior::Work { clock, passes, proofs, visits, bound };
+        let work = interior::RunWork { clock, passes, proofs, visits, bound };
         let found = interior::solve(self.setting, &self.limits, self.store, observer, kept, work)?;
-        let interior::Work { passes, proofs, visits, bound, .. } = found.work;
+        let interior::RunWork { passes, proofs, visits, bound, .. } = found.work;
         (self.passes, self.proofs, self.visits, self.bound) = (passes, proofs, visits, bound);
         let (outcome, stop, hot_rows) = (found.outcome, found.stop, self.hot.len());
         Ok(BlockOutcome { outcome, stop, passes, proofs, visits, hot_rows })
@@ -292,7 +273,6 @@ impl<'s> BlockRun<'s> {
             eta: 1.0,
             tolerance: self.tolerance(),
             quota: quota.min(room),
-            measure: true,
             passes: PASSES,
             double: self.double,
             seed: self.setting.seed.wrapping_add(self.blocks),

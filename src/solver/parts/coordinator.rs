@@ -195,7 +195,6 @@ impl Coordinator {
             eta: self.eta,
             tolerance: self.tolerance(),
             quota: if first || self.n_parts == 1 { 0 } else { quota.min(room) },
-            measure: true,
             passes: PASSES,
             double: self.double,
             seed: self.setting.seed.wrapping_add(self.progress.round),
@@ -244,7 +243,7 @@ impl Coordinator {
     /// # Errors
     /// [`SolveError`] of the hot rows' storage, [`SolveError::NotFinite`].
     pub fn tell(&mut self, order: &Order, answers: Vec<Answer>) -> Result<(), SolveError> {
-        let own = Order { passes: 0, quota: 0, eta: 1.0, tolerance: self.settled(), measure: true, ..order.clone() };
+        let own = Order { passes: 0, quota: 0, eta: 1.0, tolerance: self.settled(), ..order.clone() };
         let hot = self.hot.work(&self.setting, &own)?;
         self.measure(order, &answers, hot.as_ref())?;
         self.hot.count_calm(self.settled());

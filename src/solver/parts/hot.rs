@@ -6,10 +6,29 @@
 use super::messages::{Contribution, HotRow, Order, PartProof, Returned};
 use super::part::{Part, PartVariables, prove_rows};
 use crate::data::batch::Source;
+use crate::data::blocks::{DataPart, Manifest};
 use crate::data::{Scaler, SelectedRows};
 use crate::device::OpenDevice;
 use crate::objective::Objective;
 use crate::solver::{GradientRoute, Problem, SolveError};
+
+/// Share of the memory, and of the rows, that hot rows may have; copies of a hot row's cells and numbers a class, when it is worked on.
+const SHARE: u64 = 4;
+const OF_ROWS: f64 = 0.15;
+const COPIES: u64 = 5;
+const NUMBERS: u64 = 64;
+const HEAD: u64 = 256;
+
+/// Hot rows, at most, of `n_train` rows to train on of a folder, in a run that may take so many bytes of memory.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+pub fn hot_rows(manifest: &Manifest, n_train: usize, memory: u64) -> usize {
+    let all = (manifest.rows(DataPart::Train) + manifest.rows(DataPart::Test)).max(1);
+    let cells = manifest.in_memory() / all;
+    let row = COPIES * cells + NUMBERS * manifest.class_names.len() as u64 + HEAD;
+    let fitting = memory / SHARE / row;
+    (fitting as usize).min((OF_ROWS * n_train as f64).ceil() as usize)
+}
 
 /// A row's home, and how long it has been at its optimum.
 #[derive(Debug, Clone, Copy, PartialEq)]

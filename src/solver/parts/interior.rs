@@ -20,7 +20,7 @@ use crate::solver::newton::{
 use crate::solver::{Certificate, LogEntry, Measurement, Observer, SolveError, StopReason};
 
 /// The choice between ascent and the interior point method, as of rows in memory.
-pub(super) struct Relay {
+pub(super) struct InteriorChoice {
     price: Option<Price>,
     /// Whether there is no other method, as under a bias that is free.
     pub is_alone: bool,
@@ -28,7 +28,7 @@ pub(super) struct Relay {
     trail: Vec<(f64, f64)>,
 }
 
-impl Relay {
+impl InteriorChoice {
     /// # Errors
     /// [`SolveError::FreeInParts`], [`SolveError::TooLarge`] where there is no other method, and the system is too large.
     pub fn new(setting: &Setting, memory: f64, is_alone: bool) -> Result<Self, SolveError> {
@@ -82,7 +82,7 @@ impl Relay {
 
 /// Work of a run so far.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Work {
+pub(super) struct RunWork {
     pub clock: Clock,
     pub passes: u64,
     pub proofs: u64,
@@ -95,7 +95,7 @@ pub(super) struct Work {
 pub(super) struct InteriorOutcome {
     pub outcome: Outcome,
     pub stop: StopReason,
-    pub work: Work,
+    pub work: RunWork,
 }
 
 /// Trains until the gap is proved, a limit is met, or precision is exhausted; from the weights of an earlier run where they are given.
@@ -108,7 +108,7 @@ pub(super) fn solve(
     store: &mut dyn BlockStore,
     observer: &mut dyn Observer,
     kept: Option<Vec<f64>>,
-    work: Work,
+    work: RunWork,
 ) -> Result<InteriorOutcome, SolveError> {
     let Setting { objective, n_features, n_classes, .. } = setting;
     let joint =
@@ -125,14 +125,14 @@ struct InteriorRun<'s> {
     joint: JointIterate,
     /// Whether points that blocks have are those of another run.
     is_new: bool,
-    work: Work,
+    work: RunWork,
     best: Option<Outcome>,
 }
 
 impl InteriorRun<'_> {
     fn run(mut self, observer: &mut dyn Observer) -> Result<InteriorOutcome, SolveError> {
         loop {
-            let Work { passes, proofs, .. } = self.work;
+            let RunWork { passes, proofs, .. } = self.work;
             let is_last = passes + proofs + 1 >= self.limits.passes;
             if let Some(reason) = self.ending(observer).or(is_last.then_some(StopReason::EpochLimit)) {
                 self.joint.stop(reason);
@@ -255,7 +255,7 @@ impl InteriorRun<'_> {
 
     #[allow(clippy::cast_precision_loss)]
     fn report(&self, observer: &mut dyn Observer, measurement: Measurement) {
-        let Work { clock, passes, visits, .. } = self.work;
+        let RunWork { clock, passes, visits, .. } = self.work;
         let entry = LogEntry {
             step: passes,
             epoch: visits as f64 / self.setting.n_train.max(1) as f64,

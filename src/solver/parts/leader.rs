@@ -3,7 +3,7 @@
 use super::conclusion::combine;
 use super::coordinator::{Coordinator, Limits, Outcome, Progress, Request};
 use super::hot::{Setting, numbers};
-use super::interior::Relay;
+use super::interior::InteriorChoice;
 use super::messages::{Answers, PartProof};
 use super::part::{PartVariables, prove_rows};
 use crate::data::batch::Source;
@@ -17,7 +17,7 @@ pub struct Leader {
     setting: Setting,
     limits: Limits,
     n_parts: usize,
-    relay: Relay,
+    relay: InteriorChoice,
     interior: Option<JointIterate>,
     /// Of the interior point method: the best that was proved, and the largest bound.
     best: Option<Outcome>,
@@ -32,7 +32,7 @@ impl Leader {
     /// # Errors
     /// [`SolveError::FreeInParts`] under a bias that is free, where the system of the interior point method is too large.
     pub fn new(setting: Setting, limits: Limits, n_parts: usize) -> Result<Self, SolveError> {
-        let relay = Relay::new(&setting, f64::INFINITY, false)?;
+        let relay = InteriorChoice::new(&setting, f64::INFINITY, false)?;
         let ascent = Coordinator::new(setting.clone(), limits, n_parts);
         let progress = *ascent.progress();
         let mut leader = Self {

@@ -18,8 +18,6 @@ pub struct Order {
     pub tolerance: f64,
     /// Rows that the part may offer.
     pub quota: usize,
-    /// Whether all rows are measured at W first, and only those visited that are off by more than the tolerance.
-    pub measure: bool,
     /// Passes over the rows.
     pub passes: u32,
     /// Whether weights are held in double precision.
@@ -36,8 +34,7 @@ pub type Returned = (u32, Vec<f64>);
 /// The answer to an [`Order`]. All but the sums of bounds is of the change that the passes have made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
-    /// Σ c·ℓ of the rows at home, and their share of the gap: at the weights of the order where that has them measured, else of each
-    /// row at its last visit.
+    /// Σ c·ℓ of the rows at home at the weights of the order, and their share of the gap.
     pub loss: f64,
     /// See `loss`.
     pub gap: f64,

@@ -28,10 +28,10 @@ mod wire;
 
 pub use crate::solver::newton::{InteriorAnswer, InteriorOrder};
 pub(in crate::solver) use blocks::source;
-pub use blocks::{BlockLimits, BlockOutcome, hot_rows, solve_blocks};
+pub use blocks::{BlockLimits, BlockOutcome, solve_blocks};
 pub use certify::{certify_blocks, measure_blocks};
 pub use coordinator::{Coordinator, Limits, Outcome, Progress, Request};
-pub use hot::Setting;
+pub use hot::{Setting, hot_rows};
 pub use leader::{Leader, answer_interior};
 pub use messages::{Answer, Answers, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};
 pub use part::{Part, PartVariables};

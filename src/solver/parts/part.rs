@@ -229,12 +229,9 @@ impl<'scope, 'env> Part<'scope, 'env> {
             None => None,
         };
         self.put_weights(&order.weights)?;
-        let measured = match order.measure {
-            true => Some(sweep::measure(&mut *self.rows, &mut self.state, &mut self.scratch, true)?),
-            false => None,
-        };
+        let bounds = sweep::measure(&mut *self.rows, &mut self.state, &mut self.scratch, true)?;
         let offers = self.offer(order.quota);
-        if order.measure && order.passes > 0 {
+        if order.passes > 0 {
             self.schedule(order.passes);
         }
         self.keep(order.passes);
@@ -250,7 +247,6 @@ impl<'scope, 'env> Part<'scope, 'env> {
         }
         let mut delta = self.held_weights()?;
         delta.iter_mut().zip(&start).for_each(|(now, before)| *now -= before);
-        let bounds = measured.unwrap_or_else(|| self.state.estimate());
         let mut contribution = Contribution {
             loss: bounds.primal,
             gap: bounds.gap,

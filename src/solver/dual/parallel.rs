@@ -67,7 +67,7 @@ pub(super) struct RowShares<'a> {
 }
 
 /// Visits of a thread to its rows.
-struct Share<'v> {
+struct ThreadShare<'v> {
     storage: &'v mut dyn RowStorage,
     state: StateView<'v>,
     /// The rows that are due, and how many have been visited, now and before the last meeting.
@@ -88,7 +88,7 @@ struct Visits {
     again: bool,
 }
 
-impl Share<'_> {
+impl ThreadShare<'_> {
     /// Makes visits; their gain, and the change of the weights.
     fn visit(&mut self, visits: &Visits) -> Result<Vec<f64>, SolveError> {
         let weights = &visits.weights;
@@ -116,7 +116,7 @@ impl Share<'_> {
     }
 }
 
-impl WorkShare<Visits> for Share<'_> {
+impl WorkShare<Visits> for ThreadShare<'_> {
     fn act(&mut self, visits: &Visits) -> Vec<f64> {
         self.visit(visits).unwrap_or_default()
     }
@@ -130,7 +130,7 @@ struct Meeting {
 }
 
 impl Meeting {
-    /// Of the results of [`Share::visit`]; `None` where one of them has failed.
+    /// Of the results of [`ThreadShare::visit`]; `None` where one of them has failed.
     fn of(results: &[Vec<f64>], length: usize) -> Option<Self> {
         let mut sum = vec![0.0; length];
         let (mut gain, mut own) = (0.0, 0.0);
@@ -204,7 +204,7 @@ impl<'a> RowShares<'a> {
 
 /// Visits until all rows that are due have been visited, or it is of no use; the number of visits of each thread.
 fn meet(
-    team: &mut ThreadTeam<Share<'_>, Visits>,
+    team: &mut ThreadTeam<ThreadShare<'_>, Visits>,
     weights: &mut [f64],
     longest: usize,
     usual: usize,
@@ -273,7 +273,7 @@ impl RowStorage for RowShares<'_> {
         let shares = shares.map(|(((storage, state), order), place)| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(place);
-            Share {
+            ThreadShare {
                 storage: &mut **storage,
                 state,
                 order,
@@ -283,7 +283,7 @@ impl RowStorage for RowShares<'_> {
                 scratch: Scratch::new(k),
             }
         });
-        let shares: Vec<Share<'_>> = shares.collect();
+        let shares: Vec<ThreadShare<'_>> = shares.collect();
         let done = std::thread::scope(|scope| {
             let mut team = ThreadTeam::new(scope, shares);
             meet(&mut team, &mut weights, longest, usual)

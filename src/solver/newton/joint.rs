@@ -14,7 +14,9 @@
 use super::basis::RowMap;
 use super::coordinates::Coordinates;
 use super::iterate::{BestBounds, aim, best_bound, gone};
-use super::order::{Built, CorrectedStep, InteriorAnswer, InteriorOrder, InteriorWork, Predicted, Survey, TakenStep};
+use super::order::{
+    Built, CorrectedStep, InteriorAnswer, InteriorOrder, InteriorWork, Predicted, RowSurvey, TakenStep,
+};
 use super::point::FeasibleSet;
 use super::system::System;
 use super::{MOST, STUCK};
@@ -203,7 +205,7 @@ impl JointIterate {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn begin(&mut self, survey: &Survey) {
+    fn begin(&mut self, survey: &RowSurvey) {
         let (bias, k) = (self.setting.objective.bias, self.setting.n_classes);
         let (space, map) = Coordinates::of_triangle(survey.matrix(), survey.rows as f64, bias, k);
         if self.u.len() != space.len() {

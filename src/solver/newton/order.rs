@@ -63,7 +63,7 @@ pub(in crate::solver) struct TakenStep {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum InteriorAnswer {
     /// See [`InteriorAnswer`].
-    Survey(Survey),
+    Survey(RowSurvey),
     /// See [`InteriorAnswer`].
     Build(Box<Built>),
     /// See [`InteriorAnswer`].
@@ -74,7 +74,7 @@ pub enum InteriorAnswer {
 
 /// Rows, and their triangular factor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Survey {
+pub struct RowSurvey {
     pub(super) rows: u64,
     pub(super) width: usize,
     /// Column after column.
@@ -150,7 +150,7 @@ pub(super) fn add(sum: &mut [f64], more: &[f64]) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
-impl Survey {
+impl RowSurvey {
     pub(super) fn matrix(&self) -> MatRef<'_, f64> {
         let rows = self.triangle.len().checked_div(self.width).unwrap_or(0);
         MatRef::from_column_major_slice(&self.triangle, rows, self.width)
@@ -170,7 +170,7 @@ impl InteriorAnswer {
     /// Whether it is of so many features and classes.
     pub(in crate::solver) fn is_of(&self, n_features: usize, n_classes: usize) -> bool {
         match self {
-            Self::Survey(Survey { width, triangle, .. }) => {
+            Self::Survey(RowSurvey { width, triangle, .. }) => {
                 (*width == n_features || *width == n_features + 1) && triangle.len().is_multiple_of((*width).max(1))
             }
             Self::Build(built) => {

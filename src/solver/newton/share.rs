@@ -6,7 +6,7 @@
 use super::basis::triangle;
 use super::iterate::shorter;
 use super::order::{
-    Built, CorrectedStep, InteriorAnswer, InteriorOrder, InteriorWork, Predicted, Survey, TakenStep, add,
+    Built, CorrectedStep, InteriorAnswer, InteriorOrder, InteriorWork, Predicted, RowSurvey, TakenStep, add,
 };
 use super::point::{FeasibleSet, InteriorPoint};
 use super::rows::{LabelGroup, LabelRows, gather, grouped};
@@ -30,7 +30,7 @@ pub(super) fn block_sums(
 }
 
 /// Some rows with their variables.
-struct Share<'a> {
+struct PartShare<'a> {
     shape: &'a FeasibleSet<'a>,
     /// Numbers of a row, and classes.
     size: (usize, usize),
@@ -38,7 +38,7 @@ struct Share<'a> {
     points: Vec<InteriorPoint>,
 }
 
-impl<'a> Share<'a> {
+impl<'a> PartShare<'a> {
     fn read(
         problem: &Problem<'_>,
         c: f64,
@@ -180,7 +180,7 @@ pub(in crate::solver) fn answer(
     // Of no rows once, for sums of the right size.
     let chunks: Vec<&[LabelGroup]> = if groups.is_empty() { vec![&[]] } else { groups.chunks(GROUPS).collect() };
     for groups in chunks {
-        let mut share = Share::read(problem, cost(problem, n_train), &shape, order, groups);
+        let mut share = PartShare::read(problem, cost(problem, n_train), &shape, order, groups);
         if is_known {
             before = put(&shape, &mut share.points, before);
         }
@@ -211,7 +211,7 @@ fn put<'v>(shape: &FeasibleSet<'_>, points: &mut [InteriorPoint], mut kept: &'v 
     kept
 }
 
-fn survey(problem: &Problem<'_>, groups: &[LabelGroup]) -> Survey {
+fn survey(problem: &Problem<'_>, groups: &[LabelGroup]) -> RowSurvey {
     let centred = problem.objective.bias == BiasRule::Free;
     let read = |group: &LabelGroup| {
         let mut part = LabelRows::read(problem, group);
@@ -222,11 +222,11 @@ fn survey(problem: &Problem<'_>, groups: &[LabelGroup]) -> Survey {
     };
     let constant = usize::from(matches!(problem.objective.bias, BiasRule::Regularised { .. }));
     let width = problem.source.features.n_features() + constant + usize::from(centred);
-    let mut all = Survey { rows: 0, width, triangle: Vec::new() };
+    let mut all = RowSurvey { rows: 0, width, triangle: Vec::new() };
     for groups in groups.chunks(GROUPS) {
         let parts: Vec<LabelRows> = groups.par_iter().map(read).collect();
         let rows = parts.iter().map(|part| part.rows.len() as u64).sum();
-        all.merge(&Survey::of(rows, &triangle(&parts, width)));
+        all.merge(&RowSurvey::of(rows, &triangle(&parts, width)));
     }
     all
 }

@@ -29,7 +29,7 @@ struct BlockPlan {
 
 /// A visit to a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Visit {
+struct BlockVisit {
     block: usize,
     /// The block after it.
     next: Option<usize>,
@@ -59,7 +59,7 @@ impl BlockPlan {
     }
 
     /// The visit that a step is of; `None` where no block has rows.
-    fn visit(&self, step: u64) -> Option<Visit> {
+    fn visit(&self, step: u64) -> Option<BlockVisit> {
         let epoch = step / self.per_epoch;
         let order = self.order(epoch);
         let mut first = epoch * self.per_epoch;
@@ -68,7 +68,7 @@ impl BlockPlan {
             if step < end {
                 let after = || order.get(at + 1).copied().or_else(|| self.order(epoch + 1).first().copied());
                 let next = if end < self.steps { after() } else { None };
-                return Some(Visit { block, next, first, end: end.min(self.steps) });
+                return Some(BlockVisit { block, next, first, end: end.min(self.steps) });
             }
             first = end;
         }
@@ -102,7 +102,7 @@ pub fn solve_blocks(
 ) -> Result<Fit, SolveError> {
     let plan = BlockPlan::new(config, input.setting.seed, input.rows);
     observer.start(plan.steps);
-    let mut state = Descent { made: 0, kept: observer.resume(), report: None };
+    let mut state = BlockDescent { made: 0, kept: observer.resume(), report: None };
     if let Some(kept) = &state.kept {
         state.made = kept.clone().take_one("made")?;
     }
@@ -127,20 +127,20 @@ pub fn solve_blocks(
 }
 
 /// A run between two visits.
-struct Descent {
+struct BlockDescent {
     made: u64,
     kept: Option<Snapshot>,
     report: Option<GradientReport>,
 }
 
-impl Descent {
+impl BlockDescent {
     /// Makes the steps of a visit; the result where they were the last.
     fn make(
         &mut self,
         config: &SgdConfig,
         problem: &Problem<'_>,
         plan: &BlockPlan,
-        visit: Visit,
+        visit: BlockVisit,
         observer: &mut dyn Observer,
     ) -> Result<Option<Fit>, SolveError> {
         let members = [Member::new(config, problem.objective)];

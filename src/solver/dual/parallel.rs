@@ -38,8 +38,8 @@ const MANY: f64 = 0.9;
 const SHORTEST: usize = 4;
 const LONGEST: usize = 16;
 const PATIENCE: u32 = 16;
-/// Rows of a thread for each visit between two meetings, at least.
-const ROWS: usize = 64;
+/// Rows of a thread for each weight, at least: where there are fewer, rows depend on one another so much that threads make up to twice the visits.
+const ROWS: usize = 50;
 
 /// Visits between two meetings of threads that share the rows of a problem out.
 fn visits_between(problem: &Problem<'_>) -> usize {
@@ -54,7 +54,8 @@ fn visits_between(problem: &Problem<'_>) -> usize {
 /// The number of threads that it is worth sharing the rows of a problem out to.
 pub(super) fn thread_count(problem: &Problem<'_>) -> usize {
     let suits = problem.objective.bias != BiasRule::Free && problem.device.name.backend.is_cpu();
-    let least = LEAST.max(ROWS * visits_between(problem));
+    let weights = problem.source.features.n_features().saturating_mul(problem.n_classes);
+    let least = LEAST.max(ROWS.saturating_mul(weights));
     if suits { problem.threads.min(problem.train.len() / least).max(1) } else { 1 }
 }
 

@@ -500,6 +500,10 @@ class LocalTransport:
             self.copies = self.hub.copies
         return reply, reply.summary
 
+    def kept(self, value):
+        """What stays in one place, as something that outlives that place."""
+        return value
+
     def replace(self):
         """Other places for those that are gone; whether the coordinator's was."""
         return False
@@ -575,6 +579,7 @@ class Run:
         self.plan, summary = self._step(survey, merge_surveys, make_plan, (), more=(model, classes))
         if summary["needs_sums"]:
             self.plan, summary = self._step(sums, merge_sums, plan_with_sums, (self.plan,))
+        self.plan = self.transport.kept(self.plan)
         return summary
 
     def _begin(self):

@@ -63,6 +63,10 @@ def _partitions(X, y, sample_weight):
     return list(zip(*pieces, strict=True))
 
 
+def _same(value):
+    return value
+
+
 class DaskTransport:
     """Parts on the workers of a Dask cluster.
 
@@ -134,6 +138,10 @@ class DaskTransport:
         if summary.get("copied"):
             self._keep_copies()
         return reply, summary
+
+    def kept(self, value):
+        """A value of one worker as a task that any worker can repeat: the scheduler drops what several workers have, but for one."""
+        return self.client.submit(_same, self._value(value), pure=False)
 
     def _keep_copies(self):
         """Has copies of the dual variables on a worker other than the coordinator's, where there is one."""

@@ -89,6 +89,10 @@ class RayTransport:
         except (RayActorError, ray.exceptions.ObjectLostError) as error:
             raise PartsLost from error
 
+    def kept(self, value):
+        """A value of an actor, held by the driver."""
+        return ray.put(ray.get(value))
+
     def replace(self):
         """Other actors for those that have died; whether the coordinator's had."""
 

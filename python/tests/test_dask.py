@@ -128,6 +128,9 @@ class Killer:
     def __call__(self, summary):
         self.lost += summary["lost"]
         if self.count and summary["round"] >= self.at:
+            # The scheduler drops copies of what several workers have, as it does every two seconds.
+            self.client.amm.run_once()
+            time.sleep(0.3)
             # Among them that of the coordinator, which is the one with the most partitions, or the first.
             for pid in list(pids(self.client).values())[: self.count]:
                 os.kill(pid, signal.SIGKILL)

@@ -296,8 +296,6 @@ class SVMClassifier(CallbackSupportMixin, CertifiedClassifier):
         if isinstance(blocks, (str, os.PathLike)) or memory is not None:
             from . import _blocks
 
-            if self.bias == "free":
-                raise ValueError('bias: found "free", which rows on the disk cannot have, expected "regularised" or "none"')
             if isinstance(blocks, (str, os.PathLike)):
                 return _blocks.fit_folder(self, blocks, _blocks.bytes_of(memory), None if classes is None else np.asarray(classes))
             return _blocks.fit_packed(self, blocks, _blocks.bytes_of(memory), classes)

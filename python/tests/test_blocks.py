@@ -33,6 +33,8 @@ def test_a_folder(tmp_path):
     assert model.classes_.tolist() == ["0", "1", "2", "3"] and model.rounds_ >= 2
     named = burn_svm.SVMClassifier(**params).fit_blocks(str(folder), classes=classes)
     assert named.score(X, words) > 0.6 and named.certify(X, words).gap <= 1.1e-3
+    free = {**params, "bias": "free"}
+    check(burn_svm.SVMClassifier(**free).fit_blocks(folder), single(X, y, **free))
     for error, change in (
         ("expected a label for each of 4 classes", lambda: burn_svm.SVMClassifier().fit_blocks(folder, classes=[0, 1])),
         ("no such folder", lambda: burn_svm.SVMClassifier().fit_blocks(tmp_path / "nothing")),

@@ -3,7 +3,7 @@
 use super::{Model, Rows, Solution, Svm, SvmError};
 use crate::data::{Features, Moments, Scaler};
 use crate::device;
-use crate::model::{BiasRule, Classifier, Origin};
+use crate::model::{Classifier, Origin};
 use crate::solver::StopReason;
 use crate::solver::parts::{Outcome, Progress, Setting};
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Svm {
     /// The common ground of all parts; `moments` of all rows, where the preprocessing needs them, and whether rows are in double precision.
     ///
     /// # Errors
-    /// [`SvmError::Option`] for options out of range, and for a free bias; [`SvmError::Loss`] where the loss does not fit the classes.
+    /// [`SvmError::Option`] for options out of range; [`SvmError::Loss`] where the loss does not fit the classes.
     #[doc(hidden)]
     pub fn setting(
         &self,
@@ -31,10 +31,6 @@ impl Svm {
         moments: Option<&Moments>,
         double_rows: bool,
     ) -> Result<Setting, SvmError> {
-        if self.bias == BiasRule::Free {
-            let problem = "bias: found free, which the parts of a problem cannot have, expected regularised or none";
-            return Err(SvmError::Option(problem.into()));
-        }
         let device = device::open(self.device).map_err(|e| SvmError::Device(format!("{e}; {}", e.hint)))?;
         let empty = Moments::new(vec![0.0; n_features]);
         let moments = moments.unwrap_or(&empty);

@@ -39,7 +39,6 @@ def test_a_folder(tmp_path):
         ("expected a label for each of 4 classes", lambda: burn_svm.SVMClassifier().fit_blocks(folder, classes=[0, 1])),
         ("no such folder", lambda: burn_svm.SVMClassifier().fit_blocks(tmp_path / "nothing")),
         ("memory: found 10 bytes", lambda: burn_svm.SVMClassifier().fit_blocks(folder, memory=10)),
-        ('bias: found "free"', lambda: burn_svm.SVMClassifier(bias="free").fit_blocks(folder)),
     ):
         with pytest.raises(ValueError, match=error):
             change()

@@ -23,7 +23,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
-/// Visits between two meetings for each weight that a row's cells do not meet, and least number of them.
+/// Visits between two meetings for rows with a cell of every feature, more for sparser ones as W is as large; and the least.
 const VISITS: (usize, usize) = (64, 16);
 /// Rows of a thread, at least.
 const LEAST: usize = 10_000;
@@ -147,7 +147,7 @@ impl Meeting {
     }
 }
 
-/// The position of every thread's last row, and what is due of them.
+/// The position after every thread's last row, and the rows that are due, counted from its first.
 fn shares_of(due: &[usize], n_rows: usize, count: usize) -> (Vec<usize>, Vec<Vec<usize>>) {
     let border = |t: usize| due.len() * t / count;
     let start = |t: usize| if t == 0 { 0 } else { due.get(border(t)).map_or(n_rows, |&i| i) };

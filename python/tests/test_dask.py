@@ -147,30 +147,32 @@ def test_workers_that_are_killed(four, data, count):
 
 
 def late_loss(client, collections, snapshot_rounds):
-    """The gap before a worker is killed late in a run, those of the rounds after it, and the model."""
+    """The gaps of the last rounds before a worker is killed late in a run, those of the rounds after it, and the model."""
     gaps, killed = [(0, np.inf, False)], []
 
     def watch(summary):
         if summary["round"] != gaps[-1][0] and np.isfinite(summary["gap"]):
             gaps.append((summary["round"], summary["gap"], bool(killed)))
-        if not killed and summary["gap"] < 1e-3:
+        if not killed and summary["gap"] < 1e-4:
             # Perhaps the coordinator's.
             killed.append(sorted(pids(client).items())[0][1])
             os.kill(killed[0], signal.SIGKILL)
 
-    model = SVMClassifier(C=0.1, tol=1e-4, snapshot_rounds=snapshot_rounds, callback=watch).fit(*collections)
-    return [gap for _, gap, dead in gaps if not dead][-1], [gap for _, gap, dead in gaps if dead], model
+    model = SVMClassifier(C=0.1, tol=1e-5, snapshot_rounds=snapshot_rounds, callback=watch).fit(*collections)
+    assert model.gap_ <= 1e-5
+    return [gap for _, gap, dead in gaps if not dead][-4:], [gap for _, gap, dead in gaps if dead], model
 
 
 def test_a_worker_that_is_killed_late_costs_few_rounds(four):
     X, y, weight = blobs(4000, 8, 5)
     collections = chunked(X, y, weight, rows=500)
-    before, with_copies, kept = late_loss(four, collections, 3)
-    assert kept.gap_ <= 1e-4 and with_copies, "nobody was killed"
-    assert max(with_copies) < 20 * before and len(with_copies) <= 6, (before, with_copies)
+    before, with_copies, _ = late_loss(four, collections, 3)
+    assert with_copies, "nobody was killed"
+    # A copy is as good as the rounds since it was made.
+    assert max(with_copies) < 20 * max(before), (before, with_copies)
     four.wait_for_workers(4, timeout=30)
-    _, without, begun = late_loss(four, collections, 0)
-    assert begun.gap_ <= 1e-4 and max(without) > max(with_copies) and len(without) > len(with_copies), (with_copies, without)
+    _, without, _ = late_loss(four, collections, 0)
+    assert max(without) > 3 * max(with_copies) and len(without) > len(with_copies), (with_copies, without)
 
 
 def test_lost_rows_that_nothing_makes_again(four, data):

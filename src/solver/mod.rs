@@ -355,6 +355,16 @@ pub enum SolveError {
         /// Classes.
         n_classes: usize,
     },
+    /// The Newton system that was asked for over rows in parts does not fit.
+    #[error(
+        "[solver.newton] over rows that are not in memory together needs a system of {n_features} features times {n_classes} classes, which is too large"
+    )]
+    NewtonInParts {
+        /// Features.
+        n_features: usize,
+        /// Classes.
+        n_classes: usize,
+    },
     /// The snapshot is one of another run.
     #[error("the checkpoint does not fit this run: {0}")]
     Snapshot(String),
@@ -388,6 +398,7 @@ impl SolveError {
             }
             Self::NoRegulariser => "[solver.sgd] can",
             Self::FreeInParts { .. } => "set `bias = \"regularised\"` or `bias = \"none\"`, or give more memory",
+            Self::NewtonInParts { .. } => "[solver.dual] trains on such rows, too, or give more memory",
             Self::TooLarge { .. } => "leave `method` out, or set `method = \"proximal\"`",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",
             Self::Loss(_) => "the documentation of `Loss` states the range of every value",

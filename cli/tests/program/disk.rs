@@ -280,26 +280,20 @@ fn damage_and_strangers_in_a_run_are_sentences() {
     assert_eq!((run.code, desk.read("other/blocks/mine.bin").as_str()), (Some(2), "mine"), "{}", run.stderr);
 }
 
-/// Features of scales from 1e-3 to 1e4 as they come: a free bias, and one at which ascent would give up.
+/// Features of scales from 1e-3 to 1e4 as they come: a free bias, one at which ascent would give up, and Newton's method by name.
 #[test]
 fn raw_rows_and_a_free_bias_are_trained_from_the_disk() {
     let desk = Desk::new();
-    let n = 20_000;
-    let raw = |i: usize, j: usize| (cell(i, j, 3 * i / n) + 3.0) * 10f64.powf(7.0 * noise(j + 1) - 3.0);
-    let line = |i: usize| {
-        let cells: Vec<String> = (0..FEATURES).map(|j| format!("{:e}", raw(i, j))).collect();
-        format!("{},{}\n", 3 * i / n, cells.join(","))
-    };
-    desk.write("raw.csv", (0..n).map(line).collect::<String>());
-    let table = "[data.csv]\ntrain = \"raw.csv\"\nlabel = 1\nheader = false\n";
+    let table = raw(&desk, 20_000);
     pack(&desk, table);
-    for bias in ["free", "regularised"] {
-        let rest = solver(&format!("[preprocess]\nbias = \"{bias}\""), "1e-6");
+    for (bias, method) in [("free", "dual"), ("regularised", "dual"), ("none", "newton")] {
+        let rest = solver(&format!("[preprocess]\nbias = \"{bias}\""), "1e-6").replace("dual", method);
         desk.write("memory.toml", format!("{table}{rest}"));
         desk.write("disk.toml", format!("{BLOCKS}{rest}"));
         desk.succeed(&["train", "memory.toml", "--out", "memory", "--force", "--quiet"]);
         let args = ["train", "disk.toml", "--out", "run", "--quiet", "--memory", "1M"];
-        let file = if bias == "free" { "run/dual/point-00000.dual" } else { "run/dual/hot.dual" };
+        let is_alone = bias == "free" || method == "newton";
+        let file = if is_alone { "run/dual/point-00000.dual" } else { "run/dual/hot.dual" };
         stopped_at(&desk, &[&args[..], &["--force"]].concat(), file);
         desk.succeed(&[&args[..], &["--resume"]].concat());
         agree(bias, proved(&desk, "memory"), proved(&desk, "run"));
@@ -307,6 +301,41 @@ fn raw_rows_and_a_free_bias_are_trained_from_the_disk() {
         assert!(passes <= 200, "{bias}: {passes} passes");
         is_clean(&desk, "run");
     }
+    let plan = desk.succeed(&["train", "disk.toml", "--dry-run", "--memory", "1M"]).stdout;
+    assert!(plan.contains("newton, from the disk") && plan.contains("training at least "), "{plan}");
+}
+
+/// A model with a free bias, certified over blocks, has the bounds that it has in memory.
+#[test]
+fn a_free_bias_is_certified_block_by_block() {
+    let desk = Desk::new();
+    let table = raw(&desk, 20_000);
+    pack(&desk, table);
+    let rest = solver("[preprocess]\nbias = \"free\"", "1e-1");
+    desk.write("a.toml", format!("{BLOCKS}{rest}"));
+    desk.succeed(&["train", "a.toml", "--out", "run", "--quiet"]);
+    let certify = |limit: &str| -> serde_json::Value {
+        let json = desk.succeed(&["certify", "run", "--json", "--gap", "1e-6", "--memory", limit]);
+        serde_json::from_str(&json.stdout).unwrap()
+    };
+    let (whole, parts) = (certify("1G"), certify("1M"));
+    let number = |json: &serde_json::Value, key: &str| json[key].as_f64().unwrap();
+    for (key, room) in [("objective", 1e-9), ("own_bound", 1e-6), ("theta", 1e-6), ("dual_objective", 2e-6)] {
+        let (whole, parts) = (number(&whole, key), number(&parts, key));
+        assert!((whole - parts).abs() < room * whole.abs(), "{key}: {whole} and {parts}");
+    }
+    assert!(number(&parts, "own_bound") < number(&parts, "dual_objective"), "{parts}");
+}
+
+/// A table whose features have scales from 1e-3 to 1e4.
+fn raw(desk: &Desk, n: usize) -> &'static str {
+    let raw = |i: usize, j: usize| (cell(i, j, 3 * i / n) + 3.0) * 10f64.powf(7.0 * noise(j + 1) - 3.0);
+    let line = |i: usize| {
+        let cells: Vec<String> = (0..FEATURES).map(|j| format!("{:e}", raw(i, j))).collect();
+        format!("{},{}\n", 3 * i / n, cells.join(","))
+    };
+    desk.write("raw.csv", (0..n).map(line).collect::<String>());
+    "[data.csv]\ntrain = \"raw.csv\"\nlabel = 1\nheader = false\n"
 }
 
 #[test]
@@ -335,12 +364,10 @@ fn what_needs_all_rows_in_memory_is_refused_with_the_way_out() {
         let outcome = desk.run(&["train", "a.toml", "--set", set, "--out", "run", "--memory", "64K"]);
         verdict.hold(&Case { what: set, problem: &problem, hint }, &outcome, 2);
     }
-    for solver in ["lbfgs", "newton"] {
-        desk.write(
-            "a.toml",
-            format!("{BLOCKS}[objective]\nc = 0.1\n[loss.weston_watkins]\npower = 2\n[solver.{solver}]\n"),
-        );
-        let problem = format!("a.toml: [solver.{solver}] needs {limit}");
+    for solver in ["[solver.lbfgs]", "[solver.newton] method = \"proximal\""] {
+        let table = solver.replace("] ", "]\n");
+        desk.write("a.toml", format!("{BLOCKS}[objective]\nc = 0.1\n[loss.weston_watkins]\npower = 2\n{table}\n"));
+        let problem = format!("a.toml: {solver} needs {limit}");
         let hint = "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit";
         let outcome = desk.run(&["train", "a.toml", "--out", "run", "--memory", "64K"]);
         verdict.hold(&Case { what: solver, problem: &problem, hint }, &outcome, 2);

@@ -2,13 +2,14 @@
 
 use super::blocks::{BlockLimits, BlockOutcome, solve_blocks, source};
 use super::conclusion::combine;
-use super::hot::Setting;
+use super::hot::{Setting, numbers};
 use super::messages::PartProof;
 use super::part::{PartVariables, prove_rows};
 use super::store::BlockStore;
 use crate::evaluation::{self, Evaluation};
 use crate::model::{BiasRule, Scorer};
 use crate::solver::dual::certificate::{Proof, slopes};
+use crate::solver::dual::free;
 use crate::solver::{Certificate, Fit, Observer, SolveError};
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,12 @@ pub fn certify_blocks(
     observer: &mut dyn Observer,
 ) -> Result<Proof, SolveError> {
     let start = Instant::now();
-    let (own, theta, _) = own_bound(setting, store, (weight, bias), true)?;
-    scale(store, theta)?;
+    // Under a free bias the solver begins in the middle of the sets instead.
+    let is_kept = setting.objective.bias != BiasRule::Free;
+    let (own, theta, _) = own_bound(setting, store, (weight, bias), is_kept)?;
+    if is_kept {
+        scale(store, theta)?;
+    }
     let solved = solve_blocks(setting, limits, store, observer)?;
     let BlockOutcome { outcome, stop, passes, visits, .. } = solved;
     let better = outcome.certificate.dual.max(own.dual);
@@ -72,7 +77,7 @@ pub fn measure_blocks(
     let mut all: Option<Evaluation> = None;
     for block in 0..store.n_blocks() {
         let rows = store.read(block, (block + 1 < store.n_blocks()).then_some(block + 1))?;
-        let indices: Vec<u32> = (0..).take(rows.len()).collect();
+        let indices = numbers(rows.len());
         let source = source(setting, &rows);
         let scorer = Scorer::new(weight, bias, source.scaler, setting.n_classes);
         let own = evaluation::of_scorer(Some(&objective.loss), &scorer, source, &indices, &[]);
@@ -113,14 +118,21 @@ fn own_bound(
 ) -> Result<(Certificate, f64, Evaluation), SolveError> {
     let weights = &ordered(setting, weight, bias);
     let (n_blocks, k) = (store.n_blocks(), setting.n_classes);
+    let factors = match setting.objective.bias {
+        BiasRule::Free => Some(cancelling_factors(setting, store, (weight, bias))?),
+        BiasRule::None | BiasRule::Regularised { .. } => None,
+    };
     let mut all: Option<PartProof> = None;
     for block in 0..n_blocks {
         let rows = store.read(block, (block + 1 < n_blocks).then_some(block + 1))?;
-        #[allow(clippy::cast_possible_truncation)]
-        let indices: Vec<u32> = (0..rows.len() as u32).collect();
+        let indices = numbers(rows.len());
         let problem = setting.problem(source(setting, &rows), &indices);
         let mut a = vec![0.0; indices.len() * k];
         slopes(&problem, setting.n_train, weight, Some(bias), &mut a, k);
+        for (a, &label) in a.chunks_exact_mut(k).zip(&problem.source.labels[..indices.len()]) {
+            let own = factors.iter().flat_map(|factors| &factors[label as usize * k..]);
+            a.iter_mut().zip(own).for_each(|(a, factor)| *a *= factor);
+        }
         let own = prove_rows(&problem, setting.n_train, &indices, &a, k, weights);
         match &mut all {
             None => all = Some(own),
@@ -133,6 +145,28 @@ fn own_bound(
     let Some(all) = all else { return Err(SolveError::Storage("there are no rows".into())) };
     let (measured, bound) = combine(setting, all, n_blocks, weights);
     Ok((Certificate::proved(measured.value, measured.at_most, bound.dual)?, bound.theta, measured.evaluation))
+}
+
+/// The factors by which the subgradients at the scores of weights are shrunk until those of each class cancel, in one pass over the blocks.
+fn cancelling_factors(
+    setting: &Setting,
+    store: &mut dyn BlockStore,
+    (weight, bias): (&[f64], &[f64]),
+) -> Result<Vec<f64>, SolveError> {
+    let (n_blocks, k) = (store.n_blocks(), setting.n_classes);
+    let mut flows = vec![0.0; k * k];
+    for block in 0..n_blocks {
+        let rows = store.read(block, (block + 1 < n_blocks).then_some(block + 1))?;
+        let indices = numbers(rows.len());
+        let problem = setting.problem(source(setting, &rows), &indices);
+        let mut a = vec![0.0; indices.len() * k];
+        slopes(&problem, setting.n_train, weight, Some(bias), &mut a, k);
+        for (a, &label) in a.chunks_exact(k).zip(&problem.source.labels[..indices.len()]) {
+            let own = &mut flows[label as usize * k..(label as usize + 1) * k];
+            own.iter_mut().zip(a).for_each(|(flow, a)| *flow += a);
+        }
+    }
+    Ok(free::factors(&flows, k, setting.objective.loss.margins.differences()))
 }
 
 /// Multiplies all variables by θ.

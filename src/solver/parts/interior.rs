@@ -13,6 +13,7 @@ use super::part::{PartVariables, prove_rows};
 use super::store::BlockStore;
 use crate::data::SelectedRows;
 use crate::model::BiasRule;
+use crate::objective::Objective;
 use crate::solver::checkpoint::Clock;
 use crate::solver::newton::{
     InteriorAnswer, InteriorOrder, InteriorWork, JointIterate, JointSetting, Price, READS, answer, dual_variables,
@@ -30,7 +31,7 @@ pub(super) struct InteriorChoice {
 
 impl InteriorChoice {
     /// # Errors
-    /// [`SolveError::FreeInParts`], [`SolveError::TooLarge`] where there is no other method, and the system is too large.
+    /// [`SolveError::FreeInParts`], [`SolveError::NewtonInParts`] where there is no other method, and the system is too large.
     pub fn new(setting: &Setting, memory: f64, is_alone: bool) -> Result<Self, SolveError> {
         let Setting { objective, n_train, n_features, n_classes, .. } = setting;
         let (n_features, n_classes) = (*n_features, *n_classes);
@@ -40,7 +41,7 @@ impl InteriorChoice {
         if is_alone && price.is_none() {
             return Err(match objective.bias {
                 BiasRule::Free => SolveError::FreeInParts { n_features, n_classes },
-                _ => SolveError::TooLarge { n_features, n_classes },
+                _ => SolveError::NewtonInParts { n_features, n_classes },
             });
         }
         Ok(Self { price, is_alone, trail: Vec::new() })
@@ -78,6 +79,13 @@ impl InteriorChoice {
         self.price = None;
         self.is_alone || stop != StopReason::NoProgress
     }
+}
+
+/// Bytes of the system of the interior point method over parts, by the numbers of rows, features and classes; `None` where it is too large
+/// for any memory.
+#[must_use]
+pub fn system_bytes(objective: &Objective, counts: (usize, usize, usize)) -> Option<f64> {
+    Price::of_parts(objective, counts).map(|price| price.bytes)
 }
 
 /// Work of a run so far.

@@ -32,6 +32,7 @@ pub use blocks::{BlockLimits, BlockOutcome, solve_blocks};
 pub use certify::{certify_blocks, measure_blocks};
 pub use coordinator::{Coordinator, Limits, Outcome, Progress, Request};
 pub use hot::{Setting, hot_rows};
+pub use interior::system_bytes;
 pub use leader::{Leader, answer_interior};
 pub use messages::{Answer, Answers, Contribution, HotRow, Order, PartProof, ProofOrder, Returned};
 pub use part::{Part, PartVariables};

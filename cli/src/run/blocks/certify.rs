@@ -2,10 +2,11 @@
 
 use super::rows::BlockData;
 use super::store::DiskStore;
-use super::train::room;
+use super::train::{OF_SYSTEM, room};
 use crate::config::LoadedConfig;
 use crate::data::blocks::BlockFolder;
 use crate::device;
+use crate::format::limit;
 use crate::model::{BiasRule, Classifier};
 use crate::run::certify::{CertifiedModel, TighteningLimits, coordinates};
 use crate::run::record::blocks::remove_variables;
@@ -56,16 +57,9 @@ pub fn certify(
         return mismatch(problem, "certify with the data that the model was trained on");
     }
     let (weight, bias) = coordinates(model, &prepared.scaler)?;
-    match prepared.objective.bias {
-        BiasRule::Free => {
-            let problem = "the bound of a bias that is free needs all rows in memory";
-            return mismatch(problem, "raise `--memory`, or certify on fewer rows");
-        }
-        BiasRule::None if bias.iter().any(|b| *b != 0.0) => {
-            let hint = "set `bias` in [preprocess] of the configuration that --data names";
-            return mismatch("the model has a bias, the objective has none", hint);
-        }
-        _ => {}
+    if prepared.objective.bias == BiasRule::None && bias.iter().any(|b| *b != 0.0) {
+        let hint = "set `bias` in [preprocess] of the configuration that --data names";
+        return mismatch("the model has a bias, the objective has none", hint);
     }
     let (n_train, ..) = data.counts();
     let setting = Setting {
@@ -83,7 +77,7 @@ pub fn certify(
         seconds: None,
         hot_rows: room(&data),
         double: false,
-        memory: 0.0,
+        memory: limit::get() as f64 * OF_SYSTEM,
         interior: false,
     };
     let scratch = ScratchFolder::make()?;

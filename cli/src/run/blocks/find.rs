@@ -6,6 +6,7 @@ use crate::data::blocks::BlockFolder;
 use crate::format::{BlocksConfig, DataConfig, DataError, limit};
 use crate::run::RunError;
 use crate::solver::SolverConfig;
+use crate::solver::newton::NewtonMethod;
 use crate::solver::sgd::sampler::Sampling;
 use std::path::Path;
 
@@ -41,7 +42,11 @@ fn is_large(config: &LoadedConfig, folder: &BlockFolder) -> bool {
 }
 
 fn is_exact(config: &LoadedConfig) -> bool {
-    matches!(config.run.solver, SolverConfig::Dual(_))
+    match &config.run.solver {
+        SolverConfig::Dual(_) => true,
+        SolverConfig::Newton(solver) => solver.method != NewtonMethod::Proximal,
+        SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_) => false,
+    }
 }
 
 fn is_descent(config: &LoadedConfig) -> bool {
@@ -88,7 +93,8 @@ pub fn check(config: &LoadedConfig) -> Result<(), ConfigError> {
             return refused("[early_stopping]", "leave it out, and make fewer `epochs`");
         }
     } else if !is_exact(config) {
-        let solver = format!("[solver.{}]", run.solver.name());
+        let method = if matches!(run.solver, SolverConfig::Newton(_)) { " method = \"proximal\"" } else { "" };
+        let solver = format!("[solver.{}]{method}", run.solver.name());
         let hint = "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit";
         return refused(&solver, hint);
     }

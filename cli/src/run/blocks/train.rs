@@ -29,7 +29,7 @@ const PASSES: u64 = 1_000;
 const FINE: f64 = 1e-6;
 const NARROW: f64 = 1e-5;
 /// Share of the memory that the system of the interior point method may have.
-const OF_SYSTEM: f64 = 0.5;
+pub(super) const OF_SYSTEM: f64 = 0.5;
 
 /// Hot rows, at most.
 pub(super) fn room(data: &BlockData) -> usize {
@@ -38,16 +38,23 @@ pub(super) fn room(data: &BlockData) -> usize {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn limits(solver: &DualConfig, data: &BlockData) -> BlockLimits {
-    let gap = solver.gap.get();
+fn limits(solver: &SolverConfig, data: &BlockData) -> BlockLimits {
+    let (dual, interior) = match solver {
+        SolverConfig::Dual(dual) => (dual.clone(), false),
+        SolverConfig::Newton(newton) => {
+            (DualConfig { gap: newton.gap, seconds: newton.seconds, ..DualConfig::default() }, true)
+        }
+        SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_) => (DualConfig::default(), false),
+    };
+    let gap = dual.gap.get();
     BlockLimits {
         gap,
-        passes: solver.epochs.map_or(PASSES, |epochs| NonZeroUsize::get(epochs) as u64),
-        seconds: solver.seconds.map(|seconds| seconds.get()),
+        passes: dual.epochs.map_or(PASSES, |epochs| NonZeroUsize::get(epochs) as u64),
+        seconds: dual.seconds.map(|seconds| seconds.get()),
         hot_rows: room(data),
-        double: solver.precision.map_or(gap < NARROW, |precision| precision == Precision::F64),
+        double: dual.precision.map_or(gap < NARROW, |precision| precision == Precision::F64),
         memory: limit::get() as f64 * OF_SYSTEM,
-        interior: false,
+        interior,
     }
 }
 
@@ -103,13 +110,6 @@ pub fn train(
 }
 
 impl DiskRun<'_> {
-    fn options(&self) -> DualConfig {
-        match &self.config.run.solver {
-            SolverConfig::Dual(solver) => solver.clone(),
-            _ => DualConfig::default(),
-        }
-    }
-
     /// Solves for one λ, from what the run has kept.
     pub fn solve(
         &self,
@@ -152,7 +152,7 @@ impl DiskRun<'_> {
         Ok(Solved { result, stop, model, confusion })
     }
 
-    /// The exact solver, from the variables that the run has kept.
+    /// The exact solver, or the interior point method alone, from the variables that the run has kept.
     fn ascend(
         &self,
         setting: &Setting,
@@ -160,7 +160,7 @@ impl DiskRun<'_> {
         observer: &mut dyn Observer,
     ) -> Result<SolvedFit, RunError> {
         let (start, data) = (Instant::now(), self.data);
-        let limits = limits(&self.options(), data);
+        let limits = limits(&self.config.run.solver, data);
         let mut store = DiskStore::new(data, &folder.own_folder(DUAL)?, limits.gap > FINE);
         let (before, _) = data.disk.bytes();
         let mut recorder = BlockRecorder::new(self, observer, folder);

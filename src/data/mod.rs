@@ -24,7 +24,7 @@ pub use labels::{LabelColumn, class_totals};
 pub use moments::Moments;
 pub use scale::{Center, Scale, Scaler};
 pub use selection::SelectedRows;
-pub use sparse::Csr;
+pub use sparse::{Csr, make_room};
 pub use split::{Holdout, Split, SplitConfig, SplitMethod, sample};
 
 use std::borrow::Cow;

@@ -228,6 +228,13 @@ impl<V: Copy + Default> Csr<'_, u32, V> {
         self.n_features = self.n_features.saturating_sub(1);
     }
 
+    /// Makes room for the rows of `other`: where it is missing, for `growth` times the rows and cells that there will be.
+    pub fn make_room(&mut self, other: &Csr<'_, u32, V>, growth: f64) {
+        make_room(self.indices.to_mut(), other.nnz(), growth);
+        make_room(self.values.to_mut(), other.nnz(), growth);
+        make_room(self.offsets.to_mut(), other.n_rows(), growth);
+    }
+
     /// Appends the rows of `other` below; the width becomes the larger of the two.
     pub fn append(&mut self, other: &Csr<'_, u32, V>) {
         let base = self.indices.len();
@@ -256,6 +263,15 @@ impl<V: Copy + Default> Csr<'_, u32, V> {
             }
         }
         dense
+    }
+}
+
+/// Makes room for `more` values: where it is missing, for `growth` times as many as there will be.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+pub fn make_room<T>(values: &mut Vec<T>, more: usize, growth: f64) {
+    let needed = values.len() + more;
+    if needed > values.capacity() {
+        values.reserve_exact((needed as f64 * growth) as usize - values.len());
     }
 }
 

@@ -130,7 +130,7 @@ fn the_method_is_chosen_by_its_price() {
     assert!(store.points.is_empty(), "the interior point method was used");
     let small = BlockLimits { memory: 1.0, ..LIMITS };
     let setting = setting(&plain, &scaler, &objective);
-    assert!(matches!(solve_blocks(&setting, small, &mut store, &mut ()), Err(SolveError::TooLarge { .. })));
+    assert!(matches!(solve_blocks(&setting, small, &mut store, &mut ()), Err(SolveError::NewtonInParts { .. })));
 }
 
 /// Whatever ends a run, and wherever: the next one goes on from the weights and the points that were kept.

@@ -57,7 +57,10 @@ impl Journal {
         if let (Some(line), Ok(Value::Object(row))) = (line.as_object_mut(), serde_json::to_value(row)) {
             line.extend(row);
         }
-        writeln!(self.json_lines, "{line}").and_then(|()| self.json_lines.flush()).map_err(failed(&self.path))?;
+        self.json_lines
+            .write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| self.json_lines.flush())
+            .map_err(failed(&self.path))?;
         let fields = line.as_object().into_iter().flatten();
         let numbers = fields.filter(|(name, _)| !["kind", "step", "epoch", "seconds"].contains(&name.as_str()));
         let values = numbers.filter_map(|(name, value)| {

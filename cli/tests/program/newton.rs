@@ -121,7 +121,13 @@ fn collinear_features_are_solved_and_the_way_leaves_no_trace() {
         let files = ["forth.csv", "back.csv"].map(|name| folder.path().join(name));
         write_collinear(&files[0], 0..n, wide);
         write_collinear(&files[1], (0..n).rev(), wide);
-        for loss in ["[loss.weston_watkins]\n", "[loss.crammer_singer]\npower = 2\n", "[loss.one_vs_rest]\n"] {
+        for loss in [
+            "[loss.weston_watkins]\n",
+            "[loss.crammer_singer]\npower = 2\n",
+            "[loss.one_vs_rest]\n",
+            "[loss.one_vs_rest]\npower = 2\n",
+            "[loss.one_vs_rest]\nsmoothing = 0.5\n",
+        ] {
             for (bias, c) in [("regularised", 1e-3), ("free", 1.0), ("regularised", 1e5), ("free", 1e5)] {
                 let of = |file: &Path, solver: &str| {
                     let data =

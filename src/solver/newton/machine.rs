@@ -28,6 +28,9 @@ const EVALUATIONS: usize = 40;
 /// Steps that promise less than a share of the objective without a gap of half the size after which rounding is all that is left.
 const PATIENCE: u32 = 3;
 const NOTHING: f64 = 1e-9;
+/// Relative length of a step that counts as none, and steps without one of half the length of the shortest after which there is none.
+const STILL: f64 = 1e-13;
+const UNHALVED: u32 = 3;
 /// Curvature of a free bias, relative to that by all rows.
 const BIAS: f64 = 1e-9;
 
@@ -154,6 +157,10 @@ pub(super) struct Machine {
     decrease: f64,
     waited: u32,
     has_failed: bool,
+    /// Relative length of the last step of the last stage, the shortest so far, and steps without one of half its length.
+    change: f64,
+    shortest: f64,
+    unhalved: u32,
 }
 
 impl ScalarHinge {
@@ -193,6 +200,9 @@ impl Machine {
             decrease: f64::INFINITY,
             waited: 0,
             has_failed: false,
+            change: f64::INFINITY,
+            shortest: f64::INFINITY,
+            unhalved: 0,
         }
     }
 
@@ -288,6 +298,16 @@ impl Machine {
         self.has_failed || self.waited >= PATIENCE
     }
 
+    /// Whether the weights no longer change.
+    pub fn is_still(&self) -> bool {
+        self.has_failed || self.change <= STILL || self.unhalved >= UNHALVED
+    }
+
+    /// Has the weights as they are take the place of the best.
+    pub fn settle(&mut self) {
+        self.best.copy_from_slice(&self.v);
+    }
+
     /// Puts `step` to the direction of Newton's method; raises C and lowers κ where the stage is at its end.
     pub fn direct(&mut self, task: &Task<'_>) {
         let hinge = task.hinge;
@@ -366,6 +386,12 @@ impl Machine {
         }
         self.v.iter_mut().zip(&self.step).for_each(|(v, step)| *v += length * step);
         self.scores.iter_mut().zip(steps).for_each(|(score, step)| *score += length * step);
+        if self.share == 1.0 && self.kappa == task.hinge.kappa {
+            self.change = length * (dot(&self.step, &self.step) / dot(&self.v, &self.v)).sqrt();
+            let is_halved = self.change <= 0.5 * self.shortest;
+            self.unhalved = if is_halved { 0 } else { self.unhalved + 1 };
+            self.shortest = self.shortest.min(self.change);
+        }
         if length < SHORT && !self.was_lowered && task.least_share < 1.0 {
             (self.share, self.was_lowered) = (task.least_share, true);
         }

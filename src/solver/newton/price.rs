@@ -67,10 +67,8 @@ impl Price {
     pub fn choices(problem: &Problem<'_>) -> Vec<Self> {
         let is_affordable = |price: &Self| price.seconds <= AFFORDABLE;
         let last = Self::of(problem).filter(is_affordable).unwrap_or_else(|| Self::of_proximal(problem));
-        // A small problem has weights that do not depend on the way to them.
-        let first = Self::of_primal(problem)
-            .filter(|price| !last.is_small && is_affordable(price) && price.seconds < last.seconds);
-        first.into_iter().chain([last]).collect()
+        let first = Self::of_primal(problem).filter(|price| is_affordable(price) && price.seconds < last.seconds);
+        first.map(|price| Self { is_small: last.is_small, ..price }).into_iter().chain([last]).collect()
     }
 
     /// Of the interior point method; `None` where its system is too large.

@@ -8,6 +8,7 @@
 //! The objective is piecewise quadratic: in the piece of the optimum one step ends at it, and the bound is exact there. A class that has its share of the gap
 //! rests. Reference: S. S. Keerthi and D. DeCoste, *A modified finite Newton method for fast solution of large scale linear SVMs*, JMLR 6, 2005.
 
+use super::ROUNDING;
 use super::basis::BasisKind;
 use super::gram::Gram;
 use super::iterate::BestBounds;
@@ -57,9 +58,14 @@ pub(super) fn finish(
 ) -> Result<NewtonResult, SolveError> {
     // On a thread of the pool: from outside every one of many short loops would wait for another thread to wake.
     rayon::scope(|_| {
-        let mut run = PrimalRun::new(problem, objective);
+        let kind = if limits.polish { BasisKind::Orthogonal } else { BasisKind::Scaled };
+        let mut run = PrimalRun::new(problem, objective, kind);
         let mut record = Record::new(problem, objective, limits, before);
-        let (stop, steps) = run.iterate(&mut record, observer)?;
+        let (stop, mut steps) = run.iterate(&mut record, observer)?;
+        if limits.polish && stop == StopReason::GapReached {
+            steps += run.polish(|| observer.interrupted() || limits.is_over());
+            record.prove(run.bounds(), run.candidate(), ROUNDING)?;
+        }
         record.finish(stop, progress(steps), observer)
     })
 }
@@ -78,10 +84,10 @@ struct PrimalRun<'a> {
 
 impl<'a> PrimalRun<'a> {
     #[allow(clippy::cast_precision_loss)]
-    fn new(problem: &Problem<'a>, objective: &Objective) -> Self {
+    fn new(problem: &Problem<'a>, objective: &Objective, kind: BasisKind) -> Self {
         let (loss, k): (&'a Loss, usize) = (&problem.objective.loss, problem.n_classes);
         let shape = FeasibleSet::new(loss, k);
-        let rows = TrainingRows::new(problem, BasisKind::Scaled);
+        let rows = TrainingRows::new(problem, kind);
         let c = 1.0 / (objective.lambda * problem.train.len() as f64);
         let factor = factor(loss, k).unwrap_or(1.0);
         let hi = shape.hi.unwrap_or(f64::INFINITY).min(shape.cap.unwrap_or(f64::INFINITY));
@@ -139,6 +145,21 @@ impl<'a> PrimalRun<'a> {
             observer.step(limits.steps + steps + 1);
         }
         unreachable!("steps are counted")
+    }
+
+    /// Steps until the weights no longer change, which then are the optimum but for rounding: the number of steps.
+    fn polish(&mut self, mut halt: impl FnMut() -> bool) -> u64 {
+        let mut steps = 0;
+        while steps < MOST && !halt() {
+            let moving: Vec<bool> = self.machines.iter().map(|machine| !machine.is_still()).collect();
+            if !moving.contains(&true) {
+                break;
+            }
+            self.step(&moving);
+            steps += 1;
+        }
+        self.machines.iter_mut().for_each(Machine::settle);
+        steps
     }
 
     /// Which machines miss their share of the goal and can come nearer; `None` where there is none.

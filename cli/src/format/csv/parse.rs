@@ -6,7 +6,7 @@ use super::cell::{Kinds, Marks};
 use super::header::{HeaderVerdict, Opening, likeliest};
 use super::row::{RecordRows, RowLayout};
 use super::text::{CsvText, TextFault};
-use crate::data::Features;
+use crate::data::{Features, make_room};
 use crate::format::columns::{Complaint, ModelColumns, Plan, Role, SpecialColumns};
 use crate::format::float::Float;
 use crate::format::limit;
@@ -73,7 +73,9 @@ pub(super) trait RowSink<T>: Send {
 impl<T: Copy + Send> RowSink<T> for RecordRows<T> {
     fn put(&mut self, pieces: Vec<Self>) -> Result<(), DataError> {
         for piece in pieces {
+            let bytes = self.bytes() + piece.bytes();
             self.labels.append(&piece.labels);
+            make_room(&mut self.values, piece.values.len(), limit::growth(bytes));
             self.values.extend_from_slice(&piece.values);
             self.inexact.resize(piece.inexact.len(), false);
             self.inexact.iter_mut().zip(&piece.inexact).for_each(|(any, inexact)| *any |= inexact);

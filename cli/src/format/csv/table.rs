@@ -6,11 +6,11 @@
 use super::cell::Kinds;
 use super::parse::{OpenText, RowSink};
 use super::row::{Misfits, RecordRows, RowLayout};
-use crate::data::{CellKind, Cells, Frame, FrameColumn, LabelColumn};
+use crate::data::{CellKind, Cells, Frame, FrameColumn, LabelColumn, make_room};
 use crate::format::columns::Role;
 use crate::format::known::{FrameRows, KnownColumns, none};
 use crate::format::reading::CellRules;
-use crate::format::{DataError, Position, quote};
+use crate::format::{DataError, Position, limit, quote};
 use std::path::Path;
 
 /// Columns as they grow.
@@ -50,7 +50,9 @@ impl RowSink<f64> for Builder<'_> {
     fn put(&mut self, pieces: Vec<RecordRows<f64>>) -> Result<(), DataError> {
         let width = self.layout.n_numbers;
         for piece in pieces {
+            let growth = limit::growth(self.bytes() + piece.bytes());
             for (j, column) in self.numbers.iter_mut().enumerate() {
+                make_room(column, piece.n_rows, growth);
                 column.extend(piece.values.iter().skip(j).step_by(width));
             }
             self.words.resize(piece.words.len(), LabelColumn::new());

@@ -55,10 +55,11 @@ pub(super) fn read<T: Float>(
         for piece in pieces {
             labels.append(&piece.labels);
             n_lines += piece.n_lines;
+            let bytes = bytes(&features) + bytes(&piece.features);
+            limit::check(&file, bytes)?;
+            features.make_room(&piece.features, limit::growth(bytes));
             features.append(&piece.features);
         }
-        let cell = 4 + size_of::<T>() as u64;
-        limit::check(&file, cell * features.nnz() as u64 + 8 * features.n_rows() as u64)?;
         (block, carry) = next?;
     }
     features.shrink_to_fit();
@@ -75,6 +76,10 @@ pub(super) fn read<T: Float>(
     }
     *index_base = if base == 0 { IndexBase::Zero } else { IndexBase::One };
     Ok((features, labels))
+}
+
+fn bytes<T: Float>(rows: &Csr<'_, u32, T>) -> u64 {
+    (4 + size_of::<T>() as u64) * rows.nnz() as u64 + 8 * rows.n_rows() as u64
 }
 
 /// Passes all rows on as they are read, their indices counted from `base`.

@@ -2,7 +2,7 @@
 
 use super::basis::BasisKind;
 use super::point::{FeasibleSet, InteriorPoint};
-use super::rows::{TrainingRows, gather};
+use super::rows::{LabelRows, TrainingRows, gather};
 use super::share::block_sums;
 use super::system::{BlockPattern, System};
 use crate::loss::Loss;
@@ -18,7 +18,7 @@ const CORRECTORS: usize = 3;
 const FAR: f64 = 0.9;
 const FURTHER: f64 = 0.3;
 /// Multiply-adds of the system for each row and class from which correctors pay.
-const DEAR: f64 = 250.0;
+const DEAR: f64 = 2_000.0;
 
 /// The smallest primal and the largest bound so far, of the objective divided by λ.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +37,11 @@ impl BestBounds {
     }
 }
 
-/// μ of the products now, and the aim after a step predicted to leave `after` of them.
-pub(super) fn aim(now: f64, after: f64, count: f64) -> Option<(f64, f64)> {
-    let mu = now / count;
+/// μ of the products now, and the aim after a predicted step of which `length` leads to the bounds; of Σ c·(products), and Σ c·(those of the steps).
+pub(super) fn aim([now, second]: [f64; 2], length: f64, count: f64) -> Option<(f64, f64)> {
+    let (mu, length) = (now / count, length.min(1.0));
+    // Towards products of 0 they fall in proportion, but for the second order.
+    let after = ((1.0 - length) * now + length * length * second).max(0.0);
     let target = mu * (after / now).powi(3);
     (target.is_finite() && mu > 0.0).then_some((mu, target))
 }
@@ -70,6 +72,8 @@ pub(super) struct Iterate<'a> {
     pub rows: TrainingRows,
     pub points: Vec<InteriorPoint>,
     n_features: usize,
+    /// Σ c·(number of products)
+    count: f64,
     correctors: usize,
     /// The weights in the basis of the rows, class after class.
     pub u: Vec<f64>,
@@ -99,6 +103,7 @@ impl<'a> Iterate<'a> {
             blocks,
             is_free: problem.objective.bias == BiasRule::Free,
             n_features: problem.source.features.n_features(),
+            count: points.iter().map(|point| point.count(&shape)).sum(),
             correctors: if is_dear { CORRECTORS } else { 0 },
             u: vec![0.0; rows.space.len()],
             best: BestBounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY },
@@ -132,24 +137,22 @@ impl<'a> Iterate<'a> {
         (weight, bias)
     }
 
-    /// Σ c·ℓ at scores of the points.
-    fn data_loss(&self, scores: impl Fn(usize) -> Vec<f64> + Sync) -> f64 {
-        let of = |(at, point): (usize, &InteriorPoint)| point.loss(&self.shape, &scores(at));
-        let parts: Vec<f64> = self.points.par_iter().enumerate().map(of).collect();
+    /// Σ c·ℓ at other weights.
+    fn data_loss(&self, u: &[f64]) -> f64 {
+        let of = |(point, part): (&InteriorPoint, &LabelRows)| {
+            let mut scores = vec![0.0; part.rows.len() * self.shape.n_classes];
+            part.scores(u, &mut scores);
+            point.loss(&self.shape, &scores)
+        };
+        let parts: Vec<f64> = self.points.par_iter().zip(&self.rows.parts).map(of).collect();
         parts.iter().sum()
-    }
-
-    fn scores_at(&self, u: &[f64], at: usize) -> Vec<f64> {
-        let part = &self.rows.parts[at];
-        let mut scores = vec![0.0; part.rows.len() * self.shape.n_classes];
-        part.scores(u, &mut scores);
-        scores
     }
 
     /// Compares the weights, and those of the dual variables, with the best so far.
     pub fn measure(&mut self) -> BestBounds {
-        let primal = self.rows.space.half_square(&self.u) + self.data_loss(|at| self.points[at].scores.clone());
-        let mut a: Vec<Vec<f64>> = self.points.par_iter().map(|point| point.feasible(&self.shape)).collect();
+        let of = |point: &InteriorPoint| (point.loss(&self.shape, &point.scores), point.feasible(&self.shape));
+        let (losses, mut a): (Vec<f64>, Vec<Vec<f64>>) = self.points.par_iter().map(of).collect();
+        let primal = self.rows.space.half_square(&self.u) + losses.iter().sum::<f64>();
         if self.is_free {
             self.balance(&mut a);
         }
@@ -164,7 +167,7 @@ impl<'a> Iterate<'a> {
         let sums = self.sums(&a);
         let (own, square) = self.rows.space.of_dual(&sums, &self.u);
         let dual = best_bound(loss, linear, square + penalty);
-        let of_dual = square + self.data_loss(|at| self.scores_at(&own, at));
+        let of_dual = square + self.data_loss(&own);
         if dual > self.best.dual {
             (self.best.dual, self.best_a) = (dual, a);
         }
@@ -180,10 +183,9 @@ impl<'a> Iterate<'a> {
     /// `Σ β(a) z` of dual variables c·a.
     pub fn sums(&self, a: &[Vec<f64>]) -> Vec<f64> {
         let (loss, k) = (self.shape.loss, self.shape.n_classes);
-        gather(&self.rows.parts, self.size(), |at, beta| {
-            let label = self.rows.parts[at].label;
-            let rows = a[at].chunks_exact(k).zip(beta.chunks_exact_mut(k));
-            rows.for_each(|(a, beta)| loss.dual_coefficients(label, a, beta));
+        gather(&self.rows.parts, &mut a.iter().collect::<Vec<_>>(), self.size(), |a, part, beta| {
+            let rows = a.chunks_exact(k).zip(beta.chunks_exact_mut(k));
+            rows.for_each(|(a, beta)| loss.dual_coefficients(part.label, a, beta));
         })
     }
 
@@ -224,20 +226,16 @@ impl<'a> Iterate<'a> {
         self.best_u.copy_from_slice(&self.u);
     }
 
-    /// A step of the method; μ before it, `None` where there is no step.
+    /// A step of the method; μ before it, `None` where there is no step. Rows are swept as often as sums over all of them are needed, and no more:
+    /// their variables come from memory each time.
     pub fn step(&mut self) -> Option<f64> {
-        self.points.par_iter_mut().for_each(|point| {
-            point.plain();
-            point.aim(&self.shape, 0.0);
-        });
+        let right_hand_side = self.aimed(0.0, None);
         let sums = block_sums(&self.shape, self.blocks, self.rows.space.width, (&self.rows.parts, &self.points));
         let system = System::new(&self.rows.space, self.blocks, sums, self.is_centred())?;
-        let (_, length) = self.direction(&system, 0.0);
-        let (now, count) = self.products(0.0);
-        let (after, _) = self.products(length.min(1.0));
-        let (mu, target) = aim(now, after, count)?;
-        self.points.par_iter_mut().for_each(InteriorPoint::correct);
-        let (mut du, mut length) = self.redirected(&system, target);
+        let predicted = self.direction(&system, right_hand_side, 0.0, true);
+        let (mu, target) = aim(predicted.products, predicted.length, self.count)?;
+        let right_hand_side = self.aimed(target, None);
+        let Direction { mut du, mut length, .. } = self.direction(&system, right_hand_side, target, false);
         // Correctors cost a solution each, which is cheap compared with the system (J. Gondzio, *Multiple centrality corrections*, 1996).
         for _ in 0..self.correctors {
             if length >= FAR {
@@ -245,8 +243,8 @@ impl<'a> Iterate<'a> {
             }
             let before = (du, length, self.points.clone());
             let further = (length + FURTHER).min(1.0);
-            self.points.par_iter_mut().for_each(|point| point.centre(target, further));
-            (du, length) = self.redirected(&system, target);
+            let right_hand_side = self.aimed(target, Some(further));
+            Direction { du, length, .. } = self.direction(&system, right_hand_side, target, false);
             let longer = length >= before.1 + 0.1 * FURTHER;
             if !longer {
                 (du, length, self.points) = before;
@@ -258,34 +256,47 @@ impl<'a> Iterate<'a> {
         let u = &self.u;
         self.points.par_iter_mut().zip(&self.rows.parts).for_each(|(point, part)| {
             point.take(length);
+            point.plain();
             part.scores(u, &mut point.scores);
         });
         Some(mu)
     }
 
-    /// [`Iterate::direction`] after a change of the aim.
-    fn redirected(&mut self, system: &System, target: f64) -> (Vec<f64>, f64) {
-        self.points.par_iter_mut().for_each(|point| point.aim(&self.shape, target));
-        self.direction(system, target)
+    /// The right-hand side of a step towards products of `target`, once those far off it after a step of length `further` are corrected.
+    fn aimed(&mut self, target: f64, further: Option<f64>) -> Vec<f64> {
+        let (shape, size) = (&self.shape, self.size());
+        gather(&self.rows.parts, &mut self.points, size, |point, _, beta| {
+            if let Some(further) = further {
+                point.centre(target, further);
+            }
+            point.aim(shape, target);
+            point.right_hand_side(shape, beta);
+        })
     }
 
-    /// δu and the steps of all variables towards an aim; how far they can be gone.
-    fn direction(&mut self, system: &System, target: f64) -> (Vec<f64>, f64) {
-        let mut du =
-            gather(&self.rows.parts, self.size(), |at, beta| self.points[at].right_hand_side(&self.shape, beta));
+    /// δu of a right-hand side and the steps of all variables; those that predict become the correction of the next aim.
+    fn direction(&mut self, system: &System, mut du: Vec<f64>, target: f64, predicts: bool) -> Direction {
         du.iter_mut().zip(self.rows.space.regularised(&self.u)).for_each(|(du, r)| *du -= r);
         system.solve(&mut du);
-        let (rows, shape) = (&self.rows, &self.shape);
-        let answer = |(point, part): (&mut InteriorPoint, &super::rows::LabelRows)| {
+        let shape = &self.shape;
+        let answer = |(point, part): (&mut InteriorPoint, &LabelRows)| {
             part.scores(&du, &mut point.steps);
-            point.answer(shape, target)
+            let length = point.answer(shape, target);
+            let products = if predicts { point.correct() } else { [0.0; 2] };
+            (length, products)
         };
-        let lengths: Vec<f64> = self.points.par_iter_mut().zip(&rows.parts).map(answer).collect();
-        (du, lengths.into_iter().fold(f64::INFINITY, shorter))
+        let found: Vec<(f64, [f64; 2])> = self.points.par_iter_mut().zip(&self.rows.parts).map(answer).collect();
+        let length = found.iter().map(|(length, _)| *length).fold(f64::INFINITY, shorter);
+        let products = [0, 1].map(|at| found.iter().map(|(_, products)| products[at]).sum::<f64>());
+        Direction { du, length, products }
     }
+}
 
-    fn products(&self, length: f64) -> (f64, f64) {
-        let parts: Vec<(f64, f64)> = self.points.par_iter().map(|point| point.products(&self.shape, length)).collect();
-        parts.iter().fold((0.0, 0.0), |(sum, count), part| (sum + part.0, count + part.1))
-    }
+/// A step towards an aim.
+struct Direction {
+    du: Vec<f64>,
+    /// How far it can be gone.
+    length: f64,
+    /// Of a step that predicts: Σ c·(products), and Σ c·(those of the steps).
+    products: [f64; 2],
 }

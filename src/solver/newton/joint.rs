@@ -274,9 +274,9 @@ impl JointIterate {
     fn correct(&mut self, prediction: Prediction, found: &Predicted) {
         let Some(space) = &self.space else { return };
         let Prediction { system, direction, mu, count } = prediction;
-        let (length, [now, first, second]) = (found.length.min(1.0), found.parabola);
-        let after = (now + length * (first + length * second)).max(0.0);
-        let Some((_, target)) = aim(now, after, count) else { return self.stop(StopReason::NoProgress) };
+        let Some((_, target)) = aim(found.products, found.length, count) else {
+            return self.stop(StopReason::NoProgress);
+        };
         let share = target / mu;
         let mixed = found.none.iter().zip(&found.whole).map(|(none, whole)| none + share * (whole - none)).collect();
         let corrected = solved(space, &system, &self.u, mixed);

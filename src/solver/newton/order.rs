@@ -105,8 +105,8 @@ pub struct Built {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
     pub(super) length: f64,
-    /// Σ c·(products) after a step of length l as a parabola in l.
-    pub(super) parabola: [f64; 3],
+    /// Σ c·(products), and Σ c·(those of the steps).
+    pub(super) products: [f64; 2],
     /// Right-hand sides of corrected steps towards products of 0 and of μ: one towards σμ lies between them.
     #[serde(with = "packed")]
     pub(super) none: Vec<f64>,
@@ -227,7 +227,7 @@ impl Built {
 impl Predicted {
     fn merge(&mut self, other: &Self) {
         self.length = shorter(self.length, other.length);
-        add(&mut self.parabola, &other.parabola);
+        add(&mut self.products, &other.products);
         add(&mut self.none, &other.none);
         add(&mut self.whole, &other.whole);
     }

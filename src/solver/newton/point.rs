@@ -91,16 +91,15 @@ impl ProductPair {
         target - self.a * self.t + self.extra
     }
 
-    /// The step of t where that of a is given.
-    fn answer(&mut self, da: f64, target: f64) {
-        let missing = self.missing(target);
-        (self.da, self.dt) = (da, (missing - self.t * da) / self.a);
-    }
-
-    /// Largest step length at which both numbers are at or above 0.
-    fn length(&self) -> f64 {
-        let of = |v: f64, dv: f64| if dv < 0.0 { -v / dv } else { f64::INFINITY };
-        of(self.a, self.da).min(of(self.t, self.dt))
+    /// The step of t where that of a is given; the larger of the shares `−δa/a` and `−δt/t` that a whole step takes away, or 0.
+    #[inline(always)]
+    fn answer(&mut self, da: f64, target: f64) -> f64 {
+        // One division does for three quotients.
+        let inverse = 1.0 / (self.a * self.t);
+        let dt = (self.missing(target) - self.t * da) * self.t * inverse;
+        (self.da, self.dt) = (da, dt);
+        let (of_a, of_t) = (-da * self.t * inverse, -dt * self.a * inverse);
+        larger(of_a, of_t)
     }
 
     /// Correction that brings the product after a step of this length back towards the target.
@@ -117,6 +116,12 @@ impl ProductPair {
         self.a += length * self.da;
         self.t += length * self.dt;
     }
+}
+
+/// The larger of two numbers; the second where the first is none.
+#[inline(always)]
+fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }
 
 /// The variables of a part.
@@ -208,18 +213,32 @@ impl InteriorPoint {
             if let Some(pair) = self.sum.get(i) {
                 shared += pair.t + (pair.missing(target) - pair.t * self.short(shape, i, total)) / pair.a;
             }
-            for j in self.charged(shape) {
-                let pair = &self.own[row.start + j];
-                let g = margins[j] - self.signed(shape, &self.scores[row.clone()], j);
-                // ξ, which is in the slack, and the correction of its own equation.
-                let mut slack = shape.curvature * pair.a + shared - g - pair.t;
-                let mut inverse = pair.t / pair.a + shape.curvature;
-                if let (Some(upper), Some(hi)) = (self.upper.get(row.start + j), shape.hi) {
-                    slack += upper.t + (upper.missing(target) - upper.t * (hi - pair.a - upper.a)) / upper.a;
-                    inverse += upper.t / upper.a;
+            let (scores, differences) = (&self.scores[row.clone()], shape.loss.margins.differences());
+            let own = if differences { scores[self.label] } else { 0.0 };
+            let upper = self.upper.get(row.clone()).zip(shape.hi);
+            let out = self.wanted[row.clone()].iter_mut().zip(&mut self.rate[row.clone()]);
+            for (j, ((pair, (margin, score)), (wanted, rate))) in
+                self.own[row].iter().zip(margins.iter().zip(scores)).zip(out).enumerate()
+            {
+                let is_own = j == self.label;
+                if is_own && differences {
+                    continue;
                 }
-                self.wanted[row.start + j] = pair.missing(target) / pair.a - slack;
-                self.rate[row.start + j] = 1.0 / inverse;
+                let signed = if is_own { *score } else { own - score };
+                let slack = shape.curvature * pair.a + shared - (margin - signed) - pair.t;
+                let Some((upper, hi)) = upper else {
+                    let inverse = 1.0 / pair.a;
+                    *wanted = pair.missing(target) * inverse - slack;
+                    *rate = 1.0 / (pair.t * inverse + shape.curvature);
+                    continue;
+                };
+                // One division does for both bounds.
+                let (upper, inverse) = (&upper[j], 1.0 / (pair.a * upper[j].a));
+                let (of_own, of_upper) = (upper.a * inverse, pair.a * inverse);
+                // ξ, which is in the slack, and the correction of its own equation.
+                let of_bound = (upper.missing(target) - upper.t * (hi - pair.a - upper.a)) * of_upper + upper.t;
+                *wanted = pair.missing(target) * of_own - (slack + of_bound);
+                *rate = 1.0 / (pair.t * of_own + shape.curvature + upper.t * of_upper);
             }
         }
     }
@@ -298,66 +317,56 @@ impl InteriorPoint {
 
     /// The steps of all variables from those of the scores; returns how far they can be gone.
     pub fn answer(&mut self, shape: &FeasibleSet<'_>, target: f64) -> f64 {
-        let k = shape.n_classes;
-        let (mut p, mut length) = (vec![0.0; k], f64::INFINITY);
+        let (k, differences) = (shape.n_classes, shape.loss.margins.differences());
+        let (mut p, mut largest) = (vec![0.0; k], 0.0f64);
         for i in 0..self.costs.len() {
             let row = i * k..(i + 1) * k;
-            for j in self.charged(shape) {
-                p[j] = self.wanted[row.start + j] - self.signed(shape, &self.steps[row.clone()], j);
-            }
+            let (steps, wanted) = (&self.steps[row.clone()], &self.wanted[row.clone()]);
+            let own = if differences { steps[self.label] } else { 0.0 };
+            p.iter_mut().zip(wanted).zip(steps).for_each(|((p, wanted), step)| *p = wanted - (own - step));
+            p[self.label] = if differences { 0.0 } else { wanted[self.label] - steps[self.label] };
             let sum = self.apply(shape, i, &mut p);
-            let total: f64 = self.own[row.clone()].iter().map(|pair| pair.a).sum();
-            let short = self.short(shape, i, total);
-            for j in self.charged(shape) {
-                let pair = &mut self.own[row.start + j];
-                pair.answer(p[j], target);
-                length = length.min(pair.length());
-                if let (Some(upper), Some(hi)) = (self.upper.get_mut(row.start + j), shape.hi) {
-                    upper.answer(hi - pair.a - upper.a - p[j], target);
-                    length = length.min(upper.length());
-                }
-            }
-            if let Some(pair) = self.sum.get_mut(i) {
-                pair.answer(short - sum, target);
-                length = length.min(pair.length());
-            }
-            if !self.charged(shape).all(|j| p[j].is_finite()) {
+            if !p.iter().all(|p| p.is_finite()) {
                 return f64::NAN;
             }
-        }
-        length
-    }
-
-    /// Σ c·(products) after a step of length `length`, and Σ c·(their number).
-    #[allow(clippy::cast_precision_loss)]
-    pub fn products(&self, shape: &FeasibleSet<'_>, length: f64) -> (f64, f64) {
-        let k = shape.n_classes;
-        let (mut sum, mut count) = (0.0, 0.0);
-        let charged = if shape.loss.margins.differences() { k - 1 } else { k };
-        let pairs = charged * if shape.hi.is_some() { 2 } else { 1 } + usize::from(shape.cap.is_some());
-        for (i, c) in self.costs.iter().enumerate() {
-            let row = i * k..(i + 1) * k;
-            let of = |pairs: &[ProductPair]| pairs.iter().map(|pair| pair.product(length)).sum::<f64>();
-            let upper = self.upper.get(row.clone()).map_or(0.0, of);
-            sum += c * (of(&self.own[row]) + upper + self.sum.get(i).map_or(0.0, |pair| pair.product(length)));
-            count += c * pairs as f64;
-        }
-        (sum, count)
-    }
-
-    /// Σ c·(products) after a step of length l as `p₀ + l·p₁ + l²·p₂`: the three numbers.
-    pub fn parabola(&self) -> [f64; 3] {
-        let (k, mut sums) = (self.own.len() / self.costs.len(), [0.0; 3]);
-        for (i, c) in self.costs.iter().enumerate() {
-            let row = i * k..(i + 1) * k;
-            let bounded = self.upper.get(row.clone()).into_iter().flatten();
-            for pair in self.own[row].iter().chain(bounded).chain(self.sum.get(i)) {
-                sums[0] += c * pair.a * pair.t;
-                sums[1] += c * (pair.a * pair.dt + pair.t * pair.da);
-                sums[2] += c * pair.da * pair.dt;
+            if !self.sum.is_empty() {
+                let total: f64 = self.own[row.clone()].iter().map(|pair| pair.a).sum();
+                let short = self.short(shape, i, total);
+                largest = larger(self.sum[i].answer(short - sum, target), largest);
+            }
+            let mut upper = self.upper.get_mut(row.clone()).zip(shape.hi);
+            for (j, (pair, &da)) in self.own[row].iter_mut().zip(&p).enumerate() {
+                if differences && j == self.label {
+                    continue;
+                }
+                largest = larger(pair.answer(da, target), largest);
+                if let Some((upper, hi)) = &mut upper {
+                    let upper = &mut upper[j];
+                    largest = larger(upper.answer(*hi - pair.a - upper.a - da, target), largest);
+                }
             }
         }
-        sums
+        1.0 / largest
+    }
+
+    /// Σ c·(number of products)
+    #[allow(clippy::cast_precision_loss)]
+    pub fn count(&self, shape: &FeasibleSet<'_>) -> f64 {
+        let charged = shape.n_classes - usize::from(shape.loss.margins.differences());
+        let pairs = charged * if shape.hi.is_some() { 2 } else { 1 } + usize::from(shape.cap.is_some());
+        self.costs.iter().map(|c| c * pairs as f64).sum()
+    }
+
+    /// Σ c·(products)
+    pub fn products(&self) -> f64 {
+        let (k, mut sum) = (self.own.len() / self.costs.len(), 0.0);
+        for (i, c) in self.costs.iter().enumerate() {
+            let row = i * k..(i + 1) * k;
+            let of = |pairs: &[ProductPair]| pairs.iter().map(|pair| pair.a * pair.t).sum::<f64>();
+            let upper = self.upper.get(row.clone()).map_or(0.0, of);
+            sum += c * (of(&self.own[row]) + upper + self.sum.get(i).map_or(0.0, |pair| pair.a * pair.t));
+        }
+        sum
     }
 
     /// Σ c·ℓ at scores `[rows, n_classes]`.
@@ -387,9 +396,25 @@ impl InteriorPoint {
         self.pairs().for_each(|pair| pair.extra = 0.0);
     }
 
-    /// Corrects the aim for the product of the steps, of second order.
-    pub fn correct(&mut self) {
-        self.pairs().for_each(|pair| pair.extra = -pair.da * pair.dt);
+    /// Corrects the aim for the product of the steps, of second order; Σ c·(products), and Σ c·(those of the steps).
+    pub fn correct(&mut self) -> [f64; 2] {
+        let (k, mut sums) = (self.own.len() / self.costs.len(), [0.0; 2]);
+        for (i, c) in self.costs.iter().enumerate() {
+            let mut row = [0.0; 2];
+            let mut correct = |pairs: &mut [ProductPair]| {
+                for pair in pairs {
+                    pair.extra = -pair.da * pair.dt;
+                    row[0] += pair.a * pair.t;
+                    row[1] -= pair.extra;
+                }
+            };
+            correct(&mut self.own[i * k..(i + 1) * k]);
+            for pairs in [self.upper.get_mut(i * k..(i + 1) * k), self.sum.get_mut(i..=i)].into_iter().flatten() {
+                correct(pairs);
+            }
+            sums.iter_mut().zip(row).for_each(|(sum, row)| *sum += c * row);
+        }
+        sums
     }
 
     /// Corrections for products that are far off the aim after a step of this length. A class without a margin has none.

@@ -139,24 +139,25 @@ impl TrainingRows {
     }
 }
 
-/// `Σ_i x_i β_iᵀ` over parts, class after class; `beta` writes β of the part in that place, `[rows, n_classes]`.
-pub(super) fn gather(
+/// `Σ_i x_i β_iᵀ` over parts, class after class; `beta` writes β of a part, `[rows, n_classes]`, from what there is of it.
+pub(super) fn gather<T: Send>(
     parts: &[LabelRows],
+    of_parts: &mut [T],
     (width, k): (usize, usize),
-    beta: impl Fn(usize, &mut [f64]) + Sync,
+    beta: impl Fn(&mut T, &LabelRows, &mut [f64]) + Sync,
 ) -> Vec<f64> {
     let length = parts.len().div_ceil(SHARES).max(1);
-    let share = |(first, parts): (usize, &[LabelRows])| {
+    let share = |(parts, of_parts): (&[LabelRows], &mut [T])| {
         let (mut sum, mut rows) = (vec![0.0; width * k], Vec::new());
-        for (at, part) in parts.iter().enumerate() {
+        for (part, of_part) in parts.iter().zip(of_parts) {
             rows.clear();
             rows.resize(part.rows.len() * k, 0.0);
-            beta(first * length + at, &mut rows);
+            beta(of_part, part, &mut rows);
             part.add_product(&rows, &mut sum);
         }
         sum
     };
-    let sums: Vec<Vec<f64>> = parts.par_chunks(length).enumerate().map(share).collect();
+    let sums: Vec<Vec<f64>> = parts.par_chunks(length).zip(of_parts.par_chunks_mut(length)).map(share).collect();
     let mut total = vec![0.0; width * k];
     sums.iter().for_each(|sum| total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum));
     total

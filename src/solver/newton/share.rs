@@ -99,8 +99,10 @@ impl<'a> PartShare<'a> {
 
     fn right_hand_side(&mut self, target: f64) -> Vec<f64> {
         let shape = self.shape;
-        self.each(|point, _| point.aim(shape, target));
-        gather(&self.parts, self.size, |at, beta| self.points[at].right_hand_side(shape, beta))
+        gather(&self.parts, &mut self.points, self.size, |point, _, beta| {
+            point.aim(shape, target);
+            point.right_hand_side(shape, beta);
+        })
     }
 
     fn answer(&mut self, order: &InteriorOrder) -> InteriorAnswer {
@@ -117,11 +119,10 @@ impl<'a> PartShare<'a> {
             }
             InteriorWork::Predict { direction, mu } => {
                 let length = self.predict(direction);
-                let mut parabola = [0.0; 3];
-                self.points.iter().for_each(|point| add(&mut parabola, &point.parabola()));
-                self.each(|point, _| point.correct());
+                let mut products = [0.0; 2];
+                self.points.iter_mut().for_each(|point| add(&mut products, &point.correct()));
                 let (none, whole) = (self.right_hand_side(0.0), self.right_hand_side(*mu));
-                InteriorAnswer::Predict(Predicted { length, parabola, none, whole })
+                InteriorAnswer::Predict(Predicted { length, products, none, whole })
             }
             InteriorWork::Correct(step) => InteriorAnswer::Correct(self.correct(step)),
             InteriorWork::Survey | InteriorWork::Prove { .. } => unreachable!("these need no numbers of rows"),
@@ -142,8 +143,7 @@ impl<'a> PartShare<'a> {
                 penalty += shape.loss.dual_penalty(c, a);
             }
             part.add_product(&a, &mut sums[label * k * width..(label + 1) * k * width]);
-            let own = point.products(shape, 0.0);
-            (products, count) = (products + own.0, count + own.1);
+            (products, count) = (products + point.products(), count + point.count(shape));
             loss += point.loss(shape, &point.scores);
         }
         Built { blocks, right_hand_side, loss, products, count, penalty, flows, sums }

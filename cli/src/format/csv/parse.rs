@@ -86,7 +86,8 @@ impl<T: Copy + Send> RowSink<T> for RecordRows<T> {
     }
 
     fn bytes(&self) -> u64 {
-        (size_of::<T>() * self.values.len()) as u64
+        // With the labels.
+        (size_of::<T>() * self.values.len() + 4 * self.n_rows) as u64
     }
 
     fn n_rows(&self) -> usize {

@@ -78,8 +78,9 @@ pub(super) fn read<T: Float>(
     Ok((features, labels))
 }
 
+/// Bytes of rows with their labels.
 fn bytes<T: Float>(rows: &Csr<'_, u32, T>) -> u64 {
-    (4 + size_of::<T>() as u64) * rows.nnz() as u64 + 8 * rows.n_rows() as u64
+    (4 + size_of::<T>() as u64) * rows.nnz() as u64 + (8 + 4) * rows.n_rows() as u64
 }
 
 /// Passes all rows on as they are read, their indices counted from `base`.

@@ -235,7 +235,7 @@ impl<'a> Iterate<'a> {
         let predicted = self.direction(&system, right_hand_side, 0.0, true);
         let (mu, target) = aim(predicted.products, predicted.length, self.count)?;
         let right_hand_side = self.aimed(target, None);
-        let Direction { mut du, mut length, .. } = self.direction(&system, right_hand_side, target, false);
+        let InteriorStep { mut du, mut length, .. } = self.direction(&system, right_hand_side, target, false);
         // Correctors cost a solution each, which is cheap compared with the system (J. Gondzio, *Multiple centrality corrections*, 1996).
         for _ in 0..self.correctors {
             if length >= FAR {
@@ -244,7 +244,7 @@ impl<'a> Iterate<'a> {
             let before = (du, length, self.points.clone());
             let further = (length + FURTHER).min(1.0);
             let right_hand_side = self.aimed(target, Some(further));
-            Direction { du, length, .. } = self.direction(&system, right_hand_side, target, false);
+            InteriorStep { du, length, .. } = self.direction(&system, right_hand_side, target, false);
             let longer = length >= before.1 + 0.1 * FURTHER;
             if !longer {
                 (du, length, self.points) = before;
@@ -275,7 +275,7 @@ impl<'a> Iterate<'a> {
     }
 
     /// δu of a right-hand side and the steps of all variables; those that predict become the correction of the next aim.
-    fn direction(&mut self, system: &System, mut du: Vec<f64>, target: f64, predicts: bool) -> Direction {
+    fn direction(&mut self, system: &System, mut du: Vec<f64>, target: f64, predicts: bool) -> InteriorStep {
         du.iter_mut().zip(self.rows.space.regularised(&self.u)).for_each(|(du, r)| *du -= r);
         system.solve(&mut du);
         let shape = &self.shape;
@@ -288,14 +288,14 @@ impl<'a> Iterate<'a> {
         let found: Vec<(f64, [f64; 2])> = self.points.par_iter_mut().zip(&self.rows.parts).map(answer).collect();
         let length = found.iter().map(|(length, _)| *length).fold(f64::INFINITY, shorter);
         let products = [0, 1].map(|at| found.iter().map(|(_, products)| products[at]).sum::<f64>());
-        Direction { du, length, products }
+        InteriorStep { du, length, products }
     }
 }
 
 /// A step towards an aim.
-struct Direction {
+struct InteriorStep {
     du: Vec<f64>,
-    /// How far it can be gone.
+    /// Length that leads to the bounds.
     length: f64,
     /// Of a step that predicts: Σ c·(products), and Σ c·(those of the steps).
     products: [f64; 2],

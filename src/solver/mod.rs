@@ -397,7 +397,7 @@ impl SolveError {
                 "set `gradient = \"autodiff\"`, and please report this with the configuration, the data and the device"
             }
             Self::NoRegulariser => "[solver.sgd] can",
-            Self::FreeInParts { .. } => "set `bias = \"regularised\"` or `bias = \"none\"`, or give more memory",
+            Self::FreeInParts { .. } => "give more memory; or train with `bias = \"regularised\"` or `bias = \"none\"`",
             Self::NewtonInParts { .. } => "[solver.dual] trains on such rows, too, or give more memory",
             Self::TooLarge { .. } => "leave `method` out, or set `method = \"proximal\"`",
             Self::Label(_) => "labels are class indices, and `n_classes` is their number",

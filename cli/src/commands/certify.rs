@@ -89,7 +89,7 @@ fn text(certified: &CertifiedModel) -> String {
     if let Some(solver) = proof.fit.certificate {
         let _ = writeln!(
             out,
-            "solver       {} dual epochs from there, {:.2} s: objective {}, relative gap {} ({})",
+            "solver       {} epochs, {:.2} s: objective {}, relative gap {} ({})",
             number(proof.fit.epochs),
             proof.fit.solve.as_secs_f64(),
             number(solver.primal),

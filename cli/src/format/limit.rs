@@ -137,11 +137,14 @@ pub(crate) fn check(file: &Path, bytes: u64) -> Result<(), DataError> {
 /// Share of the limit up to which vectors hold room that is not needed yet.
 const ROOM: f64 = 0.9;
 
+/// Growth near the limit.
+const LEAST_GROWTH: f64 = 1.0 + 1.0 / 64.0;
+
 /// Factor by which vectors grow that will take so many bytes in all: 2, or less near the limit.
 pub(super) fn growth(bytes: u64) -> f64 {
     #[allow(clippy::cast_precision_loss)]
     let most = ROOM * get() as f64 / bytes.max(1) as f64;
-    most.clamp(1.0, 2.0)
+    most.clamp(LEAST_GROWTH, 2.0)
 }
 
 #[cfg(test)]
@@ -152,7 +155,7 @@ mod tests {
     fn vectors_grow_up_to_the_limit() {
         let near = get() / 4 * 3;
         let factors = [growth(0), growth(1), growth(near), growth(u64::MAX)];
-        assert!(factors[0] == 2.0 && factors[1] == 2.0 && factors[3] == 1.0, "{factors:?}");
+        assert!(factors[0] == 2.0 && factors[1] == 2.0 && factors[3] == LEAST_GROWTH, "{factors:?}");
         assert!((factors[2] - ROOM * 4.0 / 3.0).abs() < 1e-6, "{factors:?}");
     }
 

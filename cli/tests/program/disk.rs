@@ -368,7 +368,11 @@ fn what_needs_all_rows_in_memory_is_refused_with_the_way_out() {
         let table = solver.replace("] ", "]\n");
         desk.write("a.toml", format!("{BLOCKS}[objective]\nc = 0.1\n[loss.weston_watkins]\npower = 2\n{table}\n"));
         let problem = format!("a.toml: {solver} needs {limit}");
-        let hint = "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit";
+        let hint = if solver.contains("method") {
+            "leave `method` out, or take [solver.dual]: both train from the disk; `--memory` sets the limit"
+        } else {
+            "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit"
+        };
         let outcome = desk.run(&["train", "a.toml", "--out", "run", "--memory", "64K"]);
         verdict.hold(&Case { what: solver, problem: &problem, hint }, &outcome, 2);
     }

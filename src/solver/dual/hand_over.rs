@@ -96,7 +96,7 @@ impl Ascent<'_, '_> {
         !arrives
     }
 
-    /// Whether the time of the interior point method is negligible: then it does all of the work, and the result does not depend on
+    /// Whether the time of a method with a factorised system is negligible: then it does all of the work, and the result does not depend on
     /// the way there.
     pub(super) fn is_small(&self) -> bool {
         self.relay.price().is_some_and(|price| price.is_small)

@@ -37,11 +37,13 @@ impl BestBounds {
     }
 }
 
-/// μ of the products now, and the aim after a predicted step of which `length` leads to the bounds; of Σ c·(products), and Σ c·(those of the steps).
+/// μ of the products now, and the aim after a predicted step of which `length` leads to the bounds: `now` is Σ c·a·t, `second` Σ c·δa·δt. `None` where
+/// one of them is no number.
 pub(super) fn aim([now, second]: [f64; 2], length: f64, count: f64) -> Option<(f64, f64)> {
-    let (mu, length) = (now / count, length.min(1.0));
+    let (mu, length) = (now / count, length.clamp(0.0, 1.0));
     // Towards products of 0 they fall in proportion, but for the second order.
-    let after = ((1.0 - length) * now + length * length * second).max(0.0);
+    let after = (1.0 - length) * now + length * length * second;
+    let after = if after < 0.0 { 0.0 } else { after };
     let target = mu * (after / now).powi(3);
     (target.is_finite() && mu > 0.0).then_some((mu, target))
 }
@@ -53,8 +55,8 @@ pub(super) fn shorter(least: f64, length: f64) -> f64 {
 
 /// The length of a step of which `length` leads to the bounds.
 pub(super) fn gone(length: f64) -> Option<f64> {
-    let length = (SHARE * length).min(1.0);
-    (length > 1e-12).then_some(length)
+    let length = SHARE * length;
+    (length > 1e-12).then_some(length.min(1.0))
 }
 
 /// The largest bound by multiples of dual variables; the linear term and the quadratic one.
@@ -90,7 +92,6 @@ impl<'a> Iterate<'a> {
         let shape = FeasibleSet::new(loss, problem.n_classes);
         let rows = TrainingRows::new(problem, BasisKind::Orthogonal);
         let c = 1.0 / (lambda * problem.train.len() as f64);
-        // A corrector costs as much as all else that is done to the rows.
         let blocks = FeasibleSet::blocks(loss);
         let system = blocks.count(problem.n_classes) as f64 * (rows.space.width * rows.space.width) as f64 / 2.0;
         let is_dear = system > DEAR * problem.n_classes as f64;
@@ -236,7 +237,7 @@ impl<'a> Iterate<'a> {
         let (mu, target) = aim(predicted.products, predicted.length, self.count)?;
         let right_hand_side = self.aimed(target, None);
         let InteriorStep { mut du, mut length, .. } = self.direction(&system, right_hand_side, target, false);
-        // Correctors cost a solution each, which is cheap compared with the system (J. Gondzio, *Multiple centrality corrections*, 1996).
+        // A corrector costs a solution, and as much as all else that is done to the rows (J. Gondzio, *Multiple centrality corrections*, 1996).
         for _ in 0..self.correctors {
             if length >= FAR {
                 break;

@@ -28,8 +28,10 @@ const EVALUATIONS: usize = 40;
 /// Steps that promise less than a share of the objective without a gap of half the size after which rounding is all that is left.
 const PATIENCE: u32 = 3;
 const NOTHING: f64 = 1e-9;
-/// Relative length of a step that counts as none, and steps without one of half the length of the shortest after which there is none.
+/// The relative length below which a step counts as none, that of the shortest step of weights that have come to rest, and the steps in a row, none
+/// of them half as long as the shortest, after which only rounding is left.
 const STILL: f64 = 1e-13;
+const AT_REST: f64 = 1e-8;
 const UNHALVED: u32 = 3;
 /// Curvature of a free bias, relative to that by all rows.
 const BIAS: f64 = 1e-9;
@@ -303,9 +305,19 @@ impl Machine {
         self.has_failed || self.change <= STILL || self.unhalved >= UNHALVED
     }
 
-    /// Has the weights as they are take the place of the best.
-    pub fn settle(&mut self) {
-        self.best.copy_from_slice(&self.v);
+    /// Prepares for steps until the weights no longer change, of which none may lower C.
+    pub fn begin_polish(&mut self) {
+        (self.change, self.shortest, self.unhalved) = (f64::INFINITY, f64::INFINITY, 0);
+        self.was_lowered |= self.share == 1.0;
+    }
+
+    /// Replaces the best weights by the present ones, if those have come to rest; whether they have.
+    pub fn settle(&mut self) -> bool {
+        let is_at_rest = self.shortest <= AT_REST;
+        if is_at_rest {
+            self.best.copy_from_slice(&self.v);
+        }
+        is_at_rest
     }
 
     /// Puts `step` to the direction of Newton's method; raises C and lowers κ where the stage is at its end.
@@ -387,7 +399,7 @@ impl Machine {
         self.v.iter_mut().zip(&self.step).for_each(|(v, step)| *v += length * step);
         self.scores.iter_mut().zip(steps).for_each(|(score, step)| *score += length * step);
         if self.share == 1.0 && self.kappa == task.hinge.kappa {
-            self.change = length * (dot(&self.step, &self.step) / dot(&self.v, &self.v)).sqrt();
+            self.change = length * (dot(&self.step, &self.step) / dot(&self.v, &self.v).max(f64::MIN_POSITIVE)).sqrt();
             let is_halved = self.change <= 0.5 * self.shortest;
             self.unhalved = if is_halved { 0 } else { self.unhalved + 1 };
             self.shortest = self.shortest.min(self.change);

@@ -118,7 +118,7 @@ impl ProductPair {
     }
 }
 
-/// The larger of two numbers; the second where the first is none.
+/// The larger of two numbers; the second where the first is no number.
 #[inline(always)]
 fn larger(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
@@ -185,15 +185,6 @@ impl InteriorPoint {
     pub fn charged(&self, shape: &FeasibleSet<'_>) -> impl Iterator<Item = usize> + Clone + use<> {
         let own = shape.loss.margins.differences().then_some(self.label);
         (0..shape.n_classes).filter(move |&j| Some(j) != own)
-    }
-
-    /// (A W)_j of scores.
-    pub fn signed(&self, shape: &FeasibleSet<'_>, scores: &[f64], j: usize) -> f64 {
-        match (shape.loss.margins.differences(), j == self.label) {
-            (true, _) => scores[self.label] - scores[j],
-            (false, true) => scores[j],
-            (false, false) => -scores[j],
-        }
     }
 
     /// Residual of s = cap − Σa.
@@ -335,15 +326,21 @@ impl InteriorPoint {
                 largest = larger(self.sum[i].answer(short - sum, target), largest);
             }
             let mut upper = self.upper.get_mut(row.clone()).zip(shape.hi);
+            let mut sum_of_steps = 0.0;
             for (j, (pair, &da)) in self.own[row].iter_mut().zip(&p).enumerate() {
                 if differences && j == self.label {
                     continue;
                 }
                 largest = larger(pair.answer(da, target), largest);
+                sum_of_steps += pair.dt;
                 if let Some((upper, hi)) = &mut upper {
                     let upper = &mut upper[j];
                     largest = larger(upper.answer(*hi - pair.a - upper.a - da, target), largest);
+                    sum_of_steps += upper.dt;
                 }
+            }
+            if !sum_of_steps.is_finite() {
+                return f64::NAN;
             }
         }
         1.0 / largest

@@ -119,6 +119,15 @@ impl Iterate<'_> {
 }
 
 impl InteriorPoint {
+    /// (A W)_j of scores.
+    fn signed(&self, shape: &FeasibleSet<'_>, scores: &[f64], j: usize) -> f64 {
+        match (shape.loss.margins.differences(), j == self.label) {
+            (true, _) => scores[self.label] - scores[j],
+            (false, true) => scores[j],
+            (false, false) => -scores[j],
+        }
+    }
+
     /// The dual variables as they are become the centre of the next step.
     fn take_as_centre(&mut self) {
         self.centre = self.own.iter().map(|pair| pair.a).collect();

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The objective is piecewise quadratic: in the piece of the optimum one step ends at it, and the bound is exact there. A class that has its share of the gap
-//! rests. Reference: S. S. Keerthi and D. DeCoste, *A modified finite Newton method for fast solution of large scale linear SVMs*, JMLR 6, 2005.
+//! rests. A problem so small that its time is negligible goes on until the weights no longer change. Reference: S. S. Keerthi and D. DeCoste, *A modified finite Newton method for fast solution of large scale linear SVMs*, JMLR 6, 2005.
 
 use super::ROUNDING;
 use super::basis::BasisKind;
@@ -62,11 +62,17 @@ pub(super) fn finish(
         let mut run = PrimalRun::new(problem, objective, kind);
         let mut record = Record::new(problem, objective, limits, before);
         let (stop, mut steps) = run.iterate(&mut record, observer)?;
-        if limits.polish && stop == StopReason::GapReached {
-            steps += run.polish(|| observer.interrupted() || limits.is_over());
+        let mut is_at_rest = true;
+        if limits.polish && matches!(stop, StopReason::GapReached | StopReason::NoProgress) {
+            let polished;
+            (polished, is_at_rest) = run.polish(|| observer.interrupted() || limits.is_over());
+            steps += polished;
             record.prove(run.bounds(), run.candidate(), ROUNDING)?;
         }
-        record.finish(stop, progress(steps), observer)
+        let found = record.finish(stop, progress(steps), observer)?;
+        // The next method polishes them.
+        let stop = if is_at_rest || found.stop != StopReason::GapReached { found.stop } else { StopReason::NoProgress };
+        Ok(NewtonResult { stop, ..found })
     })
 }
 
@@ -147,9 +153,10 @@ impl<'a> PrimalRun<'a> {
         unreachable!("steps are counted")
     }
 
-    /// Steps until the weights no longer change, which then are the optimum but for rounding: the number of steps.
-    fn polish(&mut self, mut halt: impl FnMut() -> bool) -> u64 {
+    /// Steps until the weights no longer change, which then are the optimum but for rounding: their number, and whether the weights have come to rest.
+    fn polish(&mut self, mut halt: impl FnMut() -> bool) -> (u64, bool) {
         let mut steps = 0;
+        self.machines.iter_mut().for_each(Machine::begin_polish);
         while steps < MOST && !halt() {
             let moving: Vec<bool> = self.machines.iter().map(|machine| !machine.is_still()).collect();
             if !moving.contains(&true) {
@@ -158,8 +165,8 @@ impl<'a> PrimalRun<'a> {
             self.step(&moving);
             steps += 1;
         }
-        self.machines.iter_mut().for_each(Machine::settle);
-        steps
+        let at_rest: Vec<bool> = self.machines.iter_mut().map(Machine::settle).collect();
+        (steps, !at_rest.contains(&false))
     }
 
     /// Which machines miss their share of the goal and can come nearer; `None` where there is none.

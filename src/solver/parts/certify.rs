@@ -3,6 +3,7 @@
 use super::blocks::{BlockLimits, BlockOutcome, solve_blocks, source};
 use super::conclusion::combine;
 use super::hot::{Setting, numbers};
+use super::interior::InteriorChoice;
 use super::messages::PartProof;
 use super::part::{PartVariables, prove_rows};
 use super::store::BlockStore;
@@ -10,15 +11,15 @@ use crate::evaluation::{self, Evaluation};
 use crate::model::{BiasRule, Scorer};
 use crate::solver::dual::certificate::{Proof, slopes};
 use crate::solver::dual::free;
-use crate::solver::{Certificate, Fit, Observer, SolveError};
+use crate::solver::{Certificate, Fit, Observer, Problem, SolveError};
 use std::time::{Duration, Instant};
 
 /// Bounds the objective of weights `[n_features, n_classes]` and a bias by their scores in one pass over the blocks, then by the
 /// solver, which starts from there: the same as [`crate::solver::dual::certificate::certify`] of rows in memory. The store ends with the
-/// variables of the solver.
+/// variables of the solver. A free bias takes a pass more, and its solver is the interior point method, which begins anew.
 ///
 /// # Errors
-/// [`SolveError`] as of [`solve_blocks`].
+/// [`SolveError`] as of [`solve_blocks`]; [`SolveError::FreeInParts`] before the first pass.
 pub fn certify_blocks(
     setting: &Setting,
     limits: BlockLimits,
@@ -28,6 +29,8 @@ pub fn certify_blocks(
     observer: &mut dyn Observer,
 ) -> Result<Proof, SolveError> {
     let start = Instant::now();
+    // Before the passes over the blocks are made for nothing.
+    InteriorChoice::new(setting, limits.memory, limits.interior)?;
     // Under a free bias the solver begins in the middle of the sets instead.
     let is_kept = setting.objective.bias != BiasRule::Free;
     let (own, theta, _) = own_bound(setting, store, (weight, bias), is_kept)?;
@@ -127,8 +130,7 @@ fn own_bound(
         let rows = store.read(block, (block + 1 < n_blocks).then_some(block + 1))?;
         let indices = numbers(rows.len());
         let problem = setting.problem(source(setting, &rows), &indices);
-        let mut a = vec![0.0; indices.len() * k];
-        slopes(&problem, setting.n_train, weight, Some(bias), &mut a, k);
+        let mut a = subgradients(setting, &problem, (weight, bias));
         for (a, &label) in a.chunks_exact_mut(k).zip(&problem.source.labels[..indices.len()]) {
             let own = factors.iter().flat_map(|factors| &factors[label as usize * k..]);
             a.iter_mut().zip(own).for_each(|(a, factor)| *a *= factor);
@@ -147,6 +149,13 @@ fn own_bound(
     Ok((Certificate::proved(measured.value, measured.at_most, bound.dual)?, bound.theta, measured.evaluation))
 }
 
+/// Dual variables c_i·|∂ℓ_i| at the scores of weights, `[rows, n_classes]`.
+fn subgradients(setting: &Setting, problem: &Problem<'_>, (weight, bias): (&[f64], &[f64])) -> Vec<f64> {
+    let mut a = vec![0.0; problem.train.len() * setting.n_classes];
+    slopes(problem, setting.n_train, weight, Some(bias), &mut a, setting.n_classes);
+    a
+}
+
 /// The factors by which the subgradients at the scores of weights are shrunk until those of each class cancel, in one pass over the blocks.
 fn cancelling_factors(
     setting: &Setting,
@@ -159,8 +168,7 @@ fn cancelling_factors(
         let rows = store.read(block, (block + 1 < n_blocks).then_some(block + 1))?;
         let indices = numbers(rows.len());
         let problem = setting.problem(source(setting, &rows), &indices);
-        let mut a = vec![0.0; indices.len() * k];
-        slopes(&problem, setting.n_train, weight, Some(bias), &mut a, k);
+        let a = subgradients(setting, &problem, (weight, bias));
         for (a, &label) in a.chunks_exact(k).zip(&problem.source.labels[..indices.len()]) {
             let own = &mut flows[label as usize * k..(label as usize + 1) * k];
             own.iter_mut().zip(a).for_each(|(flow, a)| *flow += a);

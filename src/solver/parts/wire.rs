@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The first bytes, with a version: all machines of a run have the same.
-const MARK: &[u8; 8] = b"bsvm p02";
+const MARK: &[u8; 8] = b"bsvm p03";
 /// Bytes of the mark and the checksum.
 const HEADER: usize = MARK.len() + 4;
 

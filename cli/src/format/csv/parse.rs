@@ -86,7 +86,7 @@ impl<T: Copy + Send> RowSink<T> for RecordRows<T> {
     }
 
     fn bytes(&self) -> u64 {
-        // With the labels.
+        // Numbers and the label.
         (size_of::<T>() * self.values.len() + 4 * self.n_rows) as u64
     }
 

@@ -69,7 +69,8 @@ impl RowSink<f64> for Builder<'_> {
     }
 
     fn bytes(&self) -> u64 {
-        (self.n_rows * (size_of::<f64>() * self.numbers.len() + size_of::<u32>() * self.words.len())) as u64
+        // Words and the label as numbers.
+        (self.n_rows * (size_of::<f64>() * self.numbers.len() + size_of::<u32>() * (self.words.len() + 1))) as u64
     }
 
     fn n_rows(&self) -> usize {

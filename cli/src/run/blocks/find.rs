@@ -1,5 +1,6 @@
 //! Configurations whose rows do not fit into memory.
 
+use super::forecast::of_system;
 use crate::calibration::Calibration;
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::blocks::BlockFolder;
@@ -37,11 +38,14 @@ pub fn find(config: &LoadedConfig) -> Result<Option<BlockFolder>, RunError> {
 fn is_large(config: &LoadedConfig, folder: &BlockFolder) -> bool {
     let manifest = folder.manifest();
     let rows = manifest.train.iter().map(|block| block.rows).fold(0, u64::saturating_add);
-    let variables = if is_exact(config) { 8 * manifest.class_names.len() as u64 } else { 0 };
+    // Without a system that fits the proximal method is the one, in memory.
+    let is_in_memory = matches!(config.run.solver, SolverConfig::Newton(_)) && of_system(config, folder).is_none();
+    let variables = if is_exact(config) && !is_in_memory { 8 * manifest.class_names.len() as u64 } else { 0 };
     manifest.in_memory().saturating_add(rows.saturating_mul(variables)) > limit::get()
 }
 
-fn is_exact(config: &LoadedConfig) -> bool {
+/// Whether the solver keeps its variables beside the blocks.
+pub(super) fn is_exact(config: &LoadedConfig) -> bool {
     match &config.run.solver {
         SolverConfig::Dual(_) => true,
         SolverConfig::Newton(solver) => solver.method != NewtonMethod::Proximal,
@@ -95,7 +99,11 @@ pub fn check(config: &LoadedConfig) -> Result<(), ConfigError> {
     } else if !is_exact(config) {
         let method = if matches!(run.solver, SolverConfig::Newton(_)) { " method = \"proximal\"" } else { "" };
         let solver = format!("[solver.{}]{method}", run.solver.name());
-        let hint = "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit";
+        let hint = if method.is_empty() {
+            "[solver.dual] and [solver.sgd] train from the disk, block by block; `--memory` sets the limit"
+        } else {
+            "leave `method` out, or take [solver.dual]: both train from the disk; `--memory` sets the limit"
+        };
         return refused(&solver, hint);
     }
     if run.calibration.method != Calibration::None {

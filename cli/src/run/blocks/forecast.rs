@@ -3,6 +3,7 @@
 use crate::config::LoadedConfig;
 use crate::data::blocks::{BlockFolder, CellType, DataPart};
 use crate::format::limit;
+use crate::model::BiasRule;
 use crate::objective::Objective;
 use crate::solver::SolverConfig;
 use crate::solver::parts::{hot_rows, system_bytes};
@@ -37,10 +38,10 @@ pub fn forecast(config: &LoadedConfig, folder: &BlockFolder) -> BlockForecast {
             let copy = if manifest.cells == CellType::F64 { largest / 2 } else { 0 };
             (copy + weights.saturating_mul(4 * (3 + u64::from(solver.optimizer.states()))), 0)
         }
-        SolverConfig::Newton(_) => {
+        solver if matches!(solver, SolverConfig::Newton(_)) || config.run.preprocess.bias_rule() == BiasRule::Free => {
             // A point as it was kept, and the next.
             let points = rows.saturating_mul(8 * POINT * 2 * k);
-            (points.saturating_add(of_system(config, folder)), 0)
+            (points.saturating_add(of_system(config, folder).unwrap_or(0)), 0)
         }
         _ => {
             let copy = if manifest.cells == CellType::Csr { largest } else { 0 };
@@ -53,13 +54,13 @@ pub fn forecast(config: &LoadedConfig, folder: &BlockFolder) -> BlockForecast {
     BlockForecast { least: own.saturating_add(2 * largest), hot }
 }
 
-/// Bytes of the system of the interior point method; 0 where the loss is not known without the rows.
+/// Bytes of the system of the interior point method; `None` where it is too large, or the loss is not known without the rows.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn of_system(config: &LoadedConfig, folder: &BlockFolder) -> u64 {
+pub(super) fn of_system(config: &LoadedConfig, folder: &BlockFolder) -> Option<u64> {
     let (run, manifest) = (&config.run, folder.manifest());
     let names = &manifest.class_names;
-    let Ok(loss) = run.loss.resolve(names, &vec![1.0; names.len()], None) else { return 0 };
+    let Ok(loss) = run.loss.resolve(names, &vec![1.0; names.len()], None) else { return None };
     let objective = Objective { loss, lambda: 1.0, bias: run.preprocess.bias_rule() };
     let n = usize::try_from(manifest.rows(DataPart::Train)).unwrap_or(usize::MAX);
-    system_bytes(&objective, (n, manifest.features, names.len())).unwrap_or(0.0) as u64
+    system_bytes(&objective, (n, manifest.features, names.len())).map(|bytes| bytes as u64)
 }

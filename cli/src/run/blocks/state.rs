@@ -4,6 +4,7 @@
 //! them are feasible. `dual/state.json` says of which data they are.
 
 use super::find::LargeData;
+use super::find::is_exact;
 use crate::config::LoadedConfig;
 use crate::data::blocks::{BlockFolder, Manifest};
 use crate::durable;
@@ -14,7 +15,7 @@ use crate::run::pack::{Tell, pack};
 use crate::run::record::{RecordError, RunFolder, failed};
 use crate::run::resume::same_config;
 use crate::run::{RunError, folder};
-use crate::solver::{Snapshot, SolverConfig};
+use crate::solver::Snapshot;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -73,7 +74,7 @@ pub fn go_on(path: &Path, config: &LoadedConfig) -> Result<Option<(RunFolder, Ve
         return Ok(Some((RunFolder::go_on(path, &config.text, shelf, checkpoint)?, notes)));
     }
     let mut snapshot = Snapshot::default();
-    let is_exact = matches!(config.run.solver, SolverConfig::Dual(_));
+    let is_exact = is_exact(config);
     // Without a checkpoint gradients begin anew.
     for file in ["metrics.csv", "bounds.csv", "metrics.jsonl"].into_iter().filter(|_| is_exact) {
         // The last line may be half written.

@@ -51,7 +51,7 @@ fn limits(solver: &SolverConfig, data: &BlockData) -> BlockLimits {
         gap,
         passes: dual.epochs.map_or(PASSES, |epochs| NonZeroUsize::get(epochs) as u64),
         seconds: dual.seconds.map(|seconds| seconds.get()),
-        hot_rows: room(data),
+        hot_rows: if interior { 0 } else { room(data) },
         double: dual.precision.map_or(gap < NARROW, |precision| precision == Precision::F64),
         memory: limit::get() as f64 * OF_SYSTEM,
         interior,

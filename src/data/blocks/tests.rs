@@ -196,6 +196,21 @@ fn every_changed_and_every_missing_byte_is_an_error() {
     }
 }
 
+/// A kill at any moment of the removal leaves a folder that the next one clears.
+#[test]
+fn a_folder_that_is_removed_in_part_is_still_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    packed(&path, CellType::F32, 60, 60, 1 << 20);
+    let files = super::writer::ours(&path, true).unwrap();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in &files {
+        fs::remove_file(file).unwrap();
+        let left = super::writer::ours(&path, true);
+        assert!(left.is_ok(), "without {}: {:?}", file.display(), left.err());
+    }
+}
+
 #[test]
 fn promises_of_a_manifest_reserve_no_memory() {
     let folder = tempfile::tempdir().unwrap();

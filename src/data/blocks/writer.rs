@@ -305,14 +305,11 @@ impl Write for Counted<'_> {
 
 /// Empties a folder that is ours.
 fn clear(folder: &Path, replace: bool) -> Result<(), BlockError> {
-    let mut files = ours(folder, replace)?;
-    // The manifest first: without it the others are no folder of blocks any more.
-    files.sort_by_key(|file| !file.ends_with(MANIFEST));
-    files.iter().try_for_each(|file| fs::remove_file(file).map_err(BlockError::of(file)))
+    ours(folder, replace)?.iter().try_for_each(|file| fs::remove_file(file).map_err(BlockError::of(file)))
 }
 
-/// The files of a folder in which everything is ours.
-fn ours(folder: &Path, replace: bool) -> Result<Vec<PathBuf>, BlockError> {
+/// The files of a folder in which everything is ours, in the order in which they may be removed: what is left is ours whenever that ends.
+pub(super) fn ours(folder: &Path, replace: bool) -> Result<Vec<PathBuf>, BlockError> {
     let entries = fs::read_dir(folder).map_err(BlockError::of(folder))?;
     let mut files = Vec::new();
     for entry in entries {
@@ -327,6 +324,8 @@ fn ours(folder: &Path, replace: bool) -> Result<Vec<PathBuf>, BlockError> {
         }
         files.push(path);
     }
+    // The manifest first, without which the others are no folder of blocks any more, and sums before the blocks that they are known by.
+    files.sort_by_key(|file| [MANIFEST, MOMENTS].iter().position(|name| file.ends_with(name)).unwrap_or(2));
     Ok(files)
 }
 

@@ -26,7 +26,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 /// Steps of a class after which the method is given up.
-const MOST: u64 = 100;
+const MOST: u64 = 500;
 /// The mean change of a margin, in units of it, by which the least C is chosen.
 const LEAST: f64 = 10.0;
 

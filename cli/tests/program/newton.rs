@@ -151,6 +151,30 @@ fn collinear_features_are_solved_and_the_way_leaves_no_trace() {
     }
 }
 
+/// Features of which none varies are nothing beside a free bias: no column is left, and the biases alone are the optimum, at which of four rows of one class
+/// and one of the other the hinge of the one is 2.
+#[test]
+fn constant_features_beside_a_free_bias_leave_the_bias_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    std::fs::write(&file, "0,7.5,-3e4\n0,7.5,-3e4\n0,7.5,-3e4\n1,7.5,-3e4\n0,7.5,-3e4\n").unwrap();
+    let data = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string());
+    for solver in ["[solver.dual]\n", "[solver.newton]\n", "[solver.newton]\nmethod = \"interior-point\"\n"] {
+        for loss in ["[loss.weston_watkins]\n", "[loss.crammer_singer]\n", "[loss.one_vs_rest]\n"] {
+            let problem =
+                format!("threads = 1\n{data}[preprocess]\nbias = \"free\"\n[objective]\nc = 1.0\n{loss}{solver}");
+            let (fit, _) = solve(&problem);
+            assert_eq!(fit.stop, StopReason::GapReached, "{problem}{:?}", fit.certificate);
+            assert!(fit.weight.iter().all(|&w| w == 0.0), "{problem}{:?}", fit.weight);
+            // In sums of losses, of which one-vs-rest has two for the row.
+            let sum = fit.certificate.unwrap().primal * 5.0;
+            let expected = if loss.contains("one_vs_rest") { 4.0 } else { 2.0 };
+            println!("{loss}{solver}: {sum}");
+            assert!((sum - expected).abs() < 5e-3, "{problem}{sum}");
+        }
+    }
+}
+
 /// A problem whose system is too large for the interior point method and that is too hard for the proximal one in the time that it has: ascent goes
 /// on from where it was, to the same optimum as by itself.
 #[test]

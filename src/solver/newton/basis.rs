@@ -240,13 +240,14 @@ fn size(own: f64, whole: f64) -> f64 {
 /// R of a QR factorisation of all rows.
 pub(super) fn triangle(parts: &[LabelRows], width: usize) -> Mat<f64> {
     let length = parts.len().div_ceil(SHARES).max(1);
+    // Enough rows at a time for the factorisation to be cheaper than reading them; some where there is no column.
+    let least = (2 * width).max(1);
     let share = |parts: &[LabelRows]| {
         let mut sum = Mat::<f64>::zeros(0, width);
         let mut first = 0;
         while first < parts.len() {
-            // Enough rows at a time for the factorisation to be cheaper than reading them.
             let (mut last, mut rows) = (first, 0);
-            while last < parts.len() && rows < 2 * width {
+            while last < parts.len() && rows < least {
                 rows += parts[last].rows.len();
                 last += 1;
             }

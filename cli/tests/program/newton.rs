@@ -138,7 +138,8 @@ fn collinear_features_are_solved_and_the_way_leaves_no_trace() {
                     assert_eq!(fit.stop, StopReason::GapReached, "{problem}{:?}", fit.certificate);
                     fit
                 };
-                let first = of(&files[0], "[solver.newton]\ngap = 1e-8\n");
+                // Rounding of scores, with columns of 5e3 and C = 1e5, alone takes some 1e-8 of a proof.
+                let first = of(&files[0], "[solver.newton]\ngap = 1e-7\n");
                 for other in [of(&files[0], "[solver.dual]\n"), of(&files[1], "[solver.dual]\ngap = 1e-2\n")] {
                     let size = first.weight.iter().map(|w| w * w).sum::<f64>().sqrt();
                     let pairs = first.weight.iter().zip(&other.weight);

@@ -59,10 +59,15 @@ pub(super) fn gone(length: f64) -> Option<f64> {
     (length > 1e-12).then_some(length.min(1.0))
 }
 
-/// The largest bound by multiples of dual variables; the linear term and the quadratic one.
-pub(super) fn best_bound(loss: &Loss, linear: f64, quadratic: f64) -> f64 {
+/// The multiple of dual variables in their set whose bound is the largest; the linear term and the quadratic one.
+pub(super) fn best_multiple(linear: f64, quadratic: f64, is_bounded: bool) -> f64 {
     let theta = if quadratic > 0.0 { linear / (2.0 * quadratic) } else { 1.0 };
-    let theta = if loss.set.is_bounded() { theta.min(1.0) } else { theta };
+    if is_bounded { theta.min(1.0) } else { theta }
+}
+
+/// The largest bound by multiples of dual variables.
+pub(super) fn best_bound(loss: &Loss, linear: f64, quadratic: f64) -> f64 {
+    let theta = best_multiple(linear, quadratic, loss.set.is_bounded());
     theta * (linear - theta * quadratic)
 }
 
@@ -86,11 +91,15 @@ pub(super) struct Iterate<'a> {
 
 impl<'a> Iterate<'a> {
     /// The weights zero, the variables in the middle of their sets.
-    #[allow(clippy::cast_precision_loss)]
     pub fn new(problem: &Problem<'a>, lambda: f64) -> Self {
+        Self::over(problem, lambda, TrainingRows::new(problem, BasisKind::Orthogonal))
+    }
+
+    /// The same, of rows that were read before.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn over(problem: &Problem<'a>, lambda: f64, rows: TrainingRows) -> Self {
         let loss: &'a Loss = &problem.objective.loss;
         let shape = FeasibleSet::new(loss, problem.n_classes);
-        let rows = TrainingRows::new(problem, BasisKind::Orthogonal);
         let c = 1.0 / (lambda * problem.train.len() as f64);
         let blocks = FeasibleSet::blocks(loss);
         let system = blocks.count(problem.n_classes) as f64 * (rows.space.width * rows.space.width) as f64 / 2.0;
@@ -198,6 +207,17 @@ impl<'a> Iterate<'a> {
     /// Whether the sum of the weights of the constant over the classes is free.
     pub fn is_centred(&self) -> bool {
         self.is_free && self.shape.loss.margins.differences()
+    }
+
+    /// Puts the best to weights of another method and its dual variables c·a, in the order of the rows.
+    pub fn put(&mut self, u: &[f64], mut a: &[f64]) {
+        self.best_u.copy_from_slice(u);
+        let of_part = |part: &LabelRows| {
+            let (own, others) = a.split_at(part.rows.len() * self.shape.n_classes);
+            a = others;
+            own.to_vec()
+        };
+        self.best_a = self.rows.parts.iter().map(of_part).collect();
     }
 
     /// Goes back to the best weights and dual variables.

@@ -1,5 +1,5 @@
-//! Three methods of second order: the interior point method, below, for problems of few features, whatever their scales; `primal` for those of them whose loss is
-//! curved and whose classes meet no others; `proximal` for all others.
+//! Three methods of second order: the interior point method, below, for problems of few features, whatever their scales, and `scalar` for those of them whose
+//! classes meet no others; `primal` for these where the loss is curved; `proximal` for all others.
 //!
 //! ```text
 //! given:   the problem of `dual`; for each variable the slack that its bound leaves, and a product μ of the two
@@ -13,6 +13,8 @@
 //! Scheinberg, *Efficient SVM training using low-rank kernel representations*, JMLR 2, 2001. Derived in `docs/math.md`.
 
 mod basis;
+mod class;
+mod classes;
 mod config;
 mod coordinates;
 mod gram;
@@ -27,6 +29,7 @@ mod primal;
 mod proximal;
 mod record;
 mod rows;
+mod scalar;
 mod share;
 mod system;
 
@@ -42,7 +45,7 @@ use super::stop::StopReason;
 use super::{Fit, Observer, Problem, SolveError};
 use crate::objective::Objective;
 use iterate::Iterate;
-use record::{Candidate, NewtonProgress, Record};
+use record::{Candidate, Record, progress};
 pub(super) use record::{NewtonLimits, NewtonResult};
 use std::time::Duration;
 
@@ -122,23 +125,40 @@ fn interior_point(
     before: Option<f64>,
     observer: &mut dyn Observer,
 ) -> Result<NewtonResult, SolveError> {
+    if class::factor(&objective.loss, problem.n_classes).is_some() {
+        return scalar::finish(problem, objective, limits, before, observer);
+    }
     // On a thread of the pool: from outside every one of many short loops would wait for another thread to wake.
     rayon::scope(|_| {
         let mut iterate = Iterate::new(problem, objective.lambda);
         let mut record = Record::new(problem, objective, limits, before);
         let (stop, mut iterations) = iterated(&mut iterate, &mut record, observer)?;
         if stop == StopReason::NoProgress || (stop == StopReason::GapReached && limits.polish) {
-            iterate.take_best();
-            let halt = || observer.interrupted() || limits.is_over();
-            iterations += iterate.polish(halt, |now| !limits.polish && now.measure().relative() <= 0.5 * limits.gap);
-            let now = iterate.measure();
-            if limits.polish {
-                iterate.settle();
-            }
-            record.prove(now, candidate(&iterate), if limits.polish { ROUNDING } else { 0.0 })?;
+            iterations += polished(&mut iterate, &mut record, observer)?;
         }
         record.finish(stop, progress(iterations), observer)
     })
+}
+
+/// Continues from the best weights until they no longer change, or near enough to the goal where there is no polish; the number of steps.
+///
+/// # Errors
+/// As [`Record::prove`].
+fn polished(
+    iterate: &mut Iterate<'_>,
+    record: &mut Record<'_>,
+    observer: &mut dyn Observer,
+) -> Result<u64, SolveError> {
+    let limits = record.limits;
+    iterate.take_best();
+    let halt = || observer.interrupted() || limits.is_over();
+    let steps = iterate.polish(halt, |now| !limits.polish && now.measure().relative() <= 0.5 * limits.gap);
+    let now = iterate.measure();
+    if limits.polish {
+        iterate.settle();
+    }
+    record.prove(now, candidate(iterate), if limits.polish { ROUNDING } else { 0.0 })?;
+    Ok(steps)
 }
 
 /// Iterates until the goal is proved, or for as long as there is progress; why it ends, and the number of iterations.
@@ -181,9 +201,4 @@ fn iterated(
 fn candidate(iterate: &Iterate<'_>) -> Candidate {
     let (weight, bias) = iterate.weights();
     Candidate { weight, bias, rows: iterate.order(), a: iterate.variables() }
-}
-
-#[allow(clippy::cast_precision_loss)]
-const fn progress(iterations: u64) -> NewtonProgress {
-    NewtonProgress { iterations, passes: iterations as f64 }
 }

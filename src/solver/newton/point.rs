@@ -120,7 +120,7 @@ impl ProductPair {
 
 /// The larger of two numbers; the second where the first is no number.
 #[inline(always)]
-fn larger(a: f64, b: f64) -> f64 {
+pub(super) fn larger(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
 }
 

@@ -1,5 +1,6 @@
 //! The prices of the methods of second order, known before they begin.
 
+use super::class::count;
 use super::point::FeasibleSet;
 use super::primal;
 use super::system::BlockPattern;
@@ -109,8 +110,10 @@ impl Price {
     #[allow(clippy::cast_precision_loss)]
     fn of_primal(problem: &Problem<'_>) -> Option<Self> {
         let loss = &problem.objective.loss;
-        primal::factor(loss, problem.n_classes)?;
-        let (n, machines) = (problem.train.len() as f64, primal::count(problem.n_classes) as f64);
+        if !primal::serves(loss, problem.n_classes) {
+            return None;
+        }
+        let (n, machines) = (problem.train.len() as f64, count(problem.n_classes) as f64);
         let features =
             problem.source.features.n_features() as f64 + f64::from(u8::from(problem.objective.bias.has_bias()));
         let width = features.min(n);

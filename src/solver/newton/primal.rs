@@ -10,14 +10,13 @@
 
 use super::ROUNDING;
 use super::basis::BasisKind;
+use super::class::{Task, factor};
+use super::classes::{ClassMachine as _, ClassRun};
 use super::gram::Gram;
-use super::iterate::BestBounds;
-use super::machine::{Machine, ScalarHinge, Task};
-use super::point::FeasibleSet;
-use super::record::{Candidate, NewtonLimits, NewtonProgress, NewtonResult, Record};
+use super::machine::{Machine, Stages};
+use super::record::{NewtonLimits, NewtonResult, Record, progress};
 use super::rows::{LabelRows, SHARES, TrainingRows};
-use crate::loss::{Loss, Selection};
-use crate::model::BiasRule;
+use crate::loss::Loss;
 use crate::objective::Objective;
 use crate::solver::stop::StopReason;
 use crate::solver::{Observer, Problem, SolveError};
@@ -30,19 +29,9 @@ const MOST: u64 = 500;
 /// The mean change of a margin, in units of it, by which the least C is chosen.
 const LEAST: f64 = 10.0;
 
-/// f of the machines of a loss that the method serves.
-pub(super) fn factor(loss: &Loss, n_classes: usize) -> Option<f64> {
-    let curvature = loss.set.curvature(1.0) + loss.set.curvature_of_sum(1.0);
-    match loss.margins.differences() {
-        _ if curvature <= 0.0 => None,
-        true => (n_classes == 2).then_some(2.0),
-        false => (loss.set.selection == Selection::All).then_some(1.0),
-    }
-}
-
-/// The machines that are solved: of two classes one is the mirror of the other.
-pub(super) const fn count(n_classes: usize) -> usize {
-    if n_classes == 2 { 1 } else { n_classes }
+/// Whether the method serves a loss: one that is curved and whose classes meet no others.
+pub(super) fn serves(loss: &Loss, n_classes: usize) -> bool {
+    loss.set.curvature(1.0) + loss.set.curvature_of_sum(1.0) > 0.0 && factor(loss, n_classes).is_some()
 }
 
 /// Runs from zero until the gap is proved; λ is that of `objective`. `before` is a bound that was proved before.
@@ -59,9 +48,17 @@ pub(super) fn finish(
     // On a thread of the pool: from outside every one of many short loops would wait for another thread to wake.
     rayon::scope(|_| {
         let kind = if limits.polish { BasisKind::Orthogonal } else { BasisKind::Scaled };
-        let mut run = PrimalRun::new(problem, objective, kind);
+        let task = Task::new(problem, objective, kind);
+        let (gram, stages) = (Gram::new(&task.rows), stages(&task, problem));
+        let machine = |task: &Task<'_>, class| Machine::new(task, class, gram.clone(), stages);
+        let mut run = ClassRun::new(task, problem, machine);
+        run.respond(&vec![true; run.machines.len()]);
         let mut record = Record::new(problem, objective, limits, before);
-        let (stop, mut steps) = run.iterate(&mut record, observer)?;
+        let step = |run: &mut ClassRun<'_, Machine>, moving: &[bool], _| {
+            run.step(moving);
+            1
+        };
+        let (stop, mut steps) = run.iterate(MOST, &mut record, observer, step)?;
         let mut is_at_rest = true;
         if limits.polish && matches!(stop, StopReason::GapReached | StopReason::NoProgress) {
             let polished;
@@ -76,83 +73,15 @@ pub(super) fn finish(
     })
 }
 
-#[allow(clippy::cast_precision_loss)]
-const fn progress(steps: u64) -> NewtonProgress {
-    NewtonProgress { iterations: steps, passes: steps as f64 }
+fn stages(task: &Task<'_>, problem: &Problem<'_>) -> Stages {
+    let square = problem.source.typical_square(problem.train).max(f64::MIN_POSITIVE);
+    Stages {
+        kappa: task.hinge.kappa.max(2.0 * problem.objective.loss.margins.largest() / task.hinge.hi),
+        share: (LEAST / (task.c * task.factor * task.weight * square)).min(1.0),
+    }
 }
 
-struct PrimalRun<'a> {
-    task: Task<'a>,
-    machines: Vec<Machine>,
-    n_features: usize,
-    n_classes: usize,
-}
-
-impl<'a> PrimalRun<'a> {
-    #[allow(clippy::cast_precision_loss)]
-    fn new(problem: &Problem<'a>, objective: &Objective, kind: BasisKind) -> Self {
-        let (loss, k): (&'a Loss, usize) = (&problem.objective.loss, problem.n_classes);
-        let shape = FeasibleSet::new(loss, k);
-        let rows = TrainingRows::new(problem, kind);
-        let c = 1.0 / (objective.lambda * problem.train.len() as f64);
-        let factor = factor(loss, k).unwrap_or(1.0);
-        let hi = shape.hi.unwrap_or(f64::INFINITY).min(shape.cap.unwrap_or(f64::INFINITY));
-        let hinge = ScalarHinge::new(shape.curvature + shape.curvature_of_sum, hi);
-        let weight: f64 = rows.parts.iter().flat_map(|part| &part.weights).sum();
-        let square = problem.source.typical_square(problem.train).max(f64::MIN_POSITIVE);
-        let task = Task {
-            first_kappa: hinge.kappa.max(2.0 * loss.margins.largest() / hi),
-            least_share: (LEAST / (c * factor * weight * square)).min(1.0),
-            is_free: problem.objective.bias == BiasRule::Free,
-            rows,
-            shape,
-            hinge,
-            c,
-            factor,
-            weight,
-        };
-        let gram = Gram::new(&task.rows);
-        let classes = if count(k) == 1 { 1..2 } else { 0..k };
-        let machines = classes.map(|class| Machine::new(&task, class, gram.clone())).collect();
-        Self { task, machines, n_features: problem.source.features.n_features(), n_classes: k }
-    }
-
-    /// Steps until the goal is proved, or for as long as there is progress; why it ends, and the number of steps.
-    #[allow(clippy::cast_precision_loss)]
-    fn iterate(
-        &mut self,
-        record: &mut Record<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<(StopReason, u64), SolveError> {
-        let limits = record.limits;
-        self.respond(&vec![true; self.machines.len()]);
-        for steps in 0.. {
-            let now = self.bounds();
-            let end = match () {
-                () if observer.interrupted() => Some(StopReason::Interrupted),
-                () if limits.is_over() => Some(StopReason::TimeLimit),
-                () if steps >= MOST || self.moving(now, record.promised).is_none() && !record.is_promising(now) => {
-                    Some(StopReason::NoProgress)
-                }
-                () => None,
-            };
-            if record.is_promising(now) || end.is_some() {
-                let reached = record.prove(now, self.candidate(), 0.0)?;
-                match end {
-                    Some(stop) => return Ok((stop, steps)),
-                    None if reached => return Ok((StopReason::GapReached, steps)),
-                    None => {}
-                }
-            }
-            let Some(moving) = self.moving(now, record.promised) else { return Ok((StopReason::NoProgress, steps)) };
-            let active = moving.iter().filter(|&&moves| moves).count() as f64 / moving.len() as f64;
-            record.report(observer, now, active, progress(steps));
-            self.step(&moving);
-            observer.step(limits.steps + steps + 1);
-        }
-        unreachable!("steps are counted")
-    }
-
+impl ClassRun<'_, Machine> {
     /// Steps until the weights no longer change, which then are the optimum but for rounding: their number, and whether the weights have come to rest.
     fn polish(&mut self, mut halt: impl FnMut() -> bool) -> (u64, bool) {
         let mut steps = 0;
@@ -167,29 +96,6 @@ impl<'a> PrimalRun<'a> {
         }
         let at_rest: Vec<bool> = self.machines.iter_mut().map(Machine::settle).collect();
         (steps, !at_rest.contains(&false))
-    }
-
-    /// Which machines miss their share of the goal and can come nearer; `None` where there is none.
-    #[allow(clippy::cast_precision_loss)]
-    fn moving(&self, now: BestBounds, goal: f64) -> Option<Vec<bool>> {
-        let most = goal * now.primal / (self.copies() * self.machines.len() as f64);
-        let moves = |machine: &Machine| {
-            let is_near = machine.bounds.gap() <= most;
-            !is_near && !machine.is_exhausted()
-        };
-        let moving: Vec<bool> = self.machines.iter().map(moves).collect();
-        moving.contains(&true).then_some(moving)
-    }
-
-    /// Classes that a machine stands for.
-    #[allow(clippy::cast_precision_loss)]
-    fn copies(&self) -> f64 {
-        (self.n_classes / self.machines.len()) as f64
-    }
-
-    fn bounds(&self) -> BestBounds {
-        let sum = |of: fn(&Machine) -> f64| self.copies() * self.machines.iter().map(of).sum::<f64>();
-        BestBounds { primal: sum(|machine| machine.bounds.primal), dual: sum(|machine| machine.bounds.dual) }
     }
 
     fn step(&mut self, moving: &[bool]) {
@@ -219,32 +125,6 @@ impl<'a> PrimalRun<'a> {
         moved.par_iter_mut().for_each(|machine| machine.respond(task));
         let sums = sums(&task.rows, &moved.iter().map(|machine| &**machine).collect::<Vec<_>>());
         moved.par_iter_mut().zip(sums).for_each(|(machine, sums)| machine.measure(task, sums));
-    }
-
-    fn candidate(&self) -> Candidate {
-        let (k, rows) = (self.n_classes, &self.task.rows);
-        let mut v: Vec<f64> = self.machines.iter().flat_map(|machine| &machine.best).copied().collect();
-        if self.machines.len() < k {
-            v.splice(0..0, self.machines[0].best.iter().map(|v| -v).collect::<Vec<_>>());
-        }
-        let (weight, bias) = rows.space.weights(&v, self.n_features);
-        let order: Vec<u32> = rows.parts.iter().flat_map(|part| &part.rows).chain(&rows.idle).copied().collect();
-        let mut a = vec![0.0; order.len() * k];
-        let differences = self.task.shape.loss.margins.differences();
-        for machine in &self.machines {
-            for part in &rows.parts {
-                for (i, proof) in machine.proof[part.range()].iter().enumerate() {
-                    let own = self.task.c * proof;
-                    let row = &mut a[(part.first + i) * k..(part.first + i + 1) * k];
-                    match (self.machines.len() < k, differences) {
-                        (false, _) => row[machine.class] = own,
-                        (true, false) => row.fill(own),
-                        (true, true) => row[1 - part.label] = own,
-                    }
-                }
-            }
-        }
-        Candidate { weight, bias, rows: order, a }
     }
 }
 
@@ -282,7 +162,7 @@ fn sums(rows: &TrainingRows, machines: &[&Machine]) -> Vec<[Vec<f64>; 2]> {
             let to = MatMut::from_column_major_slice_mut(&mut found, width, count);
             matmul(to, Accum::Replace, part.matrix().transpose(), weighted, 1.0, Par::Seq);
             for ((machine, sums), found) in machines.iter().zip(&mut sums).zip(found.chunks_exact(width)) {
-                let sum = &mut sums[machine.side_of(part.label)];
+                let sum = &mut sums[machine.state().side_of(part.label)];
                 sum.iter_mut().zip(found).for_each(|(sum, found)| *sum += found);
             }
         }

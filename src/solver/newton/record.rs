@@ -92,6 +92,12 @@ pub(super) struct NewtonProgress {
     pub passes: f64,
 }
 
+/// Of a method each of whose iterations is a pass.
+#[allow(clippy::cast_precision_loss)]
+pub(super) const fn progress(iterations: u64) -> NewtonProgress {
+    NewtonProgress { iterations, passes: iterations as f64 }
+}
+
 /// A run as far as it has come.
 pub(super) struct Record<'a> {
     problem: &'a Problem<'a>,

@@ -3,6 +3,7 @@
 //! They are held in the numbers z of a [`Basis`], with the constant of a free bias after them.
 
 use super::basis::{Basis, BasisKind};
+use super::class::dot;
 use super::coordinates::Coordinates;
 use crate::model::BiasRule;
 use crate::solver::Problem;
@@ -71,6 +72,39 @@ impl LabelRows {
         let beta = MatRef::from_row_major_slice(beta, n, k);
         let sum = MatMut::from_column_major_slice_mut(sum, rows.ncols(), k);
         matmul(sum, Accum::Add, rows.transpose(), beta, 1.0, Par::Seq);
+    }
+
+    /// Puts `out` to the scores at the weights of one class: loops for a caller on the vector units.
+    #[inline(always)]
+    pub fn put_scores(&self, weights: &[f64], out: &mut [f64]) {
+        let n = self.rows.len();
+        let (out, mut j) = (&mut out[..n], 0);
+        out.fill(0.0);
+        while j + 4 <= weights.len() {
+            let (w, columns) = (&weights[j..j + 4], &self.columns[j * n..(j + 4) * n]);
+            let (a, b) = (&columns[..n], &columns[n..2 * n]);
+            let (c, d) = (&columns[2 * n..3 * n], &columns[3 * n..4 * n]);
+            for i in 0..n {
+                out[i] += (w[0] * a[i] + w[1] * b[i]) + (w[2] * c[i] + w[3] * d[i]);
+            }
+            j += 4;
+        }
+        while j < weights.len() {
+            let (w, column) = (weights[j], &self.columns[j * n..(j + 1) * n]);
+            for i in 0..n {
+                out[i] += w * column[i];
+            }
+            j += 1;
+        }
+    }
+
+    /// Adds `Σ_i x_i β_i` of one class to a sum: loops for a caller on the vector units.
+    #[inline(always)]
+    pub fn add_sums(&self, beta: &[f64], sum: &mut [f64]) {
+        let n = self.rows.len();
+        for (j, sum) in sum.iter_mut().enumerate() {
+            *sum += dot(&self.columns[j * n..(j + 1) * n], beta);
+        }
     }
 
     /// The rows `[rows, width]`.

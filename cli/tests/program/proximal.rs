@@ -181,3 +181,50 @@ fn a_run_that_is_ended_has_a_certificate() {
         assert!(found.dual <= optimum.primal && optimum.dual <= found.primal && found.relative_gap > 1e-6, "{found:?}");
     }
 }
+
+/// Bytes of which each is near the one before it, as in images and spectra.
+fn write_walks(file: &Path, n: usize, d: usize) {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let directions: Vec<f64> = (0..d * 3).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let mut text = String::new();
+    for _ in 0..n {
+        let (mut x, mut scores) = (rng.random_range(60.0..190.0f64), [0.0; 3]);
+        let mut row = String::new();
+        for j in 0..d {
+            x = (x + rng.random_range(-12.0..12.0)).clamp(0.0, 255.0);
+            write!(row, ",{}", x.round()).unwrap();
+            scores.iter_mut().enumerate().for_each(|(k, s)| *s += directions[j * 3 + k] * (x - 125.0));
+        }
+        let noisy = scores.map(|s| s + rng.random_range(-100.0..100.0));
+        let label = (0..3).fold(0, |best, k| if noisy[k] > noisy[best] { k } else { best });
+        writeln!(text, "{label}{row}").unwrap();
+    }
+    std::fs::write(file, text).unwrap();
+}
+
+/// With the diagonal as the only preconditioner these take 2,000 passes and more.
+#[test]
+fn correlated_features_take_few_passes_where_blocks_of_classes_precondition() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("walks.csv");
+    write_walks(&file, 800, 150);
+    let data = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string());
+    for loss in ["weston_watkins", "one_vs_rest", "crammer_singer"] {
+        for bias in ["regularised", "free"] {
+            let of = |method: &str, threads: u32| {
+                let text = format!(
+                    "threads = {threads}\n{data}[preprocess]\nbias = \"{bias}\"\n[objective]\nc = 1e-3\n[loss.{loss}]\n{}",
+                    newton(method, 1e-4)
+                );
+                let (fit, _) = solve(&text);
+                assert_eq!(fit.stop, StopReason::GapReached, "{text}");
+                fit
+            };
+            let (one, two, other) = (of("proximal", 1), of("proximal", 2), of("interior-point", 1));
+            println!("{loss} {bias}: {:.0} passes", one.epochs);
+            assert!(one.epochs < 1_000.0, "{loss} {bias}: {} passes", one.epochs);
+            assert_eq!(one.weight, two.weight, "{loss} {bias}: threads");
+            agree(one.certificate.unwrap(), other.certificate.unwrap(), 1e-4, loss);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
 
 /// Rows that are multiplied at a time.
-const BLOCK: usize = 512;
+const BLOCK: usize = 1024;
 /// Groups of parts that are summed side by side: a fixed number, so that the result does not depend on that of the threads.
 const SHARES: usize = 8;
 
@@ -59,27 +59,58 @@ impl Gram {
 /// Adds `sign·Σ w·z zᵀ` of rows in ascending order.
 fn add(sum: &mut Mat<f64>, parts: &[LabelRows], sign: f64, mut rows: &[usize]) {
     let width = sum.nrows();
-    let (mut block, mut held) = (vec![0.0; BLOCK * width], 0);
-    let mut multiply = |block: &[f64], held: usize| {
-        let rows = MatRef::from_column_major_slice_with_stride(block, held, width, BLOCK);
-        let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
-        matmul(sum.as_mut(), lower, Accum::Add, rows.transpose(), whole, rows, whole, sign, Par::Seq);
-    };
+    let mut all = GramSum { matrix: std::mem::replace(sum, Mat::zeros(0, 0)), ..GramSum::new(width) };
     for part in parts {
         let (own, others) = rows.split_at(rows.partition_point(|&row| row < part.range().end));
         rows = others;
-        if held + own.len() > BLOCK {
-            multiply(&block, held);
-            held = 0;
-        }
-        let meant: Vec<(usize, f64)> =
+        let roots: Vec<(usize, f64)> =
             own.iter().map(|row| (row - part.first, part.weights[row - part.first].sqrt())).collect();
-        for (column, block) in part.columns.chunks_exact(part.rows.len()).zip(block.chunks_exact_mut(BLOCK)) {
-            meant.iter().zip(&mut block[held..]).for_each(|(&(r, root), cell)| *cell = root * column[r]);
-        }
-        held += own.len();
+        all.add(&part.columns, part.rows.len(), &roots, sign);
     }
-    if held > 0 {
-        multiply(&block, held);
+    *sum = all.finish();
+}
+
+/// The lower triangle of `Σ m·z zᵀ`, to which rows are added a block at a time.
+pub(super) struct GramSum {
+    matrix: Mat<f64>,
+    /// √m·z of the rows of the block so far, `[width, BLOCK]`, and their sign.
+    block: Vec<f64>,
+    held: usize,
+    sign: f64,
+}
+
+impl GramSum {
+    pub fn new(width: usize) -> Self {
+        Self { matrix: Mat::zeros(width, width), block: vec![0.0; BLOCK * width], held: 0, sign: 1.0 }
+    }
+
+    /// Adds some of `n` rows, which lie column after column, with √m of each.
+    pub fn add(&mut self, columns: &[f64], n: usize, roots: &[(usize, f64)], sign: f64) {
+        for roots in roots.chunks(BLOCK) {
+            if self.held + roots.len() > BLOCK || sign != self.sign {
+                self.multiply();
+                self.sign = sign;
+            }
+            for (column, block) in columns.chunks_exact(n).zip(self.block.chunks_exact_mut(BLOCK)) {
+                roots.iter().zip(&mut block[self.held..]).for_each(|(&(r, root), cell)| *cell = root * column[r]);
+            }
+            self.held += roots.len();
+        }
+    }
+
+    fn multiply(&mut self) {
+        if self.held > 0 {
+            let rows = MatRef::from_column_major_slice_with_stride(&self.block, self.held, self.matrix.nrows(), BLOCK);
+            let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+            let to = self.matrix.as_mut();
+            matmul(to, lower, Accum::Add, rows.transpose(), whole, rows, whole, self.sign, Par::Seq);
+        }
+        self.held = 0;
+    }
+
+    /// The sum.
+    pub fn finish(mut self) -> Mat<f64> {
+        self.multiply();
+        self.matrix
     }
 }

@@ -38,6 +38,7 @@ pub(in crate::solver) use joint::{JointIterate, JointSetting};
 pub(in crate::solver) use order::InteriorWork;
 pub use order::{InteriorAnswer, InteriorOrder};
 pub(crate) use price::{Method, PASSES, Price, READ, READS};
+pub(in crate::solver) use proximal::is_steady;
 pub(in crate::solver) use share::{answer, dual_variables};
 
 use super::checkpoint::Clock;

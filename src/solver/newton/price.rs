@@ -67,9 +67,14 @@ impl Price {
     /// The methods for a problem, each to be tried after the one before has failed.
     pub fn choices(problem: &Problem<'_>) -> Vec<Self> {
         let is_affordable = |price: &Self| price.seconds <= AFFORDABLE;
-        let last = Self::of(problem).filter(is_affordable).unwrap_or_else(|| Self::of_proximal(problem));
-        let first = Self::of_primal(problem).filter(|price| is_affordable(price) && price.seconds < last.seconds);
-        first.map(|price| Self { is_small: last.is_small, ..price }).into_iter().chain([last]).collect()
+        let (interior, proximal) = (Self::of(problem), Self::of_proximal(problem));
+        let (next, last) = match interior {
+            Some(interior) if is_affordable(&interior) => (interior, None),
+            interior => (proximal, interior),
+        };
+        let first = Self::of_primal(problem).filter(|price| is_affordable(price) && price.seconds < next.seconds);
+        let first = first.map(|price| Self { is_small: next.is_small, ..price });
+        first.into_iter().chain([next]).chain(last).collect()
     }
 
     /// Of the interior point method; `None` where its system is too large.

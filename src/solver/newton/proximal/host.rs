@@ -1,5 +1,6 @@
 //! The engine of the processor: all numbers in f64, products of the conjugate gradients in f32 where they may be.
 
+use super::blocks::{self, ClassBlocks};
 use super::engine::ProximalEngine;
 use super::products::{RowProducts, RowSum};
 use crate::loss::{Loss, Proximal, Response, Room};
@@ -33,6 +34,9 @@ pub(super) struct HostEngine<'a> {
     active: Vec<u32>,
     active_rows: Vec<u32>,
     diagonal: Vec<f64>,
+    /// The preconditioner in its place, and the products since the last one.
+    blocks: Option<ClassBlocks>,
+    curved: usize,
     passes: f64,
 }
 
@@ -68,6 +72,8 @@ impl<'a> HostEngine<'a> {
             active: Vec::new(),
             active_rows: Vec::new(),
             diagonal: Vec::new(),
+            blocks: None,
+            curved: 0,
             passes: 0.0,
             places,
             rows,
@@ -167,6 +173,12 @@ impl ProximalEngine for HostEngine<'_> {
     }
 
     fn prepare(&mut self) -> Result<(), SolveError> {
+        let many = std::mem::take(&mut self.curved);
+        let price = blocks::price(self.problem.source.features, self.products.width(), self.n_classes);
+        let price = price.filter(|&price| many > price);
+        if self.blocks.is_some() && price.is_none() {
+            return Ok(());
+        }
         self.passes += 0.5 * self.active();
         let (k, step) = (self.n_classes, self.step_of());
         let (active, samples, a) = (&self.active, &self.samples, &self.a);
@@ -181,15 +193,23 @@ impl ProximalEngine for HostEngine<'_> {
             self.products.sweep::<f64>(&self.active_rows, None, &mut out, RowSum::Squares, visit)
         };
         self.diagonal.iter_mut().for_each(|m| *m += 1.0);
+        self.blocks = None;
+        if price.is_some() {
+            self.blocks = ClassBlocks::new(self.problem, &self.active_rows, &out, self.products.constant);
+        }
         Ok(())
     }
 
     fn precondition(&self, vector: &Vec<f64>) -> Vec<f64> {
-        vector.iter().zip(&self.diagonal).map(|(v, m)| v / m).collect()
+        match &self.blocks {
+            Some(blocks) => blocks.solve(vector),
+            None => vector.iter().zip(&self.diagonal).map(|(v, m)| v / m).collect(),
+        }
     }
 
     fn curve(&mut self, vector: &Vec<f64>) -> Result<Vec<f64>, SolveError> {
         self.passes += self.active();
+        self.curved += 1;
         let (k, step) = (self.n_classes, self.step_of());
         let (active, samples, a) = (&self.active, &self.samples, &self.a);
         let mut out = vec![0.0; active.len() * k];

@@ -13,6 +13,7 @@
 //! and K.-C. Toh, *A highly efficient semismooth Newton augmented Lagrangian method for solving Lasso problems*, SIAM J. Optim. 28, 2018. Derived in
 //! `docs/math.md`.
 
+mod blocks;
 mod device;
 mod engine;
 mod host;
@@ -45,6 +46,13 @@ const MOST_PRODUCTS: u64 = 500;
 const TOLERANCE: f64 = 0.3;
 /// Outer steps in which the gap does not come down by a tenth, after which the precision is exhausted.
 const STUCK: u32 = 20;
+
+/// Whether it need not be given up for the number of its passes: blocks of classes keep its systems easy.
+pub(in crate::solver) fn is_steady(problem: &Problem<'_>) -> bool {
+    let (features, bias) = (problem.source.features, problem.objective.bias);
+    let width = features.n_features() + usize::from(bias.has_bias());
+    problem.device.name.backend == Backend::Flex && blocks::price(features, width, problem.n_classes).is_some()
+}
 
 /// Runs from zero until the gap is proved; λ is that of `objective`. `before` is a bound that was proved before.
 ///

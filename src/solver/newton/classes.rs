@@ -8,7 +8,7 @@ use super::record::{Candidate, Record, progress};
 use crate::solver::stop::StopReason;
 use crate::solver::{Observer, Problem, SolveError};
 
-/// What solves the problem of a class.
+/// A solver of the problem of a class.
 pub(super) trait ClassMachine: Send {
     fn state(&self) -> &ClassState;
 

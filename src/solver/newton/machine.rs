@@ -4,8 +4,8 @@
 //! (R + C·f/κ·Σ' w_i z_i z_iᵀ) d = C·Σ w_i a_i y_i z_i − Rv      Σ' over the rows with 0 < a_i < hi
 //! ```
 //!
-//! Where the line search takes a small part of a step, the set of rows in Σ' changes too much on the way: C is lowered, and raised again tenfold as often as
-//! a step promises little. κ of a loss with a bound hi begins so large that all rows are in Σ' at v = 0, and falls in the same way.
+//! A line search that takes a small part of a step has met a set Σ' that changes too much on the way: C is lowered, and raised again tenfold as often as a
+//! step promises little. κ of a loss with a bound hi begins so large that all rows are in Σ' at v = 0, and falls in the same way.
 
 use super::class::{ClassState, ClassSums, ScalarHinge, SideSums, Task, dot};
 use super::classes::ClassMachine;

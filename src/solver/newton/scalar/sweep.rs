@@ -164,8 +164,8 @@ impl ScalarPoint {
         }
     }
 
-    /// How far the step towards products of 0 leads, and the corrections by it; β of the next aim for products of 0, and what β gains for each unit of
-    /// them, into the two halves of `room`.
+    /// The shares that the step towards products of 0 takes, and the corrections by it; β of the next aim for products of 0, and its growth for each unit
+    /// of them, into the two halves of `room`.
     #[inline(always)]
     fn predict(&mut self, hinge: ScalarHinge, weights: &[f64], sums: &mut StepSums, room: &mut [f64]) {
         let (n, side, is_bounded) = (self.a.len(), self.side, hinge.hi.is_finite());

@@ -2,8 +2,8 @@
 //! one for it, the interior point method, or proximal Newton where that is too expensive.
 //!
 //! Ascent continues as long as its gap falls so fast that the goal is nearer than the other's price. It has to have cost as much itself before it
-//! is given up for the interior point method, and for the proximal one as much less as the goal is further away than the price. All is counted
-//! in visits to a row, not in seconds: the same problem always takes the same method.
+//! is given up for the interior point method, and for the proximal one, or an interior point method of minutes, as much less as the goal is further away
+//! than the price. All is counted in visits to a row, not in seconds: the same problem always takes the same method.
 
 use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError, cost};
 use crate::objective::Objective;
@@ -81,16 +81,15 @@ impl Ascent<'_, '_> {
             return false;
         };
         let spent = self.visited as f64;
-        let is_proximal = self.relay.is_proximal();
-        if self.relay.failed || (!is_proximal && spent < price.visits) {
+        if self.relay.failed || (!price.is_long && spent < price.visits) {
             return false;
         }
         let rate = (before / gap).ln() / visits;
         let left = (gap / self.config.gap.get().max(f64::MIN_POSITIVE)).ln();
         // The proximal method, too, takes longer to a goal beyond that of its price.
         let goal = self.config.gap.get().max(f64::MIN_POSITIVE).ln() / PRICED.ln();
-        let visits = if is_proximal { price.visits * goal.max(1.0) } else { price.visits };
-        let patience = if is_proximal { (visits / spent).max(1.0) } else { 1.0 };
+        let visits = if self.relay.is_proximal() { price.visits * goal.max(1.0) } else { price.visits };
+        let patience = if price.is_long { (visits / spent).max(1.0) } else { 1.0 };
         // A gap that does not fall, or is no number, never arrives.
         let arrives = left <= rate * visits * patience;
         !arrives

@@ -46,7 +46,8 @@ fn any_loss() -> impl Strategy<Value = Loss> {
 }
 
 fn feasible(loss: &Loss, c: f64, a: &[f64]) -> bool {
-    let tolerance = c * 1e-9;
+    // A row that is as good as empty leaves a sum at its cap some 1e-9 of it too large; what is proved is brought into the set before.
+    let tolerance = c * 1e-8;
     let nonnegative = a.iter().all(|&a| a >= 0.0);
     let share = loss.set.selection.count().map_or(c, |count| c / count as f64);
     let joint = loss.set.selection.count().map_or(f64::INFINITY, |_| c);

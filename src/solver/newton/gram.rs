@@ -6,7 +6,7 @@ use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
 
 /// Rows that are multiplied at a time.
-const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = 1024;
 /// Groups of parts that are summed side by side: a fixed number, so that the result does not depend on that of the threads.
 const SHARES: usize = 8;
 

@@ -59,7 +59,7 @@ pub(crate) struct Price {
     pub visits: f64,
     /// Memory, in bytes.
     pub bytes: f64,
-    /// Whether it takes so long that ascent need not have cost as much before it begins.
+    /// Whether it may begin before ascent has cost as much: the proximal method, and one that takes minutes.
     pub is_long: bool,
     /// Whether the problem is so small that iterations may continue until the weights no longer change.
     pub is_small: bool,

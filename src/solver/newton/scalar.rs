@@ -178,7 +178,7 @@ impl ScalarInterior {
     fn swept(&mut self, task: &Task<'_>, kind: SweepKind<'_>) -> Option<StepSums> {
         let width = task.rows.space.width;
         let share = |(parts, points): (&[LabelRows], &mut [ScalarPoint])| {
-            let (mut sums, mut room) = (StepSums::of(width), [Vec::new(), Vec::new()]);
+            let (mut sums, mut room) = (StepSums::of(width, kind), [Vec::new(), Vec::new()]);
             for (part, point) in parts.iter().zip(points) {
                 vectorized(Sweep { kind, hinge: task.hinge, part, point, sums: &mut sums, room: &mut room });
             }
@@ -187,7 +187,7 @@ impl ScalarInterior {
         let length = task.rows.parts.len().div_ceil(SHARES).max(1);
         let shares: Vec<StepSums> =
             task.rows.parts.par_chunks(length).zip(self.points.par_chunks_mut(length)).map(share).collect();
-        let mut total = StepSums::of(width);
+        let mut total = StepSums::of(width, kind);
         shares.iter().for_each(|share| total.add(share));
         total.is_finite.then_some(total)
     }

@@ -9,12 +9,10 @@
 
 use crate::data::Features;
 use crate::solver::Problem;
-use crate::solver::newton::gram::GramSum;
+use crate::solver::newton::gram::{BLOCK, GramSum};
 use crate::solver::newton::system::Factor;
 use rayon::prelude::*;
 
-/// Rows that are read at a time.
-const ROWS: usize = 1024;
 /// Bytes of all blocks.
 const MOST: usize = 512 << 20;
 /// Products that cost as much as the blocks of `width` features are `width / PRODUCTS`.
@@ -28,7 +26,7 @@ pub(super) fn price(features: &Features<'_>, width: usize, n_classes: usize) -> 
 
 /// Memory while they are made.
 pub(super) const fn bytes(width: usize, n_classes: usize) -> usize {
-    (2 * width + ROWS).saturating_mul(width).saturating_mul(8).saturating_mul(n_classes)
+    (2 * width + BLOCK).saturating_mul(width).saturating_mul(8).saturating_mul(n_classes)
 }
 
 /// Factors of all classes.
@@ -43,7 +41,7 @@ impl ClassBlocks {
         let (d, width) = (features.n_features(), features.n_features() + usize::from(constant.is_some()));
         let mut sums: Vec<GramSum> = (0..k).map(|_| GramSum::new(width)).collect();
         let (mut cells, mut columns) = (vec![0.0; d], Vec::new());
-        for (rows, numbers) in rows.chunks(ROWS).zip(numbers.chunks(ROWS * k)) {
+        for (rows, numbers) in rows.chunks(BLOCK).zip(numbers.chunks(BLOCK * k)) {
             let n = rows.len();
             columns.clear();
             columns.resize(width * n, constant.unwrap_or(0.0));

@@ -32,7 +32,7 @@ pub(super) struct ScalarPoint {
 
 /// Sums over rows.
 pub(super) struct StepSums {
-    /// The lower triangle of `Σ w D z zᵀ`.
+    /// The lower triangle of `Σ w D z zᵀ`, in a sweep that aims; empty in others.
     pub gram: Mat<f64>,
     /// After a step, those of `class`; before it only their products: right-hand sides for products of 0, and what they gain for each unit of them.
     pub class: ClassSums,
@@ -269,10 +269,12 @@ impl ScalarPoint {
 }
 
 impl StepSums {
-    pub fn of(width: usize) -> Self {
+    /// None so far, for a sweep of a kind over rows of so many numbers.
+    pub fn of(width: usize, kind: SweepKind<'_>) -> Self {
         let products = [vec![0.0; width], vec![0.0; width]];
+        let size = if matches!(kind, SweepKind::Aim) { width } else { 0 };
         Self {
-            gram: Mat::zeros(width, width),
+            gram: Mat::zeros(size, size),
             class: ClassSums { products, ..ClassSums::default() },
             largest: 0.0,
             along: [0.0; 2],

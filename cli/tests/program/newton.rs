@@ -183,7 +183,7 @@ fn ascent_goes_on_where_the_other_method_is_stuck() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rows.csv");
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let (n, d, k) = (260, 220, 26);
+    let (n, d, k) = (360, 320, 26);
     let scales: Vec<f64> = (0..d).map(|_| 10f64.powf(rng.random_range(-1.0..1.0))).collect();
     let centres: Vec<f64> = (0..d * k).map(|_| 0.5 * rng.random_range(-1.0..1.0)).collect();
     let mut text = String::new();

@@ -131,11 +131,11 @@ fn every_device_has_the_optimum_of_the_host() {
     }
 }
 
-/// A system of 6,000 unknowns is too large to be factorised.
+/// A system of 8,400 unknowns is too large to be factorised.
 #[test]
 fn a_method_is_chosen_by_price_unless_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let [_, data] = write_both(folder.path(), 1_500, 1_500);
+    let [_, data] = write_both(folder.path(), 2_100, 2_100);
     let problem = format!("{data}[objective]\nc = 1e-2\n[loss.weston_watkins]\n");
     proved(&format!("{problem}[solver.newton]\n"), 1e-3);
     let text = format!("{problem}{}", newton("interior-point", 1e-3));
@@ -144,7 +144,7 @@ fn a_method_is_chosen_by_price_unless_it_is_named() {
     let error = config.run.solver.solve(&prepared.problem(&config, &device), &mut ()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "[solver.newton] method = \"interior-point\" solves a system of 1500 features times 4 classes, which is too large"
+        "[solver.newton] method = \"interior-point\" solves a system of 2100 features times 4 classes, which is too large"
     );
     assert_eq!(error.hint(), "leave `method` out, or set `method = \"proximal\"`");
 }
@@ -226,5 +226,29 @@ fn correlated_features_take_few_passes_where_blocks_of_classes_precondition() {
             assert_eq!(one.weight, two.weight, "{loss} {bias}: threads");
             agree(one.certificate.unwrap(), other.certificate.unwrap(), 1e-4, loss);
         }
+    }
+}
+
+/// The same on devices, which sum the blocks and multiply by their factors in single precision: with the diagonal 1,200 passes and more.
+#[test]
+fn blocks_of_classes_precondition_on_every_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("walks.csv");
+    write_walks(&file, 500, 150);
+    let data = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string());
+    let of = |device: &str, method: &str| {
+        let text =
+            format!("device = \"{device}\"\n{data}[objective]\nc = 1e-3\n[loss.one_vs_rest]\n{}", newton(method, 1e-4));
+        let (fit, _) = solve(&text);
+        assert_eq!(fit.stop, StopReason::GapReached, "{text}");
+        fit
+    };
+    let expected = of("flex", "interior-point").certificate.unwrap();
+    for device in cpu_devices().iter().chain(wgpu_cpu()) {
+        let name = device.name.to_string();
+        let fit = of(&name, "proximal");
+        println!("{name}: {:.0} passes", fit.epochs);
+        assert!(fit.epochs < 500.0, "{name}: {} passes", fit.epochs);
+        agree(fit.certificate.unwrap(), expected, 1e-4, &name);
     }
 }

@@ -227,7 +227,7 @@ impl Basis {
 }
 
 impl LabelRows {
-    fn column(&self, j: usize) -> &[f64] {
+    pub(super) fn column(&self, j: usize) -> &[f64] {
         &self.columns[j * self.rows.len()..(j + 1) * self.rows.len()]
     }
 }

@@ -1,6 +1,7 @@
 //! Sums of `w·z zᵀ` over a set of rows that changes little from step to step.
 
 use super::rows::{LabelRows, TrainingRows};
+use burn::tensor::Tensor;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
@@ -113,4 +114,9 @@ impl GramSum {
         self.multiply();
         self.matrix
     }
+}
+
+/// `Σ m·z zᵀ` of rows `[rows, width]` with their numbers m `[rows, 1]`, on their device.
+pub(super) fn weighted_gram(rows: &Tensor<2>, numbers: Tensor<2>) -> Tensor<2> {
+    rows.clone().transpose().matmul(rows.clone().mul(numbers))
 }

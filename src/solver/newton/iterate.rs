@@ -251,8 +251,7 @@ impl<'a> Iterate<'a> {
     /// their variables come from memory each time.
     pub fn step(&mut self) -> Option<f64> {
         let right_hand_side = self.aimed(0.0, None);
-        let sums = block_sums(&self.shape, self.blocks, self.rows.space.width, (&self.rows.parts, &self.points));
-        let system = System::new(&self.rows.space, self.blocks, sums, self.is_centred())?;
+        let system = self.system()?;
         let predicted = self.direction(&system, right_hand_side, 0.0, true);
         let (mu, target) = aim(predicted.products, predicted.length, self.count)?;
         let right_hand_side = self.aimed(target, None);
@@ -281,6 +280,13 @@ impl<'a> Iterate<'a> {
             part.scores(u, &mut point.scores);
         });
         Some(mu)
+    }
+
+    /// The system of an aim.
+    pub fn system(&self) -> Option<System> {
+        let (rows, points) = (&self.rows, &self.points);
+        let sums = block_sums(&self.shape, self.blocks, rows.space.width, (&rows.parts, points), rows.device.as_ref());
+        System::new(&rows.space, self.blocks, sums, self.is_centred())
     }
 
     /// The right-hand side of a step towards products of `target`, once those far off it after a step of length `further` are corrected.

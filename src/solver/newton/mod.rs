@@ -13,10 +13,12 @@
 //! Scheinberg, *Efficient SVM training using low-rank kernel representations*, JMLR 2, 2001. Derived in `docs/math.md`.
 
 mod basis;
+mod cholesky;
 mod class;
 mod classes;
 mod config;
 mod coordinates;
+mod device;
 mod gram;
 mod iterate;
 mod joint;

@@ -11,8 +11,6 @@
 
 use super::iterate::Iterate;
 use super::point::{FeasibleSet, InteriorPoint};
-use super::share::block_sums;
-use super::system::System;
 use rayon::prelude::*;
 
 /// γ in units of the margin: it falls where steps do not get shorter, and rises where rounding spoils their systems.
@@ -110,11 +108,6 @@ impl Iterate<'_> {
         };
         let values: Vec<f64> = self.points.par_iter_mut().zip(&rows.parts).map(of).collect();
         rows.space.half_square(u) + values.iter().sum::<f64>()
-    }
-
-    fn system(&self) -> Option<System> {
-        let sums = block_sums(&self.shape, self.blocks, self.rows.space.width, (&self.rows.parts, &self.points));
-        System::new(&self.rows.space, self.blocks, sums, self.is_centred())
     }
 }
 

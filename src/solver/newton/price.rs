@@ -1,9 +1,10 @@
 //! The prices of the methods of second order, known before they begin.
 
 use super::class::count;
+use super::device;
 use super::point::FeasibleSet;
 use super::primal;
-use super::system::BlockPattern;
+use super::system::{BlockPattern, WIDE};
 use crate::data::Features;
 use crate::model::BiasRule;
 use crate::objective::Objective;
@@ -11,19 +12,25 @@ use crate::solver::Problem;
 
 /// Iterations that are reckoned with: 10 to 40 are usual.
 const ITERATIONS: f64 = 25.0;
-/// Columns of the largest system that is factorised, and bytes of all that is held.
-const LARGEST: f64 = 5_000.0;
-const MOST_BYTES: f64 = (1u64 << 30) as f64;
+/// Columns of the largest system that is factorised, and bytes of all that is held; and those of sums that parts send, or a class has of its own.
+const LARGEST: f64 = 8_000.0;
+const MOST_BYTES: f64 = (3u64 << 30) as f64;
+const LARGEST_SUM: f64 = 5_000.0;
+const MOST_BYTES_OF_SUMS: f64 = (1u64 << 30) as f64;
 
 /// Multiply-adds of all iterations up to which a problem counts as small.
 const SMALL: f64 = 1e8;
 
-/// Seconds that one multiply-add of a product of matrices takes on one core, and a visit to a row in coordinate ascent: a constant, a term a
-/// class, and a term a product. Constants rather than measurements: the same problem always takes the same method.
+/// Seconds on one core of a multiply-add of products of matrices, and where blocks between classes are wide; of a visit to a row in coordinate ascent a
+/// constant, a term a class, and a term a product. Constants rather than measurements: the same problem always takes the same method.
 const MULTIPLY_ADD: f64 = 1.0 / 8e9;
+const WIDE_MULTIPLY_ADD: f64 = 1.0 / 16e9;
 const VISIT: f64 = 50e-9;
 const VISIT_CLASS: f64 = 8e-9;
 const VISIT_PRODUCT: f64 = 0.3e-9;
+
+/// The share of the time of sums over the rows that they take on a device, at most.
+const ON_DEVICE: f64 = 0.05;
 
 /// Seconds on one core that a method with a factorised system may take where no method is named.
 const AFFORDABLE: f64 = 120.0;
@@ -92,7 +99,9 @@ impl Price {
             return None;
         }
         let multiply_adds = size.basis() + ITERATIONS * size.multiply_adds();
-        let seconds = multiply_adds * MULTIPLY_ADD;
+        let saved = if device::serves(problem, size.sums()) { (1.0 - ON_DEVICE) * size.sums() } else { 0.0 };
+        let rate = if size.has_wide_blocks() { WIDE_MULTIPLY_ADD } else { MULTIPLY_ADD };
+        let seconds = (multiply_adds - ITERATIONS * saved) * rate;
         let method = Method::InteriorPoint;
         Some(Self {
             method,
@@ -110,7 +119,7 @@ impl Price {
     pub fn of_parts(objective: &Objective, (n, d, k): (usize, usize, usize)) -> Option<Self> {
         let size = Size::new(objective, (n, d, k));
         let bytes = size.bytes_of_system();
-        if size.order() > LARGEST || bytes > MOST_BYTES {
+        if size.order() > LARGEST_SUM || bytes > MOST_BYTES_OF_SUMS {
             return None;
         }
         // In each of the orders rows are brought into the basis, and all steps before it are repeated.
@@ -135,7 +144,7 @@ impl Price {
             problem.source.features.n_features() as f64 + f64::from(u8::from(problem.objective.bias.has_bias()));
         let width = features.min(n);
         let bytes = 8.0 * (n * (features + 6.0 * machines) + (3.0 + 2.0 * machines) * width * width);
-        if width > LARGEST || bytes > MOST_BYTES {
+        if width > LARGEST_SUM || bytes > MOST_BYTES_OF_SUMS {
             return None;
         }
         let steps = if loss.set.is_bounded() { BOUNDED_STEPS } else { STEPS };
@@ -212,7 +221,7 @@ fn visit_of(stored: f64, classes: f64, is_cached: bool) -> f64 {
 const EASY: f64 = 40.0;
 pub(crate) const PASSES: f64 = 1_000.0;
 /// Its growth for each unit of stiffness beyond 1: MNIST's raw bytes at C = 0.01 and 1 have 30 and 300 of them.
-const HARDER: f64 = 0.06;
+const HARDER: f64 = 0.1;
 /// Seconds of a row in such a pass: a term a class, and a term a product.
 const PASS_CLASS: f64 = 40e-9;
 const PASS_PRODUCT: f64 = 0.15e-9;
@@ -233,6 +242,7 @@ struct Size {
     features: f64,
     width: f64,
     classes: f64,
+    n_classes: usize,
     blocks: BlockPattern,
     counted: f64,
 }
@@ -250,6 +260,7 @@ impl Size {
             features,
             width: features.min(n) + f64::from(u8::from(bias == BiasRule::Free)),
             classes: k as f64,
+            n_classes: k,
             blocks,
             counted: blocks.count(k) as f64,
         }
@@ -258,6 +269,11 @@ impl Size {
     /// Rows of the system.
     fn order(&self) -> f64 {
         if self.blocks == BlockPattern::Apart { self.width } else { self.width * self.classes }
+    }
+
+    /// Whether each block between classes is a product of matrices of its own.
+    fn has_wide_blocks(&self) -> bool {
+        self.blocks != BlockPattern::Apart && self.width >= WIDE as f64
     }
 
     /// Of the basis, once.
@@ -271,9 +287,13 @@ impl Size {
         let Self { n, width, classes, .. } = *self;
         let systems = if self.blocks == BlockPattern::Apart { classes } else { 1.0 };
         let factors = systems * self.order().powi(3) / 6.0;
-        let blocks = self.counted * n * width * width / 2.0;
         // Scores and their adjoints, and about twenty divisions and sums of every pair.
-        blocks + factors + 8.0 * n * width * classes + 100.0 * n * classes
+        self.sums() + factors + 8.0 * n * width * classes + 100.0 * n * classes
+    }
+
+    /// Of the sums over the rows in an iteration.
+    fn sums(&self) -> f64 {
+        self.blocks.multiply_adds(self.n_classes, self.n, self.width)
     }
 
     fn bytes_of_system(&self) -> f64 {

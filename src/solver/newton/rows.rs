@@ -5,6 +5,8 @@
 use super::basis::{Basis, BasisKind};
 use super::class::dot;
 use super::coordinates::Coordinates;
+use super::device::{self, DeviceRows};
+use super::point::FeasibleSet;
 use crate::model::BiasRule;
 use crate::solver::Problem;
 use faer::linalg::matmul::matmul;
@@ -146,6 +148,8 @@ pub(super) struct TrainingRows {
     /// Rows of weight 0.
     pub idle: Vec<u32>,
     pub space: Coordinates,
+    /// The rows on the device of the problem, where sums over them are formed there.
+    pub device: Option<DeviceRows>,
 }
 
 impl TrainingRows {
@@ -164,7 +168,14 @@ impl TrainingRows {
         if is_free {
             parts.iter_mut().for_each(LabelRows::add_constant);
         }
-        Self { parts, idle, space: Coordinates::new(basis, bias, problem.n_classes) }
+        let space = Coordinates::new(basis, bias, problem.n_classes);
+        let n = parts.iter().map(|part| part.rows.len()).sum::<usize>();
+        let is_due = kind == BasisKind::Orthogonal && {
+            let blocks = FeasibleSet::blocks(&problem.objective.loss);
+            device::serves(problem, blocks.multiply_adds(problem.n_classes, n as f64, space.width as f64))
+        };
+        let device = is_due.then(|| DeviceRows::new(&problem.device.device, &parts, problem.n_classes));
+        Self { parts, idle, space, device }
     }
 
     /// The rows of all parts.

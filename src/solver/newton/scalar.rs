@@ -25,6 +25,7 @@ use crate::kernel::vectorized;
 use crate::objective::Objective;
 use crate::solver::stop::StopReason;
 use crate::solver::{Observer, Problem, SolveError};
+use faer::Mat;
 use rayon::prelude::*;
 use sweep::{ScalarPoint, StepSums, Sweep, SweepKind};
 
@@ -72,7 +73,7 @@ impl ClassRun<'_, ScalarInterior> {
     }
 
     /// Steps of those that move, until their gaps are at most `most`.
-    fn step(&mut self, moving: &[bool], round: u64, most: f64) -> u64 {
+    pub fn step(&mut self, moving: &[bool], round: u64, most: f64) -> u64 {
         let task = &self.task;
         self.machines.par_iter_mut().zip(moving).filter(|(_, moves)| **moves).for_each(|(machine, _)| {
             for _ in 0..round {
@@ -166,7 +167,17 @@ impl ScalarInterior {
 
     /// The factorised system, and the right-hand side for products of 0.
     fn system(&mut self, task: &Task<'_>) -> Option<(Factor, Vec<f64>)> {
-        let StepSums { gram, class: ClassSums { products: [right, _], .. }, .. } = self.swept(task, SweepKind::Aim)?;
+        let device = task.rows.device.as_ref();
+        let kind = SweepKind::Aim { sums: device.is_none() };
+        let StepSums { mut gram, class: ClassSums { products: [right, _], .. }, .. } = self.swept(task, kind)?;
+        if let Some(device) = device {
+            let (rows, width) = (task.rows.parts.iter().zip(&self.points), task.rows.space.width);
+            let numbers: Vec<f64> = rows.flat_map(|(part, point)| point.numbers(&part.weights)).collect();
+            match device.gram(0..task.shape.n_classes, &numbers) {
+                Some(sum) => gram = Mat::from_fn(width, width, |i, j| sum[i * width + j]),
+                None => gram = self.swept(task, SweepKind::Aim { sums: true })?.gram,
+            }
+        }
         let mut matrix = faer::Scale(task.c * task.factor) * &gram;
         let penalty = task.rows.space.penalty();
         let mut block = matrix.as_mut().submatrix_mut(0, 0, penalty.nrows(), penalty.ncols());

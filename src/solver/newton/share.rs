@@ -4,6 +4,7 @@
 //! the directions that an order brings.
 
 use super::basis::triangle;
+use super::device::DeviceRows;
 use super::iterate::shorter;
 use super::order::{
     Built, CorrectedStep, InteriorAnswer, InteriorOrder, InteriorWork, Predicted, RowSurvey, TakenStep, add,
@@ -18,15 +19,17 @@ use rayon::prelude::*;
 /// Groups of rows whose numbers are in memory at a time.
 const GROUPS: usize = 16;
 
-/// The sums of the system's blocks over rows whose aim is set.
+/// The sums of the system's blocks over rows whose aim is set; on a device where the rows are there, too.
 pub(super) fn block_sums(
     shape: &FeasibleSet<'_>,
     blocks: BlockPattern,
     width: usize,
     (parts, points): (&[LabelRows], &[InteriorPoint]),
+    device: Option<&DeviceRows>,
 ) -> BlockSums {
     let numbers: Vec<Vec<f64>> = points.par_iter().map(|point| point.numbers(shape, blocks)).collect();
-    BlockSums::of(parts, width, blocks, shape.n_classes, &numbers)
+    let on_device = device.and_then(|rows| rows.block_sums(parts, blocks, shape.n_classes, &numbers));
+    on_device.unwrap_or_else(|| BlockSums::of(parts, width, blocks, shape.n_classes, &numbers))
 }
 
 /// Some rows with their variables.
@@ -133,7 +136,7 @@ impl<'a> PartShare<'a> {
         let (shape, (width, k)) = (self.shape, self.size);
         self.each(|point, _| point.plain());
         let right_hand_side = self.right_hand_side(0.0);
-        let blocks = block_sums(shape, FeasibleSet::blocks(shape.loss), width, (&self.parts, &self.points));
+        let blocks = block_sums(shape, FeasibleSet::blocks(shape.loss), width, (&self.parts, &self.points), None);
         let (mut flows, mut sums, mut penalty) = (vec![0.0; k * k], vec![0.0; k * k * width], 0.0);
         let (mut products, mut count, mut loss) = (0.0, 0.0, 0.0);
         for (part, point) in self.parts.iter().zip(&self.points) {

@@ -3,19 +3,25 @@
 //! Block (k, l) is `Σ_i m_i·x_i x_iᵀ` with one number m_i a row. All blocks are computed together: the products `x_p·x_q`, q ≤ p, of some rows
 //! make a matrix, and that times the matrix of the numbers m is one product of matrices.
 
+use super::cholesky::factorise;
 use super::coordinates::Coordinates;
+use super::gram::GramSum;
 use super::rows::LabelRows;
 use crate::data::packed;
 use faer::linalg::matmul::matmul;
-use faer::linalg::solvers::{Llt, SolveCore as _};
-use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Products of two features of one tile, or those of one feature where they are more.
 const TILE: usize = 1024;
 /// Shares of the rows where there are few tiles.
 const SHARES: usize = 8;
+/// Numbers of a row from which each block is a product of matrices of its own, and blocks that are held at a time.
+pub(super) const WIDE: usize = 256;
+const MATRICES: usize = 16;
 
 /// Which blocks there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +44,28 @@ impl BlockPattern {
         }
     }
 
+    /// Multiply-adds of the sums over n rows of so many numbers.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn multiply_adds(self, n_classes: usize, n: f64, width: f64) -> f64 {
+        self.count(n_classes) as f64 * n * width * width / 2.0
+    }
+
     /// Numbers that are kept of a product of two features.
     const fn kept(self, n_classes: usize) -> usize {
         match self {
             Self::Meeting => n_classes * (n_classes + 1),
             Self::Apart | Self::All => self.count(n_classes),
+        }
+    }
+
+    /// The labels of the rows that a kept sum is over, and its number m.
+    pub const fn source(self, n_classes: usize, kept: usize) -> (Range<usize>, usize) {
+        match self {
+            Self::Meeting if kept >= n_classes => {
+                let label = kept / n_classes - 1;
+                (label..label + 1, n_classes + kept % n_classes)
+            }
+            Self::Apart | Self::Meeting | Self::All => (0..n_classes, kept),
         }
     }
 
@@ -65,7 +88,8 @@ pub(super) struct System {
 pub(super) struct Factor {
     /// 1/√ of the diagonal.
     scale: Vec<f64>,
-    llt: Llt<f64>,
+    /// L, below the diagonal and on it.
+    lower: Mat<f64>,
 }
 
 /// Features `first..last`, each with those up to itself.
@@ -129,6 +153,22 @@ impl Tile {
     }
 }
 
+/// The lower triangle of `Σ m·z zᵀ` with one of the numbers m of some labels, `[width, width]`.
+fn gram(parts: &[LabelRows], width: usize, (labels, number): (Range<usize>, usize), numbers: &[Vec<f64>]) -> Vec<f64> {
+    let mut sum = GramSum::new(width);
+    for (part, numbers) in parts.iter().zip(numbers).filter(|(part, _)| labels.contains(&part.label)) {
+        let n = part.rows.len();
+        let own = numbers[number * n..(number + 1) * n].iter().enumerate();
+        for sign in [1.0, -1.0] {
+            let used = own.clone().filter(|(_, m)| sign * **m > 0.0 || m.is_nan());
+            let roots: Vec<(usize, f64)> = used.map(|(r, m)| (r, (sign * m).sqrt())).collect();
+            sum.add(&part.columns, n, &roots, sign);
+        }
+    }
+    let matrix = sum.finish();
+    (0..width).flat_map(|p| (0..width).map(move |q| (p, q))).map(|at| matrix[at]).collect()
+}
+
 /// Sums over rows that the blocks are made of: of one tile after another, for each number m those of its products.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::solver) struct BlockSums(#[serde(with = "packed")] Vec<f64>);
@@ -144,6 +184,11 @@ impl BlockSums {
     ) -> Self {
         if parts.is_empty() {
             return Self(vec![0.0; Self::count(width, kind, n_classes)]);
+        }
+        if width >= WIDE {
+            let gram = |at: usize| Some(gram(parts, width, kind.source(n_classes, at), numbers));
+            return Self::from_matrices(width, kind, n_classes, gram)
+                .unwrap_or_else(|| unreachable!("the host has all of them"));
         }
         let tiles = Tile::all(width);
         let shares = SHARES.div_ceil(tiles.len());
@@ -165,6 +210,30 @@ impl BlockSums {
         Self(all)
     }
 
+    /// Of the lower triangles of all that are kept, each `[width, width]`.
+    pub(super) fn from_matrices(
+        width: usize,
+        kind: BlockPattern,
+        n_classes: usize,
+        matrix: impl Fn(usize) -> Option<Vec<f64>> + Sync,
+    ) -> Option<Self> {
+        let (tiles, kept) = (Tile::all(width), kind.kept(n_classes));
+        let mut all = vec![0.0; Self::count(width, kind, n_classes)];
+        for first in (0..kept).step_by(MATRICES) {
+            let some = first..kept.min(first + MATRICES);
+            let found: Vec<Option<Vec<f64>>> = some.clone().into_par_iter().map(&matrix).collect();
+            for (at, matrix) in some.zip(found) {
+                let (matrix, mut first) = (matrix?, 0);
+                for tile in &tiles {
+                    let triangle = (tile.first..tile.last).flat_map(|p| &matrix[p * width..=p * width + p]);
+                    all[first + at * tile.len()..].iter_mut().zip(triangle).for_each(|(out, sum)| *out = *sum);
+                    first += kept * tile.len();
+                }
+            }
+        }
+        Some(Self(all))
+    }
+
     const fn count(width: usize, kind: BlockPattern, n_classes: usize) -> usize {
         pairs(width).saturating_mul(kind.kept(n_classes))
     }
@@ -172,6 +241,13 @@ impl BlockSums {
     /// Whether they are of such blocks.
     pub(super) const fn fits(&self, width: usize, kind: BlockPattern, n_classes: usize) -> bool {
         self.0.len() == Self::count(width, kind, n_classes)
+    }
+
+    /// The largest difference from others, relative to the largest of them.
+    #[cfg(test)]
+    pub(super) fn distance(&self, other: &Self) -> f64 {
+        let largest = other.0.iter().fold(0.0f64, |largest, sum| largest.max(sum.abs()));
+        self.0.iter().zip(&other.0).fold(0.0f64, |all, (a, b)| all.max((a - b).abs())) / largest
     }
 
     /// Adds those of other rows.
@@ -189,14 +265,16 @@ impl System {
             BlockPattern::Apart => (0..n_classes).map(|class| vec![class]).collect(),
             BlockPattern::Meeting | BlockPattern::All => vec![(0..n_classes).collect()],
         };
-        let factor = |classes: &Vec<usize>| {
+        let assemble = |classes: &Vec<usize>| {
             let mut matrix = assembled(space, &sums.0, kind, classes);
             if centred {
                 centre(&mut matrix, space.width, classes.len());
             }
-            Factor::new(matrix)
+            matrix
         };
-        Some(Self { factors: groups.par_iter().map(factor).collect::<Option<Vec<Factor>>>()? })
+        let matrices: Vec<Mat<f64>> = groups.par_iter().map(assemble).collect();
+        drop(sums);
+        Some(Self { factors: matrices.into_par_iter().map(Factor::new).collect::<Option<Vec<Factor>>>()? })
     }
 
     /// δW of a right-hand side, in its place.
@@ -251,24 +329,40 @@ fn centre(matrix: &mut Mat<f64>, width: usize, classes: usize) {
 
 impl Factor {
     /// Of a lower triangle. What rounding has made indefinite is lifted a little.
-    pub fn new(mut matrix: Mat<f64>) -> Option<Self> {
+    pub fn new(matrix: Mat<f64>) -> Option<Self> {
+        Self::lifted(matrix, 1e-14)
+    }
+
+    /// The same, with the diagonal lifted by this share of it at least.
+    pub fn lifted(mut matrix: Mat<f64>, least: f64) -> Option<Self> {
         let n = matrix.nrows();
         let scale: Vec<f64> = (0..n).map(|i| 1.0 / matrix[(i, i)].max(f64::MIN_POSITIVE).sqrt()).collect();
         for j in 0..n {
             (j..n).for_each(|i| matrix[(i, j)] *= scale[i] * scale[j]);
         }
-        [1e-14, 1e-12, 1e-10, 1e-8].into_iter().find_map(|lift| {
-            (0..n).for_each(|i| matrix[(i, i)] = 1.0 + lift);
-            let llt = matrix.llt(Side::Lower).ok()?;
-            Some(Self { scale: scale.clone(), llt })
+        [1.0, 1e2, 1e4, 1e6].into_iter().find_map(|more| {
+            (0..n).for_each(|i| matrix[(i, i)] = 1.0 + more * least);
+            let mut lower = matrix.clone();
+            factorise(&mut lower)?;
+            Some(Self { scale: scale.clone(), lower })
         })
+    }
+
+    /// T with `TᵀT` the inverse.
+    pub fn inverse_root(&self) -> Mat<f64> {
+        let n = self.scale.len();
+        let mut root = Mat::from_fn(n, n, |i, j| if i == j { self.scale[i] } else { 0.0 });
+        solve_lower_triangular_in_place(self.lower.as_ref(), root.as_mut(), Par::Seq);
+        root
     }
 
     pub fn solve(&self, values: &mut [f64]) {
         let scaled = |values: &mut [f64]| values.iter_mut().zip(&self.scale).for_each(|(v, s)| *v *= s);
         scaled(values);
         let n = values.len();
-        self.llt.solve_in_place_with_conj(faer::Conj::No, MatMut::from_column_major_slice_mut(values, n, 1));
+        let (lower, mut column) = (self.lower.as_ref(), MatMut::from_column_major_slice_mut(&mut *values, n, 1));
+        solve_lower_triangular_in_place(lower, column.as_mut(), Par::Seq);
+        solve_upper_triangular_in_place(lower.transpose(), column, Par::Seq);
         scaled(values);
     }
 }

@@ -1,11 +1,16 @@
 //! The engine of a device: rows, scores and variables stay there as tensors, and only sums come back. Rows are taken in blocks.
 
+mod blocks;
+mod precision;
+
+use super::blocks::price;
 use super::engine::ProximalEngine;
 use crate::data::Features;
 use crate::data::batch::{DeviceFeatures, SparseRows};
 use crate::loss::{PieceTensors, Proximal, Response, Targets};
 use crate::model::LinearSvm;
 use crate::solver::{Problem, SolveError};
+use blocks::DeviceClassBlocks;
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -55,6 +60,9 @@ pub(super) struct DeviceEngine<'a> {
     n_rows: usize,
     n_active: usize,
     diagonal: Option<Tensor<2>>,
+    /// The preconditioner in its place, and the products since the last one.
+    class_blocks: Option<DeviceClassBlocks>,
+    curved: usize,
     passes: f64,
 }
 
@@ -79,9 +87,22 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>, SolveError> {
 }
 
 impl<'a> DeviceEngine<'a> {
-    /// W = 0, a = 0; in f64 where asked for, if the device has that.
+    /// W = 0, a = 0; in f64, if the device has that, where asked for or where its products in f32 drop digits.
+    ///
+    /// # Errors
+    /// [`SolveError::Device`]
+    pub fn open(problem: &'a Problem<'a>, lambda: f64, constant: f64, double: bool) -> Result<Self, SolveError> {
+        let engine = Self::new(problem, lambda, constant, double);
+        let may_widen = engine.dtype == DType::F32 && engine.device.supports_dtype(DType::F64);
+        let is_coarse = match engine.blocks.first().filter(|_| may_widen).map(|block| engine.rows(block)) {
+            Some(DeviceFeatures::Dense(x)) => precision::has_coarse_products(&x, engine.n_classes)?,
+            _ => false,
+        };
+        Ok(if is_coarse { Self::new(problem, lambda, constant, true) } else { engine })
+    }
+
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-    pub fn new(problem: &'a Problem<'a>, lambda: f64, constant: f64, double: bool) -> Self {
+    fn new(problem: &'a Problem<'a>, lambda: f64, constant: f64, double: bool) -> Self {
         let device = problem.device.device.clone();
         let dtype = if double && device.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 };
         let c = 1.0 / (lambda * problem.train.len() as f64);
@@ -105,6 +126,8 @@ impl<'a> DeviceEngine<'a> {
             n_rows: places.len(),
             n_active: 0,
             diagonal: None,
+            class_blocks: None,
+            curved: 0,
             passes: 0.0,
             device,
         };
@@ -287,6 +310,12 @@ impl ProximalEngine for DeviceEngine<'_> {
 
     fn prepare(&mut self) -> Result<(), SolveError> {
         self.activate()?;
+        let many = std::mem::take(&mut self.curved);
+        let width = self.problem.source.features.n_features() + usize::from(self.constant.is_some());
+        let is_due = price(self.problem.source.features, width, self.n_classes).is_some_and(|price| many > price);
+        if self.class_blocks.is_some() && !is_due {
+            return Ok(());
+        }
         self.passes += 0.5 * self.active();
         let (step, model) = (self.step_of(), self.model(&self.zeros(), false));
         let of = |active: &Active| {
@@ -301,15 +330,29 @@ impl ProximalEngine for DeviceEngine<'_> {
         };
         let parts = self.blocks.iter().filter_map(|block| block.active.as_ref()).map(of).collect();
         self.diagonal = Some(self.gather_sums(parts, self.constant.map(|c| c * c)).add_scalar(1.0));
+        self.class_blocks = None;
+        if is_due {
+            let of = |active: &Active| match &active.rows {
+                DeviceFeatures::Dense(x) => Some((x.clone(), step.diagonals(&active.targets, &active.piece))),
+                DeviceFeatures::Sparse(_) => None,
+            };
+            let rows = self.blocks.iter().filter_map(|block| block.active.as_ref().and_then(of)).collect();
+            self.class_blocks = DeviceClassBlocks::new(rows, self.constant, self.rounding())?;
+        }
         Ok(())
     }
 
     fn precondition(&self, vector: &Tensor<2>) -> Tensor<2> {
-        self.diagonal.as_ref().map_or_else(|| vector.clone(), |diagonal| vector.clone().div(diagonal.clone()))
+        match (&self.class_blocks, &self.diagonal) {
+            (Some(blocks), _) => blocks.solve(vector),
+            (None, Some(diagonal)) => vector.clone().div(diagonal.clone()),
+            (None, None) => vector.clone(),
+        }
     }
 
     fn curve(&mut self, vector: &Tensor<2>) -> Result<Tensor<2>, SolveError> {
         self.passes += self.active();
+        self.curved += 1;
         let (step, model) = (self.step_of(), self.model(vector, false));
         let of = |active: &Active| {
             let changes = self.scores(&model, &active.rows);

@@ -35,6 +35,10 @@ use host::HostEngine;
 const FINE: f64 = 1e-5;
 /// The factor by which γ falls from one inner problem to the next, and grows after one that was too hard.
 const FALL: f64 = 3.0;
+/// The share of the curvature of the penalty below which γ is as good as 0.
+const NONE: f64 = 0.1;
+/// The share of the squares of the rows from which the penalty is curved enough without γ.
+const CURVED: f64 = 0.1;
 /// Roundings of G that take a variable from one bound to the other at the smallest γ; it moves by G/γ.
 const DIGITS: f64 = 1e3;
 /// An inner problem is solved where its error adds less than this share of the error of the outer step, or this share of the goal.
@@ -51,7 +55,7 @@ const STUCK: u32 = 20;
 pub(in crate::solver) fn is_steady(problem: &Problem<'_>) -> bool {
     let (features, bias) = (problem.source.features, problem.objective.bias);
     let width = features.n_features() + usize::from(bias.has_bias());
-    problem.device.name.backend == Backend::Flex && blocks::price(features, width, problem.n_classes).is_some()
+    blocks::price(features, width, problem.n_classes).is_some()
 }
 
 /// Runs from zero until the gap is proved; λ is that of `objective`. `before` is a bound that was proved before.
@@ -71,7 +75,7 @@ pub(in crate::solver) fn finish(
         let engine = HostEngine::new(problem, objective.lambda, start.constant, limits.gap >= FINE);
         return ProximalRun::new(engine, problem, start, record).run(observer);
     }
-    let engine = DeviceEngine::new(problem, objective.lambda, start.constant, limits.gap < FINE);
+    let engine = DeviceEngine::open(problem, objective.lambda, start.constant, limits.gap < FINE)?;
     ProximalRun::new(engine, problem, start, record).run(observer)
 }
 
@@ -82,6 +86,8 @@ struct Start {
     constant: f64,
     /// The margin divided by the largest c: a γ that moves variables from one bound to the other.
     width: f64,
+    /// The curvature of the penalty at the largest c.
+    curvature: f64,
 }
 
 impl Start {
@@ -94,13 +100,15 @@ impl Start {
         let margin = objective.loss.margins.largest();
         let sane = |value: f64| if value.is_finite() { value.clamp(1e-100, 1e100) } else { 1.0 };
         let width = sane(margin / (c * largest));
-        let gamma = if objective.loss.is_smooth() { 0.0 } else { sane(square + 2.0 * width) };
+        let curvature = objective.loss.set.curvature(c * largest);
+        let is_easy = curvature > 0.0 && curvature >= CURVED * square;
+        let gamma = if is_easy { 0.0 } else { sane(square + 2.0 * width) };
         let constant = match objective.bias {
             BiasRule::Regularised { scale } => scale,
             BiasRule::Free => sane((square / 4.0).max(margin / (c * sum))).sqrt(),
             BiasRule::None => 0.0,
         };
-        Self { gamma, constant, width }
+        Self { gamma, constant, width, curvature }
     }
 }
 
@@ -109,8 +117,9 @@ struct ProximalRun<'a, E: ProximalEngine> {
     engine: E,
     problem: &'a Problem<'a>,
     record: Record<'a>,
-    /// γ and its bounds.
+    /// γ and its bounds; at the least it is 0 where the penalty is curved.
     gamma: f64,
+    is_curved: bool,
     gammas: (f64, f64),
     constant: f64,
     weights: E::Vector,
@@ -130,24 +139,37 @@ impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
     fn new(engine: E, problem: &'a Problem<'a>, start: Start, record: Record<'a>) -> Self {
         let weights = engine.zeros();
         let best = BestBounds { primal: f64::INFINITY, dual: f64::NEG_INFINITY };
-        let Start { gamma, constant, width } = start;
-        let least = if gamma > 0.0 { (DIGITS * engine.rounding() * width).min(gamma) } else { 0.0 };
-        let gammas = (least, gamma);
+        let Start { gamma, constant, width, curvature } = start;
+        let least = if curvature > 0.0 { NONE * curvature } else { DIGITS * engine.rounding() * width };
+        let gammas = (least.min(gamma), gamma);
         let best_weights = (weights.clone(), vec![0.0; problem.n_classes]);
-        Self { engine, problem, record, gamma, gammas, constant, weights, best, best_weights, steps: 0 }
+        Self {
+            engine,
+            problem,
+            record,
+            gamma,
+            gammas,
+            constant,
+            weights,
+            best,
+            best_weights,
+            is_curved: curvature > 0.0,
+            steps: 0,
+        }
     }
 
     fn run(mut self, observer: &mut dyn Observer) -> Result<NewtonResult, SolveError> {
         observer.start(0);
-        let (mut smallest, mut stuck) = (f64::INFINITY, 0);
+        let (mut least, mut stuck) = (f64::INFINITY, 0);
         let stop = loop {
             let factor = match self.inner(observer)? {
                 InnerEnd::Stop(stop) => break stop,
                 InnerEnd::Solved => 1.0 / FALL,
                 InnerEnd::TooHard => FALL,
             };
-            let now = self.best.relative();
-            (stuck, smallest) = if now < 0.9 * smallest { (0, now) } else { (stuck + 1, smallest) };
+            // Bounds of which both come nearer, but one of which is below 0, leave their relative gap where it is.
+            let gap = self.best.primal - self.best.dual;
+            (stuck, least) = if gap < 0.9 * least { (0, gap) } else { (stuck + 1, least) };
             if stuck > STUCK {
                 let reached = self.prove()?;
                 break if reached { StopReason::GapReached } else { StopReason::NoProgress };
@@ -279,6 +301,9 @@ impl<'a, E: ProximalEngine> ProximalRun<'a, E> {
     fn advance(&mut self, factor: f64) -> Result<(), SolveError> {
         self.engine.recentre();
         self.gamma = (self.gamma * factor).clamp(self.gammas.0, self.gammas.1);
+        if self.is_curved && self.gamma == self.gammas.0 {
+            self.gamma = 0.0;
+        }
         if self.problem.objective.bias == BiasRule::Free {
             self.constant /= factor.sqrt();
             self.engine.absorb(&mut self.weights, self.constant)?;

@@ -32,7 +32,7 @@ pub(super) struct ScalarPoint {
 
 /// Sums over rows.
 pub(super) struct StepSums {
-    /// The lower triangle of `Σ w D z zᵀ`, in a sweep that aims; empty in others.
+    /// The lower triangle of `Σ w D z zᵀ`, in a sweep that sums; empty in others.
     pub gram: Mat<f64>,
     /// After a step, those of `class`; before it only their products: right-hand sides for products of 0, and what they gain for each unit of them.
     pub class: ClassSums,
@@ -57,8 +57,8 @@ pub(super) struct Sweep<'a> {
 /// Kinds of a sweep.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum SweepKind<'a> {
-    /// The system, and the right-hand side for products of 0.
-    Aim,
+    /// The right-hand side for products of 0, and the sums of the system unless they are formed on a device.
+    Aim { sums: bool },
     /// The step towards products of 0, and the right-hand side that is corrected by it.
     Predict { direction: &'a [f64] },
     /// The step towards products of `target`.
@@ -76,10 +76,13 @@ impl Work for Sweep<'_> {
         let (n, weights, [room, scaled]) = (part.rows.len(), &part.weights, room);
         room.resize(2 * n, 0.0);
         match kind {
-            SweepKind::Aim => {
+            SweepKind::Aim { sums: has_sums } => {
                 point.aim(hinge, weights, room);
                 let (beta, root) = room.split_at(n);
                 part.add_sums(beta, &mut sums.class.products[0]);
+                if !has_sums {
+                    return;
+                }
                 let (width, mut j) = (part.columns.len() / n, 0);
                 scaled.resize(part.columns.len(), 0.0);
                 while j < width {
@@ -138,6 +141,11 @@ impl ScalarPoint {
             steps: fill(0.0),
             weighted: fill(0.0),
         }
+    }
+
+    /// w·D of each row.
+    pub fn numbers<'a>(&'a self, weights: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+        self.rate.iter().zip(weights).map(|(rate, w)| w * rate)
     }
 
     /// Puts D to the variables, and β of `a + D·q` and √(w·D) for products of 0 without corrections into the two halves of `room`.
@@ -272,7 +280,7 @@ impl StepSums {
     /// None so far, for a sweep of a kind over rows of so many numbers.
     pub fn of(width: usize, kind: SweepKind<'_>) -> Self {
         let products = [vec![0.0; width], vec![0.0; width]];
-        let size = if matches!(kind, SweepKind::Aim) { width } else { 0 };
+        let size = if matches!(kind, SweepKind::Aim { sums: true }) { width } else { 0 };
         Self {
             gram: Mat::zeros(size, size),
             class: ClassSums { products, ..ClassSums::default() },

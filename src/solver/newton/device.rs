@@ -101,30 +101,33 @@ mod tests {
     use crate::solver::newton::classes::ClassRun;
     use crate::solver::newton::iterate::Iterate;
     use crate::solver::newton::scalar::ScalarInterior;
+    use crate::solver::newton::system::WIDE;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    /// Narrow rows, whose blocks are formed together, and wide ones, where each is a product of matrices of its own.
     #[test]
     fn sums_on_a_device_are_those_of_the_host() {
-        let (k, width) = (3, 70);
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let mut numbers = |n: usize| (0..n).map(|_| rng.random_range(0.0..1.0f64)).collect::<Vec<f64>>();
-        let mut part = |label: usize, n: usize| {
-            let (rows, columns) = (vec![0; n], numbers(n * width));
-            LabelRows { label, first: 0, rows, weights: vec![1.0; n], columns }
-        };
-        let parts = [part(0, 40), part(0, 7), part(2, 90)];
         let opened = [open_cpu(), open("wgpu:cpu".parse().unwrap()).ok()];
         let devices: Vec<Device> = opened.into_iter().flatten().map(|open| open.device).collect();
-        let devices = devices.into_iter().filter(|device| device.supports_dtype(DType::F64));
-        let all: Vec<DeviceRows> = devices.map(|device| DeviceRows::new(&device, &parts, k)).collect();
-        println!("{} devices", all.len());
-        for kind in [BlockPattern::Apart, BlockPattern::Meeting, BlockPattern::All] {
-            let m: Vec<Vec<f64>> = parts.iter().map(|part| numbers(kind.count(k) * part.rows.len())).collect();
-            let expected = BlockSums::of(&parts, width, kind, k, &m);
-            for rows in &all {
-                let distance = rows.block_sums(&parts, kind, k, &m).unwrap().distance(&expected);
-                assert!(distance < 1e-12, "{:?} {kind:?}: {distance}", rows.device);
+        let devices: Vec<Device> = devices.into_iter().filter(|device| device.supports_dtype(DType::F64)).collect();
+        println!("{} devices", devices.len());
+        let (k, mut rng) = (3, ChaCha8Rng::seed_from_u64(3));
+        let mut numbers = |n: usize| (0..n).map(|_| rng.random_range(-1.0..1.0f64)).collect::<Vec<f64>>();
+        for width in [70, WIDE + 3] {
+            let mut part = |label: usize, n: usize| {
+                let (rows, columns) = (vec![0; n], numbers(n * width));
+                LabelRows { label, first: 0, rows, weights: vec![1.0; n], columns }
+            };
+            let parts = [part(0, 40), part(0, 7), part(2, 90)];
+            for kind in [BlockPattern::Apart, BlockPattern::Meeting, BlockPattern::All] {
+                let m: Vec<Vec<f64>> = parts.iter().map(|part| numbers(kind.count(k) * part.rows.len())).collect();
+                let expected = BlockSums::of(&parts, width, kind, k, &m);
+                for device in &devices {
+                    let rows = DeviceRows::new(device, &parts, k);
+                    let distance = rows.block_sums(&parts, kind, k, &m).unwrap().distance(&expected);
+                    assert!(distance < 1e-12, "{device:?} {width} {kind:?}: {distance}");
+                }
             }
         }
     }

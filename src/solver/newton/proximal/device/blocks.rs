@@ -38,13 +38,14 @@ impl DeviceClassBlocks {
             }
             None => x,
         };
-        let rows: Vec<(Tensor<2>, Tensor<2>)> = rows.into_iter().map(|(x, m)| (with_constant(x), m)).collect();
-        let sum = |class: usize| {
-            let of =
-                |(x, m): &(Tensor<2>, Tensor<2>)| weighted_gram(x, m.clone().slice([0..x.dims()[0], class..class + 1]));
-            rows.iter().map(of).reduce(Tensor::add).map_or_else(|| Ok(Vec::new()), numbers)
-        };
-        let sums = (0..n_classes).map(sum).collect::<Result<Vec<_>, _>>()?;
+        let mut sums: Vec<Tensor<2>> = vec![Tensor::zeros([width, width], (&device, dtype)); n_classes];
+        for (x, m) in rows {
+            let (n, x) = (x.dims()[0], with_constant(x));
+            for (class, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.clone().add(weighted_gram(&x, m.clone().slice([0..n, class..class + 1])));
+            }
+        }
+        let sums = sums.into_iter().map(numbers).collect::<Result<Vec<_>, _>>()?;
         let root = |sum: &Vec<f64>| {
             let matrix = Mat::from_fn(width, width, |i, j| sum[i * width + j] + f64::from(u8::from(i == j)));
             Factor::lifted(matrix, LIFT * rounding).map(|factor| factor.inverse_root())

@@ -16,7 +16,7 @@ const CELLS: usize = 1 << 23;
 
 /// The rows of all labels, some at a time.
 pub(super) struct DeviceRows {
-    /// `[rows, width]`; one sum at a time, whatever the number of threads.
+    /// `[rows, width]`; one sum at a time, so that the memory of a card does not depend on the number of threads.
     labels: Mutex<Vec<Vec<Tensor<2>>>>,
     device: Device,
     width: usize,
@@ -79,7 +79,7 @@ impl DeviceRows {
             let own = inside.flat_map(|(part, m)| &m[number * part.rows.len()..(number + 1) * part.rows.len()]);
             self.gram(labels.clone(), &own.copied().collect::<Vec<f64>>())
         };
-        BlockSums::from_matrices(self.width, kind, n_classes, |at| {
+        BlockSums::from_matrices((self.width, 1), kind, n_classes, |at| {
             let (labels, number) = kind.source(n_classes, at);
             of(&labels, number)
         })

@@ -187,7 +187,7 @@ impl BlockSums {
         }
         if width >= WIDE {
             let gram = |at: usize| Some(gram(parts, width, kind.source(n_classes, at), numbers));
-            return Self::from_matrices(width, kind, n_classes, gram)
+            return Self::from_matrices((width, MATRICES), kind, n_classes, gram)
                 .unwrap_or_else(|| unreachable!("the host has all of them"));
         }
         let tiles = Tile::all(width);
@@ -210,17 +210,17 @@ impl BlockSums {
         Self(all)
     }
 
-    /// Of the lower triangles of all that are kept, each `[width, width]`.
+    /// Of the lower triangles of all that are kept, each `[width, width]`, some of which are made at a time.
     pub(super) fn from_matrices(
-        width: usize,
+        (width, at_a_time): (usize, usize),
         kind: BlockPattern,
         n_classes: usize,
         matrix: impl Fn(usize) -> Option<Vec<f64>> + Sync,
     ) -> Option<Self> {
         let (tiles, kept) = (Tile::all(width), kind.kept(n_classes));
         let mut all = vec![0.0; Self::count(width, kind, n_classes)];
-        for first in (0..kept).step_by(MATRICES) {
-            let some = first..kept.min(first + MATRICES);
+        for first in (0..kept).step_by(at_a_time) {
+            let some = first..kept.min(first + at_a_time);
             let found: Vec<Option<Vec<f64>>> = some.clone().into_par_iter().map(&matrix).collect();
             for (at, matrix) in some.zip(found) {
                 let (matrix, mut first) = (matrix?, 0);

@@ -182,15 +182,16 @@ fn a_run_that_is_ended_has_a_certificate() {
     }
 }
 
-/// Bytes of which each is near the one before it, as in images and spectra.
-fn write_walks(file: &Path, n: usize, d: usize) {
+/// The section of a file of bytes of which each is near the one before it, as in images and spectra.
+fn walks(folder: &Path, n: usize) -> String {
+    const D: usize = 150;
     let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let directions: Vec<f64> = (0..d * 3).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let directions: Vec<f64> = (0..D * 3).map(|_| rng.random_range(-1.0..1.0)).collect();
     let mut text = String::new();
     for _ in 0..n {
         let (mut x, mut scores) = (rng.random_range(60.0..190.0f64), [0.0; 3]);
         let mut row = String::new();
-        for j in 0..d {
+        for j in 0..D {
             x = (x + rng.random_range(-12.0..12.0)).clamp(0.0, 255.0);
             write!(row, ",{}", x.round()).unwrap();
             scores.iter_mut().enumerate().for_each(|(k, s)| *s += directions[j * 3 + k] * (x - 125.0));
@@ -199,16 +200,16 @@ fn write_walks(file: &Path, n: usize, d: usize) {
         let label = (0..3).fold(0, |best, k| if noisy[k] > noisy[best] { k } else { best });
         writeln!(text, "{label}{row}").unwrap();
     }
-    std::fs::write(file, text).unwrap();
+    let file = folder.join("walks.csv");
+    std::fs::write(&file, text).unwrap();
+    format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string())
 }
 
 /// With the diagonal as the only preconditioner these take 2,000 passes and more.
 #[test]
 fn correlated_features_take_few_passes_where_blocks_of_classes_precondition() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("walks.csv");
-    write_walks(&file, 800, 150);
-    let data = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string());
+    let data = walks(folder.path(), 800);
     for loss in ["weston_watkins", "one_vs_rest", "crammer_singer"] {
         for bias in ["regularised", "free"] {
             let of = |method: &str, threads: u32| {
@@ -233,9 +234,7 @@ fn correlated_features_take_few_passes_where_blocks_of_classes_precondition() {
 #[test]
 fn blocks_of_classes_precondition_on_every_device() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("walks.csv");
-    write_walks(&file, 500, 150);
-    let data = format!("[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n", file.display().to_string());
+    let data = walks(folder.path(), 500);
     let of = |device: &str, method: &str| {
         let text =
             format!("device = \"{device}\"\n{data}[objective]\nc = 1e-3\n[loss.one_vs_rest]\n{}", newton(method, 1e-4));
@@ -251,4 +250,21 @@ fn blocks_of_classes_precondition_on_every_device() {
         assert!(fit.epochs < 500.0, "{name}: {} passes", fit.epochs);
         agree(fit.certificate.unwrap(), expected, 1e-4, &name);
     }
+}
+
+/// The pieces of a steep objective are many for steps from γ = 0.
+#[test]
+fn steep_curved_losses_begin_with_a_proximal_term() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = walks(folder.path(), 500);
+    let of = |method: &str| {
+        let problem = format!("{data}[objective]\nc = 1\n[loss.weston_watkins]\npower = 2\n");
+        let (fit, _) = solve(&format!("{problem}{}", newton(method, 1e-4)));
+        assert_eq!(fit.stop, StopReason::GapReached, "{method}");
+        fit
+    };
+    let fit = of("proximal");
+    println!("{:.0} passes", fit.epochs);
+    assert!(fit.epochs < 3_000.0, "{} passes", fit.epochs);
+    agree(fit.certificate.unwrap(), of("interior-point").certificate.unwrap(), 1e-4, "squared");
 }

@@ -12,9 +12,10 @@ use crate::solver::Problem;
 
 /// Iterations that are reckoned with: 10 to 40 are usual.
 const ITERATIONS: f64 = 25.0;
-/// Columns of the largest system that is factorised, and bytes of all that is held; and those of sums that parts send, or a class has of its own.
+/// Columns of the largest joint system that is factorised, and bytes of all that is held.
 const LARGEST: f64 = 8_000.0;
 const MOST_BYTES: f64 = (3u64 << 30) as f64;
+/// The same where parts send their sums, or each class keeps its own.
 const LARGEST_SUM: f64 = 5_000.0;
 const MOST_BYTES_OF_SUMS: f64 = (1u64 << 30) as f64;
 

@@ -1,7 +1,7 @@
 //! The Newton system `(R + AᵀΘA) δW = r`: its blocks over the rows, its factorisation.
 //!
 //! Block (k, l) is `Σ_i m_i·x_i x_iᵀ` with one number m_i a row. All blocks are computed together: the products `x_p·x_q`, q ≤ p, of some rows
-//! make a matrix, and that times the matrix of the numbers m is one product of matrices.
+//! make a matrix, and that times the matrix of the numbers m is one product of matrices. Where rows are wide, each block is a product of its own.
 
 use super::cholesky::factorise;
 use super::coordinates::Coordinates;

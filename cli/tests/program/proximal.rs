@@ -252,7 +252,7 @@ fn blocks_of_classes_precondition_on_every_device() {
     }
 }
 
-/// The pieces of a steep objective are many for steps from γ = 0.
+/// The pieces of a steep objective are many: from γ = 0 these take 3,161 passes.
 #[test]
 fn steep_curved_losses_begin_with_a_proximal_term() {
     let folder = tempfile::tempdir().unwrap();
@@ -265,6 +265,6 @@ fn steep_curved_losses_begin_with_a_proximal_term() {
     };
     let fit = of("proximal");
     println!("{:.0} passes", fit.epochs);
-    assert!(fit.epochs < 3_000.0, "{} passes", fit.epochs);
+    assert!(fit.epochs < 1_000.0, "{} passes", fit.epochs);
     agree(fit.certificate.unwrap(), of("interior-point").certificate.unwrap(), 1e-4, "squared");
 }

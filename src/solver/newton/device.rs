@@ -66,7 +66,7 @@ impl DeviceRows {
         sum.into_data().try_to_vec_as::<f64>().ok()
     }
 
-    /// The sums of all blocks from the numbers m of every part, `[blocks][rows]`.
+    /// The sums of all blocks from the numbers m of every part, `[blocks, rows]`.
     pub fn block_sums(
         &self,
         parts: &[LabelRows],
@@ -122,7 +122,10 @@ mod tests {
             let parts = [part(0, 40), part(0, 7), part(2, 90)];
             for kind in [BlockPattern::Apart, BlockPattern::Meeting, BlockPattern::All] {
                 let m: Vec<Vec<f64>> = parts.iter().map(|part| numbers(kind.count(k) * part.rows.len())).collect();
-                let expected = BlockSums::of(&parts, width, kind, k, &m);
+                let expected = BlockSums::of(&parts, width, kind, k, &|at, room| {
+                    room.clone_from(&m[at]);
+                    room
+                });
                 for device in &devices {
                     let rows = DeviceRows::new(device, &parts, k);
                     let distance = rows.block_sums(&parts, kind, k, &m).unwrap().distance(&expected);

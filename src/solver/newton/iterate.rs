@@ -2,7 +2,7 @@
 
 use super::basis::BasisKind;
 use super::point::{FeasibleSet, InteriorPoint};
-use super::rows::{LabelRows, TrainingRows, gather};
+use super::rows::{LabelRows, TrainingRows, by_class, gather};
 use super::share::block_sums;
 use super::system::{BlockPattern, System};
 use crate::loss::Loss;
@@ -194,8 +194,10 @@ impl<'a> Iterate<'a> {
     pub fn sums(&self, a: &[Vec<f64>]) -> Vec<f64> {
         let (loss, k) = (self.shape.loss, self.shape.n_classes);
         gather(&self.rows.parts, &mut a.iter().collect::<Vec<_>>(), self.size(), |a, part, beta| {
-            let rows = a.chunks_exact(k).zip(beta.chunks_exact_mut(k));
-            rows.for_each(|(a, beta)| loss.dual_coefficients(part.label, a, beta));
+            let mut rows = vec![0.0; a.len()];
+            let of_rows = a.chunks_exact(k).zip(rows.chunks_exact_mut(k));
+            of_rows.for_each(|(a, beta)| loss.dual_coefficients(part.label, a, beta));
+            by_class(&rows, k, beta);
         })
     }
 

@@ -10,7 +10,7 @@
 //! Res. 1, 1976.
 
 use super::iterate::Iterate;
-use super::point::{FeasibleSet, InteriorPoint};
+use super::point::InteriorPoint;
 use rayon::prelude::*;
 
 /// γ in units of the margin: it falls where steps do not get shorter, and rises where rounding spoils their systems.
@@ -108,96 +108,6 @@ impl Iterate<'_> {
         };
         let values: Vec<f64> = self.points.par_iter_mut().zip(&rows.parts).map(of).collect();
         rows.space.half_square(u) + values.iter().sum::<f64>()
-    }
-}
-
-impl InteriorPoint {
-    /// (A W)_j of scores.
-    fn signed(&self, shape: &FeasibleSet<'_>, scores: &[f64], j: usize) -> f64 {
-        match (shape.loss.margins.differences(), j == self.label) {
-            (true, _) => scores[self.label] - scores[j],
-            (false, true) => scores[j],
-            (false, false) => -scores[j],
-        }
-    }
-
-    /// The dual variables as they are become the centre of the next step.
-    fn take_as_centre(&mut self) {
-        self.centre = self.own.iter().map(|pair| pair.a).collect();
-    }
-
-    /// Puts the dual variables to a(W) at the scores, and the rates to those of its Jacobian; returns Σ c·(the maximum).
-    fn maximise(&mut self, shape: &FeasibleSet<'_>, gamma: f64) -> f64 {
-        let (k, stiff) = (shape.n_classes, gamma + shape.curvature);
-        let (mut sum, hi) = (0.0, shape.hi.unwrap_or(f64::INFINITY));
-        for i in 0..self.costs.len() {
-            let row = i * k..(i + 1) * k;
-            let classes: Vec<usize> = self.charged(shape).collect();
-            let centre = &self.centre[row.clone()];
-            let gains: Vec<f64> = classes
-                .iter()
-                .map(|&j| shape.margin(self.label, j) - self.signed(shape, &self.scores[row.clone()], j))
-                .collect();
-            let at = |tau: f64, at: usize| ((gamma * centre[classes[at]] + gains[at] - tau) / stiff).clamp(0.0, hi);
-            let (tau, is_full) = shape.multiplier(classes.len(), stiff, hi, &at);
-            let (mut total, mut value) = (0.0, 0.0);
-            for (position, &j) in classes.iter().enumerate() {
-                let a = at(tau, position);
-                let off = a - centre[j];
-                total += a;
-                value += a * gains[position] - shape.curvature / 2.0 * a * a - gamma / 2.0 * off * off;
-                self.own[row.start + j].a = a;
-                self.rate[row.start + j] = if a > 0.0 && a < hi { 1.0 / stiff } else { 0.0 };
-            }
-            self.coupling[i] = if is_full { FULL } else { shape.curvature_of_sum };
-            sum += self.costs[i] * (value - shape.curvature_of_sum / 2.0 * total * total);
-        }
-        sum
-    }
-}
-
-/// The coupling of a row whose sum is at its cap: as good as without bound.
-const FULL: f64 = 1e30;
-
-impl FeasibleSet<'_> {
-    /// τ = ρ₀·Σa + η of the variables `at(τ, _)`, where η holds the sum at its cap, and whether it does.
-    fn multiplier(&self, count: usize, stiff: f64, hi: f64, at: &dyn Fn(f64, usize) -> f64) -> (f64, bool) {
-        let total = |tau: f64| (0..count).map(|j| at(tau, j)).sum::<f64>();
-        let inside = |tau: f64| (0..count).filter(|&j| (f64::MIN_POSITIVE..hi).contains(&at(tau, j))).count() as f64;
-        // The sum falls as τ rises, piecewise linear: Newton's method within a bracket.
-        let root = |excess: &dyn Fn(f64) -> f64, more: f64| {
-            let (mut low, mut tau, mut width) = (0.0, 0.0, 1.0);
-            let mut high = f64::INFINITY;
-            for _ in 0..100 {
-                let over = excess(tau);
-                if over == 0.0 {
-                    break;
-                }
-                if over > 0.0 {
-                    low = tau
-                } else {
-                    high = tau
-                }
-                let step = tau + over / (inside(tau) / stiff + more);
-                let next = match () {
-                    () if step > low && step < high => step,
-                    () if high.is_finite() => f64::midpoint(low, high),
-                    () => low + width,
-                };
-                width *= 2.0;
-                if next == tau || next <= low || next >= high {
-                    break;
-                }
-                tau = next;
-            }
-            tau
-        };
-        let rho = self.curvature_of_sum;
-        let own = if rho > 0.0 { root(&|tau| total(tau) - tau / rho, 1.0 / rho) } else { 0.0 };
-        match self.cap {
-            Some(cap) if total(own) > cap => (root(&|tau| total(tau) - cap, 0.0), true),
-            _ => (own, false),
-        }
     }
 }
 

@@ -95,12 +95,13 @@ impl Price {
     pub fn of(problem: &Problem<'_>) -> Option<Self> {
         let d = problem.source.features.n_features();
         let size = Size::new(problem.objective, (problem.train.len(), d, problem.n_classes));
-        let bytes = size.bytes();
+        let is_on_device = device::serves(problem, size.sums());
+        let bytes = size.bytes(is_on_device);
         if size.order() > LARGEST || bytes > MOST_BYTES {
             return None;
         }
         let multiply_adds = size.basis() + ITERATIONS * size.multiply_adds();
-        let saved = if device::serves(problem, size.sums()) { (1.0 - ON_DEVICE) * size.sums() } else { 0.0 };
+        let saved = if is_on_device { (1.0 - ON_DEVICE) * size.sums() } else { 0.0 };
         let rate = if size.has_wide_blocks() { WIDE_MULTIPLY_ADD } else { MULTIPLY_ADD };
         let seconds = (multiply_adds - ITERATIONS * saved) * rate;
         let method = Method::InteriorPoint;
@@ -303,11 +304,13 @@ impl Size {
         8.0 * (4.0 * systems * self.order().powi(2) + 4.0 * features * width)
     }
 
-    fn bytes(&self) -> f64 {
+    fn bytes(&self, is_on_device: bool) -> f64 {
         let Self { n, width, classes, .. } = *self;
         let systems = if self.blocks == BlockPattern::Apart { classes } else { 1.0 };
         // All columns are read before those that depend on others are left out; B and L, and twice that while they are made.
         let columns = n * self.features + 4.0 * self.features * width;
-        8.0 * (columns + n * width + 16.0 * n * classes + n * self.counted + 4.0 * systems * self.order().powi(2))
+        // The numbers of all blocks, where they are sent to a device.
+        let sent = if is_on_device { n * self.counted } else { 0.0 };
+        8.0 * (columns + n * width + 16.0 * n * classes + sent + 4.0 * systems * self.order().powi(2))
     }
 }

@@ -58,20 +58,20 @@ impl LabelRows {
         self.columns.resize(self.columns.len() + self.rows.len(), 1.0);
     }
 
-    /// Scores at weights, `[rows, n_classes]`.
+    /// Scores at weights, `[n_classes, rows]`.
     pub fn scores(&self, weights: &[f64], out: &mut [f64]) {
         let rows = self.matrix();
         let k = weights.len() / rows.ncols();
         let weights = MatRef::from_column_major_slice(weights, rows.ncols(), k);
-        let out = MatMut::from_row_major_slice_mut(out, self.rows.len(), k);
+        let out = MatMut::from_column_major_slice_mut(out, self.rows.len(), k);
         matmul(out, Accum::Replace, rows, weights, 1.0, Par::Seq);
     }
 
-    /// Adds `Σ_i x_i β_iᵀ` to a sum, class after class; β `[rows, n_classes]`.
+    /// Adds `Σ_i x_i β_iᵀ` to a sum, class after class; β `[n_classes, rows]`.
     pub fn add_product(&self, beta: &[f64], sum: &mut [f64]) {
         let (n, rows) = (self.rows.len(), self.matrix());
         let k = beta.len() / n;
-        let beta = MatRef::from_row_major_slice(beta, n, k);
+        let beta = MatRef::from_column_major_slice(beta, n, k);
         let sum = MatMut::from_column_major_slice_mut(sum, rows.ncols(), k);
         matmul(sum, Accum::Add, rows.transpose(), beta, 1.0, Par::Seq);
     }
@@ -184,7 +184,15 @@ impl TrainingRows {
     }
 }
 
-/// `Σ_i x_i β_iᵀ` over parts, class after class; `beta` writes β of a part, `[rows, n_classes]`, from what there is of it.
+/// `[rows, n_classes]` as `[n_classes, rows]`.
+pub(super) fn by_class(values: &[f64], n_classes: usize, out: &mut [f64]) {
+    let n = values.len() / n_classes;
+    for (i, row) in values.chunks_exact(n_classes).enumerate() {
+        row.iter().enumerate().for_each(|(j, value)| out[j * n + i] = *value);
+    }
+}
+
+/// `Σ_i x_i β_iᵀ` over parts, class after class; `beta` writes β of a part, `[n_classes, rows]`, from what there is of it.
 pub(super) fn gather<T: Send>(
     parts: &[LabelRows],
     of_parts: &mut [T],

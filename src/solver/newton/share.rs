@@ -10,7 +10,7 @@ use super::order::{
     Built, CorrectedStep, InteriorAnswer, InteriorOrder, InteriorWork, Predicted, RowSurvey, TakenStep, add,
 };
 use super::point::{FeasibleSet, InteriorPoint};
-use super::rows::{LabelGroup, LabelRows, gather, grouped};
+use super::rows::{LabelGroup, LabelRows, by_class, gather, grouped};
 use super::system::{BlockPattern, BlockSums};
 use crate::model::BiasRule;
 use crate::solver::Problem;
@@ -27,9 +27,13 @@ pub(super) fn block_sums(
     (parts, points): (&[LabelRows], &[InteriorPoint]),
     device: Option<&DeviceRows>,
 ) -> BlockSums {
-    let numbers: Vec<Vec<f64>> = points.par_iter().map(|point| point.numbers(shape, blocks)).collect();
-    let on_device = device.and_then(|rows| rows.block_sums(parts, blocks, shape.n_classes, &numbers));
-    on_device.unwrap_or_else(|| BlockSums::of(parts, width, blocks, shape.n_classes, &numbers))
+    let on_device = device.and_then(|rows| {
+        let numbers: Vec<Vec<f64>> = points.par_iter().map(|point| point.numbers(shape, blocks)).collect();
+        rows.block_sums(parts, blocks, shape.n_classes, &numbers)
+    });
+    on_device.unwrap_or_else(|| {
+        BlockSums::of(parts, width, blocks, shape.n_classes, &|at, room| points[at].numbers_in(shape, blocks, room))
+    })
 }
 
 /// Some rows with their variables.
@@ -145,7 +149,9 @@ impl<'a> PartShare<'a> {
                 add(&mut flows[label * k..(label + 1) * k], a);
                 penalty += shape.loss.dual_penalty(c, a);
             }
-            part.add_product(&a, &mut sums[label * k * width..(label + 1) * k * width]);
+            let mut columns = vec![0.0; a.len()];
+            by_class(&a, k, &mut columns);
+            part.add_product(&columns, &mut sums[label * k * width..(label + 1) * k * width]);
             (products, count) = (products + point.products(), count + point.count(shape));
             loss += point.loss(shape, &point.scores);
         }

@@ -120,12 +120,20 @@ impl Tile {
         pairs(self.last) - pairs(self.first)
     }
 
-    /// `Σ_i m_i·x_p·x_q` over parts, a column for each number m.
-    fn sums(&self, parts: &[LabelRows], kind: BlockPattern, n_classes: usize, numbers: &[Vec<f64>]) -> Vec<f64> {
+    /// `Σ_i m_i·x_p·x_q` over some of the parts, a column for each number m.
+    fn sums(
+        &self,
+        parts: &[LabelRows],
+        some: Range<usize>,
+        kind: BlockPattern,
+        n_classes: usize,
+        numbers: &NumbersOfPart<'_>,
+    ) -> Vec<f64> {
         let kept = kind.kept(n_classes);
-        let (mut sums, mut products) = (vec![0.0; self.len() * kept], Vec::new());
-        for (part, numbers) in parts.iter().zip(numbers) {
-            let n = part.rows.len();
+        let (mut sums, mut products, mut room) = (vec![0.0; self.len() * kept], Vec::new(), Vec::new());
+        for at in some {
+            let (part, n) = (&parts[at], parts[at].rows.len());
+            let numbers = numbers(at, &mut room);
             products.clear();
             for p in self.first..self.last {
                 let x = &part.columns[p * n..(p + 1) * n];
@@ -154,11 +162,16 @@ impl Tile {
 }
 
 /// The lower triangle of `Σ m·z zᵀ` with one of the numbers m of some labels, `[width, width]`.
-fn gram(parts: &[LabelRows], width: usize, (labels, number): (Range<usize>, usize), numbers: &[Vec<f64>]) -> Vec<f64> {
-    let mut sum = GramSum::new(width);
-    for (part, numbers) in parts.iter().zip(numbers).filter(|(part, _)| labels.contains(&part.label)) {
+fn gram(
+    parts: &[LabelRows],
+    width: usize,
+    (labels, number): (Range<usize>, usize),
+    numbers: &NumbersOfPart<'_>,
+) -> Vec<f64> {
+    let (mut sum, mut room) = (GramSum::new(width), Vec::new());
+    for (at, part) in parts.iter().enumerate().filter(|(_, part)| labels.contains(&part.label)) {
         let n = part.rows.len();
-        let own = numbers[number * n..(number + 1) * n].iter().enumerate();
+        let own = numbers(at, &mut room)[number * n..(number + 1) * n].iter().enumerate();
         for sign in [1.0, -1.0] {
             let used = own.clone().filter(|(_, m)| sign * **m > 0.0 || m.is_nan());
             let roots: Vec<(usize, f64)> = used.map(|(r, m)| (r, (sign * m).sqrt())).collect();
@@ -169,18 +182,21 @@ fn gram(parts: &[LabelRows], width: usize, (labels, number): (Range<usize>, usiz
     (0..width).flat_map(|p| (0..width).map(move |q| (p, q))).map(|at| matrix[at]).collect()
 }
 
+/// The numbers m of a part, `[blocks, rows]`, in room for them: made when they are wanted, which costs little beside the sums, and not held for all rows.
+pub(super) type NumbersOfPart<'a> = dyn for<'r> Fn(usize, &'r mut Vec<f64>) -> &'r [f64] + Sync + 'a;
+
 /// Sums over rows that the blocks are made of: of one tile after another, for each number m those of its products.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::solver) struct BlockSums(#[serde(with = "packed")] Vec<f64>);
 
 impl BlockSums {
-    /// Of rows with the numbers m of every part, `[blocks][rows]`.
+    /// Of rows with the numbers m of every part.
     pub(super) fn of(
         parts: &[LabelRows],
         width: usize,
         kind: BlockPattern,
         n_classes: usize,
-        numbers: &[Vec<f64>],
+        numbers: &NumbersOfPart<'_>,
     ) -> Self {
         if parts.is_empty() {
             return Self(vec![0.0; Self::count(width, kind, n_classes)]);
@@ -198,7 +214,7 @@ impl BlockSums {
             tiles.iter().flat_map(|tile| shares.iter().map(move |&first| (tile, first))).collect();
         let run = |&(tile, first): &(&Tile, usize)| {
             let end = (first + length).min(parts.len());
-            tile.sums(&parts[first..end], kind, n_classes, &numbers[first..end])
+            tile.sums(parts, first..end, kind, n_classes, numbers)
         };
         let found: Vec<Vec<f64>> = tasks.par_iter().map(run).collect();
         let mut all = Vec::with_capacity(Self::count(width, kind, n_classes));

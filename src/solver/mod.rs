@@ -247,6 +247,17 @@ impl Certificate {
         Ok(Self { primal, dual, relative_gap })
     }
 
+    /// Upper bound of the objective in exact numbers.
+    pub(crate) fn at_most(&self) -> f64 {
+        self.dual + self.gap()
+    }
+
+    /// The same with a lower bound that was proved elsewhere, where that is better.
+    pub(crate) fn with_bound(self, dual: f64) -> Self {
+        let dual = dual.max(self.dual);
+        Self { dual, relative_gap: (self.at_most() - dual).max(0.0) / self.primal, ..self }
+    }
+
     /// Upper bound of the distance of the objective to the optimum.
     #[must_use]
     pub fn gap(&self) -> f64 {

@@ -7,7 +7,7 @@
 
 use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError, cost};
 use crate::objective::Objective;
-use crate::solver::newton::{self, Method, NewtonLimits, PASSES, Price};
+use crate::solver::newton::{self, Method, NewtonLimits, NewtonResult, PASSES, Price};
 use crate::solver::{Fit, Observer, StopReason};
 
 /// Seconds that another method may take where ascent has come to its last epoch.
@@ -18,6 +18,8 @@ const MOST: f64 = 2.0;
 const PRICED: f64 = 1e-6;
 /// Epochs that ascent takes to a gap of 1e-3 where C‖x‖² is small; they grow in proportion to 1 + C‖x‖², and by as many for each further 1e-3.
 const EPOCHS: f64 = 5.0;
+/// The gap from which a method of second order that gets no further is at the end of the precision: ascent, too, would find little more.
+const ROUNDING: f64 = 1e-6;
 /// Epochs after which ascent on its own may count as stuck, and the fall of its gap over half of them below which it does.
 const PATIENCE: u64 = 2_000;
 const STANDSTILL: f64 = 1.05;
@@ -104,6 +106,9 @@ impl Ascent<'_, '_> {
     /// Whether ascent need not begin: Newton's method on the objective costs less than the fewest epochs that it may take.
     #[allow(clippy::cast_precision_loss)]
     pub(super) fn is_done_at_once(&self) -> bool {
+        if self.relay.failed {
+            return false;
+        }
         let n = self.state.rows.len() as f64;
         let thousandths = self.config.gap.get().max(f64::MIN_POSITIVE).ln() / 1e-3f64.ln();
         let least = EPOCHS * (1.0 + cost(self.lambda, self.problem.train.len()) * self.relay.square) * thousandths;
@@ -131,36 +136,49 @@ impl Ascent<'_, '_> {
     pub(super) fn hand_over(&mut self, observer: &mut dyn Observer) -> Result<Fit, SolveError> {
         self.relay.begun = true;
         let objective = Objective { lambda: self.lambda, ..self.problem.objective.clone() };
-        let limits = NewtonLimits {
-            gap: self.config.gap.get(),
-            seconds: self.config.seconds.map(|s| s.get()),
-            clock: self.clock,
-            steps: self.sweeps,
-            epochs: self.epochs(),
-            polish: self.is_small(),
-            passes: (self.relay.is_proximal() && !newton::is_steady(self.problem)).then_some(MOST * PASSES),
-        };
-        let method = self.relay.price().map_or(Method::Proximal, |price| price.method);
-        let finished = newton::finish(method, self.problem, &objective, limits, Some(self.bound), observer)?;
-        if finished.stop == StopReason::Interrupted {
-            observer.snapshot(self.snapshot()?);
-        }
-        self.bound = self.bound.max(finished.certificate.dual);
-        if finished.stop == StopReason::NoProgress && self.relay.place + 1 < self.relay.prices.len() {
+        let mut best: Option<NewtonResult> = None;
+        let (finished, limits) = loop {
+            let limits = NewtonLimits {
+                gap: self.config.gap.get(),
+                seconds: self.config.seconds.map(|s| s.get()),
+                clock: self.clock,
+                steps: self.sweeps,
+                epochs: self.epochs(),
+                polish: self.is_small(),
+                passes: (self.relay.is_proximal() && !newton::is_steady(self.problem)).then_some(MOST * PASSES),
+            };
+            let method = self.relay.price().map_or(Method::Proximal, |price| price.method);
+            let found = newton::finish(method, self.problem, &objective, limits, Some(self.bound), observer)?;
+            if found.stop == StopReason::Interrupted {
+                observer.snapshot(self.snapshot()?);
+            }
+            self.bound = self.bound.max(found.certificate.dual);
+            let found = found.or(best.take(), limits.gap);
+            if found.stop != StopReason::NoProgress || self.relay.place + 1 >= self.relay.prices.len() {
+                break (found, limits);
+            }
             self.relay.place += 1;
-            return self.hand_over(observer);
-        }
-        if finished.stop == StopReason::NoProgress && self.relay.is_proximal() {
+            best = Some(found);
+        };
+        if finished.stop == StopReason::NoProgress
+            && (self.relay.is_proximal() || finished.certificate.relative_gap > ROUNDING)
+        {
             // Ascent continues from its own variables.
             (self.relay.begun, self.relay.failed) = (false, true);
-            return self.run(observer);
+            let own = self.run(observer)?;
+            let Some(certificate) = own.certificate else { return Ok(own) };
+            if certificate.at_most() <= finished.certificate.at_most() {
+                return Ok(own);
+            }
+            let other = finished.fit(self.problem, limits);
+            return Ok(Fit { steps: own.steps, epochs: own.epochs, stop: own.stop, solve: own.solve, ..other });
         }
         let interrupted = finished.stop == StopReason::Interrupted;
         // The points of ascent are proved in any case where there is time.
         let is_better = self.best.as_ref().is_some_and(|best| self.lambda * best.primal < finished.certificate.primal);
         if finished.stop != StopReason::GapReached && (is_better || !interrupted) {
             let (found, certificate) = self.prove_anyway(!interrupted)?;
-            if certificate.relative_gap < finished.certificate.relative_gap {
+            if certificate.at_most() < finished.certificate.at_most() {
                 let reached = certificate.relative_gap <= limits.gap && finished.stop != StopReason::Interrupted;
                 let stop = if reached { StopReason::GapReached } else { finished.stop };
                 return Ok(self.hand_out(observer, found, certificate, stop));

@@ -84,15 +84,17 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
         }
         NewtonMethod::Proximal => vec![Price::of_proximal(problem)],
     };
-    let mut before = None;
+    let mut best: Option<NewtonResult> = None;
     loop {
         let price = choices.remove(0);
         limits.polish = price.is_small;
-        let finished = finish(price.method, problem, problem.objective, limits, before, observer)?;
-        if finished.stop != StopReason::NoProgress || choices.is_empty() {
-            return Ok(finished.fit(problem, limits));
+        let before = best.as_ref().map(|best| best.certificate.dual);
+        let found = finish(price.method, problem, problem.objective, limits, before, observer)?;
+        let found = found.or(best.take(), limits.gap);
+        if found.stop != StopReason::NoProgress || choices.is_empty() {
+            return Ok(found.fit(problem, limits));
         }
-        before = Some(finished.certificate.dual);
+        best = Some(found);
     }
 }
 

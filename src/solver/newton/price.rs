@@ -79,7 +79,7 @@ impl Price {
         let is_affordable = |price: &Self| price.seconds <= AFFORDABLE;
         let (interior, proximal) = (Self::of(problem), Self::of_proximal(problem));
         let (next, last) = match interior {
-            Some(interior) if is_affordable(&interior) => (interior, None),
+            Some(interior) if is_affordable(&interior) => (interior, Some(proximal)),
             Some(interior) if interior.seconds < proximal.seconds * Self::hardness(problem) => {
                 (interior, Some(proximal))
             }

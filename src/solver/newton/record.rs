@@ -22,6 +22,8 @@ pub(in crate::solver) struct NewtonLimits {
     pub passes: Option<f64>,
 }
 
+/// Shares of their length by which weights are made longer on trial.
+const STRETCHES: [f64; 6] = [1e-14, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4];
 /// The gap from which weights are polished.
 const FINE: f64 = 1e-8;
 
@@ -52,6 +54,23 @@ pub(in crate::solver) struct NewtonResult {
 }
 
 impl NewtonResult {
+    /// The better of this and the result of a method before it, of which nothing is lost.
+    #[must_use]
+    pub fn or(self, other: Option<Self>, gap: f64) -> Self {
+        let Some(other) = other else { return self };
+        let dual = self.certificate.dual.max(other.certificate.dual);
+        let (iterations, passes) = (self.iterations + other.iterations, self.passes + other.passes);
+        let (stop, is_better) = (self.stop, self.certificate.at_most() <= other.certificate.at_most());
+        let best = if is_better { self } else { other };
+        let certificate = best.certificate.with_bound(dual);
+        let stop = if certificate.relative_gap <= gap && stop == StopReason::NoProgress {
+            StopReason::GapReached
+        } else {
+            stop
+        };
+        Self { certificate, stop, iterations, passes, ..best }
+    }
+
     pub fn fit(self, problem: &Problem<'_>, limits: NewtonLimits) -> Fit {
         Fit {
             weight: self.weight,
@@ -144,6 +163,31 @@ impl<'a> Record<'a> {
         Ok(reached)
     }
 
+    /// Makes the best weights a little longer where that costs less: at a large C the residues that rounding leaves of margins which are met, and its bounds,
+    /// may cost more than all else.
+    ///
+    /// # Errors
+    /// As [`Record::prove`].
+    fn stretch(&mut self) -> Result<(), SolveError> {
+        let (problem, objective, goal) = (self.problem, self.objective, self.limits.gap);
+        let Some(best) = &mut self.best else { return Ok(()) };
+        if best.certificate()?.relative_gap <= goal {
+            return Ok(());
+        }
+        let [weight, bias] = [best.candidate.weight.clone(), best.candidate.bias.clone()];
+        for longer in STRETCHES {
+            let times = |values: &[f64]| values.iter().map(|v| v * (1.0 + longer)).collect::<Vec<f64>>();
+            let (weight, bias) = (times(&weight), times(&bias));
+            let own = objective.bias.has_bias().then_some(bias.as_slice());
+            let measured = objective.measure(problem.source, problem.train, problem.n_classes, &weight, own);
+            if measured.at_most < best.measured.at_most {
+                best.measured = measured;
+                (best.candidate.weight, best.candidate.bias) = (weight, bias);
+            }
+        }
+        Ok(())
+    }
+
     /// The result of the best proof.
     ///
     /// # Errors
@@ -152,11 +196,14 @@ impl<'a> Record<'a> {
     /// # Panics
     /// If nothing was proved (a programming error).
     pub fn finish(
-        self,
+        mut self,
         stop: StopReason,
         progress: NewtonProgress,
         observer: &mut dyn Observer,
     ) -> Result<NewtonResult, SolveError> {
+        if matches!(stop, StopReason::NoProgress | StopReason::GapReached) {
+            self.stretch()?;
+        }
         let certificate = self.best.as_ref().map(Known::certificate).transpose()?;
         let (Some(certificate), Some(Known { candidate, measured, .. })) = (certificate, self.best) else {
             unreachable!("a run ends with a proof")

@@ -129,16 +129,12 @@ impl ScalarInterior {
     /// A step of the method.
     fn step(&mut self, task: &Task<'_>) {
         let gap = self.state.bounds.gap();
-        let length = match self.stepped(task) {
-            Some((mu, length)) => {
-                (self.stuck, self.least) = if mu < 0.9 * self.least { (0, mu) } else { (self.stuck + 1, self.least) };
-                length
-            }
-            None => return self.has_failed = true,
-        };
-        // Whole steps end all residuals; a gap that stays is one of rounding.
+        let Some((mu, length)) = self.stepped(task) else { return self.has_failed = true };
+        (self.stuck, self.least) = if mu < 0.9 * self.least { (0, mu) } else { (self.stuck + 1, self.least) };
+        // Whole steps end all residuals, and leave a gap of the products; one that stays although they are less is one of rounding.
         let (falls, is_whole) = (self.state.bounds.gap() < 0.9 * gap, length >= WHOLE);
-        self.vain = if is_whole && !falls { self.vain + 1 } else { 0 };
+        let is_near = task.c / task.factor * mu * self.count <= gap;
+        self.vain = if is_whole && is_near && !falls { self.vain + 1 } else { 0 };
     }
 
     /// μ before the step and the length of it; `None` where there is no step.

@@ -58,12 +58,12 @@ pub(crate) fn gap(value: f64) -> String {
     at_most(value, |value| format!("{value:.2e}"))
 }
 
-/// An upper bound of an objective with such a relative gap, in words that "the optimum" follows.
-pub(crate) fn above(gap: f64, show: impl Fn(f64) -> String) -> String {
+/// An upper bound of an objective with such a relative gap, in words that "the optimum" follows; `None` where there is none.
+pub(crate) fn above(gap: f64, show: impl Fn(f64) -> String) -> Option<String> {
     match 1.0 / (1.0 - gap) {
-        ratio if gap >= 1.0 || !ratio.is_finite() => "any number of times".into(),
-        ratio if ratio >= 10.0 => format!("{} times", at_most(ratio, show)),
-        _ => format!("{} % above", at_most(100.0 * gap / (1.0 - gap), show)),
+        ratio if gap >= 1.0 || !ratio.is_finite() => None,
+        ratio if ratio >= 10.0 => Some(format!("{} times", at_most(ratio, show))),
+        _ => Some(format!("{} % above", at_most(100.0 * gap / (1.0 - gap), show))),
     }
 }
 
@@ -116,12 +116,9 @@ mod tests {
             ("1.00e-3".into(), "1.00e-3".into(), "0.00e0".into(), "1.01e-3".into())
         );
         let rounded = |v: f64| format!("{v:.1}");
-        assert_eq!((above(0.5, rounded), above(1.0, rounded)), ("100.0 % above".into(), "any number of times".into()));
-        assert_eq!((above(0.1, rounded), above(0.75, rounded)), ("11.2 % above".into(), "300.0 % above".into()));
-        assert_eq!(
-            (above(0.99, rounded), above(f64::NAN, rounded)),
-            ("100.0 times".into(), "any number of times".into())
-        );
+        let words = [0.5, 0.1, 0.75, 0.99].map(|gap| above(gap, rounded).unwrap());
+        assert_eq!(words, ["100.0 % above", "11.2 % above", "300.0 % above", "100.0 times"]);
+        assert_eq!((above(1.0, rounded), above(f64::NAN, rounded)), (None, None));
         for i in 0..2000 {
             let value = (f64::from(i) * 0.618).sin().abs() * 10f64.powi(i % 40 - 20);
             let short = |v: f64| format!("{v:.3e}");

@@ -55,6 +55,9 @@ pub enum Code {
         kind: CellKind,
         /// Origin that is subtracted in double precision, a whole number: 0 unless single precision would blur the column.
         origin: f64,
+        /// Whether the features are kept in double precision for its sake.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        double: bool,
         /// Replacement of a missing value, less the origin; `None` if they are refused.
         fill: Option<f32>,
         /// Whether a column says where values were missing.
@@ -180,7 +183,22 @@ impl Encoding {
             };
             Ok(EncodedColumn { name: column.name.clone(), code })
         });
-        Ok(Self { columns: columns.collect::<Result<_, _>>()? })
+        let mut encoding = Self { columns: columns.collect::<Result<_, _>>()? };
+        if encoding.is_double() && !encoding.encoder(frame, &mut Vec::new()).is_ok_and(|encoder| encoder.is_dense()) {
+            // Sparse rows are in single precision.
+            for column in &mut encoding.columns {
+                if let Code::Number { double, .. } = &mut column.code {
+                    *double = false;
+                }
+            }
+        }
+        Ok(encoding)
+    }
+
+    /// Whether the features are in double precision.
+    #[must_use]
+    pub fn is_double(&self) -> bool {
+        self.columns.iter().any(|column| matches!(column.code, Code::Number { double: true, .. }))
     }
 
     /// The columns of the table, each with what becomes of it.
@@ -262,15 +280,20 @@ impl Encoding {
     /// # Errors
     /// [`EncodingError`] where a column is not there or of another kind, and where a cell is missing that may not be.
     pub fn apply(&self, frame: &Frame) -> Result<EncodedRows, EncodingError> {
-        let mut feeds = Vec::with_capacity(self.columns.len());
         let mut unseen = Vec::new();
+        let encoder = self.encoder(frame, &mut unseen)?;
+        let features = if self.is_double() { encoder.in_double() } else { encoder.features() };
+        Ok(EncodedRows { features, unseen })
+    }
+
+    fn encoder<'f>(&self, frame: &'f Frame, unseen: &mut Vec<UnseenCategories>) -> Result<Encoder<'f>, EncodingError> {
+        let mut feeds = Vec::with_capacity(self.columns.len());
         for (at, column) in self.columns.iter().enumerate() {
             let found = self.find(frame, at)?;
-            feeds.push(feed(column, found, at, &mut unseen)?);
+            feeds.push(feed(column, found, at, unseen)?);
         }
         let widths: Vec<usize> = self.columns.iter().map(EncodedColumn::width).collect();
-        let encoder = Encoder { feeds, widths, n_rows: frame.n_rows(), n_features: self.n_features() };
-        Ok(EncodedRows { features: encoder.features(), unseen })
+        Ok(Encoder { feeds, widths, n_rows: frame.n_rows(), n_features: self.n_features() })
     }
 
     /// The column of a table for the column at a place.
@@ -301,7 +324,8 @@ fn shown(name: Option<&str>, at: usize) -> String {
 fn number(values: &[f64], rows: &[u32], kind: CellKind, missing: MissingConfig, lacks: bool) -> Code {
     let mut there: Vec<f64> = rows.iter().map(|&row| values[row as usize]).filter(|x| !x.is_nan()).collect();
     let middle = mean(&there);
-    let origin = if blurs(&there) { middle.round() } else { 0.0 };
+    let double = blurs(&there);
+    let origin = if double { middle.round() } else { 0.0 };
     let fill = match missing.rule {
         MissingRule::Error => None,
         MissingRule::Mean => Some(middle),
@@ -309,7 +333,7 @@ fn number(values: &[f64], rows: &[u32], kind: CellKind, missing: MissingConfig, 
         MissingRule::MostFrequent => Some(most_frequent(&mut there)),
     };
     let fill = fill.map(|fill| (fill - origin) as f32);
-    Code::Number { kind, origin, fill, indicator: missing.indicator && lacks }
+    Code::Number { kind, origin, double, fill, indicator: missing.indicator && lacks }
 }
 
 /// The encoding of a column of words.

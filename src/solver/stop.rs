@@ -107,7 +107,7 @@ pub enum StopReason {
     GapReached,
     /// The gradient is as small as was asked for.
     GradientReached,
-    /// No lower point is found, or the gap no longer falls: the precision is exhausted.
+    /// No lower point is found, or the gap no longer falls.
     NoProgress,
     /// The validation rows have not got better for as long as the patience lasts.
     EarlyStopping,
@@ -148,7 +148,7 @@ impl fmt::Display for StopReason {
             Self::Finished => f.write_str("all steps made"),
             Self::GapReached => f.write_str("gap reached"),
             Self::GradientReached => f.write_str("gradient small enough"),
-            Self::NoProgress => f.write_str("the precision is exhausted before the goal was reached"),
+            Self::NoProgress => f.write_str("no more progress before the goal was reached"),
             Self::EarlyStopping => f.write_str("early, validation got no better"),
             Self::EpochLimit => f.write_str("all epochs made before the goal was reached"),
             Self::TimeLimit => f.write_str("time was up before the goal was reached"),

@@ -9,7 +9,7 @@ use crate::model_file;
 use crate::run::certify::{CertifiedModel, TighteningLimits, certify, certify_by};
 use crate::run::{self, RunError};
 use crate::shown;
-use crate::solver::StopReason;
+use crate::solver::{Certificate, StopReason};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -84,7 +84,7 @@ fn text(certified: &CertifiedModel) -> String {
         "tightened    optimum at least {}, relative gap {}: {}",
         shown::at_least(proof.tightened.dual, number),
         shown::gap(proof.tightened.relative_gap),
-        above(proof.tightened.primal, proof.tightened.dual),
+        above(proof.tightened),
     );
     if let Some(solver) = proof.fit.certificate {
         let _ = writeln!(
@@ -101,9 +101,10 @@ fn text(certified: &CertifiedModel) -> String {
 }
 
 /// Upper bound of the model's distance to the optimum, in words.
-fn above(primal: f64, dual: f64) -> String {
-    if dual > 0.0 {
-        return format!("the model is at most {:.3} % above the optimum", 100.0 * (primal / dual - 1.0));
+fn above(Certificate { primal, dual, relative_gap }: Certificate) -> String {
+    match shown::above(relative_gap, number) {
+        Some(above) => format!("the model is at most {above} the optimum"),
+        None if dual > 0.0 => "the model may be far above the optimum".into(),
+        None => format!("the model is at most {} above the optimum, which may be 0", number(primal - dual)),
     }
-    format!("the model is at most {} above the optimum, which may be 0", number(primal - dual))
 }

@@ -147,9 +147,10 @@ pub fn summary(result: &RunResult, stop: &str, folder: &str) -> String {
         row(
             "certificate",
             format!(
-                "optimum at least {}; this is at most {} it (relative gap {})",
+                "optimum at least {}; {} (relative gap {})",
                 shown::at_least(dual, number),
-                shown::above(gap, number),
+                shown::above(gap, number)
+                    .map_or_else(|| "this may be far above it".into(), |above| format!("this is at most {above} it")),
                 shown::gap(gap)
             ),
         );

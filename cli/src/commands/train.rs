@@ -3,7 +3,8 @@
 use super::output::{self, Messages, in_shell};
 use super::progress::ProgressDisplay;
 use super::{Failure, TrainArgs, print, print_json, print_json_text, train_blocks};
-use crate::config::LoadedConfig;
+use crate::config::{LoadedConfig, PreprocessConfig};
+use crate::data::{Center, Scale};
 use crate::device::OpenDevice;
 use crate::report::watch::WatchPage;
 use crate::run::advice;
@@ -13,7 +14,7 @@ use crate::run::record::{self, RunFolder, RunResult};
 use crate::run::resume::{self, FolderState};
 use crate::run::{self, FinishedRun, PreparedData, RunError};
 use crate::shown;
-use crate::solver::{SolverConfig, StopReason};
+use crate::solver::{Finish, SolverConfig, StopReason};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -109,11 +110,11 @@ pub(super) fn conclude(
     if finished.result.calibration.as_ref().is_some_and(|c| c.temperature_at_end) {
         messages.warning(ENDLESS);
     }
-    report(args, &finished.result, &finished.stop.to_string(), path)?;
+    report(args, &finished.result, &ends(&finished.result, finished.stop), path)?;
     finished.remark.iter().for_each(|remark| messages.note(remark));
     Ok(match finished.stop {
         StopReason::Finished | StopReason::GapReached | StopReason::GradientReached | StopReason::EarlyStopping => {
-            if let Some(warning) = far(&finished.result, finished.stop) {
+            if let Some(warning) = far(config, &finished.result, finished.stop) {
                 messages.warning(&warning);
             }
             ExitCode::SUCCESS
@@ -135,6 +136,17 @@ pub(super) fn conclude(
             ExitCode::FAILURE
         }
     })
+}
+
+/// How a run has ended; of a path, how many of its models reached the gap.
+fn ends(result: &RunResult, stop: StopReason) -> String {
+    match &result.path {
+        Some(points) if stop != StopReason::Interrupted => {
+            let reached = points.iter().filter(|point| point.stop_reason == StopReason::GapReached.name()).count();
+            format!("gap reached for {reached} of {} values of C", points.len())
+        }
+        _ => stop.to_string(),
+    }
 }
 
 /// The training that would follow: objective, solver, memory and run folder.
@@ -186,45 +198,79 @@ fn again(args: &TrainArgs, result: &RunResult, path: &Path) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Advice for a run by gradients that has made all its steps far from the optimum.
-fn far(result: &RunResult, stop: StopReason) -> Option<String> {
+/// Advice for a run by gradients that has ended far from the optimum.
+fn far(config: &LoadedConfig, result: &RunResult, stop: StopReason) -> Option<String> {
     /// Relative gaps up to which accuracies are mostly those of the optimum.
     const NEAR: f64 = 0.5;
-    let gap = result.relative_gap.filter(|&gap| gap > NEAR && stop == StopReason::Finished)?;
-    Some(format!(
-        "all steps were made, and the objective may still be {} the optimum: try a larger `learning_rate` with `schedule = \"cosine\"`, more \
-         `epochs`, or features of one scale (`--set preprocess.center=mean --set preprocess.scale=std`); `[solver.dual]` finds the optimum \
-         and has no learning rate",
-        shown::above(gap, output::number)
-    ))
+    let gap = result.relative_gap.filter(|&gap| gap > NEAR)?;
+    let still = format!("the objective may still be {} the optimum", distance(gap));
+    let scales = scaling(config).map_or_else(String::new, |command| format!(", or features of one scale ({command})"));
+    match (&config.run.solver, stop) {
+        (SolverConfig::Sgd(_), StopReason::Finished) => Some(format!(
+            "all steps were made, and {still}: try a larger `learning_rate` with `schedule = \"cosine\"`, more `epochs`{scales}; \
+             `[solver.dual]` finds the optimum and has no learning rate"
+        )),
+        (SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_), StopReason::Finished | StopReason::GradientReached) => {
+            Some(format!(
+                "the gradient is as small as asked for, and {still}: try a smaller `tolerance`{scales}; `[solver.dual]` finds the optimum"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Bound of an objective with a relative gap, in words that "the optimum" follows.
+fn distance(gap: f64) -> String {
+    shown::above(gap, output::number).unwrap_or_else(|| "far above".into())
+}
+
+/// The options that give all features one scale, where the run does not have them.
+fn scaling(config: &LoadedConfig) -> Option<&'static str> {
+    let PreprocessConfig { center, scale, .. } = &config.run.preprocess;
+    let has_one =
+        matches!((center, scale), (Center::Mean, Scale::Std | Scale::Minmax) | (_, Scale::Minmax | Scale::UnitRow));
+    (!has_one).then_some("`--set preprocess.center=mean --set preprocess.scale=std`")
 }
 
 /// State of a solution that misses its goal, the likely reason, and the command that helps.
 fn stopped_short(config: &LoadedConfig, result: &RunResult) -> String {
+    /// Relative gaps near the end of double precision.
+    const FINE: f64 = 1e-6;
+    let (mut which, mut gap, mut stop) = (String::new(), result.relative_gap, result.stop_reason.as_str());
     if let Some(points) = &result.path {
         let short: Vec<_> = points.iter().filter(|p| p.stop_reason != StopReason::GapReached.name()).collect();
-        let gaps = short.iter().filter_map(|p| p.relative_gap);
-        let (short, all, worst) = (short.len(), points.len(), shown::above(gaps.fold(0.0, f64::max), output::number));
-        return format!(
-            "stopped short for {short} of {all} values of C: the objective may still be {worst} the optimum"
-        );
+        which = format!(" for {} of {} values of C", short.len(), points.len());
+        let worst = short.iter().max_by(|a, b| a.relative_gap.unwrap_or(1.0).total_cmp(&b.relative_gap.unwrap_or(1.0)));
+        (gap, stop) = worst.map_or((gap, stop), |point| (point.relative_gap, point.stop_reason.as_str()));
     }
-    let Some(gap) = result.relative_gap else {
+    let Some(gap) = gap else {
         return "stopped short: the gradient is not as small as asked for, and the objective may be far above the optimum"
             .into();
     };
-    let exhausted = result.stop_reason == StopReason::NoProgress.name();
+    let (exhausted, at_epochs) = (stop == StopReason::NoProgress.name(), stop == StopReason::EpochLimit.name());
+    let still = format!("stopped short{which}: the objective may still be {} the optimum", distance(gap));
+    if exhausted && gap <= FINE {
+        return format!("{still}. Double precision proves little more: a larger `gap` is reached");
+    }
     let longer = match &config.run.solver {
-        _ if exhausted => "more time does not help where the precision is exhausted, a larger `gap` does",
+        SolverConfig::Dual(dual) if dual.finish == Finish::Never => {
+            "`--set solver.dual.finish=auto` lets a method of second order finish"
+        }
+        SolverConfig::Lbfgs(_) if at_epochs => "more `epochs` give it longer, and `[solver.dual]` finds the optimum",
+        SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_) => "`[solver.dual]` finds the optimum",
+        _ if exhausted => "more time does not help, a larger `gap` does",
+        SolverConfig::Dual(_) if at_epochs => "without `epochs` it goes on until the gap is reached",
         SolverConfig::Dual(_) => "`--set solver.dual.seconds=600` gives it longer",
         SolverConfig::Newton(_) => "`--set solver.newton.seconds=600` gives it longer",
-        SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_) => "`[solver.dual]` finds the optimum",
     };
-    format!(
-        "stopped short: the objective may still be {} the optimum. Features of different scales and a large C·‖x‖² make a problem hard: \
-         `--set preprocess.center=mean --set preprocess.scale=std` gives all features one scale, a smaller `c` regularises more; {longer}",
-        shown::above(gap, output::number)
-    )
+    let reason = match scaling(config) {
+        Some(command) => format!(
+            "Features of different scales and a large C·‖x‖² make a problem hard: {command} gives all features one scale, a smaller `c` \
+             regularises more"
+        ),
+        None => "A large C·‖x‖² makes a problem hard: a smaller `c` regularises more".into(),
+    };
+    format!("{still}. {reason}; {longer}")
 }
 
 fn announce(messages: Messages, prepared: &PreparedData, device: &OpenDevice) {

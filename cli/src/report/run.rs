@@ -68,11 +68,8 @@ fn head(result: &RunResult) -> String {
         values.extend(accuracy.map(|a| (format!("{name} accuracy"), percent(a))));
     }
     values.extend(result.objective.map(|o| ("objective".to_owned(), number(o))));
-    values.extend(
-        result
-            .relative_gap
-            .map(|g| ("the optimum".to_owned(), format!("at most {}", shown::above(g, |v| shown::number(v, 3))))),
-    );
+    let above = result.relative_gap.and_then(|gap| shown::above(gap, |v| shown::number(v, 3)));
+    values.extend(above.map(|above| ("the optimum".to_owned(), format!("at most {above}"))));
     values.push(("seconds of solving".to_owned(), format!("{:.2}", result.seconds_solve)));
     if result.objective.is_none() {
         values.push(("no model".to_owned(), result.stop_reason.replace('_', " ")));
@@ -86,10 +83,11 @@ fn certificate(result: &RunResult) -> String {
         return String::new();
     };
     let sentence = format!(
-        "No weights whatsoever bring this objective below {}; these reach {}, which is at most {} the best there is.",
+        "No weights whatsoever bring this objective below {}; these reach {}, which {} the best there is.",
         shown::at_least(dual, number),
         number(objective),
         shown::above(gap, |v| shown::number(v, 3))
+            .map_or_else(|| "may be far above".into(), |above| format!("is at most {above}"))
     );
     format!("<p>{}</p>", text(sentence))
 }

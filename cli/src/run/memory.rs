@@ -88,6 +88,24 @@ const SPARSE: PeakBytes = PeakBytes { a_weight: 18.0, a_feature: 50.0 };
 /// Features of a model that no row has: a weight in double precision and one in the bytes of the file, the place of the feature.
 const MODEL: PeakBytes = PeakBytes { a_weight: 12.0, a_feature: 8.0 };
 
+/// Bytes that a dual variable takes: in ascent, in the proximal method, and with the slacks of the interior point method.
+const VARIABLE: f64 = 8.0;
+const PROXIMAL: f64 = 48.0;
+const INTERIOR: f64 = 96.0;
+
+/// Bytes that a solver of dual variables holds of each row beside the row itself.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(super) fn of_row(solver: &SolverConfig, (n_features, n_classes): (usize, usize)) -> u64 {
+    let (d, k) = (n_features as f64, n_classes as f64);
+    let bytes = match solver {
+        SolverConfig::Dual(_) => k * VARIABLE,
+        SolverConfig::Newton(NewtonConfig { method: NewtonMethod::InteriorPoint, .. }) => k * INTERIOR + d * 8.0,
+        SolverConfig::Newton(_) => k * PROXIMAL,
+        SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_) => 0.0,
+    };
+    bytes as u64
+}
+
 #[allow(clippy::cast_precision_loss)]
 fn needs(run: &RunConfig, features: &Features, asked: RunSize) -> Vec<Need> {
     let (n, k) = (asked.rows as f64, asked.classes as f64);
@@ -128,7 +146,7 @@ fn needs(run: &RunConfig, features: &Features, asked: RunSize) -> Vec<Need> {
             needs
         }
         SolverConfig::Dual(DualConfig { .. }) => {
-            let variables = Need { what: format!("{} dual variables", n * k), bytes: n * k * 8.0 };
+            let variables = Need { what: format!("{} dual variables", n * k), bytes: n * k * VARIABLE };
             match features {
                 Features::Sparse(csr) => {
                     let bytes = SPARSE.a_weight * d * k + SPARSE.a_feature * d;
@@ -142,11 +160,12 @@ fn needs(run: &RunConfig, features: &Features, asked: RunSize) -> Vec<Need> {
         }
         // The interior point method, if that is chosen by price, has its own limit of a gibibyte.
         SolverConfig::Newton(NewtonConfig { method: NewtonMethod::Auto | NewtonMethod::Proximal, .. }) => {
-            let variables = Need { what: format!("{} dual variables, held 6 times", n * k), bytes: n * k * 48.0 };
+            let variables = Need { what: format!("{} dual variables, held 6 times", n * k), bytes: n * k * PROXIMAL };
             vec![weights(8.0, 12.0), variables]
         }
         SolverConfig::Newton(_) => {
-            let variables = Need { what: format!("{} dual variables with their slacks", n * k), bytes: n * k * 96.0 };
+            let variables =
+                Need { what: format!("{} dual variables with their slacks", n * k), bytes: n * k * INTERIOR };
             vec![
                 weights(8.0, 6.0),
                 variables,

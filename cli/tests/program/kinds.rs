@@ -227,7 +227,7 @@ fn a_run_that_stops_short_says_how_far_and_what_to_set() {
             vec![
                 "stopped short: the objective may still be ",
                 "preprocess.scale=std",
-                "`--set solver.dual.seconds=600`",
+                "`--set solver.dual.finish=auto`",
             ],
         ),
     ] {
@@ -240,6 +240,18 @@ fn a_run_that_stops_short_says_how_far_and_what_to_set() {
         }
         assert!(outcome.stdout.contains("optimum at least"), "{what}\n{}", outcome.stdout);
     }
+    // The advice, typed as it stands.
+    let outcome = desk.succeed(&[
+        "train",
+        "raw.toml",
+        "--set",
+        "solver.dual.epochs=1",
+        "--set",
+        "solver.dual.finish=auto",
+        "--out",
+        "advised",
+    ]);
+    assert!(!outcome.stderr.contains("stopped short"), "{}", outcome.stderr);
     // At the optimum there is nothing to say.
     let outcome = desk.succeed(&["train", "raw.toml", "--out", "whole"]);
     assert!(!outcome.stderr.contains("stopped short"), "{}", outcome.stderr);

@@ -86,15 +86,14 @@ pub(super) struct Encoder<'a> {
 impl Encoder<'_> {
     /// Calls `put` for the cells of a row that may not be zero, in order.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)]
-    fn cells(&self, row: usize, mut put: impl FnMut(usize, f32)) {
+    fn cells(&self, row: usize, mut put: impl FnMut(usize, f64)) {
         let mut first = 0;
         for (feed, width) in self.feeds.iter().zip(&self.widths) {
             match feed {
                 Feed::Number { values, origin, fill, indicator } => {
                     let x = values[row];
                     let missing = x.is_nan();
-                    put(first, if missing { fill.unwrap_or(0.0) } else { (x - origin) as f32 });
+                    put(first, if missing { f64::from(fill.unwrap_or(0.0)) } else { x - origin });
                     if *indicator && missing {
                         put(first + 1, 1.0);
                     }
@@ -110,27 +109,48 @@ impl Encoder<'_> {
     }
 
     /// Cells that are not zero.
+    #[allow(clippy::cast_possible_truncation)]
     fn stored(&self) -> usize {
         let count = |row| {
             let mut count = 0;
-            self.cells(row, |_, x| count += usize::from(x != 0.0));
+            self.cells(row, |_, x| count += usize::from(x as f32 != 0.0));
             count
         };
         (0..self.n_rows).into_par_iter().with_min_len(ROWS).map(count).sum()
     }
 
+    /// Whether so many cells are not zero that rows are dense.
     #[allow(clippy::cast_precision_loss)]
+    fn is_full(&self, stored: usize) -> bool {
+        self.n_features > 0 && stored as f64 >= DENSE * (self.n_rows * self.n_features) as f64
+    }
+
+    /// The same, counted.
+    pub(super) fn is_dense(&self) -> bool {
+        self.is_full(self.stored())
+    }
+
+    /// Dense rows in double precision.
+    pub(super) fn in_double(&self) -> Features<'static> {
+        Features::F64(self.dense(|x| x))
+    }
+
+    fn dense<T: Copy + Default + Send>(&self, of: impl Fn(f64) -> T + Sync) -> Dense<'static, T> {
+        let mut values = vec![T::default(); self.n_rows * self.n_features];
+        values.par_chunks_mut(ROWS * self.n_features.max(1)).enumerate().for_each(|(chunk, values)| {
+            for (i, out) in values.chunks_exact_mut(self.n_features).enumerate() {
+                self.cells(chunk * ROWS + i, |j, x| out[j] = of(x));
+            }
+        });
+        Dense::new(self.n_features, values)
+    }
+
+    /// Rows in single precision, sparse where most cells are zero.
+    #[allow(clippy::cast_possible_truncation)]
     pub(super) fn features(&self) -> Features<'static> {
         let stored = self.stored();
-        let cells = self.n_rows * self.n_features;
-        if self.n_features > 0 && stored as f64 >= DENSE * cells as f64 {
-            let mut values = vec![0.0f32; cells];
-            values.par_chunks_mut(ROWS * self.n_features).enumerate().for_each(|(chunk, values)| {
-                for (i, out) in values.chunks_exact_mut(self.n_features).enumerate() {
-                    self.cells(chunk * ROWS + i, |j, x| out[j] = x);
-                }
-            });
-            return Features::F32(Dense::new(self.n_features, values));
+        if self.is_full(stored) {
+            return Features::F32(self.dense(|x| x as f32));
         }
         let mut all = Csr::with_capacity(self.n_rows, stored);
         for first in (0..self.n_rows).step_by(ROWS * CHUNKS) {
@@ -149,8 +169,8 @@ impl Encoder<'_> {
         let mut rows = Csr::with_capacity(last - first, (last - first) * self.feeds.len());
         for row in first..last {
             self.cells(row, |j, x| {
-                if x != 0.0 {
-                    rows.push_cell(j as u32, x);
+                if x as f32 != 0.0 {
+                    rows.push_cell(j as u32, x as f32);
                 }
             });
             rows.finish_row();

@@ -97,3 +97,41 @@ fn what_does_not_fit_is_refused_by_row_and_column() {
     assert!(Encoding::fit(&of(vec![lacks("x")]), &[0], MissingConfig::default()).is_ok(), "no training row lacks it");
     assert!(Frame::new(vec![whole("x"), FrameColumn::numbers("y", vec![1.0])]).is_none());
 }
+
+/// Times of three years, of which two columns differ by half a minute: an origin alone would leave seconds to round.
+#[test]
+fn columns_that_blur_are_kept_in_double_precision() {
+    let times = |add: f64| (0..200).map(|i| 1.6e9 + 499_979.0 * f64::from(i) + add * f64::from(29 + i % 2)).collect();
+    let columns = |word: &dyn Fn(usize) -> String| {
+        let words: Vec<String> = (0..200).map(word).collect();
+        Frame::new(vec![
+            FrameColumn::numbers("from", times(0.0)),
+            FrameColumn::numbers("to", times(1.0)),
+            FrameColumn::words("kind", words.iter().map(|word| Some(word.as_str()))),
+        ])
+        .unwrap()
+    };
+    let rows: Vec<u32> = (0..200).collect();
+    let fit = |frame: &Frame| Encoding::fit(frame, &rows, MissingConfig::default()).unwrap();
+    let frame = columns(&|i| ["a", "b"][i % 2].into());
+    let encoding = fit(&frame);
+    let Features::F64(found) = encoding.apply(&frame).unwrap().features else { panic!("not in double precision") };
+    let origins: Vec<f64> = encoding.origins().map(|(_, origin)| origin).collect();
+    let origin = |at: usize| origins.get(at).copied().unwrap_or(0.0);
+    for (i, row) in (0..200).map(|i| (i, found.row(i))) {
+        let apart = match origins.len() {
+            2 => row[1] + origin(1) - (row[0] + origin(0)),
+            1 => row[1] + origin(0) - row[0],
+            _ => row[1] - row[0],
+        };
+        assert_eq!(apart, f64::from(29 + i as u32 % 2), "{origins:?}");
+    }
+    // The file says so; one without the word is of single precision.
+    let text = serde_json::to_string(&encoding).unwrap();
+    assert_eq!(serde_json::from_str::<Encoding>(&text).unwrap(), encoding);
+    let before: Encoding = serde_json::from_str(&text.replace(",\"double\":true", "")).unwrap();
+    assert!(!before.is_double() && matches!(before.apply(&frame).unwrap().features, Features::F32(_)));
+    // Of many categories most cells are zero: sparse rows are in single precision.
+    let frame = columns(&|i| format!("word {i}"));
+    assert!(!fit(&frame).is_double() && matches!(fit(&frame).apply(&frame).unwrap().features, Features::Sparse(_)));
+}

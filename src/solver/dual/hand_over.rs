@@ -18,8 +18,6 @@ const MOST: f64 = 2.0;
 const PRICED: f64 = 1e-6;
 /// Epochs that ascent takes to a gap of 1e-3 where C‖x‖² is small; they grow in proportion to 1 + C‖x‖², and by as many for each further 1e-3.
 const EPOCHS: f64 = 5.0;
-/// The gap from which a method of second order that gets no further is at the end of the precision: ascent, too, would find little more.
-const ROUNDING: f64 = 1e-6;
 /// Epochs after which ascent on its own may count as stuck, and the fall of its gap over half of them below which it does.
 const PATIENCE: u64 = 2_000;
 const STANDSTILL: f64 = 1.05;
@@ -154,15 +152,13 @@ impl Ascent<'_, '_> {
             }
             self.bound = self.bound.max(found.certificate.dual);
             let found = found.or(best.take(), limits.gap);
-            if found.stop != StopReason::NoProgress || self.relay.place + 1 >= self.relay.prices.len() {
-                break (found, limits);
+            match self.relay.prices.get(self.relay.place + 1) {
+                Some(next) if found.may_gain_by(next.method) => self.relay.place += 1,
+                _ => break (found, limits),
             }
-            self.relay.place += 1;
             best = Some(found);
         };
-        if finished.stop == StopReason::NoProgress
-            && (self.relay.is_proximal() || finished.certificate.relative_gap > ROUNDING)
-        {
+        if finished.stop == StopReason::NoProgress && (self.relay.is_proximal() || finished.is_far()) {
             // Ascent continues from its own variables.
             (self.relay.begun, self.relay.failed) = (false, true);
             let own = self.run(observer)?;

@@ -17,8 +17,10 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// A column of which less than this share is its own depends on the ones before it.
+/// A column of which less than this share is its own depends on the ones before it; so does one of which less than the larger is, if that is too small to
+/// change the objective.
 const DEPENDENT: f64 = 1e-11;
+const ALMOST: f64 = 1e-6;
 /// A column that varies by less than this share of its size is constant.
 const CONSTANT: f64 = 1e-13;
 /// Groups of parts that are factorised side by side: a fixed number, so that the result does not depend on that of the threads.
@@ -118,9 +120,9 @@ pub(super) struct Basis {
 }
 
 impl Basis {
-    /// Of the columns of all parts, which are replaced by z. `centred` takes the mean off.
+    /// Of the columns of all parts, which are replaced by z. `centred` takes the mean off; a root mean square of less than `negligible` changes nothing.
     #[allow(clippy::cast_precision_loss)]
-    pub fn replace(parts: &mut [LabelRows], width: usize, centred: bool, kind: BasisKind) -> Self {
+    pub fn replace(parts: &mut [LabelRows], width: usize, centred: bool, kind: BasisKind, negligible: f64) -> Self {
         let n = parts.iter().map(|part| part.rows.len()).sum::<usize>().max(1) as f64;
         let moment = |j: usize, of: &dyn Fn(f64) -> f64| {
             let sum = |part: &LabelRows| part.column(j).iter().map(|&x| of(x)).sum::<f64>();
@@ -139,7 +141,7 @@ impl Basis {
             return Self::scaled(map);
         }
         let triangle = triangle(parts, map.order.len());
-        let (basis, map) = Self::orthogonal(map, &triangle, n.sqrt());
+        let (basis, map) = Self::orthogonal(map, &triangle, n.sqrt(), negligible);
         parts.par_iter_mut().for_each(|part| map.solve(part));
         basis
     }
@@ -159,13 +161,14 @@ impl Basis {
             let j = map.order[at] as usize;
             triangle[(i + first, j + first)] / map.scale[j]
         });
-        Self::orthogonal(map, &picked, n.sqrt())
+        Self::orthogonal(map, &picked, n.sqrt(), 0.0)
     }
 
     /// Of columns that were picked, by their R.
     #[allow(clippy::cast_possible_truncation)]
-    fn orthogonal(map: RowMap, triangle: &Mat<f64>, length: f64) -> (Self, RowMap) {
-        let (kept, coefficients) = independent(triangle, length);
+    fn orthogonal(map: RowMap, triangle: &Mat<f64>, length: f64, negligible: f64) -> (Self, RowMap) {
+        let least = |at: usize| (negligible / map.scale[map.order[at] as usize]).clamp(DEPENDENT, ALMOST);
+        let (kept, coefficients) = independent(triangle, length, least);
         let (rank, width) = (kept.len(), map.mean.len());
         let mean = map.mean.clone();
         if rank == 0 {
@@ -275,8 +278,8 @@ pub(super) fn stack(above: &Mat<f64>, below: &[MatRef<'_, f64>]) -> Mat<f64> {
 }
 
 /// The columns that do not depend on those before them, and all columns in terms of an orthogonal basis whose vectors have the given
-/// length: Gram-Schmidt, twice.
-fn independent(columns: &Mat<f64>, length: f64) -> (Vec<usize>, Mat<f64>) {
+/// length: Gram-Schmidt, twice. Of a column that does not depend on others at least a share `least` is its own.
+fn independent(columns: &Mat<f64>, length: f64, least: impl Fn(usize) -> f64) -> (Vec<usize>, Mat<f64>) {
     let (rows, width) = (columns.nrows(), columns.ncols());
     let mut coefficients = Mat::<f64>::zeros(rows.min(width), width);
     let (mut kept, mut basis) = (Vec::new(), Vec::<Vec<f64>>::new());
@@ -292,7 +295,7 @@ fn independent(columns: &Mat<f64>, length: f64) -> (Vec<usize>, Mat<f64>) {
             }
         }
         let own = dot(&column, &column).sqrt();
-        if basis.len() < rows && own > DEPENDENT * whole {
+        if basis.len() < rows && own > least(j) * whole {
             coefficients[(basis.len(), j)] = own / length;
             column.iter_mut().for_each(|c| *c /= own);
             basis.push(column);

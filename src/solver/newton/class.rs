@@ -91,7 +91,7 @@ impl<'a> Task<'a> {
     #[allow(clippy::cast_precision_loss)]
     pub fn new(problem: &Problem<'a>, objective: &Objective, kind: BasisKind) -> Self {
         let (loss, k): (&'a Loss, usize) = (&problem.objective.loss, problem.n_classes);
-        let (shape, rows) = (FeasibleSet::new(loss, k), TrainingRows::new(problem, kind));
+        let (shape, rows) = (FeasibleSet::new(loss, k), TrainingRows::new(problem, objective.lambda, kind));
         let hi = shape.hi.unwrap_or(f64::INFINITY).min(shape.cap.unwrap_or(f64::INFINITY));
         Self {
             weight: rows.parts.iter().flat_map(|part| &part.weights).sum(),

@@ -92,7 +92,7 @@ pub(super) struct Iterate<'a> {
 impl<'a> Iterate<'a> {
     /// The weights zero, the variables in the middle of their sets.
     pub fn new(problem: &Problem<'a>, lambda: f64) -> Self {
-        Self::over(problem, lambda, TrainingRows::new(problem, BasisKind::Orthogonal))
+        Self::over(problem, lambda, TrainingRows::new(problem, lambda, BasisKind::Orthogonal))
     }
 
     /// The same, of rows that were read before.

@@ -91,10 +91,10 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
         let before = best.as_ref().map(|best| best.certificate.dual);
         let found = finish(price.method, problem, problem.objective, limits, before, observer)?;
         let found = found.or(best.take(), limits.gap);
-        if found.stop != StopReason::NoProgress || choices.is_empty() {
-            return Ok(found.fit(problem, limits));
+        match choices.first() {
+            Some(next) if found.may_gain_by(next.method) => best = Some(found),
+            _ => return Ok(found.fit(problem, limits)),
         }
-        best = Some(found);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The limits, proofs and results that both methods share.
 
 use super::iterate::BestBounds;
+use super::price::Method;
 use crate::evaluation::Evaluation;
 use crate::objective::{DualPoint, Objective, ObjectiveValue};
 use crate::solver::checkpoint::Clock;
@@ -22,6 +23,8 @@ pub(in crate::solver) struct NewtonLimits {
     pub passes: Option<f64>,
 }
 
+/// The gap up to which a method that got no further is at the end of the precision, and others would find little more.
+const FAR: f64 = 1e-6;
 /// Shares of their length by which weights are made longer on trial.
 const STRETCHES: [f64; 6] = [1e-14, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4];
 /// The gap from which weights are polished.
@@ -69,6 +72,16 @@ impl NewtonResult {
             stop
         };
         Self { certificate, stop, iterations, passes, ..best }
+    }
+
+    /// Whether more than the end of the precision is left to a method that needs no factorisation.
+    pub fn is_far(&self) -> bool {
+        self.certificate.relative_gap > FAR
+    }
+
+    /// Whether this ended short of its goal, and another method may come nearer.
+    pub fn may_gain_by(&self, next: Method) -> bool {
+        self.stop == StopReason::NoProgress && (next != Method::Proximal || self.is_far())
     }
 
     pub fn fit(self, problem: &Problem<'_>, limits: NewtonLimits) -> Fit {

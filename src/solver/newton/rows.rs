@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// Rows of a part.
 const ROWS: usize = 256;
+/// The largest relative change of the objective that a number of the rows may be left out for.
+const NEGLIGIBLE: f64 = 1e-12;
 /// Parts of a sum that threads take: a fixed number, so that the result does not depend on how many there are.
 pub(super) const SHARES: usize = 16;
 
@@ -153,9 +155,9 @@ pub(super) struct TrainingRows {
 }
 
 impl TrainingRows {
-    /// Reads all of them.
+    /// Reads all of them, for an objective with this λ.
     #[allow(clippy::cast_precision_loss)]
-    pub fn new(problem: &Problem<'_>, kind: BasisKind) -> Self {
+    pub fn new(problem: &Problem<'_>, lambda: f64, kind: BasisKind) -> Self {
         let (groups, idle) = grouped(problem);
         let mut parts: Vec<LabelRows> = groups.par_iter().map(|group| LabelRows::read(problem, group)).collect();
         parts.iter_mut().fold(0, |first, part| {
@@ -164,7 +166,9 @@ impl TrainingRows {
         });
         let (bias, d) = (problem.objective.bias, problem.source.features.n_features());
         let is_free = bias == BiasRule::Free;
-        let basis = Basis::replace(&mut parts, d + usize::from(constant(problem).is_some()), is_free, kind);
+        let width = d + usize::from(constant(problem).is_some());
+        let negligible = negligible(problem, lambda, &parts);
+        let basis = Basis::replace(&mut parts, width, is_free, kind, negligible);
         if is_free {
             parts.iter_mut().for_each(LabelRows::add_constant);
         }
@@ -182,6 +186,15 @@ impl TrainingRows {
     pub fn n_rows(&self) -> usize {
         self.parts.iter().map(|part| part.rows.len()).sum()
     }
+}
+
+/// The root mean square s of a number of the rows up to which its weights change nothing: with the dual variables a of the optimum they win `½s²(Σa)²` at
+/// most, of an optimum of `½Δ·Σa` at least, and Σa is about Σc at most.
+#[allow(clippy::cast_precision_loss)]
+fn negligible(problem: &Problem<'_>, lambda: f64, parts: &[LabelRows]) -> f64 {
+    let weights: f64 = parts.iter().flat_map(|part| &part.weights).sum();
+    let margin = problem.objective.loss.margins.largest().max(f64::MIN_POSITIVE);
+    (NEGLIGIBLE * margin * lambda * problem.train.len() as f64 / weights).sqrt()
 }
 
 /// `[rows, n_classes]` as `[n_classes, rows]`.

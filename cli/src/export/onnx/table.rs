@@ -1,7 +1,7 @@
 //! The encoding of a table in a graph: an input a column, numbers f64 and words string, `[n_samples, 1]` each.
 //!
 //! ```text
-//! number → Sub origin → Cast to f32 → Where IsNaN fill                 (IsNaN is the indicator)
+//! number → Sub origin → Cast to f32 or f64 → Where IsNaN fill                 (IsNaN is the indicator)
 //! word   → LabelEncoder → Equal 0, 1, 2, ...                           (words of no category give zeros)
 //!                                                                      all → Cast to f64 → Concat → features_f64
 //! ```
@@ -86,7 +86,8 @@ impl Graph {
             messages.push(value(&name, elem_type, Some(1)));
             match &column.code {
                 Code::Number { origin, fill, indicator, .. } => {
-                    parts.extend(self.number(&name, at, *origin, *fill, *indicator));
+                    let elem_type = if encoding.is_double() { DOUBLE } else { FLOAT };
+                    parts.extend(self.number(&name, at, elem_type, (*origin, *fill, *indicator)));
                 }
                 Code::Category { names, fill } => parts.push(self.category(&name, at, names, *fill)),
             }
@@ -109,13 +110,20 @@ impl Graph {
         if elem_type == DOUBLE { name } else { self.step("Cast", &[&name], at, &[whole("to", elem_type)]) }
     }
 
-    fn number(&mut self, name: &str, at: usize, origin: f64, fill: Option<f32>, indicator: bool) -> Vec<String> {
+    /// Of a column of numbers in single or double precision, with its origin, its replacement of what is missing, and whether it says where.
+    fn number(
+        &mut self,
+        name: &str,
+        at: usize,
+        elem_type: u64,
+        (origin, fill, indicator): (f64, Option<f32>, bool),
+    ) -> Vec<String> {
         let origin = self.constant(at, origin, DOUBLE);
         let shifted = self.step("Sub", &[name, &origin], at, &[]);
-        let mut number = self.step("Cast", &[&shifted], at, &[whole("to", FLOAT)]);
+        let mut number = self.step("Cast", &[&shifted], at, &[whole("to", elem_type)]);
         let missing = self.step("IsNaN", &[&number], at, &[]);
         if let Some(fill) = fill {
-            let fill = self.constant(at, f64::from(fill), FLOAT);
+            let fill = self.constant(at, f64::from(fill), elem_type);
             number = self.step("Where", &[&missing, &fill, &number], at, &[]);
         }
         let mut parts = vec![self.step("Cast", &[&number], at, &[whole("to", DOUBLE)])];

@@ -5,7 +5,7 @@ use crate::calibration::Calibration;
 use crate::config::{ConfigError, LoadedConfig};
 use crate::data::blocks::BlockFolder;
 use crate::format::{BlocksConfig, DataConfig, DataError, limit};
-use crate::run::RunError;
+use crate::run::{RunError, memory};
 use crate::solver::SolverConfig;
 use crate::solver::newton::NewtonMethod;
 use crate::solver::sgd::sampler::Sampling;
@@ -34,14 +34,15 @@ pub fn find(config: &LoadedConfig) -> Result<Option<BlockFolder>, RunError> {
     Ok(is_large.then_some(folder))
 }
 
-/// Whether rows, and the dual variables of the exact solver, are larger than memory.
+/// Whether rows, and what the exact solver holds of each of them, are larger than memory.
 fn is_large(config: &LoadedConfig, folder: &BlockFolder) -> bool {
     let manifest = folder.manifest();
     let rows = manifest.train.iter().map(|block| block.rows).fold(0, u64::saturating_add);
     // Without a system that fits the proximal method is the one, in memory.
     let is_in_memory = matches!(config.run.solver, SolverConfig::Newton(_)) && of_system(config, folder).is_none();
-    let variables = if is_exact(config) && !is_in_memory { 8 * manifest.class_names.len() as u64 } else { 0 };
-    manifest.in_memory().saturating_add(rows.saturating_mul(variables)) > limit::get()
+    let size = (manifest.features, manifest.class_names.len());
+    let of_row = if is_exact(config) && !is_in_memory { memory::of_row(&config.run.solver, size) } else { 0 };
+    manifest.in_memory().saturating_add(rows.saturating_mul(of_row)) > limit::get()
 }
 
 /// Whether the solver keeps its variables beside the blocks.

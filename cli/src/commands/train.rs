@@ -138,7 +138,7 @@ pub(super) fn conclude(
     })
 }
 
-/// How a run has ended; of a path, how many of its models reached the gap.
+/// End of a run; of a path, the number of its models that reached the gap.
 fn ends(result: &RunResult, stop: StopReason) -> String {
     match &result.path {
         Some(points) if stop != StopReason::Interrupted => {

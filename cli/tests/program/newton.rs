@@ -207,3 +207,62 @@ fn ascent_goes_on_where_the_other_method_is_stuck() {
     assert_eq!(own.0, handed.0);
     assert!(handed.1 > own.1, "the other method was not tried: {} measurements", handed.1);
 }
+
+/// Kinds of rows on which rounding costs more than all else: features near 1e6 that separate the classes, more features than rows, seconds since 1970,
+/// two of them beside the constant of a regularised bias, and a feature that is the sum of others but for its rounding.
+#[test]
+fn rows_at_the_end_of_the_precision_reach_their_goal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(21);
+    let mut uniform = |n: usize| (0..n).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>();
+    let apart = |k: usize| move |i: usize| i % k;
+    let separated: Vec<Vec<f64>> = (0..40)
+        .map(|i| {
+            uniform(4).iter().enumerate().map(|(j, x)| 1e6 * (x + f64::from(u8::from(j == i % 2)) * 3.0)).collect()
+        })
+        .collect();
+    let wide: Vec<Vec<f64>> = (0..36).map(|_| uniform(146)).collect();
+    let seconds: Vec<Vec<f64>> = (0..90)
+        .map(|i| {
+            let own = uniform(2);
+            vec![1.7e9 + (30 * (i % 3)) as f64 + (10.0 * own[0]).round(), own[1]]
+        })
+        .collect();
+    let pair: Vec<Vec<f64>> = (0..12)
+        .map(|_| {
+            let own = uniform(4);
+            vec![1.7e9 + (40.0 * own[0]).round(), 1.7e9 + (40.0 * own[1]).round(), own[2], own[3]]
+        })
+        .collect();
+    let sums: Vec<Vec<f64>> = (0..60)
+        .map(|_| {
+            let own: Vec<f64> = uniform(3).iter().map(|x| f64::from(*x as f32)).collect();
+            vec![own[0], own[1], own[2], f64::from((own[0] + own[1]) as f32)]
+        })
+        .collect();
+    let standard = "center = \"mean\"\nscale = \"std\"\n";
+    let free = "bias = \"free\"\n";
+    for (name, rows, label, preprocess, c, gap, losses) in [
+        ("separated", separated, 2, free, 1.0, 1e-6, vec!["weston_watkins", "one_vs_rest"]),
+        ("wide", wide, 3, standard, 1e6, 1e-3, vec!["weston_watkins", "crammer_singer", "one_vs_rest"]),
+        ("seconds", seconds, 3, free, 1e6, 1e-3, vec!["weston_watkins", "one_vs_rest"]),
+        ("pair", pair, 3, "", 0.01, 1e-3, vec!["weston_watkins", "crammer_singer"]),
+        ("sums", sums, 3, "", 0.1, 1e-9, vec!["weston_watkins", "crammer_singer"]),
+    ] {
+        let file = folder.path().join(format!("{name}.csv"));
+        let of_row = |(i, row): (usize, &Vec<f64>)| {
+            let cells: String = row.iter().map(|x| format!(",{x}")).collect();
+            format!("{}{cells}\n", apart(label)(i))
+        };
+        std::fs::write(&file, rows.iter().enumerate().map(of_row).collect::<String>()).unwrap();
+        for loss in losses {
+            let (fit, _) = solve(&format!(
+                "threads = 1\n[data.csv]\ntrain = {:?}\nheader = false\nlabel = 1\n[preprocess]\n{preprocess}[objective]\nc = {c:e}\n\
+                 [loss.{loss}]\n[solver.dual]\ngap = {gap:e}\n",
+                file.display().to_string()
+            ));
+            let certificate = fit.certificate.unwrap();
+            assert_eq!(fit.stop, StopReason::GapReached, "{name} {loss}: {certificate:?}, {} steps", fit.steps);
+        }
+    }
+}

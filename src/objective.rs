@@ -306,7 +306,13 @@ impl Objective {
         weight: &[f64],
         bias: Option<&[f64]>,
     ) -> ObjectiveValue {
-        let scorer = Scorer::new(weight, bias, source.scaler, n_classes);
+        let centring = source.scaler.scale.is_none().then(|| source.centring(rows)).flatten();
+        let shifted = centring.as_ref().and_then(|scaler| Some(shifted(weight, bias, scaler.mean.as_deref()?)));
+        let (scaler, own) = match (&centring, &shifted) {
+            (Some(scaler), Some(own)) => (scaler, Some(own.as_slice())),
+            _ => (source.scaler, bias),
+        };
+        let scorer = Scorer::new(weight, own, scaler, n_classes);
         let evaluation = evaluation::of_scorer(Some(&self.loss), &scorer, source, rows, &[]);
         self.with_loss(evaluation, weight, bias)
     }
@@ -319,6 +325,22 @@ impl Objective {
         let (value, above) = (evaluation.data_loss + penalty, evaluation.data_loss_at_most + penalty);
         ObjectiveValue { value, at_most: (above * (1.0 + 16.0 * UNIT)).next_up(), evaluation }
     }
+}
+
+/// `b_k + Σ_j m_j w_jk` of every class in twice the digits, rounded once: the bias of the same scores for features less m.
+fn shifted(weight: &[f64], bias: Option<&[f64]>, mean: &[f64]) -> Vec<f64> {
+    let k = weight.len() / mean.len();
+    let of = |class: usize| {
+        let mut sum = Sum::default();
+        sum.add(bias.map_or(0.0, |bias| bias[class]));
+        for (w, m) in weight.chunks_exact(k).zip(mean) {
+            let product = m * w[class];
+            sum.add(product);
+            sum.add(m.mul_add(w[class], -product));
+        }
+        sum.value()
+    };
+    (0..k).map(of).collect()
 }
 
 /// An objective in f64.

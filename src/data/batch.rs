@@ -7,6 +7,10 @@ use rayon::prelude::*;
 /// Ratio of the squares of all means and of a typical row beyond which single precision leaves too few digits.
 pub(crate) const CANCELLING: f64 = 1e3;
 
+/// Standard deviations from which the mean of a feature is far from zero, and rows that are asked.
+const DISTANT: f64 = 30.0;
+const SAMPLE: usize = 256;
+
 /// The rows of a data set with the preprocessing that goes with them: the source of batches.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
@@ -79,6 +83,35 @@ impl Source<'_> {
     #[must_use]
     pub fn weight(&self, row: u32) -> f64 {
         self.weights.map_or(1.0, |w| f64::from(w[row as usize]))
+    }
+
+    /// The preprocessing with features that are far from zero brought near it, for dense rows where none is centred; `None` where there is none. Where a bias takes
+    /// up what is subtracted, scores are the same and keep the digits in which rows differ.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn centring(&self, rows: &[u32]) -> Option<Scaler> {
+        let Self { features, scaler, .. } = *self;
+        if scaler.unit_row || scaler.mean.is_some() || !matches!(features, Features::F32(_) | Features::F64(_)) {
+            return None;
+        }
+        let sample = || rows.iter().step_by((rows.len() / SAMPLE).max(1)).map(|&row| row as usize);
+        let (n, d) = (sample().len().max(1) as f64, features.n_features());
+        let (mut first, mut sum, mut square) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
+        features.for_each_cell(sample().next()?, |j, x| first[j] = x);
+        for row in sample() {
+            features.for_each_cell(row, |j, x| {
+                let off = x - first[j];
+                sum[j] += off;
+                square[j] += off * off;
+            });
+        }
+        let of = |j: usize| {
+            let off = sum[j] / n;
+            let (mean, variance) = (first[j] + off, square[j] / n - off * off);
+            if mean * mean > DISTANT * DISTANT * variance { mean } else { 0.0 }
+        };
+        let mean: Vec<f64> = (0..d).map(of).collect();
+        mean.iter().any(|&mean| mean != 0.0).then(|| Scaler { mean: Some(mean), ..scaler.clone() })
     }
 
     /// Mean ‖x‖² of some preprocessed rows, of 256 to 511 where there are so many.

@@ -13,15 +13,10 @@ mod product;
 
 use super::Objective;
 use crate::data::batch::Source;
-use crate::data::{Features, Scaler};
 use crate::kernel::rounding::{Sum, gamma, rounded_down};
 use crate::model::BiasRule;
 use product::Product;
 use serde::{Deserialize, Serialize};
-
-/// Standard deviations from which the mean of a feature is far from zero, and rows that are asked.
-const DISTANT: f64 = 30.0;
-const SAMPLE: usize = 256;
 
 /// Dual variables over the training rows.
 #[derive(Clone, Copy)]
@@ -125,37 +120,10 @@ impl DualPoint<'_> {
     /// The bound, and W(a), where the rows are all training rows.
     #[must_use]
     pub fn prove(&self) -> DualBound {
-        let scaler = self.centring();
+        // The objective of weights is the same: a free bias takes up what is subtracted, whatever it is, and W(a) keeps the digits in which rows differ.
+        let scaler = (self.objective.bias == BiasRule::Free).then(|| self.source.centring(self.rows)).flatten();
         let source = scaler.as_ref().map_or(self.source, |scaler| Source { scaler, ..self.source });
         DualPoint { source, ..*self }.sums().bound(self.objective)
-    }
-
-    /// Preprocessing that brings features far from zero near it, where there are some and the bias is free: the objective of weights is the same then, since
-    /// their bias takes up what is subtracted, whatever it is, and W(a) keeps the digits in which rows differ.
-    fn centring(&self) -> Option<Scaler> {
-        let Source { features, scaler, .. } = self.source;
-        let is_dense = matches!(features, Features::F32(_) | Features::F64(_));
-        if self.objective.bias != BiasRule::Free || scaler.unit_row || scaler.mean.is_some() || !is_dense {
-            return None;
-        }
-        let sample: Vec<u32> = self.rows.iter().step_by((self.rows.len() / SAMPLE).max(1)).copied().collect();
-        let (n, d) = (cast(sample.len().max(1)), features.n_features());
-        let (mut first, mut sum, mut square) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
-        features.for_each_cell(*sample.first()? as usize, |j, x| first[j] = x);
-        for &row in &sample {
-            features.for_each_cell(row as usize, |j, x| {
-                let off = x - first[j];
-                sum[j] += off;
-                square[j] += off * off;
-            });
-        }
-        let of = |j: usize| {
-            let off = sum[j] / n;
-            let (mean, variance) = (first[j] + off, square[j] / n - off * off);
-            if mean * mean > DISTANT * DISTANT * variance { mean } else { 0.0 }
-        };
-        let mean: Vec<f64> = (0..d).map(of).collect();
-        mean.iter().any(|&mean| mean != 0.0).then(|| Scaler { mean: Some(mean), ..scaler.clone() })
     }
 
     fn label(&self, i: usize) -> usize {

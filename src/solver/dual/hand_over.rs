@@ -12,7 +12,7 @@ use crate::solver::{Fit, Observer, StopReason};
 
 /// Seconds that another method may take where ascent has come to its last epoch.
 const LONG: f64 = 120.0;
-/// Multiple of the price of the proximal method after which ascent continues instead, where its systems may get ever worse.
+/// Multiple of the price of the proximal method after which ascent continues instead, where its systems may get ever worse or another method has failed.
 const MOST: f64 = 2.0;
 /// The gap that the price of the proximal method is for.
 const PRICED: f64 = 1e-6;
@@ -143,7 +143,8 @@ impl Ascent<'_, '_> {
                 steps: self.sweeps,
                 epochs: self.epochs(),
                 polish: self.is_small(),
-                passes: (self.relay.is_proximal() && !newton::is_steady(self.problem)).then_some(MOST * PASSES),
+                passes: (self.relay.is_proximal() && (best.is_some() || !newton::is_steady(self.problem)))
+                    .then_some(MOST * PASSES),
             };
             let method = self.relay.price().map_or(Method::Proximal, |price| price.method);
             let found = newton::finish(method, self.problem, &objective, limits, Some(self.bound), observer)?;

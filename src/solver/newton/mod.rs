@@ -89,6 +89,8 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
         let price = choices.remove(0);
         limits.polish = price.is_small;
         let before = best.as_ref().map(|best| best.certificate.dual);
+        // Another method has failed: this one need not come to an end.
+        limits.passes = before.map(|_| 2.0 * PASSES);
         let found = finish(price.method, problem, problem.objective, limits, before, observer)?;
         let found = found.or(best.take(), limits.gap);
         match choices.first() {

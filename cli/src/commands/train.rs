@@ -210,11 +210,9 @@ fn far(config: &LoadedConfig, result: &RunResult, stop: StopReason) -> Option<St
             "all steps were made, and {still}: try a larger `learning_rate` with `schedule = \"cosine\"`, more `epochs`{scales}; \
              `[solver.dual]` finds the optimum and has no learning rate"
         )),
-        (SolverConfig::Sgd(_) | SolverConfig::Lbfgs(_), StopReason::Finished | StopReason::GradientReached) => {
-            Some(format!(
-                "the gradient is as small as asked for, and {still}: try a smaller `tolerance`{scales}; `[solver.dual]` finds the optimum"
-            ))
-        }
+        (SolverConfig::Lbfgs(_), StopReason::GradientReached) => Some(format!(
+            "the gradient is as small as asked for, and {still}: try a smaller `tolerance`{scales}; `[solver.dual]` finds the optimum"
+        )),
         _ => None,
     }
 }
@@ -227,8 +225,7 @@ fn distance(gap: f64) -> String {
 /// The options that give all features one scale, where the run does not have them.
 fn scaling(config: &LoadedConfig) -> Option<&'static str> {
     let PreprocessConfig { center, scale, .. } = &config.run.preprocess;
-    let has_one =
-        matches!((center, scale), (Center::Mean, Scale::Std | Scale::Minmax) | (_, Scale::Minmax | Scale::UnitRow));
+    let has_one = matches!((center, scale), (Center::Mean, Scale::Std) | (_, Scale::Minmax | Scale::UnitRow));
     (!has_one).then_some("`--set preprocess.center=mean --set preprocess.scale=std`")
 }
 

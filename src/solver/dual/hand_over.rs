@@ -7,13 +7,11 @@
 
 use super::{Ascent, Bounds, DualConfig, Finish, Problem, SolveError, cost};
 use crate::objective::Objective;
-use crate::solver::newton::{self, Method, NewtonLimits, NewtonResult, PASSES, Price};
+use crate::solver::newton::{self, MOST_PASSES, Method, NewtonLimits, NewtonResult, Price};
 use crate::solver::{Fit, Observer, StopReason};
 
 /// Seconds that another method may take where ascent has come to its last epoch.
 const LONG: f64 = 120.0;
-/// Multiple of the price of the proximal method after which ascent continues instead, where its systems may get ever worse or another method has failed.
-const MOST: f64 = 2.0;
 /// The gap that the price of the proximal method is for.
 const PRICED: f64 = 1e-6;
 /// Epochs that ascent takes to a gap of 1e-3 where C‖x‖² is small; they grow in proportion to 1 + C‖x‖², and by as many for each further 1e-3.
@@ -144,7 +142,7 @@ impl Ascent<'_, '_> {
                 epochs: self.epochs(),
                 polish: self.is_small(),
                 passes: (self.relay.is_proximal() && (best.is_some() || !newton::is_steady(self.problem)))
-                    .then_some(MOST * PASSES),
+                    .then_some(MOST_PASSES),
             };
             let method = self.relay.price().map_or(Method::Proximal, |price| price.method);
             let found = newton::finish(method, self.problem, &objective, limits, Some(self.bound), observer)?;

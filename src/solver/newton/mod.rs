@@ -39,7 +39,7 @@ pub use config::{NewtonConfig, NewtonMethod};
 pub(in crate::solver) use joint::{JointIterate, JointSetting};
 pub(in crate::solver) use order::InteriorWork;
 pub use order::{InteriorAnswer, InteriorOrder};
-pub(crate) use price::{Method, PASSES, Price, READ, READS};
+pub(crate) use price::{MOST_PASSES, Method, Price, READ, READS};
 pub(in crate::solver) use proximal::is_steady;
 pub(in crate::solver) use share::{answer, dual_variables};
 
@@ -90,7 +90,7 @@ pub fn solve(config: &NewtonConfig, problem: &Problem<'_>, observer: &mut dyn Ob
         limits.polish = price.is_small;
         let before = best.as_ref().map(|best| best.certificate.dual);
         // Another method has failed: this one need not come to an end.
-        limits.passes = before.map(|_| 2.0 * PASSES);
+        limits.passes = before.map(|_| MOST_PASSES);
         let found = finish(price.method, problem, problem.objective, limits, before, observer)?;
         let found = found.or(best.take(), limits.gap);
         match choices.first() {

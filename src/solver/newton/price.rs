@@ -221,9 +221,11 @@ fn visit_of(stored: f64, classes: f64, is_cached: bool) -> f64 {
 
 /// Passes of the proximal method over all rows: of an easy problem, and of a hard one, whose stiffness is 1.
 const EASY: f64 = 40.0;
-pub(crate) const PASSES: f64 = 1_000.0;
+const PASSES: f64 = 1_000.0;
 /// Its growth for each unit of stiffness beyond 1: MNIST's raw bytes at C = 0.01 and 1 have 30 and 300 of them.
 const HARDER: f64 = 0.1;
+/// Passes after which it is given up where its systems may get ever worse, or where it follows a method that has failed.
+pub(crate) const MOST_PASSES: f64 = 2.0 * PASSES;
 /// Seconds of a row in such a pass: a term a class, and a term a product.
 const PASS_CLASS: f64 = 40e-9;
 const PASS_PRODUCT: f64 = 0.15e-9;
